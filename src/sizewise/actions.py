@@ -1,0 +1,136 @@
+"""The 7-action sizing scheme: one decoder for training, evaluation and live decisions.
+
+0 holds; 1, 2, 3 buy and 4, 5, 6 sell 25, 50 and 75% of the base allocation.
+"""
+
+from enum import IntEnum
+from typing import Literal
+
+import torch
+
+from sizewise import config
+from sizewise.errors import ActionError
+
+Mode = Literal["masked", "free"]
+
+
+class Sizing7(IntEnum):
+    """What each action asks for."""
+
+    HOLD = 0
+    BUY_25 = 1
+    BUY_50 = 2
+    BUY_75 = 3
+    SELL_25 = 4
+    SELL_50 = 5
+    SELL_75 = 6
+
+
+N_ACTIONS = len(Sizing7)
+_DIRECTION = (0, 1, 1, 1, -1, -1, -1)
+_MULTIPLIER = (0.0, 0.25, 0.50, 0.75, 0.25, 0.50, 0.75)
+
+
+def decode(action: int) -> tuple[int, float]:
+    """(direction, multiplier of the base allocation) of one action.
+
+    Raises:
+        ActionError: not an integer from 0 to 6.
+    """
+    if isinstance(action, bool) or int(action) != action or not 0 <= action < N_ACTIONS:
+        raise ActionError(f"action {action} is outside 0..{N_ACTIONS - 1}: see sizewise.actions.Sizing7")
+    return _DIRECTION[int(action)], _MULTIPLIER[int(action)]
+
+
+def check_actions(actions: torch.Tensor) -> torch.Tensor:
+    """`actions` as int64, any shape.
+
+    Raises:
+        ActionError: a value outside 0..6; the message gives its flat index.
+    """
+    outside = ~((actions >= 0) & (actions < N_ACTIONS) & (actions == actions.round()))
+    if bool(outside.any()):
+        index = int(outside.flatten().nonzero()[0])
+        value = actions.flatten()[index].item()
+        raise ActionError(
+            f"action {value} at index {index} is outside 0..{N_ACTIONS - 1}: see sizewise.actions.Sizing7"
+        )
+    return actions.to(torch.int64)
+
+
+def from_legacy(action: int, encoding: Literal["signed", "index"]) -> Sizing7:
+    """The 7-action equivalent of a 3-action model's output: half-size orders, and HOLD of size 0.
+
+    Args:
+        encoding: `signed` is -1 sell, 0 hold, 1 buy; `index` is 0 hold, 1 buy, 2 sell. The same number means different
+            things in the two, so the caller must say which.
+    Raises:
+        ActionError: unknown encoding, or a value the encoding does not have.
+    """
+    tables = {
+        "signed": {-1: Sizing7.SELL_50, 0: Sizing7.HOLD, 1: Sizing7.BUY_50},
+        "index": {0: Sizing7.HOLD, 1: Sizing7.BUY_50, 2: Sizing7.SELL_50},
+    }
+    if encoding not in tables:
+        raise ActionError(f"encoding '{encoding}' is unknown: say 'signed' (-1, 0, 1) or 'index' (0, 1, 2)")
+    if action not in tables[encoding]:
+        raise ActionError(f"legacy action {action} is not in the '{encoding}' encoding {sorted(tables[encoding])}")
+    return tables[encoding][action]
+
+
+def position_limit_frac(account: config.Account) -> float:
+    """Largest |position| an order may lead to, as a share of equity: the cap, and what the safety buffer leaves."""
+    return min(account.max_position_frac, 1.0 - account.safety_buffer_frac)
+
+
+def base_order_frac(account: config.Account) -> float:
+    """Share of equity that a multiplier of 1 would order: (1 - safety buffer) * base allocation."""
+    return (1.0 - account.safety_buffer_frac) * account.base_alloc_frac
+
+
+class Sizing7Scheme:
+    """Turns actions into orders, batched over accounts of any shape.
+
+    In `masked` mode the position follows a signal: it is closed when the signal leaves its side, and actions may only
+    bring it to 0 or to the signal's side. In `free` mode actions alone move it.
+    """
+
+    def __init__(self, account: config.Account, mode: Mode, *, dtype: torch.dtype, device: torch.device | str = "cpu"):
+        self.mode = mode
+        self._limit = position_limit_frac(account)
+        base = base_order_frac(account)
+        signed = [base * direction * size for direction, size in zip(_DIRECTION, _MULTIPLIER, strict=True)]
+        self._order_frac = torch.tensor(signed, dtype=dtype, device=device)
+        self._side = torch.tensor(_DIRECTION, dtype=dtype, device=device)
+
+    def _kept(self, position: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+        return position if self.mode == "free" else torch.where(position * direction > 0, position, 0.0)
+
+    def orders(
+        self, actions: torch.Tensor, equity: torch.Tensor, position: torch.Tensor, direction: torch.Tensor
+    ) -> torch.Tensor:
+        """Signed order value in quote currency at the decision's close; it fills at the next open.
+
+        The limit binds the resulting position and only its growth: a position that drifted past it is not cut.
+
+        Args:
+            actions: int64, valued 0..6.
+            equity, position: quote currency, marked at the decision's close; position is signed.
+            direction: the signal, -1, 0 or 1, in the accounts' dtype (unused in free mode).
+        """
+        kept = self._kept(position, direction)
+        limit = equity * self._limit
+        target = kept + self._order_frac[actions] * equity
+        target = torch.minimum(torch.maximum(target, torch.minimum(kept, -limit)), torch.maximum(kept, limit))
+        return target - position
+
+    def allowed(self, equity: torch.Tensor, position: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+        """Bool mask, accounts' shape + (7,). HOLD is always allowed; so is everything in free mode."""
+        shape = torch.broadcast_shapes(equity.shape, position.shape, direction.shape)
+        if self.mode == "free":
+            return torch.ones((*shape, N_ACTIONS), dtype=torch.bool, device=equity.device)
+        kept = self._kept(position, direction)
+        with_signal = self._side * direction.unsqueeze(-1) > 0
+        after = kept.unsqueeze(-1) + self._order_frac * equity.unsqueeze(-1)
+        reduces = (self._side * kept.unsqueeze(-1) < 0) & (after * kept.unsqueeze(-1) >= 0)
+        return with_signal | reduces | (self._side == 0)

@@ -1,0 +1,190 @@
+"""How much a signal is worth: the probability that its trade makes a gross profit, fitted on train trades only.
+
+Confidence is set at entry and carried to the exit, because that is when size is chosen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sizewise import config
+from sizewise.errors import ConfigError
+from sizewise.signals import carry_from_entry, signal_trades
+from sizewise.splits import Fold, Slice
+
+# Inputs of the confidence model; those marked True change sign with the direction of the trade.
+CONFIDENCE_INPUTS: tuple[tuple[str, bool], ...] = (
+    ("ret_6", True),
+    ("ret_24", True),
+    ("ret_96", True),
+    ("ema_distance_96", True),
+    ("rsi_14", True),
+    ("adx_14", False),
+    ("efficiency_24", False),
+    ("atr_ratio", False),
+    ("vol_ratio", False),
+    ("volume_z_24", False),
+)
+# RSI is centred before its sign is turned.
+RSI_CENTRE = 50.0
+
+
+def confidence_inputs(features: pd.DataFrame, direction: np.ndarray) -> np.ndarray:
+    """Model inputs of every row: float64, shape (T, len(CONFIDENCE_INPUTS)), signed by `direction` (T,)."""
+    columns = []
+    for name, signed in CONFIDENCE_INPUTS:
+        values = features[name].to_numpy(dtype=np.float64)
+        values = values - RSI_CENTRE if name.startswith("rsi") else values
+        columns.append(values * direction if signed else values)
+    return np.column_stack(columns)
+
+
+@dataclass(frozen=True)
+class ConfidenceModel:
+    """A standardised logistic regression with Platt calibration, as plain numbers so that it travels as JSON."""
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    coefficients: tuple[float, ...]
+    intercept: float
+    platt_slope: float
+    platt_intercept: float
+    n_trades: int
+
+    @classmethod
+    def fit(cls, inputs: np.ndarray, won: np.ndarray, rule: config.Signals) -> "ConfidenceModel":
+        """Fit on finished train trades.
+
+        Args:
+            inputs: float64, shape (n, len(CONFIDENCE_INPUTS)), rows at entries.
+            won: bool, shape (n,), gross profit.
+        """
+        pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=1.0 / rule.confidence_l2))
+        model = CalibratedClassifierCV(pipeline, method="sigmoid", cv=rule.confidence_blocks, ensemble=False)
+        model.fit(inputs, won)
+        fitted = model.calibrated_classifiers_[0]
+        scaler, logistic = fitted.estimator[0], fitted.estimator[1]
+        calibrator = fitted.calibrators[0]
+        return cls(
+            mean=tuple(map(float, scaler.mean_)),
+            scale=tuple(map(float, scaler.scale_)),
+            coefficients=tuple(map(float, logistic.coef_[0])),
+            intercept=float(logistic.intercept_[0]),
+            platt_slope=float(calibrator.a_),
+            platt_intercept=float(calibrator.b_),
+            n_trades=len(won),
+        )
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """Probability of a gross profit: float64, shape (n,), in (0, 1); NaN where an input is NaN."""
+        score = ((inputs - np.array(self.mean)) / np.array(self.scale)) @ np.array(self.coefficients) + self.intercept
+        return 1.0 / (1.0 + np.exp(self.platt_slope * score + self.platt_intercept))
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "ConfidenceModel":
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+def confidence_column(fold: Fold) -> str:
+    """Name of the column that carries a fold's confidence, such as `confidence_rolling_0`."""
+    return f"confidence_{fold.scheme}_{fold.number}"
+
+
+def train_trades(
+    bars: pd.DataFrame, features: pd.DataFrame, learn: Slice
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Finished trades that lie wholly inside a train slice.
+
+    Returns:
+        (entry_row, inputs (n, 10), won (n,), net of nothing; exit fills included in the slice) as arrays, oldest first.
+    """
+    trades = signal_trades(bars, features)
+    inside = (trades["entry_row"] >= learn.start) & (trades["exit_row"] + 1 < learn.stop)
+    trades = trades[inside]
+    inputs = confidence_inputs(features, features["direction"].to_numpy(dtype=np.float64))
+    rows = trades["entry_row"].to_numpy()
+    return rows, inputs[rows], (trades["gross_return"] > 0).to_numpy(), trades["exit_row"].to_numpy()
+
+
+def fit_confidence(
+    bars: Mapping[str, pd.DataFrame],
+    features: Mapping[str, pd.DataFrame],
+    fold: Fold,
+    rule: config.Signals,
+) -> tuple[ConfidenceModel, dict[str, np.ndarray]]:
+    """Fit one confidence model on all symbols' train trades of a fold, and score every bar of every symbol.
+
+    Train bars get the score of a model that did not see their block of trades (contiguous blocks in time), so that a
+    policy trained on them meets confidence as uncertain as it will be out of sample. All other bars get the model
+    fitted on the whole train slice.
+
+    Returns:
+        the model, and by symbol the confidence of the live trade at each bar: float64, shape (T,), 0 when flat.
+    Raises:
+        ConfigError: too few train trades, or all won or lost.
+    """
+    gathered = {symbol: train_trades(bars[symbol], features[symbol], learn) for symbol, learn in fold.train.items()}
+    inputs = np.concatenate([trades[1] for trades in gathered.values()])
+    won = np.concatenate([trades[2] for trades in gathered.values()])
+    wins = int(won.sum())
+    if min(wins, len(won) - wins) < 2 * rule.confidence_blocks:
+        raise ConfigError(
+            f"signals: fold {fold.number} ({fold.scheme}) has {len(won)} train trades, {wins} won: "
+            "too few to fit a confidence; lengthen the train slice or shorten entry_bars"
+        )
+    model = ConfidenceModel.fit(inputs, won, rule)
+    scores = {}
+    for symbol in features:
+        table = features[symbol]
+        every = confidence_inputs(table, table["direction"].to_numpy(dtype=np.float64))
+        score = model.predict(every)
+        if symbol in gathered:
+            for held_out, block_model in _block_models(gathered, symbol, rule):
+                score[held_out] = block_model.predict(every[held_out])
+        scores[symbol] = carry_from_entry(score, table)
+    return model, scores
+
+
+def _block_models(
+    gathered: Mapping[str, Sequence[np.ndarray]], symbol: str, rule: config.Signals
+) -> list[tuple[np.ndarray, ConfidenceModel]]:
+    """(entry rows of a block, model fitted on everything but that block of this symbol)."""
+    others = [trades for name, trades in gathered.items() if name != symbol]
+    rows, inputs, won, _ = gathered[symbol]
+    models = []
+    for held_out in np.array_split(np.arange(len(rows)), rule.confidence_blocks):
+        if not len(held_out):
+            continue
+        kept = np.setdiff1d(np.arange(len(rows)), held_out)
+        pool_inputs = np.concatenate([*(trades[1] for trades in others), inputs[kept]])
+        pool_won = np.concatenate([*(trades[2] for trades in others), won[kept]])
+        models.append((rows[held_out], ConfidenceModel.fit(pool_inputs, pool_won, rule)))
+    return models
+
+
+def calibration_table(confidence: np.ndarray, won: np.ndarray, *, bins: int = 5) -> pd.DataFrame:
+    """Claimed against realised win rate in equally filled bins of confidence.
+
+    Returns:
+        columns `n`, `claimed`, `realised`, and the Wilson 95% interval `low`, `high`, one row a bin.
+    """
+    order = np.argsort(confidence, kind="stable")
+    rows: list[dict[str, Any]] = []
+    z = 1.959964
+    for part in np.array_split(order, bins):
+        n, share = len(part), float(won[part].mean())
+        centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+        half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+        claimed = float(confidence[part].mean())
+        rows.append({"n": n, "claimed": claimed, "realised": share, "low": centre - half, "high": centre + half})
+    return pd.DataFrame(rows)

@@ -1,0 +1,299 @@
+"""Frozen models of params.yaml: one class a section, validated once at the edge, unknown keys refused."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from sizewise.errors import ConfigError
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _as_date(value: object) -> object:
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+Day = Annotated[date, BeforeValidator(_as_date)]
+SplitScheme = Literal["rolling", "anchored"]
+
+
+class Section(BaseModel):
+    """Base of every section: strict types (the text '1e-4' is no number), no unknown keys, never mutated."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Data(Section):
+    """Which bars are used."""
+
+    symbols: Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    start: Day | None = None
+    end: Day | None = None
+
+
+class Regimes(Section):
+    """Thresholds of the rule labels."""
+
+    volatility_quantile: Fraction = 0.6
+    quantile_window_bars: Count = 2000
+    high_volatility_frac: Positive = 0.02
+    trending_adx: Positive = 25.0
+    trending_strength: Fraction = 0.6
+
+
+class Signals(Section):
+    """The direction rule and the model of its confidence."""
+
+    entry_bars: Count = 48
+    exit_bars: Count = 24
+    max_hold_bars: Count = 96
+    confidence_l2: Positive = 1.0
+    confidence_blocks: Annotated[int, Field(ge=2)] = 5
+
+
+class Splits(Section):
+    """Calendar folds. A fold tests on [test_starts[i], test_starts[i+1]); the last one ends at `end`."""
+
+    test_starts: Annotated[tuple[Day, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    end: Day
+    rolling_days: Count = 730
+    purge_bars: Count = 100
+    min_train_bars: Count = 1000
+    min_test_bars: Count = 200
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Splits":
+        edges = (*self.test_starts, self.end)
+        if any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
+            raise ValueError("test_starts and end must increase")
+        return self
+
+
+class Account(Section):
+    """The account every arm trades. The defaults are the $1,000 account of reference design A."""
+
+    initial_equity: Positive = 1000.0
+    safety_buffer_frac: Fraction = 0.30
+    base_alloc_frac: Fraction = 0.15
+    max_position_frac: Fraction = 0.20
+    ruin_frac: Fraction = 0.10
+
+
+class Train(Section):
+    """PPO: budget, network and the usual coefficients (names as in CleanRL)."""
+
+    seeds: Annotated[tuple[int, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    window_bars: Count = 100
+    hidden: Annotated[tuple[Count, Count], BeforeValidator(_as_tuple)] = (64, 64)
+    groups: Count = 32
+    replicas: Count = 8
+    horizon: Count = 128
+    iterations: Count = 12
+    episode_rollouts: Count = 4
+    epochs: Count = 4
+    minibatches: Count = 8
+    learning_rate: Positive = 3.0e-4
+    final_learning_rate_frac: Fraction = 0.1
+    gamma: Fraction = 0.99
+    gae_lambda: Fraction = 0.95
+    clip_coef: Positive = 0.2
+    value_clip_coef: Positive = 0.2
+    entropy_coef: Annotated[float, Field(ge=0.0)] = 0.01
+    value_coef: Positive = 0.5
+    max_grad_norm: Positive = 0.5
+    target_kl: Positive = 0.03
+    initial_hold_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.10
+    validation_frac: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.15
+    validate_every: Count = 2
+    validation_chunk_bars: Count = 512
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Train":
+        if self.groups % self.minibatches:
+            raise ValueError("minibatches must divide groups: a minibatch is made of whole groups")
+        return self
+
+
+class PpoArm(Section):
+    """A learned arm; `masked` sizes the given signal, `free` chooses the direction as well."""
+
+    kind: Literal["ppo"]
+    mode: Literal["masked", "free"]
+    splits: Annotated[tuple[SplitScheme, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = ("rolling",)
+
+
+class AtrArm(Section):
+    """Risk a fixed share of equity over a stop of some average true ranges."""
+
+    kind: Literal["atr"]
+    risk_frac: Positive = 0.005
+    stop_atr: Positive = 1.5
+    confidence_rule: bool = False
+
+
+class ConstantArm(Section):
+    """A fixed share of equity at each entry."""
+
+    kind: Literal["constant"]
+    size_frac: Fraction
+
+
+class VolTargetArm(Section):
+    """A share of equity whose forecast volatility is constant."""
+
+    kind: Literal["vol_target"]
+    annual_vol_frac: Positive
+
+
+class BuyAndHoldArm(Section):
+    """Long at the cap from the first bar of a fold to its last, whatever the signal says."""
+
+    kind: Literal["buy_and_hold"]
+
+
+Arm = Annotated[PpoArm | AtrArm | ConstantArm | VolTargetArm | BuyAndHoldArm, Field(discriminator="kind")]
+
+
+class Plan(Section):
+    """What is compared and how it is decided, fixed and hashed before anything is evaluated."""
+
+    candidate: str
+    reference: str
+    endpoint: Literal["daily_log_growth_difference"]
+    alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
+    blocks: Annotated[int, Field(ge=4)] = 8
+    power: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.80
+    bootstrap_draws: Count = 10_000
+    bootstrap_block_days: Count = 60
+    bootstrap_seed: int = 20261120
+    min_trades_per_regime: Count = 30
+    regimes: Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=4)]
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    data: Data
+    regimes: Regimes
+    signals: Signals
+    splits: Splits
+    account: Account
+    train: Train
+    arms: dict[str, Arm]
+    plan: Plan
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Params":
+        if self.splits.purge_bars <= self.signals.max_hold_bars:
+            raise ValueError("splits.purge_bars must exceed signals.max_hold_bars, the longest holding time")
+        for role in ("candidate", "reference"):
+            name = getattr(self.plan, role)
+            if name not in self.arms:
+                raise ValueError(f"plan.{role} is '{name}', which is no entry of arms")
+        return self
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "data": Data,
+    "regimes": Regimes,
+    "signals": Signals,
+    "splits": Splits,
+    "account": Account,
+    "train": Train,
+    "plan": Plan,
+}
+
+
+class Arms(Section):
+    """The `arms` section alone, for a stage that is given nothing else."""
+
+    arms: dict[str, Arm]
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in (where, *first["loc"]) if str(part))
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return f"params: unknown parameter '{place}': remove it or mend its name"
+    if first["type"] == "missing":
+        return f"params: '{place}' is missing: add it to params.yaml"
+    if first["type"].endswith("_type") and isinstance(first["input"], str):
+        message += "; a plain number is meant (YAML reads 1e-4 as text: write 1.0e-4)"
+    if isinstance(first["input"], (str, int, float, bool)):
+        message += f"; got {first['input']!r}"
+    return f"params: {message}" if not place else f"params: '{place}': {message}"
+
+
+def _validate(model: type[Model], value: Any, where: str) -> Model:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, where)) from None
+
+
+def parse_section(name: str, value: Any) -> Any:
+    """One section of params.yaml as its frozen model (for `arms`: a dict of models).
+
+    Raises:
+        ConfigError: unknown section or key, missing value, wrong type or range.
+    """
+    if name == "arms":
+        return _validate(Arms, {"arms": value}, "").arms
+    if name not in SECTIONS:
+        raise ConfigError(f"params: unknown section '{name}': sections are {', '.join([*SECTIONS, 'arms'])}")
+    return _validate(SECTIONS[name], value, name)
+
+
+def parse_params(values: Any) -> Params:
+    """All sections, with the checks that span several of them.
+
+    Raises:
+        ConfigError: as `parse_section`, and for sections that contradict each other.
+    """
+    return _validate(Params, values, "")
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file's content.
+
+    Raises:
+        ConfigError: the file is missing or is no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path.name}: cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        raise ConfigError(f"{path.name}: line {line} is no valid YAML") from None
+
+
+def _overlay(base: Any, change: Any) -> Any:
+    if isinstance(base, dict) and isinstance(change, dict):
+        return {key: _overlay(base.get(key), change.get(key, base.get(key))) for key in {**base, **change}}
+    return change
+
+
+def read_params(root: Path, profile: str = "full") -> dict[str, Any]:
+    """The raw, validated sections of params.yaml; a profile overlays `tests/<profile>.yaml` on them.
+
+    Raises:
+        ConfigError: anything `parse_params` refuses.
+    """
+    values = read_yaml(root / "params.yaml")
+    if profile != "full":
+        values = _overlay(values, read_yaml(root / "tests" / f"{profile}.yaml"))
+    parse_params(values)
+    return values

@@ -1,0 +1,149 @@
+"""What is traded where: instruments.yaml as frozen models, and the trading calendar of each symbol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from sizewise.errors import DataMissingError, InstrumentError
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """When a market trades, in its own wall time. Weekdays count from Monday = 0.
+
+    sessions: (weekdays, first bar start, last bar start), minutes after local midnight. A date without any bar is a
+    holiday where `has_holidays`; exchanges' published lists do not know what a data vendor prints on half days.
+    """
+
+    timezone: str
+    sessions: tuple[tuple[tuple[int, ...], int, int], ...]
+    has_holidays: bool
+
+    def is_open(self, times: pd.DatetimeIndex) -> np.ndarray:
+        """Bool, shape (T,): does a session's bar start at each UTC time?"""
+        local = times.tz_convert(self.timezone)
+        weekday, minute = local.weekday.to_numpy(), (local.hour * 60 + local.minute).to_numpy()
+        inside = np.zeros(len(times), dtype=bool)
+        for weekdays, first, last in self.sessions:
+            inside |= np.isin(weekday, weekdays) & (minute >= first) & (minute <= last)
+        return inside
+
+
+_ALL_DAY = 24 * 60 - 1
+_WORKDAYS = (0, 1, 2, 3, 4)
+CALENDARS = {
+    "24x7": Calendar("UTC", ((tuple(range(7)), 0, _ALL_DAY),), has_holidays=False),
+    # The closing auction prints a bar of its own at 16:00.
+    "xnys": Calendar("America/New_York", ((_WORKDAYS, 9 * 60 + 30, 16 * 60),), has_holidays=True),
+    "cn_equity": Calendar(
+        "Asia/Shanghai", ((_WORKDAYS, 9 * 60 + 30, 11 * 60 + 29), (_WORKDAYS, 13 * 60, 14 * 60 + 59)), has_holidays=True
+    ),
+    "fx_24x5": Calendar(
+        "America/New_York",
+        (((6,), 17 * 60, _ALL_DAY), ((0, 1, 2, 3), 0, _ALL_DAY), ((4,), 0, 17 * 60 - 1)),
+        has_holidays=False,
+    ),
+}
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FeePeriod(_Entry):
+    """Venue fees from a day on. Positive is a cost, negative a rebate."""
+
+    from_: Annotated[date, Field(alias="from")]
+    maker_bps: float
+    taker_bps: float
+
+
+class Instrument(_Entry):
+    """One symbol's venue, costs and calendar. Sources of the numbers stand in instruments.yaml itself."""
+
+    asset_class: Literal["crypto_spot", "equity_etf", "equity_index", "fx"]
+    venue: str
+    quote_currency: str
+    bar_minutes: Annotated[int, Field(ge=1)]
+    calendar: Literal["24x7", "xnys", "cn_equity", "fx_24x5"]
+    timezone: str
+    bars_per_year: Annotated[float, Field(gt=0)]
+    tick_size: Annotated[float, Field(gt=0)]
+    lot_size: Annotated[float, Field(gt=0)]
+    min_order_quote: Annotated[float, Field(ge=0)]
+    max_leverage: Annotated[float, Field(ge=1)]
+    maintenance_margin_frac: Annotated[float, Field(ge=0, le=1)]
+    fee_schedule: Annotated[tuple[FeePeriod, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    half_spread_bps: Annotated[float, Field(ge=0)]
+    borrow_bps_per_day: Annotated[float, Field(ge=0)]
+    funding: Mapping[str, Any] | None = None
+    max_gap_bars: Annotated[int, Field(ge=0)]
+    max_closed_days: Annotated[int, Field(ge=1)] | None = None
+
+    def taker_bps(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
+        """Taker fee at each time: float64, shape (T,), basis points of notional.
+
+        Raises:
+            InstrumentError: a time lies before the schedule begins.
+        """
+        starts = pd.DatetimeIndex([pd.Timestamp(period.from_, tz="UTC") for period in self.fee_schedule])
+        row = starts.searchsorted(timestamps, side="right") - 1
+        if len(row) and row.min() < 0:
+            raise InstrumentError(
+                f"fee_schedule of {self.venue} begins {starts[0].date()}, after the first bar {timestamps[0].date()}: "
+                "add an earlier period to instruments.yaml"
+            )
+        return np.array([period.taker_bps for period in self.fee_schedule], dtype=np.float64)[row]
+
+    def expected_times(self, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
+        """Every bar start the calendar allows between the first and the last of `times`, UTC; holidays left out."""
+        calendar = CALENDARS[self.calendar]
+        grid = pd.date_range(times[0], times[-1], freq=pd.Timedelta(minutes=self.bar_minutes))
+        grid = grid[calendar.is_open(grid)]
+        if calendar.has_holidays:
+            traded = times.tz_convert(calendar.timezone).normalize().unique()
+            grid = grid[grid.tz_convert(calendar.timezone).normalize().isin(traded)]
+        return grid
+
+
+def load_instruments(path: Path) -> dict[str, Instrument]:
+    """All entries of an instruments.yaml by symbol.
+
+    Raises:
+        DataMissingError: no such file.
+        InstrumentError: an entry lacks a field, has an unknown one, or a value out of range.
+    """
+    if not path.is_file():
+        raise DataMissingError(f"{path.name} is missing: run `dvc pull data.dvc`")
+    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    instruments = {}
+    for symbol, entry in entries.items():
+        try:
+            instruments[symbol] = Instrument.model_validate(entry)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise InstrumentError(f"{path.name}: {symbol}.{place}: {first['msg']}") from None
+    return instruments
+
+
+def find_instrument(symbol: str, instruments: Mapping[str, Instrument]) -> Instrument:
+    """The entry of `symbol`.
+
+    Raises:
+        InstrumentError: there is none; the message lists those there are.
+    """
+    if symbol not in instruments:
+        raise InstrumentError(f"symbol '{symbol}' is not in instruments.yaml (known: {', '.join(sorted(instruments))})")
+    return instruments[symbol]

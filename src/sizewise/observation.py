@@ -1,0 +1,63 @@
+"""Scaled market segments for a population: gathered by row number, each policy with its own fold's scaler."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from sizewise.features import Scaler
+from sizewise.market import Market
+
+# Scaled features are clipped here: beyond it a bar is an outlier whatever its size.
+CLIP = 5.0
+
+
+class MarketView:
+    """What K policies see of one market: features with their fold's confidence, scaled per symbol."""
+
+    def __init__(
+        self,
+        market: Market,
+        confidence: Sequence[torch.Tensor],
+        scalers: Sequence[Mapping[str, Scaler]],
+        window_bars: int,
+    ):
+        """Args: `confidence` (R,) and `scalers` by symbol, one of each a policy; symbols without a scaler are unseen."""
+        device = market.features.device
+        self.window_bars = window_bars
+        self._features = market.features
+        self._confidence = torch.stack(list(confidence)).to(device)
+        n_features = market.features.shape[1] + 1
+        mean = torch.zeros((len(scalers), len(market.symbols), n_features))
+        scale = torch.ones_like(mean)
+        for k, by_symbol in enumerate(scalers):
+            for symbol, scaler in by_symbol.items():
+                s = market.symbols.index(symbol)
+                mean[k, s], scale[k, s] = torch.tensor(scaler.mean), torch.tensor(scaler.std)
+        self._mean, self._inverse = mean.to(device), (1.0 / scale).to(device)
+
+    def segments(self, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
+        """Scaled rows row - window + 1 ... row + length - 1 of each path.
+
+        Args:
+            rows, symbols: int64 [K, G] on the CPU.
+        Returns:
+            float32 [K, G, length + window - 1, features], oldest first.
+        """
+        device = self._features.device
+        offsets = torch.arange(1 - self.window_bars, length, device=device)
+        index = rows.to(device).unsqueeze(-1) + offsets
+        policy = torch.arange(index.shape[0], device=device).view(-1, 1, 1)
+        confidence = self._confidence[policy, index].unsqueeze(-1)
+        raw = torch.cat([self._features[index], confidence], dim=-1)
+        place = (policy.squeeze(-1), symbols.to(device))
+        scaled = (raw - self._mean[place].unsqueeze(2)) * self._inverse[place].unsqueeze(2)
+        return scaled.clamp_(-CLIP, CLIP)
+
+
+def fit_scalers(market: Market, confidence: torch.Tensor, rows: Mapping[str, tuple[int, int]]) -> dict[str, Scaler]:
+    """One scaler a symbol from the global rows [start, stop) of its train slice, confidence included."""
+    scalers = {}
+    for symbol, (start, stop) in rows.items():
+        block = torch.cat([market.features[start:stop], confidence[start:stop].unsqueeze(-1)], dim=1)
+        scalers[symbol] = Scaler.fit(block.double().numpy())
+    return scalers
