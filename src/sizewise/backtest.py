@@ -31,18 +31,20 @@ def run(
     start_rows: torch.Tensor,
     lengths: torch.Tensor,
     confidence: torch.Tensor,
+    confidence_of_path: torch.Tensor,
     sizer: Sizer,
     account: config.Account,
 ) -> PathLedger:
     """Walk path p over rows start_rows[p] ... start_rows[p] + lengths[p] - 1, from a flat account, and close it out.
 
     The last decision of a path closes the position, so that every fold ends flat. An account whose equity falls to the
-    ruin level is closed at the next open and never trades again.
+    ruin level is closed at the next open and never trades again. The signal counts from the first entry inside the path
+    on: a trade that was entered before is nobody's, so that rules and policies meet the same trades.
 
     Args:
         market: on one device; its float dtype is the accounts'.
         start_rows, lengths: int64 [P], lengths >= 2.
-        confidence: float32 [P, R] or [1, R]: the fold's confidence of each path, by row of the market.
+        confidence: float32 [C, R], one row of the market's length a fold; path p reads row `confidence_of_path[p]`.
     """
     dtype, device = market.close.dtype, market.close.device
     paths, steps = len(start_rows), int(lengths.max())
@@ -50,17 +52,18 @@ def run(
     records = torch.zeros((6, steps, paths), dtype=dtype, device=device)
     records[0, 0] = accounts.equity
     ruined = torch.zeros(paths, dtype=torch.bool, device=device)
+    joined = torch.zeros_like(ruined)
     last = start_rows + lengths - 1
-    which = torch.arange(paths, device=device) if confidence.shape[0] > 1 else torch.zeros_like(start_rows)
     for t in range(steps - 1):
         rows = torch.minimum(start_rows + t, last)
+        joined = joined | market.entry[rows]
         decision = Decision(
             rows=rows,
             equity=accounts.equity,
             position=accounts.position,
-            direction=market.direction[rows].to(dtype),
+            direction=market.direction[rows].to(dtype) * joined,
             entry=market.entry[rows],
-            confidence=confidence[which, rows].to(dtype),
+            confidence=confidence[confidence_of_path, rows].to(dtype),
             atr_frac=market.atr_frac[rows],
             annual_vol=market.annual_vol[rows],
         )
@@ -76,4 +79,5 @@ def run(
         records[0, t + 1], records[1, t + 1] = accounts.equity, accounts.position
         for slot, flow in enumerate(pnl, start=2):
             records[slot, t + 1] = torch.where(alive, flow, 0.0)
-    return PathLedger(*records, lengths=lengths)
+    equity, position, price, fees, slippage, funding = records
+    return PathLedger(equity, position, price, fees, slippage, funding, lengths)

@@ -26,7 +26,8 @@ def load_bars(path: str | Path, instrument: Instrument | None = None) -> pd.Data
         instrument: calendar and gap limit; default: the file's entry in `instruments.yaml` one folder up, if there
             is one. Without an instrument everything but calendar and gaps is checked.
     Returns:
-        float64 columns `open high low close volume`, UTC index `timestamp`, oldest first, without NaN.
+        float64 columns `open high low close volume`, UTC index `timestamp`, oldest first, without NaN;
+        `attrs["symbol"]` is the file's stem.
     Raises:
         DataMissingError: no such file.
         BarError: unreadable, or the bars break the schema; the message names file, row and remedy.
@@ -42,7 +43,9 @@ def load_bars(path: str | Path, instrument: Instrument | None = None) -> pd.Data
     if instrument is None:
         catalogue = path.parent.parent / "instruments.yaml"
         instrument = load_instruments(catalogue).get(path.stem) if catalogue.is_file() else None
-    return validate_bars(frame, source=path.name, instrument=instrument)
+    bars = validate_bars(frame, source=path.name, instrument=instrument)
+    bars.attrs["symbol"] = path.stem
+    return bars
 
 
 def validate_bars(frame: pd.DataFrame, *, source: str, instrument: Instrument | None = None) -> pd.DataFrame:
@@ -68,9 +71,10 @@ def validate_bars(frame: pd.DataFrame, *, source: str, instrument: Instrument | 
             raise BarError(f"{source}: column '{name}' is {frame[name].dtype}, not a number: convert it")
     bars = frame.set_index(pd.DatetimeIndex(frame["timestamp"], name="timestamp").as_unit("ns"))
     bars = bars[list(COLUMNS)].astype(np.float64)
+    bars.attrs.update(frame.attrs)
     _check_values(bars, source)
     if instrument is not None:
-        _check_calendar(bars.index, instrument, source)
+        _check_calendar(pd.DatetimeIndex(bars.index), instrument, source)
     return bars
 
 
@@ -97,7 +101,7 @@ def _check_values(bars: pd.DataFrame, source: str) -> None:
     # Each rule marks its offending rows; the first rule that marks any is reported.
     prices = bars[list(PRICES)]
     rules: tuple[tuple[str, pd.DataFrame | pd.Series, str], ...] = (
-        ("is not finite", ~np.isfinite(bars), "remove the bar; never fill it"),
+        ("is not finite", ~bars.apply(np.isfinite), "remove the bar; never fill it"),
         ("is not a positive price", prices <= 0, "remove the bar"),
         ("is below open, low or close", (prices.max(axis=1) > bars["high"]).rename("high"), "mend or remove the bar"),
         ("is above open, high or close", (prices.min(axis=1) < bars["low"]).rename("low"), "mend or remove the bar"),

@@ -3,7 +3,7 @@
 Confidence is set at entry and carried to the exit, because that is when size is chosen.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from sizewise import config
 from sizewise.errors import ConfigError
@@ -68,7 +69,9 @@ class ConfidenceModel:
         """
         pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=1.0 / rule.confidence_l2))
         model = CalibratedClassifierCV(pipeline, method="sigmoid", cv=rule.confidence_blocks, ensemble=False)
-        model.fit(inputs, won)
+        # Matrices this small gain nothing from more threads, which spin for most of the time where cores are shared.
+        with threadpool_limits(limits=1, user_api="blas"):
+            model.fit(inputs, won)
         fitted = model.calibrated_classifiers_[0]
         scaler, logistic = fitted.estimator[0], fitted.estimator[1]
         calibrator = fitted.calibrators[0]
@@ -92,7 +95,10 @@ class ConfidenceModel:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "ConfidenceModel":
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        typed: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**typed)
 
 
 def confidence_column(fold: Fold) -> str:
@@ -100,20 +106,27 @@ def confidence_column(fold: Fold) -> str:
     return f"confidence_{fold.scheme}_{fold.number}"
 
 
-def train_trades(
-    bars: pd.DataFrame, features: pd.DataFrame, learn: Slice
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Finished trades that lie wholly inside a train slice.
+@dataclass(frozen=True)
+class TrainTrades:
+    """Finished trades that lie wholly inside a train slice, oldest first.
 
-    Returns:
-        (entry_row, inputs (n, 10), won (n,), net of nothing; exit fills included in the slice) as arrays, oldest first.
+    entry_row: int64 (n,). entry_time: int64 (n,), nanoseconds UTC. inputs: float64 (n, 10). won: bool (n,), gross.
     """
+
+    entry_row: np.ndarray
+    entry_time: np.ndarray
+    inputs: np.ndarray
+    won: np.ndarray
+
+
+def train_trades(bars: pd.DataFrame, features: pd.DataFrame, learn: Slice) -> TrainTrades:
+    """The trades of one symbol that a confidence model may learn from; entry and exit fill inside the slice."""
     trades = signal_trades(bars, features)
     inside = (trades["entry_row"] >= learn.start) & (trades["exit_row"] + 1 < learn.stop)
-    trades = trades[inside]
+    rows = trades.loc[inside, "entry_row"].to_numpy()
     inputs = confidence_inputs(features, features["direction"].to_numpy(dtype=np.float64))
-    rows = trades["entry_row"].to_numpy()
-    return rows, inputs[rows], (trades["gross_return"] > 0).to_numpy(), trades["exit_row"].to_numpy()
+    times = pd.DatetimeIndex(bars.index).as_unit("ns").asi8
+    return TrainTrades(rows, times[rows], inputs[rows], (trades.loc[inside, "gross_return"] > 0).to_numpy())
 
 
 def fit_confidence(
@@ -124,8 +137,8 @@ def fit_confidence(
 ) -> tuple[ConfidenceModel, dict[str, np.ndarray]]:
     """Fit one confidence model on all symbols' train trades of a fold, and score every bar of every symbol.
 
-    Train bars get the score of a model that did not see their block of trades (contiguous blocks in time), so that a
-    policy trained on them meets confidence as uncertain as it will be out of sample. All other bars get the model
+    A train trade gets the score of a model that saw no trade of any symbol entered in the same stretch of calendar, so
+    that a policy trained on it meets confidence as uncertain as it will be out of sample. All other bars get the model
     fitted on the whole train slice.
 
     Returns:
@@ -134,42 +147,43 @@ def fit_confidence(
         ConfigError: too few train trades, or all won or lost.
     """
     gathered = {symbol: train_trades(bars[symbol], features[symbol], learn) for symbol, learn in fold.train.items()}
-    inputs = np.concatenate([trades[1] for trades in gathered.values()])
-    won = np.concatenate([trades[2] for trades in gathered.values()])
-    wins = int(won.sum())
-    if min(wins, len(won) - wins) < 2 * rule.confidence_blocks:
-        raise ConfigError(
-            f"signals: fold {fold.number} ({fold.scheme}) has {len(won)} train trades, {wins} won: "
-            "too few to fit a confidence; lengthen the train slice or shorten entry_bars"
-        )
+    inputs = np.concatenate([trades.inputs for trades in gathered.values()])
+    won = np.concatenate([trades.won for trades in gathered.values()])
+    times = np.concatenate([trades.entry_time for trades in gathered.values()])
+    if _rarer(won) < 2 * rule.confidence_blocks:
+        raise _too_few(fold, won)
     model = ConfidenceModel.fit(inputs, won, rule)
+    # Edges of the stretches: equally many trades in each; every time belongs to one stretch.
+    edges = np.sort(times)[np.linspace(0, len(times), rule.confidence_blocks + 1).astype(int)[1:-1]]
+    stretch = np.searchsorted(edges, times, side="right")
+    unseen = []
+    for number in range(rule.confidence_blocks):
+        kept = stretch != number
+        if _rarer(won[kept]) < rule.confidence_blocks:
+            raise _too_few(fold, won[kept])
+        unseen.append(ConfidenceModel.fit(inputs[kept], won[kept], rule))
     scores = {}
-    for symbol in features:
-        table = features[symbol]
-        every = confidence_inputs(table, table["direction"].to_numpy(dtype=np.float64))
-        score = model.predict(every)
+    for symbol, table in features.items():
+        score = model.predict(confidence_inputs(table, table["direction"].to_numpy(dtype=np.float64)))
         if symbol in gathered:
-            for held_out, block_model in _block_models(gathered, symbol, rule):
-                score[held_out] = block_model.predict(every[held_out])
+            mine = gathered[symbol]
+            own = np.searchsorted(edges, mine.entry_time, side="right")
+            for number, other in enumerate(unseen):
+                rows = own == number
+                score[mine.entry_row[rows]] = other.predict(mine.inputs[rows])
         scores[symbol] = carry_from_entry(score, table)
     return model, scores
 
 
-def _block_models(
-    gathered: Mapping[str, Sequence[np.ndarray]], symbol: str, rule: config.Signals
-) -> list[tuple[np.ndarray, ConfidenceModel]]:
-    """(entry rows of a block, model fitted on everything but that block of this symbol)."""
-    others = [trades for name, trades in gathered.items() if name != symbol]
-    rows, inputs, won, _ = gathered[symbol]
-    models = []
-    for held_out in np.array_split(np.arange(len(rows)), rule.confidence_blocks):
-        if not len(held_out):
-            continue
-        kept = np.setdiff1d(np.arange(len(rows)), held_out)
-        pool_inputs = np.concatenate([*(trades[1] for trades in others), inputs[kept]])
-        pool_won = np.concatenate([*(trades[2] for trades in others), won[kept]])
-        models.append((rows[held_out], ConfidenceModel.fit(pool_inputs, pool_won, rule)))
-    return models
+def _rarer(won: np.ndarray) -> int:
+    return int(min(won.sum(), (~won).sum()))
+
+
+def _too_few(fold: Fold, won: np.ndarray) -> ConfigError:
+    return ConfigError(
+        f"signals: fold {fold.number} ({fold.scheme}) has {len(won)} train trades to fit on, {won.sum()} won: "
+        "too few for a confidence; lengthen the train slice or shorten entry_bars"
+    )
 
 
 def calibration_table(confidence: np.ndarray, won: np.ndarray, *, bins: int = 5) -> pd.DataFrame:

@@ -23,12 +23,13 @@ Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Day = Annotated[date, BeforeValidator(_as_date)]
 SplitScheme = Literal["rolling", "anchored"]
+RegimeName = Literal["low_vol_trending", "high_vol_trending", "low_vol_ranging", "high_vol_ranging"]
 
 
 class Section(BaseModel):
-    """Base of every section: strict types (the text '1e-4' is no number), no unknown keys, never mutated."""
+    """Base of every section: strict types (the text '1e-4' is no number), finite numbers, no unknown keys, frozen."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Data(Section):
@@ -37,6 +38,14 @@ class Data(Section):
     symbols: Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
     start: Day | None = None
     end: Day | None = None
+
+    @model_validator(mode="after")
+    def _usable(self) -> "Data":
+        if len(set(self.symbols)) < len(self.symbols):
+            raise ValueError("symbols must differ: a repeated one would count twice")
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError("start must lie before end")
+        return self
 
 
 class Regimes(Section):
@@ -77,6 +86,12 @@ class Splits(Section):
         return self
 
 
+class Observation(Section):
+    """What a policy sees of the market: a window of bars."""
+
+    window_bars: Count = 100
+
+
 class Account(Section):
     """The account every arm trades. The defaults are the $1,000 account of reference design A."""
 
@@ -91,7 +106,6 @@ class Train(Section):
     """PPO: budget, network and the usual coefficients (names as in CleanRL)."""
 
     seeds: Annotated[tuple[int, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-    window_bars: Count = 100
     hidden: Annotated[tuple[Count, Count], BeforeValidator(_as_tuple)] = (64, 64)
     groups: Count = 32
     replicas: Count = 8
@@ -119,6 +133,8 @@ class Train(Section):
     def _divides(self) -> "Train":
         if self.groups % self.minibatches:
             raise ValueError("minibatches must divide groups: a minibatch is made of whole groups")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds must differ: a repeated one would count twice")
         return self
 
 
@@ -175,7 +191,7 @@ class Plan(Section):
     bootstrap_block_days: Count = 60
     bootstrap_seed: int = 20261120
     min_trades_per_regime: Count = 30
-    regimes: Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=4)]
+    regimes: Annotated[tuple[RegimeName, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=4)]
 
 
 class Params(Section):
@@ -185,6 +201,7 @@ class Params(Section):
     regimes: Regimes
     signals: Signals
     splits: Splits
+    observation: Observation
     account: Account
     train: Train
     arms: dict[str, Arm]
@@ -198,6 +215,9 @@ class Params(Section):
             name = getattr(self.plan, role)
             if name not in self.arms:
                 raise ValueError(f"plan.{role} is '{name}', which is no entry of arms")
+            arm = self.arms[name]
+            if isinstance(arm, PpoArm) and set(arm.splits) != {"rolling", "anchored"}:
+                raise ValueError(f"plan.{role} '{name}' must be trained on both splits: set arms.{name}.splits to both")
         return self
 
 
@@ -206,6 +226,7 @@ SECTIONS: dict[str, type[Section]] = {
     "regimes": Regimes,
     "signals": Signals,
     "splits": Splits,
+    "observation": Observation,
     "account": Account,
     "train": Train,
     "plan": Plan,
@@ -221,16 +242,30 @@ class Arms(Section):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+_NUMBER = "a plain number is meant (YAML reads 1e-4 as text: write 1.0e-4)"
+# What to write instead of a text, by pydantic's type of error.
+_REMEDIES = {
+    "float_type": _NUMBER,
+    "int_type": _NUMBER,
+    "tuple_type": "a list is meant: write [a, b]",
+    "bool_type": "write true or false",
+    "value_error": "a date is meant: write 2020-01-31",
+}
+
+
 def _explain(error: ValidationError, where: str) -> str:
     first = error.errors()[0]
-    place = ".".join(str(part) for part in (where, *first["loc"]) if str(part))
+    path = [str(part) for part in (where, *first["loc"]) if str(part)]
+    if path[:1] == ["arms"]:
+        del path[2:3]  # pydantic puts the arm's kind between its name and its key
+    place = ".".join(path)
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return f"params: unknown parameter '{place}': remove it or mend its name"
     if first["type"] == "missing":
         return f"params: '{place}' is missing: add it to params.yaml"
-    if first["type"].endswith("_type") and isinstance(first["input"], str):
-        message += "; a plain number is meant (YAML reads 1e-4 as text: write 1.0e-4)"
+    if first["type"] in _REMEDIES and isinstance(first["input"], str):
+        message += f"; {_REMEDIES[first['type']]}"
     if isinstance(first["input"], (str, int, float, bool)):
         message += f"; got {first['input']!r}"
     return f"params: {message}" if not place else f"params: '{place}': {message}"

@@ -17,6 +17,7 @@ import torch
 
 from sizewise import broker, config
 from sizewise.actions import Mode, Sizing7Scheme
+from sizewise.errors import ConfigError
 from sizewise.market import Market
 
 N_ACCOUNT_SCALARS = 3
@@ -49,7 +50,11 @@ class Ranges:
 
 
 class SizingEnv:
-    """See the module's text. Randomness comes from one generator a policy, so that a policy's draws are its own."""
+    """See the module's text. Randomness comes from one generator a policy, so that a policy's draws are its own.
+
+    Raises:
+        ConfigError: a slice is too short to hold one horizon.
+    """
 
     def __init__(
         self,
@@ -62,22 +67,29 @@ class SizingEnv:
         replicas: int,
         horizon: int,
         generators: Sequence[torch.Generator],
-        dtype: torch.dtype = torch.float32,
     ):
+        """Args: `market` on one device, its float dtype is the accounts'; `ranges` and `generators` one a policy."""
+        for place in ranges:
+            for symbol, start, stop in zip(place.symbols, place.start, place.stop, strict=True):
+                if stop - start <= horizon:
+                    raise ConfigError(
+                        f"slice of {market.symbols[symbol]} has {stop - start} rows, a horizon of {horizon} needs "
+                        f"{horizon + 1}: lower train.horizon, or raise splits.min_train_bars"
+                    )
         self.market = market
         self.ranges = ranges
         self.account = account
         self.horizon = horizon
         self.shape = (len(ranges), groups, replicas)
         self.device = market.features.device
-        self.dtype = dtype
-        self.scheme = Sizing7Scheme(account, mode, dtype=dtype, device=self.device)
+        self.dtype = market.close.dtype
+        self.scheme = Sizing7Scheme(account, mode, dtype=self.dtype, device=self.device)
         self._generators = generators
         self._rows = torch.zeros(self.shape[:2], dtype=torch.int64)
         self._symbol = torch.zeros_like(self._rows)
         self._stop = torch.zeros_like(self._rows)
         self.rollouts_left = torch.zeros_like(self._rows)
-        self.accounts = broker.Accounts.open(self.shape, account.initial_equity, dtype=dtype, device=self.device)
+        self.accounts = broker.Accounts.open(self.shape, account.initial_equity, dtype=self.dtype, device=self.device)
         self._move_tables = [market.gap_return, market.bar_return, market.elapsed_days]
 
     @property
@@ -102,7 +114,7 @@ class SizingEnv:
             pick = torch.rand((2, self.shape[1]), generator=generator, dtype=torch.float64)
             which = (pick[0] * len(place.symbols)).long()
             start, stop = torch.tensor(place.start)[which], torch.tensor(place.stop)[which]
-            row = start + (pick[1] * (stop - start - self.horizon).clamp(min=1)).long()
+            row = start + (pick[1] * (stop - start - self.horizon)).long()
             move = moving[k]
             self._rows[k] = torch.where(move, row, self._rows[k])
             self._stop[k] = torch.where(move, stop, self._stop[k])

@@ -61,9 +61,9 @@ FEATURES: tuple[Feature, ...] = (
     Feature("macd_histogram", "oscillator", "(MACD - signal line) / ATR(14)", 33),
     Feature("bollinger_position_20", "oscillator", "(close - mean(20)) / (2 std(20))", 19),
     Feature("bollinger_width_20", "oscillator", "4 std(20) / mean(20)", 19),
-    Feature("skew_96", "shape", "skewness of 1-bar log returns, 96 bars", 96),
-    Feature("kurtosis_96", "shape", "excess kurtosis of 1-bar log returns, 96 bars, signed log", 96),
-    Feature("autocorrelation_48", "shape", "lag-1 autocorrelation of 1-bar log returns, 48 bars", 49),
+    Feature("skew_96", "shape", "skewness of returns, 96 bars", 96),
+    Feature("kurtosis_96", "shape", "excess kurtosis of returns, 96 bars, signed log", 96),
+    Feature("autocorrelation_48", "shape", "lag-1 autocorrelation of returns, 48 bars", 49),
     Feature("volume_z_24", "volume", "z-score of log(1 + volume), 24 bars", 23),
     Feature("volume_z_96", "volume", "z-score of log(1 + volume), 96 bars", 95),
     Feature("balance_flow_24", "volume", "sum(sign(return) volume) / sum(volume), 24 bars", 24),
@@ -82,7 +82,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("regime_high_vol_fixed", "regime", "1 if ATR% is above the fixed level", 14),
     Feature("signal_direction", "signal", "direction of the breakout rule, -1 / 0 / 1", 0),
     Feature("signal_age", "signal", "bars since the entry decision / max_hold_bars", 0),
-    Feature(CONFIDENCE, "signal", "calibrated probability of a gross profit, set at entry, fitted on train", 0),
+    Feature(CONFIDENCE, "signal", "fitted probability of a gross profit, at entry", 0),
 )
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
@@ -215,7 +215,7 @@ def _volume(
 ) -> dict[str, np.ndarray]:
     traded = pd.Series(volume)
     total = traded.rolling(24).sum().to_numpy()
-    signed = (np.sign(pd.Series(returns)) * traded).rolling(24).sum().to_numpy()
+    signed = pd.Series(np.sign(returns) * volume).rolling(24).sum().to_numpy()
     vwap = ratio((pd.Series(close) * traded).rolling(24).sum().to_numpy(), total)
     distance = np.where(total > 0.0, close - vwap, np.where(np.isnan(total), np.nan, 0.0))
     atr = talib.ATR(high, low, close, timeperiod=14)
@@ -232,7 +232,7 @@ def _volume(
 
 def _calendar(times: pd.DatetimeIndex) -> dict[str, np.ndarray]:
     day = 2.0 * np.pi * ((times.hour * 60 + times.minute).to_numpy() / 1440.0)
-    week = 2.0 * np.pi * times.weekday.to_numpy() / 7.0
+    week = 2.0 * np.pi * times.day_of_week.to_numpy() / 7.0
     elapsed = np.diff(times.as_unit("ns").asi8).astype(np.float64)
     # The shortest step so far stands for the bar length; the shortest of the whole file would look ahead.
     step = np.minimum.accumulate(elapsed)

@@ -24,7 +24,8 @@ def rolling_std(values: Array, window_bars: int) -> Array:
 
 def ratio(numerator: Array, denominator: Array) -> Array:
     """numerator / denominator, 0 where the denominator is 0 (a flat bar has no shape), NaN where either is NaN."""
-    out = np.zeros_like(numerator)
+    # A missing numerator stays missing over a denominator of 0: otherwise a flat market would shorten a warm-up.
+    out = np.where(np.isnan(numerator), np.nan, 0.0)
     np.divide(numerator, denominator, out=out, where=denominator != 0)
     return out
 

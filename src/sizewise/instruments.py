@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sizewise.errors import DataMissingError, InstrumentError
 
@@ -29,7 +29,7 @@ class Calendar:
     def is_open(self, times: pd.DatetimeIndex) -> np.ndarray:
         """Bool, shape (T,): does a session's bar start at each UTC time?"""
         local = times.tz_convert(self.timezone)
-        weekday, minute = local.weekday.to_numpy(), (local.hour * 60 + local.minute).to_numpy()
+        weekday, minute = local.day_of_week.to_numpy(), (local.hour * 60 + local.minute).to_numpy()
         inside = np.zeros(len(times), dtype=bool)
         for weekdays, first, last in self.sessions:
             inside |= np.isin(weekday, weekdays) & (minute >= first) & (minute <= last)
@@ -58,7 +58,7 @@ def _as_tuple(value: object) -> object:
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FeePeriod(_Entry):
@@ -67,6 +67,12 @@ class FeePeriod(_Entry):
     from_: Annotated[date, Field(alias="from")]
     maker_bps: float
     taker_bps: float
+
+
+def _in_order(periods: tuple[FeePeriod, ...]) -> tuple[FeePeriod, ...]:
+    if any(a.from_ >= b.from_ for a, b in zip(periods, periods[1:], strict=False)):
+        raise ValueError("periods must be listed oldest first, each day once")
+    return periods
 
 
 class Instrument(_Entry):
@@ -84,7 +90,9 @@ class Instrument(_Entry):
     min_order_quote: Annotated[float, Field(ge=0)]
     max_leverage: Annotated[float, Field(ge=1)]
     maintenance_margin_frac: Annotated[float, Field(ge=0, le=1)]
-    fee_schedule: Annotated[tuple[FeePeriod, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    fee_schedule: Annotated[
+        tuple[FeePeriod, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_in_order)
+    ]
     half_spread_bps: Annotated[float, Field(ge=0)]
     borrow_bps_per_day: Annotated[float, Field(ge=0)]
     funding: Mapping[str, Any] | None = None
@@ -109,7 +117,9 @@ class Instrument(_Entry):
     def expected_times(self, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """Every bar start the calendar allows between the first and the last of `times`, UTC; holidays left out."""
         calendar = CALENDARS[self.calendar]
-        grid = pd.date_range(times[0], times[-1], freq=pd.Timedelta(minutes=self.bar_minutes))
+        step = pd.Timedelta(minutes=self.bar_minutes)
+        # Bars start at round times of the clock; a grid anchored at the first bar would bless any shift of them all.
+        grid = pd.date_range(times[0].floor(step), times[-1], freq=step)
         grid = grid[calendar.is_open(grid)]
         if calendar.has_holidays:
             traded = times.tz_convert(calendar.timezone).normalize().unique()
@@ -122,11 +132,17 @@ def load_instruments(path: Path) -> dict[str, Instrument]:
 
     Raises:
         DataMissingError: no such file.
-        InstrumentError: an entry lacks a field, has an unknown one, or a value out of range.
+        InstrumentError: no YAML mapping, or an entry lacks a field, has an unknown one, or a value out of range.
     """
     if not path.is_file():
         raise DataMissingError(f"{path.name} is missing: run `dvc pull data.dvc`")
-    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        raise InstrumentError(f"{path.name}: line {line} is no valid YAML: mend it") from None
+    if not isinstance(entries, dict):
+        raise InstrumentError(f"{path.name}: no entries: write one a symbol, or run `dvc pull --force data.dvc`")
     instruments = {}
     for symbol, entry in entries.items():
         try:
@@ -134,7 +150,7 @@ def load_instruments(path: Path) -> dict[str, Instrument]:
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
-            raise InstrumentError(f"{path.name}: {symbol}.{place}: {first['msg']}") from None
+            raise InstrumentError(f"{path.name}: {symbol}.{place}: {first['msg']}: mend the entry") from None
     return instruments
 
 

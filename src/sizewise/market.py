@@ -1,8 +1,7 @@
 """The market tensor: every symbol's rows stacked once, read by row number and never copied into windows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,6 @@ from sizewise.splits import Fold, Slice
 
 UNFITTED = tuple(name for name in NAMES if name != CONFIDENCE)
 CONFIDENCE_POSITION = NAMES.index(CONFIDENCE)
-HOURS_PER_DAY = 24.0
 
 
 @dataclass(frozen=True)
@@ -150,18 +148,3 @@ def fold_confidence(market: Market, fold: Fold) -> torch.Tensor:
     if name not in market.confidence:
         raise DataMissingError(f"features carry no column {name}: run `dvc repro` to rebuild them for these splits")
     return market.confidence[name]
-
-
-def read_tables(folder: Path, symbols: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Feature tables written by the features stage.
-
-    Raises:
-        DataMissingError: a table is missing.
-    """
-    tables = {}
-    for symbol in symbols:
-        path = folder / f"{symbol}.parquet"
-        if not path.is_file():
-            raise DataMissingError(f"{path.name} is missing from artifacts/features: run `dvc repro features`")
-        tables[symbol] = pd.read_parquet(path)
-    return tables

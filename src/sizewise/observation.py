@@ -44,13 +44,20 @@ class MarketView:
             float32 [K, G, length + window - 1, features], oldest first.
         """
         device = self._features.device
-        offsets = torch.arange(1 - self.window_bars, length, device=device)
-        index = rows.to(device).unsqueeze(-1) + offsets
-        policy = torch.arange(index.shape[0], device=device).view(-1, 1, 1)
-        confidence = self._confidence[policy, index].unsqueeze(-1)
+        policy = torch.arange(rows.shape[0], device=device).view(-1, 1)
+        return self._gather(policy.expand_as(rows), rows.to(device), symbols.to(device), length)
+
+    def one_policy(self, policy: int, row: int, symbol: int, length: int) -> torch.Tensor:
+        """One stretch as one policy sees it: [1, 1, length + window - 1, features]."""
+        device = self._features.device
+        policies, rows, symbols = (torch.full((1, 1), value, device=device) for value in (policy, row, symbol))
+        return self._gather(policies, rows, symbols, length)
+
+    def _gather(self, policy: torch.Tensor, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
+        index = rows.unsqueeze(-1) + torch.arange(1 - self.window_bars, length, device=rows.device)
+        confidence = self._confidence[policy.unsqueeze(-1), index].unsqueeze(-1)
         raw = torch.cat([self._features[index], confidence], dim=-1)
-        place = (policy.squeeze(-1), symbols.to(device))
-        scaled = (raw - self._mean[place].unsqueeze(2)) * self._inverse[place].unsqueeze(2)
+        scaled = (raw - self._mean[policy, symbols].unsqueeze(2)) * self._inverse[policy, symbols].unsqueeze(2)
         return scaled.clamp_(-CLIP, CLIP)
 
 

@@ -160,6 +160,15 @@ def forward(parameters: Parameters, encoded: torch.Tensor, scalars: torch.Tensor
     return Output(torch.log_softmax(logits, dim=-1), outputs[1].view(policies, *inner))
 
 
+def initial_probabilities(parameters: Parameters) -> torch.Tensor:
+    """Action probabilities where nothing is observed (a zero observation): [K, A]."""
+    policies, _, _, wide = parameters["w1"].shape
+    encoded = parameters["b1"].view(policies, 1, wide)
+    scalars = torch.zeros((policies, 1, N_ACCOUNT_SCALARS))
+    allowed = torch.ones((policies, 1, parameters["actor_b3"].shape[1]), dtype=torch.bool)
+    return forward(parameters, encoded, scalars, allowed).log_prob.exp().squeeze(1)
+
+
 def flat_forward(parameters: Parameters, flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The same network over the flat observation, for other people's algorithms and for the tests.
 

@@ -45,6 +45,8 @@ def order_value(action: int, equity: float, position: float, direction: int | No
         target = max(kept, limit)
     if side < 0 and target < -limit:
         target = min(kept, -limit)
+    if abs(target) <= 1e-6 * equity:  # rounding of an order that means to close
+        target = 0.0
     return target - position
 
 

@@ -4,6 +4,8 @@ Two rules stand side by side. The *trailing* rule compares ATR% with a quantile 
 same on 5-minute and hourly bars; the *fixed* rule uses one level of ATR% for every symbol.
 """
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import talib
@@ -11,7 +13,7 @@ import talib
 from sizewise import config, indicators
 
 NEUTRAL = "neutral"
-LABELS = ("low_vol_trending", "high_vol_trending", "low_vol_ranging", "high_vol_ranging", NEUTRAL)
+LABELS = (*get_args(config.RegimeName), NEUTRAL)
 TREND_WINDOW_BARS = 24
 # A quarter of the trailing window is enough to start; until then the label is NEUTRAL.
 QUANTILE_START_DIVISOR = 4
@@ -56,7 +58,7 @@ def _flag(condition: np.ndarray, warm: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(warm), np.nan, condition.astype(np.float64))
 
 
-def _names(high_vol: np.ndarray, trending: np.ndarray) -> pd.Categorical:
+def _names(high_vol: np.ndarray, trending: np.ndarray) -> "pd.Categorical[str]":
     code = np.where(trending == 1.0, 0, 2) + (high_vol == 1.0)
     code = np.where(np.isnan(high_vol + trending), LABELS.index(NEUTRAL), code)
-    return pd.Categorical.from_codes(code, categories=list(LABELS))
+    return pd.Categorical.from_codes(code.astype(np.int8), categories=pd.Index(LABELS))

@@ -1,6 +1,7 @@
 """Randomness arrives as a generator; nothing in the library touches a global seed."""
 
 import hashlib
+import json
 
 import numpy as np
 import torch
@@ -8,7 +9,8 @@ import torch
 
 def derive_seed(*parts: object) -> int:
     """A 63-bit seed from any printable parts, stable across processes and platforms (unlike `hash`)."""
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    # As a list of representations, so that ("a", "b") and ("a/b",), or 1 and "1", are different seeds.
+    digest = hashlib.sha256(json.dumps([repr(part) for part in parts]).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 

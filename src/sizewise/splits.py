@@ -88,5 +88,5 @@ def tail_of(learn: Slice, *, tail_frac: float, purge_bars: int) -> tuple[Slice, 
     Returns:
         two slices in time order, `purge_bars` apart.
     """
-    tail_start = learn.stop - int(round(len(learn) * tail_frac))
+    tail_start = learn.stop - round(len(learn) * tail_frac)
     return Slice(learn.start, max(learn.start, tail_start - purge_bars)), Slice(tail_start, learn.stop)

@@ -1,0 +1,51 @@
+# Two commands do everything, set-up included: `make reproduce` and `make test`.
+VENV ?= .venv
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+STAMP := $(VENV)/.installed
+SHELL := /bin/bash
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# Idle OpenMP threads sleep; spinning ones starve the workers on a shared machine.
+export OMP_WAIT_POLICY ?= PASSIVE
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: reproduce test verify lint snapshots bench clean
+
+reproduce: data  ## the main job: features, training, walk-forward, comparison, index
+	dvc repro
+	sizewise report
+
+test: data  ## lint, types, all tests, and the quick notebooks against their committed copies
+	ruff check .
+	ruff format --check .
+	mypy
+	pytest
+	pytest --nbval tests/notebooks
+
+verify: data  ## re-run the full reports and compare every printed value with the committed ones
+	dvc repro features train walk_forward
+	pytest --nbval reports
+
+lint: $(STAMP)
+	ruff check . --fix
+	ruff format .
+	mypy
+
+snapshots: data  ## renew the executed quick notebooks after a change that is meant to change them
+	python tests/notebooks/renew.py
+
+bench: $(STAMP)  ## speed of environment and training, into metrics/bench.json
+	sizewise bench
+
+data: $(STAMP)
+	dvc pull --quiet data.dvc
+
+.PHONY: data
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("sizewise needs Python 3.11 or newer: set PYTHON=") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv $(VENV)
+	pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+clean:  ## remove what a run makes and git does not keep
+	rm -rf build artifacts .pytest_cache .mypy_cache .ruff_cache

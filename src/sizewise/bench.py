@@ -1,0 +1,326 @@
+"""`sizewise bench`: how fast the environment and training run on this machine, and how far both are from the floor.
+
+One thread, CPU seconds (`time.process_time`), medians over interleaved rounds: within a round everything is measured
+once, one after the other, so that a ratio compares neighbours in time on a machine that others share.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sizewise import bench_peers, config, ppo
+from sizewise.actions import N_ACTIONS, Mode
+from sizewise.costs import BPS, Costs
+from sizewise.env import N_ACCOUNT_SCALARS, Ranges, SizingEnv
+from sizewise.features import NAMES, Scaler
+from sizewise.market import Market
+from sizewise.observation import MarketView
+from sizewise.paths import project_root
+from sizewise.policy import PolicySpec, initialise
+from sizewise.seeding import numpy_generator, torch_generator
+
+MODES: tuple[Mode, ...] = ("masked", "free")
+# Every cost is charged, borrow included, so that no account is cheaper to step than a real one.
+COSTS = Costs(taker_bps=10.0, half_spread_bps=1.0, borrow_bps_per_day=2.0)
+SYNTHETIC = "SYNTHETIC"
+MARKET_TEXT = "synthetic: normal returns and features, a random signal, all costs; no market's bars"
+DISTINCT_ACTIONS = 16
+PRODUCTS = 4
+NOT_INSTALLED = "not installed"
+Rounds = dict[str, list[dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class BenchSizes:
+    """How much is measured; the defaults are those of metrics/bench.json.
+
+    Attributes:
+        accounts: environment sizes, at `replicas` accounts a row; env_steps: account steps a figure takes, at least.
+        groups, hidden, window_bars, horizon, epochs, minibatches: the peers' network and budget.
+        floor_groups, floor_replicas: the same at many accounts a row, held against products of `matrix`^2 numbers.
+        profile: whose params.yaml gives the default network and budget.
+        sb3_accounts, sb3_rollouts, torchtrade_accounts, torchtrade_steps, torchrl_accounts: what the peers are given.
+    """
+
+    bars: int = 20_000
+    accounts: tuple[int, ...] = (256, 1024, 4096, 65536)
+    env_steps: int = 1 << 20
+    groups: int = 256
+    replicas: int = 8
+    hidden: tuple[int, int] = (256, 256)
+    window_bars: int = 100
+    horizon: int = 128
+    epochs: int = 4
+    minibatches: int = 8
+    floor_groups: int = 32
+    floor_replicas: int = 32
+    matrix: int = 2048
+    profile: str = "full"
+    sb3_accounts: int = 8
+    sb3_rollouts: int = 2
+    torchtrade_accounts: tuple[int, ...] = (1024, 4096)
+    torchtrade_steps: int = 1 << 17
+    torchrl_accounts: int = 64
+
+    def train(self, groups: int, replicas: int) -> config.Train:
+        """The peers' budget for so many accounts."""
+        shared = {name: getattr(self, name) for name in ("hidden", "horizon", "epochs", "minibatches")}
+        return config.Train(seeds=(1,), groups=groups, replicas=replicas, **shared)
+
+
+def synthetic_market(bars: int) -> Market:
+    """Made-up bars, no market's, float32; features are already scaled, and each side of the signal holds 16 bars."""
+    rng = numpy_generator("bench", bars)
+    gap, bar = rng.normal(0.0, 0.001, bars), rng.normal(0.0, 0.01, bars)
+    direction = np.repeat(rng.integers(-1, 2, bars // 16 + 1), 16)[:bars].astype(np.int8)
+    columns = {
+        "features": rng.normal(0.0, 1.0, (bars, len(NAMES) - 1)).astype(np.float32),
+        "gap_return": gap,
+        "bar_return": bar,
+        "elapsed_days": np.full(bars, 1.0 / 24.0),
+        "rates": np.tile(np.array(astuple(COSTS)) * BPS, (bars, 1)),
+        "direction": direction,
+        "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
+        "regime": np.zeros(bars, dtype=np.int8),
+        "close": 100.0 * np.cumprod((1.0 + gap) * (1.0 + bar)),
+        "atr_frac": np.full(bars, 0.01),
+        "annual_vol": np.full(bars, 0.5),
+    }
+    market = Market(
+        symbols=(SYNTHETIC,),
+        first_row=(0,),
+        n_rows=(bars,),
+        confidence={SYNTHETIC: torch.from_numpy(rng.uniform(0.0, 1.0, bars).astype(np.float32))},
+        times=pd.date_range("2020-01-01", periods=bars, freq="h", tz="UTC"),
+        **{name: torch.from_numpy(values) for name, values in columns.items()},
+    )
+    return market.to("cpu", torch.float32)
+
+
+def synthetic_view(market: Market, window_bars: int) -> MarketView:
+    """What one policy sees of the synthetic market."""
+    unit = Scaler((0.0,) * len(NAMES), (1.0,) * len(NAMES))
+    return MarketView(market, [market.confidence[SYNTHETIC]], [{SYNTHETIC: unit}], window_bars)
+
+
+def open_env(market: Market, mode: Mode, window_bars: int, groups: int, replicas: int, horizon: int) -> SizingEnv:
+    """One policy's accounts, from the first bar of the synthetic market that has a window to its last."""
+    place = Ranges((0,), (window_bars,), market.n_rows)
+    streams = [torch_generator("bench", "env")]
+    return SizingEnv(
+        market, [place], config.Account(), mode, groups=groups, replicas=replicas, horizon=horizon, generators=streams
+    )
+
+
+def env_speeds(env: SizingEnv, steps: int) -> dict[str, float]:
+    """Account steps a CPU second over whole horizons, restarts and rewards included; random actions, 0..6."""
+    shape = (DISTINCT_ACTIONS, *env.shape)
+    actions = torch.randint(0, N_ACTIONS, shape, generator=torch_generator("bench", "actions")).unbind(0)
+    per_horizon = env.horizon * actions[0].numel()
+    horizons = max(1, round(steps / per_horizon))
+    speeds = {}
+    for name, observed in (("steps_per_s", False), ("steps_with_observation_per_s", True)):
+        begun = time.process_time()
+        for _ in range(horizons):
+            env.restart(1)
+            for t in range(env.horizon):
+                if observed:
+                    env.observe()
+                env.step(actions[t % DISTINCT_ACTIONS])
+        speeds[name] = horizons * per_horizon / (time.process_time() - begun)
+    return speeds
+
+
+class Trainer:
+    """PPO on the synthetic market, masked actions: one call is one iteration, from rollout to last gradient step."""
+
+    def __init__(self, market: Market, train: config.Train, window_bars: int):
+        # No divergence reaches this target, so no update stops early.
+        self._train = train = train.model_copy(update={"target_kl": 1e9})
+        self._env = open_env(market, "masked", window_bars, train.groups, train.replicas, train.horizon)
+        self._view = synthetic_view(market, window_bars)
+        spec, streams = PolicySpec(window_bars, train.hidden), [torch_generator("bench", "init")]
+        self._parameters = initialise(spec, streams, initial_hold_prob=train.initial_hold_prob)
+        self._optimiser = ppo.Adam(self._parameters)
+        self._generators = [torch_generator("bench", "act")]
+
+    def __call__(self) -> dict[str, float]:
+        """Samples a CPU second and how the time divides; the rollout's share holds the environment's."""
+        train, env, generators = self._train, self._env, self._generators
+        begun = time.process_time()
+        env.restart(train.episode_rollouts)
+        rollout = ppo.collect(env, self._view, self._parameters, torch.full((1, 1), 0.01), generators)
+        batch = ppo.advantages(rollout, gamma=train.gamma, gae_lambda=train.gae_lambda)
+        walked = time.process_time()
+        rate, fft = train.learning_rate, ppo.use_fft(env)
+        ppo.update(self._parameters, self._optimiser, batch, train, rate, generators, fft=fft)
+        ended = time.process_time()
+        samples, total = train.groups * train.replicas * train.horizon, ended - begun
+        return {
+            "samples_per_s": samples / total,
+            "rollout_share": (walked - begun) / total,
+            "update_share": (ended - walked) / total,
+            "environment_share": samples / env_speeds(env, samples)["steps_with_observation_per_s"] / total,
+        }
+
+
+def flops_per_sample(train: config.Train, window_bars: int) -> float:
+    """Floating-point operations of PPO's matrix products for one sample, where the first layer is a plain product."""
+    first, second = train.hidden
+    # n inputs and m outputs take 2nm forward. Actor and critic stand side by side, and a group shares its row.
+    row = 2 * window_bars * len(NAMES) * (2 * first) / train.replicas
+    account = 2 * N_ACCOUNT_SCALARS * (2 * first)
+    rest = 2 * (2 * first * second + second * (N_ACTIONS + 1))
+    # A rollout goes forward; an epoch goes forward, back to the weights and, past the first layer, back to the inputs.
+    return (1 + 2 * train.epochs) * (row + account) + (1 + 3 * train.epochs) * rest
+
+
+def matrix_speed(size: int) -> dict[str, float]:
+    """Speed of float32 products of size x size matrices: 1e9 floating-point operations a CPU second."""
+    left, right = torch.randn((2, size, size), generator=torch_generator("bench", "matrix")).unbind(0)
+    begun = time.process_time()
+    for _ in range(PRODUCTS):
+        torch.mm(left, right)
+    return {"sgemm_gflops_per_s": PRODUCTS * 2e-9 * size**3 / (time.process_time() - begun)}
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread; the former number afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def describe_machine() -> dict[str, Any]:
+    """What the figures depend on, and nothing that names whose machine it is."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "cpu": models[0] if models else platform.processor() or platform.machine(),
+        "logical_cores": os.cpu_count(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+    }
+
+
+def budgets(sizes: BenchSizes) -> dict[str, tuple[config.Train, int]]:
+    """What PPO is timed at, by name: (network and budget, bars of its window)."""
+    values = config.read_params(project_root(), sizes.profile)
+    window_bars = config.parse_section("observation", values["observation"]).window_bars
+    return {
+        "floor": (sizes.train(sizes.floor_groups, sizes.floor_replicas), sizes.window_bars),
+        "default_budget": (config.parse_section("train", values["train"]), window_bars),
+        "peers_budget": (sizes.train(sizes.groups, sizes.replicas), sizes.window_bars),
+    }
+
+
+def open_peers(sizes: BenchSizes, market: Market) -> dict[str, bench_peers.Measure | None]:
+    """Each peer's measurement by name, None where its library is missing."""
+    window, view, train = sizes.window_bars, synthetic_view(market, sizes.window_bars), sizes.train(sizes.minibatches, 1)
+    env = open_env(market, "free", window, sizes.sb3_accounts, 1, sizes.horizon)
+    builds: dict[str, Callable[[], bench_peers.Measure]] = {
+        "sb3": partial(bench_peers.sb3_ppo, env, view, train, sizes.sb3_rollouts),
+        "torchrl": partial(bench_peers.torchrl_ppo, market, window, sizes.torchrl_accounts, train),
+    }
+    for bars in (window, 1):
+        for n in sizes.torchtrade_accounts:
+            build = partial(bench_peers.torchtrade_env, market, bars, n, sizes.torchtrade_steps)
+            builds[f"torchtrade_{n}_window_{bars}"] = build
+    opened: dict[str, bench_peers.Measure | None] = {}
+    for name, open_peer in builds.items():
+        try:
+            opened[name] = open_peer()
+        except ModuleNotFoundError:
+            opened[name] = None
+    return opened
+
+
+def compare(sizes: BenchSizes, found: Rounds, names: Iterable[str]) -> dict[str, Any]:
+    """The peers' medians with this project's speed over theirs, round by round; "not installed" for those missing.
+
+    An environment is compared with masked actions and its observation: TorchTrade's step returns one. Its window of one
+    bar says what remains of the ratio when no window is copied.
+    """
+    record: dict[str, Any] = {name: NOT_INSTALLED for name in names}
+    for name in (name for name in names if name in found):
+        own, key, peer_key = "peers_budget", "samples_per_s", "samples_per_s"
+        if name.startswith("torchtrade"):
+            own, key, peer_key = f"masked_{name.split('_')[1]}", "steps_with_observation_per_s", "steps_per_s"
+        ratios = [mine[key] / theirs[peer_key] for mine, theirs in zip(found[own], found[name], strict=True)]
+        spread = {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+        record[name] = medians(found[name]) | {"ratio": spread}
+
+    def middle(name: str) -> float | str:
+        return NOT_INSTALLED if record[name] == NOT_INSTALLED else record[name]["ratio"]["median"]
+
+    return record | {
+        "ppo_ratio_to_sb3": middle("sb3"),
+        "ppo_ratio_to_torchrl": middle("torchrl"),
+        "environment_ratio_to_torchtrade": {
+            str(n): middle(f"torchtrade_{n}_window_{sizes.window_bars}") for n in sizes.torchtrade_accounts
+        },
+    }
+
+
+def medians(rounds: list[dict[str, float]]) -> dict[str, Any]:
+    """The median over rounds of every figure of one measurement."""
+    return {key: median(found[key] for found in rounds) for key in rounds[0]}
+
+
+def run_bench(*, peers: bool, rounds: int, sizes: BenchSizes | None = None) -> dict[str, Any]:
+    """Measure everything `rounds` times and return the record of metrics/bench.json.
+
+    Args:
+        peers: time other people's systems as well, those that are installed.
+    """
+    sizes = sizes or BenchSizes()
+    with one_thread():
+        market, plans = synthetic_market(sizes.bars), budgets(sizes)
+        others = open_peers(sizes, market) if peers else {}
+        measures: dict[str, bench_peers.Measure] = {"matrix": partial(matrix_speed, sizes.matrix)}
+        measures |= {name: Trainer(market, *plan) for name, plan in plans.items()}
+        measures |= {name: measure for name, measure in others.items() if measure is not None}
+        for mode in MODES:
+            for n in sizes.accounts:
+                env = open_env(market, mode, sizes.window_bars, n // sizes.replicas, sizes.replicas, sizes.horizon)
+                measures[f"{mode}_{n}"] = partial(env_speeds, env, sizes.env_steps)
+        found: Rounds = {name: [] for name in measures}
+        for _ in range(rounds):
+            for name, measure in measures.items():
+                found[name].append(measure())
+    middle = {name: medians(values) for name, values in found.items()}
+    for name, (train, window_bars) in plans.items():
+        sized = ("hidden", "groups", "replicas", "horizon", "epochs", "minibatches")
+        middle[name] |= {"window_bars": window_bars} | {key: getattr(train, key) for key in sized}
+    flops = flops_per_sample(*plans["floor"])
+    shares = [
+        ppo["samples_per_s"] * flops / (matrix["sgemm_gflops_per_s"] * 1e9)
+        for ppo, matrix in zip(found["floor"], found["matrix"], strict=True)
+    ]
+    record = {
+        "machine": describe_machine(),
+        "method": f"one thread, CPU seconds, medians of {rounds} interleaved rounds",
+        "market": f"{MARKET_TEXT}; {sizes.bars} bars",
+        "environment": {mode: {str(n): middle[f"{mode}_{n}"] for n in sizes.accounts} for mode in MODES},
+        "ppo": {name: middle[name] for name in ("peers_budget", "default_budget")},
+        "flop_floor": middle["matrix"] | middle["floor"] | {"flops_per_sample": flops, "share_of_floor": median(shares)},
+    }
+    return record | ({"peers": compare(sizes, found, others)} if peers else {})

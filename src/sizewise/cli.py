@@ -1,0 +1,133 @@
+"""The command line: check, decide, bench, report, trials. Bad input is one line on stderr and exit status 2."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sizewise.errors import ConfigError, SizewiseError
+from sizewise.paths import Workspace, project_root
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from sizewise.bars import load_bars
+    from sizewise.config import parse_section, read_params
+    from sizewise.instruments import find_instrument, load_instruments
+
+    if arguments.bars:
+        for path in arguments.bars:
+            bars = load_bars(path)
+            print(f"{Path(path).name}: {len(bars)} bars, {bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d}: ok")
+        return
+    root = project_root()
+    data = parse_section("data", read_params(root)["data"])
+    print("params.yaml: ok")
+    instruments = load_instruments(root / "data" / "instruments.yaml")
+    for symbol in data.symbols:
+        bars = load_bars(root / "data" / "bars" / f"{symbol}.parquet", find_instrument(symbol, instruments))
+        print(f"{symbol}: {len(bars)} bars, {bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d}: ok")
+
+
+def _decide(arguments: argparse.Namespace) -> None:
+    from sizewise.bars import load_bars
+    from sizewise.decide import load_policy
+
+    policy = load_policy(arguments.policy)
+    decision = policy.decide(
+        load_bars(arguments.bars), equity=arguments.equity, position=arguments.position, symbol=arguments.symbol
+    )
+    answer = {
+        "action": decision.action.name,
+        "direction": decision.direction,
+        "dollars": round(decision.dollars, 2),
+        "size_frac": round(decision.size_frac, 6),
+        "probabilities": [round(value, 4) for value in decision.probabilities],
+    }
+    print(json.dumps(answer, indent=2))
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from sizewise.bench import run_bench
+
+    record = run_bench(peers=arguments.peers, rounds=arguments.rounds)
+    path = Workspace.open().metrics / "bench.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(record, indent=2))
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from sizewise.config import parse_section
+    from sizewise.stage import stage_params
+    from sizewise.verdict import sentence
+
+    workspace = Workspace.open(arguments.profile)
+    path = workspace.metrics / "verdict.json"
+    if not path.is_file():
+        raise ConfigError("metrics/verdict.json is missing: run `dvc repro`")
+    plan = parse_section("plan", stage_params(workspace.root, "compare", arguments.profile)["plan"])
+    print(sentence(json.loads(path.read_text(encoding="utf-8")), plan.candidate, plan.reference))
+    print(f"Read on: {(workspace.reports / 'index.html').relative_to(workspace.root)}")
+
+
+def _trials(arguments: argparse.Namespace) -> None:
+    from sizewise.trials import count_trials, read_trials
+
+    trials = read_trials(Workspace.open(arguments.profile).trials)
+    for trial in trials:
+        print(f"{trial['id']}  {trial['arm']:14} fold {trial['fold']}  {trial['growth_bps_per_day']:+9.4f} bps/day")
+    print(f"{len(trials)} lines, {count_trials(trials)} configurations")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not value == value or value in (float("inf"), float("-inf")):
+        raise argparse.ArgumentTypeError(f"{text} is not finite")
+    return value
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All subcommands; each has its own --help."""
+    parser = argparse.ArgumentParser(prog="sizewise", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    check = add("check", _check, "Validate params.yaml and the default bars, or the parquet files given.")
+    check.add_argument("bars", nargs="*", type=Path, help="parquet files of bars")
+    decide = add("decide", _decide, "Ask a trained policy for its decision at the close of the last bar.")
+    decide.add_argument("policy", type=Path, help="a folder such as artifacts/policies/ppo/rolling_fold5_seed1")
+    decide.add_argument("bars", type=Path, help="parquet file that ends with the bar that just closed")
+    decide.add_argument("--equity", type=_finite, help="current equity (default: the account's start)")
+    decide.add_argument("--position", type=_finite, default=0.0, help="signed value held (default 0)")
+    decide.add_argument("--symbol", help="whose train scaler applies (default: the file's name)")
+    bench = add("bench", _bench, "Time environment and training, and write metrics/bench.json.")
+    bench.add_argument("--peers", action="store_true", help="time Stable-Baselines3 in the same run, if installed")
+    bench.add_argument("--rounds", type=int, default=3, help="interleaved rounds; medians are reported (default 3)")
+    report = add("report", _report, "Print the verdict and where the reports are.")
+    trials = add("trials", _trials, "List every out-of-sample evaluation ever recorded.")
+    for command in (report, trials):
+        command.add_argument("--profile", default="full", help="full (default), or the name of a folder in build/")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the `sizewise` command."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except SizewiseError as error:
+        print(f"sizewise: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("sizewise: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

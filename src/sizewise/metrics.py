@@ -1,0 +1,136 @@
+"""Descriptive statistics of ledgers: growth, risk, trading and costs, by arm and by regime. Nothing here is a test."""
+
+import numpy as np
+import pandas as pd
+
+PATH = ["symbol", "fold", "seed"]
+DAYS_PER_YEAR = 365.0
+BPS = 1e4
+
+
+def log_returns(equity: pd.DataFrame) -> pd.Series:
+    """log(equity_t / equity_{t-1}) within each path of one arm's ledger; 0 at a path's first row.
+
+    Args:
+        equity: columns symbol, fold, seed, equity; rows of a path together, oldest first.
+    """
+    log_equity = np.log(equity["equity"])
+    previous = log_equity.groupby([equity[name] for name in PATH], observed=True, sort=False).shift(1)
+    return (log_equity - previous).fillna(0.0)
+
+
+def daily_returns(equity: pd.DataFrame, values: pd.Series | None = None) -> pd.DataFrame:
+    """Log returns summed to UTC calendar days, averaged over seeds.
+
+    Args:
+        equity: one arm's ledger with columns symbol, fold, seed, timestamp, equity.
+        values: what to sum instead of the log returns, on the same index.
+    Returns:
+        float64, index UTC day, one column a symbol; NaN where the symbol is not live.
+    """
+    summed = log_returns(equity) if values is None else values
+    day = equity["timestamp"].dt.floor("D").rename("day")
+    keys = [day, equity["symbol"], equity["seed"]]
+    by_seed = summed.groupby(keys, observed=True, sort=True).sum()
+    return by_seed.groupby(level=["day", "symbol"], observed=True).mean().unstack("symbol")
+
+
+def portfolio(daily: pd.DataFrame) -> pd.Series:
+    """Equal weight over the symbols live each day: one daily series, oldest first."""
+    return daily.mean(axis=1).rename("log_return")
+
+
+def drawdown(returns: pd.Series) -> pd.Series:
+    """Loss from the running peak of compounded log returns, as a fraction <= 0; the start counts as a peak."""
+    path = returns.cumsum()
+    peak = np.maximum(path.cummax(), 0.0)
+    return np.expm1(path - peak)
+
+
+def sharpe(returns: pd.Series, periods_per_year: float = DAYS_PER_YEAR) -> float:
+    """Annualised mean over standard deviation (ddof 1); NaN for a series that does not vary."""
+    spread = float(returns.std())
+    return float(returns.mean()) / spread * np.sqrt(periods_per_year) if spread > 0 else float("nan")
+
+
+def sortino(returns: pd.Series, periods_per_year: float = DAYS_PER_YEAR) -> float:
+    """Annualised mean over downside deviation about 0 (over all periods); NaN if there is none."""
+    downside = float(np.sqrt(np.square(np.minimum(returns, 0.0)).mean()))
+    return float(returns.mean()) / downside * np.sqrt(periods_per_year) if downside > 0 else float("nan")
+
+
+def arm_summary(equity: pd.DataFrame, trades: pd.DataFrame) -> dict[str, float]:
+    """One arm's line of the result table.
+
+    Args:
+        equity, trades: ledgers of one arm, all symbols, folds and seeds.
+    Returns:
+        growth_bps_per_day, sharpe, sortino, max_drawdown_pct (of the equal-weight daily portfolio); exposure_pct (mean
+        |position| / equity over bars), costs_bps_per_day (fees, slippage and borrow over equity; positive is a cost),
+        trades_per_seed, win_rate_pct, mean_r.
+    """
+    daily = portfolio(daily_returns(equity))
+    costs = -equity[["fees", "slippage", "funding"]].sum(axis=1) / equity["equity"]
+    seeds = max(1, equity["seed"].nunique())
+    wins = trades["pnl"] > 0
+    return {
+        "growth_bps_per_day": float(daily.mean()) * BPS,
+        "sharpe": sharpe(daily),
+        "sortino": sortino(daily),
+        "max_drawdown_pct": float(drawdown(daily).min()) * 100.0,
+        "exposure_pct": float(equity["position_frac"].abs().mean()) * 100.0,
+        "costs_bps_per_day": float(portfolio(daily_returns(equity, costs)).mean()) * BPS,
+        "trades_per_seed": len(trades) / seeds,
+        "win_rate_pct": float(wins.mean()) * 100.0 if len(trades) else float("nan"),
+        "mean_r": float(trades["r_multiple"].mean()) if len(trades) else float("nan"),
+    }
+
+
+def regime_summary(equity: pd.DataFrame) -> pd.DataFrame:
+    """Growth and exposure of one arm by regime.
+
+    Returns:
+        one row a regime: bars (per seed), growth_bps_per_day (the regime's share of the portfolio's mean daily
+        growth; the rows add up to it), exposure_pct.
+    """
+    returns = log_returns(equity)
+    days = daily_returns(equity)
+    rows = {}
+    for regime in equity["regime"].cat.categories:
+        inside = equity["regime"] == regime
+        part = daily_returns(equity, returns.where(inside, 0.0)).reindex(days.index)
+        rows[regime] = {
+            "bars": int(inside.sum()) // max(1, equity["seed"].nunique()),
+            "growth_bps_per_day": float(portfolio(part).mean()) * BPS,
+            "exposure_pct": float(equity.loc[inside, "position_frac"].abs().mean()) * 100.0,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("regime")
+
+
+def entry_sizes(equity: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
+    """Mean size while in the market, by condition, with a 95% interval over symbol-days.
+
+    Bars of one day share one position, so a day of one symbol and seed counts once.
+
+    Args:
+        equity: one arm's ledger. conditions: bool columns on the same index, one a condition.
+    Returns:
+        one row a condition: mean_size_pct, low_pct, high_pct, symbol_days.
+    """
+    held = equity["position_frac"].abs() > 0
+    size = equity["position_frac"].abs() * 100.0
+    day = equity["timestamp"].dt.floor("D")
+    rows = {}
+    for name in conditions:
+        inside = held & conditions[name]
+        keys = [equity.loc[inside, "symbol"], day[inside]]
+        means = size[inside].groupby(keys, observed=True).mean()
+        half = 1.959964 * float(means.std()) / np.sqrt(len(means)) if len(means) > 1 else float("nan")
+        centre = float(means.mean()) if len(means) else float("nan")
+        rows[name] = {
+            "mean_size_pct": centre,
+            "low_pct": centre - half,
+            "high_pct": centre + half,
+            "symbol_days": len(means),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("condition")

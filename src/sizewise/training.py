@@ -1,0 +1,369 @@
+"""Train one policy a job (arm, split scheme, fold, seed), select it on the tail of its train slice, report as it goes.
+
+On a GPU all jobs of an arm train together as one population; on CPUs, where batching is slower, the same code trains one
+job after the other, one process a core. A job's result is the same either way up to the arithmetic of the device.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from dvclive.live import Live
+
+from sizewise import backtest, config, ppo
+from sizewise.agent import Agent, PolicySizer
+from sizewise.confidence import ConfidenceModel, confidence_column
+from sizewise.env import Ranges, SizingEnv
+from sizewise.errors import TrainingError
+from sizewise.features import Scaler
+from sizewise.market import Market, fold_confidence
+from sizewise.observation import MarketView, fit_scalers
+from sizewise.paths import write_atomically
+from sizewise.policy import Parameters, PolicySpec, initialise
+from sizewise.seeding import torch_generator
+from sizewise.splits import Fold, Slice, tail_of
+
+# An untraded symbol would divide by nothing; no market's bar moves less than this.
+SMALLEST_BAR_VOL = 1e-6
+# What a watcher of a live folder needs to know beforehand.
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One policy to train."""
+
+    arm: str
+    mode: str
+    fold: Fold
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """File-system name, unique within a run."""
+        return f"{self.arm}_{self.fold.scheme}_fold{self.fold.number}_seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all jobs of a run share."""
+
+    train: config.Train
+    observation: config.Observation
+    account: config.Account
+    regimes: config.Regimes
+    signals: config.Signals
+    purge_bars: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished job: the selected policy and one row of statistics an iteration."""
+
+    job: Job
+    agent: Agent
+    history: tuple[Mapping[str, float], ...]
+
+
+def plan_jobs(
+    arms: Mapping[str, config.PpoArm], folds: Mapping[str, Sequence[Fold]], seeds: Sequence[int]
+) -> list[Job]:
+    """Every learned arm x its split schemes x folds x seeds, in a fixed order."""
+    return [
+        Job(name, arm.mode, fold, seed)
+        for name, arm in arms.items()
+        for scheme in arm.splits
+        for fold in folds[scheme]
+        for seed in seeds
+    ]
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What a job's policy trains and is selected on."""
+
+    ranges: Ranges
+    tails: Mapping[str, Slice]
+    scalers: Mapping[str, Scaler]
+    reward_scale: torch.Tensor
+
+
+def _prepare(market: Market, job: Job, settings: Settings) -> _Lesson:
+    fit, tails = {}, {}
+    for symbol, learn in job.fold.train.items():
+        fit[symbol], tails[symbol] = tail_of(
+            learn, tail_frac=settings.train.validation_frac, purge_bars=settings.purge_bars
+        )
+    rows = {symbol: market.rows(symbol, part) for symbol, part in fit.items()}
+    numbers = [market.symbols.index(symbol) for symbol in rows]
+    scale = torch.ones(len(market.symbols))
+    for symbol, (start, stop) in rows.items():
+        bar_vol = float((market.gap_return + market.bar_return)[start:stop].double().std())
+        cap = settings.account.max_position_frac
+        scale[market.symbols.index(symbol)] = max(bar_vol, SMALLEST_BAR_VOL) * cap
+    spans = list(rows.values())
+    ranges = Ranges(tuple(numbers), tuple(start for start, _ in spans), tuple(stop for _, stop in spans))
+    scalers = fit_scalers(market, fold_confidence(market, job.fold), rows)
+    return _Lesson(ranges, tails, scalers, scale)
+
+
+def _chunks(market: Market, lesson: _Lesson, chunk_bars: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The tail cut into short accounts: (start rows, lengths, symbol numbers), int64 [C]; the last of each is shorter."""
+    starts, lengths, symbols = [], [], []
+    for symbol, tail in lesson.tails.items():
+        first, stop = market.rows(symbol, tail)
+        for start in range(first, stop - 1, chunk_bars):
+            starts.append(start)
+            lengths.append(min(chunk_bars, stop - start))
+            symbols.append(market.symbols.index(symbol))
+    return torch.tensor(starts), torch.tensor(lengths), torch.tensor(symbols)
+
+
+def _validate(
+    market: Market,
+    population: Parameters,
+    view: MarketView,
+    confidence: Sequence[torch.Tensor],
+    lessons: Sequence[_Lesson],
+    jobs: Sequence[Job],
+    settings: Settings,
+) -> torch.Tensor:
+    """Greedy, unscaled log growth a day on each policy's tail, mean over its symbols, float64 [K]."""
+    parts = [_chunks(market, lesson, settings.train.validation_chunk_bars) for lesson in lessons]
+    starts, lengths, symbols = (torch.cat([part[i] for part in parts]) for i in range(3))
+    owner = torch.cat([torch.full((len(part[0]),), k) for k, part in enumerate(parts)])
+    device = market.close.device
+    starts, lengths, symbols, owner = (values.to(device) for values in (starts, lengths, symbols, owner))
+    mode = jobs[0].mode
+    sizer = PolicySizer(market, population, view, owner, starts, lengths, symbols, settings.account, mode)  # type: ignore[arg-type]
+    table = torch.stack(list(confidence)).to(device)
+    ledger = backtest.run(market, starts, lengths, table, owner, sizer, settings.account)
+    smallest = settings.account.ruin_frac * settings.account.initial_equity * 1e-3
+    growth = torch.log(ledger.equity[-1].clamp(min=smallest) / settings.account.initial_equity).double().cpu()
+    elapsed = market.elapsed_days.double().cpu().cumsum(0)
+    first, last = starts.cpu(), (starts + lengths - 1).cpu()
+    days = elapsed[last] - elapsed[first]
+    scores = torch.zeros(len(lessons), dtype=torch.float64)
+    for k, lesson in enumerate(lessons):
+        per_symbol = []
+        for number in lesson.ranges.symbols:
+            mine = (owner.cpu() == k) & (symbols.cpu() == number)
+            per_symbol.append(growth[mine].sum() / days[mine].sum())
+        scores[k] = torch.stack(per_symbol).mean()
+    return scores
+
+
+def _learning_rate(settings: config.Train, iteration: int) -> float:
+    """Linear from the first iteration's rate to the declared share of it at the last."""
+    done = iteration / max(1, settings.iterations - 1)
+    return settings.learning_rate * (1.0 + (settings.final_learning_rate_frac - 1.0) * done)
+
+
+def train_population(
+    market: Market,
+    jobs: Sequence[Job],
+    models: Mapping[str, ConfidenceModel],
+    settings: Settings,
+    *,
+    live_dir: Path | None = None,
+) -> list[Trained]:
+    """Train jobs of one arm together, on the market's device.
+
+    Args:
+        market: float32. models: the confidence model of each fold, by its column name.
+        live_dir: where each job's progress is written while it trains (dvclive), or nowhere.
+    Raises:
+        TrainingError: a statistic is not finite; names the job, the iteration and the statistic.
+    """
+    train = settings.train
+    device = market.close.device
+    lessons = [_prepare(market, job, settings) for job in jobs]
+    confidence = [fold_confidence(market, job.fold) for job in jobs]
+    view = MarketView(market, confidence, [lesson.scalers for lesson in lessons], settings.observation.window_bars)
+    streams = {
+        purpose: [torch_generator(job.name, purpose) for job in jobs] for purpose in ("init", "env", "act", "order")
+    }
+    env = SizingEnv(
+        market,
+        [lesson.ranges for lesson in lessons],
+        settings.account,
+        jobs[0].mode,  # type: ignore[arg-type]
+        groups=train.groups,
+        replicas=train.replicas,
+        horizon=train.horizon,
+        generators=streams["env"],
+    )
+    spec = PolicySpec(settings.observation.window_bars, (train.hidden[0], train.hidden[1]))
+    fresh = initialise(spec, streams["init"], initial_hold_prob=train.initial_hold_prob)
+    parameters = {name: value.to(device) for name, value in fresh.items()}
+    optimiser = ppo.Adam(parameters)
+    reward_scale = torch.stack([lesson.reward_scale for lesson in lessons])
+    best = {name: value.clone() for name, value in parameters.items()}
+    best_score = torch.full((len(jobs),), -torch.inf, dtype=torch.float64)
+    history: list[list[dict[str, float]]] = [[] for _ in jobs]
+    lives = [_open_live(live_dir, job) for job in jobs]
+    for iteration in range(train.iterations):
+        env.restart(train.episode_rollouts)
+        rollout = ppo.collect(env, view, parameters, reward_scale, streams["act"])
+        batch = ppo.advantages(rollout, gamma=train.gamma, gae_lambda=train.gae_lambda)
+        rate = _learning_rate(train, iteration)
+        statistics = ppo.update(parameters, optimiser, batch, train, rate, streams["order"], fft=ppo.use_fft(env))
+        statistics |= _rollout_statistics(batch)
+        last = iteration == train.iterations - 1
+        if last or iteration % train.validate_every == train.validate_every - 1:
+            score = _validate(market, parameters, view, confidence, lessons, jobs, settings)
+            better = score > best_score
+            best_score = torch.where(better, score, best_score)
+            for name, value in parameters.items():
+                mask = better.to(device).view(-1, *([1] * (value.dim() - 1)))
+                best[name] = torch.where(mask, value, best[name])
+            statistics["validation_bps_per_day"] = score * 1e4
+        for k, job in enumerate(jobs):
+            row = {name: float(values[k]) for name, values in statistics.items()}
+            samples = (iteration + 1) * train.groups * train.replicas * train.horizon
+            row = {"iteration": float(iteration + 1), "samples": float(samples), "learning_rate": rate, **row}
+            _check_finite(row, job)
+            history[k].append(row)
+            _report(lives[k], row)
+    for live in lives:
+        if live is not None:
+            live.end()
+    return [
+        Trained(
+            job,
+            Agent(
+                spec=spec,
+                parameters={name: value[k].cpu() for name, value in best.items()},
+                mode=job.mode,  # type: ignore[arg-type]
+                account=settings.account,
+                scalers=lessons[k].scalers,
+                confidence=models[confidence_column(job.fold)],
+                regimes=settings.regimes,
+                signals=settings.signals,
+                origin=_origin(job, best_score[k]),
+            ),
+            tuple(history[k]),
+        )
+        for k, job in enumerate(jobs)
+    ]
+
+
+def _origin(job: Job, score: torch.Tensor) -> dict[str, Any]:
+    return {
+        "arm": job.arm,
+        "scheme": job.fold.scheme,
+        "fold": job.fold.number,
+        "seed": job.seed,
+        "test_start": str(job.fold.test_start.date()),
+        "validation_bps_per_day": float(score) * 1e4,
+    }
+
+
+def _rollout_statistics(batch: ppo.Batch) -> dict[str, torch.Tensor]:
+    dims = tuple(range(1, batch.returns.dim()))
+    error = (batch.returns - batch.rollout.value).var(dims)
+    spread = batch.returns.var(dims)
+    holding = (batch.rollout.actions == 0).float().mean(dims)
+    return {
+        "mean_scaled_reward": batch.rollout.rewards.mean(dims),
+        "explained_variance": torch.where(spread > 0, 1.0 - error / spread.clamp(min=1e-12), 0.0),
+        "hold_frac": holding,
+    }
+
+
+def _check_finite(row: Mapping[str, float], job: Job) -> None:
+    for name, value in row.items():
+        if not torch.isfinite(torch.tensor(value)):
+            raise TrainingError(
+                f"training {job.name}: {name} is {value} at iteration {row['iteration']:.0f}: "
+                "lower train.learning_rate or train.max_grad_norm"
+            )
+
+
+def _open_live(live_dir: Path | None, job: Job) -> Live | None:
+    if live_dir is None:
+        return None
+    return Live(
+        str(live_dir / job.name), save_dvc_exp=False, dvcyaml=None, monitor_system=False, report=None, exp_message=None
+    )
+
+
+def _report(live: Live | None, row: Mapping[str, float]) -> None:
+    if live is not None:
+        for name, value in row.items():
+            live.log_metric(name, value)
+        live.next_step()
+
+
+_WORK: dict[str, Any] = {}
+
+
+def _begin_worker(market: Market, models: Mapping[str, ConfidenceModel], settings: Settings, live: Path | None) -> None:
+    # One thread a process: two that spin on a shared machine cost far more than they bring (see CONTRIBUTING).
+    torch.set_num_threads(1)
+    _WORK.update(market=market, models=models, settings=settings, live_dir=live)
+
+
+def _work(job: Job) -> Trained:
+    return train_population(_WORK["market"], [job], _WORK["models"], _WORK["settings"], live_dir=_WORK["live_dir"])[0]
+
+
+def train_jobs(
+    market: Market,
+    jobs: Sequence[Job],
+    models: Mapping[str, ConfidenceModel],
+    settings: Settings,
+    *,
+    live_dir: Path | None = None,
+    on_done: Callable[[Trained], object] | None = None,
+) -> list[Trained]:
+    """Train every job with what the machine has: a GPU if there is one, else one process a core.
+
+    Args:
+        on_done: called in this process as each job finishes, in the order of `jobs`.
+    """
+    finished: list[Trained] = []
+    if live_dir is not None:
+        plan = json.dumps({"jobs": len(jobs), "iterations": len(jobs) * settings.train.iterations})
+        shutil.rmtree(live_dir, ignore_errors=True)
+        write_atomically(live_dir / PLAN, lambda path: path.write_text(plan, encoding="utf-8"))
+    if torch.cuda.is_available():
+        batches: Iterator[list[Trained]] = (
+            train_population(market.to("cuda", torch.float32), group, models, settings, live_dir=live_dir)
+            for group in _by_arm(jobs)
+        )
+        for batch in batches:
+            finished += batch
+            for trained in batch:
+                if on_done is not None:
+                    on_done(trained)
+        order = {job.name: place for place, job in enumerate(jobs)}
+        return sorted(finished, key=lambda trained: order[trained.job.name])
+    single = market.to("cpu", torch.float32)
+    workers = max(1, min(len(jobs), _cores()))
+    with ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_begin_worker, initargs=(single, models, settings, live_dir)
+    ) as pool:
+        for trained in pool.map(_work, jobs):
+            finished.append(trained)
+            if on_done is not None:
+                on_done(trained)
+    return finished
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _by_arm(jobs: Sequence[Job]) -> list[list[Job]]:
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.arm, []).append(job)
+    return list(groups.values())

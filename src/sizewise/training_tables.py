@@ -1,0 +1,116 @@
+"""Tables of the training report, and what training leaves on disk."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from sizewise.actions import Sizing7
+from sizewise.checkpoint import save_agent
+from sizewise.paths import write_atomically
+from sizewise.policy import PolicySpec, initial_probabilities, initialise
+from sizewise.seeding import torch_generator
+from sizewise.training import Job, Settings, Trained
+
+KEY = ["group", "fold", "seed"]
+
+
+def jobs_table(jobs: Sequence[Job]) -> pd.DataFrame:
+    """How many policies are trained, by arm and split scheme."""
+    rows = [(job.arm, job.mode, job.fold.scheme, job.fold.number, job.seed) for job in jobs]
+    frame = pd.DataFrame(rows, columns=["arm", "mode", "scheme", "fold", "seed"])
+    grouped = frame.groupby(["arm", "mode", "scheme"], sort=False)
+    return grouped.agg(folds=("fold", "nunique"), seeds=("seed", "nunique"), policies=("fold", "size"))
+
+
+def initial_policy(settings: Settings) -> pd.DataFrame:
+    """Action probabilities of an untrained policy: a slight bias to trade."""
+    train = settings.train
+    spec = PolicySpec(settings.observation.window_bars, (train.hidden[0], train.hidden[1]))
+    fresh = initialise(spec, [torch_generator("table")], initial_hold_prob=train.initial_hold_prob)
+    probabilities = initial_probabilities(fresh)[0]
+    names = [action.name for action in Sizing7]
+    return pd.DataFrame([probabilities.tolist()], columns=names, index=["initial probability"]).round(3)
+
+
+def history_frame(trained: Sequence[Trained]) -> pd.DataFrame:
+    """One row an iteration of every policy: group (arm and scheme), fold, seed, and its statistics."""
+    rows = [
+        {"group": f"{t.job.arm} ({t.job.fold.scheme})", "fold": t.job.fold.number, "seed": t.job.seed, **row}
+        for t in trained
+        for row in t.history
+    ]
+    return pd.DataFrame(rows)
+
+
+def _selected(history: pd.DataFrame) -> pd.DataFrame:
+    """The row each policy was selected at."""
+    scored = history.dropna(subset=["validation_bps_per_day"])
+    return scored.loc[scored.groupby(KEY, sort=False)["validation_bps_per_day"].idxmax()]
+
+
+def result_table(history: pd.DataFrame) -> pd.DataFrame:
+    """By group, mean over folds and seeds: first and selected growth on the tail, and the state of training at the end."""
+    last = history.loc[history.groupby(KEY, sort=False)["iteration"].idxmax()]
+    scored = history.dropna(subset=["validation_bps_per_day"])
+    first = scored.loc[scored.groupby(KEY, sort=False)["iteration"].idxmin()]
+    means = {
+        "first look (bps/day)": first.groupby("group", sort=False)["validation_bps_per_day"].mean(),
+        "selected (bps/day)": _selected(history).groupby("group", sort=False)["validation_bps_per_day"].mean(),
+        "selected at iteration": _selected(history).groupby("group", sort=False)["iteration"].mean(),
+        "entropy (nats)": last.groupby("group", sort=False)["entropy"].mean(),
+        "explained variance": last.groupby("group", sort=False)["explained_variance"].mean(),
+        "KL an update": last.groupby("group", sort=False)["approx_kl"].mean(),
+        "hold (% of actions)": 100.0 * last.groupby("group", sort=False)["hold_frac"].mean(),
+    }
+    return pd.DataFrame(means).round(2)
+
+
+def stability_table(history: pd.DataFrame) -> pd.DataFrame:
+    """Selected growth on the tail (bps a day) by fold: mean over seeds, with the lowest and the highest seed."""
+    grouped = _selected(history).groupby(["group", "fold"], sort=False)["validation_bps_per_day"]
+    return pd.DataFrame({"mean": grouped.mean(), "lowest": grouped.min(), "highest": grouped.max()}).round(2)
+
+
+def learning_sentence(history: pd.DataFrame) -> str:
+    """Whether growth on the tail rose from the first look to the selected checkpoint, a group a line."""
+    lines = []
+    table = result_table(history)
+    for group, row in table.iterrows():
+        gain = row["selected (bps/day)"] - row["first look (bps/day)"]
+        sign = "positive" if row["selected (bps/day)"] > 0 else "not positive"
+        lines.append(
+            f"{group}: {gain:+.2f} bps a day from the first look to the selected checkpoint; growth there is {sign}."
+        )
+    return "\n".join(lines)
+
+
+def save_policies(trained: Sequence[Trained], folder: Path, origin: Mapping[str, str]) -> None:
+    """Write `<arm>/<scheme>_fold<n>_seed<s>/` for every policy, with its provenance."""
+    for t in trained:
+        agent = replace(t.agent, origin={**t.agent.origin, **origin})
+        job = t.job
+        save_agent(agent, folder / job.arm / f"{job.fold.scheme}_fold{job.fold.number}_seed{job.seed}")
+
+
+def save_curves(history: pd.DataFrame, folder: Path) -> None:
+    """plots/learning_curves.csv: mean over folds, one row a group, seed and iteration."""
+    columns = ["samples", "validation_bps_per_day", "mean_scaled_reward", "entropy", "approx_kl", "explained_variance"]
+    means = history.groupby(["group", "seed", "iteration"], sort=False)[columns].mean().reset_index()
+    means = means.astype({"iteration": int, "samples": int})
+    write_atomically(folder / "learning_curves.csv", lambda path: means.to_csv(path, index=False, float_format="%.6g"))
+
+
+def metrics(history: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """What metrics/train.json holds, by group."""
+    table = result_table(history)
+    return {
+        str(group): {
+            "selected_bps_per_day": float(row["selected (bps/day)"]),
+            "entropy": float(row["entropy (nats)"]),
+            "explained_variance": float(row["explained variance"]),
+            "n_policies": int(history[history["group"] == group][["fold", "seed"]].drop_duplicates().shape[0]),
+        }
+        for group, row in table.iterrows()
+    }

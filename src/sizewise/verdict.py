@@ -1,0 +1,115 @@
+"""The verdict: its file, and the sentences that state it. Prose about results is written here, from numbers only."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sizewise.inference import Comparison
+from sizewise.metrics import BPS
+
+FIELDS = (
+    "verdict",
+    "endpoint",
+    "effect_bps_per_day",
+    "ci_low",
+    "ci_high",
+    "p_value",
+    "mde_bps_per_day",
+    "n_days",
+    "n_symbols",
+    "n_seeds",
+    "n_folds",
+    "n_trials",
+    "plan_hash",
+    "data_hash",
+)
+# Results are rounded where they leave the program: far below any interval, far above rounding noise.
+DIGITS = 6
+
+
+def verdict_record(
+    comparison: Comparison,
+    *,
+    endpoint: str,
+    n_symbols: int,
+    n_seeds: int,
+    n_folds: int,
+    n_trials: int,
+    plan_hash: str,
+    data_hash: str,
+) -> dict[str, Any]:
+    """The content of metrics/verdict.json, keys as in FIELDS; effect and interval in basis points of equity a day."""
+    primary = comparison.primary
+    return {
+        "verdict": comparison.verdict,
+        "endpoint": endpoint,
+        "effect_bps_per_day": round(primary.mean * BPS, DIGITS),
+        "ci_low": round(primary.low * BPS, DIGITS),
+        "ci_high": round(primary.high * BPS, DIGITS),
+        "p_value": round(primary.p_value, DIGITS),
+        "mde_bps_per_day": round(primary.mde * BPS, DIGITS),
+        "n_days": len(comparison.daily),
+        "n_symbols": n_symbols,
+        "n_seeds": n_seeds,
+        "n_folds": n_folds,
+        "n_trials": n_trials,
+        "plan_hash": plan_hash,
+        "data_hash": data_hash,
+    }
+
+
+def sentence(record: Mapping[str, Any], candidate: str, reference: str) -> str:
+    """The verdict in words, with its interval, p-value and minimum detectable effect."""
+    effect = f"{record['effect_bps_per_day']:+.2f} bps of equity a day"
+    interval = f"95% interval {record['ci_low']:+.2f} to {record['ci_high']:+.2f}, p = {record['p_value']:.3f}"
+    span = (
+        f"{record['n_days']} days, {record['n_symbols']} symbols, {record['n_folds']} folds, {record['n_seeds']} seeds"
+    )
+    match record["verdict"]:
+        case "better":
+            claim = f"{candidate} grew faster than {reference}"
+        case "worse":
+            claim = f"{candidate} grew more slowly than {reference}"
+        case _:
+            claim = f"no difference between {candidate} and {reference} can be told from chance"
+    power = f"An effect of {record['mde_bps_per_day']:.2f} bps a day would have been found with the declared power."
+    return f"Out of sample and net of costs, {claim}: {effect} ({interval}; {span}). {power}"
+
+
+def headline(record: Mapping[str, Any], candidate: str, reference: str) -> str:
+    """A title of a few words."""
+    words = {"better": "beats", "worse": "does worse than"}
+    if record["verdict"] in words:
+        return f"{candidate} {words[record['verdict']]} {reference}"
+    return f"{candidate} against {reference}: inconclusive"
+
+
+def cap_sentence(share_at_cap_pct: float, reference: str) -> str:
+    """How much of the reference's sizing is the cap and not the rule."""
+    text = f"{reference} asks for the cap or more at {share_at_cap_pct:.0f}% of its entries"
+    if share_at_cap_pct > 90.0:
+        return f"{text}: on these bars it is close to a constant size, and the comparison is against that."
+    if share_at_cap_pct > 50.0:
+        return f"{text}: at more than half of them the cap decides its size, and not the rule."
+    return f"{text}; elsewhere the rule decides."
+
+
+def exposure_sentence(candidate_pct: float, reference_pct: float, candidate: str, reference: str) -> str:
+    """How far the two arms differ in mean exposure, before any difference is called skill."""
+    ratio = candidate_pct / reference_pct if reference_pct > 0 else float("inf")
+    text = f"Mean exposure is {candidate_pct:.2f}% of equity for {candidate} and {reference_pct:.2f}% for {reference}"
+    if 0.8 <= ratio <= 1.25:
+        return f"{text}: the two carry about the same, so a difference is not leverage alone."
+    more = "more" if ratio > 1 else "less"
+    return f"{text}: {candidate} carries {more}, so part of any difference is exposure and not skill in sizing."
+
+
+def regime_sentence(name: str, row: Mapping[str, float], alpha: float) -> str:
+    """One regime's line: its effect with its interval, or why there is none."""
+    label = name.replace("_", " ")
+    if row["p_value"] != row["p_value"]:
+        return f"{label}: {row['n_trades']:.0f} trades on {row['n_days']:.0f} days, too few to test."
+    told = "differs after Holm" if row["p_holm"] < alpha else "does not differ after Holm"
+    return (
+        f"{label}: {row['effect_bps']:+.2f} bps ({row['low_bps']:+.2f} to {row['high_bps']:+.2f}), "
+        f"p = {row['p_value']:.3f}, Holm {row['p_holm']:.3f}: {told}."
+    )

@@ -1,0 +1,124 @@
+"""What tests share: a planted random walk, slices of the real series, and the quick profile's world."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sizewise import config, feature_store, training
+from sizewise.agent import Agent
+from sizewise.bars import load_bars
+from sizewise.confidence import ConfidenceModel
+from sizewise.feature_store import Universe
+from sizewise.market import Market, build_market
+from sizewise.splits import Fold
+
+ROOT = Path(__file__).resolve().parents[1]
+# As in a training worker; see CONTRIBUTING, "Threads".
+torch.set_num_threads(1)
+
+
+def random_walk(n_bars: int, *, seed: int, start: str = "2020-01-01", bar_minutes: int = 60) -> pd.DataFrame:
+    """A geometric random walk as bars, round the clock, with volume; equal arguments give equal bars."""
+    rng = np.random.default_rng(seed)
+    close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.006, n_bars)))
+    open_ = np.concatenate([[100.0], close[:-1]]) * np.exp(rng.normal(0.0, 0.0005, n_bars))
+    times = np.datetime64(start, "ns") + np.arange(n_bars) * np.timedelta64(bar_minutes, "m")
+    top, bottom = np.maximum(open_, close), np.minimum(open_, close)
+    return pd.DataFrame(
+        {
+            "open": open_,
+            "high": top * np.exp(np.abs(rng.normal(0.0, 0.003, n_bars))),
+            "low": bottom * np.exp(-np.abs(rng.normal(0.0, 0.003, n_bars))),
+            "close": close,
+            "volume": rng.lognormal(3.0, 1.0, n_bars),
+        },
+        index=pd.DatetimeIndex(times, tz="UTC", name="timestamp"),
+    )
+
+
+@cache
+def _series(symbol: str) -> pd.DataFrame:
+    return load_bars(ROOT / "data" / "bars" / f"{symbol}.parquet")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture
+def bars() -> pd.DataFrame:
+    """3,000 hourly bars of a random walk."""
+    return random_walk(3000, seed=20200101)
+
+
+@pytest.fixture(scope="session")
+def make_bars() -> Callable[..., pd.DataFrame]:
+    """`make_bars(n_bars, seed=...)`: a random walk of one's own."""
+    return random_walk
+
+
+@pytest.fixture(scope="session")
+def real_bars() -> Callable[..., pd.DataFrame]:
+    """`real_bars(symbol, start, stop)`: a copy of those rows of a real series, validated."""
+
+    def rows(symbol: str, start: int = 0, stop: int | None = None) -> pd.DataFrame:
+        return _series(symbol).iloc[start:stop].copy()
+
+    return rows
+
+
+@pytest.fixture(scope="session")
+def params() -> config.Params:
+    """The parameters of the committed params.yaml."""
+    return config.parse_params(config.read_params(ROOT))
+
+
+@dataclass(frozen=True)
+class QuickWorld:
+    """The quick profile's universe, market and one briefly trained policy of each mode."""
+
+    params: config.Params
+    universe: Universe
+    folds: dict[str, tuple[Fold, ...]]
+    market: Market
+    models: dict[str, ConfidenceModel]
+    settings: training.Settings
+
+    def train(self, mode: str, *, seed: int = 1, fold: int = 0, **changes: object) -> training.Trained:
+        return self.train_together([self.job(mode, seed=seed, fold=fold)], **changes)[0]
+
+    def job(self, mode: str, *, seed: int = 1, fold: int = 0) -> training.Job:
+        return training.Job("ppo" if mode == "masked" else "ppo_free", mode, self.folds["rolling"][fold], seed)
+
+    def train_together(self, jobs: list[training.Job], **changes: object) -> list[training.Trained]:
+        settings = replace(self.settings, train=self.settings.train.model_copy(update=changes))
+        return training.train_population(self.market.to("cpu", torch.float32), jobs, self.models, settings)
+
+
+@pytest.fixture(scope="session")
+def quick(root) -> QuickWorld:
+    params = config.parse_params(config.read_params(root, "quick"))
+    universe = feature_store.read_universe(root / "data" / "bars", params.data)
+    window = params.observation.window_bars
+    folds = feature_store.cut_folds(universe, params.splits, params.regimes, window_bars=window)
+    every = [fold for scheme in folds.values() for fold in scheme]
+    tables, models = feature_store.build_tables(universe, every, params.regimes, params.signals)
+    market = build_market(universe.bars, tables, universe.instruments)
+    settings = training.Settings(
+        params.train, params.observation, params.account, params.regimes, params.signals, params.splits.purge_bars
+    )
+    return QuickWorld(params, universe, folds, market, models, settings)
+
+
+@pytest.fixture(scope="session")
+def agents(quick) -> dict[str, Agent]:
+    """A trained agent a mode."""
+    return {mode: quick.train(mode).agent for mode in ("masked", "free")}

@@ -1,0 +1,107 @@
+"""Documentation, packaging and environment say the same thing."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import sizewise
+from sizewise import verdict
+from sizewise.cli import build_parser
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+
+
+def requirement_names(lines) -> set[str]:
+    return {re.split(r"[<>=!~\[; ]", line)[0].lower().replace("_", "-") for line in lines}
+
+
+def test_every_dependency_has_an_exact_pin():
+    pins = (ROOT / "constraints.txt").read_text().split()
+    assert all(re.fullmatch(r"[\w.\-]+==[\w.\-]+", pin) for pin in pins)
+    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    assert requirement_names(wanted) <= requirement_names(pins)
+
+
+def test_environment_yml_installs_what_pyproject_says():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python = next(dep for dep in environment["dependencies"] if str(dep).startswith("python="))
+    assert python.removeprefix("python=") == PROJECT["requires-python"].removeprefix(">=")
+    pip = next(dep["pip"] for dep in environment["dependencies"] if isinstance(dep, dict))
+    assert pip == ["-c constraints.txt", "-e .[dev]"]
+
+
+def test_imports_of_the_library_are_declared():
+    """Every third-party package that src/ imports is a declared dependency."""
+    homes = {
+        "sklearn": "scikit-learn",
+        "yaml": "pyyaml",
+        "talib": "ta-lib",
+        "IPython": "ipykernel",
+        "jupyter_client": "nbclient",
+    }
+    optional = {"stable_baselines3", "gymnasium", "torchtrade", "torchrl", "tensordict"}
+    import sys
+
+    found = set()
+    for path in (ROOT / "src" / "sizewise").glob("*.py"):
+        for name in re.findall(r"^\s*(?:from|import) ([A-Za-z_]\w*)", path.read_text(), re.MULTILINE):
+            if name not in sys.stdlib_module_names and name != "sizewise" and name not in optional:
+                found.add(homes.get(name, name).lower().replace("_", "-"))
+    assert found <= requirement_names(PROJECT["dependencies"])
+
+
+def test_readme_names_existing_files_and_targets():
+    text = "\n".join((ROOT / name).read_text() for name in DOCUMENTS)
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / target).exists(), target
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`make (\w+)`|^make (\w+)", text, re.MULTILINE)):
+        assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE)
+
+
+def test_readme_python_names_exist():
+    for name in re.findall(r"\bsw\.(\w+)", (ROOT / "README.md").read_text()):
+        assert getattr(sizewise, name)
+
+
+def test_public_names_resolve():
+    assert all(getattr(sizewise, name) is not None for name in sizewise.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = sizewise.nonsense
+
+
+def test_every_command_has_help(capsys):
+    for command in ("check", "decide", "bench", "report", "trials"):
+        with pytest.raises(SystemExit) as exit_:
+            build_parser().parse_args([command, "--help"])
+        assert exit_.value.code == 0
+        assert "usage: sizewise" in capsys.readouterr().out
+
+
+def test_committed_verdict_has_the_declared_fields():
+    record = json.loads((ROOT / "metrics" / "verdict.json").read_text())
+    assert tuple(record) == verdict.FIELDS
+    assert record["verdict"] in ("better", "worse", "inconclusive")
+    assert record["ci_low"] <= record["effect_bps_per_day"] <= record["ci_high"]
+
+
+def test_reports_need_no_network():
+    for page in (ROOT / "reports").glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=[\"']https?:", text), page.name
+
+
+def test_ci_runs_the_readmes_commands():
+    run = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line.startswith("make")]
+    assert run == ["make test"]
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    commands = [step["run"] for job in steps.values() for step in job["steps"] if "run" in step]
+    assert sorted(commands) == ["make reproduce", "make test"]
+    readme = (ROOT / "README.md").read_text()
+    assert all(command in readme for command in commands)

@@ -1,0 +1,87 @@
+"""Notebooks keep the ten rules: thin cells, one home for parameters, no outputs in sources, no debris in reports."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from sizewise.report import NOTEBOOKS
+from sizewise.stage import stage_params
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "notebooks").glob("*.ipynb"))
+EXECUTED = [*sorted((ROOT / "reports").glob("*.ipynb")), *sorted((ROOT / "tests" / "notebooks").glob("*.ipynb"))]
+SECTIONS = ("Question", "## Data", "## Method|Decision rule", "## Limitations", "## Provenance")
+
+
+def read(path: Path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_there_is_a_source_an_executed_report_and_a_quick_copy_of_each():
+    names = {f"{name}.ipynb" for name in NOTEBOOKS.values()}
+    for folder in ("notebooks", "reports", "tests/notebooks"):
+        assert {path.name for path in (ROOT / folder).glob("*.ipynb")} == names
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_sources_are_thin(path):
+    notebook = read(path)
+    for cell in code_cells(notebook):
+        assert not cell.outputs
+        assert cell.execution_count is None
+        assert len(cell.source.splitlines()) <= 12
+        assert not re.search(r"^\s*(def|class|for|while|try|except)\b", cell.source, re.MULTILINE)
+        assert "warnings" not in cell.source
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_sources_read_alike(path):
+    prose = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    for section in SECTIONS:
+        assert re.search(section, prose), f"{path.stem} has no {section}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_prose_types_no_result(path):
+    """Numbers in markdown are definitions (a level, a count of blocks), never measurements with decimals or signs."""
+    prose = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    assert not re.search(r"[-+]?\d+\.\d+ ?(bps|%|basis)|p ?[=<] ?0?\.\d", prose)
+
+
+@pytest.mark.parametrize("path", EXECUTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_executed_notebooks_are_whole_small_and_clean(path):
+    text = path.read_text(encoding="utf-8")
+    notebook = read(path)
+    assert len(text) < 1_000_000
+    assert all(cell.execution_count for cell in code_cells(notebook))
+    assert all(output.output_type != "error" for cell in code_cells(notebook) for output in cell.outputs)
+    for debris in (str(ROOT), "/home/", "/root/", "/tmp/", " at 0x", "\\u001b["):
+        assert debris not in text
+    assert not any(output.get("name") == "stderr" for cell in code_cells(notebook) for output in cell.outputs)
+
+
+@pytest.mark.parametrize("path", EXECUTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_executed_notebooks_are_of_todays_sources_and_parameters(path):
+    source, executed = read(ROOT / "notebooks" / path.name), read(path)
+    cells = [cell for cell in executed.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    assert [cell.source for cell in cells] == [cell.source for cell in source.cells]
+    injected = next(cell for cell in executed.cells if "injected-parameters" in cell.metadata.get("tags", []))
+    scope: dict = {}
+    exec(injected.source, scope)  # two assignments of literals, written by papermill
+    profile = "full" if path.parent.name == "reports" else "quick"
+    stage = next(stage for stage, name in NOTEBOOKS.items() if name == path.stem)
+    assert scope["profile"] == profile
+    assert scope["params"] == stage_params(ROOT, stage, profile)
+
+
+def test_quick_profile_overlays_known_parameters_only():
+    full = yaml.safe_load((ROOT / "params.yaml").read_text())
+    quick = yaml.safe_load((ROOT / "tests" / "quick.yaml").read_text())
+    assert all(key in full[section] for section, values in quick.items() for key in values)

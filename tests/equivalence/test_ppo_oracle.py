@@ -1,0 +1,216 @@
+"""PPO's parts against slow plain loops, and its optimiser against torch's own."""
+
+import math
+
+import pytest
+import torch
+
+from sizewise import config, ppo
+from sizewise.policy import Output
+from sizewise.seeding import torch_generator
+
+K, G, T, R, A = 2, 3, 11, 5, 7
+SETTINGS = config.Train(seeds=[1])
+
+
+def random_rollout(seed="rollout", terminations=True):
+    generator = torch_generator(seed)
+
+    def draw(*shape):
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    terminated = torch.rand((K, G, T, R), generator=generator) < (0.1 if terminations else -1.0)
+    zeros = torch.zeros((K, G, T, R))
+    return ppo.Rollout(
+        segments=torch.zeros((K, G, T + 1, 1)),
+        scalars=draw(K, G, T, R, 3),
+        allowed=torch.ones((K, G, T, R, A), dtype=torch.bool),
+        actions=zeros.long(),
+        log_prob=zeros,
+        value=draw(K, G, T, R),
+        rewards=draw(K, G, T, R),
+        terminated=terminated,
+        last_value=draw(K, G, R),
+    )
+
+
+def slow_advantage(rollout, k, g, r, gamma, lam):
+    """Sum over l of (gamma lam)^l delta_{t+l}, stopping at a termination, straight from the definition."""
+    values = [*rollout.value[k, g, :, r].tolist(), float(rollout.last_value[k, g, r])]
+    rewards, ends = rollout.rewards[k, g, :, r].tolist(), rollout.terminated[k, g, :, r].tolist()
+    result = []
+    for t in range(T):
+        total, weight = 0.0, 1.0
+        for step in range(t, T):
+            following = 0.0 if ends[step] else values[step + 1]
+            total += weight * (rewards[step] + gamma * following - values[step])
+            if ends[step]:
+                break
+            weight *= gamma * lam
+        result.append(total)
+    return result
+
+
+def test_returns_equal_the_definition_of_gae():
+    rollout = random_rollout()
+    assert rollout.terminated.any()
+    batch = ppo.advantages(rollout, gamma=0.97, gae_lambda=0.9)
+    for k in range(K):
+        for g in range(G):
+            for r in range(R):
+                slow = torch.tensor(slow_advantage(rollout, k, g, r, 0.97, 0.9), dtype=torch.float64)
+                expected = slow + rollout.value[k, g, :, r]
+                torch.testing.assert_close(batch.returns[k, g, :, r], expected, rtol=0, atol=1e-6)
+
+
+def test_a_truncation_is_bootstrapped_and_a_termination_is_not():
+    rollout = random_rollout(terminations=False)
+    ended = rollout.terminated.clone()
+    ended[0, 0, T - 1, 0] = True
+    truncated = ppo.advantages(rollout, gamma=0.9, gae_lambda=1.0).returns[0, 0, T - 1, 0]
+    stopped = ppo.Rollout(**{**rollout.__dict__, "terminated": ended})
+    terminated = ppo.advantages(stopped, gamma=0.9, gae_lambda=1.0).returns[0, 0, T - 1, 0]
+    reward = rollout.rewards[0, 0, T - 1, 0]
+    assert terminated == pytest.approx(float(reward), abs=1e-12)
+    assert truncated == pytest.approx(float(reward + 0.9 * rollout.last_value[0, 0, 0]), abs=1e-12)
+
+
+def slow_residual(advantage, exposure, i):
+    """Advantage i less the line through the other accounts' points, evaluated at exposure i."""
+    others = [j for j in range(len(advantage)) if j != i]
+    x, y = [exposure[j] for j in others], [advantage[j] for j in others]
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    spread = sum((value - mean_x) ** 2 for value in x)
+    slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / spread
+    return advantage[i] - (mean_y + slope * (exposure[i] - mean_x))
+
+
+def test_market_noise_is_the_others_regression():
+    generator = torch_generator("noise")
+    exposure = torch.rand((40, R), generator=generator, dtype=torch.float64)
+    advantage = torch.randn((40, R), generator=generator, dtype=torch.float64)
+    fast = ppo.remove_market_noise(advantage, exposure)
+    checked = 0
+    for row in range(40):
+        x = exposure[row] - exposure[row].mean()
+        leverage = (x.square() / x.square().sum()).tolist()
+        for i in range(R):
+            if 1.0 - 1.0 / R - leverage[i] > ppo.MIN_RESIDUAL_SHARE:
+                slow = slow_residual(advantage[row].tolist(), exposure[row].tolist(), i)
+                assert float(fast[row, i]) == pytest.approx(slow, abs=1e-9)
+                checked += 1
+    assert checked > 100
+
+
+def test_market_noise_leaves_ones_own_surprise_and_removes_the_markets():
+    exposure = torch.linspace(0.0, 1.0, 8, dtype=torch.float64)
+    market = 3.0 + 5.0 * exposure
+    torch.testing.assert_close(ppo.remove_market_noise(market, exposure), torch.zeros(8, dtype=torch.float64))
+    own = torch.zeros(8, dtype=torch.float64)
+    own[3] = 1.0
+    assert float(ppo.remove_market_noise(market + own, exposure)[3]) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_accounts_that_are_alike_fall_back_on_the_others_mean():
+    advantage = torch.tensor([1.0, 2.0, 3.0, 6.0], dtype=torch.float64)
+    flat = ppo.remove_market_noise(advantage, torch.zeros(4, dtype=torch.float64))
+    expected = [1.0 - 11.0 / 3.0, 2.0 - 10.0 / 3.0, 3.0 - 3.0, 6.0 - 2.0]
+    torch.testing.assert_close(flat, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_three_accounts_are_too_few_for_a_baseline():
+    advantage = torch.tensor([1.0, 2.0, 4.0])
+    assert torch.equal(ppo.remove_market_noise(advantage, torch.tensor([0.0, 0.1, 0.2])), advantage)
+
+
+def slow_loss(log_prob, actions, old_log_prob, value, old_value, advantage, returns, settings):
+    """One policy's loss, sample by sample."""
+    n = len(actions)
+    mean = sum(advantage) / n
+    spread = math.sqrt(sum((a - mean) ** 2 for a in advantage) / n) + 1e-8
+    surrogate, squared, entropy = 0.0, 0.0, 0.0
+    for i in range(n):
+        ratio = math.exp(log_prob[i][actions[i]] - old_log_prob[i])
+        scaled = (advantage[i] - mean) / spread
+        clipped = min(max(ratio, 1 - settings.clip_coef), 1 + settings.clip_coef)
+        surrogate += -min(scaled * ratio, scaled * clipped)
+        near = old_value[i] + min(max(value[i] - old_value[i], -settings.value_clip_coef), settings.value_clip_coef)
+        squared += 0.5 * max((value[i] - returns[i]) ** 2, (near - returns[i]) ** 2)
+        entropy += -sum(math.exp(p) * p for p in log_prob[i] if p > -math.inf)
+    parts = surrogate / n, squared / n, entropy / n
+    return parts[0] + settings.value_coef * parts[1] - settings.entropy_coef * parts[2], parts
+
+
+def test_loss_equals_the_slow_loop():
+    generator = torch_generator("loss")
+    shape = (K, G, 4, R)
+
+    def draw(scale=1.0):
+        return scale * torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    logits = torch.randn((*shape, A), generator=generator, dtype=torch.float64)
+    logits[..., 5:] = -torch.inf
+    log_prob, value = torch.log_softmax(logits, -1), draw()
+    actions = torch.randint(0, 5, shape, generator=generator)
+    taken = log_prob.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+    old_log_prob, old_value, advantage, returns = taken + draw(0.3), value + draw(0.3), draw(), draw()
+    parts = ppo.ppo_loss(Output(log_prob, value), actions, old_log_prob, old_value, advantage, returns, SETTINGS)
+    for k in range(K):
+        flat = [
+            tensor[k].flatten().tolist() for tensor in (actions, old_log_prob, value, old_value, advantage, returns)
+        ]
+        loss, (policy_loss, value_loss, entropy) = slow_loss(log_prob[k].reshape(-1, A).tolist(), *flat, SETTINGS)
+        assert float(parts.loss[k]) == pytest.approx(loss, abs=1e-6)
+        assert float(parts.policy_loss[k]) == pytest.approx(policy_loss, abs=1e-6)
+        assert float(parts.value_loss[k]) == pytest.approx(value_loss, abs=1e-6)
+        assert float(parts.entropy[k]) == pytest.approx(entropy, abs=1e-6)
+    assert (parts.clip_frac > 0).all()
+
+
+def test_adam_with_clipping_is_torchs():
+    generator = torch_generator("adam")
+    mine = {"a": torch.randn((2, 4, 3), generator=generator), "b": torch.randn((2, 3), generator=generator)}
+    theirs = [[torch.nn.Parameter(value[k].clone()) for value in mine.values()] for k in range(2)]
+    optimisers = [torch.optim.Adam(parameters, lr=0.01, eps=ppo.ADAM_EPS) for parameters in theirs]
+    adam = ppo.Adam(mine)
+    for _ in range(25):
+        gradients = {name: torch.randn(value.shape, generator=generator) for name, value in mine.items()}
+        for k in range(2):
+            for parameter, gradient in zip(theirs[k], gradients.values(), strict=True):
+                parameter.grad = gradient[k].clone()
+            torch.nn.utils.clip_grad_norm_(theirs[k], 0.5)
+            optimisers[k].step()
+        norm = adam.step(mine, gradients, 0.01, 0.5, torch.tensor([True, True]))
+        assert (norm > 0.5).all()
+    for k in range(2):
+        for parameter, value in zip(theirs[k], mine.values(), strict=True):
+            torch.testing.assert_close(value[k], parameter.data, rtol=1e-5, atol=1e-6)
+
+
+def test_a_stopped_policy_keeps_parameters_and_moments():
+    generator = torch_generator("stopped")
+    start = {"a": torch.randn((2, 4), generator=generator)}
+    both, alone = ({"a": start["a"].clone()} for _ in range(2))
+    first, second = ppo.Adam(both), ppo.Adam(alone)
+    gradients = [torch.randn((2, 4), generator=generator) for _ in range(3)]
+    masks = [torch.tensor([True, True]), torch.tensor([True, False]), torch.tensor([True, True])]
+    for gradient, mask in zip(gradients, masks, strict=True):
+        before = both["a"].clone()
+        first.step(both, {"a": gradient.clone()}, 0.1, 10.0, mask)
+        if not mask[1]:
+            assert torch.equal(both["a"][1], before[1])
+            assert not torch.equal(both["a"][0], before[0])
+    for gradient in (gradients[0], gradients[2]):
+        second.step(alone, {"a": gradient.clone()}, 0.1, 10.0, torch.tensor([True, True]))
+    assert torch.equal(both["a"][1], alone["a"][1])
+
+
+def test_sampling_follows_the_probabilities_and_never_a_masked_action():
+    probabilities = torch.tensor([0.0, 0.2, 0.0, 0.5, 0.3, 0.0, 0.0])
+    uniform = torch.linspace(0.0, 1.0, 10_001)[:-1]
+    actions = ppo.sample_actions(probabilities.log().expand(10_000, -1), uniform)
+    share = torch.bincount(actions, minlength=7) / 10_000
+    torch.testing.assert_close(share, probabilities, rtol=0, atol=2e-4)
+    assert torch.equal(share == 0, probabilities == 0)
+    edges = ppo.sample_actions(probabilities.log().expand(2, -1), torch.tensor([0.0, 1.0 - 2**-24]))
+    assert edges.tolist() == [1, 4]

@@ -1,0 +1,42 @@
+"""A market tensor made by hand, for the tests of everything that trades on one."""
+
+from dataclasses import astuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sizewise.costs import Costs
+from sizewise.market import Market
+
+COSTS = Costs(taker_bps=10.0, half_spread_bps=2.0, borrow_bps_per_day=5.0)
+
+
+def make_market(rows: int, *, symbols: int = 1, seed: int = 0, costs: Costs = COSTS, **columns: object) -> Market:
+    """Random bars in float64, `rows` of each symbol; `columns` replace what they name."""
+    rng, total = np.random.default_rng(seed), rows * symbols
+    values = {
+        "gap_return": rng.normal(0.0, 0.003, total),
+        "bar_return": rng.normal(0.0, 0.01, total),
+        "elapsed_days": rng.choice([1 / 24, 1.0, 3.0], total, p=[0.9, 0.08, 0.02]),
+        "direction": np.repeat(rng.integers(-1, 2, total // 8 + 1), 8)[:total].astype(np.int8),
+        "atr_frac": rng.uniform(0.01, 0.08, total),
+        "annual_vol": rng.uniform(0.2, 1.2, total),
+    } | columns
+    moves = (1.0 + np.asarray(values["gap_return"])) * (1.0 + np.asarray(values["bar_return"]))
+    direction = np.asarray(values["direction"])
+    derived = {
+        "close": 100.0 * np.cumprod(moves),
+        "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
+        "rates": np.tile(1e-4 * np.array(astuple(costs)), (total, 1)),
+        "regime": np.zeros(total, dtype=np.int8),
+    }
+    return Market(
+        symbols=tuple(f"S{s}" for s in range(symbols)),
+        first_row=tuple(range(0, total, rows)),
+        n_rows=(rows,) * symbols,
+        features=torch.zeros((total, 1)),
+        confidence={},
+        times=pd.date_range("2020-01-01", periods=total, freq="h", tz="UTC"),
+        **{name: torch.as_tensor(np.asarray(column)) for name, column in (derived | values).items()},
+    )

@@ -1,0 +1,146 @@
+"""Trading never looks ahead: poison every row after k, and orders and marks up to k stay bit for bit what they were."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from sizewise import backtest
+from sizewise.config import Account
+from sizewise.env import Ranges, SizingEnv
+from sizewise.market import Market
+from sizewise.seeding import torch_generator
+from sizewise.sizers import AtrSizer, Decision, Sizer
+
+from ..hand_market import make_market
+
+ACCOUNT = Account()
+ROWS = 120
+CUTS = [1, 2, 40, 110]
+
+
+def poisoned(market: Market, k: int) -> Market:
+    """Every row after k changed beyond recognition."""
+    tables = {}
+    for name in ("gap_return", "bar_return", "elapsed_days", "rates", "close", "atr_frac", "annual_vol"):
+        tables[name] = getattr(market, name).clone()
+        tables[name][k + 1 :] = 3.0 * tables[name][k + 1 :] + 0.05
+    tables["direction"], tables["entry"] = market.direction.clone(), market.entry.clone()
+    tables["direction"][k + 1 :] = 1 - tables["direction"][k + 1 :].abs()
+    tables["entry"][k + 1 :] = ~tables["entry"][k + 1 :]
+    return replace(market, **tables)
+
+
+# A trace is (orders [T, ...], equity [T, ...]): row t's order is decided at close t, row t's equity is marked there.
+Trace = tuple[torch.Tensor, torch.Tensor]
+
+
+def assert_blind(trace: Callable[[Market], Trace], market: Market, k: int) -> None:
+    """`trace` up to row k does not change when everything after it does; after it, it does."""
+    for before, after in zip(trace(market), trace(poisoned(market, k)), strict=True):
+        assert torch.equal(before[: k + 1], after[: k + 1]), f"sees past row {k}"
+        assert not torch.equal(before[k + 1 :], after[k + 1 :]), f"is blind to row {k + 1} as well"
+
+
+@dataclass
+class Recorder:
+    """Passes a sizer's orders on and keeps them."""
+
+    sizer: Sizer
+
+    def __post_init__(self) -> None:
+        self.taken: list[torch.Tensor] = []
+
+    def orders(self, decision: Decision) -> torch.Tensor:
+        self.taken.append(self.sizer.orders(decision))
+        return self.taken[-1]
+
+
+@dataclass
+class Peeker:
+    """Goes 10% the way the next bar goes."""
+
+    market: Market
+
+    def orders(self, decision: Decision) -> torch.Tensor:
+        coming = self.market.bar_return[(decision.rows + 1).clamp(max=ROWS - 1)]
+        return coming.sign() * 0.1 * decision.equity - decision.position
+
+
+def atr(market: Market) -> Sizer:
+    return AtrSizer(risk_frac=0.005, stop_atr=1.5, confidence_rule=True, limit_frac=0.20)
+
+
+def backtest_trace(make_sizer: Callable[[Market], Sizer]) -> Callable[[Market], Trace]:
+    def trace(market: Market) -> Trace:
+        recorder = Recorder(make_sizer(market))
+        confidence = torch.linspace(0.3, 0.9, ROWS).view(1, -1)
+        start, length, fold = torch.tensor([[0], [ROWS], [0]])
+        ledger = backtest.run(market, start, length, confidence, fold, recorder, ACCOUNT)
+        return torch.stack(recorder.taken), ledger.equity
+
+    return trace
+
+
+def env_trace(mode: str, env_class: type[SizingEnv] = SizingEnv) -> Callable[[Market], Trace]:
+    """A fixed list of actions from row 0 on; their orders are read beside each step."""
+
+    def trace(market: Market) -> Trace:
+        env = env_class(
+            market,
+            [Ranges((0,), (0,), (ROWS,))],
+            ACCOUNT,
+            mode,
+            groups=1,
+            replicas=4,
+            horizon=ROWS - 1,
+            generators=[torch_generator(0)],
+        )
+        env.restart(1)
+        actions = torch.randint(0, 7, (ROWS - 1, 1, 1, 4), generator=torch_generator("actions"))
+        orders, equity = [], [env.accounts.equity]
+        for t, action in enumerate(actions):
+            now, direction = env.accounts, market.direction[t].double()
+            orders.append(env.scheme.orders(action, now.equity, now.position, direction))
+            env.step(action)
+            equity.append(env.accounts.equity)
+        return torch.stack(orders), torch.stack(equity)
+
+    return trace
+
+
+@pytest.mark.parametrize("k", CUTS)
+def test_a_backtest_is_blind_to_the_future(k):
+    assert_blind(backtest_trace(atr), make_market(ROWS, seed=2), k)
+
+
+@pytest.mark.parametrize("k", CUTS)
+@pytest.mark.parametrize("mode", ["masked", "free"])
+def test_the_environment_is_blind_to_the_future(mode, k):
+    assert_blind(env_trace(mode), make_market(ROWS, seed=2), k)
+
+
+# The check itself: what peeks is seen.
+
+
+@pytest.mark.parametrize("k", [40, 80])
+def test_a_sizer_that_peeks_one_bar_ahead_is_caught(k):
+    market = make_market(ROWS, seed=2)
+    market.bar_return[k + 1] = -abs(market.bar_return[k + 1]) / 10.0  # the poison turns its sign
+    with pytest.raises(AssertionError, match=f"sees past row {k}"):
+        assert_blind(backtest_trace(Peeker), market, k)
+
+
+class OneBarEarly(SizingEnv):
+    """Fills and marks with the bar after the next one."""
+
+    def _load(self, rows: torch.Tensor) -> None:
+        super()._load(rows)
+        self._moves = [torch.cat([table[1:], table[-1:]]) for table in self._moves]
+
+
+@pytest.mark.parametrize("k", CUTS[1:])
+def test_an_environment_that_marks_one_bar_early_is_caught(k):
+    with pytest.raises(AssertionError, match=f"sees past row {k}"):
+        assert_blind(env_trace("free", OneBarEarly), make_market(ROWS, seed=2), k)

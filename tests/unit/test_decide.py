@@ -1,0 +1,111 @@
+"""A live decision is the backtest's: same bars and account, same action, same dollars to the cent (row A9)."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sizewise.agent import PolicySizer, stack
+from sizewise.checkpoint import save_agent
+from sizewise.decide import LivePolicy, decide, load_policy
+from sizewise.errors import BarError, CheckpointError, DataMissingError
+from sizewise.features import longest_warmup_bars
+from sizewise.market import fold_confidence
+from sizewise.observation import MarketView
+from sizewise.sizers import Decision
+
+SYMBOL = "BTCUSDT_1h"
+
+
+def backtest_at(quick, agent, row, equity, position):
+    """What the walk-forward's sizer orders at one row of the market: (log-probabilities, order)."""
+    market = quick.market.to("cpu", torch.float64)
+    view = MarketView(
+        market, [fold_confidence(market, quick.folds["rolling"][0])], [agent.scalers], agent.spec.window_bars
+    )
+    number, start = market.symbols.index(SYMBOL), torch.tensor([row - 5])
+    zero = torch.zeros(1, dtype=torch.int64)
+    sizer = PolicySizer(
+        market, stack([agent]), view, zero, start, torch.tensor([20]), zero + number, quick.params.account, agent.mode
+    )
+    rows = torch.tensor([row])
+    decision = Decision(
+        rows=rows,
+        equity=torch.tensor([equity], dtype=torch.float64),
+        position=torch.tensor([position], dtype=torch.float64),
+        direction=market.direction[rows].double(),
+        entry=market.entry[rows],
+        confidence=torch.zeros(1, dtype=torch.float64),
+        atr_frac=market.atr_frac[rows],
+        annual_vol=market.annual_vol[rows],
+    )
+    return sizer.log_prob(decision)[0], float(sizer.orders(decision))
+
+
+@pytest.mark.parametrize("mode", ["masked", "free"])
+def test_live_equals_backtest(quick, agents, mode):
+    agent = agents[mode]
+    bars = quick.universe.bars[SYMBOL]
+    test = quick.folds["rolling"][0].test[SYMBOL]
+    orders = []
+    for offset, equity, position in [(40, 1000.0, 0.0), (133, 987.65, 52.5), (200, 1012.3, -78.75), (301, 400.0, 0.0)]:
+        local = test.start + offset
+        row = quick.market.first_row[quick.market.symbols.index(SYMBOL)] + local
+        log_prob, order = backtest_at(quick, agent, row, equity, position)
+        live = decide(agent, bars.iloc[: local + 1], equity=equity, position=position, symbol=SYMBOL)
+        assert live.action == int(log_prob.argmax())
+        assert round(live.dollars, 2) == round(order, 2)
+        np.testing.assert_allclose(live.probabilities, log_prob.exp().numpy(), atol=2e-6)
+        orders.append(order)
+    assert any(orders)
+
+
+def test_later_bars_change_nothing(quick, agents):
+    bars = quick.universe.bars[SYMBOL].iloc[:2500]
+    poisoned = quick.universe.bars[SYMBOL].copy()
+    poisoned.iloc[2500:] *= 1.5
+    policy = LivePolicy(agents["free"])
+    assert policy.decide(bars, symbol=SYMBOL) == policy.decide(poisoned.iloc[:2500], symbol=SYMBOL)
+    assert policy.decide(poisoned.iloc[:2600], symbol=SYMBOL) != policy.decide(bars, symbol=SYMBOL)
+
+
+def test_a_policy_folder_decides(agents, quick, tmp_path):
+    save_agent(agents["masked"], tmp_path / "policy")
+    bars = quick.universe.bars[SYMBOL].iloc[:2500].copy()
+    bars.attrs["symbol"] = SYMBOL
+    decision = load_policy(tmp_path / "policy").decide(bars)
+    assert sum(decision.probabilities) == pytest.approx(1.0, abs=1e-6)
+    assert decision.size_frac == pytest.approx(abs(decision.dollars) / quick.params.account.initial_equity)
+
+
+def test_another_account_scales_the_dollars(quick, agents):
+    bars = quick.universe.bars[SYMBOL].iloc[:2500]
+    small = decide(agents["free"], bars, symbol=SYMBOL)
+    large = decide(
+        agents["free"], bars, quick.params.account.model_copy(update={"initial_equity": 25_000.0}), symbol=SYMBOL
+    )
+    assert large.action == small.action
+    assert large.dollars == pytest.approx(25.0 * small.dollars)
+
+
+def test_bad_input_is_named(quick, agents, tmp_path):
+    bars = quick.universe.bars[SYMBOL]
+    agent = agents["masked"]
+    needed = longest_warmup_bars(agent.regimes) + agent.spec.window_bars
+    with pytest.raises(BarError, match=rf"{needed - 1} bars are too few to decide: {needed} are needed"):
+        decide(agent, bars.iloc[: needed - 1], symbol=SYMBOL)
+    with pytest.raises(CheckpointError, match=r"not trained on symbol 'SPY_5m' \(it knows BTCUSDT_1h, EURUSD_1h\)"):
+        decide(agent, bars, symbol="SPY_5m")
+    with pytest.raises(DataMissingError, match=r"policy 'nowhere'"):
+        load_policy(tmp_path / "nowhere")
+    with pytest.raises(BarError, match="sort by timestamp"):
+        decide(agent, bars.iloc[::-1], symbol=SYMBOL)
+
+
+def test_a_decision_uses_the_scaler_of_its_symbol(quick, agents):
+    bars = quick.universe.bars[SYMBOL].iloc[:2500]
+    shifted = replace(agents["free"], scalers={**agents["free"].scalers, SYMBOL: agents["free"].scalers["EURUSD_1h"]})
+    assert (
+        decide(shifted, bars, symbol=SYMBOL).probabilities != decide(agents["free"], bars, symbol=SYMBOL).probabilities
+    )
