@@ -22,8 +22,7 @@ test: data  ## lint, types, all tests, and the quick notebooks against their com
 	pytest --nbval tests/notebooks
 
 verify: data  ## re-run the full reports and compare every printed value with the committed ones
-	dvc repro features train walk_forward
-	pytest --nbval reports
+	pytest --nbval --nbval-cell-timeout=3600 reports
 
 lint: $(STAMP)
 	ruff check . --fix

@@ -7,10 +7,11 @@ once, one after the other, so that a ratio compares neighbours in time on a mach
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,6 +24,7 @@ from sizewise import bench_peers, config, ppo
 from sizewise.actions import N_ACTIONS, Mode
 from sizewise.costs import BPS, Costs
 from sizewise.env import N_ACCOUNT_SCALARS, Ranges, SizingEnv
+from sizewise.errors import ConfigError
 from sizewise.features import NAMES, Scaler
 from sizewise.market import Market
 from sizewise.observation import MarketView
@@ -38,6 +40,7 @@ MARKET_TEXT = "synthetic: normal returns and features, a random signal, all cost
 DISTINCT_ACTIONS = 16
 PRODUCTS = 4
 NOT_INSTALLED = "not installed"
+BUDGET = ("hidden", "horizon", "epochs", "minibatches")
 Rounds = dict[str, list[dict[str, float]]]
 
 
@@ -50,11 +53,10 @@ class BenchSizes:
         groups, hidden, window_bars, horizon, epochs, minibatches: the peers' network and budget.
         floor_groups, floor_replicas: the same at many accounts a row, held against products of `matrix`^2 numbers.
         profile: whose params.yaml gives the default network and budget.
-        sb3_accounts, sb3_rollouts, torchtrade_accounts, torchtrade_steps, torchrl_accounts: what the peers are given.
     """
 
     bars: int = 20_000
-    accounts: tuple[int, ...] = (256, 1024, 4096, 65536)
+    accounts: tuple[int, ...] = (256, *bench_peers.TORCHTRADE_ACCOUNTS, 65536)
     env_steps: int = 1 << 20
     groups: int = 256
     replicas: int = 8
@@ -67,15 +69,10 @@ class BenchSizes:
     floor_replicas: int = 32
     matrix: int = 2048
     profile: str = "full"
-    sb3_accounts: int = 8
-    sb3_rollouts: int = 2
-    torchtrade_accounts: tuple[int, ...] = (1024, 4096)
-    torchtrade_steps: int = 1 << 17
-    torchrl_accounts: int = 64
 
     def train(self, groups: int, replicas: int) -> config.Train:
         """The peers' budget for so many accounts."""
-        shared = {name: getattr(self, name) for name in ("hidden", "horizon", "epochs", "minibatches")}
+        shared = {name: getattr(self, name) for name in BUDGET}
         return config.Train(seeds=(1,), groups=groups, replicas=replicas, **shared)
 
 
@@ -232,57 +229,31 @@ def budgets(sizes: BenchSizes) -> dict[str, tuple[config.Train, int]]:
     }
 
 
-def open_peers(sizes: BenchSizes, market: Market) -> dict[str, bench_peers.Measure | None]:
-    """Each peer's measurement by name, None where its library is missing."""
-    window, view, train = sizes.window_bars, synthetic_view(market, sizes.window_bars), sizes.train(sizes.minibatches, 1)
-    env = open_env(market, "free", window, sizes.sb3_accounts, 1, sizes.horizon)
-    builds: dict[str, Callable[[], bench_peers.Measure]] = {
-        "sb3": partial(bench_peers.sb3_ppo, env, view, train, sizes.sb3_rollouts),
-        "torchrl": partial(bench_peers.torchrl_ppo, market, window, sizes.torchrl_accounts, train),
-    }
-    for bars in (window, 1):
-        for n in sizes.torchtrade_accounts:
-            build = partial(bench_peers.torchtrade_env, market, bars, n, sizes.torchtrade_steps)
-            builds[f"torchtrade_{n}_window_{bars}"] = build
-    opened: dict[str, bench_peers.Measure | None] = {}
-    for name, open_peer in builds.items():
-        try:
-            opened[name] = open_peer()
-        except ModuleNotFoundError:
-            opened[name] = None
-    return opened
-
-
-def compare(sizes: BenchSizes, found: Rounds, names: Iterable[str]) -> dict[str, Any]:
-    """The peers' medians with this project's speed over theirs, round by round; "not installed" for those missing.
-
-    An environment is compared with masked actions and its observation: TorchTrade's step returns one. Its window of one
-    bar says what remains of the ratio when no window is copied.
-    """
-    record: dict[str, Any] = {name: NOT_INSTALLED for name in names}
-    for name in (name for name in names if name in found):
-        own, key, peer_key = "peers_budget", "samples_per_s", "samples_per_s"
-        if name.startswith("torchtrade"):
-            own, key, peer_key = f"masked_{name.split('_')[1]}", "steps_with_observation_per_s", "steps_per_s"
-        ratios = [mine[key] / theirs[peer_key] for mine, theirs in zip(found[own], found[name], strict=True)]
-        spread = {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
-        record[name] = medians(found[name]) | {"ratio": spread}
-
-    def middle(name: str) -> float | str:
-        return NOT_INSTALLED if record[name] == NOT_INSTALLED else record[name]["ratio"]["median"]
-
-    return record | {
-        "ppo_ratio_to_sb3": middle("sb3"),
-        "ppo_ratio_to_torchrl": middle("torchrl"),
-        "environment_ratio_to_torchtrade": {
-            str(n): middle(f"torchtrade_{n}_window_{sizes.window_bars}") for n in sizes.torchtrade_accounts
-        },
-    }
-
-
-def medians(rounds: list[dict[str, float]]) -> dict[str, Any]:
+def medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The median over rounds of every figure of one measurement."""
     return {key: median(found[key] for found in rounds) for key in rounds[0]}
+
+
+def ratio(found: Rounds, own: str, own_key: str, peer: str) -> dict[str, float] | str:
+    """This project's speed over a peer's, of each round's neighbours; "not installed" where there is no peer."""
+    if peer not in found:
+        return NOT_INSTALLED
+    pairs = zip(found[own], found[peer], strict=True)
+    ratios = [mine[own_key] / next(iter(theirs.values())) for mine, theirs in pairs]
+    return {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+
+
+def compare(found: Rounds, peers: Iterable[str]) -> dict[str, Any]:
+    """The peers' own speeds, and the ratios to them. TorchTrade's step observes, so masked steps that do face it."""
+    record: dict[str, Any] = {name: medians(found[name]) if name in found else NOT_INSTALLED for name in peers}
+    environments = [name for name in record if name.startswith("torchtrade")]
+    for name in ("sb3", "torchrl"):
+        record[f"ppo_ratio_to_{name}"] = ratio(found, "peers_budget", "samples_per_s", name)
+    record["environment_ratio_to_torchtrade"] = {
+        name: ratio(found, f"masked_{name.split('_')[1]}", "steps_with_observation_per_s", name)
+        for name in environments
+    }
+    return record
 
 
 def run_bench(*, peers: bool, rounds: int, sizes: BenchSizes | None = None) -> dict[str, Any]:
@@ -290,37 +261,48 @@ def run_bench(*, peers: bool, rounds: int, sizes: BenchSizes | None = None) -> d
 
     Args:
         peers: time other people's systems as well, those that are installed.
+    Raises:
+        ConfigError: no rounds.
     """
+    if rounds < 1:
+        raise ConfigError(f"rounds is {rounds}: give at least 1")
     sizes = sizes or BenchSizes()
     with one_thread():
         market, plans = synthetic_market(sizes.bars), budgets(sizes)
-        others = open_peers(sizes, market) if peers else {}
+        others: dict[str, bench_peers.Measure | None] = {}
+        if peers:
+            view = synthetic_view(market, sizes.window_bars)
+            env = open_env(market, "free", view.window_bars, bench_peers.SB3_ACCOUNTS, 1, sizes.horizon)
+            others = bench_peers.open_peers(market, view, env, sizes.train(sizes.minibatches, 1))
         measures: dict[str, bench_peers.Measure] = {"matrix": partial(matrix_speed, sizes.matrix)}
         measures |= {name: Trainer(market, *plan) for name, plan in plans.items()}
         measures |= {name: measure for name, measure in others.items() if measure is not None}
-        for mode in MODES:
-            for n in sizes.accounts:
-                env = open_env(market, mode, sizes.window_bars, n // sizes.replicas, sizes.replicas, sizes.horizon)
-                measures[f"{mode}_{n}"] = partial(env_speeds, env, sizes.env_steps)
+        for mode, n in product(MODES, sizes.accounts):
+            env = open_env(market, mode, sizes.window_bars, n // sizes.replicas, sizes.replicas, sizes.horizon)
+            measures[f"{mode}_{n}"] = partial(env_speeds, env, sizes.env_steps)
         found: Rounds = {name: [] for name in measures}
         for _ in range(rounds):
             for name, measure in measures.items():
                 found[name].append(measure())
-    middle = {name: medians(values) for name, values in found.items()}
+    middle: dict[str, dict[str, Any]] = {name: medians(values) for name, values in found.items()}
     for name, (train, window_bars) in plans.items():
-        sized = ("hidden", "groups", "replicas", "horizon", "epochs", "minibatches")
-        middle[name] |= {"window_bars": window_bars} | {key: getattr(train, key) for key in sized}
+        middle[name] |= {"window_bars": window_bars} | {
+            key: getattr(train, key) for key in ("groups", "replicas", *BUDGET)
+        }
     flops = flops_per_sample(*plans["floor"])
-    shares = [
-        ppo["samples_per_s"] * flops / (matrix["sgemm_gflops_per_s"] * 1e9)
-        for ppo, matrix in zip(found["floor"], found["matrix"], strict=True)
-    ]
+    speeds = zip(found["floor"], found["matrix"], strict=True)
+    shares = [1e-9 * flops * floor["samples_per_s"] / matrix["sgemm_gflops_per_s"] for floor, matrix in speeds]
     record = {
         "machine": describe_machine(),
         "method": f"one thread, CPU seconds, medians of {rounds} interleaved rounds",
         "market": f"{MARKET_TEXT}; {sizes.bars} bars",
         "environment": {mode: {str(n): middle[f"{mode}_{n}"] for n in sizes.accounts} for mode in MODES},
         "ppo": {name: middle[name] for name in ("peers_budget", "default_budget")},
-        "flop_floor": middle["matrix"] | middle["floor"] | {"flops_per_sample": flops, "share_of_floor": median(shares)},
+        "flop_floor": {
+            **middle["matrix"],
+            **middle["floor"],
+            "flops_per_sample": flops,
+            "share_of_floor": median(shares),
+        },
     }
-    return record | ({"peers": compare(sizes, found, others)} if peers else {})
+    return record | ({"peers": compare(found, others)} if peers else {})

@@ -1,13 +1,15 @@
 """Other people's systems, timed by `sizewise bench --peers` on the same synthetic market; none of them is a dependency.
 
-Each function here builds one measurement and raises ModuleNotFoundError where its library is missing. What differs from
-this project is always in the peer's favour: no action mask, and with TorchTrade neither short positions nor borrow.
+A builder raises ModuleNotFoundError where its library is missing. What differs from this project is in the peer's favour:
+no action mask, and with TorchTrade neither short positions nor borrow.
 """
 
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,8 @@ import pandas as pd
 import torch
 
 from sizewise import config
-from sizewise.env import SizingEnv
+from sizewise.actions import N_ACTIONS
+from sizewise.env import N_ACCOUNT_SCALARS, SizingEnv
 from sizewise.features import NAMES
 from sizewise.market import Market
 from sizewise.observation import MarketView
@@ -24,120 +27,90 @@ from sizewise.policy import flat_observation
 Measure = Callable[[], dict[str, float]]
 REWARD_SCALE = 0.01
 EPISODE_BARS = 512
+SB3_ACCOUNTS = 8
+SB3_ROLLOUTS = 2
+TORCHRL_ACCOUNTS = 64
+TORCHTRADE_ACCOUNTS = (1024, 4096)
+TORCHTRADE_STEPS = 1 << 17
 LEVELS = (-0.75, -0.50, -0.25, 0.0, 0.25, 0.50, 0.75)
 
 
-class FlatSteps:
-    """A one-policy `SizingEnv` with one account a path, as other libraries want it: a flat float32 vector an account.
+def _refuse(*_: Any, **__: Any) -> Any:
+    raise AttributeError("the benchmark's environment has nothing to ask for")
+
+
+def sb3_ppo(env: SizingEnv, view: MarketView, train: config.Train) -> Measure:
+    """Stable-Baselines3's PPO on the flat observation: samples a CPU second, rollout and update.
 
     A path's segment is scaled once a horizon, so that a step copies one window an account and no more.
-    """
 
-    def __init__(self, env: SizingEnv, view: MarketView):
-        self._env, self._view = env, view
-        self._episode_rollouts = max(1, EPISODE_BARS // env.horizon)
-
-    @property
-    def n_accounts(self) -> int:
-        """Accounts stepped together."""
-        return self._env.shape[1]
-
-    @property
-    def n_inputs(self) -> int:
-        """Length of an observation."""
-        return self._view.window_bars * (len(NAMES) + 3)
-
-    def _restart(self) -> torch.Tensor:
-        moved = self._env.restart(self._episode_rollouts)[0]
-        self._segments = self._view.segments(self._env.rows, self._env.symbols, self._env.horizon + 1)[0]
-        self._bar = 0
-        return moved
-
-    def _observation(self) -> np.ndarray:
-        scalars, _ = self._env.observe()
-        windows = self._segments[:, self._bar : self._bar + self._view.window_bars]
-        return flat_observation(windows, scalars[0, :, 0]).numpy()
-
-    def reset(self) -> np.ndarray:
-        """The first observation, [accounts, inputs]."""
-        self._restart()
-        return self._observation()
-
-    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-        """(observation, scaled reward, done, last observation of the accounts whose episode was cut here, or None)."""
-        reward, terminated = self._env.step(torch.from_numpy(actions).view(self._env.shape))
-        self._bar += 1
-        observation, last, done = self._observation(), None, terminated.flatten()
-        if self._bar == self._env.horizon:
-            moved = self._restart()
-            last = observation if bool(moved.any()) else None
-            done, observation = done | moved, self._observation()
-        return observation, (reward.flatten() / REWARD_SCALE).numpy(), done.numpy(), last
-
-
-def sb3_ppo(env: SizingEnv, view: MarketView, train: config.Train, rollouts: int) -> Measure:
-    """Stable-Baselines3's PPO and MlpPolicy on the flat observation: samples a CPU second, rollout and update.
-
+    Args:
+        env: one policy, one account a path, free actions.
     Source: Raffin et al. (2021), JMLR 22(268).
     """
     from gymnasium import spaces
     from stable_baselines3 import PPO
     from stable_baselines3.common.vec_env import VecEnv
 
+    accounts, window = env.shape[1], view.window_bars
+
     class FlatVecEnv(VecEnv):  # type: ignore[misc]
-        def __init__(self, flat: FlatSteps):
-            box = spaces.Box(-np.inf, np.inf, (flat.n_inputs,), np.float32)
-            self._flat = flat
-            super().__init__(flat.n_accounts, box, spaces.Discrete(len(LEVELS)))
+        set_attr = env_method = env_is_wrapped = close = _refuse
+
+        def __init__(self) -> None:
+            box = spaces.Box(-np.inf, np.inf, (window * (len(NAMES) + N_ACCOUNT_SCALARS),), np.float32)
+            super().__init__(accounts, box, spaces.Discrete(N_ACTIONS))
+
+        def get_attr(self, *_: Any) -> list[None]:
+            return [None] * accounts  # there is no render mode
+
+        def _restart(self) -> np.ndarray:
+            moved = env.restart(max(1, EPISODE_BARS // env.horizon))[0]
+            self._segments = view.segments(env.rows, env.symbols, env.horizon + 1)[0]
+            self._bar = 0
+            return moved.numpy()
+
+        def _observation(self) -> np.ndarray:
+            scalars, _ = env.observe()
+            return flat_observation(self._segments[:, self._bar : self._bar + window], scalars[0, :, 0]).numpy()
 
         def reset(self) -> np.ndarray:
-            return self._flat.reset()
+            self._restart()
+            return self._observation()
 
         def step_async(self, actions: np.ndarray) -> None:
-            self._actions = actions
+            self._actions = torch.from_numpy(actions)
 
         def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-            observation, reward, done, last = self._flat.step(self._actions)
-            infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-            if last is not None:
-                for i in np.flatnonzero(done):
+            reward, terminated = env.step(self._actions.view(env.shape))
+            self._bar += 1
+            done, observation = terminated.flatten().numpy(), self._observation()
+            infos: list[dict[str, Any]] = [{} for _ in range(accounts)]
+            if self._bar == env.horizon:
+                moved, last = self._restart(), observation
+                done, observation = done | moved, self._observation()
+                for i in np.flatnonzero(moved):
                     infos[i] = {"terminal_observation": last[i], "TimeLimit.truncated": True}
-            return observation, reward, done, infos
+            return observation, (reward.flatten() / REWARD_SCALE).numpy(), done, infos
 
-        def close(self) -> None:
-            pass
-
-        def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-            return [None] * self.num_envs
-
-        def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-            raise NotImplementedError
-
-        def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-            raise NotImplementedError
-
-        def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-            return [False] * self.num_envs
-
-    vectors = FlatVecEnv(FlatSteps(env, view))
-    per_rollout = vectors.num_envs * train.horizon
-    net = {"net_arch": {"pi": list(train.hidden), "vf": list(train.hidden)}, "activation_fn": torch.nn.Tanh}
+    samples = accounts * train.horizon
+    layers = {"pi": list(train.hidden), "vf": list(train.hidden)}
     model = PPO(
         "MlpPolicy",
-        vectors,
+        FlatVecEnv(),
         learning_rate=train.learning_rate,
         n_steps=train.horizon,
-        batch_size=per_rollout // train.minibatches,
+        batch_size=samples // train.minibatches,
         n_epochs=train.epochs,
-        policy_kwargs=net,
+        policy_kwargs={"net_arch": layers, "activation_fn": torch.nn.Tanh},
         device="cpu",
         seed=1,
     )
 
     def measure() -> dict[str, float]:
         begun = time.process_time()
-        model.learn(rollouts * per_rollout, reset_num_timesteps=False)
-        return {"samples_per_s": rollouts * per_rollout / (time.process_time() - begun)}
+        model.learn(SB3_ROLLOUTS * samples, reset_num_timesteps=False)
+        return {"samples_per_s": SB3_ROLLOUTS * samples / (time.process_time() - begun)}
 
     return measure
 
@@ -173,10 +146,10 @@ def _open_torchtrade(market: Market, window_bars: int, accounts: int) -> tuple[A
     return env, f"market_data_1Hour_{window_bars}"
 
 
-def torchtrade_env(market: Market, window_bars: int, accounts: int, steps: int) -> Measure:
+def torchtrade_env(market: Market, window_bars: int, accounts: int) -> Measure:
     """TorchTrade's vectorised environment: account steps a CPU second, its resets included, random actions."""
     env, _ = _open_torchtrade(market, window_bars, accounts)
-    actions = torch.randint(0, len(LEVELS), (max(1, steps // accounts), accounts)).unbind(0)
+    actions = torch.randint(0, len(LEVELS), (TORCHTRADE_STEPS // accounts, accounts)).unbind(0)
 
     def measure() -> dict[str, float]:
         state = env.reset()
@@ -189,39 +162,34 @@ def torchtrade_env(market: Market, window_bars: int, accounts: int, steps: int) 
     return measure
 
 
-class _Mlp(torch.nn.Module):
-    """Two tanh layers over the flattened window and the account."""
-
-    def __init__(self, n_inputs: int, hidden: tuple[int, int], n_outputs: int):
-        super().__init__()
-        sizes = (n_inputs, *hidden)
-        layers = [(torch.nn.Linear(a, b), torch.nn.Tanh()) for a, b in zip(sizes, sizes[1:], strict=False)]
-        self._net = torch.nn.Sequential(*(part for pair in layers for part in pair), torch.nn.Linear(hidden[1], n_outputs))
-
-    def forward(self, window: torch.Tensor, account: torch.Tensor) -> torch.Tensor:
-        return self._net(torch.cat([window.flatten(-2), account], dim=-1))
+def _mlp(n_inputs: int, hidden: tuple[int, int], n_outputs: int) -> torch.nn.Sequential:
+    sizes = (n_inputs, *hidden)
+    layers = [(torch.nn.Linear(a, b), torch.nn.Tanh()) for a, b in zip(sizes, hidden, strict=False)]
+    return torch.nn.Sequential(torch.nn.Flatten(-2), *chain(*layers), torch.nn.Linear(hidden[1], n_outputs))
 
 
-def torchrl_ppo(market: Market, window_bars: int, accounts: int, train: config.Train) -> Measure:
-    """TorchRL's PPO on TorchTrade's vectorised environment: samples a CPU second, rollout, advantages and update."""
+def torchrl_ppo(market: Market, window_bars: int, train: config.Train) -> Measure:
+    """TorchRL's PPO on TorchTrade's vectorised environment: samples a CPU second, rollout, advantages and update.
+
+    Its networks read the window alone, without the six numbers of the account.
+    """
     modules, objectives = import_module("torchrl.modules"), import_module("torchrl.objectives")
     gae = import_module("torchrl.objectives.value").GAE
-    tensordict_module = import_module("tensordict.nn").TensorDictModule
-    env, window = _open_torchtrade(market, window_bars, accounts)
-    keys = [window, "account_state"]
-    n_inputs = window_bars * len(NAMES) + env.observation_spec["account_state"].shape[-1]
+    env, key = _open_torchtrade(market, window_bars, TORCHRL_ACCOUNTS)
+    n_inputs = window_bars * len(NAMES)
+    logits = _mlp(n_inputs, train.hidden, len(LEVELS))
     actor = modules.ProbabilisticActor(
-        tensordict_module(_Mlp(n_inputs, train.hidden, len(LEVELS)), in_keys=keys, out_keys=["logits"]),
+        import_module("tensordict.nn").TensorDictModule(logits, in_keys=[key], out_keys=["logits"]),
         in_keys=["logits"],
         spec=env.action_spec,
         distribution_class=torch.distributions.Categorical,
         return_log_prob=True,
     )
-    critic = modules.ValueOperator(_Mlp(n_inputs, train.hidden, 1), in_keys=keys)
+    critic = modules.ValueOperator(_mlp(n_inputs, train.hidden, 1), in_keys=[key])
     advantage = gae(gamma=train.gamma, lmbda=train.gae_lambda, value_network=critic, shifted=True)
     loss = objectives.ClipPPOLoss(actor, critic, clip_epsilon=train.clip_coef)
     optimiser = torch.optim.Adam(loss.parameters(), lr=train.learning_rate)
-    samples = accounts * train.horizon
+    samples = TORCHRL_ACCOUNTS * train.horizon
 
     def measure() -> dict[str, float]:
         begun = time.process_time()
@@ -241,3 +209,24 @@ def torchrl_ppo(market: Market, window_bars: int, accounts: int, train: config.T
         return {"samples_per_s": samples / (time.process_time() - begun)}
 
     return measure
+
+
+def open_peers(market: Market, view: MarketView, env: SizingEnv, train: config.Train) -> dict[str, Measure | None]:
+    """Every peer's measurement by name, None where its library is missing; `env` as for `sb3_ppo`.
+
+    TorchTrade's window of one bar shows what remains of its distance where no window is copied.
+    """
+    builds: dict[str, Callable[[], Measure]] = {
+        "sb3": partial(sb3_ppo, env, view, train),
+        "torchrl": partial(torchrl_ppo, market, view.window_bars, train),
+    }
+    for bars in (view.window_bars, 1):
+        for n in TORCHTRADE_ACCOUNTS:
+            builds[f"torchtrade_{n}_window_{bars}"] = partial(torchtrade_env, market, bars, n)
+    opened: dict[str, Measure | None] = {}
+    for name, build in builds.items():
+        try:
+            opened[name] = build()
+        except ModuleNotFoundError:
+            opened[name] = None
+    return opened

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -15,7 +16,7 @@ from sizewise.env import N_ACCOUNT_SCALARS
 from sizewise.errors import CheckpointError, DataMissingError
 from sizewise.features import NAMES, Scaler
 from sizewise.paths import write_atomically
-from sizewise.policy import PolicySpec
+from sizewise.policy import Parameters, PolicySpec
 
 FORMAT = 1
 WEIGHTS, LAYOUT = "policy.safetensors", "policy.json"
@@ -62,13 +63,21 @@ def load_agent(folder: str | Path) -> Agent:
         parameters = load_file(folder / WEIGHTS)
     except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
         raise CheckpointError(f"policy '{folder.name}' is damaged ({error}): train it again") from None
-    _check_layout(layout, folder.name)
+    try:
+        return _agent(layout, parameters, folder.name)
+    except (KeyError, TypeError, AttributeError, IndexError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"policy '{folder.name}' is damaged ({LAYOUT}: {reason}): train it again") from None
+
+
+def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
+    _check_layout(layout, name)
     hidden = layout["hidden"]
     spec = PolicySpec(layout["observation"]["window_bars"], (hidden[0], hidden[1]))
     expected = (spec.window_bars, len(NAMES) + N_ACCOUNT_SCALARS, 2 * spec.hidden[0])
     if tuple(parameters["w1"].shape) != expected:
         raise CheckpointError(
-            f"policy '{folder.name}': first layer is {tuple(parameters['w1'].shape)}, its layout says {expected}: "
+            f"policy '{name}': first layer is {tuple(parameters['w1'].shape)}, its layout says {expected}: "
             "weights and layout belong to different checkpoints; train it again"
         )
     return Agent(

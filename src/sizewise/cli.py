@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from sizewise.errors import ConfigError, SizewiseError
-from sizewise.paths import Workspace, project_root
+from sizewise.errors import DataMissingError, SizewiseError
+from sizewise.paths import Workspace, project_root, write_atomically
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -51,45 +53,73 @@ def _bench(arguments: argparse.Namespace) -> None:
     from sizewise.bench import run_bench
 
     record = run_bench(peers=arguments.peers, rounds=arguments.rounds)
+    text = json.dumps(record, indent=2)
     path = Workspace.open().metrics / "bench.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(record, indent=2))
+    write_atomically(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+    print(text)
 
 
 def _report(arguments: argparse.Namespace) -> None:
     from sizewise.config import parse_section
     from sizewise.stage import stage_params
-    from sizewise.verdict import sentence
+    from sizewise.verdict import read_record, sentence
 
-    workspace = Workspace.open(arguments.profile)
-    path = workspace.metrics / "verdict.json"
-    if not path.is_file():
-        raise ConfigError("metrics/verdict.json is missing: run `dvc repro`")
+    workspace = _workspace(arguments.profile)
+    record = read_record(workspace.metrics / "verdict.json")
     plan = parse_section("plan", stage_params(workspace.root, "compare", arguments.profile)["plan"])
-    print(sentence(json.loads(path.read_text(encoding="utf-8")), plan.candidate, plan.reference))
+    print(sentence(record, plan.candidate, plan.reference, plan.alpha))
     print(f"Read on: {(workspace.reports / 'index.html').relative_to(workspace.root)}")
 
 
 def _trials(arguments: argparse.Namespace) -> None:
     from sizewise.trials import count_trials, read_trials
 
-    trials = read_trials(Workspace.open(arguments.profile).trials)
+    trials = read_trials(_workspace(arguments.profile).trials)
     for trial in trials:
         print(f"{trial['id']}  {trial['arm']:14} fold {trial['fold']}  {trial['growth_bps_per_day']:+9.4f} bps/day")
     print(f"{len(trials)} lines, {count_trials(trials)} configurations")
 
 
+def _workspace(profile: str) -> Workspace:
+    workspace = Workspace.open(profile)
+    if not workspace.base.is_dir():
+        raise DataMissingError(f"build/{profile} is missing: there is no such profile, or it has not run")
+    return workspace
+
+
 def _finite(text: str) -> float:
-    value = float(text)
-    if not value == value or value in (float("inf"), float("-inf")):
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+    if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text} is not finite")
     return value
 
 
+def _positive(text: str) -> float:
+    value = _finite(text)
+    if value <= 0.0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return int(text)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"sizewise: {message}: see `{self.prog} --help`\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All subcommands; each has its own --help."""
-    parser = argparse.ArgumentParser(prog="sizewise", description=__doc__)
+    parser = _Parser(prog="sizewise", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
@@ -102,12 +132,12 @@ def build_parser() -> argparse.ArgumentParser:
     decide = add("decide", _decide, "Ask a trained policy for its decision at the close of the last bar.")
     decide.add_argument("policy", type=Path, help="a folder such as artifacts/policies/ppo/rolling_fold5_seed1")
     decide.add_argument("bars", type=Path, help="parquet file that ends with the bar that just closed")
-    decide.add_argument("--equity", type=_finite, help="current equity (default: the account's start)")
+    decide.add_argument("--equity", type=_positive, help="current equity (default: the account's start)")
     decide.add_argument("--position", type=_finite, default=0.0, help="signed value held (default 0)")
     decide.add_argument("--symbol", help="whose train scaler applies (default: the file's name)")
     bench = add("bench", _bench, "Time environment and training, and write metrics/bench.json.")
     bench.add_argument("--peers", action="store_true", help="time Stable-Baselines3 in the same run, if installed")
-    bench.add_argument("--rounds", type=int, default=3, help="interleaved rounds; medians are reported (default 3)")
+    bench.add_argument("--rounds", type=_count, default=3, help="interleaved rounds; medians are reported (default 3)")
     report = add("report", _report, "Print the verdict and where the reports are.")
     trials = add("trials", _trials, "List every out-of-sample evaluation ever recorded.")
     for command in (report, trials):

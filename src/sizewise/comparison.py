@@ -114,7 +114,7 @@ class Study:
     def regime_sentences(self, table: pd.DataFrame) -> str:
         """One line a regime."""
         rows = {str(name): dict(zip(table.columns, row, strict=True)) for name, *row in table.itertuples()}
-        return "\n".join(verdict.regime_sentence(name, row, self.plan.alpha) for name, row in rows.items())
+        return "\n\n".join(verdict.regime_sentence(name, row, self.plan.alpha) for name, row in rows.items())
 
     def _effect(self, daily: pd.Series) -> dict[str, float]:
         daily = daily.dropna()

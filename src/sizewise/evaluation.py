@@ -103,15 +103,27 @@ def read_ledgers(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return read_equity(folder, columns=LEDGER_COLUMNS), read_trades(folder)
 
 
-def record(stage: Stage, universe: Universe, equity: pd.DataFrame, plan: str) -> int:
-    """Append this run's evaluations to the trial ledger; returns how many were new."""
+def arm_hash(params: Any, name: str) -> str:
+    """Hash of the parameters that make an arm what it is: a rule does not change when the learners' settings do."""
+    arm = params.arms[name]
+    sections = [arm, params.account, params.splits]
+    if isinstance(arm, config.PpoArm):
+        sections += [params.observation, params.regimes, params.train]
+    return content_hash(canonical([section.model_dump() for section in sections]))
+
+
+def record(stage: Stage, universe: Universe, equity: pd.DataFrame) -> int:
+    """Append this run's evaluations to the trial ledger; returns how many were new.
+
+    What is recorded is an arm with its own parameters and its result; that the same arm met it again is no new trial.
+    """
     lines: list[dict[str, Any]] = []
     for arm, rows in equity.groupby("arm", observed=True, sort=False):
         results = {}
         for fold in sorted(rows["fold"].unique().tolist()):
             daily = portfolio(daily_returns(rows[rows["fold"] == fold]))
             results[fold] = round(float(daily.mean()) * BPS, TRIAL_DIGITS)
-        shared = {"arm": str(arm), "scheme": PRIMARY, "plan_hash": plan, "params_hash": stage.params_hash}
+        shared = {"arm": str(arm), "scheme": PRIMARY, "params_hash": arm_hash(stage.params, str(arm))}
         shared["data_hash"] = universe.data_hash
         evaluation = content_hash(canonical({**shared, "results": results}))
         lines += [

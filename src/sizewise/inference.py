@@ -4,6 +4,7 @@ Seeds are averaged before any test: they are repeats of the training, not of the
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,8 @@ def ibragimov_mueller(series: np.ndarray, *, blocks: int, alpha: float, power: f
     # Rounding leaves dust where two arms are the same; it is not evidence.
     if error <= 1e-15:
         same = abs(centre) <= 1e-15
-        return BlockTest(centre, centre, centre, 0.0 if same else np.inf, 1.0 if same else 0.0, 0.0, blocks)
+        t = 0.0 if same else float(np.copysign(np.inf, centre))
+        return BlockTest(centre, centre, centre, t, 1.0 if same else 0.0, 0.0, blocks)
     half = float(stats.t.ppf(1.0 - alpha / 2.0, df)) * error
     t = centre / error
     p_value = float(2.0 * stats.t.sf(abs(t), df))
@@ -63,6 +65,7 @@ def ibragimov_mueller(series: np.ndarray, *, blocks: int, alpha: float, power: f
     return BlockTest(centre, centre - half, centre + half, t, p_value, mde, blocks)
 
 
+@cache
 def _detectable(alpha: float, power: float, blocks: int) -> float:
     """True mean over its standard error at which the two-sided t-test on `blocks` means has the given power."""
     standardised = TTestPower().solve_power(nobs=blocks, alpha=alpha, power=power, alternative="two-sided")
@@ -112,7 +115,7 @@ class Comparison:
 
 def _tidy(equity: pd.Series | pd.DataFrame, name: str) -> pd.DataFrame:
     if isinstance(equity, pd.Series):
-        if not isinstance(equity.index, pd.DatetimeIndex):
+        if not isinstance(equity.index, pd.DatetimeIndex) or str(equity.index.tz) != "UTC":
             raise LedgerError(f"{name}: a series of equity needs a UTC time index")
         values = {"symbol": "one", "fold": 0, "seed": 0, "timestamp": equity.index, "equity": equity.to_numpy()}
         equity = pd.DataFrame(values)

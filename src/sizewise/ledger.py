@@ -70,7 +70,7 @@ def equity_frame(key: PathKey, path: int, ledger: PathLedger, market: Market) ->
             "arm": key.arm,
             "symbol": key.symbol,
             "fold": np.int16(key.fold),
-            "seed": np.int16(key.seed),
+            "seed": np.int64(key.seed),
             "timestamp": market.times[rows],
             "equity": equity,
             "position_frac": position / equity,
@@ -88,8 +88,10 @@ def check_adds_up(frame: pd.DataFrame, *, tolerance: float = CENT) -> None:
         LedgerError: somewhere the columns do not explain the equity within `tolerance`; names the path and the time.
     """
     for key, path in frame.groupby(["arm", "symbol", "fold", "seed"], observed=True, sort=False):
-        explained = path["equity"].iloc[0] + path[list(FLOWS)].sum(axis=1).cumsum() - path[list(FLOWS)].iloc[0].sum()
-        gap = (path["equity"] - explained).abs()
+        flows = path[list(FLOWS)].sum(axis=1, skipna=False)
+        explained = path["equity"].iloc[0] + flows.cumsum() - flows.iloc[0]
+        # A missing value explains nothing, and max() would pass over it.
+        gap = (path["equity"] - explained).abs().fillna(np.inf)
         if not gap.max() <= tolerance:
             worst = path.loc[gap.idxmax()]
             raise LedgerError(
@@ -137,7 +139,7 @@ def trades_frame(
         "arm": key.arm,
         "symbol": key.symbol,
         "fold": np.int16(key.fold),
-        "seed": np.int16(key.seed),
+        "seed": np.int64(key.seed),
         "decision_id": [f"{key.symbol}@{time:%Y%m%dT%H%M}" for time in times[decided]],
         "entry_time": times[entry],
         "exit_time": times[leave],

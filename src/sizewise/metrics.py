@@ -49,8 +49,9 @@ def drawdown(returns: pd.Series) -> pd.Series:
 
 def sharpe(returns: pd.Series, periods_per_year: float = DAYS_PER_YEAR) -> float:
     """Annualised mean over standard deviation (ddof 1); NaN for a series that does not vary."""
-    spread = float(returns.std())
-    return float(returns.mean()) / spread * np.sqrt(periods_per_year) if spread > 0 else float("nan")
+    # The standard deviation of equal values is rounding dust rather than 0.
+    varies = len(returns) > 1 and returns.max() > returns.min()
+    return float(returns.mean() / returns.std() * np.sqrt(periods_per_year)) if varies else float("nan")
 
 
 def sortino(returns: pd.Series, periods_per_year: float = DAYS_PER_YEAR) -> float:
@@ -65,21 +66,24 @@ def arm_summary(equity: pd.DataFrame, trades: pd.DataFrame) -> dict[str, float]:
     Args:
         equity, trades: ledgers of one arm, all symbols, folds and seeds.
     Returns:
-        growth_bps_per_day, sharpe, sortino, max_drawdown_pct (of the equal-weight daily portfolio); exposure_pct (mean
-        |position| / equity over bars), costs_bps_per_day (fees, slippage and borrow over equity; positive is a cost),
-        trades_per_seed, win_rate_pct, mean_r.
+        growth_bps_per_day and what it was before costs_bps_per_day (fees, slippage and borrow over equity; positive is a
+        cost); sharpe, sortino, max_drawdown_pct (of the equal-weight daily portfolio); exposure_pct (mean |position| /
+        equity over bars); trades_per_seed, win_rate_pct, mean_r.
     """
     daily = portfolio(daily_returns(equity))
     costs = -equity[["fees", "slippage", "funding"]].sum(axis=1) / equity["equity"]
+    growth = float(daily.mean()) * BPS
+    paid = float(portfolio(daily_returns(equity, costs)).mean()) * BPS
     seeds = max(1, equity["seed"].nunique())
     wins = trades["pnl"] > 0
     return {
-        "growth_bps_per_day": float(daily.mean()) * BPS,
+        "growth_bps_per_day": growth,
+        "before_costs_bps_per_day": growth + paid,
+        "costs_bps_per_day": paid,
         "sharpe": sharpe(daily),
         "sortino": sortino(daily),
         "max_drawdown_pct": float(drawdown(daily).min()) * 100.0,
         "exposure_pct": float(equity["position_frac"].abs().mean()) * 100.0,
-        "costs_bps_per_day": float(portfolio(daily_returns(equity, costs)).mean()) * BPS,
         "trades_per_seed": len(trades) / seeds,
         "win_rate_pct": float(wins.mean()) * 100.0 if len(trades) else float("nan"),
         "mean_r": float(trades["r_multiple"].mean()) if len(trades) else float("nan"),
@@ -110,7 +114,7 @@ def regime_summary(equity: pd.DataFrame) -> pd.DataFrame:
 def entry_sizes(equity: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
     """Mean size while in the market, by condition, with a 95% interval over symbol-days.
 
-    Bars of one day share one position, so a day of one symbol and seed counts once.
+    Bars of one day share one position, so a day of one symbol counts once, its seeds averaged.
 
     Args:
         equity: one arm's ledger. conditions: bool columns on the same index, one a condition.

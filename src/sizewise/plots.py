@@ -18,6 +18,8 @@ from sizewise.metrics import drawdown
 STYLE = Path(__file__).with_name("sizewise.mplstyle")
 # Colour-blind safe (Okabe and Ito); an arm keeps its colour in every figure.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
+# Daily labels change too often to be read as a background over more than this.
+LONG_SPAN = pd.Timedelta(days=400)
 REGIME_COLOURS = {
     "low_vol_trending": "#DCEBDC",
     "high_vol_trending": "#FBE3C8",
@@ -28,9 +30,10 @@ REGIME_COLOURS = {
 
 
 def use_style() -> None:
-    """Apply the project's matplotlib style and a backend that needs no screen; in a notebook, show figures as PNG."""
+    """Apply the project's style and a backend that needs no screen; in a notebook, show figures as PNG, tables whole."""
     mpl.use("agg")
     plt.style.use(STYLE)
+    pd.set_option("display.max_colwidth", 120)
     shell = get_ipython()
     if shell is not None:
         select_figure_formats(shell, {"png"})
@@ -102,7 +105,10 @@ def _round_ticks(low: float, high: float) -> list[float]:
 
 
 def shade_regimes(axes: Axes, labels: pd.Series) -> None:
-    """Shade the background by a label a day."""
+    """Shade the background by a label a day; over long spans by the label that most days of a month carried."""
+    if labels.index[-1] - labels.index[0] > LONG_SPAN:
+        months = labels.astype(str).groupby(pd.DatetimeIndex(labels.index).strftime("%Y-%m"))
+        labels = months.transform(lambda days: days.mode().iloc[0])
     values = labels.astype(str).to_numpy()
     edges = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
     stops = np.append(edges[1:], len(values) - 1)

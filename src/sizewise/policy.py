@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+from scipy.fft import next_fast_len
 
 from sizewise.actions import N_ACTIONS
 from sizewise.env import N_ACCOUNT_SCALARS
@@ -86,27 +87,30 @@ def initialise(spec: PolicySpec, generators: Sequence[torch.Generator], *, initi
 
 
 class _FftCorrelation(torch.autograd.Function):
-    """out[t] = sum_w segment[t + w] @ weight[w], by one circular correlation a segment. No gradient to the segment."""
+    """out[t] = sum_w segment[t + w] @ weight[w], by one circular correlation a segment. No gradient to the segment.
+
+    Frequency leads, so that each frequency is one small matrix product. Operands are made contiguous and conjugated
+    beforehand: a lazy view would be copied frequency by frequency inside the product.
+    """
 
     @staticmethod
     def forward(ctx: Any, segments: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         length, window = segments.shape[2], weight.shape[1]
-        size = 1 << (length - 1).bit_length()
-        # Frequency leads, so that each frequency is one small matrix product.
-        spectrum = torch.fft.rfft(segments, n=size, dim=2).transpose(1, 2).contiguous()
-        kernel = torch.fft.rfft(weight, n=size, dim=1).conj()
-        out = torch.fft.irfft(spectrum @ kernel, n=size, dim=1)
+        size = next_fast_len(length, real=True)
+        spectrum = torch.fft.rfft(segments, n=size, dim=2).transpose(1, 2).flatten(0, 1).contiguous()
+        kernel = torch.fft.rfft(weight, n=size, dim=1).conj().resolve_conj().flatten(0, 1)
+        product = torch.bmm(spectrum, kernel).unflatten(0, (segments.shape[0], -1))
         ctx.save_for_backward(spectrum)
         ctx.sizes = (size, window)
-        return out[:, : length - window + 1].transpose(1, 2)
+        return torch.fft.irfft(product, n=size, dim=1)[:, : length - window + 1].transpose(1, 2)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[None, torch.Tensor]:
         (spectrum,) = ctx.saved_tensors
         size, window = ctx.sizes
-        grad = torch.fft.rfft(grads[0].transpose(1, 2), n=size, dim=1)
-        kernel = spectrum.transpose(-1, -2) @ grad.conj()
-        return None, torch.fft.irfft(kernel, n=size, dim=1)[:, :window]
+        grad = torch.fft.rfft(grads[0].transpose(1, 2), n=size, dim=1).conj().resolve_conj()
+        product = torch.bmm(spectrum.transpose(1, 2), grad.flatten(0, 1)).unflatten(0, (grad.shape[0], -1))
+        return None, torch.fft.irfft(product, n=size, dim=1)[:, :window]
 
 
 def _direct_correlation(segments: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

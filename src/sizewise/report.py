@@ -14,12 +14,13 @@ from typing import Any
 import nbformat
 import papermill
 from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from sizewise.errors import DataMissingError, SizewiseError
-from sizewise.paths import Workspace, project_root, write_atomically
+from sizewise.paths import Workspace, project_root, require, write_atomically
 from sizewise.stage import stage_params
 
 NOTEBOOKS = {
@@ -49,11 +50,11 @@ def notebook_path(root: Path, stage: str) -> Path:
     """The source notebook of a stage.
 
     Raises:
-        DataMissingError: the stage has no notebook.
+        DataMissingError: the stage has no notebook, or the file is gone.
     """
     if stage not in NOTEBOOKS:
         raise DataMissingError(f"stage '{stage}' has no notebook: stages with one are {', '.join(NOTEBOOKS)}")
-    return root / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb"
+    return require(root / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb", "restore it with git")
 
 
 def execute(stage: str, profile: str, target: Path) -> None:
@@ -77,10 +78,15 @@ def execute(stage: str, profile: str, target: Path) -> None:
                 kernel_name="python3",
                 progress_bar=False,
                 kernel_manager_class=LocalKernelManager,
+                # A kernel logs its own orderly shutdown as an error.
+                extra_arguments=["--log-level=CRITICAL"],
                 cwd=str(root),
             )
         except PapermillExecutionError as error:
-            raise SizewiseError(f"{NOTEBOOKS[stage]}: {error.ename}: {error.evalue}") from None
+            reason = " ".join(str(error.evalue).split())
+            raise SizewiseError(f"{NOTEBOOKS[stage]}: {error.ename}: {reason}") from None
+        except DeadKernelError:
+            raise SizewiseError(f"{NOTEBOOKS[stage]}: the kernel died: is there enough memory?") from None
         notebook = nbformat.read(executed, as_version=4)
     settle(notebook)
     text = nbformat.writes(notebook) + "\n"

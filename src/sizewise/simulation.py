@@ -51,7 +51,7 @@ def simulate(
         account: default the $1,000 account of reference design A. costs: default Costs().
     Raises:
         BarError: the bars break the schema.
-        ActionError: unknown scheme, another number of actions than bars, or a value outside 0..6.
+        ActionError: unknown scheme, another number of actions than bars, or a value that is not 0..6.
     """
     account, costs = account or config.Account(), costs or Costs()
     if scheme not in SCHEMES:
@@ -59,7 +59,10 @@ def simulate(
     bars = validate_bars(bars, source=str(bars.attrs.get("symbol", "bars")))
     if len(actions) != len(bars):
         raise ActionError(f"{len(actions)} actions for {len(bars)} bars: give one action a bar")
-    chosen = check_actions(torch.as_tensor(np.asarray(actions)))
+    given = np.asarray(actions)
+    if given.ndim != 1 or given.dtype.kind not in "biuf":
+        raise ActionError(f"actions are {given.dtype} of shape {given.shape}: give one number from 0 to 6 a bar")
+    chosen = check_actions(torch.as_tensor(given))
     times = pd.DatetimeIndex(bars.index)
     prices = Prices(*(bars[name].to_numpy() for name in ("open", "high", "low", "close")))
     gap = torch.from_numpy(prices.open[1:] / prices.close[:-1] - 1.0)

@@ -21,10 +21,11 @@ REPORTS = ("01_features", "02_train", "03_walk_forward", "04_compare")
 FIGURES = (("03_walk_forward", "plots.equity_by_arm"), ("04_compare", "plots.difference_by_block"))
 COLUMNS = {
     "growth_bps_per_day": "growth (bps a day)",
+    "before_costs_bps_per_day": "before costs",
+    "costs_bps_per_day": "costs (bps a day)",
     "sharpe": "Sharpe",
     "max_drawdown_pct": "max drawdown (%)",
     "exposure_pct": "mean exposure (%)",
-    "costs_bps_per_day": "costs (bps a day)",
     "trades_per_seed": "trades",
 }
 STYLE = """
@@ -39,10 +40,13 @@ li{margin:.25rem 0}
 """
 
 
-def _read_json(path: Path) -> Any:
+def _read_summary(path: Path) -> Any:
     if not path.is_file():
         raise DataMissingError(f"metrics/{path.name} is missing: run `dvc repro`")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError:
+        raise DataMissingError(f"metrics/{path.name} is damaged: run `dvc repro -f walk_forward`") from None
 
 
 def title_of(notebook: Any) -> str:
@@ -78,8 +82,17 @@ def page(
     candidate: str,
     reference: str,
     arms: Sequence[str],
+    alpha: float = 0.05,
 ) -> str:
-    """The whole page as HTML; it needs no network and no script."""
+    """The whole page as HTML; it needs no network and no script.
+
+    Raises:
+        DataMissingError: a figure, an arm or one of its numbers is not there.
+    """
+    for arm in arms:
+        missing = [name for name in COLUMNS if name not in summary.get(arm, {})]
+        if missing:
+            raise DataMissingError(f"metrics/walk_forward.json has no {missing[0]} of arm {arm}: run `dvc repro`")
     figures = []
     for report, call in FIGURES:
         image = figure_of(notebooks[report], call)
@@ -91,7 +104,7 @@ def page(
         f'<small>(<a href="{name}.ipynb">notebook</a>)</small></li>'
         for name, notebook in notebooks.items()
     )
-    sentence = html.escape(verdict.sentence(record, candidate, reference))
+    sentence = html.escape(verdict.sentence(record, candidate, reference, alpha))
     origin = (
         f"plan {record['plan_hash']}, data {record['data_hash']}, {record['n_trials']} configurations evaluated so far"
     )
@@ -129,12 +142,13 @@ def build(profile: str = "full") -> Path:
             raise DataMissingError(f"reports/{path.name} is missing: run `dvc repro`")
         notebooks[name] = nbformat.read(path, as_version=4)
     text = page(
-        _read_json(workspace.metrics / "verdict.json"),
-        _read_json(workspace.metrics / "walk_forward.json"),
+        verdict.read_record(workspace.metrics / "verdict.json"),
+        _read_summary(workspace.metrics / "walk_forward.json"),
         notebooks,
         candidate=plan.candidate,
         reference=plan.reference,
         arms=list(arms),
+        alpha=plan.alpha,
     )
     target = workspace.reports / "index.html"
     write_atomically(target, lambda path: path.write_text(text, encoding="utf-8"))

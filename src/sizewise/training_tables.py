@@ -83,7 +83,7 @@ def learning_sentence(history: pd.DataFrame) -> str:
         lines.append(
             f"{group}: {gain:+.2f} bps a day from the first look to the selected checkpoint; growth there is {sign}."
         )
-    return "\n".join(lines)
+    return "\n\n".join(lines)
 
 
 def save_policies(trained: Sequence[Trained], folder: Path, origin: Mapping[str, str]) -> None:

@@ -12,6 +12,9 @@ from typing import Any
 from sizewise.errors import LedgerError
 from sizewise.seeding import content_hash
 
+# What every line says; a line without one of these was cut or made by hand.
+FIELDS = ("id", "evaluation", "arm", "fold", "growth_bps_per_day")
+
 
 def canonical(values: Any) -> bytes:
     """JSON with sorted keys and no blanks: the same values give the same bytes."""
@@ -22,16 +25,16 @@ def read_trials(path: Path) -> list[dict[str, Any]]:
     """All recorded evaluations, oldest first; none if there is no file yet.
 
     Raises:
-        LedgerError: a line is no JSON object; names the line.
+        LedgerError: a line is no JSON object with FIELDS; names the line.
     """
     if not path.is_file():
         return []
     trials = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             trial = json.loads(line)
-            trials.append({**trial, "id": trial["id"]})
-        except (json.JSONDecodeError, KeyError, TypeError):
+            trials.append({**{name: trial[name] for name in FIELDS}, **trial})
+        except (ValueError, KeyError, TypeError):
             raise LedgerError(f"{path.name}: line {number} is damaged: restore the file with git") from None
     return trials
 
@@ -40,8 +43,8 @@ def record_trials(path: Path, evaluations: Sequence[Mapping[str, Any]]) -> int:
     """Append the evaluations that are not there yet, under a lock, each line whole.
 
     Args:
-        evaluations: `evaluation` (which run of an arm it belongs to), arm, scheme, fold, params_hash, data_hash, and the
-            result.
+        evaluations: `evaluation` (which run of an arm it belongs to), arm, scheme, fold, params_hash, data_hash, and
+            the result, growth_bps_per_day.
     Returns:
         how many lines were added.
     """
@@ -49,6 +52,9 @@ def record_trials(path: Path, evaluations: Sequence[Mapping[str, Any]]) -> int:
     with path.open("a+", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         known = {trial["id"] for trial in read_trials(path)}
+        # An editor may have left the last line without its end.
+        if known and not path.read_bytes().endswith(b"\n"):
+            handle.write("\n")
         added = 0
         for evaluation in evaluations:
             identity = content_hash(canonical(evaluation))

@@ -1,8 +1,11 @@
 """The verdict: its file, and the sentences that state it. Prose about results is written here, from numbers only."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from sizewise.errors import DataMissingError
 from sizewise.inference import Comparison
 from sizewise.metrics import BPS
 
@@ -57,10 +60,26 @@ def verdict_record(
     }
 
 
-def sentence(record: Mapping[str, Any], candidate: str, reference: str) -> str:
-    """The verdict in words, with its interval, p-value and minimum detectable effect."""
+def read_record(path: Path) -> dict[str, Any]:
+    """What the compare stage wrote to metrics/verdict.json.
+
+    Raises:
+        DataMissingError: it has not run, or the file is damaged.
+    """
+    if not path.is_file():
+        raise DataMissingError(f"metrics/{path.name} is missing: run `dvc repro`")
+    try:
+        values = json.loads(path.read_bytes())
+        return {name: values[name] for name in FIELDS}
+    except (ValueError, KeyError, TypeError):
+        raise DataMissingError(f"metrics/{path.name} is damaged: run `dvc repro -f compare`") from None
+
+
+def sentence(record: Mapping[str, Any], candidate: str, reference: str, alpha: float = 0.05) -> str:
+    """The verdict in words, with its interval (of level 1 - alpha), p-value and minimum detectable effect."""
     effect = f"{record['effect_bps_per_day']:+.2f} bps of equity a day"
-    interval = f"95% interval {record['ci_low']:+.2f} to {record['ci_high']:+.2f}, p = {record['p_value']:.3f}"
+    level = f"{100.0 * (1.0 - alpha):.4g}% interval"
+    interval = f"{level} {record['ci_low']:+.2f} to {record['ci_high']:+.2f}, p = {record['p_value']:.3f}"
     span = (
         f"{record['n_days']} days, {record['n_symbols']} symbols, {record['n_folds']} folds, {record['n_seeds']} seeds"
     )

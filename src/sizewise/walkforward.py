@@ -14,7 +14,7 @@ from sizewise.agent import Agent, PolicySizer, stack
 from sizewise.backtest import PathLedger
 from sizewise.confidence import confidence_column
 from sizewise.errors import DataMissingError
-from sizewise.ledger import EQUITY_COLUMNS, PathKey, check_adds_up, equity_frame, trades_frame
+from sizewise.ledger import EQUITY_COLUMNS, TRADE_COLUMNS, PathKey, check_adds_up, equity_frame, trades_frame
 from sizewise.market import Market, fold_confidence
 from sizewise.observation import MarketView
 from sizewise.paths import write_atomically
@@ -129,7 +129,8 @@ class LedgerWriter:
     def close(self) -> None:
         """Write both files."""
         table = pa.concat_tables(self._equity).unify_dictionaries()
-        trades = _categorical(pd.concat(self._trades, ignore_index=True))
+        empty = pd.DataFrame(columns=list(TRADE_COLUMNS))
+        trades = _categorical(pd.concat(self._trades, ignore_index=True) if self._trades else empty)
         write_atomically(self._folder / EQUITY, lambda path: pq.write_table(table, path, compression="zstd"))
         write_atomically(self._folder / TRADES, lambda path: trades.to_parquet(path, compression="zstd", index=False))
 

@@ -51,6 +51,20 @@ def ledger_table(equity: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(counts).reindex(paths.index).fillna(0).astype(int)
 
 
+SHORT_NAMES = {
+    "growth_bps_per_day": "growth",
+    "before_costs_bps_per_day": "before costs",
+    "costs_bps_per_day": "costs",
+    "sharpe": "Sharpe",
+    "sortino": "Sortino",
+    "max_drawdown_pct": "max drawdown (%)",
+    "exposure_pct": "exposure (%)",
+    "trades_per_seed": "trades",
+    "win_rate_pct": "wins (%)",
+    "mean_r": "mean R",
+}
+
+
 def summary(equity: pd.DataFrame, trades: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     """One row an arm; see metrics.arm_summary."""
     rows = {arm: arm_summary(arm_rows(equity, arm), trades[trades["arm"] == arm]) for arm in arms}
@@ -79,6 +93,11 @@ def by_fold_and_symbol(equity: pd.DataFrame, arm: str) -> pd.DataFrame:
     """Mean daily growth (bps), one row a fold and one column a symbol; empty where the symbol was not live."""
     rows = {fold: BPS * daily_returns(part).mean() for fold, part in arm_rows(equity, arm).groupby("fold", sort=True)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="fold", columns=None)
+
+
+def blank_missing(table: pd.DataFrame) -> pd.DataFrame:
+    """Two decimals, and a dash where there is no number: for reading, not for computing."""
+    return table.map(lambda value: "-" if pd.isna(value) else f"{value:.2f}")
 
 
 def regime_table(equity: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:

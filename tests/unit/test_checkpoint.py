@@ -83,3 +83,10 @@ def test_a_missing_file_is_named(saved, name):
     (saved / name).unlink()
     with pytest.raises(DataMissingError, match=rf"{name} is missing: train it with `dvc repro train`"):
         load_agent(saved)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"format": 1}', '{"format": 1, "observation": {}, "actions": {}}', "null"])
+def test_json_of_another_shape_is_refused(saved, content):
+    (saved / LAYOUT).write_text(content)
+    with pytest.raises(CheckpointError, match=r"policy 'policy'.*train it again"):
+        load_agent(saved)

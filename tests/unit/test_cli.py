@@ -1,0 +1,323 @@
+"""The command line: good input answers and exits with 0; bad input is one line on stderr, nothing on stdout, and 2."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from sizewise import bench, verdict
+from sizewise.agent import Agent
+from sizewise.checkpoint import LAYOUT, WEIGHTS, save_agent
+from sizewise.cli import main
+from sizewise.confidence import CONFIDENCE_INPUTS, ConfidenceModel
+from sizewise.config import Account, Regimes, Signals
+from sizewise.features import NAMES, Scaler
+from sizewise.policy import PolicySpec, initialise
+from sizewise.seeding import torch_generator
+from sizewise.trials import record_trials
+
+SYMBOL = "EURUSD_1h"
+
+
+@pytest.fixture
+def project(root, tmp_path, monkeypatch):
+    """A copy of the declarations to spoil, on the real bars; the caller stands in it."""
+    for name in ("dvc.yaml", "params.yaml", "tests/quick.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(root / name, tmp_path / name)
+    (tmp_path / "data").symlink_to(root / "data")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def bars_file(real_bars, tmp_path):
+    """600 real bars in a file of their own."""
+    path = tmp_path / "own" / f"{SYMBOL}.parquet"
+    path.parent.mkdir()
+    real_bars(SYMBOL, 3000, 3600).to_parquet(path)
+    return path
+
+
+@pytest.fixture
+def policy(tmp_path):
+    """An untrained policy that knows one symbol."""
+    spec = PolicySpec(16, (8, 8))
+    fresh = initialise(spec, [torch_generator("cli")], initial_hold_prob=0.1)
+    inputs, width = len(CONFIDENCE_INPUTS), len(NAMES)
+    agent = Agent(
+        spec=spec,
+        parameters={name: value[0] for name, value in fresh.items()},
+        mode="free",
+        account=Account(),
+        scalers={SYMBOL: Scaler((0.0,) * width, (1.0,) * width)},
+        confidence=ConfidenceModel((0.0,) * inputs, (1.0,) * inputs, (0.0,) * inputs, 0.0, -1.0, 0.0, 100),
+        regimes=Regimes(quantile_window_bars=400),
+        signals=Signals(),
+    )
+    save_agent(agent, tmp_path / "policy")
+    return tmp_path / "policy"
+
+
+def answer(capsys, *arguments: object) -> str:
+    assert main([str(argument) for argument in arguments]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+def refusal(capsys, *arguments: object) -> str:
+    """The one line that `sizewise` says to bad input, without its name."""
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        status = stop.code
+    captured = capsys.readouterr()
+    assert status == 2
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("sizewise: ")
+    return lines[0].removeprefix("sizewise: ")
+
+
+# check
+
+
+def test_check_of_the_project(project, capsys, params):
+    lines = answer(capsys, "check").splitlines()
+    assert lines[0] == "params.yaml: ok"
+    assert [line.split(":")[0] for line in lines[1:]] == list(params.data.symbols)
+    assert all(re.search(r": \d+ bars, \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d: ok$", line) for line in lines[1:])
+
+
+def test_check_of_files(capsys, bars_file, real_bars):
+    index = real_bars(SYMBOL, 3000, 3600).index
+    line = f"{SYMBOL}.parquet: 600 bars, {index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}: ok"
+    assert answer(capsys, "check", bars_file, bars_file).splitlines() == [line, line]
+
+
+def spoil(path, change) -> None:
+    frame = pd.read_parquet(path).reset_index()
+    change(frame).to_parquet(path, index=False)
+
+
+def with_nan(frame):
+    frame.loc[17, "close"] = np.nan
+    return frame
+
+
+def with_a_time_twice(frame):
+    frame.loc[18, "timestamp"] = frame.loc[17, "timestamp"]
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (with_nan, "row 17 .* close nan is not finite: remove the bar; never fill it"),
+        (with_a_time_twice, "row 18 .* repeats the time of the row before: keep one of the two"),
+        (lambda frame: frame.iloc[::-1], "row 1 .* is earlier than the row before: sort by timestamp"),
+        (lambda frame: frame.drop(columns="volume"), "column 'volume' is missing"),
+        (lambda frame: frame.iloc[:0], "no rows"),
+        (lambda frame: frame.assign(high=frame["low"] * 0.5), "row 0 .* is below open, low or close"),
+    ],
+    ids=["NaN", "a time twice", "backwards", "a column", "empty", "high below low"],
+)
+@pytest.mark.parametrize("command", ["check", "decide"])
+def test_bad_bars(capsys, bars_file, policy, command, change, message):
+    spoil(bars_file, change)
+    arguments = ["check", bars_file] if command == "check" else ["decide", policy, bars_file]
+    assert re.match(rf"{SYMBOL}\.parquet: {message}", refusal(capsys, *arguments))
+
+
+@pytest.mark.parametrize("command", ["check", "decide"])
+def test_files_that_are_no_bars(capsys, bars_file, policy, tmp_path, command):
+    before = ["check"] if command == "check" else ["decide", policy]
+    whole = bars_file.read_bytes()
+    bars_file.write_bytes(whole[: len(whole) // 2])
+    assert f"{SYMBOL}.parquet: no readable parquet" in refusal(capsys, *before, bars_file)
+    bars_file.write_bytes(b"")
+    assert f"{SYMBOL}.parquet: no readable parquet" in refusal(capsys, *before, bars_file)
+    assert "nowhere.parquet is missing" in refusal(capsys, *before, tmp_path / "nowhere.parquet")
+    assert "is missing" in refusal(capsys, *before, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("train", "lr", 0.1, "params: unknown parameter 'train.lr': remove it or mend its name"),
+        ("train", "iterations", "many", "params: 'train.iterations': Input should be a valid integer"),
+        ("train", "learning_rate", "1e-4", "(YAML reads 1e-4 as text: write 1.0e-4)"),
+        ("data", "symbols", [], "params: 'data.symbols'"),
+        ("data", "symbols", ["DOGE_1h"], "DOGE_1h"),
+    ],
+)
+def test_bad_parameters(project, capsys, section, key, value, message):
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    values[section][key] = value
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    if value == ["DOGE_1h"]:  # good parameters that name no series
+        assert main(["check"]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == "params.yaml: ok\n"
+        assert len(captured.err.splitlines()) == 1
+        assert message in captured.err
+    else:
+        assert message in refusal(capsys, "check")
+
+
+def test_parameters_that_are_no_yaml(project, capsys):
+    (project / "params.yaml").write_text("train: {a: [\n")
+    assert refusal(capsys, "check") == "params.yaml: line 2 is no valid YAML"
+
+
+@pytest.mark.parametrize("command", ["check", "report", "trials"])
+def test_outside_a_project(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    assert "run this inside a sizewise checkout" in refusal(capsys, command)
+
+
+# decide
+
+
+def test_decide_answers_in_json(capsys, bars_file, policy):
+    found = json.loads(answer(capsys, "decide", policy, bars_file, "--equity", "2000", "--position", "-150"))
+    assert set(found) == {"action", "direction", "dollars", "size_frac", "probabilities"}
+    assert sum(found["probabilities"]) == pytest.approx(1.0, abs=1e-3)
+    assert found["size_frac"] == pytest.approx(abs(found["dollars"]) / 2000.0, abs=1e-5)
+    half = json.loads(answer(capsys, "decide", policy, bars_file, "--equity", "1000", "--position", "-75"))
+    assert half["dollars"] == pytest.approx(found["dollars"] / 2.0, abs=0.01)
+
+
+def test_decide_for_a_symbol_the_policy_does_not_know(capsys, bars_file, policy, tmp_path):
+    other = tmp_path / "own" / "SPY_5m.parquet"
+    shutil.copy(bars_file, other)
+    assert f"not trained on symbol 'SPY_5m' (it knows {SYMBOL})" in refusal(capsys, "decide", policy, other)
+    assert json.loads(answer(capsys, "decide", policy, other, "--symbol", SYMBOL))
+    assert "not trained on symbol 'ETH'" in refusal(capsys, "decide", policy, bars_file, "--symbol", "ETH")
+
+
+def test_decide_with_too_few_bars(capsys, bars_file, policy):
+    spoil(bars_file, lambda frame: frame.iloc[:50])
+    assert "50 bars are too few to decide" in refusal(capsys, "decide", policy, bars_file)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, LAYOUT])
+def test_decide_with_a_damaged_policy(capsys, bars_file, policy, name):
+    content = (policy / name).read_bytes()
+    (policy / name).write_bytes(content[: len(content) // 2])
+    assert re.match("policy 'policy' is damaged .*: train it again", refusal(capsys, "decide", policy, bars_file))
+    (policy / name).unlink()
+    assert f"policy 'policy': {name} is missing" in refusal(capsys, "decide", policy, bars_file)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--equity", "nan", "argument --equity: nan is not finite"),
+        ("--equity", "0", "argument --equity: 0 is not above 0"),
+        ("--equity", "-5", "argument --equity: -5 is not above 0"),
+        ("--equity", "lots", "argument --equity: 'lots' is not a number"),
+        ("--position", "inf", "argument --position: inf is not finite"),
+        ("--leverage", "3", "unrecognized arguments: --leverage 3"),
+    ],
+)
+def test_decide_with_bad_options(capsys, bars_file, policy, option, value, message):
+    assert refusal(capsys, "decide", policy, bars_file, option, value).startswith(message)
+
+
+# report and trials
+
+RECORD = dict.fromkeys(verdict.FIELDS, 1) | {"verdict": "better", "effect_bps_per_day": 0.5}
+
+
+def test_report_before_and_after_a_run(project, capsys):
+    assert refusal(capsys, "report") == "metrics/verdict.json is missing: run `dvc repro`"
+    (project / "metrics").mkdir()
+    (project / "metrics" / "verdict.json").write_text(json.dumps(RECORD))
+    said, where = answer(capsys, "report").splitlines()
+    assert said == verdict.sentence(RECORD, "ppo", "atr")
+    assert where == "Read on: reports/index.html"
+
+
+@pytest.mark.parametrize("text", ["", '{"verdict": "bet', "[]", "{}", '{"verdict": "better"}'])
+def test_report_of_a_damaged_verdict(project, capsys, text):
+    (project / "metrics").mkdir()
+    (project / "metrics" / "verdict.json").write_text(text)
+    assert refusal(capsys, "report") == "metrics/verdict.json is damaged: run `dvc repro -f compare`"
+
+
+def test_report_with_bad_parameters(project, capsys):
+    (project / "metrics").mkdir()
+    (project / "metrics" / "verdict.json").write_text(json.dumps(RECORD))
+    (project / "params.yaml").write_text("plan: {}\n")
+    assert refusal(capsys, "report").startswith("params: ")
+
+
+def test_trials_are_listed_and_counted(project, capsys):
+    assert answer(capsys, "trials") == "0 lines, 0 configurations\n"
+    values = {"evaluation": "e", "arm": "ppo", "growth_bps_per_day": -1.5}
+    record_trials(project / "trials.jsonl", [{**values, "fold": fold} for fold in (0, 1)])
+    lines = answer(capsys, "trials").splitlines()
+    assert re.match(r"[0-9a-f]{16}  ppo +fold 0  +-1\.5000 bps/day$", lines[0])
+    assert lines[-1] == "2 lines, 1 configurations"
+
+
+@pytest.mark.parametrize("line", ["{", '{"id": "x"}', '{"id": "x", "evaluation": "e"}'])
+def test_trials_with_a_damaged_line(project, capsys, line):
+    (project / "trials.jsonl").write_text(line + "\n")
+    assert refusal(capsys, "trials") == "trials.jsonl: line 1 is damaged: restore the file with git"
+
+
+@pytest.mark.parametrize("command", ["report", "trials"])
+def test_a_profile_that_never_ran(project, capsys, command):
+    message = "build/quick is missing: there is no such profile, or it has not run"
+    assert refusal(capsys, command, "--profile", "quick") == message
+
+
+# bench, and everything else
+
+
+def test_bench_writes_what_it_prints(project, capsys, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(bench, "run_bench", lambda **options: asked.update(options) or {"rate": 5})
+    assert json.loads(answer(capsys, "bench", "--rounds", "2")) == {"rate": 5}
+    assert asked == {"peers": False, "rounds": 2}
+    assert json.loads((project / "metrics" / "bench.json").read_text()) == {"rate": 5}
+
+
+@pytest.mark.parametrize("rounds", ["0", "-1", "1.5", "some"])
+def test_bench_with_bad_rounds(project, capsys, rounds):
+    said = refusal(capsys, "bench", "--rounds", rounds)
+    assert said.startswith(f"argument --rounds: '{rounds}' is not a whole number above 0")
+    assert not (project / "metrics").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["paint"], ["decide"], ["trials", "--profile"], ["check", "--all"]])
+def test_bad_usage_is_one_line_that_names_the_help(capsys, arguments):
+    assert refusal(capsys, *arguments).endswith("--help`")
+
+
+def test_an_interrupt_is_no_traceback(project, capsys, monkeypatch):
+    def interrupted(**options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "run_bench", interrupted)
+    assert main(["bench"]) == 130
+    assert capsys.readouterr().err == "sizewise: interrupted\n"
+
+
+def test_a_process_of_its_own(bars_file):
+    """The same through the interpreter: the exit status, one line, and no traceback."""
+    spoil(bars_file, with_nan)
+    command = [sys.executable, "-m", "sizewise.cli", "check", str(bars_file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"sizewise: EURUSD_1h\.parquet: row 17 .* is not finite: .*\n", done.stderr)

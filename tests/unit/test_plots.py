@@ -1,0 +1,249 @@
+"""Every figure draws from a few rows of tidy data; warnings are errors, so a figure that complains fails."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from sizewise import plots
+from sizewise.regimes import LABELS
+
+ARMS = ["ppo", "atr", "constant"]
+
+
+@pytest.fixture(autouse=True)
+def style():
+    """The project's style for one test, and every figure closed after it."""
+    width = pd.get_option("display.max_colwidth")
+    with plt.rc_context():
+        plots.use_style()
+        yield
+    plt.close("all")
+    pd.set_option("display.max_colwidth", width)
+
+
+def days(n: int) -> pd.DatetimeIndex:
+    return pd.date_range("2020-01-01", periods=n, tz="UTC")
+
+
+def labels(n: int) -> pd.Series:
+    return pd.Series(np.resize(np.repeat(LABELS, 3), n), index=days(n))
+
+
+def draws(n: int, columns: list[str], seed: int = 0) -> pd.DataFrame:
+    values = np.random.default_rng(seed).normal(0.0, 0.01, (n, len(columns)))
+    return pd.DataFrame(values, index=days(n), columns=columns)
+
+
+def history() -> pd.DataFrame:
+    rows = [
+        {
+            "group": group,
+            "fold": fold,
+            "seed": seed,
+            "samples": 1000.0 * iteration,
+            "validation_bps_per_day": np.nan if iteration % 2 else 0.1 * iteration + seed,
+            "mean_scaled_reward": 0.01 * iteration,
+            "entropy": 1.9 - 0.1 * iteration,
+        }
+        for group in ("ppo (rolling)", "ppo (anchored)")
+        for fold in (0, 1)
+        for seed in (1, 2)
+        for iteration in range(1, 5)
+    ]
+    return pd.DataFrame(rows)
+
+
+def sizes() -> pd.DataFrame:
+    rows = [(arm, name, 5.0 + i, 4.0 + i, 6.0 + i) for i, name in enumerate(("calm", "wild")) for arm in ARMS[:2]]
+    frame = pd.DataFrame(rows, columns=["arm", "condition", "mean_size_pct", "low_pct", "high_pct"])
+    # A condition that never came.
+    frame.loc[3, ["mean_size_pct", "low_pct", "high_pct"]] = np.nan
+    return frame
+
+
+def effect_rows() -> pd.DataFrame:
+    table = pd.DataFrame(
+        {"effect_bps": [1.5, np.nan, -0.5], "low_bps": [0.5, np.nan, -1.5], "high_bps": [2.5, np.nan, 0.5]},
+        index=["low_vol_trending", "high_vol_trending", "neutral"],
+    )
+    return table.assign(note=["41 trades", "3 trades: too few to test", "50 trades"])
+
+
+def coverage() -> Figure:
+    index = days(400)
+    spans = {"A": (index[0], index[-1]), "B": (index[100], index[200])}
+    return plots.coverage(spans, [index[150], index[250], index[399]], {"A": 9600, "B": 2400})
+
+
+def prices() -> Figure:
+    walk = 100.0 * np.exp(draws(90, ["A", "B", "C"]).cumsum())
+    return plots.prices_with_regimes({n: pd.DataFrame({"close": walk[n], "regime": labels(90)}) for n in walk})
+
+
+def equity() -> Figure:
+    daily = draws(60, ARMS)
+    daily.iloc[5, 1] = np.nan
+    return plots.equity_by_arm(daily, labels(60), [days(60)[0], days(60)[30]])
+
+
+def calibration() -> Figure:
+    columns = {"claimed": [0.3, 0.5], "realised": [0.35, 0.48], "low": [0.3, 0.4], "high": [0.4, 0.55], "n": [80, 81]}
+    return plots.calibration(pd.DataFrame(columns))
+
+
+FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
+    "coverage": (coverage, ["date (UTC); shaded and numbered: test windows of the folds"]),
+    "prices": (prices, ["close, quote currency (log scale)"]),
+    "correlation": (
+        lambda: plots.correlation(draws(50, list("abcd")).corr(), ["g", "g", "h", "h"]),
+        ["Pearson correlation over train bars"],
+    ),
+    "calibration": (calibration, ["claimed probability of a gross profit", "realised share of gross profits"]),
+    "learning": (
+        lambda: plots.learning_curves(history()),
+        [
+            "samples (thousands)",
+            "growth on the tail of train\n(bps of equity a day)",
+            "reward while exploring\n(scaled, a step)",
+            "entropy of the policy (nats)",
+        ],
+    ),
+    "equity": (
+        equity,
+        [
+            "growth since the first test day (%)",
+            "drawdown (%)",
+            "date (UTC); dotted: a new fold, with retrained policies",
+        ],
+    ),
+    "sizes": (
+        lambda: plots.sizes_by_condition(sizes()),
+        ["mean |position| while in the market (% of equity), 95% interval over symbol-days"],
+    ),
+    "effects": (
+        lambda: plots.effects(effect_rows(), xlabel="difference (bps a day)", title="By regime"),
+        ["difference (bps a day)"],
+    ),
+    "difference": (
+        lambda: plots.difference_by_block(draws(83, ["d"])["d"], 8, "ppo", "atr"),
+        ["cumulated difference (bps)", "block mean\n(bps a day)", "date (UTC)"],
+    ),
+}
+
+
+def texts(figure: Figure) -> list[str]:
+    """All that a reader finds beside the axes of a figure."""
+    found = [figure.get_supylabel()]
+    for axes in figure.axes:
+        found += [axes.get_xlabel(), axes.get_ylabel()]
+    return [text for text in found if text]
+
+
+def legend(figure: Figure, place: int = 0) -> list[str]:
+    return [text.get_text() for text in figure.axes[place].get_legend().get_texts()]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_it_draws_and_names_its_axes(name):
+    draw, expected = FIGURES[name]
+    figure = draw()
+    figure.canvas.draw()
+    assert set(expected) == set(texts(figure))
+    assert len(np.unique(np.asarray(figure.canvas.buffer_rgba()).view(np.uint32))) > 10
+
+
+def test_every_figure_is_here():
+    named = {"shade_regimes", "use_style", "arm_colours"}
+    public = {n for n, f in vars(plots).items() if callable(f) and getattr(f, "__module__", "") == plots.__name__}
+    figures = {n for n in public if not n.startswith("_")} - named
+    assert len(figures) == len(FIGURES)
+
+
+def test_legends_name_the_arms():
+    assert legend(equity()) == ARMS
+    assert legend(plots.sizes_by_condition(sizes())) == ARMS[:2]
+    assert legend(plots.learning_curves(history())) == ["ppo (rolling)", "ppo (anchored)"]
+    regimes = [text.get_text() for text in equity().legends[0].get_texts()]
+    assert regimes == [name.replace("_", " ") for name in LABELS]
+
+
+def test_an_arm_keeps_its_colour():
+    colours = plots.arm_colours(ARMS)
+    assert len(set(plots.arm_colours([str(i) for i in range(8)]).values())) == 8
+    top, bottom = equity().axes
+    assert [line.get_color() for line in top.lines[:3]] == [colours[arm] for arm in ARMS]
+    assert [line.get_color() for line in bottom.lines] == [colours[arm] for arm in ARMS]
+    assert set(plots.REGIME_COLOURS) == set(LABELS)
+
+
+def test_equity_is_compounded_and_its_drawdown_counts_the_first_day():
+    daily = pd.DataFrame({"atr": np.log([0.9, 1.1, 1.0])}, index=days(3))
+    top, bottom = plots.equity_by_arm(daily, labels(3), []).axes
+    assert top.lines[0].get_ydata() == pytest.approx([-10.0, -1.0, -1.0])
+    assert bottom.lines[0].get_ydata() == pytest.approx([-10.0, -1.0, -1.0])
+
+
+def test_learning_shows_validated_iterations_and_the_mean_over_folds():
+    axes = plots.learning_curves(history()).axes
+    assert axes[0].lines[0].get_xdata().tolist() == [2.0, 4.0]
+    assert axes[0].lines[0].get_ydata() == pytest.approx([1.7, 1.9])
+    assert axes[2].lines[0].get_xdata().tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_effects_name_rows_without_a_statistic():
+    axes = plots.effects(effect_rows(), xlabel="x", title="t").axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "low vol trending",
+        "high vol trending",
+        "neutral",
+    ]
+    assert [note.get_text() for note in axes.texts] == ["41 trades", "3 trades: too few to test", "50 trades"]
+    points = np.ma.filled(np.ma.asarray(axes.lines[0].get_xdata()).astype(float), np.nan)
+    np.testing.assert_array_equal(points, [1.5, np.nan, -0.5])
+
+
+def test_effects_without_any_statistic_still_draw():
+    table = effect_rows()
+    table[["effect_bps", "low_bps", "high_bps"]] = np.nan
+    plots.effects(table, xlabel="x (bps)", title="t").canvas.draw()
+
+
+def test_block_means_are_those_of_the_test():
+    daily = draws(83, ["d"])["d"]
+    bottom = plots.difference_by_block(daily, 8, "ppo", "atr").axes[1]
+    tops = [np.abs(area.get_paths()[0].vertices[:, 1]).max() for area in bottom.collections]
+    means = [1e4 * part.mean() for part in np.array_split(daily.to_numpy(), 8)]
+    assert tops == pytest.approx(np.abs(means))
+    up = [bool((area.get_paths()[0].vertices[:, 1] > 0).any()) for area in bottom.collections]
+    assert up == [mean > 0 for mean in means]
+
+
+def spans(series: pd.Series) -> list[tuple[str, float, float]]:
+    """(colour, first day, last day) of the shading, days counted from the first."""
+    axes = plt.subplots()[1]
+    axes.plot(series.index, np.zeros(len(series)))
+    plots.shade_regimes(axes, series)
+    start = float(axes.lines[0].get_xdata(orig=False)[0])
+    names = {plt.matplotlib.colors.to_rgba(colour): name for name, colour in plots.REGIME_COLOURS.items()}
+    return [
+        (names[tuple(patch.get_facecolor())], patch.get_x() - start, patch.get_x() + patch.get_width() - start)
+        for patch in axes.patches
+    ]
+
+
+def test_shading_changes_where_the_label_does():
+    series = pd.Series(["neutral"] * 3 + ["low_vol_trending"] * 2, index=days(5))
+    assert spans(series) == [("neutral", 0.0, 3.0), ("low_vol_trending", 3.0, 4.0)]
+
+
+def test_shading_of_years_is_by_month():
+    n = 500
+    series = pd.Series("neutral", index=days(n)).where(np.arange(n) % 3 > 0, "low_vol_ranging")
+    series[days(n).month == 2] = "high_vol_trending"
+    found = spans(series)
+    assert [name for name, _, _ in found] == ["neutral", "high_vol_trending", "neutral", "high_vol_trending", "neutral"]
+    assert found[1][1:] == (31.0, 60.0)
