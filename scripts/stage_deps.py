@@ -60,7 +60,7 @@ def stage_files(command: str) -> list[str]:
     """The same as paths relative to the root, sorted; the package's own file and the style travel with what uses them."""
     modules = stage_modules(command)
     files = {f"src/sizewise/{module}.py" for module in modules} | {"src/sizewise/__init__.py"}
-    if "plots" in modules:
+    if "style" in modules:
         files.add("src/sizewise/sizewise.mplstyle")
     return sorted(files)
 

@@ -192,7 +192,7 @@ def open_study(stage: Stage) -> Study:
 
 
 def noted(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with a `note` for plots.effects: its n, and what is missing where there is no statistic."""
+    """`table` with a `note` for evaluation_figures.effects: its n, and what is missing where there is no statistic."""
     notes = []
     for _, row in table.iterrows():
         trades = f"{row['n_trades']:.0f} trades, " if "n_trades" in row else ""

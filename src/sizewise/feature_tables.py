@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sizewise import config, plots
+from sizewise import config, feature_figures
 from sizewise.confidence import calibration_table, confidence_column
 from sizewise.feature_store import Universe
 from sizewise.features import CONFIDENCE, FEATURES, warmup_bars
@@ -43,10 +43,10 @@ def series_table(universe: Universe) -> pd.DataFrame:
 
 
 def coverage_figure(universe: Universe, folds: Sequence[Fold]) -> Figure:
-    """See plots.coverage."""
+    """See feature_figures.coverage."""
     spans = {symbol: (frame.index[0], frame.index[-1]) for symbol, frame in universe.bars.items()}
     edges = [*(fold.test_start for fold in folds), folds[-1].test_end]
-    return plots.coverage(spans, edges, {symbol: len(frame) for symbol, frame in universe.bars.items()})
+    return feature_figures.coverage(spans, edges, {symbol: len(frame) for symbol, frame in universe.bars.items()})
 
 
 def folds_table(folds: Sequence[Fold]) -> pd.DataFrame:
@@ -77,10 +77,10 @@ def _train_values(tables: Tables, fold: Fold) -> pd.DataFrame:
 
 
 def correlation_figure(tables: Tables, fold: Fold) -> Figure:
-    """See plots.correlation; features standardised per symbol over the fold's train bars."""
+    """See feature_figures.correlation; features standardised per symbol over the fold's train bars."""
     matrix = _train_values(tables, fold).corr()
     groups = {feature.name: feature.group for feature in FEATURES}
-    return plots.correlation(matrix, [groups[name] for name in matrix.columns])
+    return feature_figures.correlation(matrix, [groups[name] for name in matrix.columns])
 
 
 def redundancy_table(tables: Tables, fold: Fold) -> pd.DataFrame:
@@ -105,13 +105,13 @@ def regime_table(tables: Tables) -> pd.DataFrame:
 
 
 def regime_figure(universe: Universe, tables: Tables) -> Figure:
-    """See plots.prices_with_regimes."""
+    """See feature_figures.prices_with_regimes."""
     daily = {}
     for symbol, frame in universe.bars.items():
         day = pd.DatetimeIndex(frame.index).floor("D")
         regime = tables[symbol]["regime"].groupby(day).agg(lambda labels: labels.astype(str).mode().iloc[0])
         daily[symbol] = pd.DataFrame({"close": frame["close"].groupby(day).last(), "regime": regime})
-    return plots.prices_with_regimes(daily)
+    return feature_figures.prices_with_regimes(daily)
 
 
 def signal_table(universe: Universe, tables: Tables) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from sizewise.stage import stage_params
 
 REPORTS = ("01_features", "02_train", "03_walk_forward", "04_compare")
 # The figures shown: report and the text of its cell that draws it.
-FIGURES = (("03_walk_forward", "plots.equity_by_arm"), ("04_compare", "plots.difference_by_block"))
+FIGURES = (("03_walk_forward", "equity_by_arm"), ("04_compare", "difference_by_block"))
 COLUMNS = {
     "growth_bps_per_day": "growth (bps a day)",
     "before_costs_bps_per_day": "before costs",

@@ -45,12 +45,11 @@ class Stage:
     workspace: Workspace
     params_hash: str
 
-    def write_metrics(self, values: Mapping[str, Any]) -> Path:
+    def write_metrics(self, values: Mapping[str, Any]) -> None:
         """Write metrics/<stage>.json, whole; floats as given, keys in the order given."""
         path = self.workspace.metrics / f"{self.name}.json"
         text = json.dumps(values, indent=2) + "\n"
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-        return path
 
 
 def open_stage(name: str, params: Mapping[str, Any] | None = None, profile: str = "full") -> Stage:

@@ -88,9 +88,9 @@ def test_a_missing_figure_is_named(notebooks, report, call):
 
 
 def test_prose_about_a_figure_is_no_figure(notebooks):
-    cell = new_markdown_cell("see plots.equity_by_arm")
-    assert site.figure_of(new_notebook(cells=[cell]), "plots.equity_by_arm") is None
-    assert site.figure_of(notebooks["03_walk_forward"], "plots.equity_by_arm") == PIXEL
+    cell = new_markdown_cell("see equity_by_arm")
+    assert site.figure_of(new_notebook(cells=[cell]), "equity_by_arm") is None
+    assert site.figure_of(notebooks["03_walk_forward"], "equity_by_arm") == PIXEL
 
 
 @pytest.mark.parametrize(

@@ -8,18 +8,18 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from sizewise import plots
+from sizewise import evaluation_figures, feature_figures, style, training_figures
 from sizewise.regimes import LABELS
 
 ARMS = ["ppo", "atr", "constant"]
 
 
 @pytest.fixture(autouse=True)
-def style():
+def drawn():
     """The project's style for one test, and every figure closed after it."""
     width = pd.get_option("display.max_colwidth")
     with plt.rc_context():
-        plots.use_style()
+        style.use_style()
         yield
     plt.close("all")
     pd.set_option("display.max_colwidth", width)
@@ -76,35 +76,37 @@ def effect_rows() -> pd.DataFrame:
 def coverage() -> Figure:
     index = days(400)
     spans = {"A": (index[0], index[-1]), "B": (index[100], index[200])}
-    return plots.coverage(spans, [index[150], index[250], index[399]], {"A": 9600, "B": 2400})
+    return feature_figures.coverage(spans, [index[150], index[250], index[399]], {"A": 9600, "B": 2400})
 
 
 def prices() -> Figure:
     walk = 100.0 * np.exp(draws(90, ["A", "B", "C"]).cumsum())
-    return plots.prices_with_regimes({n: pd.DataFrame({"close": walk[n], "regime": labels(90)}) for n in walk})
+    return feature_figures.prices_with_regimes(
+        {n: pd.DataFrame({"close": walk[n], "regime": labels(90)}) for n in walk}
+    )
 
 
 def equity() -> Figure:
     daily = draws(60, ARMS)
     daily.iloc[5, 1] = np.nan
-    return plots.equity_by_arm(daily, labels(60), [days(60)[0], days(60)[30]])
+    return evaluation_figures.equity_by_arm(daily, labels(60), [days(60)[0], days(60)[30]])
 
 
 def calibration() -> Figure:
     columns = {"claimed": [0.3, 0.5], "realised": [0.35, 0.48], "low": [0.3, 0.4], "high": [0.4, 0.55], "n": [80, 81]}
-    return plots.calibration(pd.DataFrame(columns))
+    return feature_figures.calibration(pd.DataFrame(columns))
 
 
 FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
     "coverage": (coverage, ["date (UTC); shaded and numbered: test windows of the folds"]),
     "prices": (prices, ["close, quote currency (log scale)"]),
     "correlation": (
-        lambda: plots.correlation(draws(50, list("abcd")).corr(), ["g", "g", "h", "h"]),
+        lambda: feature_figures.correlation(draws(50, list("abcd")).corr(), ["g", "g", "h", "h"]),
         ["Pearson correlation over train bars"],
     ),
     "calibration": (calibration, ["claimed probability of a gross profit", "realised share of gross profits"]),
     "learning": (
-        lambda: plots.learning_curves(history()),
+        lambda: training_figures.learning_curves(history()),
         [
             "samples (thousands)",
             "growth on the tail of train\n(bps of equity a day)",
@@ -121,15 +123,15 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         ],
     ),
     "sizes": (
-        lambda: plots.sizes_by_condition(sizes()),
+        lambda: evaluation_figures.sizes_by_condition(sizes()),
         ["mean |position| while in the market (% of equity), 95% interval over symbol-days"],
     ),
     "effects": (
-        lambda: plots.effects(effect_rows(), xlabel="difference (bps a day)", title="By regime"),
+        lambda: evaluation_figures.effects(effect_rows(), xlabel="difference (bps a day)", title="By regime"),
         ["difference (bps a day)"],
     ),
     "difference": (
-        lambda: plots.difference_by_block(draws(83, ["d"])["d"], 8, "ppo", "atr"),
+        lambda: evaluation_figures.difference_by_block(draws(83, ["d"])["d"], 8, "ppo", "atr"),
         ["cumulated difference (bps)", "block mean\n(bps a day)", "date (UTC)"],
     ),
 }
@@ -157,45 +159,45 @@ def test_it_draws_and_names_its_axes(name):
 
 
 def test_every_figure_is_here():
-    named = {"shade_regimes", "use_style", "arm_colours"}
-    public = {n for n, f in vars(plots).items() if callable(f) and getattr(f, "__module__", "") == plots.__name__}
-    figures = {n for n in public if not n.startswith("_")} - named
+    rooms = (feature_figures, training_figures, evaluation_figures)
+    public = {n for room in rooms for n, f in vars(room).items() if getattr(f, "__module__", "") == room.__name__}
+    figures = {n for n in public if not n.startswith("_")}
     assert len(figures) == len(FIGURES)
 
 
 def test_legends_name_the_arms():
     assert legend(equity()) == ARMS
-    assert legend(plots.sizes_by_condition(sizes())) == ARMS[:2]
-    assert legend(plots.learning_curves(history())) == ["ppo (rolling)", "ppo (anchored)"]
+    assert legend(evaluation_figures.sizes_by_condition(sizes())) == ARMS[:2]
+    assert legend(training_figures.learning_curves(history())) == ["ppo (rolling)", "ppo (anchored)"]
     regimes = [text.get_text() for text in equity().legends[0].get_texts()]
     assert regimes == [name.replace("_", " ") for name in LABELS]
 
 
 def test_an_arm_keeps_its_colour():
-    colours = plots.arm_colours(ARMS)
-    assert len(set(plots.arm_colours([str(i) for i in range(8)]).values())) == 8
+    colours = style.arm_colours(ARMS)
+    assert len(set(style.arm_colours([str(i) for i in range(8)]).values())) == 8
     top, bottom = equity().axes
     assert [line.get_color() for line in top.lines[:3]] == [colours[arm] for arm in ARMS]
     assert [line.get_color() for line in bottom.lines] == [colours[arm] for arm in ARMS]
-    assert set(plots.REGIME_COLOURS) == set(LABELS)
+    assert set(style.REGIME_COLOURS) == set(LABELS)
 
 
 def test_equity_is_compounded_and_its_drawdown_counts_the_first_day():
     daily = pd.DataFrame({"atr": np.log([0.9, 1.1, 1.0])}, index=days(3))
-    top, bottom = plots.equity_by_arm(daily, labels(3), []).axes
+    top, bottom = evaluation_figures.equity_by_arm(daily, labels(3), []).axes
     assert top.lines[0].get_ydata() == pytest.approx([-10.0, -1.0, -1.0])
     assert bottom.lines[0].get_ydata() == pytest.approx([-10.0, -1.0, -1.0])
 
 
 def test_learning_shows_validated_iterations_and_the_mean_over_folds():
-    axes = plots.learning_curves(history()).axes
+    axes = training_figures.learning_curves(history()).axes
     assert axes[0].lines[0].get_xdata().tolist() == [2.0, 4.0]
     assert axes[0].lines[0].get_ydata() == pytest.approx([1.7, 1.9])
     assert axes[2].lines[0].get_xdata().tolist() == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_effects_name_rows_without_a_statistic():
-    axes = plots.effects(effect_rows(), xlabel="x", title="t").axes[0]
+    axes = evaluation_figures.effects(effect_rows(), xlabel="x", title="t").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == [
         "low vol trending",
         "high vol trending",
@@ -209,12 +211,12 @@ def test_effects_name_rows_without_a_statistic():
 def test_effects_without_any_statistic_still_draw():
     table = effect_rows()
     table[["effect_bps", "low_bps", "high_bps"]] = np.nan
-    plots.effects(table, xlabel="x (bps)", title="t").canvas.draw()
+    evaluation_figures.effects(table, xlabel="x (bps)", title="t").canvas.draw()
 
 
 def test_block_means_are_those_of_the_test():
     daily = draws(83, ["d"])["d"]
-    bottom = plots.difference_by_block(daily, 8, "ppo", "atr").axes[1]
+    bottom = evaluation_figures.difference_by_block(daily, 8, "ppo", "atr").axes[1]
     tops = [np.abs(area.get_paths()[0].vertices[:, 1]).max() for area in bottom.collections]
     means = [1e4 * part.mean() for part in np.array_split(daily.to_numpy(), 8)]
     assert tops == pytest.approx(np.abs(means))
@@ -226,9 +228,9 @@ def spans(series: pd.Series) -> list[tuple[str, float, float]]:
     """(colour, first day, last day) of the shading, days counted from the first."""
     axes = plt.subplots()[1]
     axes.plot(series.index, np.zeros(len(series)))
-    plots.shade_regimes(axes, series)
+    style.shade_regimes(axes, series)
     start = float(axes.lines[0].get_xdata(orig=False)[0])
-    names = {plt.matplotlib.colors.to_rgba(colour): name for name, colour in plots.REGIME_COLOURS.items()}
+    names = {plt.matplotlib.colors.to_rgba(colour): name for name, colour in style.REGIME_COLOURS.items()}
     return [
         (names[tuple(patch.get_facecolor())], patch.get_x() - start, patch.get_x() + patch.get_width() - start)
         for patch in axes.patches

@@ -1,0 +1,92 @@
+"""Figures of the walk-forward and the comparison, from tidy data, with units on every axis."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from sizewise.metrics import drawdown
+from sizewise.style import COLOURS, arm_colours, regime_handles, shade_regimes
+
+
+def equity_by_arm(daily: pd.DataFrame, regimes: pd.Series, fold_edges: Sequence[pd.Timestamp]) -> Figure:
+    """Compounded growth of each arm's equal-weight portfolio over the regime most symbols were in, and its drawdown.
+
+    Args:
+        daily: log return a day, one column an arm. regimes: label a day on the same index.
+    """
+    colours = arm_colours(list(daily.columns))
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(9.0, 6.4), sharex=True, height_ratios=[2, 1])
+    shade_regimes(top, regimes)
+    for arm in daily.columns:
+        top.plot(daily.index, 100.0 * np.expm1(daily[arm].fillna(0.0).cumsum()), color=colours[arm], label=arm)
+        bottom.plot(daily.index, 100.0 * drawdown(daily[arm].fillna(0.0)), color=colours[arm], lw=1.1)
+    for edge in fold_edges:
+        top.axvline(edge, color="#999999", lw=0.7, ls=":")
+    top.axhline(0.0, color="#888888", lw=0.8)
+    top.set_ylabel("growth since the first test day (%)")
+    bottom.set_ylabel("drawdown (%)")
+    bottom.set_xlabel("date (UTC); dotted: a new fold, with retrained policies")
+    arms = top.legend(loc="upper left", ncols=2)
+    top.add_artist(arms)
+    figure.legend(handles=regime_handles(), loc="outside lower center", ncols=5)
+    top.set_title("Out-of-sample equity, equal weight over live symbols, net of costs")
+    return figure
+
+
+def sizes_by_condition(sizes: pd.DataFrame) -> Figure:
+    """Mean size while in the market, with 95% intervals. Columns arm, condition, mean_size_pct, low_pct, high_pct."""
+    arms, conditions = list(dict.fromkeys(sizes["arm"])), list(dict.fromkeys(sizes["condition"]))
+    colours = arm_colours(arms)
+    figure, axes = plt.subplots(figsize=(9.0, 0.42 * len(conditions) + 1.6))
+    for i, arm in enumerate(arms):
+        part = sizes[sizes["arm"] == arm].set_index("condition").reindex(conditions)
+        y = np.arange(len(conditions)) + (i - (len(arms) - 1) / 2) * 0.8 / max(len(arms), 1)
+        spread = [part["mean_size_pct"] - part["low_pct"], part["high_pct"] - part["mean_size_pct"]]
+        axes.errorbar(part["mean_size_pct"], y, xerr=spread, fmt="o", ms=4, capsize=2, color=colours[arm], label=arm)
+    axes.set_yticks(range(len(conditions)), conditions)
+    axes.invert_yaxis()
+    axes.set_xlim(left=0.0)
+    axes.set_xlabel("mean |position| while in the market (% of equity), 95% interval over symbol-days")
+    axes.legend(loc="best")
+    axes.set_title("Size by condition")
+    return figure
+
+
+def effects(table: pd.DataFrame, *, xlabel: str, title: str) -> Figure:
+    """Effects with intervals, one row each; rows without a statistic are named with their n. Index: names.
+
+    Args:
+        table: effect_bps, low_bps, high_bps, and `note` printed at the right.
+    """
+    figure, axes = plt.subplots(figsize=(9.0, 0.5 * len(table) + 1.4))
+    y = np.arange(len(table))
+    spread = [table["effect_bps"] - table["low_bps"], table["high_bps"] - table["effect_bps"]]
+    axes.errorbar(table["effect_bps"], y, xerr=spread, fmt="o", color=COLOURS[0], capsize=3)
+    axes.axvline(0.0, color="#888888", lw=0.9)
+    axes.set_yticks(y, [str(name).replace("_", " ") for name in table.index])
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    for row, note in enumerate(table["note"]):
+        axes.annotate(note, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, color="#555555")
+    axes.set_xlabel(xlabel)
+    axes.set_title(title)
+    return figure
+
+
+def difference_by_block(daily: pd.Series, blocks: int, candidate: str, reference: str) -> Figure:
+    """The daily difference, cumulated, over the block means that the primary test is made of."""
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(9.0, 5.2), sharex=True, height_ratios=[1.6, 1])
+    top.plot(daily.index, 1e4 * daily.cumsum(), color=COLOURS[0])
+    top.axhline(0.0, color="#888888", lw=0.8)
+    top.set_ylabel("cumulated difference (bps)")
+    top.set_title(f"{candidate} minus {reference}: daily log growth, and the {blocks} block means of the primary test")
+    for part in np.array_split(np.arange(len(daily)), blocks):
+        mean = 1e4 * float(daily.iloc[part].mean())
+        start, stop = daily.index[part[0]], daily.index[part[-1]]
+        bottom.fill_between([start, stop], 0.0, mean, color=COLOURS[2] if mean > 0 else COLOURS[1], alpha=0.55, lw=0)
+    bottom.axhline(0.0, color="#888888", lw=0.8)
+    bottom.set_ylabel("block mean\n(bps a day)")
+    bottom.set_xlabel("date (UTC)")
+    return figure
