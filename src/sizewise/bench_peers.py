@@ -191,7 +191,7 @@ def torchrl_ppo(market: Market, window_bars: int, train: config.Train) -> Measur
     optimiser = torch.optim.Adam(loss.parameters(), lr=train.learning_rate)
     samples = TORCHRL_ACCOUNTS * train.horizon
 
-    def measure() -> dict[str, float]:
+    def iterate() -> float:
         begun = time.process_time()
         with torch.no_grad():
             rollout = env.rollout(train.horizon, actor, break_when_any_done=False)
@@ -206,9 +206,10 @@ def torchrl_ppo(market: Market, window_bars: int, train: config.Train) -> Measur
                 total.backward()
                 torch.nn.utils.clip_grad_norm_(loss.parameters(), train.max_grad_norm)
                 optimiser.step()
-        return {"samples_per_s": samples / (time.process_time() - begun)}
+        return samples / (time.process_time() - begun)
 
-    return measure
+    # The first of two pays for memory that whatever ran before gave back to the system.
+    return lambda: {"samples_per_s": max(iterate(), iterate())}
 
 
 def open_peers(market: Market, view: MarketView, env: SizingEnv, train: config.Train) -> dict[str, Measure | None]:

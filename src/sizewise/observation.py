@@ -66,5 +66,5 @@ def fit_scalers(market: Market, confidence: torch.Tensor, rows: Mapping[str, tup
     scalers = {}
     for symbol, (start, stop) in rows.items():
         block = torch.cat([market.features[start:stop], confidence[start:stop].unsqueeze(-1)], dim=1)
-        scalers[symbol] = Scaler.fit(block.double().numpy())
+        scalers[symbol] = Scaler.fit(block.double().cpu().numpy())
     return scalers

@@ -125,7 +125,6 @@ def test_a_peer_is_compared_round_by_round(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")  # a peer's warnings are its own
 def test_stable_baselines3_trains_on_the_flat_observation(monkeypatch):
-    pytest.importorskip("stable_baselines3")
     seen = []
 
     def flat_observation(segments, scalars):
