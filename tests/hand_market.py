@@ -1,7 +1,5 @@
 """A market tensor made by hand, for the tests of everything that trades on one."""
 
-from dataclasses import astuple
-
 import numpy as np
 import pandas as pd
 import torch
@@ -28,7 +26,9 @@ def make_market(rows: int, *, symbols: int = 1, seed: int = 0, costs: Costs = CO
     derived = {
         "close": 100.0 * np.cumprod(moves),
         "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
-        "rates": np.tile(1e-4 * np.array(astuple(costs)), (total, 1)),
+        "rates": np.tile(
+            1e-4 * np.array([costs.taker_bps, costs.half_spread_bps, costs.borrow_bps_per_day]), (total, 1)
+        ),
         "regime": np.zeros(total, dtype=np.int8),
     }
     return Market(

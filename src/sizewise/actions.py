@@ -94,20 +94,34 @@ def base_order_frac(account: config.Account) -> float:
     return (1.0 - account.safety_buffer_frac) * account.base_alloc_frac
 
 
-class Sizing7Scheme:
-    """Turns actions into orders, batched over accounts of any shape.
+class SizingScheme:
+    """Turns actions into orders, batched over accounts of any shape: 0 holds, then the buys, then the sells by size.
 
     In `masked` mode the position follows a signal: it is closed when the signal leaves its side, and actions may only
-    bring it to 0 or to the signal's side. In `free` mode actions alone move it.
+    bring it to 0 or to the signal's side. In `free` mode actions alone move it. With `close_action` there is one more
+    action, the last, that closes the position.
     """
 
-    def __init__(self, account: config.Account, mode: Mode, *, dtype: torch.dtype, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        account: config.Account,
+        mode: Mode,
+        *,
+        dtype: torch.dtype,
+        device: torch.device | str = "cpu",
+        sizes: tuple[float, ...] = (0.25, 0.50, 0.75),
+        close_action: bool = False,
+    ):
         self.mode = mode
+        self.n_actions = 1 + 2 * len(sizes) + close_action
+        self._close = self.n_actions - 1 if close_action else None
         self._limit = position_limit_frac(account)
         base = base_order_frac(account)
-        signed = [base * direction * size for direction, size in zip(_DIRECTION, _MULTIPLIER, strict=True)]
+        side = [0, *[1] * len(sizes), *[-1] * len(sizes), *[0] * close_action]
+        scale = [0.0, *sizes, *sizes, *[0.0] * close_action]
+        signed = [base * direction * size for direction, size in zip(side, scale, strict=True)]
         self._order_frac = torch.tensor(signed, dtype=dtype, device=device)
-        self._side = torch.tensor(_DIRECTION, dtype=dtype, device=device)
+        self._side = torch.tensor(side, dtype=dtype, device=device)
 
     def _kept(self, position: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
         return position if self.mode == "free" else torch.where(position * direction > 0, position, 0.0)
@@ -120,7 +134,7 @@ class Sizing7Scheme:
         The limit binds the resulting position and only its growth: a position that drifted past it is not cut.
 
         Args:
-            actions: int64, valued 0..6.
+            actions: int64, valued 0..n_actions - 1.
             equity, position: quote currency, marked at the decision's close; position is signed.
             direction: the signal, -1, 0 or 1, in the accounts' dtype (unused in free mode).
         """
@@ -128,14 +142,21 @@ class Sizing7Scheme:
         limit = equity * self._limit
         target = kept + self._order_frac[actions] * equity
         target = torch.minimum(torch.maximum(target, torch.minimum(kept, -limit)), torch.maximum(kept, limit))
+        if self._close is not None:
+            target = torch.where(actions == self._close, 0.0, target)
         return torch.where(target.abs() > DUST_FRAC * equity, target, 0.0) - position
 
     def allowed(self, equity: torch.Tensor, position: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
-        """Bool mask, accounts' shape + (7,). HOLD is always allowed; so is everything in free mode."""
+        """Bool mask, accounts' shape + (n_actions,). HOLD is always allowed; in free mode everything is, CLOSE of
+        nothing excepted."""
         if self.mode == "free":
-            return torch.ones((*equity.shape, N_ACTIONS), dtype=torch.bool, device=equity.device)
-        kept = self._kept(position, direction)
-        with_signal = self._side * direction.unsqueeze(-1) > 0
-        after = kept.unsqueeze(-1) + self._order_frac * equity.unsqueeze(-1)
-        reduces = (self._side * kept.unsqueeze(-1) < 0) & (after * kept.unsqueeze(-1) >= 0)
-        return with_signal | reduces | (self._side == 0)
+            mask = torch.ones((*equity.shape, self.n_actions), dtype=torch.bool, device=equity.device)
+        else:
+            kept = self._kept(position, direction)
+            with_signal = self._side * direction.unsqueeze(-1) > 0
+            after = kept.unsqueeze(-1) + self._order_frac * equity.unsqueeze(-1)
+            reduces = (self._side * kept.unsqueeze(-1) < 0) & (after * kept.unsqueeze(-1) >= 0)
+            mask = with_signal | reduces | (self._side == 0)
+        if self._close is not None:
+            mask[..., self._close] = position != 0
+        return mask

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from sizewise import config
-from sizewise.actions import Mode, Sizing7Scheme
+from sizewise.actions import Mode, SizingScheme
 from sizewise.confidence import ConfidenceModel
 from sizewise.env import N_ACCOUNT_SCALARS, account_scalars
 from sizewise.features import Scaler
@@ -90,7 +90,7 @@ class PolicySizer:
     ):
         """Args: `view` of the population's K policies; `policy_of_path`, `start_rows`, `lengths`, `symbols` int64 [P]."""
         self._account = account
-        self._scheme = Sizing7Scheme(account, mode, dtype=market.close.dtype, device=market.close.device)
+        self._scheme = SizingScheme(account, mode, dtype=market.close.dtype, device=market.close.device)
         self._actors = Actors.of(population, policy_of_path)
         self._start_rows = start_rows
         self._lengths = lengths

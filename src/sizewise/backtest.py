@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sizewise import broker, config
+from sizewise import config, market_orders
 from sizewise.market import Market
 from sizewise.sizers import Decision, Sizer
 
@@ -48,7 +48,7 @@ def run(
     """
     dtype, device = market.close.dtype, market.close.device
     paths, steps = len(start_rows), int(lengths.max())
-    accounts = broker.Accounts.open((paths,), account.initial_equity, dtype=dtype, device=device)
+    accounts = market_orders.Accounts.open((paths,), account.initial_equity, dtype=dtype, device=device)
     records = torch.zeros((6, steps, paths), dtype=dtype, device=device)
     records[0, 0] = accounts.equity
     ruined = torch.zeros(paths, dtype=torch.bool, device=device)
@@ -70,9 +70,11 @@ def run(
         orders = torch.where(ruined | (rows + 1 >= last), -accounts.position, sizer.orders(decision))
         following = torch.minimum(rows + 1, last)
         alive = rows < last
-        move = broker.Move(market.gap_return[following], market.bar_return[following], market.elapsed_days[following])
-        after, pnl = broker.step(accounts, orders, move, market.rates_at(following))
-        accounts = broker.Accounts(
+        move = market_orders.Move(
+            market.gap_return[following], market.bar_return[following], market.elapsed_days[following]
+        )
+        after, pnl = market_orders.step(accounts, orders, move, market.rates_at(following))
+        accounts = market_orders.Accounts(
             torch.where(alive, after.equity, accounts.equity), torch.where(alive, after.position, accounts.position)
         )
         ruined = ruined | (accounts.equity <= account.ruin_frac * account.initial_equity)

@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -23,7 +23,8 @@ import torch
 from sizewise import bench_peers, config, ppo
 from sizewise.actions import N_ACTIONS, Mode
 from sizewise.costs import BPS, Costs
-from sizewise.env import N_ACCOUNT_SCALARS, Ranges, SizingEnv
+from sizewise.env import N_ACCOUNT_SCALARS, SizingEnv
+from sizewise.episodes import Ranges
 from sizewise.errors import ConfigError
 from sizewise.features import NAMES, Scaler
 from sizewise.market import Market
@@ -86,7 +87,7 @@ def synthetic_market(bars: int) -> Market:
         "gap_return": gap,
         "bar_return": bar,
         "elapsed_days": np.full(bars, 1.0 / 24.0),
-        "rates": np.tile(np.array(astuple(COSTS)) * BPS, (bars, 1)),
+        "rates": np.tile(np.array([COSTS.taker_bps, COSTS.half_spread_bps, COSTS.borrow_bps_per_day]) * BPS, (bars, 1)),
         "direction": direction,
         "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
         "regime": np.zeros(bars, dtype=np.int8),

@@ -1,11 +1,14 @@
-"""The broker: the only place where cash moves. Batched torch, any shape of accounts, any float dtype or device.
+"""The broker: where cash moves. Batched torch; `reference_broker` is its specification in plain Python.
 
-Time: a decision is made at close t and fills at open t+1. A step takes accounts marked at close t to close t+1:
+Time: orders are decided at close t and fill from the open of bar t+1 on. A step takes accounts from close to close:
 
-    close t --gap--> open t+1 (the order fills here) --bar--> close t+1
+    borrow and funding; liquidation at the open; market orders at the open; stops and liquidation inside the bar; working
+    orders; takes; stops of what the working orders opened; expiry; mark at the close
 
-Prices enter as returns, so that float32 accounts keep their relative precision whatever the price level. Units never
-appear: a position is its value in quote currency, and it grows with the price.
+Inside a bar the order of prices is unknown, so what hurts is assumed to come first. A limit fills when the price trades
+through it, a stop when it is touched; a gap fills at the open. Shapes are `[I, *accounts]`, I instruments.
+
+`market_orders` is the short cut for accounts that send nothing but whole market orders; a test holds the two equal.
 """
 
 from dataclasses import dataclass
@@ -13,66 +16,139 @@ from typing import NamedTuple
 
 import torch
 
-from sizewise.costs import CostRates
+from sizewise.book import Book, Working
+from sizewise.day_trades import ALLOWED, DayTrades
+from sizewise.errors import ConfigError
+from sizewise.lots import Lots
+from sizewise.margin import Margin
+from sizewise.orders import Fill, Flows, Orders
+from sizewise.tape import Bars, Tape
+from sizewise.trading_rules import Rules
+from sizewise.trading_step import Terms, TradingStep
 
 
 @dataclass(frozen=True)
-class Accounts:
-    """Accounts marked at a close; both tensors have one common shape, in quote currency.
+class Uses:
+    """What a scheme's orders may carry; what nobody uses is not computed."""
 
-    Attributes:
-        equity: cash plus the signed value of the position.
-        position: signed market value; negative is short. Cash is `equity - position`.
+    working: bool = False
+    stops: bool = False
+    reduce_only: bool = False
+    brackets: bool = False
+    leverage: bool = False
+
+
+class Result(NamedTuple):
+    """What a step did: flows of each account; flags (int16 orders.Flag, `[I, *accounts]`) and fills where recorded."""
+
+    flows: Flows
+    flags: torch.Tensor
+    fills: tuple[Fill, ...]
+
+
+class Broker:
+    """Trades accounts of one tape under one set of rules.
+
+    Raises:
+        ConfigError: the scheme uses what the rules leave out, or the rules ask for what a venue of the tape does not give.
     """
 
-    equity: torch.Tensor
-    position: torch.Tensor
+    def __init__(
+        self, tape: Tape, rules: Rules, uses: Uses, *, dtype: torch.dtype = torch.float64, record: bool = False
+    ):
+        """Args: `dtype` is that of money and units; prices stay float64. `record`: keep every fill and flag."""
+        check_uses(rules, uses)
+        check_leverage(tape, rules.leverage, "trading.rules.leverage")
+        self.rules, self.uses = rules, uses
+        present = {name: bool((tape.column(name) != 0).any()) for name in ("borrow", "loan", "funding", "impact")}
+        silences = bool((tape.column("traded") == 0).any())
+        self._terms = Terms(rules, tape.n_instruments, dtype, **present, silences=silences, record=record)
 
-    @classmethod
-    def open(cls, shape: tuple[int, ...], initial_equity: float, **kwargs: object) -> "Accounts":
-        """Flat accounts with `initial_equity` in cash; `kwargs` are torch's dtype and device."""
-        equity = torch.full(shape, initial_equity, **kwargs)  # type: ignore[call-overload]
-        return cls(equity, torch.zeros_like(equity))
+    def open(self, shape: tuple[int, ...], cash: float, device: torch.device | str = "cpu") -> Book:
+        """Flat accounts with `cash`."""
+        rules, uses, terms = self.rules, self.uses, self._terms
+        full = (terms.n_instruments, *shape)
+        money = torch.zeros(full, dtype=terms.dtype, device=device)
+        price, no = money.double(), torch.zeros(full, dtype=torch.bool, device=device)
+        slot = Working(
+            units=money,
+            price=price,
+            bars_left=torch.zeros(full, dtype=torch.int32, device=device),
+            fresh=no,
+            is_stop=no if uses.stops else None,
+            reduce_only=no if uses.reduce_only else None,
+            leverage=money if uses.leverage else None,
+            stop_frac=price if uses.brackets else None,
+            take_frac=price if uses.brackets else None,
+        )
+        lots = None
+        if rules.max_open_lots is not None:
+            lots = Lots.empty(rules.max_open_lots, full, brackets=uses.brackets, dtype=terms.dtype, device=device)
+        return Book(
+            cash=torch.full(shape, cash, dtype=terms.dtype, device=device),
+            units=money,
+            margin=Margin(money, money) if rules.margin == "isolated" else None,
+            lots=lots,
+            working=(slot,) * rules.max_open_orders if uses.working else (),
+            day_trades=DayTrades.none(full, device) if rules.day_trade_limit else None,
+        )
+
+    def step(self, book: Book, orders: Orders, bars: Bars) -> tuple[Book, Result]:
+        """Trade `orders`, decided at the close before, through one bar.
+
+        Args:
+            bars: float64, broadcast against `[I, *accounts]`.
+        """
+        step = TradingStep(self._terms, book, bars)
+        step.submit(orders)
+        step.carry()
+        step.liquidate(at_open=True)
+        step.market_orders(orders)
+        step.stops(fresh=False)
+        step.liquidate(at_open=False)
+        step.working_orders()
+        step.takes()
+        if book.working:
+            step.stops(fresh=True)
+            step.liquidate(at_open=False)
+            step.expire()
+        after, flows = step.after()
+        return after, Result(flows, step.flags, tuple(step.fills))
+
+    def day_trades_left(self, book: Book) -> torch.Tensor:
+        """Day trades an account below $25,000 may still make, an instrument: int64 `[I, *accounts]`; 3 without the rule."""
+        if book.day_trades is None:
+            return torch.full(book.units.shape, ALLOWED, device=book.units.device)
+        return book.day_trades.left()
 
 
-class Move(NamedTuple):
-    """What the market does between close t and close t+1.
+def check_uses(rules: Rules, uses: Uses) -> None:
+    """Hold what a scheme's orders carry against what the rules give.
 
-    gap_return: open_{t+1} / close_t - 1. bar_return: close_{t+1} / open_{t+1} - 1. elapsed_days: t to t+1.
+    Raises:
+        ConfigError: something is missing; the message names the parameter.
     """
-
-    gap_return: torch.Tensor
-    bar_return: torch.Tensor
-    elapsed_days: torch.Tensor
-
-
-class PnL(NamedTuple):
-    """Signed contributions of one step to equity, quote currency: they add up to its change. Costs are <= 0."""
-
-    price: torch.Tensor
-    fees: torch.Tensor
-    slippage: torch.Tensor
-    funding: torch.Tensor
+    if uses.working and not rules.max_open_orders:
+        raise ConfigError("this scheme places working orders: set trading.rules.max_open_orders to 1 or more")
+    if uses.brackets and rules.max_open_lots is None:
+        raise ConfigError("this scheme's orders carry brackets, which belong to lots: set trading.rules.max_open_lots")
+    if uses.leverage and rules.margin != "isolated":
+        raise ConfigError("this scheme chooses leverage: set trading.rules.margin to isolated")
 
 
-def step(accounts: Accounts, orders: torch.Tensor, move: Move, rates: CostRates) -> tuple[Accounts, PnL]:
-    """Fill `orders` at the next open and mark to the next close.
+def check_leverage(tape: Tape, leverage: float, where: str) -> None:
+    """Refuse a leverage that a venue of the tape does not give.
 
-    Args:
-        accounts: marked at close t.
-        orders: signed value at close t (units times close); filled whole at open t+1.
-        move, rates: broadcast against the accounts.
-    Returns:
-        accounts marked at close t+1, and what moved them. Borrow on a short is charged on its value at close t.
+    Raises:
+        ConfigError: names the symbol, both numbers and the remedy.
     """
-    growth = 1.0 + move.gap_return
-    order_at_open = orders * growth
-    position_at_open = accounts.position * growth + order_at_open
-    traded = order_at_open.abs()
-    slippage = -traded * rates.half_spread
-    # Buys fill above the open and sells below it, so the fee's base differs by the sign of the order.
-    fees = -(traded + order_at_open * rates.half_spread) * rates.fee
-    funding = accounts.position.clamp(max=0.0) * (rates.borrow_per_day * move.elapsed_days)
-    price = accounts.position * move.gap_return + position_at_open * move.bar_return
-    equity = accounts.equity + price + fees + slippage + funding
-    return Accounts(equity, position_at_open * (1.0 + move.bar_return)), PnL(price, fees, slippage, funding)
+    limits, maintenance = tape.column("max_leverage"), tape.column("maintenance")
+    for symbols, first, rows in zip(tape.symbols, tape.first_row, tape.n_rows, strict=True):
+        for i, symbol in enumerate(symbols):
+            limit = float(limits[first : first + rows, i].min())
+            needed = float(maintenance[first : first + rows, i].max())
+            if leverage > limit or (leverage > 1.0 and leverage * needed >= 1.0):
+                raise ConfigError(
+                    f"{where} is {leverage:g}, but {symbol}'s venue gives {limit:g} at a maintenance margin of {needed:g}: "
+                    "lower it, or trade under another venue's terms (trading.costs)"
+                )

@@ -1,41 +1,23 @@
 """Frozen models of params.yaml: one class a section, validated once at the edge, unknown keys refused."""
 
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from sizewise.errors import ConfigError
+from sizewise.fields import Count, Day, Fraction, Positive, Section, as_tuple
+from sizewise.trading_rules import Trading
 
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _as_date(value: object) -> object:
-    return date.fromisoformat(value) if isinstance(value, str) else value
-
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
-Day = Annotated[date, BeforeValidator(_as_date)]
 SplitScheme = Literal["rolling", "anchored"]
 RegimeName = Literal["low_vol_trending", "high_vol_trending", "low_vol_ranging", "high_vol_ranging"]
-
-
-class Section(BaseModel):
-    """Base of every section: strict types (the text '1e-4' is no number), finite numbers, no unknown keys, frozen."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Data(Section):
     """Which bars are used."""
 
-    symbols: Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    symbols: Annotated[tuple[str, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     start: Day | None = None
     end: Day | None = None
 
@@ -71,7 +53,7 @@ class Signals(Section):
 class Splits(Section):
     """Calendar folds. A fold tests on [test_starts[i], test_starts[i+1]); the last one ends at `end`."""
 
-    test_starts: Annotated[tuple[Day, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    test_starts: Annotated[tuple[Day, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     end: Day
     rolling_days: Count = 730
     purge_bars: Count = 100
@@ -105,8 +87,8 @@ class Account(Section):
 class Train(Section):
     """PPO: budget, network and the usual coefficients (names as in CleanRL)."""
 
-    seeds: Annotated[tuple[int, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-    hidden: Annotated[tuple[Count, Count], BeforeValidator(_as_tuple)] = (64, 64)
+    seeds: Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+    hidden: Annotated[tuple[Count, Count], BeforeValidator(as_tuple)] = (64, 64)
     groups: Count = 32
     replicas: Count = 8
     horizon: Count = 128
@@ -143,7 +125,7 @@ class PpoArm(Section):
 
     kind: Literal["ppo"]
     mode: Literal["masked", "free"]
-    splits: Annotated[tuple[SplitScheme, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = ("rolling",)
+    splits: Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)] = ("rolling",)
 
 
 class AtrArm(Section):
@@ -191,7 +173,7 @@ class Plan(Section):
     bootstrap_block_days: Count = 60
     bootstrap_seed: int = 20261120
     min_trades_per_regime: Count = 30
-    regimes: Annotated[tuple[RegimeName, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=4)]
+    regimes: Annotated[tuple[RegimeName, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=4)]
 
 
 class Params(Section):
@@ -206,6 +188,7 @@ class Params(Section):
     train: Train
     arms: dict[str, Arm]
     plan: Plan
+    trading: Trading
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
@@ -230,6 +213,7 @@ SECTIONS: dict[str, type[Section]] = {
     "account": Account,
     "train": Train,
     "plan": Plan,
+    "trading": Trading,
 }
 
 

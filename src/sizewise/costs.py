@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from sizewise import trading_rules
 from sizewise.errors import ConfigError
-from sizewise.instruments import Instrument
+from sizewise.instruments import FeePeriod, Funding, Instrument
+from sizewise.venues import at_venue
 
 BPS = 1e-4
 
@@ -20,22 +22,31 @@ class Costs:
         taker_bps: fee on the traded value at the fill price.
         half_spread_bps: the fill is this much worse than the open.
         borrow_bps_per_day: charged on the value of a short position for the time it is held.
+        maker_bps: fee of a resting limit order, negative for a rebate.
+        loan_bps_per_day: charged on borrowed cash.
+        impact_coef: an order of share f of a bar's volume costs impact_coef * sqrt(f) bar volatilities.
+        funding_bps: longs pay shorts this at each of funding_hours_utc.
     """
 
     taker_bps: float = 10.0
     half_spread_bps: float = 1.0
     borrow_bps_per_day: float = 0.0
+    maker_bps: float = 10.0
+    loan_bps_per_day: float = 0.0
+    impact_coef: float = 0.0
+    funding_bps: float = 0.0
+    funding_hours_utc: tuple[int, ...] = (0, 8, 16)
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not np.isfinite(value):
+            if not np.isfinite(value).all():
                 raise ConfigError(f"costs: {field.name} is {value}: give a finite number of basis points")
 
     @classmethod
     def zero(cls) -> "Costs":
         """No cost at all."""
-        return cls(0.0, 0.0, 0.0)
+        return cls(taker_bps=0.0, half_spread_bps=0.0, maker_bps=0.0)
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,34 @@ class CostRates:
         """Constant rates as 0-dimensional tensors."""
         bps = (costs.taker_bps, costs.half_spread_bps, costs.borrow_bps_per_day)
         return cls(*(torch.tensor(value * BPS, dtype=dtype) for value in bps))
+
+
+def priced(instrument: Instrument, model: trading_rules.CostModel) -> Instrument:
+    """`instrument` under a cost model of params.yaml: the terms that change, changed.
+
+    Raises:
+        ConfigError: a venue that is not in venues.VENUES.
+    """
+    match model:
+        case trading_rules.InstrumentCosts():
+            return instrument.model_copy(update={"impact_coef": model.impact_coef})
+        case trading_rules.ZeroCosts():
+            return charged(instrument, Costs.zero())
+        case trading_rules.VenueCosts():
+            return at_venue(instrument, model.name).model_copy(update={"impact_coef": model.impact_coef})
+        case trading_rules.FlatCosts():
+            return charged(instrument, Costs(**model.model_dump(exclude={"kind"})))
+
+
+def charged(instrument: Instrument, costs: Costs) -> Instrument:
+    """`instrument` with `costs` at every date in place of its own."""
+    always = FeePeriod.model_validate(
+        {"from": "1900-01-01", "maker_bps": costs.maker_bps, "taker_bps": costs.taker_bps}
+    )
+    kept = ("half_spread_bps", "borrow_bps_per_day", "loan_bps_per_day", "impact_coef")
+    funding = Funding(hours_utc=costs.funding_hours_utc, rate_bps=costs.funding_bps) if costs.funding_bps else None
+    update = {name: getattr(costs, name) for name in kept} | {"fee_schedule": (always,), "funding": funding}
+    return instrument.model_copy(update=update)
 
 
 def instrument_rates(instrument: Instrument, times: pd.DatetimeIndex) -> np.ndarray:

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from sizewise import config
-from sizewise.actions import Sizing7, Sizing7Scheme, decode
+from sizewise.actions import Sizing7, SizingScheme, decode
 from sizewise.agent import Actors, Agent
 from sizewise.bars import validate_bars
 from sizewise.checkpoint import load_agent
@@ -84,7 +84,7 @@ def decide(
     encoded = encode(weights, segment, use_fft=False)[0, 0]
     start = account.initial_equity if equity is None else equity
     worth, held, side = torch.tensor([[start], [position], [direction[-1]]], dtype=torch.float64)
-    scheme = Sizing7Scheme(account, agent.mode, dtype=torch.float64)
+    scheme = SizingScheme(account, agent.mode, dtype=torch.float64)
     log_prob = actors.log_prob(
         encoded, account_scalars(worth, held, account).float(), scheme.allowed(worth, held, side)
     )

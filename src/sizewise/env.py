@@ -11,13 +11,12 @@ the market tensor and differ in their actions, so that a row is encoded once for
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
-from sizewise import broker, config
-from sizewise.actions import Mode, Sizing7Scheme
-from sizewise.errors import ConfigError
+from sizewise import config, market_orders
+from sizewise.actions import Mode, SizingScheme
+from sizewise.episodes import Episodes, Ranges
 from sizewise.market import Market
 
 N_ACCOUNT_SCALARS = 3
@@ -40,15 +39,6 @@ def account_scalars(equity: torch.Tensor, position: torch.Tensor, account: confi
     )
 
 
-@dataclass(frozen=True)
-class Ranges:
-    """Where one policy may walk: global rows [start, stop) of the market tensor, one pair for each symbol number."""
-
-    symbols: tuple[int, ...]
-    start: tuple[int, ...]
-    stop: tuple[int, ...]
-
-
 class SizingEnv:
     """See the module's text. Randomness comes from one generator a policy, so that a policy's draws are its own.
 
@@ -69,13 +59,7 @@ class SizingEnv:
         generators: Sequence[torch.Generator],
     ):
         """Args: `market` on one device, its float dtype is the accounts'; `ranges` and `generators` one a policy."""
-        for place in ranges:
-            for symbol, start, stop in zip(place.symbols, place.start, place.stop, strict=True):
-                if stop - start <= horizon:
-                    raise ConfigError(
-                        f"slice of {market.symbols[symbol]} has {stop - start} rows, a horizon of {horizon} needs "
-                        f"{horizon + 1}: lower train.horizon, or raise splits.min_train_bars"
-                    )
+        self.episodes = Episodes(market.symbols, ranges, groups=groups, horizon=horizon, generators=generators)
         self.market = market
         self.ranges = ranges
         self.account = account
@@ -83,24 +67,26 @@ class SizingEnv:
         self.shape = (len(ranges), groups, replicas)
         self.device = market.features.device
         self.dtype = market.close.dtype
-        self.scheme = Sizing7Scheme(account, mode, dtype=self.dtype, device=self.device)
-        self._generators = generators
-        self._rows = torch.zeros(self.shape[:2], dtype=torch.int64)
-        self._symbol = torch.zeros_like(self._rows)
-        self._stop = torch.zeros_like(self._rows)
-        self.rollouts_left = torch.zeros_like(self._rows)
-        self.accounts = broker.Accounts.open(self.shape, account.initial_equity, dtype=self.dtype, device=self.device)
+        self.scheme = SizingScheme(account, mode, dtype=self.dtype, device=self.device)
+        self.accounts = market_orders.Accounts.open(
+            self.shape, account.initial_equity, dtype=self.dtype, device=self.device
+        )
         self._move_tables = [market.gap_return, market.bar_return, market.elapsed_days]
 
     @property
     def rows(self) -> torch.Tensor:
         """Current row of each group: int64, shape [K, G], on the CPU."""
-        return self._rows
+        return self.episodes.rows
 
     @property
     def symbols(self) -> torch.Tensor:
         """Symbol number of each group: int64, shape [K, G], on the CPU."""
-        return self._symbol
+        return self.episodes.symbols
+
+    @property
+    def rollouts_left(self) -> torch.Tensor:
+        """Horizons until each group moves: int64, shape [K, G], on the CPU."""
+        return self.episodes.rollouts_left
 
     def restart(self, episode_rollouts: int) -> torch.Tensor:
         """Move groups whose budget is spent, or whose slice has no whole horizon left, to new random starts.
@@ -108,32 +94,21 @@ class SizingEnv:
         Returns:
             bool [K, G], the groups that moved: their accounts are new and flat. Call between horizons.
         """
-        moving = (self.rollouts_left <= 0) | (self._rows + self.horizon >= self._stop)
-        for k, (place, generator) in enumerate(zip(self.ranges, self._generators, strict=True)):
-            # Every group draws whether it moves or not: the stream does not depend on what the accounts did.
-            pick = torch.rand((2, self.shape[1]), generator=generator, dtype=torch.float64)
-            which = (pick[0] * len(place.symbols)).long()
-            start, stop = torch.tensor(place.start)[which], torch.tensor(place.stop)[which]
-            row = start + (pick[1] * (stop - start - self.horizon)).long()
-            move = moving[k]
-            self._rows[k] = torch.where(move, row, self._rows[k])
-            self._stop[k] = torch.where(move, stop, self._stop[k])
-            self._symbol[k] = torch.where(move, torch.tensor(place.symbols)[which], self._symbol[k])
-        self.rollouts_left = torch.where(moving, episode_rollouts, self.rollouts_left) - 1
-        fresh = broker.Accounts.open(self.shape, self.account.initial_equity, dtype=self.dtype, device=self.device)
+        moving = self.episodes.restart(episode_rollouts)
+        fresh = market_orders.Accounts.open(
+            self.shape, self.account.initial_equity, dtype=self.dtype, device=self.device
+        )
         mask = moving.to(self.device).unsqueeze(-1)
-        self.accounts = broker.Accounts(
+        self.accounts = market_orders.Accounts(
             torch.where(mask, fresh.equity, self.accounts.equity),
             torch.where(mask, fresh.position, self.accounts.position),
         )
-        self._load(self._rows)
+        self._load()
         return moving
 
-    def _load(self, rows: torch.Tensor) -> None:
+    def _load(self) -> None:
         """Gather what the next horizon needs, time first, so that a step only slices."""
-        # `restart` keeps row + horizon below the end of the slice, so every row gathered here lies inside it.
-        steps = rows.to(self.device) + torch.arange(self.horizon + 1, device=self.device).view(-1, 1, 1)
-        steps = steps.unsqueeze(-1)
+        steps = self.episodes.horizon_rows(self.device).unsqueeze(-1)
         self._steps = 0
         self._moves = [table[steps] for table in self._move_tables]
         self._rates = self.market.rates_at(steps)
@@ -157,20 +132,20 @@ class SizingEnv:
         direction = self._direction[t]
         before = self.accounts
         orders = self.scheme.orders(actions, before.equity, before.position, direction)
-        move = broker.Move(*(table[t + 1] for table in self._moves))
+        move = market_orders.Move(*(table[t + 1] for table in self._moves))
         rates = type(self._rates)(
             self._rates.fee[t + 1], self._rates.half_spread[t + 1], self._rates.borrow_per_day[t + 1]
         )
-        after, pnl = broker.step(before, orders, move, rates)
+        after, pnl = market_orders.step(before, orders, move, rates)
         initial = self.account.initial_equity
         terminated = after.equity <= self.account.ruin_frac * initial
         # log1p of the small change keeps float32 rewards exact where log(after / before) would round them away. A
         # short can gap through zero; what no logarithm can show counts as the loss of all but a millionth.
         change = (pnl.price + pnl.fees + pnl.slippage + pnl.funding) / before.equity
         reward = torch.log1p(change.clamp(min=LARGEST_LOSS))
-        self.accounts = broker.Accounts(
+        self.accounts = market_orders.Accounts(
             torch.where(terminated, initial, after.equity), torch.where(terminated, 0.0, after.position)
         )
         self._steps = t + 1
-        self._rows = self._rows + 1
+        self.episodes.advance()
         return reward, terminated

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sizewise.errors import DataMissingError, InstrumentError
+from sizewise.fields import as_tuple
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ CALENDARS = {
 }
 
 
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+# FINRA rule 4210(f)(8)(B), approved 2001-08; being phased out from 2026-06-04.
+DAY_TRADE_RULE = (pd.Timestamp("2001-09-28", tz="UTC"), pd.Timestamp("2026-06-04", tz="UTC"))
 
 
 class _Entry(BaseModel):
@@ -75,6 +76,20 @@ def _in_order(periods: tuple[FeePeriod, ...]) -> tuple[FeePeriod, ...]:
     return periods
 
 
+class Funding(_Entry):
+    """Funding of a perpetual: what longs pay shorts at each of the venue's times, basis points of the position."""
+
+    hours_utc: Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+    rate_bps: float
+
+    def between(self, times: pd.DatetimeIndex) -> np.ndarray:
+        """Events in (bar before, bar]: float64, shape (T,), a count; 0 for the first bar."""
+        hours = np.sort(np.asarray(self.hours_utc, dtype=np.int64))
+        day, rest = np.divmod(times.as_unit("ns").asi8, 86_400_000_000_000)
+        passed = day * len(hours) + np.searchsorted(hours * 3_600_000_000_000, rest, side="right")
+        return np.diff(passed, prepend=passed[:1]).astype(np.float64)
+
+
 class Instrument(_Entry):
     """One symbol's venue, costs and calendar. Sources of the numbers stand in instruments.yaml itself."""
 
@@ -91,13 +106,21 @@ class Instrument(_Entry):
     max_leverage: Annotated[float, Field(ge=1)]
     maintenance_margin_frac: Annotated[float, Field(ge=0, le=1)]
     fee_schedule: Annotated[
-        tuple[FeePeriod, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_in_order)
+        tuple[FeePeriod, ...], BeforeValidator(as_tuple), Field(min_length=1), AfterValidator(_in_order)
     ]
     half_spread_bps: Annotated[float, Field(ge=0)]
     borrow_bps_per_day: Annotated[float, Field(ge=0)]
-    funding: Mapping[str, Any] | None = None
+    funding: Funding | None = None
+    loan_bps_per_day: Annotated[float, Field(ge=0)] = 0.0
+    impact_coef: Annotated[float, Field(ge=0)] = 0.0
+    liquidation_penalty_frac: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_gap_bars: Annotated[int, Field(ge=0)]
     max_closed_days: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def volume_is_units(self) -> bool:
+        """Whether `volume` counts units of what is traded; FX bars count ticks, an index's its members' shares."""
+        return self.asset_class in ("crypto_spot", "equity_etf")
 
     def taker_bps(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
         """Taker fee at each time: float64, shape (T,), basis points of notional.
@@ -105,6 +128,13 @@ class Instrument(_Entry):
         Raises:
             InstrumentError: a time lies before the schedule begins.
         """
+        return self._scheduled(timestamps, "taker_bps")
+
+    def maker_bps(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
+        """Maker fee at each time, negative for a rebate; see taker_bps."""
+        return self._scheduled(timestamps, "maker_bps")
+
+    def _scheduled(self, timestamps: pd.DatetimeIndex, fee: str) -> np.ndarray:
         starts = pd.DatetimeIndex([pd.Timestamp(period.from_, tz="UTC") for period in self.fee_schedule])
         row = starts.searchsorted(timestamps, side="right") - 1
         if len(row) and row.min() < 0:
@@ -112,7 +142,18 @@ class Instrument(_Entry):
                 f"fee_schedule of {self.venue} begins {starts[0].date()}, after the first bar {timestamps[0].date()}: "
                 "add an earlier period to instruments.yaml"
             )
-        return np.array([period.taker_bps for period in self.fee_schedule], dtype=np.float64)[row]
+        return np.array([getattr(period, fee) for period in self.fee_schedule], dtype=np.float64)[row]
+
+    def day_trades_limited(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
+        """Whether the pattern-day-trader rule is in force at each time: bool, shape (T,); US equities only."""
+        first, end = DAY_TRADE_RULE
+        inside = (timestamps >= first) & (timestamps < end)
+        return np.asarray(inside & (self.asset_class == "equity_etf"))
+
+    def session(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
+        """Number of each time's trading day in the market's own zone, counting days that have bars: int64, shape (T,)."""
+        days = timestamps.tz_convert(CALENDARS[self.calendar].timezone).normalize()
+        return pd.factorize(days)[0].astype(np.int64)
 
     def expected_times(self, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """Every bar start the calendar allows between the first and the last of `times`, UTC; holidays left out."""

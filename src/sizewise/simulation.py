@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sizewise import broker, config
-from sizewise.actions import Sizing7Scheme, check_actions
+from sizewise import config, market_orders
+from sizewise.actions import SizingScheme, check_actions
 from sizewise.bars import validate_bars
 from sizewise.costs import CostRates, Costs
 from sizewise.errors import ActionError
@@ -68,17 +68,17 @@ def simulate(
     gap = torch.from_numpy(prices.open[1:] / prices.close[:-1] - 1.0)
     bar = torch.from_numpy(prices.close / prices.open - 1.0)
     days = torch.from_numpy(np.diff(times.as_unit("ns").asi8) / 8.64e13)
-    sizing = Sizing7Scheme(account, "free", dtype=torch.float64)
+    sizing = SizingScheme(account, "free", dtype=torch.float64)
     rates = CostRates.of(costs)
-    accounts = broker.Accounts.open((), account.initial_equity, dtype=torch.float64)
+    accounts = market_orders.Accounts.open((), account.initial_equity, dtype=torch.float64)
     no_signal = torch.zeros((), dtype=torch.float64)
     record = torch.zeros((len(bars), 6), dtype=torch.float64)
     record[0, 0] = accounts.equity
     ruined = False
     for t in range(len(bars) - 1):
         order = sizing.orders(chosen[t], accounts.equity, accounts.position, no_signal)
-        move = broker.Move(gap[t], bar[t + 1], days[t])
-        accounts, pnl = broker.step(accounts, -accounts.position if ruined else order, move, rates)
+        move = market_orders.Move(gap[t], bar[t + 1], days[t])
+        accounts, pnl = market_orders.step(accounts, -accounts.position if ruined else order, move, rates)
         ruined = ruined or float(accounts.equity) <= account.ruin_frac * account.initial_equity
         record[t + 1] = torch.stack([accounts.equity, accounts.position, *pnl])
     return _tables(record.numpy(), times, prices, costs)

@@ -20,7 +20,8 @@ from dvclive.live import Live
 from sizewise import backtest, config, ppo
 from sizewise.agent import Agent, PolicySizer
 from sizewise.confidence import ConfidenceModel, confidence_column
-from sizewise.env import Ranges, SizingEnv
+from sizewise.env import SizingEnv
+from sizewise.episodes import Ranges
 from sizewise.errors import TrainingError
 from sizewise.features import Scaler
 from sizewise.market import Market, fold_confidence

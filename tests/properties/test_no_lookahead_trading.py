@@ -8,7 +8,8 @@ import torch
 
 from sizewise import backtest
 from sizewise.config import Account
-from sizewise.env import Ranges, SizingEnv
+from sizewise.env import SizingEnv
+from sizewise.episodes import Ranges
 from sizewise.market import Market
 from sizewise.seeding import torch_generator
 from sizewise.sizers import AtrSizer, Decision, Sizer

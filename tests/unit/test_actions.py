@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sizewise.actions import (
     N_ACTIONS,
     Sizing7,
-    Sizing7Scheme,
+    SizingScheme,
     base_order_frac,
     check_actions,
     decode,
@@ -27,8 +27,8 @@ def tensor(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def scheme(mode: str, account: Account = ACCOUNT) -> Sizing7Scheme:
-    return Sizing7Scheme(account, mode, dtype=torch.float64)
+def scheme(mode: str, account: Account = ACCOUNT) -> SizingScheme:
+    return SizingScheme(account, mode, dtype=torch.float64)
 
 
 def order(action: int, equity: float, position: float, direction: int = 0, mode: str = "free") -> float:

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise import backtest, reference_broker
-from sizewise.actions import Sizing7Scheme
+from sizewise import backtest
+from sizewise.actions import SizingScheme
 from sizewise.backtest import PathLedger
 from sizewise.config import Account
 from sizewise.costs import Costs
 from sizewise.market import Market
 from sizewise.sizers import BuyAndHoldSizer, ConstantSizer, Decision, Sizer
 
+from .. import plain_sizing7
 from ..hand_market import COSTS, make_market
 
 ACCOUNT = Account()
@@ -44,7 +45,7 @@ class ScriptedActions:
     mode: str
 
     def orders(self, decision: Decision) -> torch.Tensor:
-        scheme = Sizing7Scheme(ACCOUNT, self.mode, dtype=decision.equity.dtype)
+        scheme = SizingScheme(ACCOUNT, self.mode, dtype=decision.equity.dtype)
         return scheme.orders(self.script[decision.rows], decision.equity, decision.position, decision.direction)
 
 
@@ -212,7 +213,7 @@ def test_a_path_is_what_the_reference_broker_makes_of_it(mode):
     actions, directions = script[path].tolist(), (market.direction[path].numpy() * joined).tolist()
     if mode == "masked":
         actions[-2], directions[-2] = HOLD, 0  # closes out, as the last decision of a path does
-    plain = reference_broker.simulate(
+    plain = plain_sizing7.simulate(
         opens, closes, days, actions, directions if mode == "masked" else None, ACCOUNT, COSTS
     )
     # In free mode no action closes a position whole, so the last row is left to the masked run.

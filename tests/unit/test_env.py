@@ -6,14 +6,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizewise import reference_broker
 from sizewise.config import Account
 from sizewise.costs import Costs
-from sizewise.env import LARGEST_LOSS, Ranges, SizingEnv, account_scalars
+from sizewise.env import LARGEST_LOSS, SizingEnv, account_scalars
+from sizewise.episodes import Ranges
 from sizewise.errors import ConfigError
 from sizewise.market import Market
 from sizewise.seeding import torch_generator
 
+from .. import plain_sizing7
 from ..hand_market import COSTS, make_market
 
 ACCOUNT = Account()
@@ -148,7 +149,7 @@ def test_each_account_walks_as_the_reference_broker_does(mode):
     for r in range(replicas):
         chosen = [int(action[0, 0, r]) for action in actions] + [HOLD]
         days = market.elapsed_days[path].tolist()
-        plain = reference_broker.simulate(opens, closes, days, chosen, directions, ACCOUNT, COSTS)
+        plain = plain_sizing7.simulate(opens, closes, days, chosen, directions, ACCOUNT, COSTS)
         walked = torch.stack(equity)[:, 0, 0, r].numpy()
         np.testing.assert_allclose(walked, plain.equity, rtol=1e-11)
         earned = torch.stack(rewards)[:, 0, 0, r].numpy()

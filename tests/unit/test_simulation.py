@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 import sizewise as sw
-from sizewise import reference_broker
 from sizewise.errors import ActionError, BarError
 from sizewise.simulation import Simulation
+
+from .. import plain_sizing7
 
 HOLD, BUY_25, BUY_50, BUY_75, SELL_25, SELL_50, SELL_75 = range(7)
 DEAR = sw.Costs(taker_bps=20.0, half_spread_bps=5.0, borrow_bps_per_day=30.0)
@@ -21,9 +22,9 @@ def random_actions(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 7, n)
 
 
-def plain(bars: pd.DataFrame, actions, account: sw.Account, costs: sw.Costs) -> reference_broker.ReferenceAccount:
+def plain(bars: pd.DataFrame, actions, account: sw.Account, costs: sw.Costs) -> plain_sizing7.PlainPath:
     days = np.diff(bars.index.as_unit("ns").asi8, prepend=bars.index.as_unit("ns").asi8[0]) / 8.64e13
-    return reference_broker.simulate(
+    return plain_sizing7.simulate(
         bars["open"].tolist(), bars["close"].tolist(), days.tolist(), list(actions), None, account, costs
     )
 

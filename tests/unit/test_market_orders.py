@@ -1,4 +1,4 @@
-"""One step of the broker by hand, design A row A3, and the rates it charges."""
+"""One step of whole market orders by hand, design A row A3, and the rates it charges."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
-from sizewise import broker
-from sizewise.broker import Accounts, Move
+from sizewise import market_orders
 from sizewise.costs import CostRates, Costs, instrument_rates
 from sizewise.errors import ConfigError
 from sizewise.instruments import load_instruments
+from sizewise.market_orders import Accounts, Move
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -24,7 +24,7 @@ def step(equity, position, order, *, gap=0.0, bar=0.0, days=0.0, costs=None):
     """Equity, position and the four flows after one step of one account, as floats."""
     accounts = Accounts(tensor(equity), tensor(position))
     move = Move(tensor(gap), tensor(bar), tensor(days))
-    after, pnl = broker.step(accounts, tensor(order), move, CostRates.of(costs or Costs.zero()))
+    after, pnl = market_orders.step(accounts, tensor(order), move, CostRates.of(costs or Costs.zero()))
     return after.equity.item(), after.position.item(), {name: value.item() for name, value in pnl._asdict().items()}
 
 
@@ -127,7 +127,7 @@ def test_a_short_opened_now_pays_borrow_from_the_next_close_on():
 
 
 def test_without_costs_only_the_price_moves_equity():
-    assert Costs.zero() == Costs(0.0, 0.0, 0.0)
+    assert Costs.zero() == Costs(0.0, 0.0, 0.0, maker_bps=0.0)
     equity, _, pnl = step(1000.0, -100.0, 250.0, gap=0.10, bar=-0.20, days=3.0)
     assert (pnl["fees"], pnl["slippage"], pnl["funding"]) == (0.0, 0.0, 0.0)
     # The short loses 10, then 165 long lose 20% = 33.

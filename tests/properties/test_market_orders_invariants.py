@@ -1,4 +1,4 @@
-"""What must hold of the broker and the environment on any market: accounting, scale, order, time and copies."""
+"""What must hold of market orders and the environment on any market: accounting, scale, order, time and copies."""
 
 import copy
 from dataclasses import dataclass
@@ -9,12 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizewise import broker
-from sizewise.actions import Sizing7Scheme
-from sizewise.broker import Accounts, Move, PnL
+from sizewise import market_orders
+from sizewise.actions import SizingScheme
 from sizewise.config import Account
 from sizewise.costs import CostRates, Costs
-from sizewise.env import Ranges, SizingEnv
+from sizewise.env import SizingEnv
+from sizewise.episodes import Ranges
+from sizewise.market_orders import Accounts, Move, PnL
 from sizewise.seeding import numpy_generator, torch_generator
 
 from ..hand_market import make_market
@@ -62,12 +63,12 @@ def fresh(equity: float = 1000.0) -> Accounts:
 
 def play(tape: Tape, mode: str, accounts: Accounts) -> tuple[list[Accounts], list[PnL]]:
     """Marks (the start first) and flows."""
-    scheme = Sizing7Scheme(ACCOUNT, mode, dtype=torch.float64)
+    scheme = SizingScheme(ACCOUNT, mode, dtype=torch.float64)
     marks, flows = [accounts], []
     for t in range(len(tape.actions)):
         now = marks[-1]
         orders = scheme.orders(tape.actions[t], now.equity, now.position, tape.direction[t])
-        after, pnl = broker.step(now, orders, Move(*(column[t] for column in tape.moves)), tape.rates)
+        after, pnl = market_orders.step(now, orders, Move(*(column[t] for column in tape.moves)), tape.rates)
         marks.append(after)
         flows.append(pnl)
     return marks, flows

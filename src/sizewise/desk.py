@@ -1,0 +1,156 @@
+"""A desk: one action scheme, one broker, one reward. It turns actions at a close into accounts at the next, batched.
+
+Environments add a clock to it; `simulate` and the Gymnasium classes have their own.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+
+from sizewise import config
+from sizewise.book import Book
+from sizewise.broker import Broker, Result, check_leverage
+from sizewise.inventory import NAMES as INVENTORY
+from sizewise.inventory import inventory_scalars
+from sizewise.rewards import Outcome, find_reward
+from sizewise.scheme_catalogue import open_scheme
+from sizewise.schemes import ActionScheme, View
+from sizewise.tape import Bars, Tape
+from sizewise.trading_rules import SizeByLeverage25, Trading
+
+
+class Position(NamedTuple):
+    """Accounts at a close: the book, equity (accounts' shape), and since when each instrument is flat (days, float64)."""
+
+    book: Book
+    equity: torch.Tensor
+    closed_since: torch.Tensor
+
+
+class Step(NamedTuple):
+    """What a step did: accounts after it, its reward, whether they are ruined, and the broker's result."""
+
+    position: Position
+    reward: torch.Tensor
+    terminated: torch.Tensor
+    result: Result
+
+
+class Desk:
+    """See the module's text.
+
+    Raises:
+        ConfigError: scheme, costs, reward and rules do not go together; the message names the parameter.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        trading: Trading,
+        account: config.Account,
+        *,
+        scheme: ActionScheme | None = None,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str = "cpu",
+        record: bool = False,
+    ):
+        """Args: `scheme`: one of your own, in place of the one params name. `dtype`: of money. `record`: keep all fills."""
+        if isinstance(trading.scheme, SizeByLeverage25) and scheme is None:
+            check_leverage(tape, max(trading.scheme.leverages), "trading.scheme.leverages")
+        self.trading, self.account, self.dtype, self.device = trading, account, dtype, device
+        self.scheme = scheme or open_scheme(trading.scheme, tape.symbols[0], account, dtype=dtype, device=device)
+        self.broker = Broker(tape, trading.rules, self.scheme.uses, dtype=dtype, record=record)
+        self._reward = find_reward(trading.reward.kind, trading.rules)
+        self.n_instruments = tape.n_instruments
+
+    def open(self, shape: tuple[int, ...]) -> Position:
+        """Flat accounts of the initial equity."""
+        book = self.broker.open(shape, self.account.initial_equity, self.device)
+        self.scheme.reset(torch.ones(shape, dtype=torch.bool, device=self.device))
+        return Position(book, book.cash, torch.zeros(book.units.shape, dtype=torch.float64, device=self.device))
+
+    def restarted(self, position: Position, where: torch.Tensor, day: torch.Tensor) -> Position:
+        """New accounts `where` it says (bool, accounts' shape), flat since `day`."""
+        fresh = self.open_like(position)
+        self.scheme.reset(where)
+        return merge(where, fresh._replace(closed_since=day.expand(position.closed_since.shape)), position)
+
+    def open_like(self, position: Position) -> Position:
+        """Flat accounts of the same shape, without touching the scheme."""
+        book = self.broker.open(tuple(position.equity.shape), self.account.initial_equity, self.device)
+        return Position(book, book.cash, torch.zeros_like(position.closed_since))
+
+    def view(self, position: Position, bars: Bars, direction: torch.Tensor) -> View:
+        """What the scheme sees at the close of `bars`."""
+        close, spread = bars.close, bars.half_spread
+        value = position.book.value(close)
+        return View(
+            position.book, position.equity, value, close, close * (1.0 - spread), close * (1.0 + spread), direction
+        )
+
+    def scalar_names(self) -> tuple[str, ...]:
+        """Names of the observation's account scalars, in order."""
+        rules = self.trading.rules
+        names = [f"position_{i}" for i in range(self.n_instruments)] + ["free_cash", "log10_growth"]
+        if self.scheme.uses.working:
+            names += [f"working_{i}" for i in range(self.n_instruments)]
+        if rules.max_open_lots is not None:
+            names += [f"{name}_{i}" for name in INVENTORY for i in range(self.n_instruments)]
+        if rules.day_trade_limit:
+            names.append("day_trades_left")
+        return tuple(names)
+
+    def observe(self, position: Position, bars: Bars) -> torch.Tensor:
+        """Account scalars at the close of `bars`: accounts' shape + (n,), see scalar_names.
+
+        Signed position over the cap; cash free of the safety buffer over equity; log10(equity / start); net side of
+        the working orders; the seven inventory scalars; day trades left.
+        """
+        account, book, equity = self.account, position.book, position.equity
+        share = book.value(bars.close) / equity
+        scalars = [
+            *(share / account.max_position_frac).unbind(0),
+            (1.0 - account.safety_buffer_frac) - share.abs().sum(0),
+            torch.log10(equity.clamp(min=1e-30) / account.initial_equity),
+        ]
+        if self.scheme.uses.working:
+            sides = torch.stack([slot.units.sign() for slot in book.working]).sum(0)
+            scalars += sides.unbind(0)
+        if book.lots is not None:
+            seven = inventory_scalars(book.lots, bars.close, equity, bars.day, position.closed_since)
+            scalars += seven.flatten(0, 1).unbind(0)
+        if book.day_trades is not None:
+            scalars.append(self.broker.day_trades_left(book).amin(0).to(equity.dtype))
+        return torch.stack(scalars, dim=-1)
+
+    def step(
+        self, position: Position, actions: torch.Tensor, now: Bars, following: Bars, direction: torch.Tensor
+    ) -> Step:
+        """Decide at the close of `now`, trade through `following`.
+
+        Args:
+            actions: as the scheme's space has them, already checked.
+        """
+        orders = self.scheme.orders(actions, self.view(position, now, direction))
+        book, result = self.broker.step(position.book, orders, following)
+        equity = book.equity(following.close)
+        reward = self._reward(Outcome(position.equity, result.flows, book, following.close, equity))
+        terminated = equity <= self.account.ruin_frac * self.account.initial_equity
+        ended = (book.units == 0) & (position.book.units != 0)
+        closed_since = torch.where(ended, following.day, position.closed_since)
+        return Step(Position(book, equity, closed_since), reward, terminated, result)
+
+
+def merge(where: torch.Tensor, new: Position, old: Position) -> Position:
+    """`new` accounts where it says (bool, accounts' shape), `old` elsewhere; every tensor ends with the accounts' shape."""
+
+    def walk(a: Any, b: Any) -> Any:
+        if isinstance(b, torch.Tensor):
+            return torch.where(where, a, b)
+        if isinstance(b, tuple):
+            parts = [walk(x, y) for x, y in zip(a, b, strict=True)]
+            return type(b)(*parts) if hasattr(b, "_fields") else tuple(parts)
+        return b
+
+    merged: Position = walk(new, old)
+    return merged

@@ -1,0 +1,108 @@
+"""What a scheme asks of the broker, and what the broker answers: orders, fills, flags and flows, batched.
+
+Shapes: `[I, *accounts]`, I instruments by accounts of any shape; an order's `None` field is one that nobody uses.
+"""
+
+from enum import IntEnum, IntFlag
+from typing import NamedTuple
+
+import torch
+
+Maybe = torch.Tensor | None
+
+
+class Place(NamedTuple):
+    """A working order to place, at most one an instrument.
+
+    Attributes:
+        units: signed; 0 places nothing. price: quote currency, float64: limit, or trigger of a stop.
+        bars: time in force, >= 1. is_stop: bool; None: all are limits. reduce_only: bool; None: none is.
+        leverage: None: the account's. stop_frac, take_frac: bracket of the lot it opens, from its fill price; 0 is none.
+    """
+
+    units: torch.Tensor
+    price: torch.Tensor
+    bars: torch.Tensor
+    is_stop: Maybe = None
+    reduce_only: Maybe = None
+    leverage: Maybe = None
+    stop_frac: Maybe = None
+    take_frac: Maybe = None
+
+
+class Orders(NamedTuple):
+    """Everything decided at one close. `cancel` (bool) comes first, then `place`, then the market orders.
+
+    Attributes:
+        market: signed units at the next open. What reduces the position now closes at most that much then, and what is
+            left opens at most that much, whatever happens to the position in between.
+        leverage, stop_frac, take_frac: of the market orders, as in `Place`.
+    """
+
+    market: Maybe = None
+    leverage: Maybe = None
+    stop_frac: Maybe = None
+    take_frac: Maybe = None
+    place: Place | None = None
+    cancel: Maybe = None
+
+
+class Kind(IntEnum):
+    """Why something filled."""
+
+    MARKET = 0
+    LIMIT = 1
+    STOP = 2
+    LOT_STOP = 3
+    LOT_TAKE = 4
+    LIQUIDATION = 5
+
+
+class Flag(IntFlag):
+    """What the venue did to an order or a position in a step; several may hold."""
+
+    BELOW_MIN = 1
+    CLIPPED = 2
+    PARTIAL = 4
+    LOT_LIMIT = 8
+    DAY_TRADE = 16
+    SLOTS_FULL = 32
+    EXPIRED = 64
+    LIQUIDATED = 128
+    NO_BAR = 256
+
+
+class Fill(NamedTuple):
+    """One kind of fill in one step, `[I, *accounts]`; units are 0 where there was none.
+
+    Attributes:
+        units: signed. price: as printed, inside the bar's range. fee, slippage, impact: signed contributions to equity.
+    """
+
+    kind: Kind
+    units: torch.Tensor
+    price: torch.Tensor
+    fee: torch.Tensor
+    slippage: torch.Tensor
+    impact: torch.Tensor
+
+
+class Flows(NamedTuple):
+    """Signed contributions of one step to equity, quote currency, accounts' shape; they add up to its change.
+
+    Attributes:
+        price: of holding and trading at printed prices. fees: negative is paid. slippage: half-spreads. impact.
+        funding, borrow: of perpetuals, and of shorts and loans. liquidation: penalties, and losses the venue bore.
+    """
+
+    price: torch.Tensor
+    fees: torch.Tensor
+    slippage: torch.Tensor
+    impact: torch.Tensor
+    funding: torch.Tensor
+    borrow: torch.Tensor
+    liquidation: torch.Tensor
+
+    def total(self) -> torch.Tensor:
+        """The change of equity."""
+        return self.price + self.fees + self.slippage + self.impact + self.funding + self.borrow + self.liquidation
