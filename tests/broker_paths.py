@@ -55,7 +55,8 @@ class Scenario:
         """All prices, and everything that is measured in them, times `factor`; the account too."""
         money = ("last_close", "open", "high", "low", "close", "tick", "min_order")
         columns = {name: array * factor if name in money else array for name, array in self.columns.items()}
-        return Scenario(self.rules, self.uses, columns, self.orders, self.cash * factor)
+        orders = self.orders | {"place_price": self.orders["place_price"] * factor}
+        return Scenario(self.rules, self.uses, columns, orders, self.cash * factor)
 
     def tape(self) -> Tape:
         """A tape with the same content, for what the broker reads off it when it is built."""

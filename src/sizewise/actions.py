@@ -11,6 +11,7 @@ import torch
 
 from sizewise import config
 from sizewise.errors import ActionError
+from sizewise.masks import lookup
 
 Mode = Literal["masked", "free"]
 
@@ -140,7 +141,7 @@ class SizingScheme:
         """
         kept = self._kept(position, direction)
         limit = equity * self._limit
-        target = kept + self._order_frac[actions] * equity
+        target = kept + lookup(self._order_frac, actions) * equity
         target = torch.minimum(torch.maximum(target, torch.minimum(kept, -limit)), torch.maximum(kept, limit))
         if self._close is not None:
             target = torch.where(actions == self._close, 0.0, target)

@@ -13,8 +13,10 @@ from sizewise.orders import Maybe
 class Working(NamedTuple):
     """One slot of working orders, `[I, *accounts]`: see orders.Place. A slot without units is free.
 
+    Units and leverage have the accounts' dtype; everything else is float64, and what is true or false 1 or 0.
+
     Attributes:
-        bars_left: time in force, int32. fresh: bool, placed at the last close.
+        bars_left: time in force. fresh: placed at the last close.
     """
 
     units: torch.Tensor
@@ -26,10 +28,6 @@ class Working(NamedTuple):
     leverage: Maybe = None
     stop_frac: Maybe = None
     take_frac: Maybe = None
-
-    def without(self, where: torch.Tensor) -> "Working":
-        """The slot, freed `where` it says."""
-        return self._replace(units=torch.where(where, 0.0, self.units))
 
 
 class Book(NamedTuple):

@@ -3,7 +3,7 @@
 Time: orders are decided at close t and fill from the open of bar t+1 on. A step takes accounts from close to close:
 
     borrow and funding; liquidation at the open; market orders at the open; stops and liquidation inside the bar; working
-    orders; takes; stops of what the working orders opened; expiry; mark at the close
+    orders; takes, and stops of what the working orders opened; liquidation; expiry; mark at the close
 
 Inside a bar the order of prices is unknown, so what hurts is assumed to come first. A limit fills when the price trades
 through it, a stop when it is touched; a gap fills at the open. Shapes are `[I, *accounts]`, I instruments.
@@ -69,17 +69,17 @@ class Broker:
         rules, uses, terms = self.rules, self.uses, self._terms
         full = (terms.n_instruments, *shape)
         money = torch.zeros(full, dtype=terms.dtype, device=device)
-        price, no = money.double(), torch.zeros(full, dtype=torch.bool, device=device)
+        exact = money.double()
         slot = Working(
             units=money,
-            price=price,
-            bars_left=torch.zeros(full, dtype=torch.int32, device=device),
-            fresh=no,
-            is_stop=no if uses.stops else None,
-            reduce_only=no if uses.reduce_only else None,
+            price=exact,
+            bars_left=exact,
+            fresh=exact,
+            is_stop=exact if uses.stops else None,
+            reduce_only=money if uses.reduce_only else None,
             leverage=money if uses.leverage else None,
-            stop_frac=price if uses.brackets else None,
-            take_frac=price if uses.brackets else None,
+            stop_frac=exact if uses.brackets else None,
+            take_frac=exact if uses.brackets else None,
         )
         lots = None
         if rules.max_open_lots is not None:
@@ -93,23 +93,22 @@ class Broker:
             day_trades=DayTrades.none(full, device) if rules.day_trade_limit else None,
         )
 
-    def step(self, book: Book, orders: Orders, bars: Bars) -> tuple[Book, Result]:
+    def step(self, book: Book, orders: Orders, bars: Bars, money: Bars | None = None) -> tuple[Book, Result]:
         """Trade `orders`, decided at the close before, through one bar.
 
         Args:
-            bars: float64, broadcast against `[I, *accounts]`.
+            bars: float64, broadcast against `[I, *accounts]`. money: the same in the accounts' dtype, if at hand.
         """
-        step = TradingStep(self._terms, book, bars)
+        step = TradingStep(self._terms, book, bars, bars.to(self._terms.dtype) if money is None else money)
         step.submit(orders)
         step.carry()
         step.liquidate(at_open=True)
         step.market_orders(orders)
-        step.stops(fresh=False)
+        step.stops()
         step.liquidate(at_open=False)
         step.working_orders()
         step.takes()
         if book.working:
-            step.stops(fresh=True)
             step.liquidate(at_open=False)
             step.expire()
         after, flows = step.after()

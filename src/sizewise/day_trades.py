@@ -40,9 +40,9 @@ class DayTrades(NamedTuple):
         return (ALLOWED - recent.sum(0)).clamp(min=0)
 
     def after_opening(self, units: torch.Tensor) -> "DayTrades":
-        return self._replace(opened=self.opened | (units != 0))
+        return self._replace(opened=self.opened | units.bool())
 
     def after_closing(self, units: torch.Tensor) -> "DayTrades":
-        counted = (units != 0) & self.opened
+        counted = units.bool() & self.opened
         shifted = torch.cat([self.session.unsqueeze(0), self.sessions[:-1]])
         return DayTrades(torch.where(counted, shifted, self.sessions), self.session, self.opened & ~counted)

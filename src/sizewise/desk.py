@@ -12,6 +12,7 @@ from sizewise.book import Book
 from sizewise.broker import Broker, Result, check_leverage
 from sizewise.inventory import NAMES as INVENTORY
 from sizewise.inventory import inventory_scalars
+from sizewise.masks import nonzero, pick
 from sizewise.rewards import Outcome, find_reward
 from sizewise.scheme_catalogue import open_scheme
 from sizewise.schemes import ActionScheme, View
@@ -124,20 +125,29 @@ class Desk:
         return torch.stack(scalars, dim=-1)
 
     def step(
-        self, position: Position, actions: torch.Tensor, now: Bars, following: Bars, direction: torch.Tensor
+        self,
+        position: Position,
+        actions: torch.Tensor,
+        now: Bars,
+        following: Bars,
+        direction: torch.Tensor,
+        money: Bars | None = None,
     ) -> Step:
         """Decide at the close of `now`, trade through `following`.
 
         Args:
-            actions: as the scheme's space has them, already checked.
+            actions: as the scheme's space has them, already checked. money: `following` in the accounts' dtype, if at hand.
         """
         orders = self.scheme.orders(actions, self.view(position, now, direction))
-        book, result = self.broker.step(position.book, orders, following)
+        book, result = self.broker.step(position.book, orders, following, money)
         equity = book.equity(following.close)
         reward = self._reward(Outcome(position.equity, result.flows, book, following.close, equity))
         terminated = equity <= self.account.ruin_frac * self.account.initial_equity
-        ended = (book.units == 0) & (position.book.units != 0)
-        closed_since = torch.where(ended, following.day, position.closed_since)
+        closed_since = position.closed_since
+        if book.lots is not None:
+            held_before = nonzero(position.book.units).to(torch.float64)
+            ended = held_before * (1.0 - nonzero(book.units))
+            closed_since = pick(ended, following.day.expand(ended.shape), closed_since)
         return Step(Position(book, equity, closed_since), reward, terminated, result)
 
 

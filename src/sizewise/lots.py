@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from sizewise.masks import above, nonzero, pick, positive
 from sizewise.rounding import DUST
 
 TINY = 1e-30
@@ -19,7 +20,7 @@ class Lots(NamedTuple):
         units: signed, [L, I, *accounts], the accounts' dtype.
         price, day: of the fill, and days since the tape began; float64.
         stop, take: prices of the bracket, float64, 0 is none; None where no order can carry one.
-        seasoned: bool, False for what a working order opened in the bar under way; None where nobody asks.
+        seasoned: 0 for what a working order opened in the bar under way, else 1; float64; None where nobody asks.
     """
 
     units: torch.Tensor
@@ -40,25 +41,34 @@ class Lots(NamedTuple):
 
     def number(self) -> torch.Tensor:
         """Open lots, int64 [I, *accounts]."""
-        return (self.units != 0).sum(0)
+        return self.units.bool().sum(0)
 
     def reduced(self, amount: torch.Tensor, method: Literal["fifo", "average"], ended: torch.Tensor) -> "Lots":
         """Without `amount` (units, >= 0) of each position: the oldest lots first, or the same share of each; without any
-        where the position has `ended` (the sum of lots rounds otherwise than the position does)."""
+        where the position has `ended` (1, else 0: the sum of lots rounds otherwise than the position does)."""
         size = self.units.abs()
         if method == "average":
-            left = size * (1.0 - (amount / size.sum(0).clamp(min=TINY)).clamp(max=1.0))
+            left = size * (1.0 - (amount / size.sum(0).clamp_(min=TINY)).clamp_(max=1.0))
         else:
-            older = size.flip(0).cumsum(0).flip(0) - size
-            left = size - (amount - older).clamp(min=0.0).minimum(size)
-        kept = (left > DUST[size.dtype] * amount) & ~ended
-        return self._replace(units=torch.where(kept, left, 0.0).copysign(self.units))
+            taken, lefts = amount, []
+            for lot in reversed(size.unbind(0)):
+                lefts.append((lot - taken).clamp_(min=0.0))
+                taken = (taken - lot).clamp_(min=0.0)
+            left = torch.stack(lefts[::-1])
+        kept = above(left, amount * DUST[size.dtype]) * (1.0 - ended)
+        return self._replace(units=(left * kept).copysign_(self.units))
 
-    def left(self, place: int, units: torch.Tensor) -> "Lots":
-        """With `units` (of the other sign) taken from the lots at `place`."""
-        changed = self.units.clone()
-        changed[place] += units
-        return self._replace(units=changed)
+    def full(self) -> torch.Tensor:
+        """1 where there is no free place, in the accounts' dtype."""
+        return nonzero(self.units.abs().amin(0))
+
+    def without(self, gone: torch.Tensor) -> "Lots":
+        """Without any lot of the positions that are `gone` (1, else 0)."""
+        return self._replace(units=self.units * (1.0 - gone))
+
+    def left(self, units: torch.Tensor) -> "Lots":
+        """When `units` (of the other sign, `[L, I, *accounts]`) of each lot have left."""
+        return self._replace(units=self.units + units)
 
     def opened(
         self,
@@ -71,23 +81,24 @@ class Lots(NamedTuple):
         seasoned: bool = True,
     ) -> "Lots":
         """With one more lot wherever `units` is not 0. The caller has made sure that there is room."""
-        occupied = self.units != 0
         # Lots above the first free place move down one; those below stay.
-        moving = [units != 0]
-        for level in occupied[:-1]:
-            moving.append(moving[-1] & level)
+        moving = [nonzero(units)]
+        for occupied in nonzero(self.units[:-1]):
+            moving.append(moving[-1] * occupied)
         move = torch.stack(moving)
+        exactly = move.to(torch.float64)
 
         def push(stack: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
             new = new.to(stack.dtype).expand(stack.shape[1:])
-            return torch.where(move, torch.cat([new.unsqueeze(0), stack[:-1]]), stack)
+            mask = move if stack.dtype == move.dtype else exactly
+            return pick(mask, torch.cat([new.unsqueeze(0), stack[:-1]]), stack)
 
         side = units.sign()
         stop, take = self.stop, self.take
         if stop is not None and take is not None:
             stop = push(stop, _level(price, stop_frac, -side))
             take = push(take, _level(price, take_frac, side))
-        known = None if self.seasoned is None else push(self.seasoned, torch.full_like(units, seasoned))
+        known = None if self.seasoned is None else push(self.seasoned, torch.full_like(price, seasoned))
         return Lots(push(self.units, units), push(self.price, price), push(self.day, day), stop, take, known)
 
     def unrealised(self, price: torch.Tensor) -> torch.Tensor:
@@ -99,4 +110,4 @@ def _level(price: torch.Tensor, fraction: torch.Tensor | None, side: torch.Tenso
     """A price `fraction` away on `side`; 0 where the fraction is 0."""
     if fraction is None:
         return torch.zeros_like(price)
-    return torch.where(fraction > 0, price * (1.0 + side * fraction), 0.0)
+    return price * (1.0 + side * fraction) * positive(fraction)

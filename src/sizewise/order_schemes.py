@@ -8,6 +8,7 @@ import torch
 from sizewise import trading_rules
 from sizewise.broker import Uses
 from sizewise.errors import ConfigError
+from sizewise.masks import lookup, nonzero, pick, positive
 from sizewise.orders import Orders, Place
 from sizewise.schemes import ActionScheme, Discrete, View, of_pair, on_pair
 
@@ -51,34 +52,34 @@ class Simple(ActionScheme):
         better = [1.0 if row[0].kind == "stop" else -1.0 for row in rows]
         price = [1.0 + b * s * offset for b, s, offset in zip(better, side, offsets, strict=True)]
 
-        def table(values: Sequence[float], kind: torch.dtype) -> torch.Tensor:
-            return torch.tensor([0, *values], dtype=kind, device=device)
+        def table(first: float, values: Sequence[float], kind: torch.dtype) -> torch.Tensor:
+            return torch.tensor([first, *values], dtype=kind, device=device)
 
-        self._size = table([row[1] for row in rows], dtype)
-        self._bars = table([row[2] for row in rows], torch.int32)
-        self._buy = table([row[3] == "buy" for row in rows], torch.bool)
-        self._pair = table([row[4] for row in rows], torch.int64)
-        self._market = table([row[0].kind == "market" for row in rows], torch.bool)
-        self._stop = table([row[0].kind == "stop" for row in rows], torch.bool)
-        self._price = table(price, torch.float64)
+        self._size = table(0, [row[1] for row in rows], dtype)
+        self._bars = table(0, [row[2] for row in rows], torch.float64)
+        self._buy = table(0, [row[3] == "buy" for row in rows], dtype)
+        self._pair = table(0, [row[4] for row in rows], torch.int64)
+        self._market = table(0, [row[0].kind == "market" for row in rows], dtype)
+        self._stop = table(0, [row[0].kind == "stop" for row in rows], torch.float64)
+        self._price = table(1, price, torch.float64)
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
-        pair, buy = self._pair[actions], self._buy[actions]
-        level = of_pair(view.close, pair) * self._price[actions]
+        pair, buy = lookup(self._pair, actions), lookup(self._buy, actions)
+        level = of_pair(view.close, pair) * lookup(self._price, actions)
         held = of_pair(view.book.units, pair).clamp(min=0.0)
-        spent = view.book.cash.clamp(min=0.0) / level.clamp(min=1e-300).to(view.equity.dtype)
-        units = self._size[actions] * torch.where(buy, spent, -held)
-        market, n = self._market[actions], len(view.book.units)
+        spent = view.book.cash.clamp(min=0.0) / level.to(view.equity.dtype)
+        units = lookup(self._size, actions) * pick(buy, spent, -held)
+        market, n = units * lookup(self._market, actions), len(view.book.units)
         place = None
         if self._places:
             place = Place(
-                units=on_pair(torch.where(market, 0.0, units), pair, n),
+                units=on_pair(units - market, pair, n),
                 price=level.unsqueeze(0),
-                bars=self._bars[actions].unsqueeze(0),
-                is_stop=self._stop[actions].unsqueeze(0) if self.uses.stops else None,
-                reduce_only=~buy.unsqueeze(0),
+                bars=lookup(self._bars, actions).unsqueeze(0),
+                is_stop=lookup(self._stop, actions).unsqueeze(0) if self.uses.stops else None,
+                reduce_only=1.0 - buy.unsqueeze(0),
             )
-        return Orders(market=on_pair(torch.where(market, units, 0.0), pair, n) if self._markets else None, place=place)
+        return Orders(market=on_pair(market, pair, n) if self._markets else None, place=place)
 
 
 class ManagedRisk(ActionScheme):
@@ -102,19 +103,19 @@ class ManagedRisk(ActionScheme):
             return torch.tensor([0, *(row[column] for row in rows)], dtype=kind, device=device)
 
         self._stop, self._take = table(0, torch.float64), table(1, torch.float64)
-        self._size, self._bars = table(2, dtype) * table(4, dtype), table(3, torch.int32)
+        self._size, self._bars = table(2, dtype) * table(4, dtype), table(3, torch.float64)
         self._pair = table(5, torch.int64)
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
-        pair = self._pair[actions]
+        pair = lookup(self._pair, actions)
         price = of_pair(view.close, pair)
-        units = self._size[actions] * view.equity / price.to(view.equity.dtype)
+        units = lookup(self._size, actions) * view.equity / price.to(view.equity.dtype)
         place = Place(
             units=on_pair(units, pair, len(view.book.units)),
             price=price.unsqueeze(0),
-            bars=self._bars[actions].unsqueeze(0),
-            stop_frac=self._stop[actions].unsqueeze(0),
-            take_frac=self._take[actions].unsqueeze(0),
+            bars=lookup(self._bars, actions).unsqueeze(0),
+            stop_frac=lookup(self._stop, actions).unsqueeze(0),
+            take_frac=lookup(self._take, actions).unsqueeze(0),
         )
         return Orders(place=place)
 
@@ -135,23 +136,20 @@ class ManageInventory(ActionScheme):
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
         slot, held = view.book.working[0], view.book.units
-        buys = actions.unsqueeze(0) == 1
-        toggled = actions.unsqueeze(0) > 0
-        working_side, side = slot.units.sign(), torch.where(buys, 1.0, -1.0).to(held.dtype)
-        off = toggled & (working_side == side)
-        new = toggled & ~off
-        stake = self._model.stake_frac * view.equity / torch.where(buys, view.bid, view.ask).to(held.dtype)
+        buys = 1.0 - (actions.unsqueeze(0) - 1).abs().clamp_(max=1).to(held.dtype)
+        toggled = actions.unsqueeze(0).clamp(max=1).to(held.dtype)
+        side, exact = 2.0 * buys - 1.0, buys.to(torch.float64)
+        off = toggled * positive(slot.units * side)
+        quote = pick(exact, view.bid.expand(exact.shape), view.ask.expand(exact.shape))
+        stake = self._model.stake_frac * view.equity / quote.to(held.dtype)
         # Against a position the order takes off one stake, and no more than there is.
-        stake = torch.where(held * side < 0, torch.minimum(stake, held.abs()), stake)
-        units, bars, cancel = (
-            torch.where(new, side * stake, 0.0),
-            torch.full_like(slot.bars_left, self._model.rest_bars),
-            toggled,
-        )
+        stake = pick(positive(-held * side), torch.minimum(stake, held.abs()), stake)
+        units, cancel = side * stake * (toggled - off), toggled
+        bars = torch.full_like(slot.bars_left, self._model.rest_bars)
         if self._model.roll:
-            rolls = ~toggled & (working_side != 0)
-            units = torch.where(rolls, slot.units, units)
-            bars = torch.where(rolls, slot.bars_left, bars)
-            cancel = toggled | rolls
-        price = torch.where(units > 0, view.bid, view.ask)
+            rolls = (1.0 - toggled) * nonzero(slot.units)
+            units, cancel = units + slot.units * rolls, toggled + rolls
+            bars = pick(rolls.to(torch.float64), slot.bars_left, bars)
+        buying = positive(units).to(torch.float64)
+        price = pick(buying, view.bid.expand(exact.shape), view.ask.expand(exact.shape))
         return Orders(cancel=cancel, place=Place(units=units, price=price, bars=bars))

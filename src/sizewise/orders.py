@@ -16,7 +16,7 @@ class Place(NamedTuple):
 
     Attributes:
         units: signed; 0 places nothing. price: quote currency, float64: limit, or trigger of a stop.
-        bars: time in force, >= 1. is_stop: bool; None: all are limits. reduce_only: bool; None: none is.
+        bars: time in force, >= 1. is_stop: 1 or 0; None: all are limits. reduce_only: 1 or 0; None: none is.
         leverage: None: the account's. stop_frac, take_frac: bracket of the lot it opens, from its fill price; 0 is none.
     """
 
@@ -31,7 +31,7 @@ class Place(NamedTuple):
 
 
 class Orders(NamedTuple):
-    """Everything decided at one close. `cancel` (bool) comes first, then `place`, then the market orders.
+    """Everything decided at one close. `cancel` (1 or 0) comes first, then `place`, then the market orders.
 
     Attributes:
         market: signed units at the next open. What reduces the position now closes at most that much then, and what is

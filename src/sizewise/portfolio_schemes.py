@@ -2,6 +2,7 @@
 
 import torch
 
+from sizewise.masks import pick, positive
 from sizewise.orders import Orders
 from sizewise.schemes import ActionScheme, Discrete, View, Weights
 
@@ -16,9 +17,9 @@ class BSH(ActionScheme):
         self.space = Discrete(2)
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
-        held, wanted = view.book.units, actions.unsqueeze(0) == 1
-        bought = torch.where(held > 0, 0.0, view.units(view.equity.unsqueeze(0)))
-        return Orders(market=torch.where(wanted, bought, -held))
+        held, wanted = view.book.units, actions.unsqueeze(0).to(view.equity.dtype)
+        bought = view.units(view.equity.unsqueeze(0)) * (1.0 - positive(held))
+        return Orders(market=pick(wanted, bought, -held))
 
 
 class Simplex(ActionScheme):
@@ -33,4 +34,4 @@ class Simplex(ActionScheme):
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
         weights = actions[..., 1:].movedim(-1, 0).to(view.equity.dtype)
         target = view.units(weights * view.equity)
-        return Orders(market=torch.where(weights > 0, target, 0.0) - view.book.units)
+        return Orders(market=target - view.book.units)

@@ -509,6 +509,7 @@ class ReferenceBroker:
             return
         for i, part in parts.items():
             share = max(0.0, available) / need
+            self._now.closest = min(self._now.closest, abs(share - LEAST_SHARE))
             part.opening = self._round_lot(i, part.opening * share) if share >= LEAST_SHARE else 0.0
             part.other_cut = True
             self._now.flags[i].add("clipped")

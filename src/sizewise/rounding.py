@@ -2,10 +2,12 @@
 
 import torch
 
+from sizewise.masks import pick
+
 LOT_GUARD, TICK_GUARD = 1e-9, 1e-6
 RELATIVE_GUARD = {torch.float64: 1e-12, torch.float32: 1e-6}
 # A share of an amount of money or units that is rounding, however it came about.
-DUST = {torch.float64: 1e-9, torch.float32: 1e-5}
+DUST = {torch.float64: 1e-9, torch.float32: 2e-6}
 
 
 def round_lots(units: torch.Tensor, lot: torch.Tensor) -> torch.Tensor:
@@ -15,6 +17,6 @@ def round_lots(units: torch.Tensor, lot: torch.Tensor) -> torch.Tensor:
 
 
 def round_tick(price: torch.Tensor, tick: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
-    """The tick at or next to a price: above it where `up`, else below."""
+    """The tick at or next to a price: above it where `up` is 1, else below; float64."""
     ticks = price / tick
-    return torch.where(up, (ticks - TICK_GUARD).ceil(), (ticks + TICK_GUARD).floor()) * tick
+    return pick(up, (ticks - TICK_GUARD).ceil(), (ticks + TICK_GUARD).floor()) * tick

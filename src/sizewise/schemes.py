@@ -12,6 +12,7 @@ import torch
 from sizewise.book import Book
 from sizewise.broker import Uses
 from sizewise.errors import ActionError
+from sizewise.masks import nonzero
 from sizewise.orders import Orders
 
 WEIGHTS_TOLERANCE = 1e-6
@@ -127,7 +128,7 @@ def on_pair(values: torch.Tensor, pair: torch.Tensor, n_instruments: int) -> tor
     if n_instruments == 1:
         return values.unsqueeze(0)
     numbers = torch.arange(n_instruments, device=pair.device).view(-1, *[1] * pair.ndim)
-    return torch.where(pair == numbers, values, 0.0)
+    return values * (1.0 - nonzero((pair - numbers).to(values.dtype)))
 
 
 def of_pair(values: torch.Tensor, pair: torch.Tensor) -> torch.Tensor:

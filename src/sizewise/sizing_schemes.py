@@ -5,6 +5,7 @@ import torch
 from sizewise import config, trading_rules
 from sizewise.actions import SizingScheme
 from sizewise.broker import Uses
+from sizewise.masks import lookup, pick, positive
 from sizewise.orders import Orders
 from sizewise.schemes import ActionScheme, Discrete, View
 
@@ -29,9 +30,7 @@ class SizingActions(ActionScheme):
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
         value = self._scheme.orders(actions, view.equity, view.position[0], view.direction)
-        # An order for the whole position must be its very units, so that it closes all of it.
-        units = torch.where(value == -view.position[0], -view.book.units[0], view.units(value.unsqueeze(0))[0])
-        return Orders(market=units.unsqueeze(0))
+        return Orders(market=view.units(value.unsqueeze(0)))
 
     def allowed(self, view: View) -> torch.Tensor:
         return self._scheme.allowed(view.equity, view.position[0], view.direction)
@@ -50,7 +49,7 @@ class Legacy3(SizingActions):
         self._index = torch.tensor([2, 0, 1] if signed else [0, 1, 2], device=device)
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
-        return super().orders(self._index[actions - self.space.start], view)  # type: ignore[union-attr]
+        return super().orders(lookup(self._index, actions - self.space.start), view)  # type: ignore[union-attr]
 
     def allowed(self, view: View) -> torch.Tensor:
         return super().allowed(view)[..., self._index]
@@ -71,8 +70,7 @@ class SizeByLeverage(ActionScheme):
         self.space = Discrete(len(self._margin))
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
-        leverage = self._leverage[actions].unsqueeze(0)
-        wanted = view.units(self._margin[actions].unsqueeze(0) * leverage * view.direction)
+        leverage = lookup(self._leverage, actions).unsqueeze(0)
+        wanted = view.units(lookup(self._margin, actions).unsqueeze(0) * leverage * view.direction)
         held = view.book.units
-        target = torch.where(held * view.direction > 0, held, wanted)
-        return Orders(market=target - held, leverage=leverage)
+        return Orders(market=pick(positive(held * view.direction), held, wanted) - held, leverage=leverage)

@@ -56,6 +56,10 @@ class Bars(NamedTuple):
     maintenance: torch.Tensor
     penalty: torch.Tensor
 
+    def to(self, dtype: torch.dtype) -> "Bars":
+        """The same in another dtype; itself if it has it."""
+        return self if self.close.dtype == dtype else Bars(*(column.to(dtype) for column in self))
+
 
 COLUMNS = Bars._fields
 

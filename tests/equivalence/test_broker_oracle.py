@@ -3,24 +3,33 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from sizewise import market_orders
 from sizewise.bars import load_bars
 from sizewise.broker import Broker, Uses
-from sizewise.costs import Costs, charged
+from sizewise.costs import CostRates, Costs, charged
 from sizewise.instruments import load_instruments
-from sizewise.tape import build_tape
+from sizewise.market_orders import Accounts, Move
+from sizewise.orders import Flag, Orders
+from sizewise.tape import COLUMNS, Bars, build_tape
 from sizewise.trading_rules import Rules
 from sizewise.venues import at_venue
 
+from ..broker_faults import FAULTS
 from ..broker_paths import Scenario, Walk, decisions, market, real_market, walk_fast, walk_plain
 
 DATA = Path(__file__).parents[2] / "data"
-PATHS, STEPS, NASTY_CHUNKS, REAL_CHUNKS = 500, 10, 140, 60
+PATHS, STEPS, NASTY_CHUNKS, REAL_CHUNKS = 500, 8, 140, 60
 # Accounts in float32 may decide otherwise where a sum of money misses a threshold by less than this share of it.
 KNIFE_EDGE = {torch.float64: 1e-10, torch.float32: 2e-4}
 RELATIVE = {torch.float64: 1e-6, torch.float32: 1e-4}
@@ -46,7 +55,7 @@ def rules_for(rng: np.random.Generator) -> tuple[Rules, Uses]:
 def nasty(seed: int, *, paths: int = PATHS, steps: int = STEPS) -> Scenario:
     rng = np.random.default_rng(seed)
     rules, uses = rules_for(rng)
-    columns = market(rng, steps, 1 + seed % 2, paths)
+    columns = market(rng, steps, 2 if seed % 4 == 3 else 1, paths)
     return Scenario(rules, uses, columns, decisions(rng, columns))
 
 
@@ -60,6 +69,7 @@ def real(seed: int, *, paths: int = PATHS, steps: int = STEPS) -> Scenario:
     bars = {symbol: load_bars(DATA / "bars" / f"{symbol}.parquet") for symbol in symbols}
     costs = Costs(taker_bps=5.0, borrow_bps_per_day=2.0, maker_bps=-1.0, loan_bps_per_day=3.0, impact_coef=0.5)
     terms = {s: at_venue(instruments[s], "bitmex") if seed % 2 else charged(instruments[s], costs) for s in symbols}
+    terms = {symbol: term.model_copy(update={"max_leverage": 100.0}) for symbol, term in terms.items()}
     columns = real_market(rng, build_tape(bars, terms), steps, paths)
     return Scenario(rules, uses, columns, decisions(rng, columns))
 
@@ -118,7 +128,9 @@ def compare(make: str, seed: int, broker: type[Broker] = Broker) -> dict[str, ob
     return found
 
 
-def test_one_hundred_thousand_accounts():
+def test_one_hundred_thousand_accounts(monkeypatch):
+    # Workers find this module by its name.
+    monkeypatch.syspath_prepend(str(DATA.parent))
     jobs = [("nasty", seed) for seed in range(NASTY_CHUNKS)] + [("real", seed) for seed in range(REAL_CHUNKS)]
     assert len(jobs) * PATHS == 100_000
     with ProcessPoolExecutor(max_workers=min(os.cpu_count() or 1, 8), mp_context=get_context("spawn")) as pool:
@@ -135,3 +147,313 @@ def test_one_hundred_thousand_accounts():
     assert len(set().union(*(chunk["flags"] for chunk in found))) == 9
     # Float32 may differ where a threshold was missed by a rounding of float32: a handful of accounts.
     assert sum(chunk["edge"] for chunk in found) <= 0.01 * 100_000
+
+
+# Planted faults: each must be seen, on a few accounts.
+
+CHUNKS: dict[str, dict[str, object]] = {
+    "cash": {},
+    "ticks": {"rounding": True},
+    "isolated": {"margin": "isolated", "leverage": 5.0, "maintenance": 0.1, "penalty": 0.005},
+    "volume": {"max_volume_frac": 0.1},
+    # Small orders, so that lots pile up.
+    "lots": {"max_open_lots": 2, "size": 0.1},
+    "days": {"day_trade_limit": True, "day_trade": 1, "session": 0.0},
+    # Day trades of the first bars count until the sixth session.
+    "sessions": {"day_trade_limit": True, "day_trade": 1, "session": np.repeat([0.0, 5.0], [15, 10])[:, None, None]},
+}
+
+
+@cache
+def chunk(name: str) -> tuple[Scenario, list[dict[str, np.ndarray]], Walk]:
+    """A scenario, what is ordered in it, and what the reference broker makes of it."""
+    rng, given = np.random.default_rng(5), CHUNKS[name]
+    columns = market(rng, 25, 1, 60)
+    for column in set(columns) & set(given):
+        columns[column] = np.broadcast_to(given[column], columns[column].shape).copy()
+    rules = {"max_open_lots": 3, "max_open_orders": 2, "rounding": False}
+    rules |= {rule: value for rule, value in given.items() if rule in Rules.model_fields}
+    uses = Uses(working=True, stops=True, reduce_only=True, brackets=True, leverage=name == "isolated")
+    orders = decisions(rng, columns)
+    orders |= {units: given.get("size", 1.0) * orders[units] for units in ("market", "place_units")}
+    scenario = Scenario(Rules(**rules), uses, columns, orders)
+    sound, plan, _ = walk_fast(scenario)
+    slow = walk_plain(scenario, plan)
+    assert not list(differing(sound, slow, torch.float64, scenario.cash))
+    return scenario, plan, slow
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_reported(fault):
+    broker, where = FAULTS[fault]
+    scenario, plan, slow = chunk(where)
+    faulty, _, _ = walk_fast(scenario, broker=broker, plan=plan)
+    found = dict(differing(faulty, slow, torch.float64, scenario.cash))
+    assert any(slow.closest[path] > KNIFE_EDGE[torch.float64] for path in found)
+
+
+def test_a_chunk_reports_a_fault_in_both_dtypes(monkeypatch):
+    monkeypatch.setitem(globals(), "nasty", partial(nasty, paths=40))
+    assert compare("nasty", 0)["bad"] == []
+    bad = compare("nasty", 0, FAULTS["a maker pays like a taker"][0])["bad"]
+    assert {line.split()[5].rstrip(":") for line in bad} == {"torch.float64", "torch.float32"}
+
+
+# Short paths of whole ticks, so that a difference shrinks to one that fits on a page.
+
+BPS = 1e-4
+
+
+@dataclass(frozen=True)
+class Row:
+    """A bar, in ticks of 1 from the last close, and what is ordered at its close: units of 0.1, percent, prices from it."""
+
+    gap: int = 0
+    body: int = 0
+    up: int = 0
+    down: int = 0
+    volume: int = 1000
+    traded: bool = True
+    funding_bps: int = 0
+    market: int = 0
+    close: bool = False
+    stop: int = 0
+    take: int = 0
+    cancel: bool = False
+    place: int = 0
+    away: int = 0
+    bars: int = 1
+    is_stop: bool = False
+    reduce_only: bool = False
+    place_stop: int = 0
+    place_take: int = 0
+    leverage: int = 1
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Basis points, percent, thousandths (maintenance) and units of 0.1."""
+
+    taker: int = 0
+    maker: int = 0
+    half_spread: int = 0
+    borrow: int = 0
+    loan: int = 0
+    impact: int = 0
+    lot: int = 1
+    min_order: int = 0
+    maintenance: int = 3
+    penalty: int = 0
+
+
+def drawn(path: list[list[Row]], terms: Terms, rules: Rules) -> tuple[Scenario, list[dict[str, np.ndarray]]]:
+    """One account of 1000 on `path` ([instrument][bar]); every series starts at 100."""
+    shape = (len(path[0]), len(path), 1)
+    columns = {name: np.zeros(shape) for name in COLUMNS}
+    fixed = {
+        **{name: getattr(terms, name) * BPS for name in ("taker", "maker", "half_spread", "borrow", "loan")},
+        "impact": terms.impact / 100,
+        "maintenance": terms.maintenance / 1000,
+        "penalty": terms.penalty / 100,
+        "lot": terms.lot / 10,
+        "min_order": float(terms.min_order),
+        "tick": 1.0,
+        "max_leverage": 100.0,
+        "day_trade": 1.0,
+    }
+    for name, value in fixed.items():
+        columns[name][:] = value
+    plan: list[dict[str, np.ndarray]] = []
+    last = np.full(len(path), 100.0)
+    for t, rows in enumerate(zip(*path, strict=True)):
+        for i, row in enumerate(rows):
+            moves = (row.gap, row.body, row.up, row.down) if row.traded and t else (0, 0, 0, 0)
+            start = max(1.0, last[i] + moves[0])
+            end = max(1.0, start + moves[1])
+            bar = {"last_close": last[i], "open": start, "close": end, "high": max(start, end) + moves[2]}
+            bar |= {"low": max(1.0, min(start, end) - moves[3]), "traded": float(row.traded or not t)}
+            bar |= {"volume": row.volume * row.traded, "funding": row.funding_bps * BPS * row.traded, "day": t}
+            for name, value in bar.items():
+                columns[name][t, i] = value
+            last[i] = end
+        columns["session"][t] = t // 3
+        asked = {
+            "market": [row.market / 10 for row in rows],
+            "close": [row.close for row in rows],
+            "leverage": [float(row.leverage) for row in rows],
+            "stop_frac": [row.stop / 100 for row in rows],
+            "take_frac": [row.take / 100 for row in rows],
+            "cancel": [row.cancel for row in rows],
+            "place_units": [row.place / 10 for row in rows],
+            "place_price": [max(1.0, price + row.away) for row, price in zip(rows, last, strict=True)],
+            "place_bars": [row.bars for row in rows],
+            "place_is_stop": [row.is_stop for row in rows],
+            "place_reduce_only": [row.reduce_only for row in rows],
+            "place_leverage": [float(row.leverage) for row in rows],
+            "place_stop_frac": [row.place_stop / 100 for row in rows],
+            "place_take_frac": [row.place_take / 100 for row in rows],
+        }
+        plan.append({name: np.array(values)[:, None] for name, values in asked.items()})
+    uses = Uses(working=True, stops=True, reduce_only=True, brackets=True, leverage=rules.margin == "isolated")
+    return Scenario(rules, uses, columns, {}), plan
+
+
+_percent = st.sampled_from([0, 1, 5, 10])
+_units = st.integers(-300, 300)
+_rows = st.builds(
+    Row,
+    gap=st.integers(-60, 60),
+    body=st.integers(-60, 200),
+    up=st.integers(0, 10),
+    down=st.integers(0, 10),
+    volume=st.sampled_from([1000, 0, 1, 100]),
+    traded=st.sampled_from([True, True, True, False]),
+    funding_bps=st.integers(-100, 100),
+    market=_units,
+    close=st.booleans(),
+    stop=_percent,
+    take=_percent,
+    cancel=st.booleans(),
+    place=_units,
+    away=st.integers(-10, 10),
+    bars=st.integers(1, 4),
+    is_stop=st.booleans(),
+    reduce_only=st.booleans(),
+    place_stop=_percent,
+    place_take=_percent,
+    leverage=st.sampled_from([1, 2, 5]),
+)
+_paths = st.tuples(st.integers(1, 2), st.integers(2, 8)).flatmap(
+    lambda size: st.lists(st.lists(_rows, min_size=size[1], max_size=size[1]), min_size=size[0], max_size=size[0])
+)
+_terms = st.builds(
+    Terms,
+    taker=st.integers(-5, 50),
+    maker=st.integers(-5, 50),
+    half_spread=st.integers(0, 20),
+    borrow=st.integers(0, 20),
+    loan=st.integers(0, 20),
+    impact=st.sampled_from([0, 2, 10]),
+    lot=st.sampled_from([1, 3, 10]),
+    min_order=st.sampled_from([0, 10, 200]),
+    # Liquidation prices that are no ticks: an equation of money that holds exactly is decided by its last bit.
+    maintenance=st.sampled_from([3, 77]),
+    penalty=st.sampled_from([0, 1]),
+)
+_margins = st.sampled_from([{"margin": "cash"}, {"margin": "isolated", "leverage": 3.0}, {"margin": "isolated"}])
+_rules = st.builds(
+    lambda margin, **rules: Rules(**margin, **rules),
+    _margins,
+    closing=st.sampled_from(["fifo", "average"]),
+    max_open_lots=st.integers(1, 3),
+    max_open_orders=st.integers(1, 2),
+    max_volume_frac=st.sampled_from([None, 0.1, 1.0]),
+    day_trade_limit=st.booleans(),
+    rounding=st.booleans(),
+)
+LONG = Rules(max_open_lots=2, max_open_orders=1)
+LEVERED = Rules(margin="isolated", leverage=5.0, max_open_lots=2, max_open_orders=1)
+FEES = Terms(taker=10, maker=-2, half_spread=1)
+
+
+def disagreements(path: list[list[Row]], terms: Terms, rules: Rules, broker: type[Broker] = Broker) -> list[str]:
+    """What the two brokers disagree about in float64, knife's edge or not."""
+    scenario, plan = drawn(path, terms, rules)
+    fast, _, _ = walk_fast(scenario, plan=plan, broker=broker)
+    slow = walk_plain(scenario, plan)
+    return [what for _, what in differing(fast, slow, torch.float64, scenario.cash)]
+
+
+@settings(derandomize=True, max_examples=150, deadline=None)
+@given(path=_paths, terms=_terms, rules=_rules)
+# A limit and a take that are touched, not traded through; a stop that is touched.
+@example([[Row(place=50, away=-5, bars=3), Row(down=5), Row(down=6)]], FEES, LONG)
+@example([[Row(market=50, stop=5, take=5), Row(up=5, down=5), Row()]], FEES, LONG)
+# A gap beyond the stop in a bar that also trades through the take.
+@example([[Row(market=50, stop=5, take=5), Row(), Row(gap=-20, up=60, body=50)]], FEES, LONG)
+# A stack of one lot refuses the second and takes a flip; a flip that closes two lots.
+@example([[Row(market=20), Row(market=10), Row(market=-80), Row()]], FEES, LONG.model_copy(update={"max_open_lots": 1}))
+@example([[Row(market=20), Row(market=-10), Row(market=30), Row(market=-90), Row()]], FEES, LONG)
+# No volume: nothing fills, and the working order waits; then a part of it fills, then the rest.
+@example(
+    [[Row(place=50, away=-2, bars=4), Row(down=5, volume=0), Row(down=5, volume=30), Row(down=5)]],
+    FEES,
+    LONG.model_copy(update={"max_volume_frac": 0.1}),
+)
+# The stop lies before the liquidation price, and behind it, in a bar that crosses both.
+@example([[Row(market=400, stop=5, leverage=5), Row(), Row(down=40)]], Terms(10, penalty=1), LEVERED)
+@example([[Row(market=400, stop=40, leverage=5), Row(), Row(down=50)]], Terms(10, penalty=1), LEVERED)
+def test_any_short_path(path, terms, rules):
+    assert disagreements(path, terms, rules) == []
+
+
+def test_a_short_path_shows_a_fault():
+    path = [[Row(place=50, away=-5, bars=3), Row(down=5), Row(down=4)]]
+    assert disagreements(path, FEES, LONG, FAULTS["limits and takes fill on touch"][0]) == ["which fills there were"]
+
+
+# Market orders alone: the short cut.
+
+
+def ordinary(seed: int, rules: Rules, *, paths: int = 50, steps: int = 40) -> Scenario:
+    """Whole market orders on nasty bars of one instrument, under the terms that the short cut knows."""
+    rng = np.random.default_rng(seed)
+    columns = market(rng, steps, 1, paths)
+    columns |= {name: np.zeros_like(columns[name]) for name in ("loan", "funding", "impact")}
+    orders = decisions(rng, columns)
+    # Small enough to be covered, mostly, and nothing where there is no bar to fill in.
+    orders["market"] = 0.2 * orders["market"] * np.append(columns["traded"][1:], columns["traded"][:1], axis=0)
+    orders["close"] &= np.append(columns["traded"][1:], columns["traded"][:1], axis=0) > 0
+    return Scenario(rules, Uses(), columns, orders)
+
+
+def assert_short_cut(scenario: Scenario, dtype: torch.dtype, tolerance: float) -> None:
+    """Equity, position and flows are the same until buying power cuts an order of an account."""
+    steps, _, paths = scenario.shape
+    trader = Broker(scenario.tape(), scenario.rules, scenario.uses, dtype=dtype, record=True)
+    book, accounts = trader.open((paths,), scenario.cash), Accounts.open((paths,), scenario.cash, dtype=dtype)
+    columns = {name: torch.from_numpy(array) for name, array in scenario.columns.items()}
+    compared, live = 0, torch.ones(paths, dtype=torch.bool)
+    peak = torch.full((paths,), scenario.cash, dtype=torch.float64)
+    for t in range(steps - 1):
+        bars = Bars(*(columns[name][t + 1] for name in COLUMNS))
+        equity = book.equity(bars.last_close)
+        asked = torch.from_numpy(scenario.orders["market"][t]).to(dtype) * equity / bars.last_close.to(dtype)
+        units = torch.where(torch.from_numpy(scenario.orders["close"][t]), -book.units, asked)
+        rates = CostRates(*(column[0].to(dtype) for column in (bars.taker, bars.half_spread, bars.borrow)))
+        moves = (bars.open / bars.last_close - 1.0, bars.close / bars.open - 1.0, torch.ones_like(bars.open))
+        value = (units * bars.last_close.to(dtype))[0]
+        accounts, pnl = market_orders.step(accounts, value, Move(*(move[0].to(dtype) for move in moves)), rates)
+        book, result = trader.step(book, Orders(units), bars)
+        # What buying power cuts is no longer the same order; nothing else may befall one.
+        assert not (result.flags & ~Flag.CLIPPED).any()
+        live &= (result.flags == 0).all(0)
+        ours = torch.stack([accounts.equity, accounts.position, *pnl]).double()
+        flows = result.flows
+        held = book.value(bars.close)[0]
+        theirs = torch.stack([book.equity(bars.close), held, flows.price, flows.fees, flows.slippage, flows.borrow])
+        peak = torch.maximum(peak, theirs.double().abs().amax(0))
+        error = ((ours - theirs.double()).abs() / peak)[:, live].max()
+        assert error <= tolerance, f"off by {error:.1e}"
+        compared += int((live & (held != 0)).sum())
+        assert not flows.impact.any()
+        assert not flows.funding.any()
+        assert not flows.liquidation.any()
+    assert compared > 0.3 * steps * paths
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_short_cut_is_the_broker_with_market_orders_alone(seed, dtype, tolerance):
+    assert_short_cut(ordinary(seed, Rules(rounding=False)), dtype, tolerance)
+
+
+def _with_double_fee(step, accounts, orders, move, rates):
+    return step(accounts, orders, move, CostRates(2.0 * rates.fee, rates.half_spread, rates.borrow_per_day))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
+def test_the_short_cut_is_told_from_another_fee(dtype, tolerance, monkeypatch):
+    monkeypatch.setattr(market_orders, "step", partial(_with_double_fee, market_orders.step))
+    with pytest.raises(AssertionError, match="off"):
+        assert_short_cut(ordinary(0, Rules(rounding=False)), dtype, tolerance)

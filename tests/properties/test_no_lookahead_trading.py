@@ -136,8 +136,8 @@ def test_a_sizer_that_peeks_one_bar_ahead_is_caught(k):
 class OneBarEarly(SizingEnv):
     """Fills and marks with the bar after the next one."""
 
-    def _load(self, rows: torch.Tensor) -> None:
-        super()._load(rows)
+    def _load(self) -> None:
+        super()._load()
         self._moves = [torch.cat([table[1:], table[-1:]]) for table in self._moves]
 
 

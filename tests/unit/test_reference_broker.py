@@ -182,6 +182,23 @@ def test_what_buying_power_cut_does_not_keep_working():
     assert broker.working == [[None, None]]
 
 
+def test_what_volume_and_buying_power_cut_does_not_keep_working():
+    # Volume lets 120 of 150 through, 10,000 pay for 101.
+    step = go(
+        broker := waiting("limit", 150.0, 99.0, replace(WORKING, max_volume_frac=0.1)), bar(low=98.0, volume=1200.0)
+    )
+    assert step.flags == [{"partial", "clipped"}]
+    assert broker.working == [[None, None]]
+
+
+def test_what_a_full_stack_refused_does_not_keep_working():
+    # Volume lets 4 of 5 through, but they would be a second lot.
+    broker = holding(1.0, replace(BOTH, max_open_lots=1, max_volume_frac=0.1))
+    go(broker, place=Place("limit", 5.0, 99.0, 9))
+    assert go(broker, bar(low=98.0, volume=40.0)).flags == [{"partial", "lot_limit"}]
+    assert broker.working == [[None, None]]
+
+
 def test_a_reduce_only_order_never_opens():
     broker = holding(2.0, WORKING)
     go(broker, place=Place("limit", -3.0, 105.0, 9, reduce_only=True))
@@ -343,6 +360,13 @@ def test_liquidation_inside_the_bar():
     assert (broker.units, broker.margin, broker.lots) == ([0.0], [0.0], [[]])
 
 
+def test_the_venue_bears_the_costs_of_a_liquidation_too():
+    # At 91: 90 lost; slippage 1% of 910 and a fee of 1% of 900.9 take 18.109 of the 10 left: 8.109 are the venue's.
+    step = go(holding(10.0, ISOLATED), bar(91.0, maintenance=0.04, taker=0.01, half_spread=0.01))
+    assert (step.slippage, step.fees, step.liquidation) == pytest.approx((-9.1, -9.009, 8.109))
+    assert step.equity == pytest.approx(9_900.0)
+
+
 def test_liquidation_of_a_short():
     # L = (1000 + 100) / (10 * 1.04) = 105.77.
     step = go(holding(-10.0, ISOLATED), bar(high=106.0, maintenance=0.04))
@@ -403,6 +427,20 @@ def test_an_unrealized_gain_is_not_spent():
     # 10 from 100 to 120: equity 1,200, locked 100 + 200, so 900 buy 7.5 at 120 unlevered.
     step = go(holding(10.0, ISOLATED, cash=1000.0), bar(120.0), market=Market(20.0, leverage=1.0))
     assert done(step) == [("market", 7.5, 120.0)]
+
+
+def test_the_need_counts_every_cost():
+    # 16 at 100, half-spread 2%, fee 1%, impact .5 * sqrt(16 / 1600) = 5%: 1,600 * (1 + .02 + .01 * 1.02 + .05) of 1,000.
+    at = bar(volume=1600.0, half_spread=0.02, taker=0.01, impact=0.5)
+    step = go(ReferenceBroker(Rules(rounding=False), 1000.0), at, market=Market(16.0))
+    assert done(step) == [("market", 16.0 * 1000.0 / (1600.0 * 1.0802), 100.0)]
+
+
+def test_what_is_held_is_not_spent_again():
+    # 6 of 10 are held long, or short: 4 more.
+    for side in (1.0, -1.0):
+        step = go(holding(6.0 * side, Rules(rounding=False), cash=1000.0), market=Market(9.0 * side))
+        assert done(step) == [("market", 4.0 * side, 100.0)]
 
 
 def test_instruments_share_the_cash():
