@@ -27,7 +27,7 @@ def make_market(rows: int, *, symbols: int = 1, seed: int = 0, costs: Costs = CO
         "close": 100.0 * np.cumprod(moves),
         "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
         "rates": np.tile(
-            1e-4 * np.array([costs.taker_bps, costs.half_spread_bps, costs.borrow_bps_per_day]), (total, 1)
+            1e-4 * np.array([costs.taker_bps, costs.half_spread_bps, costs.borrow_bps_per_day, 0.0]), (total, 1)
         ),
         "regime": np.zeros(total, dtype=np.int8),
     }

@@ -20,7 +20,7 @@ class PlainPath:
     price_pnl: list[float] = field(default_factory=list)
     fees: list[float] = field(default_factory=list)
     slippage: list[float] = field(default_factory=list)
-    funding: list[float] = field(default_factory=list)
+    borrow: list[float] = field(default_factory=list)
 
 
 def order_value(action: int, equity: float, position: float, direction: int | None, account: config.Account) -> float:
@@ -90,5 +90,5 @@ def simulate(
         path.price_pnl.append(step.price)
         path.fees.append(step.fees)
         path.slippage.append(step.slippage)
-        path.funding.append(step.borrow)
+        path.borrow.append(step.borrow)
     return path

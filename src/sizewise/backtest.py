@@ -13,7 +13,7 @@ from sizewise.sizers import Decision, Sizer
 class PathLedger:
     """What happened on P paths of up to T bars, time first. Rows past a path's end repeat its last mark, flows are 0.
 
-    equity, position: [T, P] marks at each close; row 0 is the start. price, fees, slippage, funding: [T, P], signed
+    equity, position: [T, P] marks at each close; row 0 is the start. price, fees, slippage, borrow, funding: [T, P], signed
     contributions of the step that ends at the row (row 0 is 0). lengths: int64 [P], rows of each path.
     """
 
@@ -22,6 +22,7 @@ class PathLedger:
     price: torch.Tensor
     fees: torch.Tensor
     slippage: torch.Tensor
+    borrow: torch.Tensor
     funding: torch.Tensor
     lengths: torch.Tensor
 
@@ -49,7 +50,7 @@ def run(
     dtype, device = market.close.dtype, market.close.device
     paths, steps = len(start_rows), int(lengths.max())
     accounts = market_orders.Accounts.open((paths,), account.initial_equity, dtype=dtype, device=device)
-    records = torch.zeros((6, steps, paths), dtype=dtype, device=device)
+    records = torch.zeros((7, steps, paths), dtype=dtype, device=device)
     records[0, 0] = accounts.equity
     ruined = torch.zeros(paths, dtype=torch.bool, device=device)
     joined = torch.zeros_like(ruined)
@@ -81,5 +82,5 @@ def run(
         records[0, t + 1], records[1, t + 1] = accounts.equity, accounts.position
         for slot, flow in enumerate(pnl, start=2):
             records[slot, t + 1] = torch.where(alive, flow, 0.0)
-    equity, position, price, fees, slippage, funding = records
-    return PathLedger(equity, position, price, fees, slippage, funding, lengths)
+    equity, position, price, fees, slippage, borrow, funding = records
+    return PathLedger(equity, position, price, fees, slippage, borrow, funding, lengths)

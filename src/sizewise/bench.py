@@ -87,7 +87,9 @@ def synthetic_market(bars: int) -> Market:
         "gap_return": gap,
         "bar_return": bar,
         "elapsed_days": np.full(bars, 1.0 / 24.0),
-        "rates": np.tile(np.array([COSTS.taker_bps, COSTS.half_spread_bps, COSTS.borrow_bps_per_day]) * BPS, (bars, 1)),
+        "rates": np.tile(
+            np.array([COSTS.taker_bps, COSTS.half_spread_bps, COSTS.borrow_bps_per_day, 0.0]) * BPS, (bars, 1)
+        ),
         "direction": direction,
         "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
         "regime": np.zeros(bars, dtype=np.int8),

@@ -1,6 +1,7 @@
 """What trading costs, as rates. Positive is a cost."""
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -49,18 +50,18 @@ class Costs:
         return cls(taker_bps=0.0, half_spread_bps=0.0, maker_bps=0.0)
 
 
-@dataclass(frozen=True)
-class CostRates:
+class CostRates(NamedTuple):
     """Cost rates as fractions, tensors that broadcast against the accounts they are charged to."""
 
     fee: torch.Tensor
     half_spread: torch.Tensor
     borrow_per_day: torch.Tensor
+    funding: torch.Tensor
 
     @classmethod
     def of(cls, costs: Costs, *, dtype: torch.dtype = torch.float64) -> "CostRates":
-        """Constant rates as 0-dimensional tensors."""
-        bps = (costs.taker_bps, costs.half_spread_bps, costs.borrow_bps_per_day)
+        """Constant rates as 0-dimensional tensors; funding is not constant and left out."""
+        bps = (costs.taker_bps, costs.half_spread_bps, costs.borrow_bps_per_day, 0.0)
         return cls(*(torch.tensor(value * BPS, dtype=dtype) for value in bps))
 
 
@@ -92,10 +93,40 @@ def charged(instrument: Instrument, costs: Costs) -> Instrument:
     return instrument.model_copy(update=update)
 
 
+def plain_instrument(costs: Costs) -> Instrument:
+    """Terms of a market that nothing is known of but its costs: no steps, no minimum, any leverage, round the clock."""
+    bare = Instrument.model_validate(
+        {
+            "asset_class": "crypto_spot",
+            "venue": "none",
+            "quote_currency": "quote",
+            "bar_minutes": 1,
+            "calendar": "24x7",
+            "timezone": "UTC",
+            "bars_per_year": 365.25 * 24 * 60,
+            "tick_size": 1e-12,
+            "lot_size": 1e-12,
+            "min_order_quote": 0.0,
+            "max_leverage": 1e6,
+            "maintenance_margin_frac": 0.0,
+            "fee_schedule": [{"from": "1900-01-01", "maker_bps": 0.0, "taker_bps": 0.0}],
+            "half_spread_bps": 0.0,
+            "borrow_bps_per_day": 0.0,
+            "max_gap_bars": 0,
+        }
+    )
+    return charged(bare, costs)
+
+
 def instrument_rates(instrument: Instrument, times: pd.DatetimeIndex) -> np.ndarray:
-    """Rates of an instrument at each bar: float64, shape (T, 3), columns fee, half-spread, borrow per day (fractions)."""
-    rates = np.empty((len(times), 3))
+    """Rates of an instrument at each bar, fractions: float64, shape (T, 4).
+
+    Columns: taker fee, half-spread, borrow per day, and the funding that longs pay since the bar before.
+    """
+    rates = np.zeros((len(times), 4))
     rates[:, 0] = instrument.taker_bps(times)
     rates[:, 1] = instrument.half_spread_bps
     rates[:, 2] = instrument.borrow_bps_per_day
+    if instrument.funding is not None:
+        rates[:, 3] = instrument.funding.between(times) * instrument.funding.rate_bps
     return rates * BPS

@@ -13,6 +13,7 @@ from sizewise.broker import Broker, Result, check_leverage
 from sizewise.inventory import NAMES as INVENTORY
 from sizewise.inventory import inventory_scalars
 from sizewise.masks import nonzero, pick
+from sizewise.orders import Orders
 from sizewise.rewards import Outcome, find_reward
 from sizewise.scheme_catalogue import open_scheme
 from sizewise.schemes import ActionScheme, View
@@ -139,6 +140,14 @@ class Desk:
             actions: as the scheme's space has them, already checked. money: `following` in the accounts' dtype, if at hand.
         """
         orders = self.scheme.orders(actions, self.view(position, now, direction))
+        return self._settle(position, orders, following, money)
+
+    def liquidate(self, position: Position, following: Bars) -> Step:
+        """Cancel everything and close at the next open, whatever the scheme thinks: what happens to a ruined account."""
+        units = position.book.units
+        return self._settle(position, Orders(market=-units, cancel=torch.ones_like(units)), following, None)
+
+    def _settle(self, position: Position, orders: Orders, following: Bars, money: Bars | None) -> Step:
         book, result = self.broker.step(position.book, orders, following, money)
         equity = book.equity(following.close)
         reward = self._reward(Outcome(position.equity, result.flows, book, following.close, equity))

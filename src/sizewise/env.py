@@ -16,6 +16,7 @@ import torch
 
 from sizewise import config, market_orders
 from sizewise.actions import Mode, SizingScheme
+from sizewise.costs import CostRates
 from sizewise.episodes import Episodes, Ranges
 from sizewise.market import Market
 
@@ -133,15 +134,13 @@ class SizingEnv:
         before = self.accounts
         orders = self.scheme.orders(actions, before.equity, before.position, direction)
         move = market_orders.Move(*(table[t + 1] for table in self._moves))
-        rates = type(self._rates)(
-            self._rates.fee[t + 1], self._rates.half_spread[t + 1], self._rates.borrow_per_day[t + 1]
-        )
+        rates = CostRates(*(rate[t + 1] for rate in self._rates))
         after, pnl = market_orders.step(before, orders, move, rates)
         initial = self.account.initial_equity
         terminated = after.equity <= self.account.ruin_frac * initial
         # log1p of the small change keeps float32 rewards exact where log(after / before) would round them away. A
         # short can gap through zero; what no logarithm can show counts as the loss of all but a millionth.
-        change = (pnl.price + pnl.fees + pnl.slippage + pnl.funding) / before.equity
+        change = (pnl.price + pnl.fees + pnl.slippage + pnl.borrow + pnl.funding) / before.equity
         reward = torch.log1p(change.clamp(min=LARGEST_LOSS))
         self.accounts = market_orders.Accounts(
             torch.where(terminated, initial, after.equity), torch.where(terminated, 0.0, after.position)

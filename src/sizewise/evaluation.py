@@ -33,6 +33,7 @@ LEDGER_COLUMNS = (
     "position_frac",
     "fees",
     "slippage",
+    "borrow",
     "funding",
     "regime",
 )

@@ -12,7 +12,7 @@ from sizewise.market import Market
 from sizewise.regimes import LABELS
 from sizewise.trades import Flows, Prices, closed_trades
 
-FLOWS = ("price_pnl", "fees", "slippage", "funding")
+FLOWS = ("price_pnl", "fees", "slippage", "borrow", "funding")
 EQUITY_COLUMNS = ("arm", "symbol", "fold", "seed", "timestamp", "equity", "position_frac", *FLOWS, "regime")
 TRADE_COLUMNS = (
     "arm",
@@ -61,7 +61,7 @@ def equity_frame(key: PathKey, path: int, ledger: PathLedger, market: Market) ->
     cut = slice(0, key.length)
     equity = ledger.equity[cut, path].cpu().numpy().astype(np.float64)
     position = ledger.position[cut, path].cpu().numpy().astype(np.float64)
-    flows = (ledger.price, ledger.fees, ledger.slippage, ledger.funding)
+    flows = (ledger.price, ledger.fees, ledger.slippage, ledger.borrow, ledger.funding)
     codes = market.regime[rows].cpu().numpy()
     # A step that ends at row t was decided at row t - 1.
     codes = np.concatenate([codes[:1], codes[:-1]])
@@ -124,7 +124,8 @@ def trades_frame(
     def at(values: torch.Tensor) -> np.ndarray:
         return values[rows].cpu().numpy()
 
-    flows = Flows(column(ledger.price), column(ledger.fees), column(ledger.slippage), column(ledger.funding))
+    carry = column(ledger.borrow) + column(ledger.funding)
+    flows = Flows(column(ledger.price), column(ledger.fees), column(ledger.slippage), carry)
     cut = Prices(*(getattr(prices, name)[rows] for name in ("open", "high", "low", "close")))
     trades = closed_trades(column(ledger.position), flows, cut, at(market.rates)[:, 1].astype(np.float64))
     if len(trades) and trades["exit_row"].isna().any():

@@ -28,7 +28,7 @@ class Market:
         features: float32, shape (R, 55), unscaled, 0 in warm-up.
         confidence: float32 by column name, shape (R,): one for each fold.
         gap_return, bar_return, elapsed_days: shape (R,), how the market came from the previous close to this one.
-        rates: float64, shape (R, 3): fee, half-spread, borrow per day, in force at the bar.
+        rates: float64, shape (R, 4): fee, half-spread, borrow per day, funding, in force at the bar.
         direction: int8; entry: bool; regime: int8 index into LABELS, at the entry of the live trade.
         close: quote currency; atr_frac: share of price; annual_vol: EWMA forecast, share per year.
         times: UTC bar starts.
@@ -68,7 +68,7 @@ class Market:
     def rates_at(self, rows: torch.Tensor) -> CostRates:
         """Cost rates of the bars `rows` (any shape)."""
         rates = self.rates[rows]
-        return CostRates(rates[..., 0], rates[..., 1], rates[..., 2])
+        return CostRates(*rates.unbind(-1))
 
 
 def entry_regime(regime: np.ndarray, direction: np.ndarray, entry: np.ndarray) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""The broker: the only place where cash moves. Batched torch, any shape of accounts, any float dtype or device.
+"""The broker's short cut for accounts that send nothing but whole market orders on a cash account: what training uses.
+
+Batched torch, any shape of accounts, any float dtype or device; a test holds it equal to `broker`.
 
 Time: a decision is made at close t and fills at open t+1. A step takes accounts marked at close t to close t+1:
 
@@ -52,6 +54,7 @@ class PnL(NamedTuple):
     price: torch.Tensor
     fees: torch.Tensor
     slippage: torch.Tensor
+    borrow: torch.Tensor
     funding: torch.Tensor
 
 
@@ -63,7 +66,8 @@ def step(accounts: Accounts, orders: torch.Tensor, move: Move, rates: CostRates)
         orders: signed value at close t (units times close); filled whole at open t+1.
         move, rates: broadcast against the accounts.
     Returns:
-        accounts marked at close t+1, and what moved them. Borrow on a short is charged on its value at close t.
+        accounts marked at close t+1, and what moved them. Borrow on a short is charged on its value at close t,
+        funding on the value at the open of the position that was carried into it.
     """
     growth = 1.0 + move.gap_return
     order_at_open = orders * growth
@@ -72,7 +76,8 @@ def step(accounts: Accounts, orders: torch.Tensor, move: Move, rates: CostRates)
     slippage = -traded * rates.half_spread
     # Buys fill above the open and sells below it, so the fee's base differs by the sign of the order.
     fees = -(traded + order_at_open * rates.half_spread) * rates.fee
-    funding = accounts.position.clamp(max=0.0) * (rates.borrow_per_day * move.elapsed_days)
+    borrow = accounts.position.clamp(max=0.0) * (rates.borrow_per_day * move.elapsed_days)
+    funding = -accounts.position * (growth * rates.funding)
     price = accounts.position * move.gap_return + position_at_open * move.bar_return
-    equity = accounts.equity + price + fees + slippage + funding
-    return Accounts(equity, position_at_open * (1.0 + move.bar_return)), PnL(price, fees, slippage, funding)
+    equity = accounts.equity + price + fees + slippage + borrow + funding
+    return Accounts(equity, position_at_open * (1.0 + move.bar_return)), PnL(price, fees, slippage, borrow, funding)

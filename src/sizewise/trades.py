@@ -30,12 +30,13 @@ class Prices:
 
 @dataclass(frozen=True)
 class Flows:
-    """Signed contributions to equity of the step that ends at each row, float64 (T,), quote currency."""
+    """Signed contributions to equity of the step that ends at each row, float64 (T,), quote currency; carry is borrow and
+    funding."""
 
     price: np.ndarray
     fees: np.ndarray
     slippage: np.ndarray
-    funding: np.ndarray
+    carry: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ def closed_trades(position: np.ndarray, flows: Flows, prices: Prices, half_sprea
     units = position / prices.close
     previous_close = np.concatenate([prices.open[:1], prices.close[:-1]])
     gap_pnl = np.concatenate([[0.0], units[:-1]]) * (prices.open - previous_close)
-    old_pnl = np.where(leg.leaves, gap_pnl + share * costs + flows.funding, 0.0)
-    own_pnl = flows.price + costs + flows.funding - old_pnl
+    old_pnl = np.where(leg.leaves, gap_pnl + share * costs + flows.carry, 0.0)
+    own_pnl = flows.price + costs + flows.carry - old_pnl
     pnl = _total(trade[held], own_pnl[held], count) + _total(trade[ends - 1], old_pnl[ends], count)
 
     fill = prices.open * (1.0 + np.sign(leg.own) * half_spread)

@@ -179,40 +179,44 @@ class TradingStep:
 
     def stops(self) -> None:
         """Stops of lots that were there before this bar's working orders."""
-        lots, exact = self.lots, self.exact
+        lots = self.lots
         if lots is None or lots.stop is None:
             return
-        long = positive(lots.units).to(torch.float64)
-        hit = self._stopped(lots.stop, long)
-        paid = pick(long, torch.minimum(exact.open, lots.stop), torch.maximum(exact.open, lots.stop))
-        self._leave(lots, hit, paid, None)
+        side, open_ = self._side(), self.exact.open
+        paid = side * torch.minimum(side * open_, side * lots.stop)
+        self._leave(lots, self._stopped(lots.stop, side), paid, None)
 
     def takes(self) -> None:
         """Takes of lots that were there before this bar's working orders, and stops of those they opened."""
         lots, exact = self.lots, self.exact
         if lots is None or lots.take is None or lots.stop is None:
             return
-        long = positive(lots.units).to(torch.float64)
-        taken = pick(long, above(exact.high, lots.take), above(lots.take, exact.low)) * positive(lots.take)
-        paid = pick(long, torch.maximum(exact.open, lots.take), torch.minimum(exact.open, lots.take))
+        side = self._side()
+        best = pick(positive(side), exact.high.expand(side.shape), exact.low.expand(side.shape))
+        taken = positive((best - lots.take).mul_(side)) * positive(lots.take)
+        paid = side * torch.maximum(side * exact.open, side * lots.take)
         if lots.seasoned is None:
             self._leave(lots, taken, paid, taken)
             return
         # Nobody knows whether a take came before or after the order that opened the lot; a stop can only come after.
         taken = taken * lots.seasoned
-        stopped = self._stopped(lots.stop, long) * (1.0 - lots.seasoned)
+        stopped = self._stopped(lots.stop, side) * (1.0 - lots.seasoned)
         self._leave(lots, taken + stopped, pick(stopped, lots.stop, paid), taken)
 
-    def _stopped(self, stop: torch.Tensor, long: torch.Tensor) -> torch.Tensor:
+    def _side(self) -> torch.Tensor:
+        """1 long, -1 short, 0 flat, float64: times this, what is bad for a position is low."""
+        return self.units.sign().to(torch.float64)
+
+    def _stopped(self, stop: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
         """1 where the bar reaches a lot's stop, before any liquidation."""
         exact = self.exact
-        hit = pick(long, at_least(stop, exact.low), at_least(exact.high, stop)) * positive(stop)
+        worst = pick(positive(side), exact.low.expand(side.shape), exact.high.expand(side.shape))
+        hit = (stop - worst).mul_(side).sign_().add_(1.0).clamp_(max=1.0) * positive(stop)
         if self.margin is None:
             return hit
         end = self.margin.liquidation_price(self.units, self.bars.maintenance)
         crossed = self._crossed(end, self.bars.low, self.bars.high).to(torch.float64)
-        level = end.to(torch.float64)
-        nearer = pick(long, at_least(stop, level), at_least(level, stop))
+        nearer = (stop - end.to(torch.float64)).mul_(side).sign_().add_(1.0).clamp_(max=1.0)
         return hit * torch.maximum(nearer, 1.0 - crossed)
 
     def working_orders(self) -> None:
@@ -220,17 +224,17 @@ class TradingStep:
         exact, money = self.exact, self.units.dtype
         for number in range(len(self.working)):
             slot = self.working[number]
-            buy = positive(slot.units).to(torch.float64)
-            worse, better = torch.maximum(exact.open, slot.price), torch.minimum(exact.open, slot.price)
-            paid = pick(buy, better, worse)
-            hit = pick(buy, above(slot.price, exact.low), above(exact.high, slot.price))
+            side = slot.units.sign().to(torch.float64)
+            buy, at_open, at_price = positive(side), side * exact.open, side * slot.price
+            high, low = exact.high.expand(buy.shape), exact.low.expand(buy.shape)
+            hit = positive((slot.price - pick(buy, low, high)).mul_(side))
+            paid = side * torch.minimum(at_open, at_price)
             # A limit that was marketable when it came took liquidity.
-            beyond = pick(buy, above(slot.price, exact.open), above(exact.open, slot.price))
-            maker = 1.0 - beyond * slot.fresh
+            maker = 1.0 - above(at_price, at_open) * slot.fresh
             if slot.is_stop is not None:
-                touched = pick(buy, at_least(exact.high, slot.price), at_least(slot.price, exact.low))
+                touched = (pick(buy, high, low) - slot.price).mul_(side).sign_().add_(1.0).clamp_(max=1.0)
                 hit = pick(slot.is_stop, touched, hit)
-                paid = pick(slot.is_stop, pick(buy, worse, better), paid)
+                paid = pick(slot.is_stop, side * torch.maximum(at_open, at_price), paid)
                 maker = maker * (1.0 - slot.is_stop)
             triggered = hit.to(money)
             if self.traded is not None:

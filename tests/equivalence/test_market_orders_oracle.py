@@ -24,7 +24,7 @@ from .. import plain_sizing7
 DATA = Path(__file__).parents[2] / "data"
 SYMBOLS = sorted(path.stem for path in (DATA / "bars").glob("*.parquet"))
 ACCOUNT = Account()
-FLOWS = ("price_pnl", "fees", "slippage", "funding")
+FLOWS = ("price_pnl", "fees", "slippage", "borrow")
 BARS = 500
 
 # Equity is held to `equity_rtol`; a flow to `flow_rtol` of itself plus an `atol` of the equity or position behind it.
@@ -53,7 +53,7 @@ class Walk:
     price_pnl: np.ndarray
     fees: np.ndarray
     slippage: np.ndarray
-    funding: np.ndarray
+    borrow: np.ndarray
     actions: np.ndarray
 
 
@@ -93,7 +93,8 @@ def walk(
         orders = decide.orders(torch.as_tensor(action), accounts.equity, accounts.position, signal[t])
         accounts, pnl = step(accounts, orders, Move(gap[t], bar[t], days[t]), rates)
         marks.append(accounts)
-        flows.append(torch.stack(list(pnl)))
+        assert not pnl.funding.any()
+        flows.append(torch.stack(list(pnl[:4])))
     columns = torch.stack(flows, dim=1).double().numpy()
     return Walk(
         torch.stack([mark.equity for mark in marks]).double().numpy(),
@@ -228,13 +229,13 @@ def test_two_thousand_nasty_paths(mode, dtype):
 
 def without_fees(accounts, orders, move, rates):
     return market_orders.step(
-        accounts, orders, move, CostRates(rates.fee * 0.0, rates.half_spread, rates.borrow_per_day)
+        accounts, orders, move, rates._replace(fee=rates.fee * 0.0)
     )
 
 
 def without_slippage(accounts, orders, move, rates):
     return market_orders.step(
-        accounts, orders, move, CostRates(rates.fee, rates.half_spread * 0.0, rates.borrow_per_day)
+        accounts, orders, move, rates._replace(half_spread=rates.half_spread * 0.0)
     )
 
 
@@ -250,13 +251,13 @@ def fills_at_the_next_close(accounts, orders, move, rates):
 
 
 def short_is_paid_for_its_loan(accounts, orders, move, rates):
-    return market_orders.step(accounts, orders, move, CostRates(rates.fee, rates.half_spread, -rates.borrow_per_day))
+    return market_orders.step(accounts, orders, move, rates._replace(borrow_per_day=-rates.borrow_per_day))
 
 
 def borrow_on_both_sides(accounts, orders, move, rates):
     after, pnl = market_orders.step(accounts, orders, move, rates)
     extra = accounts.position.clamp(min=0.0) * rates.borrow_per_day * move.elapsed_days
-    return Accounts(after.equity - extra, after.position), pnl._replace(funding=pnl.funding - extra)
+    return Accounts(after.equity - extra, after.position), pnl._replace(borrow=pnl.borrow - extra)
 
 
 def short_earns_like_a_long(accounts, orders, move, rates):

@@ -179,7 +179,7 @@ def forgets_the_spread(world: World) -> pd.DataFrame:
 
 
 def forgets_borrow(world: World) -> pd.DataFrame:
-    flows = Flows(world.flows.price, world.flows.fees, world.flows.slippage, np.zeros_like(world.flows.funding))
+    flows = Flows(world.flows.price, world.flows.fees, world.flows.slippage, np.zeros_like(world.flows.carry))
     return closed_trades(world.position, flows, world.prices, world.half_spread)
 
 

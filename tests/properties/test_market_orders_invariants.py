@@ -109,7 +109,7 @@ def test_cash_changes_only_by_trades_and_costs(tape, mode):
     for t, pnl in enumerate(flows):
         held = position[t] * (1.0 + tape.moves.gap_return[t])
         bought = position[t + 1] / (1.0 + tape.moves.bar_return[t]) - held
-        expected = cash[t] - bought + pnl.fees + pnl.slippage + pnl.funding
+        expected = cash[t] - bought + pnl.fees + pnl.slippage + pnl.borrow + pnl.funding
         np.testing.assert_allclose(cash[t + 1], expected, rtol=1e-9, atol=1e-9)
 
 

@@ -20,7 +20,7 @@ from ..hand_market import COSTS, make_market
 
 ACCOUNT = Account()
 HOLD, BUY_25, BUY_50, BUY_75, SELL_25, SELL_50, SELL_75 = range(7)
-FLOWS = ("price", "fees", "slippage", "funding")
+FLOWS = ("price", "fees", "slippage", "borrow")
 
 
 @dataclass
@@ -100,7 +100,7 @@ def test_rates_are_those_of_the_bar_that_fills():
     ledger = run(still(10, rates=rates, elapsed_days=days), sizer, [(1, 8)])
     assert ledger.fees[:, 0].tolist() == pytest.approx([0.0, 0.0, 0.0, -0.98, 0.0, 0.0, 0.0, 0.0])
     assert ledger.slippage[:, 0].tolist() == pytest.approx([0.0, 0.0, 0.0, -2.0, 0.0, 0.0, 0.0, 0.0])
-    assert ledger.funding[:, 0].tolist() == pytest.approx([0.0, 0.0, 0.0, -6.0, 0.0, 0.0, 0.0, 0.0])
+    assert ledger.borrow[:, 0].tolist() == pytest.approx([0.0, 0.0, 0.0, -6.0, 0.0, 0.0, 0.0, 0.0])
 
 
 def test_a_path_is_closed_out_at_its_last_open():
@@ -220,7 +220,7 @@ def test_a_path_is_what_the_reference_broker_makes_of_it(mode):
     upto = rows if mode == "masked" else rows - 1
     for name, column in (("equity", plain.equity), ("position", plain.position_value)):
         np.testing.assert_allclose(getattr(ledger, name)[:upto, 0], column[:upto], rtol=1e-11, atol=1e-9)
-    columns = (plain.price_pnl, plain.fees, plain.slippage, plain.funding)
+    columns = (plain.price_pnl, plain.fees, plain.slippage, plain.borrow)
     for name, column in zip(FLOWS, columns, strict=True):
         np.testing.assert_allclose(getattr(ledger, name)[1:upto, 0], column[: upto - 1], rtol=1e-9, atol=1e-11)
     assert np.count_nonzero(plain.fees) > 50

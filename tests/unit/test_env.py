@@ -161,7 +161,7 @@ def test_each_account_walks_as_the_reference_broker_does(mode):
 def test_rates_are_those_of_the_bar_that_fills(column, cost):
     # 1% in row 3 alone. Three orders of 52.50 fill at rows 2, 3 and 4: the second pays fee or spread; on the way from
     # row 2 to row 3, two days, the short of 52.50 pays borrow.
-    rates = np.zeros((10, 3))
+    rates = np.zeros((10, 4))
     rates[3, column] = 0.01
     days = np.where(np.arange(10) == 3, 2.0, 1 / 24)
     still = make_market(10, gap_return=np.zeros(10), bar_return=np.zeros(10), elapsed_days=days, rates=rates)

@@ -3,12 +3,13 @@
 import copy
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from sizewise.errors import DataMissingError, InstrumentError
-from sizewise.instruments import CALENDARS, Instrument, find_instrument, load_instruments
+from sizewise.instruments import CALENDARS, Funding, Instrument, find_instrument, load_instruments
 
 
 @pytest.fixture
@@ -200,3 +201,68 @@ def test_a_missing_file_says_how_to_get_it(tmp_path):
 def test_instruments_are_frozen(entry):
     with pytest.raises(ValueError, match="frozen"):
         Instrument.model_validate(entry).tick_size = 1.0
+
+
+def test_a_maker_may_be_paid(entry):
+    entry["fee_schedule"] = [
+        {"from": "2020-01-01", "maker_bps": 1.0, "taker_bps": 10.0},
+        {"from": "2021-01-01", "maker_bps": -0.5, "taker_bps": 4.0},
+    ]
+    instrument = Instrument.model_validate(entry)
+    assert instrument.maker_bps(utc("2020-01-01", "2020-12-31 23:59", "2021-01-01")).tolist() == [1.0, 1.0, -0.5]
+    with pytest.raises(InstrumentError, match="begins 2020-01-01"):
+        instrument.maker_bps(utc("2019-12-31"))
+
+
+def test_funding_counts_the_venue_s_times_since_the_bar_before():
+    # A bar that starts at the time itself pays; its successor does not, and a gap pays for all that it holds.
+    funding = Funding(hours_utc=(20, 4, 12), rate_bps=1.0)
+    times = utc(
+        "2020-01-01 03:00",
+        "2020-01-01 04:00",
+        "2020-01-01 05:00",
+        "2020-01-01 11:59",
+        "2020-01-01 12:01",
+        "2020-01-02 04:00",
+        "2020-01-05 03:59",
+    )
+    assert funding.between(times).tolist() == [0.0, 1.0, 0.0, 0.0, 1.0, 2.0, 8.0]
+    assert funding.between(times[:1]).tolist() == [0.0]
+    assert funding.between(times[:0]).tolist() == []
+
+
+def test_funding_at_midnight():
+    times = utc("2019-12-31 23:00", "2020-01-01 00:00", "2020-01-01 01:00", "2020-01-03 00:00")
+    assert Funding(hours_utc=(0,), rate_bps=1.0).between(times).tolist() == [0.0, 1.0, 0.0, 2.0]
+
+
+def test_funding_before_1970_and_in_any_unit():
+    times = utc("1969-12-31 12:00", "1969-12-31 23:00", "1970-01-01 00:00").as_unit("s")
+    assert Funding(hours_utc=(0, 16), rate_bps=1.0).between(times).tolist() == [0.0, 1.0, 1.0]
+
+
+def test_the_day_trade_rule_holds_from_2001_until_2026_for_us_equities(entries):
+    moments = utc(
+        "2001-09-27 23:59", "2001-09-28 00:00", "2020-03-06 15:00", "2026-06-03 23:59", "2026-06-04 00:00", "2030-01-01"
+    )
+    spy = Instrument.model_validate(entries["SPY_5m"])
+    assert spy.day_trades_limited(moments).tolist() == [False, True, True, True, False, False]
+    for symbol in set(entries) - {"SPY_5m"}:
+        assert not Instrument.model_validate(entries[symbol]).day_trades_limited(moments).any()
+
+
+def test_sessions_are_the_market_s_own_days(entries):
+    # New York: Friday's close and auction, then Monday, on either side of the clock change.
+    spy = Instrument.model_validate(entries["SPY_5m"])
+    times = utc("2020-03-06 14:30", "2020-03-06 21:00", "2020-03-09 13:30", "2020-03-09 20:00", "2020-03-11 13:30")
+    assert spy.session(times).tolist() == [0, 0, 1, 1, 2]
+    # A coin's day ends at midnight UTC; Shanghai's lies within one of UTC's.
+    coin, index = (Instrument.model_validate(entries[symbol]) for symbol in ("BTCUSDT_1h", "CSI300_15m"))
+    assert coin.session(utc("2020-03-06 23:59", "2020-03-07 00:00")).tolist() == [0, 1]
+    assert index.session(utc("2020-03-06 01:30", "2020-03-06 06:45", "2020-03-09 01:30")).tolist() == [0, 0, 1]
+    assert coin.session(utc("2020-03-06")).dtype == np.int64
+
+
+def test_volume_counts_units_of_coins_and_shares_only(entries):
+    counted = {symbol for symbol in entries if Instrument.model_validate(entries[symbol]).volume_is_units}
+    assert counted == {"BTCUSDT_1h", "BTCUSD-BITFINEX_15m", "ETHUSD-BITFINEX_30m", "SPY_5m"}

@@ -78,7 +78,7 @@ def trades(market, ledger, prices) -> pd.DataFrame:
 
 def test_equity_columns_are_those_of_the_design(equity):
     path, marks = ["arm", "symbol", "fold", "seed"], ["timestamp", "equity", "position_frac"]
-    assert list(EQUITY_COLUMNS) == [*path, *marks, "price_pnl", "fees", "slippage", "funding", "regime"]
+    assert list(EQUITY_COLUMNS) == [*path, *marks, "price_pnl", "fees", "slippage", "borrow", "funding", "regime"]
     assert list(equity.columns) == list(EQUITY_COLUMNS)
 
 
@@ -88,11 +88,11 @@ def test_equity_rows_are_the_path(equity, ledger, market):
     assert equity["timestamp"].tolist() == market.times[60:260].tolist()
     assert equity["equity"].tolist() == ledger.equity[:200, 1].tolist()
     np.testing.assert_allclose(equity["position_frac"] * equity["equity"], ledger.position[:200, 1])
-    for name, flow in zip(FLOWS, (ledger.price, ledger.fees, ledger.slippage, ledger.funding), strict=True):
+    for name, flow in zip(FLOWS, (ledger.price, ledger.fees, ledger.slippage, ledger.borrow, ledger.funding), strict=True):
         assert equity[name].tolist() == flow[:200, 1].tolist()
         assert equity[name].dtype == np.float64
-    assert (equity[["fees", "slippage", "funding"]] <= 0).all().all()
-    assert (equity[["fees", "slippage", "funding"]] < 0).any().all()
+    assert (equity[["fees", "slippage", "borrow"]] <= 0).all().all()
+    assert (equity[["fees", "slippage", "borrow"]] < 0).any().all()
 
 
 def test_a_shorter_path_stops_at_its_own_end(ledger, market):

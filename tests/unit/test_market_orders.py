@@ -37,7 +37,7 @@ def test_two_percent_at_five_and_a_quarter(side, simple):
     equity, position, pnl = step(1000.0, side * 52.50, 0.0, gap=0.02)
     assert equity / 1000.0 - 1.0 == pytest.approx(simple, rel=1e-9)
     assert position == pytest.approx(side * 53.55)
-    assert pnl == {"price": pytest.approx(side * 1.05), "fees": 0.0, "slippage": 0.0, "funding": 0.0}
+    assert pnl == {"price": pytest.approx(side * 1.05), "fees": 0.0, "slippage": 0.0, "borrow": 0.0, "funding": 0.0}
 
 
 def test_a_new_order_earns_the_bar_but_not_the_gap_before_it():
@@ -63,6 +63,7 @@ def test_a_buy_pays_above_the_open():
         "price": 0.0,
         "slippage": pytest.approx(-0.50),
         "fees": pytest.approx(-0.1005),
+        "borrow": 0.0,
         "funding": 0.0,
     }
     assert position == 100.0
@@ -77,6 +78,7 @@ def test_a_sale_receives_below_the_open():
         "price": 0.0,
         "slippage": pytest.approx(-0.50),
         "fees": pytest.approx(-0.0995),
+        "borrow": 0.0,
         "funding": 0.0,
     }
     assert position == 0.0
@@ -111,19 +113,19 @@ def test_a_rebate_adds():
 BORROW = Costs(taker_bps=0.0, half_spread_bps=0.0, borrow_bps_per_day=3.0)
 
 
-@pytest.mark.parametrize(("position", "funding"), [(-200.0, -0.03), (0.0, 0.0), (200.0, 0.0)])
-def test_borrow_is_charged_on_shorts_only(position, funding):
+@pytest.mark.parametrize(("position", "borrow"), [(-200.0, -0.03), (0.0, 0.0), (200.0, 0.0)])
+def test_borrow_is_charged_on_shorts_only(position, borrow):
     # 200 short for half a day at 3 bps a day.
     equity, _, pnl = step(1000.0, position, 0.0, days=0.5, costs=BORROW)
-    assert pnl["funding"] == pytest.approx(funding, abs=1e-15)
-    assert equity == pytest.approx(1000.0 + funding)
+    assert pnl["borrow"] == pytest.approx(borrow, abs=1e-15)
+    assert equity == pytest.approx(1000.0 + borrow)
 
 
 def test_a_short_opened_now_pays_borrow_from_the_next_close_on():
     _, position, pnl = step(1000.0, 0.0, -200.0, days=0.5, costs=BORROW)
-    assert pnl["funding"] == 0.0
+    assert pnl["borrow"] == 0.0
     _, _, pnl = step(1000.0, position, 200.0, days=0.5, costs=BORROW)
-    assert pnl["funding"] == pytest.approx(-0.03)
+    assert pnl["borrow"] == pytest.approx(-0.03)
 
 
 def test_without_costs_only_the_price_moves_equity():

@@ -21,7 +21,7 @@ def ledger(
         parts.append(pd.DataFrame(values))
     frame = pd.concat(parts, ignore_index=True)
     frame["position_frac"] = 0.1
-    frame[["fees", "slippage", "funding"]] = 0.0
+    frame[["fees", "slippage", "borrow", "funding"]] = 0.0
     frame["regime"] = pd.Categorical(["neutral"] * len(frame), categories=list(LABELS))
     return frame
 

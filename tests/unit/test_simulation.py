@@ -44,7 +44,7 @@ def test_it_is_the_reference_broker(source, costs, bars, real_bars):
     ours, theirs = sw.simulate(bars, actions, account=account, costs=costs), plain(bars, actions, account, costs)
     np.testing.assert_allclose(ours.equity, theirs.equity, rtol=0, atol=1e-9)
     np.testing.assert_allclose(ours.position_value, theirs.position_value, rtol=0, atol=1e-9)
-    for name in ("price_pnl", "fees", "slippage", "funding"):
+    for name in ("price_pnl", "fees", "slippage", "borrow"):
         np.testing.assert_allclose(ours.flows[name].iloc[1:], getattr(theirs, name), rtol=0, atol=1e-9)
     assert ours.position_value.min() < 0 < ours.position_value.max()
 
@@ -93,8 +93,9 @@ def test_fills_by_hand():
     assert len(rows) == 5
     assert list(done.fills["timestamp"]) == [bars.index[t] for t, _ in rows]
     assert done.fills["units"].tolist() == pytest.approx([units for _, units in rows])
+    assert done.fills["price"].tolist() == pytest.approx([bars["open"].iloc[t] for t, _ in rows])
+    assert done.fills["slippage"].tolist() == pytest.approx([-0.005 * abs(u) * bars["open"].iloc[t] for t, u in rows])
     expected = [bars["open"].iloc[t] * (1.005 if units > 0 else 0.995) for t, units in rows]
-    assert done.fills["price"].tolist() == pytest.approx(expected)
     fees = [-0.001 * abs(units) * price for (_, units), price in zip(rows, expected, strict=True)]
     assert done.fills["fee"].tolist() == pytest.approx(fees)
     assert done.fills["fee"].sum() == pytest.approx(done.flows["fees"].sum())
@@ -108,8 +109,9 @@ def test_everything_adds_up(real_bars, seed):
     done = sw.simulate(bars, random_actions(len(bars), seed), costs=DEAR)
     change = done.equity - 1000.0
     np.testing.assert_allclose(done.flows.sum(axis=1).cumsum(), change, atol=1e-9)
-    assert (done.flows[["fees", "slippage", "funding"]] <= 0).all().all()
-    assert done.flows["funding"].sum() < 0
+    assert (done.flows[["fees", "slippage", "borrow"]] <= 0).all().all()
+    assert done.flows["borrow"].sum() < 0
+    assert not done.flows[["impact", "funding", "liquidation"]].any().any()
     assert done.fills["fee"].sum() == pytest.approx(done.flows["fees"].sum())
     assert done.trades["pnl"].sum() == pytest.approx(change.iloc[-1], abs=1e-9)
     assert len(done.trades) > 5
@@ -170,10 +172,10 @@ def test_wrong_actions_are_refused():
     bars = four_bars()
     assert refused(ActionError, bars, [0] * 3) == "3 actions for 4 bars: give one action a bar"
     assert refused(ActionError, bars, []) == "0 actions for 4 bars: give one action a bar"
-    assert "action 7 at index 2 is outside 0..6" in refused(ActionError, bars, [0, 1, 7, 0])
-    assert "action -1 at index 0" in refused(ActionError, bars, [-1, 0, 0, 0])
-    assert "action 0.5 at index 1" in refused(ActionError, bars, [0, 0.5, 0, 0])
-    assert "scheme 'martingale' is unknown: choose one of sizing7" in refused(ActionError, bars, [0] * 4, "martingale")
+    assert "environment 2: action 7 is no whole number from 0 to 6" in refused(ActionError, bars, [0, 1, 7, 0])
+    assert "environment 0: action -1" in refused(ActionError, bars, [-1, 0, 0, 0])
+    assert "environment 1: action 0.5" in refused(ActionError, bars, [0, 0.5, 0, 0])
+    assert "scheme 'martingale' is unknown: choose one of sizing3, sizing7" in refused(ActionError, bars, [0] * 4, "martingale")
 
 
 def test_wrong_bars_are_refused():
@@ -186,6 +188,7 @@ def test_wrong_bars_are_refused():
 
 def test_what_is_no_list_of_numbers_is_refused():
     bars = four_bars()
-    assert "give one number from 0 to 6 a bar" in refused(ActionError, bars, ["buy", "hold", "hold", "hold"])
+    assert "give one number, or one row of weights, a bar" in refused(ActionError, bars, ["buy", "hold", "hold", "hold"])
     assert "of shape (4, 7)" in refused(ActionError, bars, np.zeros((4, 7)))
+    assert "direction has shape (3,)" in refused(ActionError, bars, [0] * 4, direction=[1, 1, 1])
     assert "action True" in refused(ActionError, bars, [True, False, False, False])

@@ -28,7 +28,7 @@ def path(arm: str, symbol: str, fold: int, seed: int, growth: float, start: str 
     steps[0] = 0.0
     frame = pd.DataFrame(values | {"equity": 1000.0 * np.exp(np.cumsum(steps)), "position_frac": 0.1})
     frame.loc[[0, ROWS - 1], "position_frac"] = 0.0
-    frame[["fees", "slippage", "funding"]] = [-0.5, -0.25, 0.0]
+    frame[["fees", "slippage", "borrow", "funding"]] = [-0.5, -0.25, 0.0, 0.0]
     frame["regime"] = [LABELS[i % 3] for i in range(ROWS)]
     return frame
 

@@ -1,0 +1,116 @@
+"""Closed and open trades of one account, read off its fills: a trade is a stretch on one side, from flat to flat."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from sizewise.tape import Tape
+
+# A position this small against the fill that left it is rounding.
+DUST = 1e-9
+# Of orders.Flows: what is paid for holding, and what liquidations cost.
+CARRY = slice(4, 7)
+
+
+@dataclass
+class Trade:
+    """One row of the table, and the rows of its first and last fill; `exit_row` is None while it is open."""
+
+    symbol: str
+    entry_row: int
+    exit_row: int | None
+    side: int
+    entry_price: float
+    exit_price: float
+    qty: float
+    pnl: float
+    mae_frac: float
+    mfe_frac: float
+
+
+def trades_of_fills(fills: pd.DataFrame, tape: Tape, flows: np.ndarray) -> pd.DataFrame:
+    """One row a trade, in order of entry.
+
+    Args:
+        fills: row, symbol, kind, units, price, fee, slippage, impact, in the order they happened.
+        flows: float64 (T, 7) by step, as orders.Flows; the last three are shared by what was held.
+    Returns:
+        symbol, entry_time, exit_time (NaT while open), side; entry_price, exit_price (averages, half-spread and impact
+        included); qty (units opened in all); pnl (net; an open trade at the last close; borrow, funding and penalties go
+        by the value held at the close before); mae_frac, mfe_frac (worst and best price of the bars held against
+        the entry price, signed by the side).
+    """
+    carry = _carry(fills, tape, flows)
+    found = [trade for i in range(tape.n_instruments) for trade in _of_symbol(fills, tape, i, carry[:, i])]
+    found.sort(key=lambda trade: trade.entry_row)
+    left = [pd.NaT if trade.exit_row is None else tape.times[trade.exit_row] for trade in found]
+    columns = {
+        "symbol": [trade.symbol for trade in found],
+        "entry_time": tape.times[[trade.entry_row for trade in found]],
+        "exit_time": pd.DatetimeIndex(left, tz="UTC").as_unit("ns"),
+        "side": np.array([trade.side for trade in found], dtype=np.int8),
+    }
+    for name in ("entry_price", "exit_price", "qty", "pnl", "mae_frac", "mfe_frac"):
+        columns[name] = np.array([getattr(trade, name) for trade in found], dtype=np.float64)
+    return pd.DataFrame(columns)
+
+
+def _of_symbol(fills: pd.DataFrame, tape: Tape, number: int, carry: np.ndarray) -> list[Trade]:
+    symbol = tape.symbols[0][number]
+    own = fills[fills["symbol"] == symbol].drop(columns="symbol")
+    high, low, close = (tape.column(name)[:, number].numpy() for name in ("high", "low", "close"))
+    found: list[Trade] = []
+    held = opened = bought = left = received = cash = 0.0
+    first = 0
+
+    def end(last: int, *, intrabar: bool, is_open: bool) -> None:
+        side, entry = int(np.sign(opened)), bought / opened
+        # A bar that was left at its open was not held.
+        held_bars = slice(first, max(first + 1, last + intrabar))
+        top, bottom = high[held_bars].max(), low[held_bars].min()
+        worst, best = (bottom, top) if side > 0 else (top, bottom)
+        found.append(
+            Trade(
+                symbol=symbol,
+                entry_row=first,
+                exit_row=None if is_open else last,
+                side=side,
+                entry_price=entry,
+                exit_price=received / left if left else np.nan,
+                qty=abs(opened),
+                pnl=cash + held * close[-1] * is_open + float(carry[first + 1 : last + 1].sum()),
+                mae_frac=side * (worst / entry - 1.0),
+                mfe_frac=side * (best / entry - 1.0),
+            )
+        )
+
+    for row, kind, units, price, fee, slippage, impact in own.itertuples(index=False):
+        effective = price - (slippage + impact) / units
+        if held == 0.0:
+            first, opened, bought, left, received, cash = row, 0.0, 0.0, 0.0, 0.0, 0.0
+        if held * units >= 0:
+            opened, bought = opened + units, bought + units * effective
+        else:
+            left, received = left + units, received + units * effective
+        cash += fee + slippage + impact - units * price
+        before, held = held, held + units
+        if before * units < 0 and abs(held) <= DUST * abs(units):
+            held = 0.0
+            end(row, intrabar=kind != "market", is_open=False)
+    if held:
+        end(len(close) - 1, intrabar=True, is_open=True)
+    return found
+
+
+def _carry(fills: pd.DataFrame, tape: Tape, flows: np.ndarray) -> np.ndarray:
+    """What each instrument's holder paid in each step, float64 (T, I): by the value held at the close before."""
+    names, close = list(tape.symbols[0]), tape.column("close").numpy()
+    traded = np.zeros(close.shape)
+    places = (fills["row"].to_numpy(), np.array([names.index(symbol) for symbol in fills["symbol"]], dtype=np.int64))
+    np.add.at(traded, places, fills["units"].to_numpy())
+    value = np.abs(traded.cumsum(axis=0) * close)
+    before = np.vstack([np.zeros((1, len(names))), value[:-1]])
+    total = before.sum(axis=1, keepdims=True)
+    share = np.divide(before, total, out=np.zeros_like(before), where=total > 0)
+    return share * flows[:, CARRY].sum(axis=1, keepdims=True)
