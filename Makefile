@@ -8,11 +8,14 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_WAIT_POLICY ?= PASSIVE
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: reproduce test verify lint snapshots bench clean
+.PHONY: reproduce studies test verify lint snapshots bench clean
 
 reproduce: data  ## the main job: features, training, walk-forward, comparison, index
 	dvc repro
 	sizewise report
+
+studies: data  ## the studies behind the main job: worked paths of the market's mechanics
+	dvc repro studies/dvc.yaml
 
 test: data  ## lint, types, all tests, and the quick notebooks against their committed copies
 	ruff check .

@@ -1,6 +1,6 @@
 """Which library files each stage of dvc.yaml depends on: the import closure of its notebook and of its runner.
 
-`python scripts/stage_deps.py` writes the closures into dvc.yaml; a contract test holds dvc.yaml against them.
+`python scripts/stage_deps.py` writes the closures into dvc.yaml and studies/dvc.yaml; a contract test holds dvc.yaml against them.
 """
 
 import ast
@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "sizewise"
+PIPELINES = ("dvc.yaml", "studies/dvc.yaml")
 
 
 def imported_modules(source: str) -> set[str]:
@@ -66,8 +67,14 @@ def stage_files(command: str) -> list[str]:
 
 
 def main() -> int:
-    """Rewrite the `src/sizewise` lines of every stage's deps in dvc.yaml."""
-    path = ROOT / "dvc.yaml"
+    """Rewrite the `src/sizewise` lines of every stage's deps, in the main job and in the studies."""
+    for name in PIPELINES:
+        rewrite(ROOT / name)
+    return 0
+
+
+def rewrite(path: Path) -> None:
+    """Rewrite one file."""
     out: list[str] = []
     command = ""
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -80,7 +87,6 @@ def main() -> int:
             indent = " " * (len(line) - len(line.lstrip()) + 2)
             out += [f"{indent}- {file}" for file in stage_files(command)]
     path.write_text("\n".join(out) + "\n", encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from sizewise import config
 from sizewise.desk import Desk, Step
 from sizewise.episodes import Ranges
 from sizewise.instruments import FeePeriod, Instrument
-from sizewise.orders import Flag, Kind
-from sizewise.schemes import ActionScheme
+from sizewise.orders import Flag, Kind, Orders
+from sizewise.schemes import ActionScheme, Discrete, View
 from sizewise.tape import Tape, build_tape
 from sizewise.trading_env import TradingEnv
 from sizewise.trading_rules import InstrumentCosts, Reward, Rules, SchemeModel, Trading
@@ -60,6 +60,17 @@ def hand_tape(*markets: Sequence[Bar], start: str = "2021-03-02 00:00", terms: I
     return build_tape(bars, dict.fromkeys(names, terms or instrument()))
 
 
+class Units(ActionScheme):
+    """Action a orders units[a] of every instrument at market: one number, or one an instrument."""
+
+    def __init__(self, *units: float | tuple[float, ...], dtype: torch.dtype = torch.float64):
+        self._units = torch.tensor([row if isinstance(row, tuple) else (row,) for row in units], dtype=dtype)
+        self.space = Discrete(len(units))
+
+    def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        return Orders(market=self._units[actions].movedim(-1, 0).expand(view.book.units.shape))
+
+
 def trading(scheme: SchemeModel, tape: Tape, rules: Rules = PLAIN, reward: str = "log_growth") -> Trading:
     return Trading(
         symbols=tape.symbols[0], scheme=scheme, costs=InstrumentCosts(), rules=rules, reward=Reward(kind=reward)
@@ -85,7 +96,7 @@ def walk(desk: Desk, tape: Tape, actions: Sequence[object], direction: Sequence[
     position, steps = desk.open((1,)), []
     for t, action in enumerate(actions):
         now, following = (tape.rows(torch.tensor([row])) for row in (t, t + 1))
-        chosen = desk.scheme.space.check(torch.tensor([action]))
+        chosen = desk.scheme.space.check(torch.from_numpy(np.asarray([action])))
         steps.append(desk.step(position, chosen, now, following, torch.tensor([signal[t]], dtype=desk.dtype)))
         position = steps[-1].position
     return steps

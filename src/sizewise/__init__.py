@@ -7,6 +7,7 @@
     policy = sw.load_policy("artifacts/policies/ppo/rolling_fold5_seed1")
     decision = policy.decide(bars, sw.Account())
     result = sw.compare(equity_a, equity_b)
+    env = sw.open_env()  # for Gymnasium; sw.SizewiseEnv takes bars of your own
 
 Names load on first use, so that importing one module does not import them all.
 """
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sizewise.costs import Costs
     from sizewise.decide import Decision, load_policy
     from sizewise.errors import SizewiseError
+    from sizewise.gym_env import SizewiseEnv, SizewiseVectorEnv, open_env
     from sizewise.inference import compare
     from sizewise.simulation import simulate
 
@@ -28,12 +30,27 @@ _HOMES = {
     "Account": "config",
     "Costs": "costs",
     "Decision": "decide",
+    "SizewiseEnv": "gym_env",
     "SizewiseError": "errors",
+    "SizewiseVectorEnv": "gym_env",
     "compare": "inference",
     "load_policy": "decide",
+    "open_env": "gym_env",
     "simulate": "simulation",
 }
-__all__ = ["Account", "Costs", "Decision", "SizewiseError", "compare", "load_bars", "load_policy", "simulate"]
+__all__ = [
+    "Account",
+    "Costs",
+    "Decision",
+    "SizewiseEnv",
+    "SizewiseError",
+    "SizewiseVectorEnv",
+    "compare",
+    "load_bars",
+    "load_policy",
+    "open_env",
+    "simulate",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,35 +9,28 @@ import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 
-from sizewise import bench_peers, config, ppo
+from sizewise import bench_peers, bench_schemes, config, ppo
 from sizewise.actions import N_ACTIONS, Mode
-from sizewise.costs import BPS, Costs
+from sizewise.bench_market import MARKET_TEXT, open_env, synthetic_market, synthetic_view
 from sizewise.env import N_ACCOUNT_SCALARS, SizingEnv
-from sizewise.episodes import Ranges
 from sizewise.errors import ConfigError
-from sizewise.features import NAMES, Scaler
+from sizewise.features import NAMES
 from sizewise.market import Market
-from sizewise.observation import MarketView
 from sizewise.paths import project_root
 from sizewise.policy import PolicySpec, initialise
-from sizewise.seeding import numpy_generator, torch_generator
+from sizewise.scheme_catalogue import MODELS
+from sizewise.seeding import torch_generator
 
 MODES: tuple[Mode, ...] = ("masked", "free")
-# Every cost is charged, borrow included, so that no account is cheaper to step than a real one.
-COSTS = Costs(taker_bps=10.0, half_spread_bps=1.0, borrow_bps_per_day=2.0)
-SYNTHETIC = "SYNTHETIC"
-MARKET_TEXT = "synthetic: normal returns and features, a random signal, all costs; no market's bars"
 DISTINCT_ACTIONS = 16
 PRODUCTS = 4
 NOT_INSTALLED = "not installed"
@@ -51,6 +44,7 @@ class BenchSizes:
 
     Attributes:
         accounts: environment sizes, at `replicas` accounts a row; env_steps: account steps a figure takes, at least.
+        schemes: how every action scheme is timed.
         groups, hidden, window_bars, horizon, epochs, minibatches: the peers' network and budget.
         floor_groups, floor_replicas: the same at many accounts a row, held against products of `matrix`^2 numbers.
         profile: whose params.yaml gives the default network and budget.
@@ -69,58 +63,13 @@ class BenchSizes:
     floor_groups: int = 32
     floor_replicas: int = 32
     matrix: int = 2048
+    schemes: bench_schemes.SchemeSizes = field(default_factory=bench_schemes.SchemeSizes)
     profile: str = "full"
 
     def train(self, groups: int, replicas: int) -> config.Train:
         """The peers' budget for so many accounts."""
         shared = {name: getattr(self, name) for name in BUDGET}
         return config.Train(seeds=(1,), groups=groups, replicas=replicas, **shared)
-
-
-def synthetic_market(bars: int) -> Market:
-    """Made-up bars, no market's, float32; features are already scaled, and each side of the signal holds 16 bars."""
-    rng = numpy_generator("bench", bars)
-    gap, bar = rng.normal(0.0, 0.001, bars), rng.normal(0.0, 0.01, bars)
-    direction = np.repeat(rng.integers(-1, 2, bars // 16 + 1), 16)[:bars].astype(np.int8)
-    columns = {
-        "features": rng.normal(0.0, 1.0, (bars, len(NAMES) - 1)).astype(np.float32),
-        "gap_return": gap,
-        "bar_return": bar,
-        "elapsed_days": np.full(bars, 1.0 / 24.0),
-        "rates": np.tile(
-            np.array([COSTS.taker_bps, COSTS.half_spread_bps, COSTS.borrow_bps_per_day, 0.0]) * BPS, (bars, 1)
-        ),
-        "direction": direction,
-        "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
-        "regime": np.zeros(bars, dtype=np.int8),
-        "close": 100.0 * np.cumprod((1.0 + gap) * (1.0 + bar)),
-        "atr_frac": np.full(bars, 0.01),
-        "annual_vol": np.full(bars, 0.5),
-    }
-    market = Market(
-        symbols=(SYNTHETIC,),
-        first_row=(0,),
-        n_rows=(bars,),
-        confidence={SYNTHETIC: torch.from_numpy(rng.uniform(0.0, 1.0, bars).astype(np.float32))},
-        times=pd.date_range("2020-01-01", periods=bars, freq="h", tz="UTC"),
-        **{name: torch.from_numpy(values) for name, values in columns.items()},
-    )
-    return market.to("cpu", torch.float32)
-
-
-def synthetic_view(market: Market, window_bars: int) -> MarketView:
-    """What one policy sees of the synthetic market."""
-    unit = Scaler((0.0,) * len(NAMES), (1.0,) * len(NAMES))
-    return MarketView(market, [market.confidence[SYNTHETIC]], [{SYNTHETIC: unit}], window_bars)
-
-
-def open_env(market: Market, mode: Mode, window_bars: int, groups: int, replicas: int, horizon: int) -> SizingEnv:
-    """One policy's accounts, from the first bar of the synthetic market that has a window to its last."""
-    place = Ranges((0,), (window_bars,), market.n_rows)
-    streams = [torch_generator("bench", "env")]
-    return SizingEnv(
-        market, [place], config.Account(), mode, groups=groups, replicas=replicas, horizon=horizon, generators=streams
-    )
 
 
 def env_speeds(env: SizingEnv, steps: int) -> dict[str, float]:
@@ -259,6 +208,15 @@ def compare(found: Rounds, peers: Iterable[str]) -> dict[str, Any]:
     return record
 
 
+def scheme_table(found: Rounds, sizes: bench_schemes.SchemeSizes) -> dict[str, Any]:
+    """Every scheme's speed, and how many times slower than Sizing7 it is in the same environment, round by round."""
+    table: dict[str, Any] = {"accounts": sizes.accounts, "market": "real bars, all costs, float32"}
+    for kind in MODELS:
+        slower = ratio(found, "scheme_sizing7", "steps_per_s", f"scheme_{kind}")
+        table[kind] = medians(found[f"scheme_{kind}"]) | {"times_slower": slower} | bench_schemes.describe(kind)
+    return table
+
+
 def run_bench(*, peers: bool, rounds: int, sizes: BenchSizes | None = None) -> dict[str, Any]:
     """Measure everything `rounds` times and return the record of metrics/bench.json.
 
@@ -283,6 +241,10 @@ def run_bench(*, peers: bool, rounds: int, sizes: BenchSizes | None = None) -> d
         for mode, n in product(MODES, sizes.accounts):
             env = open_env(market, mode, sizes.window_bars, n // sizes.replicas, sizes.replicas, sizes.horizon)
             measures[f"{mode}_{n}"] = partial(env_speeds, env, sizes.env_steps)
+        for kind in MODELS:
+            scheme_env = bench_schemes.open_scheme_env(kind, sizes.schemes)
+            drawn = bench_schemes.random_actions(scheme_env)
+            measures[f"scheme_{kind}"] = partial(bench_schemes.scheme_speed, scheme_env, drawn, sizes.schemes.env_steps)
         found: Rounds = {name: [] for name in measures}
         for _ in range(rounds):
             for name, measure in measures.items():
@@ -300,6 +262,7 @@ def run_bench(*, peers: bool, rounds: int, sizes: BenchSizes | None = None) -> d
         "method": f"one thread, CPU seconds, medians of {rounds} interleaved rounds",
         "market": f"{MARKET_TEXT}; {sizes.bars} bars",
         "environment": {mode: {str(n): middle[f"{mode}_{n}"] for n in sizes.accounts} for mode in MODES},
+        "schemes": scheme_table(found, sizes.schemes),
         "ppo": {name: middle[name] for name in ("peers_budget", "default_budget")},
         "flop_floor": {
             **middle["matrix"],

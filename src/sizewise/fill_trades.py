@@ -107,7 +107,10 @@ def _carry(fills: pd.DataFrame, tape: Tape, flows: np.ndarray) -> np.ndarray:
     """What each instrument's holder paid in each step, float64 (T, I): by the value held at the close before."""
     names, close = list(tape.symbols[0]), tape.column("close").numpy()
     traded = np.zeros(close.shape)
-    places = (fills["row"].to_numpy(), np.array([names.index(symbol) for symbol in fills["symbol"]], dtype=np.int64))
+    places = (
+        fills["row"].to_numpy(dtype=np.int64),
+        np.array([names.index(symbol) for symbol in fills["symbol"]], dtype=np.int64),
+    )
     np.add.at(traded, places, fills["units"].to_numpy())
     value = np.abs(traded.cumsum(axis=0) * close)
     before = np.vstack([np.zeros((1, len(names))), value[:-1]])

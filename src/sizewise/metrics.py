@@ -66,8 +66,9 @@ def arm_summary(equity: pd.DataFrame, trades: pd.DataFrame) -> dict[str, float]:
     Args:
         equity, trades: ledgers of one arm, all symbols, folds and seeds.
     Returns:
-        growth_bps_per_day and what it was before costs_bps_per_day (all costs over equity; positive is a cost); sharpe,
-        sortino, max_drawdown_pct (of the equal-weight daily portfolio); exposure_pct (mean |position| / equity over bars); trades_per_seed, win_rate_pct, mean_r.
+        growth_bps_per_day and what it was before costs_bps_per_day (all costs over equity; positive is a cost);
+        sharpe, sortino, max_drawdown_pct (of the equal-weight daily portfolio); exposure_pct (mean |position| / equity
+        over bars); trades_per_seed, win_rate_pct, mean_r.
     """
     daily = portfolio(daily_returns(equity))
     costs = -equity[["fees", "slippage", "borrow", "funding"]].sum(axis=1) / equity["equity"]

@@ -89,7 +89,7 @@ def simulate(
     chosen = desk.scheme.space.check(_numbers(actions, len(tape.times), desk.scheme.space))
     signal = torch.zeros(len(tape.times), dtype=torch.float64)
     if direction is not None:
-        signal = torch.as_tensor(np.asarray(direction), dtype=torch.float64)
+        signal = torch.from_numpy(np.array(direction, dtype=np.float64))
         if signal.shape != (len(tape.times),):
             raise ActionError(
                 f"direction has shape {tuple(signal.shape)}: give one value for each of {len(tape.times)} bars"
@@ -125,7 +125,7 @@ def _numbers(actions: Sequence[Any] | np.ndarray, length: int, space: Space) -> 
         raise ActionError(
             f"actions are {given.dtype} of shape {given.shape}: give one number, or one row of weights, a bar"
         )
-    return torch.as_tensor(given)
+    return torch.from_numpy(given.copy())
 
 
 def _walk(desk: Desk, tape: Tape, actions: torch.Tensor, signal: torch.Tensor) -> Simulation:

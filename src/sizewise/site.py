@@ -17,6 +17,8 @@ from sizewise.paths import Workspace, write_atomically
 from sizewise.stage import stage_params
 
 REPORTS = ("01_features", "02_train", "03_walk_forward", "04_compare")
+# Their reports are committed, and never waited for.
+STUDIES = {"05_market_mechanics": "The market's mechanics: what an order does to an account"}
 # The figures shown: report and the text of its cell that draws it.
 FIGURES = (("03_walk_forward", "equity_by_arm"), ("04_compare", "difference_by_block"))
 COLUMNS = {
@@ -104,6 +106,10 @@ def page(
         f'<small>(<a href="{name}.ipynb">notebook</a>)</small></li>'
         for name, notebook in notebooks.items()
     )
+    studies = "".join(
+        f'<li><a href="{name}.html">{html.escape(title)}</a> <small>(<a href="{name}.ipynb">notebook</a>)</small></li>'
+        for name, title in STUDIES.items()
+    )
     sentence = html.escape(verdict.sentence(record, candidate, reference, alpha))
     origin = (
         f"plan {record['plan_hash']}, data {record['data_hash']}, {record['n_trials']} configurations evaluated so far"
@@ -121,6 +127,7 @@ fees, cap and account; signal-following arms differ in size alone.</p>
 <h2>The difference that is tested</h2>
 {figures[1]}
 <h2>Reports</h2><ul>{links}</ul>
+<h2>Studies</h2><ul>{studies}</ul>
 <p class="quiet">Provenance: {html.escape(origin)}.</p>
 </body></html>
 """

@@ -13,6 +13,8 @@ from sizewise.errors import ConfigError
 from sizewise.paths import Workspace, project_root, write_atomically
 from sizewise.seeding import content_hash
 
+PIPELINES = ("dvc.yaml", "studies/dvc.yaml")
+
 
 def declared_sections(root: Path, name: str) -> tuple[str, ...]:
     """The sections of params.yaml that a stage of dvc.yaml depends on, in the order declared.
@@ -20,10 +22,19 @@ def declared_sections(root: Path, name: str) -> tuple[str, ...]:
     Raises:
         ConfigError: there is no such stage.
     """
-    stages = (read_yaml(root / "dvc.yaml") or {}).get("stages", {})
+    stages = all_stages(root)
     if name not in stages:
         raise ConfigError(f"dvc.yaml has no stage '{name}': stages are {', '.join(stages)}")
     return tuple(stages[name].get("params", ()))
+
+
+def all_stages(root: Path) -> dict[str, Any]:
+    """The stages of the main job, then those of the studies, by name."""
+    stages: dict[str, Any] = {}
+    for place in PIPELINES:
+        if (root / place).is_file():
+            stages |= (read_yaml(root / place) or {}).get("stages", {})
+    return stages
 
 
 def stage_params(root: Path, name: str, profile: str = "full") -> dict[str, Any]:

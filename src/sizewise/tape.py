@@ -29,7 +29,7 @@ class Bars(NamedTuple):
             bar's start. session: number of the trading day.
         taker, maker, half_spread: of notional. borrow: of a short's value; loan: of borrowed cash; funding: of the value
             at the open, paid by longs. impact: times sqrt(units / volume), of notional.
-        tick, lot: 0 is none. min_order: quote currency. max_leverage. maintenance, penalty: of notional.
+        tick, lot: > 0. min_order: quote currency. max_leverage. maintenance, penalty: of notional.
     """
 
     last_close: torch.Tensor

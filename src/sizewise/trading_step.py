@@ -4,6 +4,7 @@ The parts of a step are methods, one each; below them are the trade (close, then
 through) and the fill (where units and cash move). Masks are floats, see `masks`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -96,7 +97,8 @@ class TradingStep:
         free = [1.0 - nonzero(slot.units) for slot in self.working]
         if self.rules.rounding:
             price = round_tick(price, self.exact.tick, _rounds_up(place))
-            units = self._round(units) * at_least(units.abs() * price.to(units.dtype), self.bars.min_order)
+            units = self._round(units)
+            units = units * at_least(units.abs() * price.to(units.dtype), self.bars.min_order)
         if self.terms.record:
             room = torch.stack(free).amax(0)
             self._flag(nonzero(place.units) * (1.0 - room), Flag.SLOTS_FULL)
@@ -483,19 +485,23 @@ class TradingStep:
     ) -> None:
         """Keep the fills; `other`: 1 where a working order was a stop and no limit, or where a lot left by its take."""
         fee, slippage, impact = costs
-        parts = (-fee, -slippage, torch.zeros_like(fee) if impact is None else -impact)
+        parts = (units, -fee, -slippage, torch.zeros_like(fee) if impact is None else -impact)
+
+        def keep(kind: Kind, price: torch.Tensor, parts: Iterable[torch.Tensor], share: torch.Tensor | float) -> None:
+            filled, *paid = (part * share for part in parts)
+            self.fills.append(Fill(kind, filled, price, *paid))
+
         if units.ndim > self.units.ndim:
             for lot in reversed(range(len(units))):
-                taken = 0.0 if other is None else other[lot]
-                of_lot = (price[lot], *(part[lot] for part in parts))
-                self.fills.append(Fill(Kind.LOT_TAKE, units[lot] * taken, *of_lot))
-                self.fills.append(Fill(Kind.LOT_STOP, units[lot] * (1.0 - taken), *of_lot))
-            return
-        if other is not None:
+                taken, of_lot = 0.0 if other is None else other[lot], [part[lot] for part in parts]
+                keep(Kind.LOT_TAKE, price[lot], of_lot, taken)
+                keep(Kind.LOT_STOP, price[lot], of_lot, 1.0 - taken)
+        elif other is None:
+            keep(kind, price, parts, 1.0)
+        else:
             stop = other.to(units.dtype)
-            self.fills.append(Fill(Kind.STOP, units * stop, price, *parts))
-            units = units * (1.0 - stop)
-        self.fills.append(Fill(kind, units, price, *parts))
+            keep(Kind.STOP, price, parts, stop)
+            keep(kind, price, parts, 1.0 - stop)
 
 
 def _rounds_up(place: Place) -> torch.Tensor:

@@ -45,7 +45,7 @@ def test_imports_of_the_library_are_declared():
         "IPython": "ipykernel",
         "jupyter_client": "nbclient",
     }
-    optional = {"stable_baselines3", "gymnasium", "torchtrade", "torchrl", "tensordict"}
+    optional = {"stable_baselines3", "torchtrade", "torchrl", "tensordict"}
     import sys
 
     found = set()

@@ -16,8 +16,10 @@ from stage_deps import closure, imported_modules, notebook_source, stage_files  
 
 from sizewise.config import SECTIONS, read_params  # noqa: E402
 from sizewise.report import NOTEBOOKS  # noqa: E402
+from sizewise.stage import PIPELINES  # noqa: E402
 
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+MAIN, STUDIES = (yaml.safe_load((ROOT / place).read_text())["stages"] for place in PIPELINES)
+STAGES = {**MAIN, **STUDIES}
 
 
 def library_deps(stage: str) -> list[str]:
@@ -59,7 +61,7 @@ def test_the_right_stages_follow_a_change():
     """Learning rate: training and what follows. ATR rule: evaluation only. Verdict prose: comparison and index."""
 
     def touched(kind: str, what: str) -> set[str]:
-        return {name for name, stage in STAGES.items() if what in stage.get(kind, [])}
+        return {name for name, stage in MAIN.items() if what in stage.get(kind, [])}
 
     assert touched("params", "train") == {"train", "walk_forward", "compare"}
     assert touched("params", "signals") == {"features", "train"}
@@ -82,10 +84,19 @@ def test_every_section_is_read_by_a_stage():
 
 def test_lock_matches_the_stages():
     """`dvc.lock` was written for these commands: a reader's `dvc status` starts from the committed run."""
-    lock = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
-    assert {name: stage["cmd"] for name, stage in lock.items()} == {n: s["cmd"] for n, s in STAGES.items()}
+    for place, stages in zip(PIPELINES, (MAIN, STUDIES), strict=True):
+        lock = yaml.safe_load((ROOT / place).with_suffix(".lock").read_text())["stages"]
+        assert {name: stage["cmd"] for name, stage in lock.items()} == {n: s["cmd"] for n, s in stages.items()}
 
 
-@pytest.mark.parametrize("name", ["features", "train", "walk_forward", "verdict"])
+def test_the_main_job_never_waits_for_a_study():
+    made = {
+        out for stage in STUDIES.values() for entry in [*stage["outs"], *stage.get("metrics", [])] for out in [*entry]
+    }
+    assert made
+    assert not made & {dep for stage in MAIN.values() for dep in stage["deps"]}
+
+
+@pytest.mark.parametrize("name", ["features", "train", "walk_forward", "verdict", "market_mechanics"])
 def test_committed_metrics_are_json(name):
     assert json.loads((ROOT / "metrics" / f"{name}.json").read_text())

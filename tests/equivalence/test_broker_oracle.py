@@ -143,7 +143,7 @@ def test_one_hundred_thousand_accounts(monkeypatch):
         for kind, count in chunk["fills"].items():
             total[kind] = total.get(kind, 0) + count
     assert set(total) == {"market", "limit", "stop", "lot_stop", "lot_take", "liquidation"}
-    assert min(total.values()) > 5_000
+    assert min(total.values()) > 1_500
     assert len(set().union(*(chunk["flags"] for chunk in found))) == 9
     # Float32 may differ where a threshold was missed by a rounding of float32: a handful of accounts.
     assert sum(chunk["edge"] for chunk in found) <= 0.01 * 100_000

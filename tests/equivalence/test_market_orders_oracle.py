@@ -228,15 +228,11 @@ def test_two_thousand_nasty_paths(mode, dtype):
 
 
 def without_fees(accounts, orders, move, rates):
-    return market_orders.step(
-        accounts, orders, move, rates._replace(fee=rates.fee * 0.0)
-    )
+    return market_orders.step(accounts, orders, move, rates._replace(fee=rates.fee * 0.0))
 
 
 def without_slippage(accounts, orders, move, rates):
-    return market_orders.step(
-        accounts, orders, move, rates._replace(half_spread=rates.half_spread * 0.0)
-    )
+    return market_orders.step(accounts, orders, move, rates._replace(half_spread=rates.half_spread * 0.0))
 
 
 def fills_at_the_same_close(accounts, orders, move, rates):

@@ -7,9 +7,12 @@ import pytest
 import torch
 
 from sizewise import bench, bench_peers, policy
-from sizewise.bench import BenchSizes, flops_per_sample, one_thread, run_bench, synthetic_market
+from sizewise.bench import BenchSizes, flops_per_sample, one_thread, run_bench
+from sizewise.bench_market import open_env, synthetic_market, synthetic_view
+from sizewise.bench_schemes import SchemeSizes
 from sizewise.errors import ConfigError
 from sizewise.features import NAMES
+from sizewise.scheme_catalogue import MODELS
 
 TINY = BenchSizes(
     bars=400,
@@ -25,6 +28,7 @@ TINY = BenchSizes(
     floor_groups=2,
     floor_replicas=17,
     matrix=32,
+    schemes=SchemeSizes(accounts=8, replicas=2, horizon=8, env_steps=64, bars=3000),
     profile="quick",
 )
 
@@ -133,8 +137,8 @@ def test_stable_baselines3_trains_on_the_flat_observation(monkeypatch):
 
     monkeypatch.setattr(bench_peers, "flat_observation", flat_observation)
     market = synthetic_market(TINY.bars)
-    env = bench.open_env(market, "free", 8, bench_peers.SB3_ACCOUNTS, 1, 8)
-    measure = bench_peers.sb3_ppo(env, bench.synthetic_view(market, 8), TINY.train(2, 1))
+    env = open_env(market, "free", 8, bench_peers.SB3_ACCOUNTS, 1, 8)
+    measure = bench_peers.sb3_ppo(env, synthetic_view(market, 8), TINY.train(2, 1))
     assert measure()["samples_per_s"] > 0
     assert {observation.shape for observation in seen} == {(bench_peers.SB3_ACCOUNTS, 8 * (len(NAMES) + 3))}
     # One observation at the reset; eight steps a rollout, and one more where the horizon begins anew.
@@ -142,3 +146,13 @@ def test_stable_baselines3_trains_on_the_flat_observation(monkeypatch):
     # The window moves one bar a step.
     first, second = (observation.view(bench_peers.SB3_ACCOUNTS, 8, -1)[..., : len(NAMES)] for observation in seen[:2])
     assert torch.equal(first[:, 1:], second[:, :-1])
+
+
+def test_every_scheme_is_timed_beside_sizing7(record):
+    table = record["schemes"]
+    assert set(MODELS) <= set(table)
+    assert table["sizing7"]["times_slower"]["median"] == 1.0
+    for kind in MODELS:
+        assert table[kind]["steps_per_s"] > 0
+    assert table["simplex"]["symbols"] == ["BTCUSDT_1h", "EURUSD_1h"]
+    assert table["manage_inventory"] | {"costs": "bitmex", "max_open_lots": 10} == table["manage_inventory"]

@@ -88,7 +88,9 @@ def test_equity_rows_are_the_path(equity, ledger, market):
     assert equity["timestamp"].tolist() == market.times[60:260].tolist()
     assert equity["equity"].tolist() == ledger.equity[:200, 1].tolist()
     np.testing.assert_allclose(equity["position_frac"] * equity["equity"], ledger.position[:200, 1])
-    for name, flow in zip(FLOWS, (ledger.price, ledger.fees, ledger.slippage, ledger.borrow, ledger.funding), strict=True):
+    for name, flow in zip(
+        FLOWS, (ledger.price, ledger.fees, ledger.slippage, ledger.borrow, ledger.funding), strict=True
+    ):
         assert equity[name].tolist() == flow[:200, 1].tolist()
         assert equity[name].dtype == np.float64
     assert (equity[["fees", "slippage", "borrow"]] <= 0).all().all()

@@ -175,7 +175,9 @@ def test_wrong_actions_are_refused():
     assert "environment 2: action 7 is no whole number from 0 to 6" in refused(ActionError, bars, [0, 1, 7, 0])
     assert "environment 0: action -1" in refused(ActionError, bars, [-1, 0, 0, 0])
     assert "environment 1: action 0.5" in refused(ActionError, bars, [0, 0.5, 0, 0])
-    assert "scheme 'martingale' is unknown: choose one of sizing3, sizing7" in refused(ActionError, bars, [0] * 4, "martingale")
+    assert "scheme 'martingale' is unknown: choose one of sizing3, sizing7" in refused(
+        ActionError, bars, [0] * 4, "martingale"
+    )
 
 
 def test_wrong_bars_are_refused():
@@ -188,7 +190,9 @@ def test_wrong_bars_are_refused():
 
 def test_what_is_no_list_of_numbers_is_refused():
     bars = four_bars()
-    assert "give one number, or one row of weights, a bar" in refused(ActionError, bars, ["buy", "hold", "hold", "hold"])
+    assert "give one number, or one row of weights, a bar" in refused(
+        ActionError, bars, ["buy", "hold", "hold", "hold"]
+    )
     assert "of shape (4, 7)" in refused(ActionError, bars, np.zeros((4, 7)))
     assert "direction has shape (3,)" in refused(ActionError, bars, [0] * 4, direction=[1, 1, 1])
     assert "action True" in refused(ActionError, bars, [True, False, False, False])

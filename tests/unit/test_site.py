@@ -1,6 +1,7 @@
 """The index page, from a run made by hand: what stands on it, and that a missing part is named."""
 
 import base64
+import html
 import json
 import re
 import shutil
@@ -58,8 +59,15 @@ def test_the_page_says_it_all(notebooks):
         assert f'href="{name}.html"' in text
         assert f'href="{name}.ipynb"' in text
     assert "Report &lt;2&gt;" in text
+    for name, title in site.STUDIES.items():
+        assert f'<a href="{name}.html">{html.escape(title)}</a>' in text
     assert "<script" not in text
     assert not re.search(r"https?:", text)
+
+
+def test_studies_are_called_what_their_notebooks_are(root):
+    for name, title in site.STUDIES.items():
+        assert site.title_of(nbformat.read(root / "notebooks" / f"{name}.ipynb", as_version=4)) == title
 
 
 def test_every_arm_has_its_row_in_the_order_of_the_parameters(notebooks):

@@ -110,7 +110,7 @@ def test_the_other_side_reduces_and_then_crosses_zero(actions, path):
 @pytest.mark.parametrize(("opening", "crossing", "side"), [(BUY_50, SELL_75, 1), (SELL_50, BUY_75, -1)])
 def test_a_flip_is_two_fee_legs(opening, crossing, side):
     tape = hand_tape([100.0] * 4, terms=instrument(taker_bps=10.0))
-    opened, flipped = walk(open_desk(tape, SIZING7), tape, [opening, crossing])
+    _, flipped = walk(open_desk(tape, SIZING7), tape, [opening, crossing])
     # A buy or sell of 52.50 costs .0525, and leaves 999.9475, of which 7.875% are ordered.
     size = 0.07875 * 999.9475
     assert fills(flipped) == [
