@@ -1,6 +1,7 @@
 """Which library files each stage of dvc.yaml depends on: the import closure of its notebook and of its runner.
 
-`python scripts/stage_deps.py` writes the closures into dvc.yaml and studies/dvc.yaml; a contract test holds dvc.yaml against them.
+`python scripts/stage_deps.py` writes the closures into dvc.yaml and studies/dvc.yaml; a contract test holds both against
+them.
 """
 
 import ast

@@ -46,25 +46,6 @@ def decode(action: int) -> tuple[int, float]:
     return _DIRECTION[int(action)], _MULTIPLIER[int(action)]
 
 
-def check_actions(actions: torch.Tensor) -> torch.Tensor:
-    """`actions` as int64, any shape.
-
-    Raises:
-        ActionError: a value outside 0..6, or a truth value; the message gives its flat index.
-    """
-    if actions.dtype == torch.bool:
-        outside = torch.ones_like(actions)
-    else:
-        outside = ~((actions >= 0) & (actions < N_ACTIONS) & (actions == actions.round()))
-    if bool(outside.any()):
-        index = int(outside.flatten().nonzero()[0])
-        value = actions.flatten()[index].item()
-        raise ActionError(
-            f"action {value} at index {index} is outside 0..{N_ACTIONS - 1}: see sizewise.actions.Sizing7"
-        )
-    return actions.to(torch.int64)
-
-
 def from_legacy(action: int, encoding: Literal["signed", "index"]) -> Sizing7:
     """The 7-action equivalent of a 3-action model's output: half-size orders, and HOLD of size 0.
 

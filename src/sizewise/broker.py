@@ -18,13 +18,14 @@ import torch
 
 from sizewise.book import Book, Working
 from sizewise.day_trades import ALLOWED, DayTrades
+from sizewise.dealing import Terms
 from sizewise.errors import ConfigError
 from sizewise.lots import Lots
 from sizewise.margin import Margin
 from sizewise.orders import Fill, Flows, Orders
 from sizewise.tape import Bars, Tape
 from sizewise.trading_rules import Rules
-from sizewise.trading_step import Terms, TradingStep
+from sizewise.trading_step import TradingStep
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,9 @@ class TradingEnv:
         self.desk = Desk(tape, trading, account, scheme=scheme, dtype=dtype, device=self.device)
         self.shape = (len(ranges), groups, replicas)
         rows = len(tape.times)
-        self._direction_table = torch.zeros(rows, dtype=torch.int8) if direction is None else direction.to(self.device)
+        self._direction_table = (
+            torch.zeros(rows, dtype=torch.int8, device=self.device) if direction is None else direction.to(self.device)
+        )
         self._inner = (len(ranges), replicas, groups)
         self.position = self.desk.open(self._inner)
 

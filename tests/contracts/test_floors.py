@@ -76,7 +76,7 @@ def moves_cash(source: str) -> bool:
 
 def test_only_the_broker_and_its_oracle_move_cash():
     movers = {name for name, source in library().items() if moves_cash(source)}
-    assert movers == {"broker", "trading_step", "reference_broker"}
+    assert movers == {"broker", "dealing", "reference_broker"}
 
 
 @pytest.mark.parametrize(

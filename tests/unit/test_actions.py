@@ -11,7 +11,6 @@ from sizewise.actions import (
     Sizing7,
     SizingScheme,
     base_order_frac,
-    check_actions,
     decode,
     from_legacy,
     position_limit_frac,
@@ -65,26 +64,6 @@ def test_the_names_of_the_actions():
 def test_decode_refuses_what_is_no_action(action):
     with pytest.raises(ActionError, match=rf"action {action} is outside 0\.\.6: see sizewise\.actions\.Sizing7"):
         decode(action)
-
-
-@pytest.mark.parametrize("value", [-1, 7, 1.5, float("nan"), float("inf")])
-def test_check_actions_names_index_and_value(value):
-    actions = torch.zeros(2, 3, dtype=torch.float64)
-    actions[1, 1] = value
-    with pytest.raises(ActionError, match=rf"action {float(value)} at index 4 is outside 0\.\.6: see sizewise"):
-        check_actions(actions)
-
-
-def test_check_actions_refuses_truth_values():
-    with pytest.raises(ActionError, match="action False at index 0 is outside"):
-        check_actions(torch.tensor([False, True]))
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64, torch.float32])
-def test_check_actions_accepts_all_seven_and_gives_int64(dtype):
-    checked = check_actions(torch.arange(7, dtype=dtype).view(7, 1))
-    assert checked.dtype == torch.int64
-    assert checked.flatten().tolist() == list(range(7))
 
 
 # A2: amounts and the cap.
