@@ -9,10 +9,12 @@ import pandas as pd
 import torch
 
 from sizewise.costs import BPS
-from sizewise.errors import DataMissingError
+from sizewise.errors import ConfigError, DataMissingError
 from sizewise.indicators import rolling_std
 from sizewise.instruments import Instrument
 
+# Counted 1:1, as an account on their venue would.
+PEGGED = {"USDT": "USD"}
 # Bars whose volatility scales market impact; the bar itself is not among them.
 VOLATILITY_BARS = 50
 
@@ -144,9 +146,16 @@ def build_tape(bars: Mapping[str, pd.DataFrame], instruments: Mapping[str, Instr
         bars: validated bars by symbol. instruments: their terms, see costs.priced.
     Raises:
         DataMissingError: no symbols.
+        ConfigError: they are quoted in different currencies; a dollar and its stablecoin count as one.
     """
     if not bars:
         raise DataMissingError("a tape needs at least one symbol's bars")
+    quoted = {symbol: instruments[symbol].quote_currency for symbol in bars}
+    if len({PEGGED.get(currency, currency) for currency in quoted.values()}) > 1:
+        listed = ", ".join(f"{symbol} in {currency}" for symbol, currency in quoted.items())
+        raise ConfigError(
+            f"one account cannot hold {listed}: nothing here converts money; choose symbols of one currency"
+        )
     frames = list(bars.values())
     times = pd.DatetimeIndex(frames[0].index)
     for frame in frames[1:]:

@@ -68,6 +68,16 @@ def test_a_group_at_the_end_of_its_slice_moves_alone():
     assert not late.all()
 
 
+def test_a_group_that_would_end_outside_its_slice_moves():
+    # 17 rows: from row 8 a second horizon ends on the last row, from row 9 its mark would lie outside.
+    episodes = opened(Ranges((0,), (0,), (17,)), groups=200)
+    episodes.restart(100)
+    starts = episodes.rows.clone()
+    walk(episodes)
+    assert torch.equal(episodes.restart(100), starts > 0)
+    assert episodes.horizon_rows("cpu").max().item() == 16
+
+
 def test_the_stream_does_not_depend_on_who_moves():
     # One walks with a budget of 1, one of 2: where both move they land on the same rows.
     fast, slow = (opened(Ranges((0,), (0,), (10_000,)), groups=6) for _ in range(2))

@@ -7,6 +7,7 @@ import torch
 from sizewise.desk import Desk
 from sizewise.errors import ConfigError
 from sizewise.inventory import NAMES, inventory_scalars
+from sizewise.lots import Lots
 from sizewise.tape import build_tape
 from sizewise.trading_rules import ManageInventory, Rules, Sizing
 
@@ -112,6 +113,19 @@ def test_batched_accounts_have_the_dtype_of_their_equity(dtype):
     assert scalars.shape == (7, 2, 2, 3)
     assert scalars.dtype == dtype
     assert not scalars.any()
+
+
+def test_a_lot_that_has_left_is_not_the_newest():
+    # 1 bought at hour 1 and 2 at hour 3; the newer have left by their bracket, and their place still knows the hour.
+    lots = Lots.empty(2, (1, 1), brackets=False, dtype=torch.float64, device="cpu")
+    day = torch.tensor([3.0, 1.0]).double().view(2, 1, 1) / 24
+    lots = lots._replace(
+        units=torch.tensor([0.0, 1.0]).double().view(2, 1, 1), price=torch.full_like(day, 100.0), day=day
+    )
+    now = torch.full((1, 1), 5 / 24, dtype=torch.float64)
+    price, equity = torch.full((1, 1), 100.0, dtype=torch.float64), torch.full((1,), 1000.0, dtype=torch.float64)
+    scalars = inventory_scalars(lots, price, equity, now, torch.zeros_like(now)).flatten().tolist()
+    assert scalars == pytest.approx([1.0, 0.0, 0.1, 0.0, 4.0, 4.0, 0.0])
 
 
 def test_without_lots_there_is_no_inventory():

@@ -70,6 +70,7 @@ def test_a_purchase_of_everything_is_cut_by_its_costs_and_sold_whole():
     # What cash the lots left is not spent on a second purchase.
     assert 0.0 <= bought.position.book.cash.item() < 100 * 1e-5 * 1.01
     assert fills(kept) == []
+    assert not flags(kept)
     assert fills(sold) == [(Kind.MARKET, -held(bought), 100.0)]
     assert held(sold) == 0.0
 

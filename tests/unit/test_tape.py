@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 import torch
 
+from sizewise.bars import load_bars
 from sizewise.costs import BPS, Costs, charged
-from sizewise.errors import DataMissingError
+from sizewise.errors import ConfigError, DataMissingError
 from sizewise.instruments import Funding, Instrument, load_instruments
 from sizewise.tape import COLUMNS, VOLATILITY_BARS, Bars, Tape, build_tape, stack_tapes
 
@@ -209,9 +210,20 @@ def test_no_bars_make_no_tape(known):
 
 @pytest.mark.parametrize("symbol", ["SPY_5m", "EURUSD_1h", "CSI300_15m"])
 def test_every_number_of_a_real_tape_is_finite(known, real_bars, symbol):
-    tape = build_tape({symbol: real_bars(symbol, 0, 500), "BTCUSDT_1h": real_bars("BTCUSDT_1h", 0, 300)}, priced(known))
+    terms = {name: term.model_copy(update={"quote_currency": "USD"}) for name, term in priced(known).items()}
+    tape = build_tape({symbol: real_bars(symbol, 0, 500), "BTCUSDT_1h": real_bars("BTCUSDT_1h", 0, 300)}, terms)
     assert torch.isfinite(tape.table).all()
     low, high = tape.column("low"), tape.column("high")
     for name in ("open", "close"):
         assert ((tape.column(name) >= low) & (tape.column(name) <= high)).all()
     assert torch.equal(tape.column("last_close")[1:], tape.column("close")[:-1])
+
+
+def test_one_account_holds_one_currency(root):
+    instruments = load_instruments(root / "data" / "instruments.yaml")
+    symbols = ("BTCUSDT_1h", "EURUSD_1h", "CSI300_15m")
+    bars = {symbol: load_bars(root / "data" / "bars" / f"{symbol}.parquet").iloc[:50] for symbol in symbols}
+    # A dollar and its stablecoin are one.
+    build_tape({symbol: bars[symbol] for symbol in symbols[:2]}, instruments)
+    with pytest.raises(ConfigError, match=r"BTCUSDT_1h in USDT, EURUSD_1h in USD, CSI300_15m in CNY: nothing here"):
+        build_tape(bars, instruments)

@@ -123,9 +123,9 @@ def test_nothing_that_is_written_overlaps():
     for i, axes in enumerate(figure.axes):
         title = axes._left_title
         boxes |= {f"title {i}": title.get_window_extent(), f"y label {i}": axes.yaxis.label.get_window_extent()}
-        boxes |= {f"y tick {i} {t}": tick.get_window_extent() for t, tick in enumerate(visible(axes.get_yticklabels()))}
+        boxes |= {f"y tick {i} {t}": tick.get_window_extent() for t, tick in enumerate(shown(axes.yaxis))}
     last = figure.axes[-1]
-    boxes |= {f"x tick {t}": tick.get_window_extent() for t, tick in enumerate(visible(last.get_xticklabels()))}
+    boxes |= {f"x tick {t}": tick.get_window_extent() for t, tick in enumerate(shown(last.xaxis))}
     boxes["x label"] = last.xaxis.label.get_window_extent()
     boxes["offset"] = last.xaxis.get_offset_text().get_window_extent()
     names = sorted(boxes)
@@ -135,11 +135,15 @@ def test_nothing_that_is_written_overlaps():
     assert [name for name, box in boxes.items() if not (inside.contains(*box.min) and inside.contains(*box.max))] == []
 
 
-def visible(labels) -> list:
-    return [label for label in labels if label.get_text() and label.get_visible()]
+def shown(axis) -> list:
+    """Labels of the ticks within the axis."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+    return [label for place, label in ticks if low <= place <= high and label.get_text()]
 
 
 def test_pyplot_and_its_settings_are_left_alone():
+    plt.get_backend()  # matplotlib chooses one when it is first asked
     before, open_figures = mpl.rcParams.copy(), plt.get_fignums()
     pixels(draw_path(path(20), NO_FILLS))
     assert plt.get_fignums() == open_figures
