@@ -22,7 +22,7 @@ from sizewise.dealing import Terms
 from sizewise.errors import ConfigError
 from sizewise.lots import Lots
 from sizewise.margin import Margin
-from sizewise.orders import Fill, Flows, Orders
+from sizewise.orders import Fill, Flows, Maybe, Orders
 from sizewise.tape import Bars, Tape
 from sizewise.trading_rules import Rules
 from sizewise.trading_step import TradingStep
@@ -40,11 +40,13 @@ class Uses:
 
 
 class Result(NamedTuple):
-    """What a step did: flows of each account; flags (int16 orders.Flag, `[I, *accounts]`) and fills where recorded."""
+    """What a step did: flows of each account; flags (int16 orders.Flag, `[I, *accounts]`) and fills where recorded;
+    units traded (`[I, *accounts]`) where lots are kept."""
 
     flows: Flows
     flags: torch.Tensor
     fills: tuple[Fill, ...]
+    turnover: Maybe
 
 
 class Broker:
@@ -113,7 +115,7 @@ class Broker:
             step.liquidate(at_open=False)
             step.expire()
         after, flows = step.after()
-        return after, Result(flows, step.flags, tuple(step.fills))
+        return after, Result(flows, step.flags, tuple(step.fills), step.turnover)
 
     def day_trades_left(self, book: Book) -> torch.Tensor:
         """Day trades an account below $25,000 may still make, an instrument: int64 `[I, *accounts]`; 3 without the rule."""

@@ -237,15 +237,27 @@ _REMEDIES = {
 }
 
 
+def _chooses_kind(path: list[str], i: int) -> bool:
+    """Whether a section of several kinds ends at path[i]."""
+    return path[:i] in (["arms"], ["trading", "scheme", "criteria"]) or path[: i + 1] in (
+        ["trading", "scheme"],
+        ["trading", "costs"],
+    )
+
+
 def _explain(error: ValidationError, where: str) -> str:
     first = error.errors()[0]
     path = [str(part) for part in (where, *first["loc"]) if str(part)]
-    if path[:1] == ["arms"]:
-        del path[2:3]  # pydantic puts the arm's kind between its name and its key
+    for i in range(len(path)):
+        if _chooses_kind(path, i):
+            del path[i + 1 : i + 2]  # pydantic puts the kind between a section and its key
     place = ".".join(path)
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return f"params: unknown parameter '{place}': remove it or mend its name"
+    if first["type"].startswith("union_tag"):
+        known = first.get("ctx", {}).get("expected_tags")
+        return f"params: '{place}' needs a kind" + (f", one of {known}" if known else ": see the models of params.yaml")
     if first["type"] == "missing":
         return f"params: '{place}' is missing: add it to params.yaml"
     if first["type"] in _REMEDIES and isinstance(first["input"], str):

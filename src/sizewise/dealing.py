@@ -71,6 +71,7 @@ class Dealing:
         self.budget: Maybe = None
         if self.rules.max_volume_frac is not None:
             self.budget = (bars.volume * self.rules.max_volume_frac).expand(self.units.shape)
+        self.turnover = None if self.lots is None else torch.zeros_like(self.units)
         self.closing: Maybe = None
         self.opening: Maybe = None
         # By instrument until the step is over; what is owed on the whole account is not.
@@ -285,6 +286,8 @@ class Dealing:
         if self.day_trades is not None:
             after = self.day_trades.after_opening if opens else self.day_trades.after_closing
             self.day_trades = after(moved)
+        if self.turnover is not None:
+            self.turnover = self.turnover + moved.abs()
         if self.budget is not None and metered:
             self.budget = self.budget - moved.abs()
 

@@ -153,9 +153,9 @@ class Desk:
         reward = self._reward(Outcome(position.equity, result.flows, book, following.close, equity))
         terminated = equity <= self.account.ruin_frac * self.account.initial_equity
         closed_since = position.closed_since
-        if book.lots is not None:
-            held_before = nonzero(position.book.units).to(torch.float64)
-            ended = held_before * (1.0 - nonzero(book.units))
+        if result.turnover is not None:
+            # Something traded and nothing is held: a position ended, be it one that began in this very bar.
+            ended = (nonzero(result.turnover) * (1.0 - nonzero(book.units))).to(torch.float64)
             closed_since = pick(ended, following.day.expand(ended.shape), closed_since)
         return Step(Position(book, equity, closed_since), reward, terminated, result)
 

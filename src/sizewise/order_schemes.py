@@ -124,7 +124,8 @@ class ManageInventory(ActionScheme):
     """0 holds; 1 toggles a maker buy at the bid, 2 a maker sell at the ask; one order works at a time.
 
     A toggle cancels the working order of its own side, or replaces that of the other side by a new one for one stake. A
-    buy adds a lot to a long or takes a stake off a short; it never crosses zero. With `roll` a resting order follows the
+    buy adds a lot to a long or takes a stake off a short (all of it, if less than half a stake would be left); it never
+    crosses zero. With `roll` a resting order follows the
     bid or ask at every close for as long as it lives.
     """
 
@@ -142,8 +143,9 @@ class ManageInventory(ActionScheme):
         off = toggled * positive(slot.units * side)
         quote = pick(exact, view.bid.expand(exact.shape), view.ask.expand(exact.shape))
         stake = self._model.stake_frac * view.equity / quote.to(held.dtype)
-        # Against a position the order takes off one stake, and no more than there is.
-        stake = pick(positive(-held * side), torch.minimum(stake, held.abs()), stake)
+        # Against a position the order takes off one stake, or all of it if less than half a stake would be left.
+        left = positive(held.abs() - 1.5 * stake)
+        stake = pick(positive(-held * side), pick(left, stake, held.abs()), stake)
         units, cancel = side * stake * (toggled - off), toggled
         bars = torch.full_like(slot.bars_left, self._model.rest_bars)
         if self._model.roll:

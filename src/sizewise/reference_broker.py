@@ -294,14 +294,16 @@ class ReferenceBroker:
         self.working[i] = [None] * self.rules.max_open_orders
 
     def _place(self, i: int, place: Place) -> None:
-        """The lowest free slot, at the rounded price, if the rounded order is worth the minimum."""
+        """The lowest free slot, at the rounded price, if the rounded order is worth the minimum; all of a position is."""
         if None not in self.working[i]:
             self._now.flags[i].add("slots_full")
             return
-        price, units = self._round_price(i, place), self._round_lot(i, place.units)
-        if self._below_min(i, units, price):
-            self._now.flags[i].add("below_min")
-            return
+        price, units = self._round_price(i, place), place.units
+        if units != -self.units[i]:
+            units = self._round_lot(i, units)
+            if self._below_min(i, units, price):
+                self._now.flags[i].add("below_min")
+                return
         self.working[i][self.working[i].index(None)] = Working(replace(place, price=price), units, place.bars)
 
     def _submit_market(self, i: int, order: Market) -> _Part | None:

@@ -35,7 +35,9 @@ class Discrete:
         if actions.dtype == torch.bool:
             wrong = torch.ones_like(actions)
         else:
-            wrong = ~((actions >= self.start) & (actions <= last) & (actions == actions.round()))
+            # An unsigned action cannot be compared with a negative bound.
+            numbers = actions if actions.is_floating_point() else actions.to(torch.int64)
+            wrong = ~((numbers >= self.start) & (numbers <= last) & (numbers == numbers.round()))
         if bool(wrong.any()):
             index = int(wrong.flatten().nonzero()[0])
             value = actions.flatten()[index].item()
@@ -66,9 +68,9 @@ class Weights:
         wrong = ~((actions >= 0).all(-1) & ((total - 1.0).abs() <= WEIGHTS_TOLERANCE))
         if bool(wrong.any()):
             index = int(wrong.flatten().nonzero()[0])
-            values = [round(value, 6) for value in actions.reshape(-1, self.k)[index].tolist()]
+            values = [round(value, 9) for value in actions.reshape(-1, self.k)[index].tolist()]
             raise ActionError(
-                f"environment {index}: weights {values} sum to {float(total.flatten()[index]):g}: "
+                f"environment {index}: weights {values} sum to {float(total.flatten()[index]):.9g}: "
                 "give weights >= 0 that sum to 1 within 1e-6"
             )
         return actions

@@ -9,6 +9,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from sizewise.fields import Count, NotNegative, Positive, Section, as_tuple
 
+Shares = Annotated[tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...], BeforeValidator(as_tuple), Field(min_length=1)]
+Distances = Annotated[
+    tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...], BeforeValidator(as_tuple), Field(min_length=1)
+]
+Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 Fractions = Annotated[tuple[Positive, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 Counts = Annotated[tuple[Count, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 Side = Literal["buy", "sell"]
@@ -79,7 +84,7 @@ class FlatCosts(Section):
     loan_bps_per_day: NotNegative = 0.0
     impact_coef: NotNegative = 0.0
     funding_bps: float = 0.0
-    funding_hours_utc: Annotated[tuple[Hour, ...], BeforeValidator(as_tuple)] = (0, 8, 16)
+    funding_hours_utc: Annotated[tuple[Hour, ...], BeforeValidator(as_tuple), Field(min_length=1)] = (0, 8, 16)
 
 
 CostModel = Annotated[InstrumentCosts | ZeroCosts | VenueCosts | FlatCosts, Field(discriminator="kind")]
@@ -112,6 +117,12 @@ class SizeByLeverage25(Section):
     min_quote: Positive = 10.0
     max_quote: Positive = 300.0
 
+    @model_validator(mode="after")
+    def _ordered(self) -> "SizeByLeverage25":
+        if self.min_quote > self.max_quote:
+            raise ValueError("min_quote must not exceed max_quote")
+        return self
+
 
 class Market(Section):
     """A criterion that fills at the next open."""
@@ -137,26 +148,22 @@ class Simple(Section):
         Market(kind="market"),
         Offset(kind="limit", offset_frac=0.002),
     )
-    sizes: Fractions = (0.25, 0.5, 1.0)
+    sizes: Shares = (0.25, 0.5, 1.0)
     durations_bars: Counts = (3, 12)
     sides: Sides = ("buy", "sell")
-    pairs: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] | None = None
+    pairs: Names | None = None
 
 
 class ManagedRisk(Section):
     """Stops x takes x sizes x durations x sides x pairs, and hold: every order carries a stop and a take."""
 
     kind: Literal["managed_risk"]
-    stops_frac: Annotated[tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...], BeforeValidator(as_tuple)] = (
-        0.02,
-        0.04,
-        0.06,
-    )
-    takes_frac: Annotated[tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...], BeforeValidator(as_tuple)] = (0.02, 0.03)
+    stops_frac: Distances = (0.02, 0.04, 0.06)
+    takes_frac: Distances = (0.02, 0.03)
     sizes: Fractions = (0.25, 0.5, 0.75)
     durations_bars: Counts = (24, 96)
     sides: Sides = ("buy", "sell")
-    pairs: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] | None = None
+    pairs: Names | None = None
 
 
 class BSH(Section):
@@ -195,8 +202,14 @@ class Reward(Section):
 class Trading(Section):
     """The `trading` section: which symbols share an account, and how it trades."""
 
-    symbols: Annotated[tuple[str, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+    symbols: Names
     scheme: SchemeModel
     costs: CostModel
     reward: Reward = Reward()
     rules: Rules = Rules()
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Trading":
+        if len(set(self.symbols)) < len(self.symbols):
+            raise ValueError("symbols must differ: an account holds one position of each")
+        return self

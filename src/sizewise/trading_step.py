@@ -32,8 +32,10 @@ class TradingStep(Dealing):
         free = [1.0 - nonzero(slot.units) for slot in self.working]
         if self.rules.rounding:
             price = round_tick(price, self.exact.tick, _rounds_up(place))
-            units = self._round(units)
-            units = units * at_least(units.abs() * price.to(units.dtype), self.bars.min_order)
+            rounded = self._round(units)
+            rounded = rounded * at_least(rounded.abs() * price.to(units.dtype), self.bars.min_order)
+            # All of a position may be sold, whatever its size.
+            units = pick(1.0 - nonzero(units + self.units), units, rounded)
         if self.terms.record:
             room = torch.stack(free).amax(0)
             self._flag(nonzero(place.units) * (1.0 - room), Flag.SLOTS_FULL)

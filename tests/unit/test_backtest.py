@@ -94,8 +94,8 @@ def test_an_order_fills_at_the_next_open():
 def test_rates_are_those_of_the_bar_that_fills():
     # Row 4 alone costs anything. Three sales of 100 fill at rows 3, 4 and 5: the second pays the fee and the spread, and
     # the 100 held short since row 3 pay borrow for the two days to row 4.
-    rates, days = np.zeros((10, 3)), at(10, {4: 2.0})
-    rates[4] = [0.01, 0.02, 0.03]
+    rates, days = np.zeros((10, 4)), at(10, {4: 2.0})
+    rates[4] = [0.01, 0.02, 0.03, 0.0]
     sizer = Scripted({2: -100.0, 3: -100.0, 4: -100.0})
     ledger = run(still(10, rates=rates, elapsed_days=days), sizer, [(1, 8)])
     assert ledger.fees[:, 0].tolist() == pytest.approx([0.0, 0.0, 0.0, -0.98, 0.0, 0.0, 0.0, 0.0])

@@ -15,7 +15,7 @@ from sizewise.schemes import ActionScheme, Discrete
 from sizewise.tape import COLUMNS
 from sizewise.trading_rules import BSH, ManagedRisk, ManageInventory, Rules, Simple, Simplex, Sizing, VenueCosts
 
-from ..hand_tape import ACCOUNT, PLAIN, Units, flags, hand_tape, held, instrument, open_desk, trading, walk
+from ..hand_tape import ACCOUNT, PLAIN, Units, fills, flags, hand_tape, held, instrument, open_desk, trading, walk
 
 SIZING7 = Sizing(kind="sizing7")
 HOLD, BUY_25, BUY_50, BUY_75, SELL_25, SELL_50, SELL_75 = range(7)
@@ -206,6 +206,16 @@ def test_the_time_of_the_last_close_is_kept_where_lots_are():
         desk = open_desk(STILL, SIZING7, rules)
         steps = walk(desk, STILL, [BUY_50, SELL_50, HOLD])
         assert [step.position.closed_since.item() for step in steps] == pytest.approx([0.0, expected, expected])
+
+
+def test_a_position_of_a_single_bar_has_ended_too():
+    # The limit of the third close fills at 100 in a bar that falls to its stop at 98.
+    tape = hand_tape([100.0, 100.0, 100.0, (100.0, 100.0, 90.0, 95.0), 95.0, 95.0])
+    rules = Rules(max_open_orders=1, max_open_lots=2, rounding=False)
+    steps = walk(open_desk(tape, ManagedRisk(kind="managed_risk"), rules), tape, [HOLD, HOLD, 1, HOLD])
+    assert [held(step) for step in steps] == [0.0] * 4
+    assert len(fills(steps[2])) == 2
+    assert [step.position.closed_since.item() for step in steps] == pytest.approx([0.0, 0.0, 3 / 24, 3 / 24])
 
 
 @pytest.mark.parametrize(

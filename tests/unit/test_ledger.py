@@ -201,7 +201,7 @@ def test_one_trade_by_hand():
     rows = 6
     direction = np.array([1, 1, 1, 0, 0, 0], dtype=np.int8)
     gap = np.array([0.0, 0.0, 0.0, 0.0, 0.12, 0.0])
-    flat = make_market(rows, gap_return=gap, bar_return=np.zeros(rows), direction=direction, rates=np.zeros((rows, 3)))
+    flat = make_market(rows, gap_return=gap, bar_return=np.zeros(rows), direction=direction, rates=np.zeros((rows, 4)))
     flat = replace(flat, confidence={COLUMN: torch.zeros(rows)}, atr_frac=torch.full((rows,), 0.04))
     close = flat.close.numpy()
     prices = Prices(close, close, close, close)

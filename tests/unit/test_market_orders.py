@@ -168,4 +168,4 @@ def test_an_instruments_rates_follow_its_dated_schedule():
     dated = instrument.model_copy(update={"fee_schedule": (first, later)})
     times = pd.DatetimeIndex([change - pd.Timedelta("1h"), change])
     # Binance's base tier and the stances of instruments.yaml: 10 bps, 1 bps half-spread, 3 bps borrow a day.
-    np.testing.assert_allclose(instrument_rates(dated, times), [[1e-3, 1e-4, 3e-4], [7.5e-4, 1e-4, 3e-4]])
+    np.testing.assert_allclose(instrument_rates(dated, times), [[1e-3, 1e-4, 3e-4, 0.0], [7.5e-4, 1e-4, 3e-4, 0.0]])

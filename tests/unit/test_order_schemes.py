@@ -5,10 +5,11 @@ from itertools import product
 import pytest
 import torch
 
+from sizewise.broker import Broker, Uses
 from sizewise.costs import priced
 from sizewise.errors import ActionError, ConfigError
 from sizewise.order_schemes import ManagedRisk, ManageInventory, Simple, pair_numbers
-from sizewise.orders import Flag, Kind
+from sizewise.orders import Flag, Kind, Orders, Place
 from sizewise.scheme_catalogue import open_scheme
 from sizewise.trading_rules import ManagedRisk as ManagedRiskModel
 from sizewise.trading_rules import ManageInventory as InventoryModel
@@ -426,19 +427,31 @@ def test_a_stake_is_a_tenth_of_what_the_account_is_worth():
 
 def test_lots_build_up_to_their_limit_and_are_reduced_one_stake_at_a_time():
     rows = [100.0] + [through()] * 9
-    steps = stocked([BUY, BUY, BUY, BUY, SELL, SELL, SELL, SELL], rows)
+    steps = stocked([BUY, BUY, BUY, BUY, SELL, SELL, SELL], rows)
     lots = [step.position.book.lots.number().item() for step in steps]
     assert lots[:4] == [1, 2, 3, 3]
     assert flags(steps[3]) == Flag.LOT_LIMIT
     assert [held(step) > held(steps[0]) * 2.9 for step in steps[2:4]] == [True, True]
     # Three stakes at 99.9, of equities that rise a little: what is sold at 100.1 are smaller stakes, oldest lot first.
-    sold = [units for step in steps[4:7] for _, units, _ in fills(step)]
-    assert sold == pytest.approx([-0.1 * equity.position.equity.item() / 100.1 for equity in steps[3:6]])
-    remainder = held(steps[6])
-    assert 0.0 < remainder < 0.02
-    # The last is what is left, not a stake, and does not cross zero.
-    assert fills(steps[7]) == [(Kind.LIMIT, pytest.approx(-remainder), pytest.approx(100.1))]
-    assert held(steps[7]) == 0.0
+    sold = [units for step in steps[4:6] for _, units, _ in fills(step)]
+    assert sold == pytest.approx([-0.1 * equity.position.equity.item() / 100.1 for equity in steps[3:5]])
+    # The last takes all that is left: a hundredth of a stake would be worth less than the venue's minimum, and stay.
+    remainder = held(steps[5])
+    assert 1.0 < remainder / (0.1 * steps[5].position.equity.item() / 100.1) < 1.5
+    assert fills(steps[6]) == [(Kind.LIMIT, pytest.approx(-remainder), pytest.approx(100.1))]
+    assert held(steps[6]) == 0.0
+
+
+def test_what_is_left_is_sold_even_below_the_minimum():
+    # All of a position is no order too small: a tenth of it left by a partial fill can still be closed.
+    tape = hand_tape([100.0] + [through()] * 4)
+    broker = Broker(tape, Rules(max_open_orders=1, max_open_lots=10), Uses(working=True))
+    book = broker.open((), 1000.0)
+    little = torch.tensor([0.05], dtype=torch.float64)
+    book = book._replace(units=little, lots=book.lots._replace(units=torch.tensor([[0.05]] + [[0.0]] * 9).double()))
+    price, bars = torch.tensor([100.1], dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    after, _ = broker.step(book, Orders(place=Place(-little, price, bars)), tape.rows(torch.tensor(1)))
+    assert after.units.item() == 0.0
 
 
 class Crossing(ManageInventory):

@@ -22,6 +22,12 @@ def refusal(space: Discrete | Weights, actions: torch.Tensor) -> str:
 # Discrete.
 
 
+@pytest.mark.parametrize(("n", "start", "value"), [(3, -1, 1), (300, 0, 200)])
+def test_unsigned_actions_are_compared_as_numbers(n, start, value):
+    # A bound that a byte cannot hold must not turn into another.
+    assert Discrete(n, start).check(torch.tensor([0, value], dtype=torch.uint8)).tolist() == [0, value]
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32, torch.int64, torch.float16, torch.float64])
 def test_whole_numbers_of_any_dtype_become_int64(dtype):
     checked = Discrete(7).check(torch.arange(7, dtype=dtype).view(7, 1))
