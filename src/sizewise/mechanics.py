@@ -82,8 +82,8 @@ CASES: dict[str, Case] = {
     ),
     "bracket": Case(
         "Bracket: the stop comes first",
-        "The bar after the purchase reaches both the stop and the take. Nobody knows which price came first, so the "
-        "stop does.",
+        "The bar whose open fills the purchase reaches both the stop and the take. Nobody knows which price came "
+        "first, so the stop does. The trade begins and ends inside that bar: no close sees a position.",
         "2021-01-11 08:00",
         "2021-01-11 15:00",
         {"2021-01-11 11:00": Orders(market=Market(0.02, stop_frac=0.02, take_frac=0.02))},
@@ -234,7 +234,14 @@ def draw(worked: Worked) -> Figure:
         figure.axes[0].plot(
             pd.DatetimeIndex([first, last]).to_numpy(), [price, price], color="#444444", ls="--", lw=1.0
         )
-        figure.axes[0].annotate(name, (first, price), xytext=(0, 3), textcoords="offset points", fontsize=8)
+        figure.axes[0].annotate(
+            name,
+            (first, price),
+            xytext=(0, 4),
+            textcoords="offset points",
+            fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
+        )
     return figure
 
 
@@ -252,8 +259,9 @@ def _levels(worked: Worked) -> list[tuple[str, float, pd.Timestamp, pd.Timestamp
             continue
         entry = worked.done.fills["price"][worked.done.fills["timestamp"] == decided + step].iloc[0]
         if orders.market.stop_frac:
-            found.append(("stop", entry * (1.0 - orders.market.stop_frac), decided, decided + 2 * step))
-            found.append(("take", entry * (1.0 + orders.market.take_frac), decided, decided + 2 * step))
+            first, last = decided + 0.6 * step, decided + 2.4 * step
+            found.append(("stop", entry * (1.0 - orders.market.stop_frac), first, last))
+            found.append(("take", entry * (1.0 + orders.market.take_frac), first, last))
         if orders.market.leverage is not None:
             gone = worked.done.fills.iloc[-1]
             found.append(("liquidation", gone["price"], decided, gone["timestamp"] + step))
