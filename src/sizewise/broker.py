@@ -19,7 +19,7 @@ import torch
 from sizewise.book import Book, Working
 from sizewise.day_trades import ALLOWED, DayTrades
 from sizewise.dealing import Terms
-from sizewise.errors import ConfigError
+from sizewise.errors import ActionError, ConfigError
 from sizewise.lots import Lots
 from sizewise.margin import Margin
 from sizewise.orders import Fill, Flows, Maybe, Orders
@@ -101,7 +101,10 @@ class Broker:
 
         Args:
             bars: float64, broadcast against `[I, *accounts]`. money: the same in the accounts' dtype, if at hand.
+        Raises:
+            ActionError: units that are no number, or a leverage above the venue's; names the account and the remedy.
         """
+        check_orders(orders, bars)
         step = TradingStep(self._terms, book, bars, bars.to(self._terms.dtype) if money is None else money)
         step.submit(orders)
         step.carry()
@@ -122,6 +125,38 @@ class Broker:
         if book.day_trades is None:
             return torch.full(book.units.shape, ALLOWED, device=book.units.device)
         return book.day_trades.left()
+
+
+def check_orders(orders: Orders, bars: Bars) -> None:
+    """Refuse what no venue would take, before anything is traded.
+
+    Raises:
+        ActionError: units that are no number, or a leverage above the venue's.
+    """
+    place = orders.place
+    for units in (orders.market, None if place is None else place.units):
+        # A sum is finite when all of it is: one look instead of one at each.
+        if units is not None and not bool(units.sum().isfinite()):
+            wrong = ~units.isfinite()
+            if bool(wrong.any()):
+                raise ActionError(f"{_where(wrong)}: an order of {units[wrong][0]:g} units: order a finite number")
+    for leverage in (orders.leverage, None if place is None else place.leverage):
+        if leverage is None:
+            continue
+        wrong = leverage > bars.max_leverage
+        if bool(wrong.any()):
+            limit = bars.max_leverage.expand(wrong.shape)[wrong][0]
+            asked = leverage.expand(wrong.shape)[wrong][0]
+            raise ActionError(
+                f"{_where(wrong)}: leverage {asked:g} is above the {limit:g} its venue gives: order less, or trade under "
+                "another venue's terms"
+            )
+
+
+def _where(wrong: torch.Tensor) -> str:
+    """The first account of `[I, *accounts]` that is marked, and its instrument."""
+    instrument, environment = wrong.flatten(1).nonzero()[0].tolist() if wrong.ndim > 1 else (int(wrong.nonzero()[0]), 0)
+    return f"environment {environment}, instrument {instrument}"
 
 
 def check_uses(rules: Rules, uses: Uses) -> None:

@@ -159,6 +159,8 @@ def _walk(desk: Desk, tape: Tape, actions: torch.Tensor, signal: torch.Tensor) -
     names = ["row", "symbol", "kind", "units", "price", "fee", "slippage", "impact"]
     # The order of a bar's fills is the broker's own.
     table = pd.DataFrame(fills, columns=names).astype(dict.fromkeys(names[3:], np.float64) | {"row": np.int64})
+    # Costs that were not charged are 0, not minus 0.
+    table[names[3:]] += 0.0
     trades = trades_of_fills(table, tape, flows)
     table.insert(0, "timestamp", tape.times[table.pop("row").to_numpy()])
     positions = pd.DataFrame(value, index=tape.times, columns=list(symbols))

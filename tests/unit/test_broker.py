@@ -8,14 +8,15 @@ import torch
 
 from sizewise.broker import Broker, Uses, check_leverage, check_uses
 from sizewise.costs import Costs, charged
-from sizewise.errors import ConfigError
+from sizewise.errors import ActionError, ConfigError
 from sizewise.instruments import load_instruments
-from sizewise.orders import Orders
+from sizewise.orders import Orders, Place
 from sizewise.tape import Tape, build_tape, stack_tapes
 from sizewise.trading_rules import Rules
 from sizewise.venues import at_venue
 
 from ..hand_bars import Desk, bars, tape_of
+from ..hand_tape import hand_tape
 
 ALL = Uses(working=True, stops=True, reduce_only=True, brackets=True, leverage=True)
 RULES = Rules(margin="isolated", max_open_lots=3, max_open_orders=2, day_trade_limit=True)
@@ -157,3 +158,27 @@ def test_a_margin_that_is_maintenance_at_once_is_refused():
         check_leverage(tape, 5.0, "leverage")
     check_leverage(tape, 4.9, "leverage")
     check_leverage(tape_of(bars(maintenance=1.0)), 1.0, "leverage")
+
+
+def test_orders_that_no_venue_takes_are_refused():
+    tape = hand_tape([100.0] * 4)
+    broker = Broker(tape, Rules(margin="isolated", max_open_orders=1), Uses(working=True, leverage=True))
+    book, bars = broker.open((3,), 1000.0), tape.rows(torch.tensor([1, 1, 1]))
+    units, plain = torch.ones((1, 3), dtype=torch.float64), torch.full((1, 3), 2.0, dtype=torch.float64)
+    spoilt, steep = units.clone(), plain.clone()
+    spoilt[0, 1], steep[0, 2] = torch.nan, 101.0
+
+    def place(units: torch.Tensor, leverage: torch.Tensor) -> Place:
+        return Place(units, plain * 50.0, plain, leverage=leverage)
+
+    wrong = "environment 1, instrument 0: an order of nan units: order a finite number"
+    for orders in (Orders(market=spoilt), Orders(place=place(spoilt, plain))):
+        with pytest.raises(ActionError, match=wrong):
+            broker.step(book, orders, bars)
+    for orders in (Orders(market=units, leverage=steep), Orders(place=place(units, steep))):
+        with pytest.raises(
+            ActionError, match="environment 2, instrument 0: leverage 101 is above the 100 its venue gives"
+        ):
+            broker.step(book, orders, bars)
+    # At the venue's own leverage nothing is wrong.
+    broker.step(book, Orders(market=units, leverage=plain * 50.0, place=place(units, plain)), bars)
