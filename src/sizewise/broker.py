@@ -62,6 +62,11 @@ class Broker:
         """Args: `dtype` is that of money and units; prices stay float64. `record`: keep every fill and flag."""
         check_uses(rules, uses)
         check_leverage(tape, rules.leverage, "trading.rules.leverage")
+        if rules.max_volume_frac is not None and not tape.metered:
+            raise ConfigError(
+                f"a volume of {', '.join(tape.symbols[0])} counts no units (FX bars count ticks, an index its members' "
+                "shares): set trading.rules.max_volume_frac to null"
+            )
         self.rules, self.uses = rules, uses
         present = {name: bool((tape.column(name) != 0).any()) for name in ("borrow", "loan", "funding", "impact")}
         silences = bool((tape.column("traded") == 0).any())

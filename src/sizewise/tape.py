@@ -1,7 +1,7 @@
 """The tape: what the broker is told of every bar, aligned on UTC for the instruments that share an account."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -73,7 +73,7 @@ class Tape:
     Attributes:
         symbols: for each market, its instruments in order; all markets have as many.
         first_row, n_rows: bounds of each market. times: UTC bar starts, shape (R,).
-        table: float64 [R, I, C], columns as in `Bars`.
+        table: float64 [R, I, C], columns as in `Bars`. metered: volume counts units of what is traded, everywhere.
     """
 
     symbols: tuple[tuple[str, ...], ...]
@@ -81,6 +81,7 @@ class Tape:
     n_rows: tuple[int, ...]
     times: pd.DatetimeIndex
     table: torch.Tensor
+    metered: bool = True
 
     @property
     def n_instruments(self) -> int:
@@ -96,7 +97,7 @@ class Tape:
 
     def to(self, device: torch.device | str) -> "Tape":
         """The same on `device`."""
-        return Tape(self.symbols, self.first_row, self.n_rows, self.times, self.table.to(device))
+        return replace(self, table=self.table.to(device))
 
 
 def _own_columns(bars: pd.DataFrame, instrument: Instrument) -> dict[str, np.ndarray]:
@@ -146,7 +147,8 @@ def build_tape(bars: Mapping[str, pd.DataFrame], instruments: Mapping[str, Instr
         bars: validated bars by symbol. instruments: their terms, see costs.priced.
     Raises:
         DataMissingError: no symbols.
-        ConfigError: they are quoted in different currencies; a dollar and its stablecoin count as one.
+        ConfigError: they are quoted in different currencies (a dollar and its stablecoin count as one), or impact is to
+            be reckoned from a volume that counts ticks.
     """
     if not bars:
         raise DataMissingError("a tape needs at least one symbol's bars")
@@ -156,6 +158,10 @@ def build_tape(bars: Mapping[str, pd.DataFrame], instruments: Mapping[str, Instr
         raise ConfigError(
             f"one account cannot hold {listed}: nothing here converts money; choose symbols of one currency"
         )
+    ticking = [symbol for symbol in bars if not instruments[symbol].volume_is_units]
+    for symbol in ticking:
+        if instruments[symbol].impact_coef:
+            raise ConfigError(f"{symbol}'s volume counts no units, so impact means nothing: set impact_coef to 0")
     frames = list(bars.values())
     times = pd.DatetimeIndex(frames[0].index)
     for frame in frames[1:]:
@@ -178,7 +184,7 @@ def build_tape(bars: Mapping[str, pd.DataFrame], instruments: Mapping[str, Instr
         own["borrow"], own["loan"] = (getattr(terms, f"{name}_bps_per_day") * BPS * step for name in _PER_TIME)
         own["day"] = days
         table[:, i] = own.ffill().bfill()[list(COLUMNS)].to_numpy(dtype=np.float64)
-    return Tape((tuple(bars),), (0,), (len(times),), times, torch.from_numpy(table))
+    return Tape((tuple(bars),), (0,), (len(times),), times, torch.from_numpy(table), metered=not ticking)
 
 
 def stack_tapes(tapes: Sequence[Tape]) -> Tape:
@@ -187,4 +193,5 @@ def stack_tapes(tapes: Sequence[Tape]) -> Tape:
     starts = np.cumsum([0, *sizes[:-1]]).tolist()
     times = pd.DatetimeIndex(tapes[0].times.append([tape.times for tape in tapes[1:]]))
     symbols = tuple(symbols for tape in tapes for symbols in tape.symbols)
-    return Tape(symbols, tuple(starts), tuple(sizes), times, torch.cat([tape.table for tape in tapes]))
+    table, metered = torch.cat([tape.table for tape in tapes]), all(tape.metered for tape in tapes)
+    return Tape(symbols, tuple(starts), tuple(sizes), times, table, metered)

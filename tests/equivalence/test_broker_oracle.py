@@ -70,7 +70,7 @@ def real(seed: int, *, paths: int = PATHS, steps: int = STEPS) -> Scenario:
     costs = Costs(taker_bps=5.0, borrow_bps_per_day=2.0, maker_bps=-1.0, loan_bps_per_day=3.0, impact_coef=0.5)
     terms = {s: at_venue(instruments[s], "bitmex") if seed % 2 else charged(instruments[s], costs) for s in symbols}
     terms = {
-        symbol: term.model_copy(update={"max_leverage": 100.0, "quote_currency": "USD"})
+        symbol: term.model_copy(update={"max_leverage": 100.0, "quote_currency": "USD", "asset_class": "crypto_spot"})
         for symbol, term in terms.items()
     }
     columns = real_market(rng, build_tape(bars, terms), steps, paths)

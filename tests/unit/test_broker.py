@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from sizewise.bars import load_bars
 from sizewise.broker import Broker, Uses, check_leverage, check_uses
 from sizewise.costs import Costs, charged
 from sizewise.errors import ActionError, ConfigError
@@ -182,3 +183,12 @@ def test_orders_that_no_venue_takes_are_refused():
             broker.step(book, orders, bars)
     # At the venue's own leverage nothing is wrong.
     broker.step(book, Orders(market=units, leverage=plain * 50.0, place=place(units, plain)), bars)
+
+
+def test_a_share_of_the_volume_needs_a_volume_of_units(root):
+    instruments = load_instruments(root / "data" / "instruments.yaml")
+    bars = load_bars(root / "data" / "bars" / "CSI300_15m.parquet").iloc[:20]
+    tape = build_tape({"CSI300_15m": bars}, instruments)
+    Broker(tape, Rules(), Uses())
+    with pytest.raises(ConfigError, match=r"CSI300_15m counts no units .* set trading\.rules\.max_volume_frac to null"):
+        Broker(tape, Rules(max_volume_frac=0.1), Uses())

@@ -210,7 +210,8 @@ def test_no_bars_make_no_tape(known):
 
 @pytest.mark.parametrize("symbol", ["SPY_5m", "EURUSD_1h", "CSI300_15m"])
 def test_every_number_of_a_real_tape_is_finite(known, real_bars, symbol):
-    terms = {name: term.model_copy(update={"quote_currency": "USD"}) for name, term in priced(known).items()}
+    lent = {"quote_currency": "USD", "asset_class": "crypto_spot"}
+    terms = {name: term.model_copy(update=lent) for name, term in priced(known).items()}
     tape = build_tape({symbol: real_bars(symbol, 0, 500), "BTCUSDT_1h": real_bars("BTCUSDT_1h", 0, 300)}, terms)
     assert torch.isfinite(tape.table).all()
     low, high = tape.column("low"), tape.column("high")
@@ -227,3 +228,12 @@ def test_one_account_holds_one_currency(root):
     build_tape({symbol: bars[symbol] for symbol in symbols[:2]}, instruments)
     with pytest.raises(ConfigError, match=r"BTCUSDT_1h in USDT, EURUSD_1h in USD, CSI300_15m in CNY: nothing here"):
         build_tape(bars, instruments)
+
+
+def test_impact_needs_a_volume_of_units(root):
+    instruments = load_instruments(root / "data" / "instruments.yaml")
+    bars = load_bars(root / "data" / "bars" / "EURUSD_1h.parquet").iloc[:80]
+    assert not build_tape({"EURUSD_1h": bars}, instruments).metered
+    dear = instruments["EURUSD_1h"].model_copy(update={"impact_coef": 0.1})
+    with pytest.raises(ConfigError, match="EURUSD_1h's volume counts no units, so impact means nothing"):
+        build_tape({"EURUSD_1h": bars}, {"EURUSD_1h": dear})
