@@ -210,7 +210,8 @@ class Dealing:
             return opening
         clipped = short * nonzero(opening)
         self._flag(clipped, Flag.CLIPPED)
-        share = available.clamp(min=0.0) / need.clamp(min=TINY)
+        # At most 1, lest a rich account's share of nothing be infinite.
+        share = (available.clamp(min=0.0) / need.clamp(min=TINY)).clamp_(max=1.0)
         cut = self._round(opening * share) * positive(share - LEAST_SHARE)
         if self.rules.rounding:
             enough = at_least(cut.abs() * price, bars.min_order)
@@ -240,12 +241,14 @@ class Dealing:
         by_lot: bool = False,
         carried: Carried = NOTHING,
         working: bool = False,
-    ) -> None:
+    ) -> torch.Tensor:
         """Move units and cash, and everything that follows them.
 
         Args:
             units, price: `[I, *accounts]`, or `[L, I, *accounts]` where lots leave one by one (`by_lot`).
             maker: 1 where passive; None: nowhere. metered: whether there is impact, and volume is used up.
+        Returns:
+            what each fill cost: fee, half-spread and impact, of the shape of `units`.
         """
         bars, before = self.bars, self.units
         notional = units.abs() * price
@@ -290,6 +293,7 @@ class Dealing:
             self.turnover = self.turnover + moved.abs()
         if self.budget is not None and metered:
             self.budget = self.budget - moved.abs()
+        return cost
 
     def _record(
         self,

@@ -8,12 +8,12 @@ import torch
 
 def above(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """1 where a > b."""
-    return (a - b).sign_().clamp_(min=0.0)
+    return positive(a - b)
 
 
 def at_least(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """1 where a >= b."""
-    return (a - b).sign_().add_(1.0).clamp_(max=1.0)
+    return not_negative(a - b)
 
 
 def nonzero(a: torch.Tensor) -> torch.Tensor:
@@ -24,6 +24,11 @@ def nonzero(a: torch.Tensor) -> torch.Tensor:
 def positive(a: torch.Tensor) -> torch.Tensor:
     """1 where a > 0."""
     return a.sign().clamp_(min=0.0)
+
+
+def not_negative(a: torch.Tensor) -> torch.Tensor:
+    """1 where a >= 0."""
+    return a.sign().add_(1.0).clamp_(max=1.0)
 
 
 def pick(mask: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

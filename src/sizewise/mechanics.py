@@ -16,7 +16,8 @@ from sizewise.desk import Desk
 from sizewise.errors import LedgerError
 from sizewise.instruments import Instrument, load_instruments
 from sizewise.paths import Workspace
-from sizewise.reference_broker import Market, Orders, Place
+from sizewise.plain_orders import Bar, Market, Orders, Place
+from sizewise.plain_orders import Rules as PlainRules
 from sizewise.schemes import Discrete
 from sizewise.scripted import CLOSE, Scripted
 from sizewise.seeding import content_hash, numpy_generator
@@ -189,14 +190,14 @@ def _hold_against_reference(
     case: Case, bars: pd.DataFrame, instrument: Instrument, rows: Mapping[int, Orders], done: Simulation
 ) -> None:
     tape = build_tape({SYMBOL: bars}, {SYMBOL: instrument})
-    names = [name for name in reference_broker.Bar.__dataclass_fields__ if name not in ("traded", "day_trade")]
-    account = reference_broker.ReferenceBroker(reference_broker.Rules(**case.rules.model_dump()), case.cash)
+    names = [name for name in Bar.__dataclass_fields__ if name not in ("traded", "day_trade")]
+    account = reference_broker.ReferenceBroker(PlainRules(**case.rules.model_dump()), case.cash)
     for t in range(len(bars) - 1):
         row = {name: float(tape.column(name)[t + 1, 0]) for name in names}
         orders = rows.get(t, Orders())
         if orders.market is not None and orders.market.units == CLOSE:
             orders = Orders(orders.cancel, orders.place, Market(-account.units[0], orders.market.leverage))
-        step = account.step([orders], [reference_broker.Bar(**row)])  # type: ignore[arg-type]
+        step = account.step([orders], [Bar(**row)])  # type: ignore[arg-type]
         if abs(step.equity - done.equity.iloc[t + 1]) > AGREEMENT * case.cash:
             raise LedgerError(f"{case.title}: the brokers disagree at {bars.index[t + 1]}")
 

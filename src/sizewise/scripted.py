@@ -1,17 +1,16 @@
 """Orders written down beforehand, as a scheme: what to order at which close. For worked examples and for comparisons."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
 from sizewise.broker import Uses
 from sizewise.orders import Orders, Place
-from sizewise.reference_broker import Orders as PlainOrders
+from sizewise.plain_orders import Orders as PlainOrders
 from sizewise.schemes import ActionScheme, Discrete, View
 
 # "All of it", whatever is held by then.
 CLOSE = float("-inf")
-EVERYTHING = Uses(working=True, stops=True, reduce_only=True, brackets=True, leverage=True)
 
 
 class Scripted(ActionScheme):
@@ -45,7 +44,7 @@ class Scripted(ActionScheme):
             cancel=column([float(line.cancel) for line in lines]) if self.uses.working else None,
         )
 
-    def _place(self, lines, column) -> Place:  # type: ignore[no-untyped-def]
+    def _place(self, lines: Sequence[PlainOrders], column: Callable[..., torch.Tensor]) -> Place:
         uses, places = self.uses, [line.place for line in lines]
         return Place(
             units=column([p.units if p else 0.0 for p in places]),

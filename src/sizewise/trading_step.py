@@ -7,7 +7,7 @@ import torch
 
 from sizewise.book import Working
 from sizewise.dealing import Carried, Dealing
-from sizewise.masks import above, at_least, nonzero, pick, positive
+from sizewise.masks import above, at_least, nonzero, not_negative, pick, positive
 from sizewise.orders import Flag, Kind, Maybe, Orders, Place
 from sizewise.rounding import round_tick
 
@@ -89,13 +89,11 @@ class TradingStep(Dealing):
         long = positive(self.units)
         paid = pick(long, torch.minimum(bars.open, price), torch.maximum(bars.open, price))
         units = -self.units * crossed
-        self._fill(Kind.LIQUIDATION, units, paid, None, opens=False, metered=False)
+        cost = self._fill(Kind.LIQUIDATION, units, paid, None, opens=False, metered=False)
         if self.lots is not None:
             self.lots = self.lots.without(crossed)
-        notional = units.abs() * paid
-        slippage, penalty = notional * bars.half_spread, notional * bars.penalty
-        exit_cost = slippage + (notional + slippage.copysign(units)) * bars.taker + penalty
-        left = margin.posted * crossed - units * (paid - margin.entry) - exit_cost
+        penalty = units.abs() * paid * bars.penalty
+        left = margin.posted * crossed - units * (paid - margin.entry) - cost - penalty
         self._owe("liquidation", self._sum((-left).clamp(min=0.0) * crossed - penalty))
         self._flag(crossed, Flag.LIQUIDATED)
         self.working = [slot._replace(units=slot.units * (1.0 - crossed)) for slot in self.working]
@@ -147,12 +145,12 @@ class TradingStep(Dealing):
         """1 where the bar reaches a lot's stop, before any liquidation."""
         exact = self.exact
         worst = pick(positive(side), exact.low.expand(side.shape), exact.high.expand(side.shape))
-        hit = (stop - worst).mul_(side).sign_().add_(1.0).clamp_(max=1.0) * positive(stop)
+        hit = not_negative((stop - worst).mul_(side)) * positive(stop)
         if self.margin is None:
             return hit
         end = self.margin.liquidation_price(self.units, self.bars.maintenance)
         crossed = self._crossed(end, self.bars.low, self.bars.high).to(torch.float64)
-        nearer = (stop - end.to(torch.float64)).mul_(side).sign_().add_(1.0).clamp_(max=1.0)
+        nearer = not_negative((stop - end.to(torch.float64)).mul_(side))
         return hit * torch.maximum(nearer, 1.0 - crossed)
 
     def working_orders(self) -> None:
@@ -168,7 +166,7 @@ class TradingStep(Dealing):
             # A limit that was marketable when it came took liquidity.
             maker = 1.0 - above(at_price, at_open) * slot.fresh
             if slot.is_stop is not None:
-                touched = (pick(buy, high, low) - slot.price).mul_(side).sign_().add_(1.0).clamp_(max=1.0)
+                touched = not_negative((pick(buy, high, low) - slot.price).mul_(side))
                 hit = pick(slot.is_stop, touched, hit)
                 paid = pick(slot.is_stop, side * torch.maximum(at_open, at_price), paid)
                 maker = maker * (1.0 - slot.is_stop)

@@ -192,3 +192,16 @@ def test_a_share_of_the_volume_needs_a_volume_of_units(root):
     Broker(tape, Rules(), Uses())
     with pytest.raises(ConfigError, match=r"CSI300_15m counts no units .* set trading\.rules\.max_volume_frac to null"):
         Broker(tape, Rules(max_volume_frac=0.1), Uses())
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_a_rich_account_is_left_whole_beside_a_poor_one(record):
+    # 1e12 over an order of nothing is more than float32 holds, and infinity times nothing is no number. The poor
+    # account's order is cut, so that shares are reckoned for both.
+    tape = hand_tape([100.0] * 4)
+    broker = Broker(tape, Rules(), Uses(), dtype=torch.float32, record=record)
+    book = broker.open((2,), 0.0)._replace(cash=torch.tensor([1e12, 1000.0]))
+    after, result = broker.step(book, Orders(market=torch.tensor([[0.0, 50.0]])), tape.rows(torch.tensor([1, 1])))
+    assert after.units.tolist() == [[0.0, 10.0]]
+    assert after.cash.tolist() == [pytest.approx(1e12), pytest.approx(0.0, abs=1e-3)]
+    assert result.flows.total().isfinite().all()

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizewise.masks import above, at_least, lookup, nonzero, pick, positive
+from sizewise.masks import above, at_least, lookup, nonzero, not_negative, pick, positive
 
 WIDTH = {torch.float32: 32, torch.float64: 64}
 
@@ -67,3 +67,11 @@ def test_arguments_are_left_as_they_were():
     a, b, mask = torch.tensor([1.0, -2.0]), torch.tensor([0.0, 5.0]), torch.tensor([1.0, 0.0])
     above(a, b), at_least(a, b), nonzero(a), positive(a), pick(mask, a, b)
     assert (a.tolist(), b.tolist(), mask.tolist()) == ([1.0, -2.0], [0.0, 5.0], [1.0, 0.0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_not_negative_holds_of_zero_and_leaves_its_argument_alone(dtype):
+    values = torch.tensor([-2.0, -0.0, 0.0, 1e-30, 3.0], dtype=dtype)
+    kept = values.clone()
+    assert not_negative(values).tolist() == [0.0, 1.0, 1.0, 1.0, 1.0]
+    assert torch.equal(values, kept)
