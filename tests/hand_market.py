@@ -23,8 +23,11 @@ def make_market(rows: int, *, symbols: int = 1, seed: int = 0, costs: Costs = CO
     } | columns
     moves = (1.0 + np.asarray(values["gap_return"])) * (1.0 + np.asarray(values["bar_return"]))
     direction = np.asarray(values["direction"])
+    close = 100.0 * np.cumprod(moves)
     derived = {
-        "close": 100.0 * np.cumprod(moves),
+        "close": close,
+        "high": 1.004 * close * np.maximum(1.0, 1.0 / (1.0 + np.asarray(values["bar_return"]))),
+        "low": 0.996 * close * np.minimum(1.0, 1.0 / (1.0 + np.asarray(values["bar_return"]))),
         "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
         "rates": np.tile(
             1e-4 * np.array([costs.taker_bps, costs.half_spread_bps, costs.borrow_bps_per_day, 0.0]), (total, 1)

@@ -25,6 +25,7 @@ def synthetic_market(bars: int) -> Market:
     rng = numpy_generator("bench", bars)
     gap, bar = rng.normal(0.0, 0.001, bars), rng.normal(0.0, 0.01, bars)
     direction = np.repeat(rng.integers(-1, 2, bars // 16 + 1), 16)[:bars].astype(np.int8)
+    close = 100.0 * np.cumprod((1.0 + gap) * (1.0 + bar))
     columns = {
         "features": rng.normal(0.0, 1.0, (bars, len(NAMES) - 1)).astype(np.float32),
         "gap_return": gap,
@@ -36,7 +37,9 @@ def synthetic_market(bars: int) -> Market:
         "direction": direction,
         "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
         "regime": np.zeros(bars, dtype=np.int8),
-        "close": 100.0 * np.cumprod((1.0 + gap) * (1.0 + bar)),
+        "close": close,
+        "high": close,
+        "low": close,
         "atr_frac": np.full(bars, 0.01),
         "annual_vol": np.full(bars, 0.5),
     }

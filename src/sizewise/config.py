@@ -157,7 +157,52 @@ class BuyAndHoldArm(Section):
     kind: Literal["buy_and_hold"]
 
 
-Arm = Annotated[PpoArm | AtrArm | ConstantArm | VolTargetArm | BuyAndHoldArm, Field(discriminator="kind")]
+class AtrMatchedArm(Section):
+    """ATR sizing scaled on each train slice to the mean exposure that another arm has there."""
+
+    kind: Literal["atr_exposure_matched"]
+    matches: str
+    risk_frac: Positive = 0.005
+    stop_atr: Positive = 1.5
+
+
+class KellyArm(Section):
+    """`kappa` times the growth-optimal share of the train slice's trades, one a symbol and regime; nothing if it is <= 0."""
+
+    kind: Literal["kelly"]
+    kappa: Fraction = 0.5
+    min_trades: Count = 30
+
+
+class RandomPlaceboArm(Section):
+    """A size drawn evenly between nothing and the limit at each entry; one path a seed."""
+
+    kind: Literal["random_placebo"]
+
+
+class OracleArm(Section):
+    """The limit on trades that will gain, nothing on those that will lose: no rule can do better."""
+
+    kind: Literal["oracle_hindsight"]
+
+
+class TableArm(Section):
+    """A table of 300 states and 25 sizes: a contextual bandit, or Q-learning that looks ahead to the next trade."""
+
+    kind: Literal["bandit", "q_table"]
+    splits: Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)] = ("rolling",)
+
+
+class ClosedTradeArm(Section):
+    """Learned from closed trades alone: the Q-network by itself, or the ensemble of three models."""
+
+    kind: Literal["dqn", "outcome_ensemble"]
+    splits: Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)] = ("rolling",)
+
+
+LearnedArm = PpoArm | TableArm | ClosedTradeArm
+RuleArm = AtrArm | ConstantArm | VolTargetArm | BuyAndHoldArm | AtrMatchedArm | KellyArm | RandomPlaceboArm | OracleArm
+Arm = Annotated[LearnedArm | RuleArm, Field(discriminator="kind")]
 
 
 class Plan(Section):
@@ -199,7 +244,7 @@ class Params(Section):
             if name not in self.arms:
                 raise ValueError(f"plan.{role} is '{name}', which is no entry of arms")
             arm = self.arms[name]
-            if isinstance(arm, PpoArm) and set(arm.splits) != {"rolling", "anchored"}:
+            if isinstance(arm, LearnedArm) and set(arm.splits) != {"rolling", "anchored"}:
                 raise ValueError(f"plan.{role} '{name}' must be trained on both splits: set arms.{name}.splits to both")
         return self
 

@@ -30,7 +30,7 @@ class Market:
         gap_return, bar_return, elapsed_days: shape (R,), how the market came from the previous close to this one.
         rates: float64, shape (R, 4): fee, half-spread, borrow per day, funding, in force at the bar.
         direction: int8; entry: bool; regime: int8 index into LABELS, at the entry of the live trade.
-        close: quote currency; atr_frac: share of price; annual_vol: EWMA forecast, share per year.
+        close, high, low: quote currency; atr_frac: share of price; annual_vol: EWMA forecast, share per year.
         times: UTC bar starts.
     """
 
@@ -47,6 +47,8 @@ class Market:
     entry: torch.Tensor
     regime: torch.Tensor
     close: torch.Tensor
+    high: torch.Tensor
+    low: torch.Tensor
     atr_frac: torch.Tensor
     annual_vol: torch.Tensor
     times: pd.DatetimeIndex
@@ -58,7 +60,17 @@ class Market:
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "Market":
         """Tensors on `device`; returns, rates and prices as `dtype`."""
-        floating = ("gap_return", "bar_return", "elapsed_days", "rates", "close", "atr_frac", "annual_vol")
+        floating = (
+            "gap_return",
+            "bar_return",
+            "elapsed_days",
+            "rates",
+            "close",
+            "high",
+            "low",
+            "atr_frac",
+            "annual_vol",
+        )
         moved = {name: getattr(self, name).to(device=device, dtype=dtype) for name in floating}
         for name in ("features", "direction", "entry", "regime"):
             moved[name] = getattr(self, name).to(device)
@@ -115,6 +127,8 @@ def build_market(
             "entry": table["entry"].to_numpy(dtype=bool),
             "regime": entry_regime(regime.astype(np.int8), direction, table["entry"].to_numpy(dtype=bool)),
             "close": close,
+            "high": frame["high"].to_numpy(),
+            "low": frame["low"].to_numpy(),
             "atr_frac": np.nan_to_num(table["atr_frac"].to_numpy(dtype=np.float64), nan=0.0),
             "annual_vol": np.nan_to_num(table["ewma_vol"].to_numpy(dtype=np.float64) * np.sqrt(bars_per_year), nan=0.0),
             "times": times.as_unit("ns").asi8,
