@@ -12,10 +12,11 @@ from sizewise.desk import Desk, Step
 from sizewise.episodes import Ranges
 from sizewise.instruments import FeePeriod, Instrument
 from sizewise.orders import Flag, Kind, Orders
+from sizewise.reward_rules import RewardModel
 from sizewise.schemes import ActionScheme, Discrete, View
 from sizewise.tape import Tape, build_tape
 from sizewise.trading_env import TradingEnv
-from sizewise.trading_rules import InstrumentCosts, Reward, Rules, SchemeModel, Trading
+from sizewise.trading_rules import InstrumentCosts, Rules, SchemeModel, Trading
 
 ACCOUNT = config.Account()
 PLAIN = Rules(rounding=False)
@@ -71,10 +72,10 @@ class Units(ActionScheme):
         return Orders(market=self._units[actions].movedim(-1, 0).expand(view.book.units.shape))
 
 
-def trading(scheme: SchemeModel, tape: Tape, rules: Rules = PLAIN, reward: str = "log_growth") -> Trading:
-    return Trading(
-        symbols=tape.symbols[0], scheme=scheme, costs=InstrumentCosts(), rules=rules, reward=Reward(kind=reward)
-    )
+def trading(scheme: SchemeModel, tape: Tape, rules: Rules = PLAIN, reward: RewardModel | str = "log_growth") -> Trading:
+    """`reward`: a model, or a kind with its defaults."""
+    model = {"kind": reward} if isinstance(reward, str) else reward
+    return Trading(symbols=tape.symbols[0], scheme=scheme, costs=InstrumentCosts(), rules=rules, reward=model)
 
 
 def open_desk(
@@ -82,7 +83,7 @@ def open_desk(
     model: SchemeModel,
     rules: Rules = PLAIN,
     *,
-    reward: str = "log_growth",
+    reward: RewardModel | str = "log_growth",
     account: config.Account = ACCOUNT,
     scheme: ActionScheme | None = None,
     dtype: torch.dtype = torch.float64,
@@ -127,10 +128,12 @@ def open_env(
     groups: int = 1,
     replicas: int = 1,
     horizon: int = 4,
-    reward: str = "log_growth",
+    reward: RewardModel | str = "log_growth",
     account: config.Account = ACCOUNT,
     scheme: ActionScheme | None = None,
     direction: torch.Tensor | None = None,
+    episode: config.Episode | None = None,
+    regimes: torch.Tensor | None = None,
     dtype: torch.dtype = torch.float64,
     seed: int = 0,
 ) -> TradingEnv:
@@ -147,5 +150,7 @@ def open_env(
         generators=[torch.Generator().manual_seed(seed + k) for k in range(policies)],
         direction=direction,
         scheme=scheme,
+        episode=episode,
+        regimes=regimes,
         dtype=dtype,
     )

@@ -13,8 +13,9 @@ from sizewise.broker import Broker, Result, check_leverage
 from sizewise.inventory import NAMES as INVENTORY
 from sizewise.inventory import inventory_scalars
 from sizewise.masks import nonzero, pick
-from sizewise.orders import Orders
-from sizewise.rewards import Outcome, find_reward
+from sizewise.orders import Maybe, Orders
+from sizewise.penalties import at_iteration, open_reward
+from sizewise.rewards import Memory, Outcome
 from sizewise.scheme_catalogue import open_scheme
 from sizewise.schemes import ActionScheme, View
 from sizewise.tape import Bars, Tape
@@ -22,11 +23,13 @@ from sizewise.trading_rules import SizeByLeverage25, Trading
 
 
 class Position(NamedTuple):
-    """Accounts at a close: the book, equity (accounts' shape), and since when each instrument is flat (days, float64)."""
+    """Accounts at a close: the book, equity (accounts' shape), since when each instrument is flat (days, float64), and what
+    their reward remembers."""
 
     book: Book
     equity: torch.Tensor
     closed_since: torch.Tensor
+    memory: Memory = ()
 
 
 class Step(NamedTuple):
@@ -62,14 +65,19 @@ class Desk:
         self.trading, self.account, self.dtype, self.device = trading, account, dtype, device
         self.scheme = scheme or open_scheme(trading.scheme, tape.symbols[0], account, dtype=dtype, device=device)
         self.broker = Broker(tape, trading.rules, self.scheme.uses, dtype=dtype, record=record)
-        self._reward = find_reward(trading.reward.kind, trading.rules)
+        self._reward = open_reward(trading.reward, keeps_lots=trading.rules.max_open_lots is not None)
         self.n_instruments = tape.n_instruments
 
     def open(self, shape: tuple[int, ...]) -> Position:
         """Flat accounts of the initial equity."""
         book = self.broker.open(shape, self.account.initial_equity, self.device)
         self.scheme.reset(torch.ones(shape, dtype=torch.bool, device=self.device))
-        return Position(book, book.cash, torch.zeros(book.units.shape, dtype=torch.float64, device=self.device))
+        flat = torch.zeros(book.units.shape, dtype=torch.float64, device=self.device)
+        return Position(book, book.cash, flat, self._reward.open(shape, self.dtype, self.device))
+
+    def suppress(self, iteration: int) -> None:
+        """Put the reward's penalties as far into force as they are at an iteration of training; see reward_rules."""
+        self._reward = at_iteration(self._reward, iteration)
 
     def restarted(self, position: Position, where: torch.Tensor, day: torch.Tensor) -> Position:
         """New accounts `where` it says (bool, accounts' shape), flat since `day`."""
@@ -79,8 +87,10 @@ class Desk:
 
     def open_like(self, position: Position) -> Position:
         """Flat accounts of the same shape, without touching the scheme."""
-        book = self.broker.open(tuple(position.equity.shape), self.account.initial_equity, self.device)
-        return Position(book, book.cash, torch.zeros_like(position.closed_since))
+        shape = tuple(position.equity.shape)
+        book = self.broker.open(shape, self.account.initial_equity, self.device)
+        memory = self._reward.open(shape, self.dtype, self.device)
+        return Position(book, book.cash, torch.zeros_like(position.closed_since), memory)
 
     def view(self, position: Position, bars: Bars, direction: torch.Tensor) -> View:
         """What the scheme sees at the close of `bars`."""
@@ -133,31 +143,51 @@ class Desk:
         following: Bars,
         direction: torch.Tensor,
         money: Bars | None = None,
+        ended: Maybe = None,
     ) -> Step:
         """Decide at the close of `now`, trade through `following`.
 
         Args:
             actions: as the scheme's space has them, already checked. money: `following` in the accounts' dtype, if at hand.
+            ended: bool, broadcast against accounts, whose step budget ends with this step; for the reward alone.
         """
         orders = self.scheme.orders(actions, self.view(position, now, direction))
-        return self._settle(position, orders, following, money)
+        return self._settle(position, orders, following, money, following.day[0] - now.day[0], ended)
+
+    def trade(self, position: Position, orders: Orders, following: Bars) -> Step:
+        """Send `orders` as they are, past the scheme."""
+        return self._settle(position, orders, following, None)
 
     def liquidate(self, position: Position, following: Bars) -> Step:
         """Cancel everything and close at the next open, whatever the scheme thinks: what happens to a ruined account."""
         units = position.book.units
         return self._settle(position, Orders(market=-units, cancel=torch.ones_like(units)), following, None)
 
-    def _settle(self, position: Position, orders: Orders, following: Bars, money: Bars | None) -> Step:
+    def _settle(
+        self,
+        position: Position,
+        orders: Orders,
+        following: Bars,
+        money: Bars | None,
+        days: torch.Tensor | None = None,
+        ended: Maybe = None,
+    ) -> Step:
         book, result = self.broker.step(position.book, orders, following, money)
-        equity = book.equity(following.close)
-        reward = self._reward(Outcome(position.equity, result.flows, book, following.close, equity))
+        close, flows = following.close, result.flows
+        value = book.value(close)
+        equity = book.cash + value.sum(0)
         terminated = equity <= self.account.ruin_frac * self.account.initial_equity
+        days = torch.zeros_like(following.day[0]) if days is None else days
+        outcome = Outcome(
+            position.equity, flows.total(), flows.price, equity, value, days, terminated, ended, book.lots, close
+        )
+        reward, memory = self._reward(outcome, position.memory)
         closed_since = position.closed_since
         if result.turnover is not None:
             # Something traded and nothing is held: a position ended, be it one that began in this very bar.
             ended = (nonzero(result.turnover) * (1.0 - nonzero(book.units))).to(torch.float64)
             closed_since = pick(ended, following.day.expand(ended.shape), closed_since)
-        return Step(Position(book, equity, closed_since), reward, terminated, result)
+        return Step(Position(book, equity, closed_since, memory), reward, terminated, result)
 
 
 def merge(where: torch.Tensor, new: Position, old: Position) -> Position:

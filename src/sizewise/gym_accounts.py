@@ -162,7 +162,8 @@ class GymAccounts:
         following = self.tape.rows(torch.from_numpy(self.rows))
         # All columns at once: one by one, as the broker would, takes as long as the rest of a small batch's step.
         money = None if self._dtype == torch.float64 else Bars(*torch.stack(following).to(self._dtype).unbind(0))
-        step = self.desk.step(self.position, checked, self.now, following, direction, money)
+        last = torch.from_numpy(self.decisions + 1 >= self.episode_bars)
+        step = self.desk.step(self.position, checked, self.now, following, direction, money, last)
         self.position, self.now, self._result = step.position, following, step.result
         self.decisions = self.decisions + 1
         over = (self.decisions >= self.episode_bars) | (self.rows == self.last_row)

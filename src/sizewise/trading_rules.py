@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from sizewise.fields import Count, NotNegative, Positive, Section, as_tuple
+from sizewise.reward_rules import LogGrowth, RewardModel
 
 Shares = Annotated[tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...], BeforeValidator(as_tuple), Field(min_length=1)]
 Distances = Annotated[
@@ -193,19 +194,13 @@ SchemeModel = Annotated[
 ]
 
 
-class Reward(Section):
-    """What a step earns; see rewards.REWARDS."""
-
-    kind: Literal["log_growth", "size_weighted_return", "unrealised_exposure"] = "log_growth"
-
-
 class Trading(Section):
     """The `trading` section: which symbols share an account, and how it trades."""
 
     symbols: Names
     scheme: SchemeModel
     costs: CostModel
-    reward: Reward = Reward()
+    reward: RewardModel = LogGrowth()
     rules: Rules = Rules()
 
     @model_validator(mode="after")
