@@ -1,10 +1,12 @@
-"""The 7-action sizing scheme: one decoder for training, evaluation and live decisions.
+"""Actions as orders in value, one decoder for training, evaluation and live decisions.
 
-0 holds; 1, 2, 3 buy and 4, 5, 6 sell 25, 50 and 75% of the base allocation.
+The 7-action sizing scheme: 0 holds; 1, 2, 3 buy and 4, 5, 6 sell 25, 50 and 75% of the base allocation. Beside it the
+scheme of levels, whose actions are the positions wanted.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -76,6 +78,27 @@ def base_order_frac(account: config.Account) -> float:
     return (1.0 - account.safety_buffer_frac) * account.base_alloc_frac
 
 
+class ValueScheme(Protocol):
+    """Turns actions into orders at market, in quote currency, batched over accounts of any shape.
+
+    Attributes:
+        limit_frac: largest |position| an order may lead to, as a share of equity.
+    """
+
+    n_actions: int
+    limit_frac: float
+
+    def orders(
+        self, actions: torch.Tensor, equity: torch.Tensor, position: torch.Tensor, direction: torch.Tensor
+    ) -> torch.Tensor:
+        """Signed order value at the decision's close; it fills at the next open."""
+        ...
+
+    def allowed(self, equity: torch.Tensor, position: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+        """Bool mask, accounts' shape + (n_actions,)."""
+        ...
+
+
 class SizingScheme:
     """Turns actions into orders, batched over accounts of any shape: 0 holds, then the buys, then the sells by size.
 
@@ -97,7 +120,7 @@ class SizingScheme:
         self.mode = mode
         self.n_actions = 1 + 2 * len(sizes) + close_action
         self._close = self.n_actions - 1 if close_action else None
-        self._limit = position_limit_frac(account)
+        self.limit_frac = self._limit = position_limit_frac(account)
         base = base_order_frac(account)
         side = [0, *[1] * len(sizes), *[-1] * len(sizes), *[0] * close_action]
         scale = [0.0, *sizes, *sizes, *[0.0] * close_action]
@@ -142,3 +165,49 @@ class SizingScheme:
         if self._close is not None:
             mask[..., self._close] = position != 0
         return mask
+
+
+class LevelScheme:
+    """Each action is the position wanted, as a share of equity: its side is the signal's in masked mode, else its sign.
+
+    Leverage is what the levels say: nothing here lends, charges for or calls margin, which the laboratory wants.
+    """
+
+    def __init__(self, levels: Sequence[float], mode: Mode, *, dtype: torch.dtype, device: torch.device | str = "cpu"):
+        self.mode, self.n_actions = mode, len(levels)
+        self.limit_frac = max(abs(level) for level in levels)
+        self._levels = torch.tensor(levels, dtype=dtype, device=device)
+
+    def orders(
+        self, actions: torch.Tensor, equity: torch.Tensor, position: torch.Tensor, direction: torch.Tensor
+    ) -> torch.Tensor:
+        """See ValueScheme."""
+        wanted = lookup(self._levels, actions) * equity
+        return (wanted if self.mode == "free" else wanted * direction) - position
+
+    def allowed(self, equity: torch.Tensor, position: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        """See ValueScheme; everything."""
+        return torch.ones((*equity.shape, self.n_actions), dtype=torch.bool, device=equity.device)
+
+
+def count_actions(actions: config.Actions) -> int:
+    """How many actions a policy chooses from."""
+    return (
+        len(actions.levels) if isinstance(actions, config.Levels) else 1 + 2 * len(actions.sizes) + actions.close_action
+    )
+
+
+def open_actions(
+    actions: config.Actions,
+    account: config.Account,
+    mode: Mode,
+    *,
+    dtype: torch.dtype,
+    device: torch.device | str = "cpu",
+) -> ValueScheme:
+    """The scheme that params describe."""
+    if isinstance(actions, config.Levels):
+        return LevelScheme(actions.levels, mode, dtype=dtype, device=device)
+    return SizingScheme(
+        account, mode, dtype=dtype, device=device, sizes=actions.sizes, close_action=actions.close_action
+    )

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 
 from sizewise import config
-from sizewise.actions import Mode, SizingScheme
+from sizewise.actions import Mode, open_actions
 from sizewise.confidence import ConfidenceModel
-from sizewise.env import N_ACCOUNT_SCALARS, account_scalars
+from sizewise.encoders import Parameters, account_weight, actor_half, encode_rows
+from sizewise.env import account_scalars, scalar_limit
 from sizewise.features import Scaler
 from sizewise.market import Market
 from sizewise.observation import MarketView
-from sizewise.policy import Parameters, PolicySpec, encode
+from sizewise.policy import PolicySpec, remember
 from sizewise.sizers import Decision
 
 # Rows encoded at once; bounds memory, changes no number.
@@ -28,6 +29,7 @@ class Agent:
         parameters: as in policy.initialise, without the population axis.
         scalers: by symbol, from the train slice. confidence: the fold's fitted model.
         origin: provenance: arm, scheme, fold, seed, train window, data and parameter hashes.
+        actions: the scheme its actions belong to. raw_dollars: how its account scalars are given.
     """
 
     spec: PolicySpec
@@ -39,85 +41,111 @@ class Agent:
     regimes: config.Regimes
     signals: config.Signals
     origin: Mapping[str, Any] = field(default_factory=dict)
+    actions: config.Actions = config.SEVEN
+    raw_dollars: bool = False
+
+    def scalars(self, equity: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+        """The account part of the observation, as in training; float32."""
+        limit = scalar_limit(self.actions, self.account)
+        return account_scalars(equity, position, self.account, limit_frac=limit, raw_dollars=self.raw_dollars).float()
 
 
 @dataclass(frozen=True)
 class Actors:
-    """Actors of P paths side by side: weights [P, ...], so that each path can have its own policy."""
+    """Actors of P paths side by side: heads [P, ...], so that each path can have its own policy.
 
-    market_weight: torch.Tensor
-    market_bias: torch.Tensor
+    encoder: the actor's half of the encoders, still [K, ...]. memory: what the recurrent part needs, or nothing.
+    """
+
+    spec: PolicySpec
+    encoder: Parameters
     account_weight: torch.Tensor
-    w2: torch.Tensor
-    b2: torch.Tensor
-    w3: torch.Tensor
-    b3: torch.Tensor
+    head: Parameters
+    memory: Parameters
 
     @classmethod
-    def of(cls, population: Parameters, policy_of_path: torch.Tensor) -> "Actors":
-        """Pick the actor of each path from a population [K, ...]; the market weight stays [K, ...]."""
-        half = population["b1"].shape[1] // 2
-        account = population["w1"][:, :, -N_ACCOUNT_SCALARS:, :half].sum(1)
-        layers = (population[f"actor_{name}"][policy_of_path] for name in ("w2", "b2", "w3", "b3"))
-        weight = population["w1"][:, :, :-N_ACCOUNT_SCALARS, :half]
-        return cls(weight, population["b1"][:, :half], account[policy_of_path], *layers)
+    def of(cls, spec: PolicySpec, population: Parameters, policy_of_path: torch.Tensor) -> "Actors":
+        """Pick the actor of each path from a population [K, ...]."""
+        # The recurrent part reads both halves of the first layer.
+        encoder = population if spec.memory else actor_half(population)
+        weight = account_weight(spec.encoder, encoder, spec.n_scalars)[policy_of_path]
+        head = {name: population[f"actor_{name}"][policy_of_path] for name in ("w2", "b2", "w3", "b3")}
+        names = ("memory_in", "memory_back", "memory_b", "actor_m2") if spec.memory else ()
+        return cls(spec, encoder, weight, head, {name: population[name][policy_of_path] for name in names})
 
-    def log_prob(self, encoded: torch.Tensor, scalars: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities [P, A] from encoded rows [P, H1], account scalars [P, 3] and the mask [P, A]."""
+    def encode(self, policy: int, segment: torch.Tensor) -> torch.Tensor:
+        """Rows of one policy's segment [1, 1, L + window - 1, features]: [L, width]."""
+        mine = {name: value[policy : policy + 1] for name, value in self.encoder.items()}
+        return encode_rows(self.spec.encoder, mine, segment, self.spec.window_bars, use_fft=False)[0, 0]
+
+    def log_prob(
+        self, encoded: torch.Tensor, scalars: torch.Tensor, allowed: torch.Tensor, memory: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Log-probabilities [P, A] and the next memory [P, M], from encoded rows [P, width], account scalars
+        [P, scalars], the mask [P, A] and the memory."""
         hidden = torch.tanh(encoded.unsqueeze(1) + torch.bmm(scalars.unsqueeze(1), self.account_weight))
-        hidden = torch.tanh(torch.baddbmm(self.b2.unsqueeze(1), hidden, self.w2))
-        logits = torch.baddbmm(self.b3.unsqueeze(1), hidden, self.w3).squeeze(1)
-        return torch.log_softmax(logits.masked_fill(~allowed, -torch.inf), dim=-1)
+        state = None
+        if memory is not None:
+            state = remember(self.memory, hidden, memory.unsqueeze(1))
+        actor = hidden[..., : self.spec.hidden[0]]
+        layer = torch.baddbmm(self.head["b2"].unsqueeze(1), actor, self.head["w2"])
+        if state is not None:
+            layer = torch.baddbmm(layer, state, self.memory["actor_m2"])
+        logits = torch.baddbmm(self.head["b3"].unsqueeze(1), torch.tanh(layer), self.head["w3"]).squeeze(1)
+        kept = None if state is None else state.squeeze(1)
+        return torch.log_softmax(logits.masked_fill(~allowed, -torch.inf), dim=-1), kept
 
 
 class PolicySizer:
     """Policies as a sizer: path p is traded by policy `policy_of_path[p]`, greedily.
 
-    The market's part of the first layer is computed once for all rows of all paths when the sizer is made.
+    The market's part of the first layer is computed once for all rows of all paths when the sizer is made. A sizer of
+    recurrent policies remembers from call to call, so it walks its paths once.
     """
 
     def __init__(
         self,
         market: Market,
-        population: Parameters,
+        agents: Sequence[Agent],
         view: MarketView,
         policy_of_path: torch.Tensor,
         start_rows: torch.Tensor,
         lengths: torch.Tensor,
         symbols: torch.Tensor,
-        account: config.Account,
-        mode: Mode,
+        *,
+        population: Parameters | None = None,
     ):
-        """Args: `view` of the population's K policies; `policy_of_path`, `start_rows`, `lengths`, `symbols` int64 [P]."""
-        self._account = account
-        self._scheme = SizingScheme(account, mode, dtype=market.close.dtype, device=market.close.device)
-        self._actors = Actors.of(population, policy_of_path)
+        """Args: `view` of the K agents, which share all but weights and scalers; `policy_of_path`, `start_rows`, `lengths`,
+        `symbols` int64 [P]; `population`: weights [K, ...] to use instead of the agents' own."""
+        first = agents[0]
+        self._agent = first
+        dtype, device = market.close.dtype, market.close.device
+        self._scheme = open_actions(first.actions, first.account, first.mode, dtype=dtype, device=device)
+        self._actors = Actors.of(first.spec, stack(agents) if population is None else population, policy_of_path)
+        self._memory = torch.zeros((len(start_rows), first.spec.memory), device=device) if first.spec.memory else None
         self._start_rows = start_rows
         self._lengths = lengths
         ends = lengths.cumsum(0)
         self._offset = ends - lengths
-        self._encoded = torch.empty((int(ends[-1]), self._actors.market_bias.shape[1]), device=market.close.device)
+        width = first.spec.hidden[0] * (2 if first.spec.memory else 1)
+        self._encoded = torch.empty((int(ends[-1]), width), device=device)
         for path in range(len(start_rows)):
             self._encode(view, path, int(policy_of_path[path]), int(symbols[path]))
 
     def _encode(self, view: MarketView, path: int, k: int, symbol: int) -> None:
         first, length, offset = (int(values[path]) for values in (self._start_rows, self._lengths, self._offset))
-        actor = {
-            "w1": self._actors.market_weight[k : k + 1],
-            "b1": self._actors.market_bias[k : k + 1],
-        }
         for done in range(0, length, ENCODE_ROWS):
             count = min(ENCODE_ROWS, length - done)
             segment = view.one_policy(k, first + done, symbol, count)
-            rows = encode(actor, segment, use_fft=False)[0, 0]
-            self._encoded[offset + done : offset + done + count] = rows
+            self._encoded[offset + done : offset + done + count] = self._actors.encode(k, segment)
 
     def log_prob(self, decision: Decision) -> torch.Tensor:
-        """Log-probabilities of the 7 actions at this close, [P, 7]; -inf where masked."""
-        scalars = account_scalars(decision.equity, decision.position, self._account).float()
+        """Log-probabilities of the actions at this close, [P, A]; -inf where masked. Moves the memory one bar on."""
+        scalars = self._agent.scalars(decision.equity, decision.position)
         allowed = self._scheme.allowed(decision.equity, decision.position, decision.direction)
         encoded = self._encoded[self._offset + decision.rows - self._start_rows]
-        return self._actors.log_prob(encoded, scalars, allowed)
+        log_prob, self._memory = self._actors.log_prob(encoded, scalars, allowed, self._memory)
+        return log_prob
 
     def orders(self, decision: Decision) -> torch.Tensor:
         """The greedy action's order; see sizers.Sizer."""

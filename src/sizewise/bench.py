@@ -27,6 +27,7 @@ from sizewise.features import NAMES
 from sizewise.market import Market
 from sizewise.paths import project_root
 from sizewise.policy import PolicySpec, initialise
+from sizewise.rollouts import Actor, collect, use_fft
 from sizewise.scheme_catalogue import MODELS
 from sizewise.seeding import torch_generator
 
@@ -82,7 +83,7 @@ def env_speeds(env: SizingEnv, steps: int) -> dict[str, float]:
     for name, observed in (("steps_per_s", False), ("steps_with_observation_per_s", True)):
         begun = time.process_time()
         for _ in range(horizons):
-            env.restart(1)
+            env.restart()
             for t in range(env.horizon):
                 if observed:
                     env.observe()
@@ -100,20 +101,20 @@ class Trainer:
         self._env = open_env(market, "masked", window_bars, train.groups, train.replicas, train.horizon)
         self._view = synthetic_view(market, window_bars)
         spec, streams = PolicySpec(window_bars, train.hidden), [torch_generator("bench", "init")]
-        self._parameters = initialise(spec, streams, initial_hold_prob=train.initial_hold_prob)
-        self._optimiser = ppo.Adam(self._parameters)
+        parameters = initialise(spec, streams, initial_hold_prob=train.initial_hold_prob)
         self._generators = [torch_generator("bench", "act")]
+        self._actor = Actor(spec, parameters, self._generators)
+        self._optimiser = ppo.Adam(parameters)
 
     def __call__(self) -> dict[str, float]:
         """Samples a CPU second and how the time divides; the rollout's share holds the environment's."""
-        train, env, generators = self._train, self._env, self._generators
+        train, env, actor = self._train, self._env, self._actor
         begun = time.process_time()
-        env.restart(train.episode_rollouts)
-        rollout = ppo.collect(env, self._view, self._parameters, torch.full((1, 1), 0.01), generators)
+        rollout = collect(env, self._view, actor, torch.full((1, 1), 0.01))
         batch = ppo.advantages(rollout, gamma=train.gamma, gae_lambda=train.gae_lambda)
         walked = time.process_time()
-        rate, fft = train.learning_rate, ppo.use_fft(env)
-        ppo.update(self._parameters, self._optimiser, batch, train, rate, generators, fft=fft)
+        rates, fft = ppo.Rates.at(train, 0), use_fft(env, actor.spec)
+        ppo.update(actor.spec, actor.parameters, self._optimiser, batch, train, rates, self._generators, fft=fft)
         ended = time.process_time()
         samples, total = train.groups * train.replicas * train.horizon, ended - begun
         return {

@@ -1,22 +1,21 @@
 """The made-up market that `sizewise bench` times training on, its view, and the accounts that walk it."""
 
 import numpy as np
-import pandas as pd
 import torch
 
 from sizewise import config
 from sizewise.actions import Mode
-from sizewise.costs import BPS, Costs
+from sizewise.costs import Costs
 from sizewise.env import SizingEnv
 from sizewise.episodes import Ranges
 from sizewise.features import NAMES, Scaler
 from sizewise.market import Market
 from sizewise.observation import MarketView
+from sizewise.planted import SYNTHETIC, planted_market
 from sizewise.seeding import numpy_generator, torch_generator
 
 # Every cost is charged, borrow included, so that no account is cheaper to step than a real one.
 COSTS = Costs(taker_bps=10.0, half_spread_bps=1.0, borrow_bps_per_day=2.0)
-SYNTHETIC = "SYNTHETIC"
 MARKET_TEXT = "synthetic: normal returns and features, a random signal, all costs; no market's bars"
 
 
@@ -30,28 +29,15 @@ def synthetic_market(bars: int) -> Market:
         "features": rng.normal(0.0, 1.0, (bars, len(NAMES) - 1)).astype(np.float32),
         "gap_return": gap,
         "bar_return": bar,
-        "elapsed_days": np.full(bars, 1.0 / 24.0),
-        "rates": np.tile(
-            np.array([COSTS.taker_bps, COSTS.half_spread_bps, COSTS.borrow_bps_per_day, 0.0]) * BPS, (bars, 1)
-        ),
         "direction": direction,
         "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
-        "regime": np.zeros(bars, dtype=np.int8),
         "close": close,
         "high": close,
         "low": close,
-        "atr_frac": np.full(bars, 0.01),
         "annual_vol": np.full(bars, 0.5),
     }
-    market = Market(
-        symbols=(SYNTHETIC,),
-        first_row=(0,),
-        n_rows=(bars,),
-        confidence={SYNTHETIC: torch.from_numpy(rng.uniform(0.0, 1.0, bars).astype(np.float32))},
-        times=pd.date_range("2020-01-01", periods=bars, freq="h", tz="UTC"),
-        **{name: torch.from_numpy(values) for name, values in columns.items()},
-    )
-    return market.to("cpu", torch.float32)
+    confidence = {SYNTHETIC: rng.uniform(0.0, 1.0, bars)}
+    return planted_market(columns, costs=COSTS, confidence=confidence).to("cpu", torch.float32)
 
 
 def synthetic_view(market: Market, window_bars: int) -> MarketView:

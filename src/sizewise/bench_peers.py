@@ -65,7 +65,7 @@ def sb3_ppo(env: SizingEnv, view: MarketView, train: config.Train) -> Measure:
             return [None] * accounts  # there is no render mode
 
         def _restart(self) -> np.ndarray:
-            moved = env.restart(max(1, EPISODE_BARS // env.horizon))[0]
+            moved = env.restart()[0]
             self._segments = view.segments(env.rows, env.symbols, env.horizon + 1)[0]
             self._bar = 0
             return moved.numpy()
@@ -82,9 +82,9 @@ def sb3_ppo(env: SizingEnv, view: MarketView, train: config.Train) -> Measure:
             self._actions = torch.from_numpy(actions)
 
         def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-            reward, terminated = env.step(self._actions.view(env.shape))
-            self._bar += 1
-            done, observation = terminated.flatten().numpy(), self._observation()
+            change = env.step(self._actions.view(env.shape))
+            reward, self._bar = change.reward, self._bar + 1
+            done, observation = change.terminated.flatten().numpy(), self._observation()
             infos: list[dict[str, Any]] = [{} for _ in range(accounts)]
             if self._bar == env.horizon:
                 moved, last = self._restart(), observation

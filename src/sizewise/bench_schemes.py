@@ -92,12 +92,12 @@ def scheme_speed(env: TradingEnv, actions: list[torch.Tensor], steps: int) -> di
     per_horizon = env.horizon * env.shape[0] * env.shape[1] * env.shape[2]
     horizons = max(1, round(steps / per_horizon))
     # The first horizon after another measurement finds its memory cold.
-    env.restart(1)
+    env.restart()
     for t in range(env.horizon):
         env.step(actions[t % len(actions)])
     begun = time.process_time()
     for _ in range(horizons):
-        env.restart(1)
+        env.restart()
         for t in range(env.horizon):
             env.step(actions[t % len(actions)])
     return {"steps_per_s": horizons * per_horizon / (time.process_time() - begun)}

@@ -1,6 +1,7 @@
 """Policies on disk: weights as safetensors, everything else as JSON beside them. No pickles, no partial files."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from sizewise import config
-from sizewise.actions import N_ACTIONS
+from sizewise.actions import count_actions
 from sizewise.agent import Agent
 from sizewise.confidence import ConfidenceModel
+from sizewise.encoders import Parameters
 from sizewise.env import N_ACCOUNT_SCALARS
 from sizewise.errors import CheckpointError, DataMissingError
 from sizewise.features import NAMES, Scaler
 from sizewise.paths import write_atomically
-from sizewise.policy import Parameters, PolicySpec
+from sizewise.policy import PolicySpec, initialise
+from sizewise.seeding import torch_generator
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, LAYOUT = "policy.safetensors", "policy.json"
 
 
@@ -32,10 +35,15 @@ def save_agent(agent: Agent, folder: Path) -> None:
             "window_bars": agent.spec.window_bars,
             "features": list(NAMES),
             "account_scalars": N_ACCOUNT_SCALARS,
+            "raw_dollars": agent.raw_dollars,
             "n_inputs": agent.spec.n_inputs,
         },
-        "actions": {"scheme": "sizing7", "n_actions": agent.spec.n_actions, "mode": agent.mode},
-        "hidden": list(agent.spec.hidden),
+        "actions": {**agent.actions.model_dump(), "n_actions": agent.spec.n_actions, "mode": agent.mode},
+        "network": {
+            "hidden": list(agent.spec.hidden),
+            "memory": agent.spec.memory,
+            "encoder": agent.spec.encoder.model_dump(),
+        },
         "account": agent.account.model_dump(),
         "regimes": agent.regimes.model_dump(),
         "signals": agent.signals.model_dump(),
@@ -72,12 +80,21 @@ def load_agent(folder: str | Path) -> Agent:
 
 def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
     _check_layout(layout, name)
-    hidden = layout["hidden"]
-    spec = PolicySpec(layout["observation"]["window_bars"], (hidden[0], hidden[1]))
-    expected = (spec.window_bars, len(NAMES) + N_ACCOUNT_SCALARS, 2 * spec.hidden[0])
-    if tuple(parameters["w1"].shape) != expected:
+    network, actions = layout["network"], layout["actions"]
+    hidden = network["hidden"]
+    spec = PolicySpec(
+        layout["observation"]["window_bars"],
+        (hidden[0], hidden[1]),
+        n_actions=actions["n_actions"],
+        encoder=config.Train(seeds=(0,), encoder=network["encoder"]).encoder,
+        memory=network["memory"],
+    )
+    expected = _shapes(spec)
+    found = {key: tuple(value.shape) for key, value in parameters.items()}
+    if found != expected:
+        odd = next(key for key in sorted({**expected, **found}) if expected.get(key) != found.get(key))
         raise CheckpointError(
-            f"policy '{name}': first layer is {tuple(parameters['w1'].shape)}, its layout says {expected}: "
+            f"policy '{name}': layer {odd} is {found.get(odd)}, its layout says {expected.get(odd)}: "
             "weights and layout belong to different checkpoints; train it again"
         )
     return Agent(
@@ -90,7 +107,20 @@ def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
         regimes=config.Regimes(**layout["regimes"]),
         signals=config.Signals(**layout["signals"]),
         origin=layout["origin"],
+        actions=_actions(actions),
+        raw_dollars=layout["observation"]["raw_dollars"],
     )
+
+
+@cache
+def _shapes(spec: PolicySpec) -> dict[str, tuple[int, ...]]:
+    fresh = initialise(spec, [torch_generator("shapes")], initial_hold_prob=None)
+    return {name: tuple(value.shape[1:]) for name, value in fresh.items()}
+
+
+def _actions(layout: dict[str, Any]) -> config.Actions:
+    given = {key: value for key, value in layout.items() if key not in ("n_actions", "mode")}
+    return config.PpoArm(kind="ppo", mode=layout["mode"], actions=given).actions  # type: ignore[arg-type]
 
 
 def _check_layout(layout: dict[str, Any], name: str) -> None:
@@ -99,9 +129,10 @@ def _check_layout(layout: dict[str, Any], name: str) -> None:
             f"policy '{name}' has format {layout.get('format')}, this code reads {FORMAT}: train again"
         )
     observation, actions = layout["observation"], layout["actions"]
-    if actions["n_actions"] != N_ACTIONS or actions["scheme"] != "sizing7":
+    here = count_actions(_actions(actions))
+    if actions["n_actions"] != here:
         raise CheckpointError(
-            f"policy '{name}' has {actions['n_actions']} actions ({actions['scheme']}), this scheme has {N_ACTIONS}: "
+            f"policy '{name}' has {actions['n_actions']} actions, its scheme ({actions['kind']}) has {here}: "
             "map a 3-action model's output with sizewise.actions.from_legacy, or train again"
         )
     features = observation["features"]

@@ -37,15 +37,21 @@ def _decide(arguments: argparse.Namespace) -> None:
 
     policy = load_policy(arguments.policy)
     decision = policy.decide(
-        load_bars(arguments.bars), equity=arguments.equity, position=arguments.position, symbol=arguments.symbol
+        load_bars(arguments.bars),
+        equity=arguments.equity,
+        position=arguments.position,
+        symbol=arguments.symbol,
+        memory=tuple(arguments.memory),
     )
     answer = {
-        "action": decision.action.name,
+        "action": getattr(decision.action, "name", decision.action),
         "direction": decision.direction,
         "dollars": round(decision.dollars, 2),
         "size_frac": round(decision.size_frac, 6),
         "probabilities": [round(value, 4) for value in decision.probabilities],
     }
+    if decision.memory:
+        answer["memory"] = list(decision.memory)
     print(json.dumps(answer, indent=2))
 
 
@@ -135,6 +141,9 @@ def build_parser() -> argparse.ArgumentParser:
     decide.add_argument("--equity", type=_positive, help="current equity (default: the account's start)")
     decide.add_argument("--position", type=_finite, default=0.0, help="signed value held (default 0)")
     decide.add_argument("--symbol", help="whose train scaler applies (default: the file's name)")
+    decide.add_argument(
+        "--memory", type=_finite, nargs="*", default=[], help="of a recurrent policy, as its last decision gave it"
+    )
     bench = add("bench", _bench, "Time environment and training, and write metrics/bench.json.")
     bench.add_argument("--peers", action="store_true", help="time Stable-Baselines3 in the same run, if installed")
     bench.add_argument("--rounds", type=_count, default=3, help="interleaved rounds; medians are reported (default 3)")

@@ -1,6 +1,7 @@
 """A trained policy's decision for now: the same features, network and order as in the backtest."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,14 @@ import pandas as pd
 import torch
 
 from sizewise import config
-from sizewise.actions import Sizing7, SizingScheme, decode
+from sizewise.actions import Sizing7, decode, open_actions
 from sizewise.agent import Actors, Agent
 from sizewise.bars import validate_bars
 from sizewise.checkpoint import load_agent
 from sizewise.confidence import confidence_inputs
-from sizewise.env import account_scalars
 from sizewise.errors import BarError, CheckpointError
 from sizewise.features import CONFIDENCE, NAMES, compute_features, longest_warmup_bars
 from sizewise.observation import CLIP
-from sizewise.policy import encode
 from sizewise.signals import carry_from_entry
 
 
@@ -26,16 +25,17 @@ class Decision:
     """What to do at the close of the last bar; the order is meant for the next open.
 
     Attributes:
-        action: actions.Sizing7. direction: -1, 0 or 1, the side of the order.
+        action: actions.Sizing7, or the number of an action of another scheme. direction: -1, 0 or 1, the side of the order.
         dollars: signed order value in the account's currency at this close (what the backtest would order).
         size_frac: |dollars| over equity. probabilities: of the 7 actions, masked ones 0.
     """
 
-    action: Sizing7
+    action: Sizing7 | int
     direction: int
     size_frac: float
     dollars: float
     probabilities: tuple[float, ...]
+    memory: tuple[float, ...] = ()
 
 
 def decide(
@@ -46,6 +46,7 @@ def decide(
     equity: float | None = None,
     position: float = 0.0,
     symbol: str | None = None,
+    memory: Sequence[float] = (),
 ) -> Decision:
     """Decide at the close of the last bar.
 
@@ -54,6 +55,7 @@ def decide(
         account: default the account the policy was trained for.
         equity: current equity; default the account's initial equity. position: signed value held, at this close.
         symbol: whose train scaler applies; default `bars.attrs["symbol"]`, which load_bars sets.
+        memory: of a recurrent policy, from its decision at the close before; empty for an account that starts.
     Raises:
         BarError: the bars break the schema or are too few.
         CheckpointError: the policy was not trained on that symbol.
@@ -78,25 +80,41 @@ def decide(
     inverse = 1.0 / torch.tensor(scaler.std)
     segment = ((raw - torch.tensor(scaler.mean)) * inverse).clamp(-CLIP, CLIP).view(1, 1, -1, len(NAMES))
 
+    agent = replace(agent, account=account)
     population = {key: value.unsqueeze(0) for key, value in agent.parameters.items()}
-    actors = Actors.of(population, torch.zeros(1, dtype=torch.int64))
-    weights = {"w1": actors.market_weight, "b1": actors.market_bias}
-    encoded = encode(weights, segment, use_fft=False)[0, 0]
+    actors = Actors.of(agent.spec, population, torch.zeros(1, dtype=torch.int64))
     start = account.initial_equity if equity is None else equity
     worth, held, side = torch.tensor([[start], [position], [direction[-1]]], dtype=torch.float64)
-    scheme = SizingScheme(account, agent.mode, dtype=torch.float64)
-    log_prob = actors.log_prob(
-        encoded, account_scalars(worth, held, account).float(), scheme.allowed(worth, held, side)
+    scheme = open_actions(agent.actions, account, agent.mode, dtype=torch.float64)
+    log_prob, kept = actors.log_prob(
+        actors.encode(0, segment),
+        agent.scalars(worth, held),
+        scheme.allowed(worth, held, side),
+        _state(agent, memory),
     )
     action = log_prob.argmax(-1)
     order = float(scheme.orders(action, worth, held, side))
+    seven = agent.actions == config.SEVEN
+    still = decode(int(action))[0] if seven else 0
     return Decision(
-        action=Sizing7(int(action)),
-        direction=decode(int(action))[0] if order == 0.0 else int(np.sign(order)),
+        action=Sizing7(int(action)) if seven else int(action),
+        direction=still if order == 0.0 else int(np.sign(order)),
         size_frac=abs(order) / float(worth),
         dollars=order,
         probabilities=tuple(log_prob[0].exp().tolist()),
+        memory=() if kept is None else tuple(kept[0].tolist()),
     )
+
+
+def _state(agent: Agent, memory: Sequence[float]) -> torch.Tensor | None:
+    units = agent.spec.memory
+    if len(memory) not in (0, units):
+        raise CheckpointError(
+            f"policy remembers {units} numbers, {len(memory)} were given: pass the last decision's memory"
+        )
+    if not units:
+        return None
+    return torch.tensor([memory or [0.0] * units], dtype=torch.float32)
 
 
 @dataclass(frozen=True)
@@ -113,9 +131,10 @@ class LivePolicy:
         equity: float | None = None,
         position: float = 0.0,
         symbol: str | None = None,
+        memory: Sequence[float] = (),
     ) -> Decision:
         """See `decide`."""
-        return decide(self.agent, bars, account, equity=equity, position=position, symbol=symbol)
+        return decide(self.agent, bars, account, equity=equity, position=position, symbol=symbol, memory=memory)
 
 
 def load_policy(folder: str | Path) -> LivePolicy:

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation for a population: rollout, advantages, loss and update.
+"""Proximal policy optimisation for a population: advantages, loss, update, and an iteration of them.
 
 All tensors lead with [K], one entry a policy; nothing is ever reduced over K, so a policy's numbers do not depend on who
 trains beside it. Samples are laid out [K, G, T, R] (group, time, account), which lets one encoded market row serve all
@@ -14,34 +14,14 @@ from dataclasses import dataclass
 import torch
 
 from sizewise import config
-from sizewise.env import SizingEnv
-from sizewise.observation import MarketView
-from sizewise.policy import FFT_MAX_REPLICAS, Output, Parameters, encode, forward
+from sizewise.encoders import Parameters
+from sizewise.policy import Output, PolicySpec, encode, forward
+from sizewise.rollouts import Actor, Arena, Rollout, View, collect, use_fft
 
 ADAM_BETAS = (0.9, 0.999)
 ADAM_EPS = 1e-5
 # An account that alone determines the regression line has no residual to speak of.
 MIN_RESIDUAL_SHARE = 0.25
-
-
-@dataclass(frozen=True)
-class Rollout:
-    """One horizon of experience. Shapes [K, G, T, R] unless noted.
-
-    segments: the scaled market rows it walked, [K, G, T + window, features] (one more row than steps, for the bootstrap).
-    scalars: [..., 3]. allowed: [..., 7]. value: the critic's, in scaled reward. last_value: [K, G, R], of the observation
-    after the last step. rewards: scaled. terminated: the account was ruined by the step.
-    """
-
-    segments: torch.Tensor
-    scalars: torch.Tensor
-    allowed: torch.Tensor
-    actions: torch.Tensor
-    log_prob: torch.Tensor
-    value: torch.Tensor
-    rewards: torch.Tensor
-    terminated: torch.Tensor
-    last_value: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -53,73 +33,21 @@ class Batch:
     returns: torch.Tensor
 
 
-def sample_actions(log_prob: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """Draw actions by inverting the cumulative distribution.
-
-    Args:
-        log_prob: [..., A]. uniform: [...] in [0, 1), drawn by the caller so that each policy has its own stream.
-    Returns:
-        int64 [...]; an action of probability 0 is never drawn.
-    """
-    cumulative = log_prob.exp().cumsum(-1)
-    # Rounding may leave the last sum just below 1; scaling by it keeps every draw inside the support.
-    return (cumulative <= (uniform * cumulative[..., -1]).unsqueeze(-1)).sum(-1)
-
-
-def collect(
-    env: SizingEnv,
-    view: MarketView,
-    parameters: Parameters,
-    reward_scale: torch.Tensor,
-    generators: Sequence[torch.Generator],
-) -> Rollout:
-    """Walk every account one horizon with the current policies.
-
-    Args:
-        reward_scale: [K, symbols], what a reward is divided by.
-        generators: one a policy, on the CPU, for the action draws.
-    """
-    policies, groups, replicas = env.shape
-    horizon, device = env.horizon, env.device
-    segments = view.segments(env.rows, env.symbols, horizon + 1)
-    scale = reward_scale[torch.arange(policies).view(-1, 1), env.symbols].to(device).unsqueeze(-1)
-    draws = [torch.rand((horizon, groups, replicas), generator=generator) for generator in generators]
-    uniform = torch.stack(draws, dim=1).to(device)
-    kept: dict[str, list[torch.Tensor]] = {}
-    with torch.no_grad():
-        encoded = encode(parameters, segments, use_fft=use_fft(env))
-        for t in range(horizon):
-            scalars, allowed = env.observe()
-            output = forward(parameters, encoded[:, :, t, None], scalars, allowed)
-            actions = sample_actions(output.log_prob, uniform[t])
-            reward, terminated = env.step(actions)
-            taken = output.log_prob.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
-            columns = (scalars, allowed, actions, taken, output.value, reward / scale, terminated)
-            names = ("scalars", "allowed", "actions", "log_prob", "value", "rewards", "terminated")
-            for name, column in zip(names, columns, strict=True):
-                kept.setdefault(name, []).append(column)
-        scalars, allowed = env.observe()
-        last = forward(parameters, encoded[:, :, horizon, None], scalars, allowed).value
-    stacked = {name: torch.stack(columns, dim=2) for name, columns in kept.items()}
-    return Rollout(segments=segments, last_value=last, **stacked)
-
-
-def use_fft(env: SizingEnv) -> bool:
-    """Whether the FFT encoder pays: on the CPU, when few accounts share a row."""
-    return env.device.type == "cpu" and env.shape[2] <= FFT_MAX_REPLICAS
-
-
 def advantages(rollout: Rollout, *, gamma: float, gae_lambda: float) -> Batch:
     """Generalised advantage estimates and the critic's targets.
 
-    A horizon that ends is a truncation: the value after it is bootstrapped. Ruin is a termination: it is worth 0, and
-    the account that starts in its place belongs to another episode.
+    A horizon or a step budget that ends is a truncation: the value after it is bootstrapped. Ruin is a termination: it is
+    worth 0. The account that starts in the place of either belongs to another episode.
 
     Source: Schulman et al. (2016), arXiv:1506.02438, eq. 16.
     """
     continues = 1.0 - rollout.terminated.to(rollout.rewards.dtype)
     following = torch.cat([rollout.value[:, :, 1:], rollout.last_value.unsqueeze(2)], dim=2)
+    if rollout.truncated is not None and rollout.cut_value is not None:
+        following = torch.where(rollout.truncated, rollout.cut_value, following)
     delta = rollout.rewards + gamma * continues * following - rollout.value
+    if rollout.truncated is not None:
+        continues = continues * (~rollout.truncated).to(continues.dtype)
     advantage = torch.empty_like(delta)
     carried = torch.zeros_like(rollout.last_value)
     for t in range(delta.shape[2] - 1, -1, -1):
@@ -175,11 +103,13 @@ def ppo_loss(
     advantage: torch.Tensor,
     returns: torch.Tensor,
     settings: config.Train,
+    entropy_coef: float | None = None,
 ) -> LossParts:
     """The clipped surrogate, the clipped value loss and the entropy bonus, averaged over each policy's own samples.
 
     Args:
         output: current policies, [K, ..., A] and [K, ...]; the other tensors are [K, ...].
+        entropy_coef: of this iteration, where it follows a schedule.
     """
     dims = tuple(range(1, actions.dim()))
     log_prob = output.log_prob.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
@@ -194,7 +124,8 @@ def ppo_loss(
     # A masked action has probability 0 and log-probability -inf; it adds nothing to the entropy.
     finite = output.log_prob.clamp(min=-1e4)
     entropy = -(finite.exp() * finite).sum(-1).mean(dims)
-    loss = policy_loss + settings.value_coef * value_loss - settings.entropy_coef * entropy
+    bonus = settings.entropy_coef if entropy_coef is None else entropy_coef
+    loss = policy_loss + settings.value_coef * value_loss - bonus * entropy
     with torch.no_grad():
         approx_kl = (ratio - 1.0 - log_ratio).mean(dims)
         clip_frac = ((ratio - 1.0).abs() > settings.clip_coef).float().mean(dims)
@@ -220,19 +151,21 @@ class Adam:
         learning_rate: float,
         max_grad_norm: float,
         active: torch.Tensor,
+        exploding_norm: float = float("inf"),
     ) -> torch.Tensor:
         """Update `parameters` in place.
 
         Args:
             gradients: used as scratch space.
-            active: bool [K].
+            active: bool [K]. A policy whose norm is above `exploding_norm`, or not finite, is left out as well.
         Returns:
             each policy's gradient norm before clipping, [K].
         """
         norm = torch.stack([grad.flatten(1).square().sum(1) for grad in gradients.values()]).sum(0).sqrt()
         shrink = (max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
-        # Rates of 0 leave an inactive policy's moments and parameters exactly as they are.
-        on = active.to(norm.dtype)
+        # Rates of 0 leave an inactive policy's moments and parameters exactly as they are; NaN times 0 would not.
+        sound = torch.isfinite(norm) & (norm <= exploding_norm)
+        on = (active & sound).to(norm.dtype)
         self._steps += on
         steps = self._steps.clamp(min=1.0)
         rate = on * learning_rate / (1.0 - ADAM_BETAS[0] ** steps)
@@ -240,6 +173,8 @@ class Adam:
         for name, parameter in parameters.items():
             shape = (-1, *([1] * (parameter.dim() - 1)))
             grad = gradients[name].mul_(shrink.view(shape))
+            if not bool(sound.all()):
+                grad = grad.masked_fill_(~sound.view(shape), 0.0)
             first, second = self._first[name], self._second[name]
             first.lerp_(grad, (on * (1.0 - ADAM_BETAS[0])).view(shape))
             second.lerp_(grad.square_(), (on * (1.0 - ADAM_BETAS[1])).view(shape))
@@ -248,12 +183,57 @@ class Adam:
         return norm
 
 
+def evaluate(
+    spec: PolicySpec, parameters: Parameters, rollout: Rollout, index: torch.Tensor, chosen: torch.Tensor, *, fft: bool
+) -> Output:
+    """The current policies on a rollout's groups `chosen` [K, g], with gradients: log_prob [K, g, T, R, A], value.
+
+    With a recurrent state the horizon is walked again from the state it began with.
+    """
+    segments = rollout.segments[index, chosen][:, :, :-1]
+    encoded = encode(spec, parameters, segments, use_fft=fft).unsqueeze(3)
+    scalars, allowed = rollout.scalars[index, chosen], rollout.allowed[index, chosen]
+    if rollout.memory is None:
+        return forward(spec, parameters, encoded, scalars, allowed)
+    memory = rollout.memory[index, chosen]
+    over = rollout.terminated[index, chosen]
+    if rollout.truncated is not None:
+        over = over | rollout.truncated[index, chosen]
+    log_prob, value = [], []
+    for t in range(scalars.shape[2]):
+        output = forward(spec, parameters, encoded[:, :, t], scalars[:, :, t], allowed[:, :, t], memory)
+        log_prob.append(output.log_prob)
+        value.append(output.value)
+        if output.memory is not None:
+            memory = output.memory.masked_fill(over[:, :, t].unsqueeze(-1), 0.0)
+    return Output(torch.stack(log_prob, dim=2), torch.stack(value, dim=2))
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What follows a schedule, at one iteration."""
+
+    learning_rate: float
+    entropy_coef: float
+
+    @classmethod
+    def at(cls, settings: config.Train, iteration: int) -> "Rates":
+        """Linear from the first iteration to the declared ends at the last."""
+        done = iteration / max(1, settings.iterations - 1)
+        first, last = settings.entropy_coef, settings.final_entropy_coef
+        return cls(
+            settings.learning_rate * (1.0 + (settings.final_learning_rate_frac - 1.0) * done),
+            first if last is None else first + (last - first) * done,
+        )
+
+
 def update(
+    spec: PolicySpec,
     parameters: Parameters,
     optimiser: Adam,
     batch: Batch,
     settings: config.Train,
-    learning_rate: float,
+    rates: Rates,
     generators: Sequence[torch.Generator],
     *,
     fft: bool,
@@ -261,6 +241,7 @@ def update(
     """All epochs of one iteration, in place; a minibatch is a set of whole groups.
 
     A policy whose KL divergence passes 1.5 times the target stops updating until the next iteration; the others go on.
+    One whose gradient is not finite, or has exploded, is not updated at all: its parameters stay the last good ones.
 
     Args:
         generators: one a policy, on the CPU, for the order of its groups.
@@ -280,31 +261,77 @@ def update(
         for start in range(0, groups, size):
             chosen = order[:, start : start + size]
             leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-            segments = rollout.segments[index, chosen][:, :, :-1]
-            encoded = encode(leaves, segments, use_fft=fft).unsqueeze(3)
-            output = forward(leaves, encoded, rollout.scalars[index, chosen], rollout.allowed[index, chosen])
             parts = ppo_loss(
-                output,
+                evaluate(spec, leaves, rollout, index, chosen, fft=fft),
                 rollout.actions[index, chosen],
                 rollout.log_prob[index, chosen],
                 rollout.value[index, chosen],
                 batch.advantage[index, chosen],
                 batch.returns[index, chosen],
                 settings,
+                rates.entropy_coef,
             )
             # The policies share no parameter, so the gradient of the sum is each one's own.
             gradients = torch.autograd.grad(parts.loss.sum(), list(leaves.values()))
-            active = active & (parts.approx_kl <= 1.5 * settings.target_kl)
+            active = active & ~(parts.approx_kl > 1.5 * settings.target_kl)
             if not bool(active.any()):
                 break
             named = dict(zip(leaves, gradients, strict=True))
-            norm = optimiser.step(parameters, named, learning_rate, settings.max_grad_norm, active)
+            norm = optimiser.step(
+                parameters, named, rates.learning_rate, settings.max_grad_norm, active, settings.exploding_norm
+            )
             for name in watched:
                 totals[name] += torch.where(active, getattr(parts, name).detach(), 0.0)
             totals["grad_norm"] = torch.where(active, torch.maximum(totals["grad_norm"], norm), totals["grad_norm"])
             totals["updates"] += active
+            active = active & (norm <= settings.exploding_norm)
         else:
             continue
         break
     taken = totals["updates"].clamp(min=1.0)
     return {name: total if name in ("grad_norm", "updates") else total / taken for name, total in totals.items()}
+
+
+class Learner:
+    """PPO in one arena: weights, optimiser, and what an iteration does; nothing here knows what is traded.
+
+    Attributes:
+        parameters: current weights, updated in place. streams: generators by purpose (act, order), one a policy.
+    """
+
+    def __init__(
+        self,
+        arena: Arena,
+        view: View,
+        spec: PolicySpec,
+        parameters: Parameters,
+        settings: config.Train,
+        streams: dict[str, list[torch.Generator]],
+        reward_scale: torch.Tensor,
+    ):
+        self.arena, self.view, self.spec, self.parameters = arena, view, spec, parameters
+        self._settings, self._orders, self._scale = settings, streams["order"], reward_scale
+        self._actor = Actor(spec, parameters, streams["act"])
+        self._optimiser = Adam(parameters)
+
+    def iterate(self, iteration: int) -> dict[str, torch.Tensor]:
+        """Collect one horizon and update on it; statistics of the iteration, [K] each."""
+        settings = self._settings
+        rollout = collect(self.arena, self.view, self._actor, self._scale)
+        batch = advantages(rollout, gamma=settings.gamma, gae_lambda=settings.gae_lambda)
+        rates, fft = Rates.at(settings, iteration), use_fft(self.arena, self.spec)
+        statistics = update(self.spec, self.parameters, self._optimiser, batch, settings, rates, self._orders, fft=fft)
+        return statistics | rollout_statistics(batch)
+
+
+def rollout_statistics(batch: Batch) -> dict[str, torch.Tensor]:
+    """What is watched of the experience, [K] each."""
+    dims = tuple(range(1, batch.returns.dim()))
+    error = (batch.returns - batch.rollout.value).var(dims)
+    spread = batch.returns.var(dims)
+    holding = (batch.rollout.actions == 0).float().mean(dims)
+    return {
+        "mean_scaled_reward": batch.rollout.rewards.mean(dims),
+        "explained_variance": torch.where(spread > 0, 1.0 - error / spread.clamp(min=1e-12), 0.0),
+        "hold_frac": holding,
+    }

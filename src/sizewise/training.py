@@ -5,11 +5,12 @@ job after the other, one process a core. A job's result is the same either way u
 """
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,24 @@ from typing import Any
 import torch
 from dvclive.live import Live
 
-from sizewise import backtest, config, ppo
+from sizewise import backtest, config
+from sizewise.actions import Mode, count_actions
 from sizewise.agent import Agent, PolicySizer
+from sizewise.checkpoint import save_agent
 from sizewise.confidence import ConfidenceModel, confidence_column
+from sizewise.encoders import Parameters
 from sizewise.env import SizingEnv
 from sizewise.episodes import Ranges
 from sizewise.errors import TrainingError
 from sizewise.features import Scaler
+from sizewise.identifiability import check_identifiable, sizes_of
 from sizewise.market import Market, fold_confidence
 from sizewise.observation import MarketView, fit_scalers
 from sizewise.paths import write_atomically
-from sizewise.policy import Parameters, PolicySpec, initialise
+from sizewise.policy import PolicySpec, initialise
+from sizewise.ppo import Learner, Rates
+from sizewise.reward_probes import step_probe
+from sizewise.reward_rules import DifferentialSharpe, DifferentialSortino
 from sizewise.seeding import torch_generator
 from sizewise.splits import Fold, Slice, tail_of
 
@@ -35,6 +43,8 @@ from sizewise.splits import Fold, Slice, tail_of
 SMALLEST_BAR_VOL = 1e-6
 # What a watcher of a live folder needs to know beforehand.
 PLAN = "plan.json"
+# Beside a job's live progress: what it had learned before it had to stop.
+LAST_GOOD = "last_good"
 
 
 @dataclass(frozen=True)
@@ -42,9 +52,10 @@ class Job:
     """One policy to train."""
 
     arm: str
-    mode: str
+    mode: Mode
     fold: Fold
     seed: int
+    actions: config.Actions = config.SEVEN
 
     @property
     def name(self) -> str:
@@ -78,7 +89,7 @@ def plan_jobs(
 ) -> list[Job]:
     """Every learned arm x its split schemes x folds x seeds, in a fixed order."""
     return [
-        Job(name, arm.mode, fold, seed)
+        Job(name, arm.mode, fold, seed, arm.actions)
         for name, arm in arms.items()
         for scheme in arm.splits
         for fold in folds[scheme]
@@ -130,20 +141,19 @@ def _chunks(market: Market, lesson: _Lesson, chunk_bars: int) -> tuple[torch.Ten
 def _validate(
     market: Market,
     population: Parameters,
+    agents: Sequence[Agent],
     view: MarketView,
     confidence: Sequence[torch.Tensor],
     lessons: Sequence[_Lesson],
-    jobs: Sequence[Job],
     settings: Settings,
 ) -> torch.Tensor:
-    """Greedy, unscaled log growth a day on each policy's tail, mean over its symbols, float64 [K]."""
+    """Greedy, unscaled and unshaped log growth a day on each policy's tail, mean over its symbols, float64 [K]."""
     parts = [_chunks(market, lesson, settings.train.validation_chunk_bars) for lesson in lessons]
     starts, lengths, symbols = (torch.cat([part[i] for part in parts]) for i in range(3))
     owner = torch.cat([torch.full((len(part[0]),), k) for k, part in enumerate(parts)])
     device = market.close.device
     starts, lengths, symbols, owner = (values.to(device) for values in (starts, lengths, symbols, owner))
-    mode = jobs[0].mode
-    sizer = PolicySizer(market, population, view, owner, starts, lengths, symbols, settings.account, mode)  # type: ignore[arg-type]
+    sizer = PolicySizer(market, agents, view, owner, starts, lengths, symbols, population=population)
     table = torch.stack(list(confidence)).to(device)
     ledger = backtest.run(market, starts, lengths, table, owner, sizer, settings.account)
     smallest = settings.account.ruin_frac * settings.account.initial_equity * 1e-3
@@ -161,12 +171,6 @@ def _validate(
     return scores
 
 
-def _learning_rate(settings: config.Train, iteration: int) -> float:
-    """Linear from the first iteration's rate to the declared share of it at the last."""
-    done = iteration / max(1, settings.iterations - 1)
-    return settings.learning_rate * (1.0 + (settings.final_learning_rate_frac - 1.0) * done)
-
-
 def train_population(
     market: Market,
     jobs: Sequence[Job],
@@ -181,9 +185,13 @@ def train_population(
         market: float32. models: the confidence model of each fold, by its column name.
         live_dir: where each job's progress is written while it trains (dvclive), or nowhere.
     Raises:
-        TrainingError: a statistic is not finite; names the job, the iteration and the statistic.
+        ConfigError: the reward cannot teach the sizes there are, see identifiability.
+        TrainingError: a statistic is not finite, or the gradient has exploded; names the job, the iteration, the
+            statistic, and where the last good policy is kept.
     """
     train = settings.train
+    for actions in {job.actions for job in jobs}:
+        check_identifiable(step_probe(train.reward), sizes_of(actions, settings.account))
     device = market.close.device
     lessons = [_prepare(market, job, settings) for job in jobs]
     confidence = [fold_confidence(market, job.fold) for job in jobs]
@@ -195,65 +203,98 @@ def train_population(
         market,
         [lesson.ranges for lesson in lessons],
         settings.account,
-        jobs[0].mode,  # type: ignore[arg-type]
+        jobs[0].mode,
         groups=train.groups,
         replicas=train.replicas,
         horizon=train.horizon,
         generators=streams["env"],
+        actions=jobs[0].actions,
+        episode=train.episode,
+        reward=train.reward,
+        raw_dollars=settings.observation.raw_dollars,
     )
-    spec = PolicySpec(settings.observation.window_bars, (train.hidden[0], train.hidden[1]))
+    spec = policy_spec(settings, jobs[0].actions)
     fresh = initialise(spec, streams["init"], initial_hold_prob=train.initial_hold_prob)
     parameters = {name: value.to(device) for name, value in fresh.items()}
-    optimiser = ppo.Adam(parameters)
+    agents = [_agent(spec, parameters, k, job, lessons[k], models, settings) for k, job in enumerate(jobs)]
     reward_scale = torch.stack([lesson.reward_scale for lesson in lessons])
+    if isinstance(train.reward, DifferentialSharpe | DifferentialSortino):
+        reward_scale = torch.ones_like(reward_scale)  # a ratio has no unit to remove
+    learner = Learner(env, view, spec, parameters, train, streams, reward_scale)
     best = {name: value.clone() for name, value in parameters.items()}
     best_score = torch.full((len(jobs),), -torch.inf, dtype=torch.float64)
     history: list[list[dict[str, float]]] = [[] for _ in jobs]
     lives = [_open_live(live_dir, job) for job in jobs]
     for iteration in range(train.iterations):
-        env.restart(train.episode_rollouts)
-        rollout = ppo.collect(env, view, parameters, reward_scale, streams["act"])
-        batch = ppo.advantages(rollout, gamma=train.gamma, gae_lambda=train.gae_lambda)
-        rate = _learning_rate(train, iteration)
-        statistics = ppo.update(parameters, optimiser, batch, train, rate, streams["order"], fft=ppo.use_fft(env))
-        statistics |= _rollout_statistics(batch)
+        env.suppress(iteration)
+        statistics = learner.iterate(iteration)
         last = iteration == train.iterations - 1
         if last or iteration % train.validate_every == train.validate_every - 1:
-            score = _validate(market, parameters, view, confidence, lessons, jobs, settings)
+            score = _validate(market, parameters, agents, view, confidence, lessons, settings)
             better = score > best_score
             best_score = torch.where(better, score, best_score)
             for name, value in parameters.items():
                 mask = better.to(device).view(-1, *([1] * (value.dim() - 1)))
                 best[name] = torch.where(mask, value, best[name])
             statistics["validation_bps_per_day"] = score * 1e4
+        rate = Rates.at(train, iteration).learning_rate
         for k, job in enumerate(jobs):
             row = {name: float(values[k]) for name, values in statistics.items()}
             samples = (iteration + 1) * train.groups * train.replicas * train.horizon
             row = {"iteration": float(iteration + 1), "samples": float(samples), "learning_rate": rate, **row}
-            _check_finite(row, job)
+            wrong = _first_unsound(row, train.exploding_norm)
+            if wrong:
+                kept = _selected(agents[k], best, k, best_score[k], job)
+                raise TrainingError(_stopped(job, row, wrong, kept, live_dir))
             history[k].append(row)
             _report(lives[k], row)
     for live in lives:
         if live is not None:
             live.end()
     return [
-        Trained(
-            job,
-            Agent(
-                spec=spec,
-                parameters={name: value[k].cpu() for name, value in best.items()},
-                mode=job.mode,  # type: ignore[arg-type]
-                account=settings.account,
-                scalers=lessons[k].scalers,
-                confidence=models[confidence_column(job.fold)],
-                regimes=settings.regimes,
-                signals=settings.signals,
-                origin=_origin(job, best_score[k]),
-            ),
-            tuple(history[k]),
-        )
-        for k, job in enumerate(jobs)
+        Trained(job, _selected(agents[k], best, k, best_score[k], job), tuple(history[k])) for k, job in enumerate(jobs)
     ]
+
+
+def policy_spec(settings: Settings, actions: config.Actions) -> PolicySpec:
+    """The network that params describe."""
+    train = settings.train
+    return PolicySpec(
+        settings.observation.window_bars,
+        (train.hidden[0], train.hidden[1]),
+        n_actions=count_actions(actions),
+        encoder=train.encoder,
+        memory=train.memory,
+    )
+
+
+def _agent(
+    spec: PolicySpec,
+    parameters: Parameters,
+    k: int,
+    job: Job,
+    lesson: _Lesson,
+    models: Mapping[str, ConfidenceModel],
+    settings: Settings,
+) -> Agent:
+    return Agent(
+        spec=spec,
+        parameters={name: value[k] for name, value in parameters.items()},
+        mode=job.mode,
+        account=settings.account,
+        scalers=lesson.scalers,
+        confidence=models[confidence_column(job.fold)],
+        regimes=settings.regimes,
+        signals=settings.signals,
+        actions=job.actions,
+        raw_dollars=settings.observation.raw_dollars,
+    )
+
+
+def _selected(agent: Agent, best: Parameters, k: int, score: torch.Tensor, job: Job) -> Agent:
+    """The agent with the best weights so far, on the CPU, and where it comes from."""
+    weights = {name: value[k].cpu().clone() for name, value in best.items()}
+    return replace(agent, parameters=weights, origin=_origin(job, score))
 
 
 def _origin(job: Job, score: torch.Tensor) -> dict[str, Any]:
@@ -263,29 +304,29 @@ def _origin(job: Job, score: torch.Tensor) -> dict[str, Any]:
         "fold": job.fold.number,
         "seed": job.seed,
         "test_start": str(job.fold.test_start.date()),
-        "validation_bps_per_day": float(score) * 1e4,
+        # JSON knows no infinity, the score of what was never looked at.
+        "validation_bps_per_day": float(score) * 1e4 if math.isfinite(score) else None,
     }
 
 
-def _rollout_statistics(batch: ppo.Batch) -> dict[str, torch.Tensor]:
-    dims = tuple(range(1, batch.returns.dim()))
-    error = (batch.returns - batch.rollout.value).var(dims)
-    spread = batch.returns.var(dims)
-    holding = (batch.rollout.actions == 0).float().mean(dims)
-    return {
-        "mean_scaled_reward": batch.rollout.rewards.mean(dims),
-        "explained_variance": torch.where(spread > 0, 1.0 - error / spread.clamp(min=1e-12), 0.0),
-        "hold_frac": holding,
-    }
-
-
-def _check_finite(row: Mapping[str, float], job: Job) -> None:
+def _first_unsound(row: Mapping[str, float], exploding_norm: float) -> str:
+    """The first statistic that no training should go on from, or nothing."""
     for name, value in row.items():
-        if not torch.isfinite(torch.tensor(value)):
-            raise TrainingError(
-                f"training {job.name}: {name} is {value} at iteration {row['iteration']:.0f}: "
-                "lower train.learning_rate or train.max_grad_norm"
-            )
+        if not math.isfinite(value) or (name == "grad_norm" and value > exploding_norm):
+            return name
+    return ""
+
+
+def _stopped(job: Job, row: Mapping[str, float], wrong: str, kept: Agent, live_dir: Path | None) -> str:
+    """What to tell the user; keeps the last good policy where there is a folder for it."""
+    where = "nowhere: no folder was given"
+    if live_dir is not None:
+        save_agent(kept, live_dir / job.name / LAST_GOOD)
+        where = f"{live_dir.name}/{job.name}/{LAST_GOOD}"
+    return (
+        f"training {job.name}: {wrong} is {row[wrong]:g} at iteration {row['iteration']:.0f}: lower train.learning_rate or "
+        f"train.max_grad_norm; the last good policy is kept in {where}"
+    )
 
 
 def _open_live(live_dir: Path | None, job: Job) -> Live | None:
@@ -348,7 +389,7 @@ def train_jobs(
         order = {job.name: place for place, job in enumerate(jobs)}
         return sorted(finished, key=lambda trained: order[trained.job.name])
     single = market.to("cpu", torch.float32)
-    workers = max(1, min(len(jobs), _cores()))
+    workers = max(1, min(len(jobs), cores()))
     with ProcessPoolExecutor(
         workers, get_context("spawn"), initializer=_begin_worker, initargs=(single, models, settings, live_dir)
     ) as pool:
@@ -359,7 +400,8 @@ def train_jobs(
     return finished
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Processes that can work at once."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -7,13 +7,14 @@ import torch
 
 from sizewise import config, ppo
 from sizewise.policy import Output
+from sizewise.rollouts import Rollout, sample_actions
 from sizewise.seeding import torch_generator
 
 K, G, T, R, A = 2, 3, 11, 5, 7
 SETTINGS = config.Train(seeds=[1])
 
 
-def random_rollout(seed="rollout", terminations=True):
+def random_rollout(seed="rollout", terminations=True, truncations=False):
     generator = torch_generator(seed)
 
     def draw(*shape):
@@ -21,7 +22,12 @@ def random_rollout(seed="rollout", terminations=True):
 
     terminated = torch.rand((K, G, T, R), generator=generator) < (0.1 if terminations else -1.0)
     zeros = torch.zeros((K, G, T, R))
-    return ppo.Rollout(
+    cut: dict[str, torch.Tensor] = {}
+    if truncations:
+        # A budget ends for all accounts of a group but those the same step has ruined.
+        ends = (torch.rand((K, G, T, 1), generator=generator) < 0.3) & ~terminated
+        cut = {"truncated": ends, "cut_value": draw(K, G, T, R) * ends}
+    return Rollout(
         segments=torch.zeros((K, G, T + 1, 1)),
         scalars=draw(K, G, T, R, 3),
         allowed=torch.ones((K, G, T, R, A), dtype=torch.bool),
@@ -31,28 +37,34 @@ def random_rollout(seed="rollout", terminations=True):
         rewards=draw(K, G, T, R),
         terminated=terminated,
         last_value=draw(K, G, R),
+        **cut,
     )
 
 
 def slow_advantage(rollout, k, g, r, gamma, lam):
-    """Sum over l of (gamma lam)^l delta_{t+l}, stopping at a termination, straight from the definition."""
+    """Sum over l of (gamma lam)^l delta_{t+l}, straight from the definition. It stops at a termination, after which nothing
+    is worth anything, and at the end of a budget, after which the account would have been worth its cut value."""
     values = [*rollout.value[k, g, :, r].tolist(), float(rollout.last_value[k, g, r])]
     rewards, ends = rollout.rewards[k, g, :, r].tolist(), rollout.terminated[k, g, :, r].tolist()
+    cuts = [False] * T if rollout.truncated is None else rollout.truncated[k, g, :, r].tolist()
     result = []
     for t in range(T):
         total, weight = 0.0, 1.0
         for step in range(t, T):
             following = 0.0 if ends[step] else values[step + 1]
+            if cuts[step]:
+                following = float(rollout.cut_value[k, g, step, r])
             total += weight * (rewards[step] + gamma * following - values[step])
-            if ends[step]:
+            if ends[step] or cuts[step]:
                 break
             weight *= gamma * lam
         result.append(total)
     return result
 
 
-def test_returns_equal_the_definition_of_gae():
-    rollout = random_rollout()
+@pytest.mark.parametrize("truncations", [False, True])
+def test_returns_equal_the_definition_of_gae(truncations):
+    rollout = random_rollout(truncations=truncations)
     assert rollout.terminated.any()
     batch = ppo.advantages(rollout, gamma=0.97, gae_lambda=0.9)
     for k in range(K):
@@ -68,11 +80,34 @@ def test_a_truncation_is_bootstrapped_and_a_termination_is_not():
     ended = rollout.terminated.clone()
     ended[0, 0, T - 1, 0] = True
     truncated = ppo.advantages(rollout, gamma=0.9, gae_lambda=1.0).returns[0, 0, T - 1, 0]
-    stopped = ppo.Rollout(**{**rollout.__dict__, "terminated": ended})
+    stopped = Rollout(**{**rollout.__dict__, "terminated": ended})
     terminated = ppo.advantages(stopped, gamma=0.9, gae_lambda=1.0).returns[0, 0, T - 1, 0]
     reward = rollout.rewards[0, 0, T - 1, 0]
     assert terminated == pytest.approx(float(reward), abs=1e-12)
     assert truncated == pytest.approx(float(reward + 0.9 * rollout.last_value[0, 0, 0]), abs=1e-12)
+
+
+def test_a_budget_that_ends_inside_the_horizon_hides_what_comes_after():
+    """The next account's rewards and values change nothing before the cut, and the cut's own value does."""
+    rollout = random_rollout(terminations=False)
+    ends = torch.zeros_like(rollout.terminated)
+    ends[0, 1, 4] = True
+    value = torch.where(ends, 2.5, 0.0).double()
+    base = Rollout(**{**rollout.__dict__, "truncated": ends, "cut_value": value})
+    noise = {name: getattr(rollout, name).clone() for name in ("rewards", "value", "last_value")}
+    noise["rewards"][:, :, 5:] += 3.0
+    noise["value"][:, :, 5:] -= 2.0
+    noise["last_value"] += 1.0
+    after = Rollout(**{**base.__dict__, **noise})
+    plain, other = (ppo.advantages(one, gamma=0.9, gae_lambda=0.8).returns for one in (base, after))
+    assert torch.equal(plain[0, 1, :5], other[0, 1, :5])
+    assert bool((plain[0, 0, :5] != other[0, 0, :5]).all())
+    expected = rollout.rewards[0, 1, 4] + 0.9 * 2.5
+    torch.testing.assert_close(plain[0, 1, 4], expected, rtol=0, atol=1e-12)
+    worthless = Rollout(**{**base.__dict__, "cut_value": torch.zeros_like(value)})
+    lower = ppo.advantages(worthless, gamma=0.9, gae_lambda=0.8).returns
+    torch.testing.assert_close(lower[0, 1, 4], rollout.rewards[0, 1, 4], rtol=0, atol=1e-12)
+    assert bool((lower[0, 1, :4] < plain[0, 1, :4]).all())
 
 
 def slow_residual(advantage, exposure, i):
@@ -123,7 +158,7 @@ def test_three_accounts_are_too_few_for_a_baseline():
     assert torch.equal(ppo.remove_market_noise(advantage, torch.tensor([0.0, 0.1, 0.2])), advantage)
 
 
-def slow_loss(log_prob, actions, old_log_prob, value, old_value, advantage, returns, settings):
+def slow_loss(log_prob, actions, old_log_prob, value, old_value, advantage, returns, settings, bonus):
     """One policy's loss, sample by sample."""
     n = len(actions)
     mean = sum(advantage) / n
@@ -138,10 +173,11 @@ def slow_loss(log_prob, actions, old_log_prob, value, old_value, advantage, retu
         squared += 0.5 * max((value[i] - returns[i]) ** 2, (near - returns[i]) ** 2)
         entropy += -sum(math.exp(p) * p for p in log_prob[i] if p > -math.inf)
     parts = surrogate / n, squared / n, entropy / n
-    return parts[0] + settings.value_coef * parts[1] - settings.entropy_coef * parts[2], parts
+    return parts[0] + settings.value_coef * parts[1] - bonus * parts[2], parts
 
 
-def test_loss_equals_the_slow_loop():
+@pytest.mark.parametrize("bonus", [None, 0.0, 0.37])
+def test_loss_equals_the_slow_loop(bonus):
     generator = torch_generator("loss")
     shape = (K, G, 4, R)
 
@@ -154,12 +190,13 @@ def test_loss_equals_the_slow_loop():
     actions = torch.randint(0, 5, shape, generator=generator)
     taken = log_prob.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
     old_log_prob, old_value, advantage, returns = taken + draw(0.3), value + draw(0.3), draw(), draw()
-    parts = ppo.ppo_loss(Output(log_prob, value), actions, old_log_prob, old_value, advantage, returns, SETTINGS)
+    parts = ppo.ppo_loss(Output(log_prob, value), actions, old_log_prob, old_value, advantage, returns, SETTINGS, bonus)
+    coef = SETTINGS.entropy_coef if bonus is None else bonus
     for k in range(K):
         flat = [
             tensor[k].flatten().tolist() for tensor in (actions, old_log_prob, value, old_value, advantage, returns)
         ]
-        loss, (policy_loss, value_loss, entropy) = slow_loss(log_prob[k].reshape(-1, A).tolist(), *flat, SETTINGS)
+        loss, (policy_loss, value_loss, entropy) = slow_loss(log_prob[k].reshape(-1, A).tolist(), *flat, SETTINGS, coef)
         assert float(parts.loss[k]) == pytest.approx(loss, abs=1e-6)
         assert float(parts.policy_loss[k]) == pytest.approx(policy_loss, abs=1e-6)
         assert float(parts.value_loss[k]) == pytest.approx(value_loss, abs=1e-6)
@@ -208,9 +245,9 @@ def test_a_stopped_policy_keeps_parameters_and_moments():
 def test_sampling_follows_the_probabilities_and_never_a_masked_action():
     probabilities = torch.tensor([0.0, 0.2, 0.0, 0.5, 0.3, 0.0, 0.0])
     uniform = torch.linspace(0.0, 1.0, 10_001)[:-1]
-    actions = ppo.sample_actions(probabilities.log().expand(10_000, -1), uniform)
+    actions = sample_actions(probabilities.log().expand(10_000, -1), uniform)
     share = torch.bincount(actions, minlength=7) / 10_000
     torch.testing.assert_close(share, probabilities, rtol=0, atol=2e-4)
     assert torch.equal(share == 0, probabilities == 0)
-    edges = ppo.sample_actions(probabilities.log().expand(2, -1), torch.tensor([0.0, 1.0 - 2**-24]))
+    edges = sample_actions(probabilities.log().expand(2, -1), torch.tensor([0.0, 1.0 - 2**-24]))
     assert edges.tolist() == [1, 4]

@@ -41,9 +41,9 @@ def flat_of(segments, scalars):
 
 
 def shared(parameters, segments, scalars, *, use_fft):
-    encoded = encode(parameters, segments, use_fft=use_fft).unsqueeze(3)
+    encoded = encode(SPEC, parameters, segments, use_fft=use_fft).unsqueeze(3)
     allowed = torch.ones((*scalars.shape[:-1], 7), dtype=torch.bool)
-    return forward(parameters, encoded, scalars, allowed)
+    return forward(SPEC, parameters, encoded, scalars, allowed)
 
 
 def test_the_flat_observation_has_5900_numbers(sample):
@@ -68,7 +68,7 @@ def test_gradients_agree(sample, use_fft):
 
     def gradients(compute):
         parameters = {name: value.requires_grad_() for name, value in population(SPEC, 2).items()}
-        log_prob, value = compute(parameters)
+        log_prob, value, *_ = compute(parameters)
         loss = (log_prob * weights[..., :7]).sum() + (value * weights[..., 7]).square().sum()
         return dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
 
@@ -97,7 +97,7 @@ def test_the_comparison_sees_a_shifted_window(sample):
 
 def test_initial_probabilities_lean_to_trading():
     """Row A10: HOLD at 0.10, each of the six trades at 0.15, before anything is learned."""
-    probabilities = initial_probabilities(population(SPEC, 3))
+    probabilities = initial_probabilities(SPEC, population(SPEC, 3))
     expected = torch.tensor([0.10] + [0.15] * 6).expand(3, 7)
     torch.testing.assert_close(probabilities, expected, rtol=0, atol=1e-6)
 
@@ -118,9 +118,9 @@ def test_initial_weights_are_orthogonal():
 def test_a_masked_action_has_no_probability(sample):
     parameters = population(SPEC, 2)
     segments, scalars = sample
-    encoded = encode(parameters, segments, use_fft=False).unsqueeze(3)
+    encoded = encode(SPEC, parameters, segments, use_fft=False).unsqueeze(3)
     allowed = torch.ones((*scalars.shape[:-1], 7), dtype=torch.bool)
     allowed[..., 4:] = False
-    output = forward(parameters, encoded, scalars, allowed)
+    output = forward(SPEC, parameters, encoded, scalars, allowed)
     assert torch.isneginf(output.log_prob[..., 4:]).all()
     torch.testing.assert_close(output.log_prob[..., :4].exp().sum(-1), torch.ones(scalars.shape[:-1]))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sizewise import market_orders
 from sizewise.actions import SizingScheme
-from sizewise.config import Account
+from sizewise.config import Account, Episode
 from sizewise.costs import CostRates, Costs
 from sizewise.env import SizingEnv
 from sizewise.episodes import Ranges
@@ -180,6 +180,7 @@ def make_env(mode: str, seed: int, *, policies: int = 2, initial_equity: float =
         replicas=5,
         horizon=128,
         generators=[torch_generator("starts", seed, k) for k in range(policies)],
+        episode=Episode(mean_steps=3 * 128),
     )
 
 
@@ -188,14 +189,14 @@ def walk(env: SizingEnv, rollouts: int, seed: int) -> tuple[torch.Tensor, torch.
     generator = torch_generator("actions", seed)
     rewards, equity, seen = [], [], []
     for rollout in range(rollouts):
-        env.restart(rollouts)
+        env.restart()
         if rollout == 0:
             equity.append(env.accounts.equity)
         for _ in range(env.horizon):
             scalars, mask = env.observe()
             seen.append(scalars)
             draw = torch.rand(mask.shape, generator=generator)
-            reward, terminated = env.step(torch.where(mask, draw, -1.0).argmax(-1))
+            reward, terminated, *_ = env.step(torch.where(mask, draw, -1.0).argmax(-1))
             assert not terminated.any()
             rewards.append(reward)
             equity.append(env.accounts.equity)
@@ -209,7 +210,7 @@ def test_rewards_of_an_episode_sum_to_its_log_growth(mode, seed):
     env = make_env(mode, seed)
     rewards, equity, _ = walk(env, 3, seed)
     assert rewards.dtype == torch.float32
-    whole = (equity[[128, 256]] != ACCOUNT.initial_equity).all(dim=(0, -1)) & (env.rollouts_left == 0)
+    whole = (equity[[128, 256]] != ACCOUNT.initial_equity).all(dim=(0, -1)) & (env.episodes.steps_left == 0)
     assert whole.sum() >= 3
     growth = (equity[-1].double() / equity[0].double()).log()
     error = (rewards.double().sum(0) - growth)[whole].abs()
@@ -219,7 +220,7 @@ def test_rewards_of_an_episode_sum_to_its_log_growth(mode, seed):
 
 def test_a_cloned_environment_gives_identical_results():
     env = make_env("masked", 0)
-    env.restart(3)
+    env.restart()
     clone = copy.deepcopy(env)
     for ours, theirs in zip(walk(env, 3, 1), walk(clone, 3, 1), strict=True):
         assert torch.equal(ours, theirs)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sizewise import backtest
-from sizewise.config import Account
+from sizewise.config import Account, Episode
 from sizewise.env import SizingEnv
 from sizewise.episodes import Ranges
 from sizewise.market import Market
@@ -84,7 +84,9 @@ def backtest_trace(make_sizer: Callable[[Market], Sizer]) -> Callable[[Market], 
     return trace
 
 
-def env_trace(mode: str, env_class: type[SizingEnv] = SizingEnv) -> Callable[[Market], Trace]:
+def env_trace(
+    mode: str, env_class: type[SizingEnv] = SizingEnv, episode: Episode | None = None
+) -> Callable[[Market], Trace]:
     """A fixed list of actions from row 0 on; their orders are read beside each step."""
 
     def trace(market: Market) -> Trace:
@@ -97,8 +99,9 @@ def env_trace(mode: str, env_class: type[SizingEnv] = SizingEnv) -> Callable[[Ma
             replicas=4,
             horizon=ROWS - 1,
             generators=[torch_generator(0)],
+            episode=episode,
         )
-        env.restart(1)
+        env.restart()
         actions = torch.randint(0, 7, (ROWS - 1, 1, 1, 4), generator=torch_generator("actions"))
         orders, equity = [], [env.accounts.equity]
         for t, action in enumerate(actions):
@@ -122,6 +125,14 @@ def test_the_environment_is_blind_to_the_future(mode, k):
     assert_blind(env_trace(mode), make_market(ROWS, seed=2), k)
 
 
+@pytest.mark.parametrize("k", CUTS)
+@pytest.mark.parametrize("mode", ["masked", "free"])
+def test_accounts_that_start_with_a_position_are_blind_to_the_future(mode, k):
+    """A budget ends at row 30: who follows buys there, at that row's close and costs."""
+    episode = Episode(mean_steps=30, random_position_prob=0.8)
+    assert_blind(env_trace(mode, episode=episode), make_market(ROWS, seed=2), k)
+
+
 # The check itself: what peeks is seen.
 
 
@@ -136,9 +147,23 @@ def test_a_sizer_that_peeks_one_bar_ahead_is_caught(k):
 class OneBarEarly(SizingEnv):
     """Fills and marks with the bar after the next one."""
 
-    def _load(self) -> None:
-        super()._load()
+    def reload(self) -> None:
+        super().reload()
         self._moves = [torch.cat([table[1:], table[-1:]]) for table in self._moves]
+
+
+class NextSignal(SizingEnv):
+    """Follows the signal of the row after."""
+
+    def reload(self) -> None:
+        super().reload()
+        self._direction = torch.cat([self._direction[1:], self._direction[-1:]])
+
+
+def test_a_start_that_knows_the_next_signal_is_caught():
+    trace = env_trace("masked", NextSignal, Episode(random_position_prob=1.0))
+    with pytest.raises(AssertionError, match="sees past row 0"):
+        assert_blind(trace, make_market(ROWS, seed=2, direction=torch.ones(ROWS, dtype=torch.int8)), 0)
 
 
 @pytest.mark.parametrize("k", CUTS[1:])

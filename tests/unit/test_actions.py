@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 
 from sizewise.actions import (
     N_ACTIONS,
+    LevelScheme,
     Sizing7,
     SizingScheme,
     base_order_frac,
+    count_actions,
     decode,
     from_legacy,
+    open_actions,
     position_limit_frac,
 )
-from sizewise.config import Account
+from sizewise.config import SEVEN, Account, Levels, Steps
 from sizewise.errors import ActionError
 
 ACCOUNT = Account()
@@ -230,3 +233,79 @@ def test_allowed_broadcasts_over_accounts():
     mask = scheme("masked").allowed(equity, torch.zeros_like(equity), torch.ones(2, 3, 1, dtype=torch.float64))
     assert mask.shape == (2, 3, 4, 7)
     assert bool((mask == mask[0, 0, 0]).all())
+
+
+# Other sizes, and levels.
+
+THIRTEEN = Steps(sizes=[0.125, 0.25, 0.375, 0.5, 0.625, 0.75])
+CLOSING = Steps(sizes=[0.25, 1.0], close_action=True)
+LEVELS = Levels(kind="levels", levels=[-0.5, 0.0, 0.1, 3.0])
+
+
+def opened(actions, mode: str = "free"):
+    return open_actions(actions, ACCOUNT, mode, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("actions", "n"), [(SEVEN, 7), (Steps(sizes=[0.5]), 3), (THIRTEEN, 13), (CLOSING, 6), (LEVELS, 4)]
+)
+def test_actions_are_counted_and_opened(actions, n):
+    assert count_actions(actions) == n
+    found = opened(actions)
+    assert found.n_actions == n
+    assert found.allowed(tensor(1000.0), tensor(50.0), tensor(0.0)).shape == (1, n)
+    assert found.limit_frac == (3.0 if actions is LEVELS else 0.20)
+
+
+@pytest.mark.parametrize("mode", ["free", "masked"])
+def test_seven_are_the_default_sizes(mode):
+    generator = torch.Generator().manual_seed(3)
+    shape = (200,)
+    actions = torch.randint(0, 7, shape, generator=generator)
+    equity = 1000.0 * torch.rand(shape, generator=generator, dtype=torch.float64) + 1.0
+    position = 0.5 * equity * torch.randn(shape, generator=generator, dtype=torch.float64)
+    direction = torch.randint(-1, 2, shape, generator=generator).double()
+    given = equity, position, direction
+    assert torch.equal(opened(SEVEN, mode).orders(actions, *given), scheme(mode).orders(actions, *given))
+    assert torch.equal(opened(SEVEN, mode).allowed(*given), scheme(mode).allowed(*given))
+
+
+@pytest.mark.parametrize(("action", "share"), [(0, 0.0), (1, 0.125), (6, 0.75), (7, -0.125), (12, -0.75)])
+def test_thirteen_actions_are_buys_then_sells_by_size(action, share):
+    order = opened(THIRTEEN).orders(torch.tensor([action]), tensor(1000.0), tensor(0.0), tensor(0.0))
+    assert order.item() == pytest.approx(105.0 * share)
+
+
+def test_an_action_of_the_whole_base_order():
+    # Row A11: a size of 100% is 105 of 1,000.
+    order = opened(CLOSING).orders(torch.tensor([2, 4]), tensor(1000.0, 1000.0), tensor(0.0, 0.0), tensor(0.0, 0.0))
+    assert order.tolist() == pytest.approx([105.0, -105.0])
+
+
+@pytest.mark.parametrize("mode", ["free", "masked"])
+@pytest.mark.parametrize("position", [150.0, -30.0])
+def test_close_closes_whatever_is_held(mode, position):
+    direction = tensor(np.sign(position))
+    found = opened(CLOSING, mode)
+    assert found.orders(torch.tensor([5]), tensor(1000.0), tensor(position), direction).item() == -position
+    assert bool(found.allowed(tensor(1000.0), tensor(position), direction)[0, 5])
+    assert not bool(found.allowed(tensor(1000.0), tensor(0.0), direction)[0, 5])
+
+
+@pytest.mark.parametrize(
+    ("mode", "direction", "wanted"),
+    [
+        ("free", 0.0, [-500.0, 0.0, 100.0, 3000.0]),
+        ("free", -1.0, [-500.0, 0.0, 100.0, 3000.0]),
+        ("masked", 1.0, [-500.0, 0.0, 100.0, 3000.0]),
+        ("masked", -1.0, [500.0, 0.0, -100.0, -3000.0]),
+        ("masked", 0.0, [0.0, 0.0, 0.0, 0.0]),
+    ],
+)
+@pytest.mark.parametrize("position", [0.0, 70.0, -400.0])
+def test_a_level_is_the_position_wanted(mode, direction, wanted, position):
+    found = LevelScheme(LEVELS.levels, mode, dtype=torch.float64)
+    actions, four = torch.arange(4), torch.ones(4, dtype=torch.float64)
+    orders = found.orders(actions, 1000.0 * four, position * four, direction * four)
+    assert (position + orders).tolist() == pytest.approx(wanted)
+    assert bool(found.allowed(1000.0 * four, position * four, direction * four).all())

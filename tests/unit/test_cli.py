@@ -12,11 +12,12 @@ import pytest
 import yaml
 
 from sizewise import bench, verdict
+from sizewise.actions import Sizing7, count_actions
 from sizewise.agent import Agent
 from sizewise.checkpoint import LAYOUT, WEIGHTS, save_agent
 from sizewise.cli import main
 from sizewise.confidence import CONFIDENCE_INPUTS, ConfidenceModel
-from sizewise.config import Account, Regimes, Signals
+from sizewise.config import SEVEN, Account, Actions, Levels, Regimes, Signals
 from sizewise.features import NAMES, Scaler
 from sizewise.policy import PolicySpec, initialise
 from sizewise.seeding import torch_generator
@@ -45,10 +46,9 @@ def bars_file(real_bars, tmp_path):
     return path
 
 
-@pytest.fixture
-def policy(tmp_path):
-    """An untrained policy that knows one symbol."""
-    spec = PolicySpec(16, (8, 8))
+def untrained(folder, actions: Actions = SEVEN):
+    """A policy that knows one symbol."""
+    spec = PolicySpec(16, (8, 8), n_actions=count_actions(actions))
     fresh = initialise(spec, [torch_generator("cli")], initial_hold_prob=0.1)
     inputs, width = len(CONFIDENCE_INPUTS), len(NAMES)
     agent = Agent(
@@ -60,9 +60,15 @@ def policy(tmp_path):
         confidence=ConfidenceModel((0.0,) * inputs, (1.0,) * inputs, (0.0,) * inputs, 0.0, -1.0, 0.0, 100),
         regimes=Regimes(quantile_window_bars=400),
         signals=Signals(),
+        actions=actions,
     )
-    save_agent(agent, tmp_path / "policy")
-    return tmp_path / "policy"
+    save_agent(agent, folder)
+    return folder
+
+
+@pytest.fixture
+def policy(tmp_path):
+    return untrained(tmp_path / "policy")
 
 
 def answer(capsys, *arguments: object) -> str:
@@ -154,7 +160,7 @@ def test_files_that_are_no_bars(capsys, bars_file, policy, tmp_path, command):
     [
         ("train", "lr", 0.1, "params: unknown parameter 'train.lr': remove it or mend its name"),
         ("train", "iterations", "many", "params: 'train.iterations': Input should be a valid integer"),
-        ("train", "learning_rate", "1e-4", "(YAML reads 1e-4 as text: write 1.0e-4)"),
+        ("train", "learning_rate", "1e-4", "(YAML reads 1e-4 as text: write 1.0e-4"),
         ("data", "symbols", [], "params: 'data.symbols'"),
         ("data", "symbols", ["DOGE_1h"], "DOGE_1h"),
     ],
@@ -194,6 +200,14 @@ def test_decide_answers_in_json(capsys, bars_file, policy):
     assert found["size_frac"] == pytest.approx(abs(found["dollars"]) / 2000.0, abs=1e-5)
     half = json.loads(answer(capsys, "decide", policy, bars_file, "--equity", "1000", "--position", "-75"))
     assert half["dollars"] == pytest.approx(found["dollars"] / 2.0, abs=0.01)
+
+
+def test_decide_names_one_of_the_seven_and_numbers_any_other(capsys, bars_file, policy, tmp_path):
+    assert json.loads(answer(capsys, "decide", policy, bars_file))["action"] in Sizing7.__members__
+    other = untrained(tmp_path / "levels", Levels(kind="levels", levels=[-0.5, 0.0, 0.5]))
+    found = json.loads(answer(capsys, "decide", other, bars_file))
+    assert found["action"] in (0, 1, 2)
+    assert found["dollars"] == [-500.0, 0.0, 500.0][found["action"]]
 
 
 def test_decide_for_a_symbol_the_policy_does_not_know(capsys, bars_file, policy, tmp_path):

@@ -86,14 +86,14 @@ def test_every_kind_trades_in_the_environment(kind, dtype, make_bars):
     tape = hand_tape(rows, terms=instrument(taker_bps=5.0, maker_bps=-1.0, half_spread_bps=2.0))
     direction = torch.randint(-1, 2, (60,), generator=torch.Generator().manual_seed(1)).to(torch.int8)
     env = open_env(tape, EVERY[kind][0], RULES, groups=2, replicas=3, horizon=40, direction=direction, dtype=dtype)
-    env.restart(1)
+    env.restart()
     total, start = torch.zeros(env.shape, dtype=torch.float64), env.equity.double()
     for t in range(40):
         scalars, mask = env.observe()
         space = env.desk.scheme.space
         assert (scalars.dtype, scalars.shape[:-1]) == (dtype, env.shape)
         assert mask.shape == (*env.shape, space.n if isinstance(space, Discrete) else space.k)
-        reward, terminated = env.step(some_actions(space, env.shape, t))
+        reward, terminated, *_ = env.step(some_actions(space, env.shape, t))
         assert reward.dtype == dtype
         assert not terminated.any()
         total += reward

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise.config import Account
+from sizewise.config import Account, Episode
 from sizewise.costs import priced
 from sizewise.env import SizingEnv, account_scalars
-from sizewise.episodes import Ranges
+from sizewise.episodes import Ranges, Transition
 from sizewise.errors import ConfigError
 from sizewise.orders import Orders
+from sizewise.reference_broker import Bar, ReferenceBroker
+from sizewise.reference_broker import Market as MarketOrder
+from sizewise.reference_broker import Orders as PlainOrders
+from sizewise.reference_broker import Rules as PlainRules
 from sizewise.schemes import ActionScheme, Discrete
 from sizewise.tape import build_tape, stack_tapes
 from sizewise.trading_env import TradingEnv
@@ -33,7 +37,7 @@ def wild(make_bars):
     return hand_tape(rows, terms=COSTLY)
 
 
-def all_do(env: TradingEnv, action: int) -> tuple[torch.Tensor, torch.Tensor]:
+def all_do(env: TradingEnv, action: int) -> Transition:
     return env.step(torch.full(env.shape, action))
 
 
@@ -43,12 +47,12 @@ def all_do(env: TradingEnv, action: int) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_shapes_and_dtypes(wild, dtype):
     env = open_env(wild, INVENTORY, STOCK, policies=2, groups=3, replicas=4, horizon=5, dtype=dtype)
-    assert env.restart(2).shape == (2, 3)
+    assert env.restart().shape == (2, 3)
     for _ in range(5):
         scalars, mask = env.observe()
         assert (scalars.shape, scalars.dtype) == ((2, 3, 4, len(env.desk.scalar_names())), dtype)
         assert (mask.shape, mask.dtype) == ((2, 3, 4, 3), torch.bool)
-        reward, terminated = all_do(env, 1)
+        reward, terminated, *_ = all_do(env, 1)
         assert (reward.shape, reward.dtype) == ((2, 3, 4), dtype)
         assert (terminated.shape, terminated.dtype) == ((2, 3, 4), torch.bool)
         assert (env.equity.shape, env.equity.dtype) == ((2, 3, 4), dtype)
@@ -57,7 +61,7 @@ def test_shapes_and_dtypes(wild, dtype):
 def test_weights_have_one_more_axis():
     tape = hand_tape([100.0] * 12, [10.0] * 12)
     env = open_env(tape, Simplex(kind="simplex"), groups=2, replicas=3)
-    env.restart(1)
+    env.restart()
     weights = torch.distributions.Dirichlet(torch.ones(3).double()).sample((1, 2, 3))
     env.step(weights)
     # Account [0, g, r] holds the weights [0, g, r].
@@ -68,7 +72,7 @@ def test_weights_have_one_more_axis():
 def test_groups_are_on_their_own_path(wild):
     # All in: an account's equity follows the prices of its own group's rows.
     env = open_env(wild, ALL_IN, groups=5, replicas=2, horizon=30)
-    env.restart(1)
+    env.restart()
     start = env.episodes.rows[0].clone()
     for _ in range(30):
         all_do(env, 1)
@@ -83,15 +87,18 @@ def test_groups_are_on_their_own_path(wild):
 # Equality with the sizing environment.
 
 
+TWO = Episode(mean_steps=256)
+
+
 class Both:
     """The two environments on the same rows of one symbol's real bars, the same generators and actions."""
 
-    def __init__(self, quick, symbol, mode, dtype, account=ACCOUNT, horizon=128, groups=6):
+    def __init__(self, quick, symbol, mode, dtype, account=ACCOUNT, horizon=128, groups=6, episode=TWO):
         universe, market = quick.universe, quick.market.to("cpu", dtype)
         number = market.symbols.index(symbol)
         first, rows = market.first_row[number], market.n_rows[number]
         self.tape = build_tape({symbol: universe.bars[symbol]}, universe.instruments)
-        sizes = {"groups": groups, "replicas": 4, "horizon": horizon}
+        sizes = {"groups": groups, "replicas": 4, "horizon": horizon, "episode": episode}
         generators = [[torch.Generator().manual_seed(7)] for _ in range(2)]
         place = Ranges((number,), (first + 200,), (first + rows,))
         self.fast = SizingEnv(market, [place], account, mode, generators=generators[0], **sizes)
@@ -103,7 +110,7 @@ class Both:
         self.first, self.draws = first, torch.Generator().manual_seed(1)
 
     def restart(self) -> None:
-        assert torch.equal(self.fast.restart(2), self.general.restart(2))
+        assert torch.equal(self.fast.restart(), self.general.restart())
         assert torch.equal(self.fast.rows, self.general.episodes.rows + self.first)
 
     def step(self):
@@ -130,6 +137,22 @@ def test_the_seven_sizes_equal_the_sizing_environment(quick, symbol, dtype, mode
             earned = earned + fast[0].abs().sum()
     assert earned > 0.1
     torch.testing.assert_close(both.general.equity, both.fast.accounts.equity, rtol=1e-5, atol=0)
+
+
+def test_both_environments_cut_the_same_budgets(quick):
+    both, cuts = Both(quick, "BTCUSDT_1h", "masked", torch.float64, episode=Episode(mean_steps=90, sd_steps=30.0)), 0
+    for _ in range(2):
+        both.restart()
+        for _ in range(128):
+            _, (fast, general) = both.step()
+            assert (fast.truncated is None) == (general.truncated is None)
+            torch.testing.assert_close(general.reward, fast.reward, rtol=0, atol=1e-12)
+            if fast.truncated is not None:
+                assert torch.equal(fast.truncated, general.truncated)
+                torch.testing.assert_close(general.final, fast.final, rtol=0, atol=1e-9)
+                cuts += int(fast.truncated.sum())
+            torch.testing.assert_close(both.general.equity, both.fast.accounts.equity, rtol=1e-12, atol=0)
+    assert cuts > 20
 
 
 def test_both_environments_ruin_the_same_accounts(quick):
@@ -165,7 +188,7 @@ def test_rounding_is_a_difference_that_is_seen(quick):
 def test_the_observation_of_design_a(equity, position, scalars):
     # Row A6: 5.25% is .2625 of the cap; .70 of cash at the start, .6475 after 52.50; log10(2) = .30103.
     env = open_env(hand_tape([100.0] * 8), SIZING7)
-    env.restart(1)
+    env.restart()
     book = env.position.book
     units = torch.full_like(book.units, position / 100.0)
     worth = torch.full_like(env.position.equity, equity)
@@ -184,10 +207,10 @@ def test_the_observation_of_design_a(equity, position, scalars):
 )
 def test_float32_rewards_sum_to_the_growth_of_equity(wild, model, rules):
     env = open_env(wild, model, rules, groups=4, replicas=8, horizon=300, dtype=torch.float32)
-    env.restart(1)
+    env.restart()
     generator, total = torch.Generator().manual_seed(3), torch.zeros(env.shape)
     for _ in range(300):
-        reward, terminated = env.step(torch.randint(0, env.desk.scheme.space.n, env.shape, generator=generator))
+        reward, terminated, *_ = env.step(torch.randint(0, env.desk.scheme.space.n, env.shape, generator=generator))
         assert not terminated.any()
         total += reward
     growth = torch.log(env.equity.double() / 1000.0)
@@ -201,7 +224,7 @@ def test_the_original_inventory_reward_does_not_telescope():
     sums = {}
     for reward in ("unrealised_exposure", "log_growth"):
         env = open_env(tape, ALL_IN, Rules(max_open_lots=1, rounding=False), horizon=3, stretch=(0, 4), reward=reward)
-        env.restart(1)
+        env.restart()
         sums[reward] = sum(all_do(env, 1)[0].item() for _ in range(3))
     assert sums == pytest.approx({"unrealised_exposure": 0.03, "log_growth": math.log(1.01)})
 
@@ -214,11 +237,11 @@ CRASH = hand_tape([*[100.0] * 4, (100, 100, 9, 9), *[9.0] * 8])
 def test_ruin_ends_the_account_and_not_the_clock():
     # Row 4 falls by 91%: whoever is all in is ruined there, and is new at the next observation.
     env = open_env(CRASH, ALL_IN, Rules(max_open_lots=2, rounding=False), replicas=2, horizon=9, stretch=(1, 11))
-    env.restart(1)
+    env.restart()
     actions = torch.tensor([[[1, 0]]])
     for _ in range(2):
         assert not env.step(actions)[1].any()
-    reward, terminated = env.step(actions)
+    reward, terminated, *_ = env.step(actions)
     assert terminated.tolist() == [[[True, False]]]
     # Its last reward is its loss; the account that was in cash goes on.
     assert reward[0, 0].tolist() == pytest.approx([math.log(0.09), 0.0])
@@ -239,16 +262,118 @@ def test_ruin_ends_the_account_and_not_the_clock():
 
 def test_an_episode_that_ends_is_no_ruin():
     # Truncation is what restart says; terminated stays false, and money and positions are new.
-    env = open_env(hand_tape([100.0] * 60, terms=COSTLY), SIZING7, groups=3, replicas=2, horizon=4)
+    env = open_env(
+        hand_tape([100.0] * 60, terms=COSTLY), SIZING7, groups=3, replicas=2, horizon=4, episode=Episode(mean_steps=8)
+    )
     truncated = []
     for _ in range(5):
-        truncated.append(env.restart(2).tolist())
+        truncated.append(env.restart().tolist())
         assert env.position.book.units.any().item() == (not truncated[-1][0][0])
         for _ in range(4):
             assert not all_do(env, BUY_25)[1].any()
         assert bool((env.equity < 1000.0).all())
     assert truncated == [[[True] * 3], [[False] * 3]] * 2 + [[[True] * 3]]
-    assert env.restart(2).tolist() == [[False] * 3]
+    assert env.restart().tolist() == [[False] * 3]
+
+
+def test_a_budget_that_ends_inside_a_horizon_truncates(wild):
+    env = open_env(wild, INVENTORY, STOCK, groups=3, replicas=2, horizon=8, episode=Episode(mean_steps=5))
+    env.restart()
+    starts, names = env.episodes.rows.clone(), env.desk.scalar_names()
+    for t in range(8):
+        change = all_do(env, 1)
+        assert not change.terminated.any()
+        if t != 4:
+            assert change.truncated is None
+            assert change.final is None
+            continue
+        assert bool(change.truncated.all())
+        assert change.final.shape == (1, 3, 2, len(names))
+        grown = change.final[..., names.index("log10_growth")]
+        assert bool((grown != 0.0).all())
+        assert bool((env.equity == 1000.0).all())
+        assert not env.position.book.units.any()
+        assert not env.position.book.working[0].units.any()
+        assert not env.observe()[0][..., names.index("log10_growth")].any()
+    assert torch.equal(env.episodes.rows, starts + 8)
+    assert bool(env.restart().all())
+
+
+# Starts with a position.
+
+HOLDING = Episode(random_position_prob=1.0, mean_steps=4)
+
+
+def test_a_position_to_start_with_was_bought_at_the_bar_before(wild):
+    """The reference broker's order at that bar's close: filled, charged and marked as any other."""
+    env = open_env(wild, SIZING7, groups=30, replicas=4, horizon=4, episode=HOLDING)
+    env.restart()
+    rows, now = env.episodes.rows[0], env.position.book.units[0].transpose(1, 2)[0]
+    for g in range(30):
+        close, following = (float(wild.column("close")[rows[g] - lag, 0]) for lag in (1, 0))
+        open_ = float(wild.column("open")[rows[g], 0])
+        bar = Bar(
+            close, open_, max(open_, following), min(open_, following), following, 0.0, taker=1e-3, half_spread=2e-4
+        )
+        for r in range(4):
+            units = float(now[g, r])
+            assert 0.0 < abs(units) * close <= 200.0 + 1e-9
+            broker = ReferenceBroker(PlainRules(rounding=False), 1000.0)
+            broker.step([PlainOrders(market=MarketOrder(units))], [bar])
+            assert env.equity[0, g, r].item() == pytest.approx(broker.equity([following]), abs=1e-9)
+    assert bool((now > 0).any())
+    assert bool((now < 0).any())
+
+
+def test_a_start_with_a_position_has_room_for_its_bar():
+    # Of six rows, the first is the purchase's; a horizon of four and its last mark take the other five.
+    env = open_env(hand_tape([100.0] * 6), SIZING7, groups=20, episode=HOLDING)
+    env.restart()
+    assert env.episodes.rows.unique().tolist() == [1]
+    with pytest.raises(ConfigError, match=r"has 5 rows, a horizon of 4 needs 6"):
+        open_env(hand_tape([100.0] * 5), SIZING7, episode=HOLDING)
+
+
+@pytest.mark.parametrize("probability", [0.3, 1.0])
+def test_so_many_start_with_a_position(probability):
+    episode = Episode(random_position_prob=probability)
+    env = open_env(hand_tape([100.0] * 50), SIZING7, groups=40, replicas=10, episode=episode)
+    env.restart()
+    share = float((env.position.book.units != 0).double().mean())
+    assert share == pytest.approx(probability, abs=4 * (0.25 / 400) ** 0.5 * (probability < 1.0))
+
+
+def test_groups_that_stay_keep_what_they_hold():
+    tape = stack_tapes([hand_tape([100.0] * 10, terms=COSTLY), hand_tape([100.0] * 400, terms=COSTLY)])
+    env = TradingEnv(
+        tape, [Ranges((0, 1), (0, 10), (10, 410))], trading(SIZING7, tape), ACCOUNT, groups=12, replicas=2, horizon=8,
+        generators=[torch.Generator().manual_seed(2)], dtype=torch.float64, episode=Episode(random_position_prob=1.0),
+    )  # fmt: skip
+    env.restart()
+    short = env.episodes.symbols == 0
+    assert 0 < short.sum() < 12
+    for _ in range(8):
+        all_do(env, HOLD)
+    before, rows, units = env.equity, env.episodes.rows.clone(), env.position.book.units[0].transpose(1, 2)
+    moving = env.restart()
+    assert torch.equal(moving, short)
+    after = env.position.book.units[0].transpose(1, 2)
+    assert torch.equal(env.equity[~moving], before[~moving])
+    assert torch.equal(after[~moving], units[~moving])
+    assert torch.equal(env.episodes.rows[~moving], rows[~moving])
+    assert not torch.equal(after[moving], units[moving])
+
+
+def test_starts_are_balanced_over_the_regimes_given():
+    regimes = torch.zeros(300, dtype=torch.int8)
+    regimes[100:110] = 1
+    tape, balanced = hand_tape([100.0] * 300), Episode(balance_regimes=True)
+    env = open_env(tape, SIZING7, groups=1000, episode=balanced, regimes=regimes)
+    env.restart()
+    share = float((regimes[env.episodes.rows] == 1).double().mean())
+    assert share == pytest.approx(0.5, abs=4 * (0.25 / 1000) ** 0.5)
+    with pytest.raises(ConfigError, match=r"balance_regimes needs a market whose rows have regimes"):
+        open_env(tape, SIZING7, episode=balanced)
 
 
 def test_a_group_that_moves_leaves_the_others_alone():
@@ -257,24 +382,24 @@ def test_a_group_that_moves_leaves_the_others_alone():
         tape, [Ranges((0, 1), (0, 9), (9, 409))], trading(SIZING7, tape), ACCOUNT, groups=12, replicas=2, horizon=8,
         generators=[torch.Generator().manual_seed(2)], dtype=torch.float64,
     )  # fmt: skip
-    env.restart(50)
+    env.restart()
     short = env.episodes.symbols == 0
     assert 0 < short.sum() < 12
     for _ in range(8):
         all_do(env, BUY_25)
     before = env.equity
-    moving = env.restart(50)
+    moving = env.restart()
     assert torch.equal(moving, short)
     assert torch.equal(env.equity, torch.where(moving.unsqueeze(-1), 1000.0, before))
 
 
 def test_a_working_order_dies_with_its_account(wild):
-    env = open_env(wild, INVENTORY, STOCK, groups=3, replicas=2, horizon=2)
-    env.restart(1)
+    env = open_env(wild, INVENTORY, STOCK, groups=3, replicas=2, horizon=2, episode=Episode(mean_steps=2))
+    env.restart()
     for _ in range(2):
         all_do(env, 2)
     assert env.position.book.working[0].units.any() | env.position.book.units.any()
-    env.restart(1)
+    env.restart()
     assert not env.position.book.working[0].units.any()
     assert not env.observe()[0][..., env.desk.scalar_names().index("working_0")].any()
 
@@ -308,10 +433,10 @@ class Patient(ActionScheme):
 
 def test_the_schemes_state_begins_again_with_the_episode():
     def bought(scheme) -> list[float]:
-        env = open_env(hand_tape([100.0] * 40), SIZING7, scheme=scheme, horizon=4)
+        env = open_env(hand_tape([100.0] * 40), SIZING7, scheme=scheme, horizon=4, episode=Episode(mean_steps=4))
         seen = []
         for _ in range(2):
-            env.restart(1)
+            env.restart()
             for _ in range(4):
                 all_do(env, 1)
                 seen.append(env.position.book.units.item())
@@ -325,10 +450,10 @@ def test_the_schemes_state_begins_again_with_the_episode():
 def test_the_schemes_state_begins_again_with_a_ruined_account():
     # Both count to three; the first buys 10 at 100 with its third, and row 4 falls to 9.
     env = open_env(CRASH, ALL_IN, scheme=Patient(10.0), replicas=2, horizon=9, stretch=(0, 10))
-    env.restart(1)
+    env.restart()
     ages = []
     for _ in range(5):
-        _, terminated = env.step(torch.tensor([[[1, 2]]]))
+        _, terminated, *_ = env.step(torch.tensor([[[1, 2]]]))
         ages.append(env.desk.scheme.age.flatten().tolist())
         assert terminated.flatten().tolist() == [len(ages) == 4, False]
     assert ages == [[1, 1], [2, 2], [3, 3], [0, 4], [1, 5]]
@@ -342,7 +467,7 @@ def rewards_of(env: TradingEnv, actions: torch.Tensor) -> torch.Tensor:
     seen = []
     for t, now in enumerate(actions):
         if t % env.horizon == 0:
-            env.restart(2)
+            env.restart()
         seen.append(env.step(now)[0])
     return torch.stack(seen)
 
@@ -396,7 +521,7 @@ def test_the_signal_is_that_of_the_current_row():
     env = open_env(
         hand_tape([100.0] * 8), Sizing(kind="sizing7", mode="masked"), direction=direction, horizon=4, stretch=(0, 5)
     )
-    env.restart(1)
+    env.restart()
     seen = []
     for action in (HOLD, BUY_50, HOLD, SELL_25):
         permitted = env.observe()[1].flatten().nonzero().flatten().tolist()
@@ -411,7 +536,7 @@ def test_costs_of_a_venue_reach_the_accounts():
     # D5: a taker of BitMEX in 2020 pays 7.5 bps of 52.50.
     tape = build_tape({"A": frame([100.0] * 8)}, {"A": priced(instrument(), VenueCosts(kind="venue", name="bitmex"))})
     env = open_env(tape, SIZING7, stretch=(0, 5))
-    env.restart(1)
+    env.restart()
     all_do(env, BUY_50)
     assert env.equity.item() == pytest.approx(1000.0 - 52.5 * 7.5e-4)
 
@@ -426,7 +551,7 @@ def test_what_does_not_go_together_is_refused():
 
 def test_a_scheme_of_ones_own_takes_the_place_of_the_named_one():
     env = open_env(hand_tape([100.0] * 8), SIZING7, scheme=Units(0.0, 3.0), stretch=(0, 5))
-    env.restart(1)
+    env.restart()
     all_do(env, 1)
     assert env.position.book.units.item() == 3.0
     assert np.isclose(env.equity.item(), 1000.0)

@@ -1,13 +1,16 @@
 """Training is deterministic, a policy's result is its own, and selection and guards do what they say."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
-from sizewise import training
+from sizewise import config, training
+from sizewise.checkpoint import LAYOUT, load_agent
 from sizewise.errors import TrainingError
+from sizewise.policy import initialise
 from sizewise.seeding import torch_generator
 from sizewise.sizers import learned
 from sizewise.splits import tail_of
@@ -31,12 +34,59 @@ def test_training_changes_the_policy(quick):
     assert trained.history[-1]["updates"] > 0
 
 
-def test_a_policy_does_not_depend_on_its_neighbours(quick):
+NETWORKS = {
+    "linear_recurrent": {"encoder": config.LinearRecurrent(kind="linear_recurrent")},
+    "causal_conv": {"encoder": config.CausalConv(kind="causal_conv", channels=4)},
+    "memory": {"memory": 5},
+    "conv with memory": {"encoder": config.CausalConv(kind="causal_conv", channels=4), "memory": 3},
+}
+EPISODE = config.Episode(mean_steps=40, sd_steps=15.0, random_position_prob=0.5, balance_regimes=True)
+
+
+@pytest.mark.parametrize("changes", NETWORKS.values(), ids=NETWORKS)
+def test_every_network_trains_all_of_its_parameters(quick, changes):
+    trained = quick.train("masked", iterations=2, **changes)
+    untouched = quick.train("masked", iterations=2, learning_rate=1e-12, **changes)
+    assert same(trained, quick.train("masked", iterations=2, **changes))
+    for name, value in trained.agent.parameters.items():
+        assert not torch.equal(value, untouched.agent.parameters[name]), name
+    assert trained.agent.spec.encoder == changes.get("encoder", config.Mlp())
+
+
+def test_drawn_episodes_train_and_repeat(quick):
+    first, second = (quick.train("masked", episode=EPISODE, memory=3) for _ in range(2))
+    assert same(first, second)
+    assert not same(first, quick.train("masked", memory=3))
+    assert all(math.isfinite(value) for row in first.history for value in row.values())
+
+
+@pytest.mark.parametrize("actions", [config.Levels(kind="levels", levels=[0.0, 0.2, 1.5]), config.Steps(sizes=[0.5])])
+def test_a_policy_chooses_among_its_arms_actions(quick, actions):
+    trained = quick.train_together([replace(quick.job("masked"), actions=actions)])[0]
+    assert trained.agent.actions == actions
+    assert trained.agent.spec.n_actions == 3
+    assert trained.agent.parameters["actor_b3"].shape == (3,)
+
+
+def test_rates_follow_their_schedules(quick):
+    rows = quick.train("masked", iterations=3, final_learning_rate_frac=0.5).history
+    start = quick.settings.train.learning_rate
+    assert [row["learning_rate"] for row in rows] == pytest.approx([start, 0.75 * start, 0.5 * start])
+    plain, fading = (
+        quick.train("free", iterations=3, entropy_coef=0.5, **ends) for ends in ({}, {"final_entropy_coef": 0.0})
+    )
+    assert plain.history[0] == fading.history[0]
+    assert plain.history[1]["updates"] == fading.history[1]["updates"]
+    assert plain.history[1]["entropy"] != fading.history[1]["entropy"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"memory": 3, "episode": EPISODE}], ids=["default", "memory and episodes"])
+def test_a_policy_does_not_depend_on_its_neighbours(quick, changes):
     """Alone, and in a population with two others, one of them of another fold."""
     jobs = [quick.job("masked"), quick.job("masked", seed=7), quick.job("masked", fold=1, seed=3)]
-    together = quick.train_together(jobs)
+    together = quick.train_together(jobs, **changes)
     for job, member in zip(jobs, together, strict=True):
-        alone = quick.train_together([job])[0]
+        alone = quick.train_together([job], **changes)[0]
         for name, value in alone.agent.parameters.items():
             torch.testing.assert_close(member.agent.parameters[name], value, rtol=1e-4, atol=1e-5)
         assert member.agent.scalers == alone.agent.scalers
@@ -97,13 +147,93 @@ def test_nothing_after_the_train_slice_reaches_a_policy(quick):
     assert not same(replace(quick, market=replace(market, **leak)).train("masked"), clean)
 
 
-def test_a_value_that_is_not_finite_stops_training(quick):
-    broken = quick.market.bar_return.clone()
+@pytest.fixture
+def broken(quick):
+    """The quick world with a train slice whose prices are no numbers."""
+    prices = quick.market.bar_return.clone()
     start, stop = quick.market.rows(*next(iter(quick.folds["rolling"][0].train.items())))
-    broken[start:stop] = float("nan")
-    world = replace(quick, market=replace(quick.market, bar_return=broken))
-    with pytest.raises(TrainingError, match=r"ppo_rolling_fold0_seed1: \w+ is nan at iteration 1"):
-        world.train("masked")
+    prices[start:stop] = float("nan")
+    return replace(quick, market=replace(quick.market, bar_return=prices))
+
+
+def initial_weights(quick, job):
+    """What the job's policy starts from."""
+    spec = training.policy_spec(quick.settings, job.actions)
+    fresh = initialise(
+        spec, [torch_generator(job.name, "init")], initial_hold_prob=quick.settings.train.initial_hold_prob
+    )
+    return {name: value[0] for name, value in fresh.items()}
+
+
+def test_a_value_that_is_not_finite_stops_training(broken):
+    message = (
+        r"ppo_rolling_fold0_seed1: \w+ is nan at iteration 1: lower train\.learning_rate .* kept in nowhere: no folder"
+    )
+    with pytest.raises(TrainingError, match=message):
+        broken.train("masked")
+
+
+def test_the_last_good_policy_is_kept(broken, tmp_path):
+    """Nothing was learned before the first iteration failed, so it is the policy that training started from."""
+    job, market = broken.job("masked"), broken.market.to("cpu", torch.float32)
+    with pytest.raises(TrainingError, match=rf"the last good policy is kept in live/{job.name}/last_good$"):
+        training.train_population(market, [job], broken.models, broken.settings, live_dir=tmp_path / "live")
+    folder = tmp_path / "live" / job.name / training.LAST_GOOD
+    kept = load_agent(folder)
+    for name, value in initial_weights(broken, job).items():
+        assert torch.equal(kept.parameters[name], value), name
+    assert kept.origin["seed"] == job.seed
+    assert kept.origin["validation_bps_per_day"] is None
+    # Strict JSON: other readers know no NaN and no infinity.
+    json.loads((folder / LAYOUT).read_text(), parse_constant=pytest.fail)
+
+
+def test_training_that_stops_later_keeps_the_best_policy_before(quick, tmp_path, monkeypatch):
+    """The second of two policies loses its weights in the third iteration; the better of its first two is kept."""
+    jobs, market = [quick.job("free"), quick.job("free", seed=7)], quick.market.to("cpu", torch.float32)
+    settings = replace(quick.settings, train=quick.settings.train.model_copy(update={"iterations": 5}))
+    scores = [
+        row["validation_bps_per_day"]
+        for row in training.train_population(market, jobs, quick.models, settings)[1].history
+    ]
+    iterate, seen = training.Learner.iterate, []
+
+    def goes_wrong(learner, iteration):
+        statistics = iterate(learner, iteration)
+        seen.append({name: value[1].clone() for name, value in learner.parameters.items()})
+        if iteration == 2:
+            learner.parameters["actor_b2"][1] = float("nan")
+            statistics["value_loss"][1] = float("inf")
+        return statistics
+
+    monkeypatch.setattr(training.Learner, "iterate", goes_wrong)
+    message = rf"training {jobs[1].name}: value_loss is inf at iteration 3: .*kept in live/{jobs[1].name}/last_good$"
+    with pytest.raises(TrainingError, match=message):
+        training.train_population(market, jobs, quick.models, settings, live_dir=tmp_path / "live")
+    kept = load_agent(tmp_path / "live" / jobs[1].name / training.LAST_GOOD)
+    better = int(scores[1] > scores[0])
+    assert kept.origin["validation_bps_per_day"] == pytest.approx(scores[better])
+    for name, value in seen[better].items():
+        assert torch.equal(kept.parameters[name], value), name
+
+
+def test_an_exploded_gradient_never_reaches_the_policy(quick, tmp_path):
+    """With a limit that every gradient passes, what is kept is what training started from."""
+    train = quick.settings.train.model_copy(update={"exploding_norm": 1e-9})
+    job, market = quick.job("masked"), quick.market.to("cpu", torch.float32)
+    with pytest.raises(TrainingError, match=r"grad_norm is \S+ at iteration 1:"):
+        training.train_population(market, [job], quick.models, replace(quick.settings, train=train), live_dir=tmp_path)
+    kept = load_agent(tmp_path / job.name / training.LAST_GOOD)
+    for name, value in initial_weights(quick, job).items():
+        assert torch.equal(kept.parameters[name], value), name
+
+
+def test_what_stopped_a_process_is_said_in_this_one(broken, tmp_path):
+    job = broken.job("masked")
+    message = rf"training {job.name}: \w+ is nan at iteration 1: .*kept in live/{job.name}/last_good$"
+    with pytest.raises(TrainingError, match=message):
+        training.train_jobs(broken.market, [job], broken.models, broken.settings, live_dir=tmp_path / "live")
+    assert load_agent(tmp_path / "live" / job.name / training.LAST_GOOD).origin["arm"] == "ppo"
 
 
 def test_jobs_are_every_arm_scheme_fold_and_seed_once(quick):
@@ -111,6 +241,9 @@ def test_jobs_are_every_arm_scheme_fold_and_seed_once(quick):
     names = [job.name for job in jobs]
     assert len(names) == len(set(names)) == 2 * 2 * 2 + 2 * 2
     assert names[0] == "ppo_rolling_fold0_seed1"
+    wide = config.PpoArm(kind="ppo", mode="masked", actions=config.Levels(kind="levels", levels=[0.0, 1.0]))
+    planned = training.plan_jobs({"ppo": wide}, quick.folds, [1])
+    assert {job.actions for job in planned} == {wide.actions}
 
 
 def test_streams_of_one_policy_differ_by_purpose():
