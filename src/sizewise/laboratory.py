@@ -1,0 +1,144 @@
+"""PPO in the laboratory: trained on endless fresh bars of a planted law, judged on bars it has never seen.
+
+Every iteration draws new bars, so nothing can be memorised: what is measured is whether the learner finds the optimum that
+the law has, not whether it generalises from few bars.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sizewise import config
+from sizewise.encoders import Parameters
+from sizewise.env import SizingEnv
+from sizewise.episodes import Ranges, Transition
+from sizewise.features import Scaler
+from sizewise.observation import MarketView
+from sizewise.planted import SYNTHETIC, Law, Sample
+from sizewise.policy import PolicySpec, encode, forward, initialise
+from sizewise.ppo import Learner
+from sizewise.seeding import numpy_generator, torch_generator
+
+# The account of the laboratory: nothing is held back, and only the loss of nearly everything ends it.
+ACCOUNT = config.Account(initial_equity=1000.0, safety_buffer_frac=0.0, max_position_frac=1.0, ruin_frac=1e-3)
+WINDOW_BARS = 1
+
+
+def view_of(sample: Sample) -> MarketView:
+    """What a policy sees of a sample, single precision: its features, which lie on a scale of 1, and its confidence."""
+    market = sample.market.to("cpu", torch.float32)
+    n = market.features.shape[1] + 1
+    return MarketView(
+        market, [market.confidence[SYNTHETIC]], [{SYNTHETIC: Scaler((0.0,) * n, (1.0,) * n)}], WINDOW_BARS
+    )
+
+
+def open_env(
+    sample: Sample, law: Law, groups: int, replicas: int, horizon: int, generator: torch.Generator
+) -> SizingEnv:
+    """One policy's accounts on a sample; an action is the share of equity held along the signal."""
+    market = sample.market.to("cpu", torch.float32)
+    place = Ranges((0,), (WINDOW_BARS - 1,), (len(sample.state),))
+    return SizingEnv(
+        market,
+        [place],
+        ACCOUNT,
+        "masked",
+        groups=groups,
+        replicas=replicas,
+        horizon=horizon,
+        generators=[generator],
+        actions=config.Levels(kind="levels", levels=law.levels),
+        episode=config.Episode(mean_steps=horizon),
+    )
+
+
+class EndlessMarket:
+    """An arena whose every horizon walks new bars, and the view of them; see rollouts.Arena and rollouts.View."""
+
+    def __init__(self, law: Law, train: config.Train, bars: np.random.Generator, starts: torch.Generator):
+        self._law, self._train, self._bars, self._starts = law, train, bars, starts
+        self.shape, self.horizon = (1, train.groups, train.replicas), train.horizon
+        self.device = torch.device("cpu")
+        self.restart()
+
+    def restart(self) -> torch.Tensor:
+        """New bars, new accounts."""
+        train = self._train
+        sample = self._law.make(train.groups * train.horizon + 1, self._bars)
+        self._view = view_of(sample)
+        self._env = open_env(sample, self._law, train.groups, train.replicas, train.horizon, self._starts)
+        return self._env.restart()
+
+    @property
+    def rows(self) -> torch.Tensor:
+        return self._env.rows
+
+    @property
+    def symbols(self) -> torch.Tensor:
+        return self._env.symbols
+
+    def observe(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._env.observe()
+
+    def step(self, actions: torch.Tensor) -> Transition:
+        return self._env.step(actions)
+
+    def segments(self, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
+        return self._view.segments(rows, symbols, length)
+
+
+@dataclass(frozen=True)
+class Student:
+    """A trained policy of the laboratory."""
+
+    law: Law
+    spec: PolicySpec
+    parameters: Parameters
+
+    def sizes(self, exam: Sample, paths: int = 50) -> np.ndarray:
+        """The greedy sizes at every row of `exam`, float64 (n_bars,), along the signal.
+
+        The bars are walked as `paths` stretches side by side, each from a flat account; rows that do not fill a stretch
+        hold what the row before holds.
+        """
+        n = len(exam.state)
+        horizon = (n - 1) // paths
+        env = open_env(exam, self.law, paths, 1, horizon, torch_generator("exam"))
+        env.restart()
+        env.episodes.rows = (torch.arange(paths) * horizon).view(1, -1)
+        env.reload()
+        segments = view_of(exam).segments(env.rows, env.symbols, horizon)
+        levels = np.array(self.law.levels)
+        chosen = np.zeros((horizon, paths))
+        with torch.no_grad():
+            encoded = encode(self.spec, self.parameters, segments, use_fft=False)
+            for t in range(horizon):
+                scalars, allowed = env.observe()
+                output = forward(self.spec, self.parameters, encoded[:, :, t, None], scalars, allowed)
+                actions = output.log_prob.argmax(-1)
+                chosen[t] = levels[actions[0, :, 0].numpy()]
+                env.step(actions)
+        sizes = np.empty(n)
+        sizes[: paths * horizon] = chosen.T.ravel()
+        sizes[paths * horizon :] = sizes[paths * horizon - 1]
+        return sizes
+
+
+def train_ppo(law: Law, train: config.Train, seed: int) -> tuple[Student, list[dict[str, float]]]:
+    """One policy and the statistics of its iterations."""
+    names = (law.name, seed)
+    arena = EndlessMarket(law, train, numpy_generator("lab bars", *names), torch_generator("lab starts", *names))
+    n_features = len(law.shown[0]) + law.noise_columns + 1
+    spec = PolicySpec(
+        WINDOW_BARS, (train.hidden[0], train.hidden[1]), n_features, len(law.levels), encoder=train.encoder
+    )
+    parameters = initialise(spec, [torch_generator("lab init", *names)], initial_hold_prob=None)
+    streams = {purpose: [torch_generator("lab", purpose, *names)] for purpose in ("act", "order")}
+    scale = torch.full((1, 1), float((law.deviation * law.time_in_state).sum()) * max(abs(x) for x in law.levels))
+    learner = Learner(arena, arena, spec, parameters, train, streams, scale)
+    history = []
+    for iteration in range(train.iterations):
+        history.append({name: float(value[0]) for name, value in learner.iterate(iteration).items()})
+    return Student(law, spec, parameters), history
