@@ -1,0 +1,71 @@
+"""A table knows nothing of what comes after its train slice, and a decision nothing of what comes after its bar."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sizewise import backtest, config
+from sizewise.actions import position_limit_frac
+from sizewise.market import fold_confidence
+from sizewise.table_rules import Tabular
+from sizewise.table_sizer import TableSizer
+from sizewise.tabular import train_tables
+
+ACCOUNT = config.Account()
+PRICES = ("gap_return", "bar_return", "close", "high", "low", "atr_frac")
+
+
+def poisoned(market, after):
+    """The market with everything from those rows on changed: prices, signals, labels, costs, confidence."""
+    changed = {}
+    for name in PRICES:
+        values = getattr(market, name).clone()
+        values[after] = values[after] * 1.7 + 0.01
+        changed[name] = values
+    for name in ("direction", "regime", "entry"):
+        values = getattr(market, name).clone()
+        values[after] = values[after].flip(0)
+        changed[name] = values
+    confidence = {}
+    for name, column in market.confidence.items():
+        confidence[name] = column.clone()
+        confidence[name][after] = 0.9
+    return replace(market, **changed, rates=torch.where(after[:, None], 0.5, market.rates), confidence=confidence)
+
+
+@pytest.mark.parametrize("kind", ["bandit", "q_table"])
+def test_tables_read_their_train_slice_alone(quick, kind):
+    market, fold = quick.market.to("cpu", torch.float64), quick.folds["rolling"][0]
+    after = torch.ones(len(market.close), dtype=torch.bool)
+    for symbol, part in fold.train.items():
+        start, stop = market.rows(symbol, part)
+        after[start:stop] = False
+    rules = Tabular(passes=2)
+    clean = train_tables(market, [fold], [1], kind, rules, ACCOUNT)
+    other = train_tables(poisoned(market, after), [fold], [1], kind, rules, ACCOUNT)
+    np.testing.assert_array_equal(clean.tables[0].values, other.tables[0].values)
+    assert clean.tables[0].outcomes == other.tables[0].outcomes
+    after[market.rows("BTCUSDT_1h", fold.train["BTCUSDT_1h"])[1] - 300 :] = True
+    inside = train_tables(poisoned(market, after), [fold], [1], kind, rules, ACCOUNT)
+    assert not np.array_equal(clean.tables[0].values, inside.tables[0].values)
+
+
+@pytest.mark.parametrize("cut", [5, 400, 900])
+def test_decisions_do_not_read_what_follows(quick, cut):
+    market, fold = quick.market.to("cpu", torch.float64), quick.folds["rolling"][0]
+    table = train_tables(market, [fold], [1], "bandit", Tabular(), ACCOUNT).tables[0]
+    start, stop = market.rows("BTCUSDT_1h", fold.test["BTCUSDT_1h"])
+
+    def positions(world):
+        sizer = TableSizer(world, [table], [0], [start], [stop - start], position_limit_frac(ACCOUNT))
+        one, at = torch.zeros(1, dtype=torch.int64), torch.tensor([start])
+        length = torch.tensor([stop - start])
+        return backtest.run(world, at, length, fold_confidence(world, fold)[None], one, sizer, ACCOUNT).position[:, 0]
+
+    after = torch.zeros(len(market.close), dtype=torch.bool)
+    after[start + cut :] = True
+    clean, other = positions(market), positions(poisoned(market, after))
+    torch.testing.assert_close(clean[:cut], other[:cut], rtol=0.0, atol=0.0)
+    assert not torch.equal(clean, other)
