@@ -33,5 +33,9 @@ class LedgerError(SizewiseError):
     """A ledger does not add up, or two ledgers cannot be compared."""
 
 
+class DecisionError(SizewiseError):
+    """A close names a decision or a lot that is not open, or closes more than is."""
+
+
 class TrainingError(SizewiseError):
     """Training produced a value that no update can be made from."""

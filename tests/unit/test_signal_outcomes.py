@@ -1,5 +1,7 @@
 """Unit results of signal trades: the broker is the oracle, and the future is not read."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,29 @@ def test_excursions_by_hand():
     np.testing.assert_allclose(trades.worst, [50.0 / entry[0] - 1.0, -(200.0 / entry[1] - 1.0)])
     np.testing.assert_allclose(trades.best, [200.0 / entry[0] - 1.0, -(50.0 / entry[1] - 1.0)])
     assert (trades.worst <= 0).all()
+
+
+def test_hours_are_from_fill_to_fill():
+    direction = np.array([0, 1, 1, 1, 0, 0], dtype=np.int8)
+    days = np.array([0.0, 1.0, 2.0, 0.5, 0.25, 3.0])
+    trades = find_opportunities(make_market(6, direction=direction, elapsed_days=days), {"S0": Slice(0, 6)})
+    # Decided at rows 1 and 4, filled at the opens of rows 2 and 5.
+    assert trades.hours.tolist() == [24.0 * (0.5 + 0.25 + 3.0)]
+
+
+def test_what_follows_an_exit_changes_no_trade_before_it():
+    plain = make_market(800, seed=4)
+    trades = find_opportunities(plain, {"S0": Slice(0, 800)})
+    cut = int(trades.exit_row[len(trades) // 2]) + 2
+    changed = {name: getattr(plain, name).clone() for name in ("gap_return", "bar_return", "close", "high", "low")}
+    for values in changed.values():
+        values[cut:] *= 1.5
+    after = find_opportunities(replace(plain, **changed), {"S0": Slice(0, 800)})
+    known = trades.exit_row + 1 < cut
+    assert 5 < known.sum() < len(trades)
+    for name in ("unit_return", "price_return", "worst", "best", "hours"):
+        np.testing.assert_array_equal(getattr(trades, name)[known], getattr(after, name)[known])
+    assert not np.array_equal(trades.unit_return, after.unit_return)
 
 
 def test_trades_that_do_not_finish_inside_the_slice_are_left_out():
