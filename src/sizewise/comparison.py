@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from sizewise import config, verdict
-from sizewise.evaluation import ANCHORED_FOLDER, arm_rows, plan_hash
+from sizewise.evaluation import ANCHORED_FOLDER, arm_rows, looking_ahead, plan_hash
 from sizewise.feature_store import read_universe
-from sizewise.inference import Comparison, compare, daily_difference, ibragimov_mueller, regime_effects
+from sizewise.inference import Comparison, compare, daily_difference, holm, ibragimov_mueller, regime_effects
 from sizewise.metrics import BPS
 from sizewise.paths import write_atomically
 from sizewise.stage import Stage
@@ -131,11 +131,24 @@ class Study:
         }
 
     def field(self) -> pd.DataFrame:
-        """Every arm minus the reference, unadjusted."""
+        """Every arm minus the reference, with its mean exposure; p_holm is adjusted over all arms but look-ahead bounds."""
         reference = self._arm(self.plan.reference)
         names = [name for name in self.arms if name != self.plan.reference]
-        rows = {name: self._effect(daily_difference(self._arm(name), reference)) for name in names}
-        return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=EFFECT_COLUMNS).rename_axis("arm")
+        rows = {}
+        for name in names:
+            mine = self._arm(name)
+            exposure = 100.0 * float(mine["position_frac"].abs().mean())
+            rows[name] = self._effect(daily_difference(mine, reference)) | {"exposure_pct": exposure}
+        columns = [*EFFECT_COLUMNS, "exposure_pct"]
+        table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).rename_axis("arm")
+        tested = table["p_value"].notna() & ~table.index.isin(looking_ahead(self.arms))
+        table["p_holm"] = np.nan
+        table.loc[tested, "p_holm"] = holm(table.loc[tested, "p_value"].to_numpy())
+        return table
+
+    def field_sentence(self, field: pd.DataFrame) -> str:
+        """Which arms differ from the reference after Holm, and what the rest can say."""
+        return verdict.field_sentence(field, self.plan.reference, self.plan.alpha)
 
     def by_symbol(self) -> pd.DataFrame:
         """The candidate minus the reference, one row a symbol, unadjusted."""

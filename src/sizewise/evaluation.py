@@ -8,8 +8,7 @@ import pandas as pd
 import torch
 
 from sizewise import config
-from sizewise.agent import Agent
-from sizewise.checkpoint import load_agent
+from sizewise.arms import Field
 from sizewise.feature_store import Universe
 from sizewise.inference import daily_difference
 from sizewise.market import Market
@@ -19,7 +18,7 @@ from sizewise.splits import Fold
 from sizewise.stage import Stage
 from sizewise.trades import Prices
 from sizewise.trials import canonical, record_trials
-from sizewise.walkforward import ArmRun, LedgerWriter, frames, read_equity, read_trades, run_policies, run_rule
+from sizewise.walkforward import LedgerWriter, frames, read_equity, read_trades
 
 PRIMARY: config.SplitScheme = "rolling"
 ANCHORED_FOLDER = "anchored"
@@ -54,17 +53,16 @@ def plan_hash(
     return content_hash(canonical({**sections, "seeds": list(seeds)}))
 
 
-def load_agents(folder: Path, arm: str, folds: Sequence[Fold], seeds: Sequence[int]) -> dict[tuple[int, int], Agent]:
-    """The policies of a learned arm on one scheme, by (fold number, seed).
+def is_sizer(arm: config.Arm) -> bool:
+    """Whether an arm has learned to size the signal (and does not choose its own direction)."""
+    if isinstance(arm, config.PpoArm):
+        return arm.mode == "masked"
+    return isinstance(arm, config.TableArm | config.ClosedTradeArm)
 
-    Raises:
-        DataMissingError, CheckpointError: see load_agent.
-    """
-    return {
-        (fold.number, seed): load_agent(folder / arm / f"{fold.scheme}_fold{fold.number}_seed{seed}")
-        for fold in folds
-        for seed in seeds
-    }
+
+def looking_ahead(arms: Mapping[str, config.Arm]) -> list[str]:
+    """Arms that read the future: bounds, which no figure should be scaled by."""
+    return [name for name, arm in arms.items() if isinstance(arm, config.OracleArm)]
 
 
 def stop_atr(arms: Mapping[str, config.Arm], reference: str) -> float:
@@ -73,30 +71,30 @@ def stop_atr(arms: Mapping[str, config.Arm], reference: str) -> float:
     return arm.stop_atr if isinstance(arm, config.AtrArm) else config.AtrArm(kind="atr").stop_atr
 
 
-def evaluate_all(stage: Stage, universe: Universe, market: Market, folds: Mapping[str, Sequence[Fold]]) -> None:
-    """Walk every arm over its schemes and write the ledgers; the primary scheme's lie in the ledger folder itself."""
+def evaluate_all(stage: Stage, universe: Universe, market: Market, folds: Mapping[str, Sequence[Fold]]) -> pd.DataFrame:
+    """Walk every arm over its schemes and write the ledgers; the primary scheme's lie in the ledger folder itself.
+
+    On other schemes than the primary one only the candidate and the reference walk: they are a sensitivity of the verdict.
+
+    Returns:
+        what the rule arms that are fitted on train were given, one row a number; see fitted_sizers.
+    """
     p = stage.params
     prices = Prices.stack([universe.bars[symbol] for symbol in market.symbols])
     exact = market.to("cpu", torch.float64)
     atr_stop = stop_atr(p.arms, p.plan.reference)
+    fits: list[pd.DataFrame] = []
     for scheme in folds:
-        writer = LedgerWriter(stage.workspace.ledger / ("" if scheme == PRIMARY else ANCHORED_FOLDER))
-        for name, arm in p.arms.items():
-            run = _run(stage, exact, name, arm, scheme, folds[scheme])
-            if run is not None:
-                for equity, trades in frames(run, exact, prices, stop_atr=atr_stop):
-                    writer.add(equity, trades)
+        primary = scheme == PRIMARY
+        field = Field(exact, folds[scheme], p.arms, p.train.seeds, p.account, p.outcome, stage.workspace.policies)
+        writer = LedgerWriter(stage.workspace.ledger / ("" if primary else ANCHORED_FOLDER))
+        for name in p.arms if primary else (p.plan.candidate, p.plan.reference):
+            run = field.walk(name)
+            for equity, trades in frames(run, exact, prices, stop_atr=atr_stop):
+                writer.add(equity, trades)
         writer.close()
-
-
-def _run(stage: Stage, market: Market, name: str, arm: config.Arm, scheme: str, folds: Sequence[Fold]) -> ArmRun | None:
-    p = stage.params
-    if not isinstance(arm, config.PpoArm):
-        return run_rule(market, name, arm, folds, p.account)
-    if scheme not in arm.splits:
-        return None
-    agents = load_agents(stage.workspace.policies, name, folds, p.train.seeds)
-    return run_policies(market, name, folds, agents, p.train.seeds, p.account)
+        fits += field.fits
+    return pd.concat(fits, ignore_index=True) if fits else pd.DataFrame()
 
 
 def read_ledgers(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -108,8 +106,16 @@ def arm_hash(params: Any, name: str) -> str:
     """Hash of the parameters that make an arm what it is: a rule does not change when the learners' settings do."""
     arm = params.arms[name]
     sections = [arm, params.account, params.splits]
-    if isinstance(arm, config.PpoArm):
-        sections += [params.observation, params.regimes, params.train]
+    match arm:
+        case config.PpoArm():
+            sections += [params.observation, params.regimes, params.train]
+        case config.TableArm():
+            sections += [params.regimes, params.tabular]
+        case config.ClosedTradeArm():
+            sections += [params.regimes, params.outcome]
+        case config.AtrMatchedArm():
+            # What it matches makes it what it is.
+            return content_hash(arm_hash(params, arm.matches).encode(), canonical(arm.model_dump()))
     return content_hash(canonical([section.model_dump() for section in sections]))
 
 
@@ -120,18 +126,22 @@ def record(stage: Stage, universe: Universe, equity: pd.DataFrame) -> int:
     """
     lines: list[dict[str, Any]] = []
     for arm, rows in equity.groupby("arm", observed=True, sort=False):
-        results = {}
-        for fold in sorted(rows["fold"].unique().tolist()):
-            daily = portfolio(daily_returns(rows[rows["fold"] == fold]))
-            results[fold] = round(float(daily.mean()) * BPS, TRIAL_DIGITS)
-        shared = {"arm": str(arm), "scheme": PRIMARY, "params_hash": arm_hash(stage.params, str(arm))}
-        shared["data_hash"] = universe.data_hash
-        evaluation = content_hash(canonical({**shared, "results": results}))
-        lines += [
-            {**shared, "evaluation": evaluation, "fold": fold, "growth_bps_per_day": growth}
-            for fold, growth in results.items()
-        ]
+        lines += trial_lines(str(arm), arm_hash(stage.params, str(arm)), universe.data_hash, rows)
     return record_trials(stage.workspace.trials, lines)
+
+
+def trial_lines(arm: str, params_hash: str, data_hash: str, equity: pd.DataFrame) -> list[dict[str, Any]]:
+    """One line a fold of the primary scheme: what an arm was, and what it earned out of sample."""
+    results = {}
+    for fold in sorted(equity["fold"].unique().tolist()):
+        daily = portfolio(daily_returns(equity[equity["fold"] == fold]))
+        results[fold] = round(float(daily.mean()) * BPS, TRIAL_DIGITS)
+    shared = {"arm": arm, "scheme": PRIMARY, "params_hash": params_hash, "data_hash": data_hash}
+    evaluation = content_hash(canonical({**shared, "results": results}))
+    return [
+        {**shared, "evaluation": evaluation, "fold": fold, "growth_bps_per_day": growth}
+        for fold, growth in results.items()
+    ]
 
 
 def arm_rows(equity: pd.DataFrame, arm: str) -> pd.DataFrame:

@@ -18,7 +18,7 @@ def equity_by_arm(daily: pd.DataFrame, regimes: pd.Series, fold_edges: Sequence[
         daily: log return a day, one column an arm. regimes: label a day on the same index.
     """
     colours = arm_colours(list(daily.columns))
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(9.0, 6.4), sharex=True, height_ratios=[2, 1])
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(10.5, 6.4), sharex=True, height_ratios=[2, 1])
     shade_regimes(top, regimes)
     for arm in daily.columns:
         top.plot(daily.index, 100.0 * np.expm1(daily[arm].fillna(0.0).cumsum()), color=colours[arm], label=arm)
@@ -29,29 +29,10 @@ def equity_by_arm(daily: pd.DataFrame, regimes: pd.Series, fold_edges: Sequence[
     top.set_ylabel("growth since the first test day (%)")
     bottom.set_ylabel("drawdown (%)")
     bottom.set_xlabel("date (UTC); dotted: a new fold, with retrained policies")
-    arms = top.legend(loc="upper left", ncols=2)
-    top.add_artist(arms)
+    # Beside the lines: many arms would cover them.
+    top.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
     figure.legend(handles=regime_handles(), loc="outside lower center", ncols=5)
     top.set_title("Out-of-sample equity, equal weight over live symbols, net of costs")
-    return figure
-
-
-def sizes_by_condition(sizes: pd.DataFrame) -> Figure:
-    """Mean size while in the market, with 95% intervals. Columns arm, condition, mean_size_pct, low_pct, high_pct."""
-    arms, conditions = list(dict.fromkeys(sizes["arm"])), list(dict.fromkeys(sizes["condition"]))
-    colours = arm_colours(arms)
-    figure, axes = plt.subplots(figsize=(9.0, 0.42 * len(conditions) + 1.6))
-    for i, arm in enumerate(arms):
-        part = sizes[sizes["arm"] == arm].set_index("condition").reindex(conditions)
-        y = np.arange(len(conditions)) + (i - (len(arms) - 1) / 2) * 0.8 / max(len(arms), 1)
-        spread = [part["mean_size_pct"] - part["low_pct"], part["high_pct"] - part["mean_size_pct"]]
-        axes.errorbar(part["mean_size_pct"], y, xerr=spread, fmt="o", ms=4, capsize=2, color=colours[arm], label=arm)
-    axes.set_yticks(range(len(conditions)), conditions)
-    axes.invert_yaxis()
-    axes.set_xlim(left=0.0)
-    axes.set_xlabel("mean |position| while in the market (% of equity), 95% interval over symbol-days")
-    axes.legend(loc="best")
-    axes.set_title("Size by condition")
     return figure
 
 

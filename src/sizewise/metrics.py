@@ -109,32 +109,3 @@ def regime_summary(equity: pd.DataFrame) -> pd.DataFrame:
             "exposure_pct": float(equity.loc[inside, "position_frac"].abs().mean()) * 100.0,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("regime")
-
-
-def entry_sizes(equity: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
-    """Mean size while in the market, by condition, with a 95% interval over symbol-days.
-
-    Bars of one day share one position, so a day of one symbol counts once, its seeds averaged.
-
-    Args:
-        equity: one arm's ledger. conditions: bool columns on the same index, one a condition.
-    Returns:
-        one row a condition: mean_size_pct, low_pct, high_pct, symbol_days.
-    """
-    held = equity["position_frac"].abs() > 0
-    size = equity["position_frac"].abs() * 100.0
-    day = equity["timestamp"].dt.floor("D")
-    rows = {}
-    for name in conditions:
-        inside = held & conditions[name]
-        keys = [equity.loc[inside, "symbol"], day[inside]]
-        means = size[inside].groupby(keys, observed=True).mean()
-        half = 1.959964 * float(means.std()) / np.sqrt(len(means)) if len(means) > 1 else float("nan")
-        centre = float(means.mean()) if len(means) else float("nan")
-        rows[name] = {
-            "mean_size_pct": centre,
-            "low_pct": centre - half,
-            "high_pct": centre + half,
-            "symbol_days": len(means),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("condition")

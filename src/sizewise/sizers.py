@@ -106,10 +106,10 @@ class BuyAndHoldSizer:
 
 
 def rule_sizer(arm: config.Arm, account: config.Account) -> Sizer:
-    """The sizer of a rule arm.
+    """The sizer of a rule arm that needs nothing but its parameters.
 
     Raises:
-        ConfigError: the arm is learned, so it needs a trained policy.
+        ConfigError: the arm is learned, so it needs a trained policy, or fitted to slices.
     """
     limit = position_limit_frac(account)
     match arm:
@@ -121,6 +121,10 @@ def rule_sizer(arm: config.Arm, account: config.Account) -> Sizer:
             return VolTargetSizer(arm.annual_vol_frac, limit)
         case config.BuyAndHoldArm():
             return BuyAndHoldSizer(limit)
+        case config.AtrMatchedArm() | config.KellyArm() | config.RandomPlaceboArm() | config.OracleArm():
+            raise ConfigError(
+                f"arm of kind '{arm.kind}' has sizes of its own on each path: see fitted_sizers.fitted_sizer"
+            )
     raise ConfigError(f"arm of kind '{arm.kind}' is learned: load its policy instead")
 
 

@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 STYLE = Path(__file__).with_name("sizewise.mplstyle")
 # Colour-blind safe (Okabe and Ito); an arm keeps its colour in every figure.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
+# Further arms, in lines that are told apart by their place as well: the first eight are for what a page is about.
+MORE_COLOURS = ("#6A3D9A", "#7FA650", "#B3446C", "#4D6A79", "#C2A5CF", "#A9A9A9", "#2E8B8B", "#D4B483")
 # Daily labels change too often to be read as a background over more than this.
 LONG_SPAN = pd.Timedelta(days=400)
 REGIME_COLOURS = {
@@ -37,7 +39,8 @@ def use_style() -> None:
 
 def arm_colours(arms: Sequence[str]) -> dict[str, str]:
     """One fixed colour an arm, by its place in the list."""
-    return {arm: COLOURS[i % len(COLOURS)] for i, arm in enumerate(arms)}
+    every = COLOURS + MORE_COLOURS
+    return {arm: every[i % len(every)] for i, arm in enumerate(arms)}
 
 
 def shade_regimes(axes: Axes, labels: pd.Series) -> None:

@@ -4,16 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from sizewise import config
 from sizewise.actions import Sizing7
 from sizewise.checkpoint import save_agent
 from sizewise.paths import write_atomically
-from sizewise.policy import PolicySpec, initial_probabilities, initialise
+from sizewise.policy import initial_probabilities, initialise
 from sizewise.seeding import torch_generator
-from sizewise.training import Job, Settings, Trained
+from sizewise.tabular import Learned
+from sizewise.training import Job, Settings, Trained, policy_spec
 
 KEY = ["group", "fold", "seed"]
+MODELS = ("cnn", "dqn", "order_flow")
 
 
 def jobs_table(jobs: Sequence[Job]) -> pd.DataFrame:
@@ -26,10 +30,9 @@ def jobs_table(jobs: Sequence[Job]) -> pd.DataFrame:
 
 def initial_policy(settings: Settings) -> pd.DataFrame:
     """Action probabilities of an untrained policy: a slight bias to trade."""
-    train = settings.train
-    spec = PolicySpec(settings.observation.window_bars, (train.hidden[0], train.hidden[1]))
-    fresh = initialise(spec, [torch_generator("table")], initial_hold_prob=train.initial_hold_prob)
-    probabilities = initial_probabilities(fresh)[0]
+    spec = policy_spec(settings, config.Steps())
+    fresh = initialise(spec, [torch_generator("table")], initial_hold_prob=settings.train.initial_hold_prob)
+    probabilities = initial_probabilities(spec, fresh)[0]
     names = [action.name for action in Sizing7]
     return pd.DataFrame([probabilities.tolist()], columns=names, index=["initial probability"]).round(3)
 
@@ -114,3 +117,38 @@ def metrics(history: pd.DataFrame) -> dict[str, dict[str, float]]:
         }
         for group, row in table.iterrows()
     }
+
+
+def closed_trade_table(history: pd.DataFrame) -> pd.DataFrame:
+    """By arm and scheme, over folds and seeds: closes, updates a close, and the state of learning in the last tenth."""
+    rows = {}
+    for (arm, scheme), part in history.groupby(["arm", "scheme"], sort=False):
+        last = part[part["closes"] >= 0.9 * part.groupby(["fold", "seed"])["closes"].transform("max")]
+        ends = part.groupby(["fold", "seed"])["closes"].max()
+        losses = {f"loss {name}": last[f"loss_{name}"].mean() for name in MODELS if f"loss_{name}" in part}
+        rows[f"{arm} ({scheme})"] = {
+            "models trained": len(ends),
+            "closes": int(ends.sum()),
+            "updates a close": part["updates_per_close"].mean(),
+            "reward a trade (x 1e4)": 1e4 * last["mean_reward"].mean(),
+            "win rate (%)": 100.0 * last["win_rate"].mean(),
+            "mean size (% of limit)": 100.0 * last["mean_size"].mean(),
+            **losses,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm").round(3)
+
+
+def other_metrics(tables: Mapping[str, Learned], closed: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """What metrics/train.json holds of the learners beside PPO, by arm."""
+    found: dict[str, dict[str, float]] = {}
+    for name, learned in tables.items():
+        visited = [float((table.visits > 0).mean()) for table in learned.tables]
+        found[name] = {
+            "n_tables": len(learned.tables),
+            "updates": int(sum(table.updates for table in learned.tables)),
+            "cells_visited_frac": round(float(np.mean(visited)), 4),
+        }
+    if len(closed):
+        for arm, row in closed_trade_table(closed).iterrows():
+            found[str(arm)] = {"n_models": int(row["models trained"]), "closes": int(row["closes"])}
+    return found

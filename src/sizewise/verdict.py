@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from sizewise.errors import DataMissingError
 from sizewise.inference import Comparison
 from sizewise.metrics import BPS
@@ -45,11 +47,11 @@ def verdict_record(
     return {
         "verdict": comparison.verdict,
         "endpoint": endpoint,
-        "effect_bps_per_day": round(primary.mean * BPS, DIGITS),
-        "ci_low": round(primary.low * BPS, DIGITS),
-        "ci_high": round(primary.high * BPS, DIGITS),
+        "effect_bps_per_day": round(float(primary.mean) * BPS, DIGITS),
+        "ci_low": round(float(primary.low) * BPS, DIGITS),
+        "ci_high": round(float(primary.high) * BPS, DIGITS),
         "p_value": round(primary.p_value, DIGITS),
-        "mde_bps_per_day": round(primary.mde * BPS, DIGITS),
+        "mde_bps_per_day": round(float(primary.mde) * BPS, DIGITS),
         "n_days": len(comparison.daily),
         "n_symbols": n_symbols,
         "n_seeds": n_seeds,
@@ -132,3 +134,17 @@ def regime_sentence(name: str, row: Mapping[str, float], alpha: float) -> str:
         f"{label}: {row['effect_bps']:+.2f} bps ({row['low_bps']:+.2f} to {row['high_bps']:+.2f}), "
         f"p = {row['p_value']:.3f}, Holm {row['p_holm']:.3f}: {told}."
     )
+
+
+def field_sentence(field: pd.DataFrame, reference: str, alpha: float) -> str:
+    """Which arms differ from the reference after Holm.
+
+    Args:
+        field: index arm, columns effect_bps and p_holm; NaN where an arm was not tested.
+    """
+    tested = field[field["p_holm"].notna()]
+    found = tested[tested["p_holm"] < alpha]
+    if found.empty:
+        return f"Of {len(tested)} arms none differs from {reference} after Holm."
+    names = ", ".join(f"{name} ({row['effect_bps']:+.2f} bps a day)" for name, row in found.iterrows())
+    return f"Of {len(tested)} arms {len(found)} differ from {reference} after Holm: {names}."

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import torch
 
 from sizewise import backtest, config
-from sizewise.agent import Agent, PolicySizer, stack
+from sizewise.agent import Agent, PolicySizer
 from sizewise.backtest import PathLedger
 from sizewise.confidence import confidence_column
 from sizewise.errors import DataMissingError
@@ -37,7 +37,8 @@ class ArmRun:
     ledger: PathLedger
 
 
-def _paths(arm: str, folds: Sequence[Fold], seeds: Sequence[int], market: Market) -> tuple[PathKey, ...]:
+def paths_of(arm: str, folds: Sequence[Fold], seeds: Sequence[int], market: Market) -> tuple[PathKey, ...]:
+    """Every test slice of every fold, once a seed."""
     keys = []
     for fold in folds:
         for symbol, part in fold.test.items():
@@ -47,7 +48,8 @@ def _paths(arm: str, folds: Sequence[Fold], seeds: Sequence[int], market: Market
     return tuple(keys)
 
 
-def _walk(market: Market, keys: Sequence[PathKey], sizer: Sizer, account: config.Account) -> PathLedger:
+def walk(market: Market, keys: Sequence[PathKey], sizer: Sizer, account: config.Account) -> PathLedger:
+    """Trade the paths of `keys` with one sizer, each reading the confidence of its own fold."""
     names = sorted({key.confidence_column for key in keys})
     table = torch.stack([market.confidence[name] for name in names])
     of_path = torch.tensor([names.index(key.confidence_column) for key in keys])
@@ -58,8 +60,8 @@ def _walk(market: Market, keys: Sequence[PathKey], sizer: Sizer, account: config
 
 def run_rule(market: Market, name: str, arm: config.Arm, folds: Sequence[Fold], account: config.Account) -> ArmRun:
     """Walk a rule arm over all folds at once. `market`: float64."""
-    keys = _paths(name, folds, [RULE_SEED], market)
-    return ArmRun(name, keys, _walk(market, keys, rule_sizer(arm, account), account))
+    keys = paths_of(name, folds, [RULE_SEED], market)
+    return ArmRun(name, keys, walk(market, keys, rule_sizer(arm, account), account))
 
 
 def run_policies(
@@ -77,7 +79,22 @@ def run_policies(
     Raises:
         DataMissingError: a policy is missing.
     """
-    keys = _paths(name, folds, seeds, market)
+    keys = paths_of(name, folds, seeds, market)
+    return ArmRun(name, keys, walk(market, keys, policies_sizer(market, name, keys, folds, agents), account))
+
+
+def policies_sizer(
+    market: Market,
+    name: str,
+    keys: Sequence[PathKey],
+    folds: Sequence[Fold],
+    agents: Mapping[tuple[int, int], Agent],
+) -> PolicySizer:
+    """Each path by the policy of its own fold and seed.
+
+    Raises:
+        DataMissingError: a policy is missing.
+    """
     population = list(agents)
     missing = [(key.fold, key.seed) for key in keys if (key.fold, key.seed) not in agents]
     if missing:
@@ -88,18 +105,15 @@ def run_policies(
     members = [agents[key] for key in population]
     confidence = [fold_confidence(market, by_fold[fold]) for fold, _ in population]
     view = MarketView(market, confidence, [agent.scalers for agent in members], members[0].spec.window_bars)
-    sizer = PolicySizer(
+    return PolicySizer(
         market,
-        stack(members),
+        members,
         view,
         policy_of_path=torch.tensor([population.index((key.fold, key.seed)) for key in keys]),
         start_rows=torch.tensor([key.start_row for key in keys]),
         lengths=torch.tensor([key.length for key in keys]),
         symbols=torch.tensor([market.symbols.index(key.symbol) for key in keys]),
-        account=account,
-        mode=members[0].mode,
     )
-    return ArmRun(name, keys, _walk(market, keys, sizer, account))
 
 
 def frames(

@@ -2,26 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from sizewise import config, verdict
 from sizewise.actions import position_limit_frac
-from sizewise.confidence import confidence_column
 from sizewise.evaluation import arm_rows
 from sizewise.market import Market
-from sizewise.metrics import (
-    BPS,
-    arm_summary,
-    daily_returns,
-    drawdown,
-    entry_sizes,
-    log_returns,
-    portfolio,
-    regime_summary,
-)
+from sizewise.metrics import BPS, arm_summary, daily_returns, drawdown, portfolio, regime_summary
 from sizewise.paths import write_atomically
 from sizewise.regimes import LABELS
 from sizewise.splits import Fold
@@ -121,46 +110,6 @@ def cap_sentence(
     return verdict.cap_sentence(share, reference)
 
 
-def _conditions(equity: pd.DataFrame, market: Market, folds: Sequence[Fold]) -> pd.DataFrame:
-    """Bool columns for one arm's rows: what held at the decision before each bar."""
-    by_fold = {fold.number: fold for fold in folds}
-    start_of: dict[tuple[str, int], int] = {}
-    for number, fold in by_fold.items():
-        for symbol, part in fold.test.items():
-            start_of[symbol, number] = market.rows(symbol, part)[0]
-    confidence = np.zeros(len(equity))
-    paths = equity.groupby(["symbol", "fold", "seed"], observed=True, sort=False).indices
-    for key, rows in paths.items():
-        symbol, number, _ = cast(tuple[str, int, int], key)
-        first = start_of[symbol, number]
-        decided = first + np.maximum(np.arange(len(rows)) - 1, 0)
-        confidence[rows] = market.confidence[confidence_column(by_fold[number])].numpy()[decided]
-    keys = [equity[name] for name in ("symbol", "fold", "seed")]
-    compounded = log_returns(equity).groupby(keys, observed=True, sort=False).cumsum()
-    peak = compounded.groupby(keys, observed=True, sort=False).cummax().clip(lower=0.0)
-    fall = pd.Series(np.expm1((compounded - peak).to_numpy()), index=equity.index)
-    regime = equity["regime"].astype(str)
-    typical = float(np.median(confidence[confidence > 0])) if (confidence > 0).any() else 0.0
-    columns = {label.replace("_", " "): regime == label for label in LABELS if label != "neutral"}
-    columns |= {
-        "confidence below its median": pd.Series((confidence > 0) & (confidence < typical), index=equity.index),
-        "confidence at or above its median": pd.Series(confidence >= max(typical, 1e-12), index=equity.index),
-        "drawdown up to 1%": fall > -0.01,
-        "drawdown of 1 to 10%": (fall <= -0.01) & (fall > -0.10),
-        "drawdown over 10%": fall <= -0.10,
-    }
-    return pd.DataFrame(columns)
-
-
-def size_table(equity: pd.DataFrame, market: Market, folds: Sequence[Fold], arms: Sequence[str]) -> pd.DataFrame:
-    """Mean size while in the market by condition, with intervals; see metrics.entry_sizes."""
-    parts = {}
-    for arm in arms:
-        rows = arm_rows(equity, arm)
-        parts[arm] = entry_sizes(rows, _conditions(rows, market, folds))
-    return pd.concat(parts, names=["arm"])
-
-
 def save_daily(daily: pd.DataFrame, folder: Path) -> None:
     """plots/equity_by_arm.csv: compounded growth (%) and drawdown (%) of each arm by day number.
 
@@ -188,3 +137,44 @@ def metrics(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
         str(arm): {str(name): None if pd.isna(value) else float(value) for name, value in row.items()}
         for arm, row in rounded.iterrows()
     }
+
+
+def fit_table(fits: pd.DataFrame) -> pd.DataFrame:
+    """What the fitted rules were given: by arm and scheme, how many numbers, their mean and their range."""
+    if fits.empty:
+        return fits
+    numbers = fits.select_dtypes("number").columns.difference(["fold", "seed"])
+    rows = {}
+    for (arm, scheme), part in fits.groupby(["arm", "scheme"], sort=False):
+        for name in numbers:
+            values = part[name].dropna()
+            if len(values):
+                rows[arm, scheme, name] = [len(values), values.mean(), values.min(), values.max()]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["n", "mean", "lowest", "highest"])
+    table.index = pd.MultiIndex.from_tuples(table.index, names=["arm", "scheme", "number"])
+    return table
+
+
+def readable(sizes: pd.DataFrame) -> pd.DataFrame:
+    """The behaviour table as one reads it: mean with interval in the condition, in the rest, and of the difference."""
+
+    def interval(prefix: str) -> list[str]:
+        names = [f"{prefix}{part}_pct" for part in ("mean", "low", "high")]
+        return [
+            "" if np.isnan(mean) else f"{mean:.1f} ({low:.1f} to {high:.1f})"
+            for mean, low, high in sizes[names].itertuples(index=False)
+        ]
+
+    return pd.DataFrame(
+        {
+            "n": sizes["n"],
+            "size (%)": interval(""),
+            "n other": sizes["n_other"],
+            "other (%)": interval("other_"),
+            "difference": interval("difference_"),
+            "p (Holm)": sizes["p_holm"].round(3),
+            "expected": sizes["expected"],
+            "found": sizes["found"],
+        },
+        index=sizes.index,
+    )

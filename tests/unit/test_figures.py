@@ -57,14 +57,6 @@ def history() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def sizes() -> pd.DataFrame:
-    rows = [(arm, name, 5.0 + i, 4.0 + i, 6.0 + i) for i, name in enumerate(("calm", "wild")) for arm in ARMS[:2]]
-    frame = pd.DataFrame(rows, columns=["arm", "condition", "mean_size_pct", "low_pct", "high_pct"])
-    # A condition that never came.
-    frame.loc[3, ["mean_size_pct", "low_pct", "high_pct"]] = np.nan
-    return frame
-
-
 def effect_rows() -> pd.DataFrame:
     table = pd.DataFrame(
         {"effect_bps": [1.5, np.nan, -0.5], "low_bps": [0.5, np.nan, -1.5], "high_bps": [2.5, np.nan, 0.5]},
@@ -122,10 +114,6 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
             "date (UTC); dotted: a new fold, with retrained policies",
         ],
     ),
-    "sizes": (
-        lambda: evaluation_figures.sizes_by_condition(sizes()),
-        ["mean |position| while in the market (% of equity), 95% interval over symbol-days"],
-    ),
     "effects": (
         lambda: evaluation_figures.effects(effect_rows(), xlabel="difference (bps a day)", title="By regime"),
         ["difference (bps a day)"],
@@ -167,7 +155,6 @@ def test_every_figure_is_here():
 
 def test_legends_name_the_arms():
     assert legend(equity()) == ARMS
-    assert legend(evaluation_figures.sizes_by_condition(sizes())) == ARMS[:2]
     assert legend(training_figures.learning_curves(history())) == ["ppo (rolling)", "ppo (anchored)"]
     regimes = [text.get_text() for text in equity().legends[0].get_texts()]
     assert regimes == [name.replace("_", " ") for name in LABELS]
@@ -175,11 +162,28 @@ def test_legends_name_the_arms():
 
 def test_an_arm_keeps_its_colour():
     colours = style.arm_colours(ARMS)
-    assert len(set(style.arm_colours([str(i) for i in range(8)]).values())) == 8
     top, bottom = equity().axes
     assert [line.get_color() for line in top.lines[:3]] == [colours[arm] for arm in ARMS]
     assert [line.get_color() for line in bottom.lines] == [colours[arm] for arm in ARMS]
     assert set(style.REGIME_COLOURS) == set(LABELS)
+
+
+def test_no_two_arms_of_the_field_look_alike(params):
+    colours = style.arm_colours(list(params.arms))
+    assert len(colours) == 14
+    rgb = np.array([plt.matplotlib.colors.to_rgb(colour) for colour in colours.values()])
+    apart = np.abs(rgb[:, None] - rgb[None, :]).sum(-1) + 9.0 * np.eye(len(rgb))
+    assert apart.min() > 0.25
+    # None is lost on the page, or on the shade of a regime.
+    shades = np.array([plt.matplotlib.colors.to_rgb(colour) for colour in ["#FFFFFF", *style.REGIME_COLOURS.values()]])
+    assert np.abs(rgb[:, None] - shades[None, :]).sum(-1).min() > 0.25
+
+
+def test_the_field_has_a_line_an_arm(params):
+    arms = list(params.arms)
+    top, _ = evaluation_figures.equity_by_arm(draws(60, arms), labels(60), []).axes
+    assert [line.get_label() for line in top.lines[: len(arms)]] == arms
+    assert len({line.get_color() for line in top.lines[: len(arms)]}) == len(arms)
 
 
 def test_equity_is_compounded_and_its_drawdown_counts_the_first_day():

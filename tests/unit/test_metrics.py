@@ -180,30 +180,3 @@ def test_a_regime_that_never_came_has_no_exposure():
     table = metrics.regime_summary(ledger({("A", 0, 1): [1000.0, 1001.0]}))
     assert table.loc["low_vol_trending", ["bars", "growth_bps_per_day"]].tolist() == [0.0, 0.0]
     assert np.isnan(table.loc["low_vol_trending", "exposure_pct"])
-
-
-# Size by condition.
-
-
-def test_sizes_count_a_day_of_a_symbol_once():
-    # Day 1: four bars of 10%; day 2: one of 30% and three flat. Two days, not five bars.
-    frame = ledger({("A", 0, 1): [1000.0] * 8})
-    frame["position_frac"] = [0.1, -0.1, 0.1, 0.1, 0.3, 0.0, 0.0, 0.0]
-    conditions = pd.DataFrame({"always": True, "never": False, "first day": frame.index < 4}, index=frame.index)
-    table = metrics.entry_sizes(frame, conditions)
-    always = table.loc["always"]
-    assert (always["mean_size_pct"], always["symbol_days"]) == (pytest.approx(20.0), 2)
-    half = 1.959964 * np.std([10, 30], ddof=1) / np.sqrt(2)
-    assert (always["low_pct"], always["high_pct"]) == pytest.approx((20 - half, 20 + half))
-    assert table.loc["never", "symbol_days"] == 0
-    assert np.isnan(table.loc["never", "mean_size_pct"])
-    # One day has a mean and no interval.
-    assert table.loc["first day", "mean_size_pct"] == pytest.approx(10.0)
-    assert np.isnan(table.loc["first day", "low_pct"])
-
-
-def test_repeated_seeds_do_not_narrow_the_interval():
-    frame = random_ledger()
-    again = pd.concat([frame, frame.assign(seed=frame["seed"] + 10)], ignore_index=True)
-    tables = [metrics.entry_sizes(f, pd.DataFrame({"all": True}, index=f.index)) for f in (frame, again)]
-    pd.testing.assert_frame_equal(*tables)

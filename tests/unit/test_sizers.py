@@ -3,7 +3,18 @@
 import pytest
 import torch
 
-from sizewise.config import Account, AtrArm, BuyAndHoldArm, ConstantArm, PpoArm, VolTargetArm
+from sizewise.config import (
+    Account,
+    AtrArm,
+    AtrMatchedArm,
+    BuyAndHoldArm,
+    ConstantArm,
+    KellyArm,
+    OracleArm,
+    PpoArm,
+    RandomPlaceboArm,
+    VolTargetArm,
+)
 from sizewise.errors import ConfigError
 from sizewise.sizers import (
     AtrSizer,
@@ -174,6 +185,21 @@ def test_arms_hand_their_parameters_to_their_sizers():
     assert rule_sizer(ConstantArm(kind="constant", size_frac=0.07), account) == ConstantSizer(0.07, CAP)
     assert rule_sizer(VolTargetArm(kind="vol_target", annual_vol_frac=0.3), account) == VolTargetSizer(0.3, CAP)
     assert rule_sizer(BuyAndHoldArm(kind="buy_and_hold"), account) == BuyAndHoldSizer(CAP)
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        AtrMatchedArm(kind="atr_exposure_matched", matches="ppo"),
+        KellyArm(kind="kelly"),
+        RandomPlaceboArm(kind="random_placebo"),
+        OracleArm(kind="oracle_hindsight"),
+    ],
+    ids=lambda arm: arm.kind,
+)
+def test_an_arm_with_sizes_of_its_own_is_made_elsewhere(arm):
+    with pytest.raises(ConfigError, match=f"arm of kind '{arm.kind}' has sizes of its own.*fitted_sizer"):
+        rule_sizer(arm, Account())
 
 
 def test_a_learned_arm_is_no_rule():

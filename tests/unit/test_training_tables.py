@@ -1,6 +1,7 @@
 """Tables of the training report, from a history written by hand, and what is left on disk."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from sizewise.features import NAMES, Scaler
 from sizewise.policy import PolicySpec, initialise
 from sizewise.seeding import torch_generator
 from sizewise.splits import Fold
+from sizewise.table_rules import Tabular
+from sizewise.tabular import Learned, blank
 from sizewise.training import Job, Settings, Trained
 
 NAN = float("nan")
@@ -88,6 +91,14 @@ def test_an_untrained_policy_has_a_slight_bias_to_trade(params):
     assert row.drop("HOLD").max() < 0.25
 
 
+@pytest.mark.parametrize("changes", [{"encoder": config.LinearRecurrent(kind="linear_recurrent")}, {"memory": 8}])
+def test_the_bias_is_the_same_for_every_network(params, changes):
+    train = params.train.model_copy(update=changes)
+    settings = Settings(train, params.observation, params.account, params.regimes, params.signals, 100)
+    row = training_tables.initial_policy(settings).iloc[0]
+    assert row["HOLD"] == pytest.approx(params.train.initial_hold_prob, abs=0.02)
+
+
 def test_history_is_tidy(history):
     assert len(history) == 12
     assert history["group"].unique().tolist() == ["ppo (rolling)"]
@@ -147,3 +158,58 @@ def test_policies_on_disk_carry_their_origin(trained, tmp_path):
     folders = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "ppo").iterdir())
     assert folders == ["ppo/rolling_fold0_seed1", "ppo/rolling_fold0_seed2", "ppo/rolling_fold1_seed1"]
     assert load_agent(tmp_path / folders[0]).origin == {"arm": "ppo", "data_hash": "abc"}
+
+
+# The learners beside PPO.
+
+
+def closes(arm: str, seed: int, rewards: list[float], **columns: float) -> pd.DataFrame:
+    """A report every ten closes; losses of models that an arm has not are not there."""
+    n = len(rewards)
+    frame = pd.DataFrame({"closes": 10.0 * np.arange(1, n + 1), "mean_reward": rewards})
+    values = {"updates_per_close": 2.0, "win_rate": 0.4, "mean_size": 0.25} | columns
+    return frame.assign(arm=arm, scheme="rolling", fold=0, seed=seed, **values)
+
+
+@pytest.fixture
+def closed() -> pd.DataFrame:
+    still = [0.0] * 9
+    parts = [
+        closes("dqn", 1, [*still, 2e-4], loss_dqn=0.5),
+        # The last tenth of a longer history is its last two rows.
+        closes("dqn", 2, [*still, *still, 4e-4, 8e-4], loss_dqn=0.7),
+        closes("outcome_ensemble", 1, [1e-4], win_rate=NAN, loss_cnn=1.0, loss_dqn=2.0, loss_order_flow=3.0),
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_closed_trades_are_told_by_the_end_of_training(closed):
+    table = training_tables.closed_trade_table(closed)
+    assert list(table.index) == ["dqn (rolling)", "outcome_ensemble (rolling)"]
+    row = table.loc["dqn (rolling)"]
+    assert row["models trained"] == 2
+    assert row["closes"] == 100 + 200
+    assert row["updates a close"] == 2.0
+    # Rows of at least nine tenths of each member's closes: two of the first, three of the second.
+    assert row["reward a trade (x 1e4)"] == pytest.approx((0 + 2 + 0 + 4 + 8) / 5, abs=5e-4)
+    assert row["win rate (%)"] == 40.0
+    assert row["mean size (% of limit)"] == 25.0
+    assert np.isnan(table.loc["outcome_ensemble (rolling)", "win rate (%)"])
+    assert table.loc["outcome_ensemble (rolling)", "loss order_flow"] == 3.0
+
+
+def test_a_model_an_arm_has_not_has_no_loss(closed):
+    table = training_tables.closed_trade_table(closed[closed["arm"] == "dqn"].dropna(axis=1, how="all"))
+    assert [name for name in table.columns if name.startswith("loss")] == ["loss dqn"]
+
+
+def test_metrics_of_the_other_learners(closed):
+    table = blank("bandit", Tabular(), 0.2)
+    visits = table.visits.copy()
+    visits[0, 0], visits[7, 3] = 5, 1
+    learned = Learned((replace(table, visits=visits, updates=6), replace(table, updates=1)), pd.DataFrame())
+    found = training_tables.other_metrics({"bandit": learned}, closed)
+    assert found["bandit"] == {"n_tables": 2, "updates": 7, "cells_visited_frac": round(1 / 7500, 4)}
+    assert found["dqn (rolling)"] == {"n_models": 2, "closes": 300}
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert training_tables.other_metrics({}, pd.DataFrame()) == {}

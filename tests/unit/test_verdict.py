@@ -129,3 +129,12 @@ def test_an_untested_regime_says_why():
     row = dict.fromkeys(("effect_bps", "low_bps", "high_bps", "p_value", "p_holm"), np.nan)
     text = verdict.regime_sentence("high_vol_ranging", row | {"n_trades": 4.0, "n_days": 9.0}, 0.05)
     assert text == "high vol ranging: 4 trades on 9 days, too few to test."
+
+
+def test_the_field_is_told_after_holm():
+    field = pd.DataFrame(
+        {"effect_bps": [1.0, -2.0, 9.0], "p_holm": [0.2, 0.01, np.nan]}, index=["a", "b", "oracle_hindsight"]
+    )
+    assert verdict.field_sentence(field, "atr", 0.05) == "Of 2 arms 1 differ from atr after Holm: b (-2.00 bps a day)."
+    calm = verdict.field_sentence(field.drop(index="b"), "atr", 0.05)
+    assert calm == "Of 1 arms none differs from atr after Holm."

@@ -17,7 +17,6 @@ from sizewise.splits import Fold, Slice
 from ..hand_market import make_market
 
 ROWS = 48
-COLUMN = "confidence_rolling_0"
 
 
 def path(arm: str, symbol: str, fold: int, seed: int, growth: float, start: str = "2020-01-01") -> pd.DataFrame:
@@ -171,40 +170,39 @@ def test_a_rule_without_atr_has_no_such_sentence():
     assert found == "constant is not an ATR rule; its cap is not examined."
 
 
-@pytest.fixture
-def sized() -> tuple[pd.DataFrame, object]:
-    """One path on rows 10-57: a day in a calm trend at low confidence, then one in a wild range at high confidence."""
-    confidence = np.zeros(100, dtype=np.float32)
-    confidence[10:33] = 0.4
-    confidence[33:57] = 0.6
-    market = replace(make_market(100), confidence={COLUMN: torch.from_numpy(confidence)})
-    frame = path("ppo", "S0", 0, 1, 0.0)
-    frame["position_frac"] = np.where(np.arange(ROWS) < 24, 0.05, -0.15)
-    frame["regime"] = pd.Categorical(
-        np.where(np.arange(ROWS) < 24, "low_vol_trending", "high_vol_ranging"), categories=list(LABELS)
+# What was fitted, and what a reader sees of a behaviour table.
+
+
+def test_fits_are_told_by_number_and_range():
+    fits = pd.concat(
+        [
+            pd.DataFrame({"factor": [1.0, 3.0], "reached": [True, False]}, index=pd.Index([0, 1], name="fold")).assign(
+                arm="matched", scheme="rolling"
+            ),
+            pd.DataFrame({"fold": [0], "seed": [1], "share_pct": [7.0], "symbol": ["A"]}).assign(
+                arm="kelly", scheme="rolling"
+            ),
+        ]
     )
-    return frame, market
+    table = tables.fit_table(fits)
+    assert table.index.tolist() == [("matched", "rolling", "factor"), ("kelly", "rolling", "share_pct")]
+    assert table.loc[("matched", "rolling", "factor")].tolist() == [2, 2.0, 1.0, 3.0]
+    # Folds and seeds are names, and a number that another arm has is not this one's.
+    assert table.loc[("kelly", "rolling", "share_pct"), "n"] == 1
+    assert tables.fit_table(pd.DataFrame()).empty
 
 
-def test_sizes_by_what_held_at_the_decision(sized):
-    frame, market = sized
-    table = tables.size_table(frame, market, [fold(10, 58)], ["ppo"]).loc["ppo"]
-    assert "neutral" not in table.index
-    size = table["mean_size_pct"]
-    assert (size["low vol trending"], size["high vol ranging"]) == pytest.approx((5.0, 15.0))
-    # Row 33 decides the bar of row 34, the first of the second day: a day later would mix the sizes.
-    assert size["confidence below its median"] == pytest.approx(5.0)
-    assert size["confidence at or above its median"] == pytest.approx(15.0)
-    assert size["drawdown up to 1%"] == pytest.approx(10.0)
-    assert table["symbol_days"][["high vol trending", "drawdown over 10%"]].tolist() == [0, 0]
-
-
-@pytest.mark.parametrize(
-    ("fall", "name"), [(0.005, "drawdown up to 1%"), (0.05, "drawdown of 1 to 10%"), (0.2, "drawdown over 10%")]
-)
-def test_sizes_by_drawdown_of_the_path(sized, fall, name):
-    frame, market = sized
-    frame.loc[24:, "equity"] = 1000.0 * (1.0 - fall)
-    sizes = tables.size_table(frame, market, [fold(10, 58)], ["ppo"]).loc["ppo", "mean_size_pct"]
-    assert sizes[name] == pytest.approx(10.0 if fall < 0.01 else 15.0)
-    assert sizes["drawdown up to 1%"] == pytest.approx(10.0 if fall < 0.01 else 5.0)
+def test_a_behaviour_table_is_read_as_intervals():
+    parts = ("", "other_", "difference_")
+    values = {
+        f"{part}{name}_pct": [1.25 + i, np.nan] for i, part in enumerate(parts) for name in ("mean", "low", "high")
+    }
+    values |= {"n": [40, 2], "n_other": [50, 3], "p_holm": [0.01234, np.nan]}
+    sizes = pd.DataFrame(values | {"expected": ["smaller", "larger"], "found": ["smaller", "too few"]})
+    sizes.index = pd.MultiIndex.from_tuples([("ppo", "volatile"), ("ppo", "confident")], names=["arm", "condition"])
+    table = tables.readable(sizes)
+    assert table.loc[("ppo", "volatile")].tolist() == [
+        *(40, "1.2 (1.2 to 1.2)", 50, "2.2 (2.2 to 2.2)", "3.2 (3.2 to 3.2)", 0.012, "smaller", "smaller"),
+    ]
+    assert table.loc[("ppo", "confident")].drop("p (Holm)").tolist() == [2, "", 3, "", "", "larger", "too few"]
+    assert list(table.index.names) == ["arm", "condition"]
