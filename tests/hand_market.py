@@ -1,11 +1,10 @@
 """A market tensor made by hand, for the tests of everything that trades on one."""
 
 import numpy as np
-import pandas as pd
-import torch
 
 from sizewise.costs import Costs
 from sizewise.market import Market
+from sizewise.planted import planted_market
 
 COSTS = Costs(taker_bps=10.0, half_spread_bps=2.0, borrow_bps_per_day=5.0)
 
@@ -29,17 +28,7 @@ def make_market(rows: int, *, symbols: int = 1, seed: int = 0, costs: Costs = CO
         "high": 1.004 * close * np.maximum(1.0, 1.0 / (1.0 + np.asarray(values["bar_return"]))),
         "low": 0.996 * close * np.minimum(1.0, 1.0 / (1.0 + np.asarray(values["bar_return"]))),
         "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
-        "rates": np.tile(
-            1e-4 * np.array([costs.taker_bps, costs.half_spread_bps, costs.borrow_bps_per_day, 0.0]), (total, 1)
-        ),
-        "regime": np.zeros(total, dtype=np.int8),
     }
-    return Market(
-        symbols=tuple(f"S{s}" for s in range(symbols)),
-        first_row=tuple(range(0, total, rows)),
-        n_rows=(rows,) * symbols,
-        features=torch.zeros((total, 1)),
-        confidence={},
-        times=pd.date_range("2020-01-01", periods=total, freq="h", tz="UTC"),
-        **{name: torch.as_tensor(np.asarray(column)) for name, column in (derived | values).items()},
-    )
+    columns = {name: np.asarray(column) for name, column in (derived | values).items()}
+    names = [f"S{s}" for s in range(symbols)]
+    return planted_market(columns, symbols=names, costs=costs)

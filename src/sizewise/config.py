@@ -7,7 +7,10 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from sizewise.errors import ConfigError
-from sizewise.fields import Count, Day, Fraction, Positive, Section, as_tuple
+from sizewise.fields import Count, Day, Fraction, NotNegative, Positive, Section, as_tuple
+from sizewise.outcome_rules import Outcome
+from sizewise.reward_rules import LogGrowth, RewardModel
+from sizewise.table_rules import Tabular
 from sizewise.trading_rules import Trading
 
 SplitScheme = Literal["rolling", "anchored"]
@@ -69,9 +72,10 @@ class Splits(Section):
 
 
 class Observation(Section):
-    """What a policy sees of the market: a window of bars."""
+    """What a policy sees of the market: a window of bars. `raw_dollars` (an ablation): account scalars in dollars."""
 
     window_bars: Count = 100
+    raw_dollars: bool = False
 
 
 class Account(Section):
@@ -84,16 +88,64 @@ class Account(Section):
     ruin_frac: Fraction = 0.10
 
 
+class Mlp(Section):
+    """Free weights over the whole window."""
+
+    kind: Literal["mlp"] = "mlp"
+
+
+class LinearRecurrent(Section):
+    """A diagonal linear scan over the window, each unit with its own time scale."""
+
+    kind: Literal["linear_recurrent"]
+
+
+class CausalConv(Section):
+    """Dilated causal convolutions, as many as the window holds."""
+
+    kind: Literal["causal_conv"]
+    channels: Count = 16
+    kernel_bars: Annotated[int, Field(ge=2)] = 4
+
+
+Encoder = Mlp | LinearRecurrent | CausalConv
+
+
+class Episode(Section):
+    """Where and how accounts start, and how long an episode is (reference design D, row D7).
+
+    Attributes:
+        mean_steps, sd_steps: of the step budget, drawn from a normal distribution and kept within one step and twice the
+            mean. Its end is a truncation: the value of what would have followed is bootstrapped.
+        random_position_prob: share of starts that already hold something, up to the limit; its cost is paid.
+        balance_regimes: starts fall on each regime of the slice equally often, however rare it is.
+    """
+
+    mean_steps: Count = 512
+    sd_steps: NotNegative = 0.0
+    random_position_prob: Fraction = 0.0
+    balance_regimes: bool = False
+
+
 class Train(Section):
-    """PPO: budget, network and the usual coefficients (names as in CleanRL)."""
+    """PPO: budget, network and the usual coefficients (names as in CleanRL).
+
+    Attributes:
+        memory: units of a recurrent state that each account carries from bar to bar; 0 is none.
+        entropy_coef, final_entropy_coef: at the first and at the last iteration, linear between; null is constant.
+        exploding_norm: a gradient norm, before clipping, that stops training.
+    """
 
     seeds: Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+    encoder: Annotated[Encoder, Field(discriminator="kind")] = Mlp()
     hidden: Annotated[tuple[Count, Count], BeforeValidator(as_tuple)] = (64, 64)
+    memory: Annotated[int, Field(ge=0)] = 0
+    reward: Annotated[RewardModel, Field(discriminator="kind")] = LogGrowth()
     groups: Count = 32
     replicas: Count = 8
     horizon: Count = 128
     iterations: Count = 12
-    episode_rollouts: Count = 4
+    episode: Episode = Episode()
     epochs: Count = 4
     minibatches: Count = 8
     learning_rate: Positive = 3.0e-4
@@ -102,9 +154,11 @@ class Train(Section):
     gae_lambda: Fraction = 0.95
     clip_coef: Positive = 0.2
     value_clip_coef: Positive = 0.2
-    entropy_coef: Annotated[float, Field(ge=0.0)] = 0.01
+    entropy_coef: NotNegative = 0.01
+    final_entropy_coef: NotNegative | None = None
     value_coef: Positive = 0.5
     max_grad_norm: Positive = 0.5
+    exploding_norm: Positive = 1.0e4
     target_kl: Positive = 0.03
     initial_hold_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.10
     validation_frac: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.15
@@ -120,11 +174,33 @@ class Train(Section):
         return self
 
 
+class Steps(Section):
+    """Hold, buy or sell `sizes` of the base allocation; `close_action` adds a CLOSE."""
+
+    kind: Literal["steps"] = "steps"
+    sizes: Annotated[tuple[Fraction, ...], BeforeValidator(as_tuple), Field(min_length=1)] = (0.25, 0.50, 0.75)
+    close_action: bool = False
+
+
+class Levels(Section):
+    """Each action is the position wanted, as a share of equity: of the signal's side in masked mode, else signed."""
+
+    kind: Literal["levels"]
+    levels: Annotated[tuple[float, ...], BeforeValidator(as_tuple), Field(min_length=2)]
+
+
+Actions = Steps | Levels
+
+
+SEVEN = Steps()
+
+
 class PpoArm(Section):
     """A learned arm; `masked` sizes the given signal, `free` chooses the direction as well."""
 
     kind: Literal["ppo"]
     mode: Literal["masked", "free"]
+    actions: Annotated[Actions, Field(discriminator="kind")] = SEVEN
     splits: Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)] = ("rolling",)
 
 
@@ -205,6 +281,63 @@ RuleArm = AtrArm | ConstantArm | VolTargetArm | BuyAndHoldArm | AtrMatchedArm | 
 Arm = Annotated[LearnedArm | RuleArm, Field(discriminator="kind")]
 
 
+class Variant(Section):
+    """One change of the candidate policy's training; null keeps what `train` and `observation` say."""
+
+    actions: Annotated[Actions, Field(discriminator="kind")] = SEVEN
+    encoder: Annotated[Encoder, Field(discriminator="kind")] | None = None
+    memory: Annotated[int, Field(ge=0)] | None = None
+    reward: Annotated[RewardModel, Field(discriminator="kind")] | None = None
+    episode: Episode | None = None
+    initial_hold_prob: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    raw_dollars: bool = False
+
+
+class Ablations(Section):
+    """Variants of the candidate, trained alike on every rolling fold.
+
+    Attributes:
+        iterations: of every variant, the baseline among them. baseline: the variant that the others are held against.
+    """
+
+    iterations: Count
+    seeds: Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+    baseline: str
+    variants: Annotated[dict[str, Variant], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _named(self) -> "Ablations":
+        if self.baseline not in self.variants:
+            raise ValueError(f"baseline is '{self.baseline}', which is no entry of variants")
+        return self
+
+
+class OrderLessons(Section):
+    """Where the market of orders asks for another PPO: what an order earns comes bars after it was sent."""
+
+    gamma: Fraction = 0.95
+    gae_lambda: Fraction = 0.90
+    entropy_coef: NotNegative = 0.03
+    iterations: Count = 100
+
+
+class Laboratory(Section):
+    """The known-answer markets: `train` is the PPO of the laboratory, whose seeds are those of every learner there.
+
+    Attributes:
+        longer: iterations of the markets where an edge is small beside its noise, in place of train.iterations.
+        exam_bars: fresh bars on which each learner is judged. table_bars: bars from which a table learns.
+        tabular: the table of the laboratory, whose grid holds every optimum.
+    """
+
+    exam_bars: Count = 20_000
+    table_bars: Count = 200_000
+    longer: dict[str, Count]
+    train: Train
+    orders: OrderLessons = OrderLessons()
+    tabular: Tabular
+
+
 class Plan(Section):
     """What is compared and how it is decided, fixed and hashed before anything is evaluated."""
 
@@ -234,11 +367,18 @@ class Params(Section):
     arms: dict[str, Arm]
     plan: Plan
     trading: Trading
+    ablations: Ablations
+    tabular: Tabular
+    outcome: Outcome
+    laboratory: Laboratory
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
         if self.splits.purge_bars <= self.signals.max_hold_bars:
             raise ValueError("splits.purge_bars must exceed signals.max_hold_bars, the longest holding time")
+        for name, arm in self.arms.items():
+            if isinstance(arm, AtrMatchedArm) and not isinstance(self.arms.get(arm.matches), PpoArm):
+                raise ValueError(f"arms.{name}.matches is '{arm.matches}', which is no ppo entry of arms")
         for role in ("candidate", "reference"):
             name = getattr(self.plan, role)
             if name not in self.arms:
@@ -259,6 +399,10 @@ SECTIONS: dict[str, type[Section]] = {
     "train": Train,
     "plan": Plan,
     "trading": Trading,
+    "ablations": Ablations,
+    "tabular": Tabular,
+    "outcome": Outcome,
+    "laboratory": Laboratory,
 }
 
 
@@ -271,7 +415,7 @@ class Arms(Section):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-_NUMBER = "a plain number is meant (YAML reads 1e-4 as text: write 1.0e-4)"
+_NUMBER = "a plain number is meant (YAML reads 1e-4 as text: write 1.0e-4, 1.0e+4)"
 # What to write instead of a text, by pydantic's type of error.
 _REMEDIES = {
     "float_type": _NUMBER,
@@ -282,12 +426,25 @@ _REMEDIES = {
 }
 
 
+# Sections of several kinds, by where they stand; arms and an order scheme's criteria hold one such section an entry.
+_OF_KINDS = (
+    ["trading", "scheme"],
+    ["trading", "costs"],
+    ["trading", "reward"],
+    ["train", "reward"],
+    ["train", "encoder"],
+    ["laboratory", "train", "reward"],
+    ["laboratory", "train", "encoder"],
+)
+
+
 def _chooses_kind(path: list[str], i: int) -> bool:
     """Whether a section of several kinds ends at path[i]."""
-    return path[:i] in (["arms"], ["trading", "scheme", "criteria"]) or path[: i + 1] in (
-        ["trading", "scheme"],
-        ["trading", "costs"],
-    )
+    if path[:i] in (["arms"], ["trading", "scheme", "criteria"]) or path[: i + 1] in _OF_KINDS:
+        return True
+    if path[0] == "ablations":
+        return path[1:2] == ["variants"] and i == 3 and path[3] in ("actions", "encoder", "reward")
+    return i == 2 and path[0] == "arms" and path[2] == "actions"
 
 
 def _explain(error: ValidationError, where: str) -> str:

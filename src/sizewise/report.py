@@ -29,6 +29,8 @@ NOTEBOOKS = {
     "walk_forward": "03_walk_forward",
     "compare": "04_compare",
     "market_mechanics": "05_market_mechanics",
+    "known_answers": "06_known_answers",
+    "ablations": "10_ablations",
 }
 POLL_SECONDS = 1.0
 # Instruction sets that every x86-64 machine of the last ten years has. Training amplifies a last-bit difference, so the

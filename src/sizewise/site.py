@@ -18,7 +18,11 @@ from sizewise.stage import stage_params
 
 REPORTS = ("01_features", "02_train", "03_walk_forward", "04_compare")
 # Their reports are committed, and never waited for.
-STUDIES = {"05_market_mechanics": "The market's mechanics: what an order does to an account"}
+STUDIES = {
+    "05_market_mechanics": "The market's mechanics: what an order does to an account",
+    "06_known_answers": "Known answers: do the learners find an optimum that is known?",
+    "10_ablations": "Ablations: what does each part of the candidate policy do?",
+}
 # The figures shown: report and the text of its cell that draws it.
 FIGURES = (("03_walk_forward", "equity_by_arm"), ("04_compare", "difference_by_block"))
 COLUMNS = {

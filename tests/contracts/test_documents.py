@@ -1,7 +1,9 @@
 """Documentation, packaging and environment say the same thing."""
 
+import ast
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -19,6 +21,17 @@ DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 
 def requirement_names(lines) -> set[str]:
     return {re.split(r"[<>=!~\[; ]", line)[0].lower().replace("_", "-") for line in lines}
+
+
+def imported_packages(source: str) -> set[str]:
+    """First names of all modules that Python source imports, at any depth of nesting."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
 
 
 def test_every_dependency_has_an_exact_pin():
@@ -46,14 +59,15 @@ def test_imports_of_the_library_are_declared():
         "jupyter_client": "nbclient",
     }
     optional = {"stable_baselines3", "torchtrade", "torchrl", "tensordict"}
-    import sys
-
-    found = set()
-    for path in (ROOT / "src" / "sizewise").glob("*.py"):
-        for name in re.findall(r"^\s*(?:from|import) ([A-Za-z_]\w*)", path.read_text(), re.MULTILINE):
-            if name not in sys.stdlib_module_names and name != "sizewise" and name not in optional:
-                found.add(homes.get(name, name).lower().replace("_", "-"))
+    sources = [path.read_text() for path in (ROOT / "src" / "sizewise").glob("*.py")]
+    names = {name for source in sources for name in imported_packages(source)} - optional - {"sizewise"}
+    found = {homes.get(name, name).lower().replace("_", "-") for name in names - sys.stdlib_module_names}
     assert found <= requirement_names(PROJECT["dependencies"])
+
+
+def test_imports_are_read_off_the_code_and_not_its_prose():
+    source = '"""One thing\nfrom the other."""\nimport numpy as np\ndef f():\n    from gymnasium.vector import X\n'
+    assert imported_packages(source) == {"numpy", "gymnasium"}
 
 
 def test_readme_names_existing_files_and_targets():

@@ -7,6 +7,7 @@ import nbformat
 import pytest
 import yaml
 
+from sizewise import config
 from sizewise.report import NOTEBOOKS
 from sizewise.stage import stage_params
 
@@ -82,6 +83,11 @@ def test_executed_notebooks_are_of_todays_sources_and_parameters(path):
 
 
 def test_quick_profile_overlays_known_parameters_only():
-    full = yaml.safe_load((ROOT / "params.yaml").read_text())
     quick = yaml.safe_load((ROOT / "tests" / "quick.yaml").read_text())
-    assert all(key in full[section] for section, values in quick.items() for key in values)
+    assert all(key in config.SECTIONS[section].model_fields for section, values in quick.items() for key in values)
+
+
+def test_quick_profile_keeps_every_arm_and_variant():
+    full, quick = (config.read_params(ROOT, profile) for profile in ("full", "quick"))
+    assert list(quick["arms"]) == list(full["arms"])
+    assert list(quick["ablations"]["variants"]) == list(full["ablations"]["variants"])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from sizewise.config import Episode
 from sizewise.schemes import ActionScheme
 from sizewise.simulation import Simulation
 from sizewise.trading_rules import Sizing
@@ -81,10 +82,10 @@ def test_waiting_begins_with_a_sale_and_not_with_asking(cooldown):
 
 def second_episode(scheme: ActionScheme) -> list[float]:
     """Units after each step of an episode that follows one that ended with a sale."""
-    env = open_env(STILL, SIZING7, scheme=scheme, horizon=4)
+    env = open_env(STILL, SIZING7, scheme=scheme, horizon=4, episode=Episode(mean_steps=4))
     seen = []
     for actions in ((1, 1, 1, 0), (1, 1, 1, 1)):
-        env.restart(1)
+        env.restart()
         seen = []
         for action in actions:
             env.step(torch.full(env.shape, action))
@@ -107,11 +108,11 @@ def test_a_scheme_that_is_not_reset_is_caught(cooldown):
 def test_accounts_wait_alone(cooldown):
     # Each of many accounts walks as it does alone, a group that starts again among them.
     actions = torch.randint(0, 2, (16, 1, 3, 5), generator=torch.Generator().manual_seed(0))
-    env = open_env(STILL, SIZING7, scheme=cooldown(2), groups=3, replicas=5, horizon=8)
+    env = open_env(STILL, SIZING7, scheme=cooldown(2), groups=3, replicas=5, horizon=8, episode=Episode(mean_steps=8))
     together = []
     for t, now in enumerate(actions):
         if t % 8 == 0:
-            env.restart(1)
+            env.restart()
         env.step(now)
         together.append(env.position.book.units[0].transpose(1, 2))
     for g, r in [(0, 0), (1, 3), (2, 4)]:

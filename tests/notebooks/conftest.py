@@ -2,13 +2,26 @@
 
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 from sizewise.paths import Workspace
-from sizewise.report import PORTABLE_ARITHMETIC
+from sizewise.report import NOTEBOOKS, PORTABLE_ARITHMETIC
 
 os.environ.update(PORTABLE_ARITHMETIC)
+PREPARE = Path(__file__).with_name("prepare.py")
+# What a notebook waits for, by its file's stem.
+WAITING = {NOTEBOOKS[study]: study for study in ("known_answers", "ablations")}
 
 
 def pytest_sessionstart(session):
     """Start from nothing: a leftover of an earlier run must not make a notebook pass."""
     shutil.rmtree(Workspace.open("quick").base, ignore_errors=True)
+
+
+def pytest_runtest_setup(item):
+    """Before a notebook's first cell, make what it reads and no notebook before it has made."""
+    study = WAITING.pop(item.path.stem, None)
+    if study is not None:
+        subprocess.run([sys.executable, str(PREPARE), study], check=True)

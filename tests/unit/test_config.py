@@ -81,6 +81,90 @@ WRONG = [
     ("plan.endpoint", "win_rate", "plan.endpoint", "daily_log_growth_difference"),
     ("arms.atr.kind", "atrr", "arms.atr", "'atr', 'constant'"),
     ("arms.ppo.mode", "open", "'arms.ppo.mode'", "'masked' or 'free'"),
+    ("train.memory", -1, "train.memory", "greater than or equal to 0"),
+    ("train.exploding_norm", 0.0, "train.exploding_norm", "greater than 0"),
+    ("train.final_entropy_coef", -0.1, "train.final_entropy_coef", "greater than or equal to 0"),
+    ("train.episode.mean_steps", 0, "train.episode.mean_steps", "greater than or equal to 1"),
+    ("train.episode.sd_steps", -1.0, "train.episode.sd_steps", "greater than or equal to 0"),
+    ("train.episode.random_position_prob", 1.1, "train.episode.random_position_prob", "less than or equal to 1"),
+    ("train.episode.balance_regimes", "yes", "train.episode.balance_regimes", "write true or false"),
+    ("observation.raw_dollars", "no", "observation.raw_dollars", "write true or false"),
+    # sections of several kinds
+    ("train.encoder", {"kind": "gru"}, "'train.encoder' needs a kind", "'linear_recurrent', 'causal_conv'"),
+    ("train.encoder", {"channels": 3}, "'train.encoder' needs a kind", "see the models"),
+    ("train.encoder", {"kind": "mlp", "channels": 3}, "'train.encoder.channels'", "remove it or mend its name"),
+    ("train.encoder", {"kind": "causal_conv", "kernel_bars": 1}, "'train.encoder.kernel_bars'", "equal to 2; got 1"),
+    ("arms.ppo.actions", {"kind": "leaps"}, "'arms.ppo.actions' needs a kind", "'steps', 'levels'"),
+    ("arms.ppo.actions", {"kind": "steps", "sizes": []}, "'arms.ppo.actions.sizes'", "at least 1"),
+    ("arms.ppo.actions", {"kind": "steps", "sizes": [1.5]}, "'arms.ppo.actions.sizes.0'", "equal to 1; got 1.5"),
+    ("arms.ppo.actions", {"kind": "levels", "levels": [0.0]}, "'arms.ppo.actions.levels'", "at least 2"),
+    ("arms.ppo.actions", {"kind": "levels"}, "'arms.ppo.actions.levels'", "add it to params.yaml"),
+    ("arms.ppo.actions", {"kind": "levels", "levels": [0.0, float("nan")]}, "'arms.ppo.actions.levels.1'", "finite"),
+    ("trading.reward", {"kind": "log_growth", "coef": 1.0}, "'trading.reward.coef'", "remove it or mend its name"),
+    ("train.reward", {"kind": "win_rate"}, "'train.reward' needs a kind", "'log_growth'"),
+    ("train.reward", {"kind": "drawdown_penalised", "coef": "x"}, "'train.reward.coef'", NUMBER),
+    ("train.episode.steps", 1, "'train.episode.steps'", "remove it or mend its name"),
+    # every kind of arm
+    ("arms.new", {"kind": "sarsa"}, "'arms.new' needs a kind", "'bandit', 'q_table'"),
+    ("arms.bandit.splits", [], "'arms.bandit.splits'", "at least 1"),
+    ("arms.q_table.splits", ["expanding"], "'arms.q_table.splits.0'", "'rolling' or 'anchored'"),
+    ("arms.dqn.hidden", 3, "'arms.dqn.hidden'", "remove it or mend its name"),
+    ("arms.kelly.kappa", 1.5, "'arms.kelly.kappa'", "less than or equal to 1; got 1.5"),
+    ("arms.kelly.min_trades", 0, "'arms.kelly.min_trades'", "greater than or equal to 1"),
+    ("arms.random_placebo.seed", 1, "'arms.random_placebo.seed'", "remove it or mend its name"),
+    ("arms.oracle_hindsight.size", 1, "'arms.oracle_hindsight.size'", "remove it or mend its name"),
+    ("arms.atr_exposure_matched.matches", ABSENT, "'arms.atr_exposure_matched.matches'", "add it to params.yaml"),
+    ("arms.atr_exposure_matched.matches", "ppo_2", "matches is 'ppo_2'", "no ppo entry of arms"),
+    ("arms.atr_exposure_matched.matches", "q_table", "matches is 'q_table'", "no ppo entry of arms"),
+    # tables and closed trades
+    ("tabular.sizes", [0.1, 0.2, 0.3, 0.4], "tabular.sizes", "at least 5"),
+    ("tabular.sizes", [0.5, 0.4, 0.3, 0.2, 0.1], "'tabular'", "sizes must increase"),
+    ("tabular.leverages", [1.0, 2.0, 3.0, 4.0, 6.0], "tabular.leverages.4", "less than or equal to 5"),
+    ("tabular.confidence_edges", [0.4, 0.4, 0.5, 0.6], "'tabular'", "confidence_edges must increase"),
+    ("tabular.gamma", 1.0, "tabular.gamma", "less than 1; got 1.0"),
+    ("tabular.reward", "sharpe", "tabular.reward", "'log_growth'"),
+    ("outcome.contributions", {"cnn": 0.5, "dqn": 0.5, "order_flow": 0.5}, "outcome.contributions", "must sum to 1"),
+    ("outcome.replay.capacity", 10, "'outcome'", "replay.capacity must exceed replay.warmup"),
+    ("outcome.sizes", [0.5, 0.0], "'outcome'", "sizes must increase"),
+    # ablations and the laboratory
+    ("ablations.baseline", "eight_actions", "baseline is 'eight_actions'", "no entry of variants"),
+    ("ablations.variants", {"seven_actions": {}}, "ablations.variants", "at least 2"),
+    ("ablations.variants.memory.memory", -4, "'ablations.variants.memory.memory'", "greater than or equal to 0"),
+    ("ablations.variants.memory.lr", 1.0, "'ablations.variants.memory.lr'", "remove it or mend its name"),
+    ("ablations.variants.causal_conv.encoder", {"kind": "lstm"}, "variants.causal_conv.encoder' needs a kind", "'mlp'"),
+    (
+        "ablations.variants.causal_conv.encoder.channels",
+        0,
+        "'ablations.variants.causal_conv.encoder.channels'",
+        "greater than or equal to 1; got 0",
+    ),
+    (
+        "ablations.variants.three_actions.actions.sizes",
+        [2.0],
+        "'ablations.variants.three_actions.actions.sizes.0'",
+        "less than or equal to 1; got 2.0",
+    ),
+    (
+        "ablations.variants.drawdown_penalised.reward.coef",
+        "1e-1",
+        "'ablations.variants.drawdown_penalised.reward.coef'",
+        NUMBER,
+    ),
+    (
+        "ablations.variants.random_positions.episode.random_position_prob",
+        2.0,
+        "'ablations.variants.random_positions.episode.random_position_prob'",
+        "less than or equal to 1; got 2.0",
+    ),
+    ("laboratory.exam_bars", 0, "laboratory.exam_bars", "greater than or equal to 1"),
+    ("laboratory.train.gamma", 1.5, "laboratory.train.gamma", "less than or equal to 1; got 1.5"),
+    (
+        "laboratory.train.encoder",
+        {"kind": "causal_conv", "channels": 0},
+        "'laboratory.train.encoder.channels'",
+        "got 0",
+    ),
+    ("laboratory.tabular.margin", "crossed", "laboratory.tabular.margin", "'cash' or 'isolated'"),
     # contradictions
     ("splits.purge_bars", 96, "splits.purge_bars", "must exceed signals.max_hold_bars"),
     ("train.minibatches", 5, "minibatches", "must divide groups"),
@@ -174,3 +258,40 @@ def test_a_profile_is_validated(tmp_path, values):
         config.read_params(tmp_path, "tiny")
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read"):
         config.read_params(tmp_path, "none")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("train.encoder", {"kind": "linear_recurrent"}),
+        ("train.encoder", {"kind": "causal_conv", "channels": 8, "kernel_bars": 2}),
+        ("train.final_entropy_coef", 0.0),
+        ("train.final_entropy_coef", None),
+        ("arms.ppo.actions", {"kind": "steps", "sizes": [0.5, 1.0], "close_action": True}),
+        ("arms.ppo.actions", {"kind": "levels", "levels": [-1.0, 0.0, 4.0]}),
+    ],
+)
+def test_what_is_chosen_in_params_is_what_is_parsed(values, place, value):
+    found = config.parse_params(changed(values, place, value))
+    section, *rest = place.split(".")
+    part = getattr(found, section)
+    for name in rest:
+        part = part[name] if isinstance(part, dict) else getattr(part, name)
+    given = part.model_dump(mode="json") if isinstance(value, dict) else part
+    assert given == (value if not isinstance(value, dict) else given | value)
+
+
+def test_the_field_of_the_parameters(params):
+    kinds = {name: arm.kind for name, arm in params.arms.items()}
+    assert len(kinds) == 14
+    assert {name for name, kind in kinds.items() if name != kind} == {"ppo_free"}
+    learned = {name for name, arm in params.arms.items() if isinstance(arm, config.LearnedArm)}
+    assert learned == {"ppo", "ppo_free", "q_table", "bandit", "dqn", "outcome_ensemble"}
+    assert all(isinstance(arm, config.RuleArm) for name, arm in params.arms.items() if name not in learned)
+
+
+def test_the_defaults_are_the_seven_sizes_over_a_plain_window():
+    train = config.Train(seeds=[1])
+    assert train.encoder == config.Mlp()
+    assert (train.memory, train.episode, train.final_entropy_coef) == (0, config.Episode(), None)
+    assert config.PpoArm(kind="ppo", mode="free").actions == config.SEVEN

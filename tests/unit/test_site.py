@@ -118,7 +118,7 @@ def test_a_missing_number_is_named(notebooks, summary, missing):
 
 
 @pytest.fixture
-def project(root, tmp_path, monkeypatch, notebooks):
+def project(root, tmp_path, monkeypatch, notebooks, params):
     for name in ("dvc.yaml", "params.yaml", "tests/quick.yaml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(root / name, tmp_path / name)
@@ -126,9 +126,8 @@ def project(root, tmp_path, monkeypatch, notebooks):
         (tmp_path / folder).mkdir()
     for name, notebook in notebooks.items():
         nbformat.write(notebook, tmp_path / "reports" / f"{name}.ipynb")
-    arms = ["ppo", "ppo_free", "atr", "constant", "vol_target", "buy_and_hold"]
     (tmp_path / "metrics" / "verdict.json").write_text(json.dumps(RECORD))
-    (tmp_path / "metrics" / "walk_forward.json").write_text(json.dumps(dict.fromkeys(arms, NUMBERS)))
+    (tmp_path / "metrics" / "walk_forward.json").write_text(json.dumps(dict.fromkeys(params.arms, NUMBERS)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

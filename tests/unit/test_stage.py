@@ -9,7 +9,7 @@ import yaml
 
 from sizewise import config
 from sizewise.errors import ConfigError, DataMissingError
-from sizewise.stage import declared_sections, open_stage, provenance, stage_params
+from sizewise.stage import all_stages, declared_sections, open_stage, provenance, stage_params
 
 
 @pytest.fixture
@@ -70,6 +70,19 @@ def test_the_hash_follows_declared_values_alone(project):
     (project / "params.yaml").write_text(re.sub(r"alpha: [\d.]+", "alpha: 0.04", text))
     assert open_stage("features").params_hash == before["features"]
     assert open_stage("compare").params_hash != before["compare"]
+
+
+def test_the_studies_stages_are_known_too(project, root):
+    assert "ablation" not in all_stages(project)
+    (project / "studies").mkdir()
+    shutil.copy(root / "studies" / "dvc.yaml", project / "studies")
+    assert list(all_stages(project))[:2] == ["features", "train"]
+    assert declared_sections(project, "cartpole") == ()
+    assert stage_params(project, "cartpole") == {}
+    stage = open_stage("ablation", profile="quick")
+    assert list(vars(stage.params)) == list(declared_sections(project, "ablation"))
+    assert stage.params.ablations.seeds == (1,)
+    assert open_stage("known_answers").params.laboratory.exam_bars > 0
 
 
 # What is refused.

@@ -81,7 +81,7 @@ def test_numbers_of_the_reference_designs():
         {"kind": "flat", "maker_bps": -2.5, "funding_hours_utc": [4, 12, 20]},
     ],
 )
-@pytest.mark.parametrize("reward", ["log_growth", "size_weighted_return", "unrealised_exposure"])
+@pytest.mark.parametrize("reward", ["log_growth", "unrealised_exposure", "drawdown_penalised", "differential_sharpe"])
 def test_any_scheme_goes_with_any_costs_and_any_reward(scheme, costs, reward):
     # Row B6.
     trading = parsed(scheme=scheme, costs=costs, reward={"kind": reward})
@@ -137,7 +137,22 @@ WRONG = [
     ({"costs": {"kind": "flat", "funding_hours_utc": []}}, "'trading.costs.funding_hours_utc", "at least 1"),
     ({"costs": {"kind": "flat", "funding_hours_utc": [24]}}, "funding_hours_utc.0", "less than or equal to 23"),
     ({"costs": {"kind": "instrument", "impact_coef": "1e-1"}}, "impact_coef", "write 1.0e-4"),
-    ({"reward": {"kind": "sharpe"}}, "trading.reward.kind", "'log_growth'"),
+    ({"reward": {"kind": "sharpe"}}, "trading.reward", "'log_growth'"),
+    ({"reward": {"kind": "log_growth", "coef": 0.5}}, "coef", "remove it or mend its name"),
+    ({"reward": {"kind": "drawdown_penalised", "coef": 0.0}}, "coef", "greater than 0; got 0.0"),
+    ({"reward": {"kind": "differential_sharpe", "decay": 1.0}}, "decay", "less than 1; got 1.0"),
+    ({"reward": {"kind": "differential_sortino", "start_deviation": 0.0}}, "start_deviation", "greater than 0"),
+    ({"reward": {"kind": "log_growth", "penalties": {"ruin": -1.0}}}, "penalties.ruin", "greater than or equal to 0"),
+    (
+        {"reward": {"kind": "log_growth", "penalties": {"suppression": {"rate": 1.5}}}},
+        "penalties.suppression.rate",
+        "less than or equal to 1; got 1.5",
+    ),
+    (
+        {"reward": {"kind": "log_growth", "penalties": {"suppression": {"cycles": 0}}}},
+        "penalties.suppression.cycles",
+        "greater than or equal to 1",
+    ),
     ({"rules": {"margin": "cross"}}, "trading.rules.margin", "'cash' or 'isolated'"),
     ({"rules": {"leverage": 2.0}}, "trading.rules", "a cash account has leverage 1: set margin to isolated"),
     ({"rules": {"margin": "isolated", "leverage": 5.5}}, "trading.rules.leverage", "less than or equal to 5"),
@@ -167,7 +182,7 @@ def test_what_has_no_default_must_be_given(missing):
         parse_section("trading", section)
 
 
-@pytest.mark.parametrize("name", ["Rules", "Reward", "ZeroCosts", "BSH", "ManageInventory", "SizeByLeverage25"])
+@pytest.mark.parametrize("name", ["Rules", "LogGrowth", "ZeroCosts", "BSH", "ManageInventory", "SizeByLeverage25"])
 def test_models_are_frozen(name):
     model = getattr(trading_rules, name)
     kinds = model.model_fields["kind"].annotation.__args__ if "kind" in model.model_fields else None

@@ -1,0 +1,38 @@
+"""What the quick copies of the studies' notebooks read and no notebook makes: a short CartPole and every ablation.
+
+`python tests/notebooks/prepare.py known_answers` or `... ablations`, the latter once the features stage has run.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from unittest import mock
+
+import torch
+
+from sizewise import ablations, bench_cartpole, training
+from sizewise.confidence import ConfidenceModel
+from sizewise.config import read_params
+from sizewise.market import Market
+from sizewise.paths import project_root
+
+
+def train_here(
+    market: Market, jobs: Sequence[training.Job], models: Mapping[str, ConfidenceModel], settings: training.Settings
+) -> list[training.Trained]:
+    """training.train_jobs without its processes: started for each variant, they take longer than what they train."""
+    single = market.to("cpu", torch.float32)
+    return [training.train_population(single, [job], models, settings)[0] for job in jobs]
+
+
+def main(study: str) -> int:
+    """Run what belongs before a study's notebook."""
+    torch.set_num_threads(1)
+    if study == "known_answers":
+        return bench_cartpole.main(["--profile", "quick"])
+    with mock.patch.object(training, "train_jobs", train_here):
+        variants = read_params(project_root(), "quick")["ablations"]["variants"]
+        return max(ablations.main([name, "--profile", "quick"]) for name in variants)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

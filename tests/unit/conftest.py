@@ -1,0 +1,55 @@
+"""Every learner of the field, briefly trained on the first rolling fold of the quick profile's world."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from sizewise import config, field_training
+from sizewise.arms import Field, policy_folder
+from sizewise.checkpoint import save_agent
+from sizewise.market import Market
+from sizewise.outcome_rules import Outcome
+from sizewise.splits import Fold
+from sizewise.tabular import Learned
+
+SEEDS = (1, 2)
+
+
+@dataclass(frozen=True)
+class TrainedField:
+    """What training left in `policies`, and what it said on the way."""
+
+    market: Market
+    folds: tuple[Fold, ...]
+    arms: Mapping[str, config.Arm]
+    seeds: Sequence[int]
+    account: config.Account
+    outcome: Outcome
+    policies: Path
+    tables: Mapping[str, Learned]
+    closed: pd.DataFrame
+
+    def field(self, **changes: object) -> Field:
+        """The field as it was trained, or with something else in it."""
+        given = replace(self, **changes)
+        return Field(given.market, given.folds, given.arms, given.seeds, given.account, given.outcome, given.policies)
+
+
+@pytest.fixture(scope="session")
+def trained_field(quick, tmp_path_factory) -> TrainedField:
+    policies = tmp_path_factory.mktemp("policies")
+    p, folds = quick.params, quick.folds["rolling"][:1]
+    jobs = [quick.job(mode, seed=seed) for mode in ("masked", "free") for seed in SEEDS]
+    for mine in (jobs[: len(SEEDS)], jobs[len(SEEDS) :]):
+        for trained in quick.train_together(mine):
+            job = trained.job
+            save_agent(trained.agent, policy_folder(policies, job.arm, job.fold, job.seed))
+    market = quick.market.to("cpu", torch.float64)
+    given = (market, p.arms, {"rolling": folds}, SEEDS)
+    tables = field_training.learn_tables(*given, p.tabular, p.account, policies)
+    closed = field_training.learn_closed_trades(*given, p.outcome, p.account, policies)
+    return TrainedField(market, folds, p.arms, SEEDS, p.account, p.outcome, policies, tables, closed)
