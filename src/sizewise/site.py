@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 
 from sizewise import verdict
-from sizewise.config import parse_section
+from sizewise.config import OracleArm, parse_section
 from sizewise.errors import DataMissingError, SizewiseError
 from sizewise.paths import Workspace, write_atomically
 from sizewise.stage import stage_params
@@ -88,9 +88,10 @@ def page(
     candidate: str,
     reference: str,
     arms: Sequence[str],
+    bounds: Sequence[str] = (),
     alpha: float = 0.05,
 ) -> str:
-    """The whole page as HTML; it needs no network and no script.
+    """The whole page as HTML; it needs no network and no script. `bounds`: arms that look ahead.
 
     Raises:
         DataMissingError: a figure, an arm or one of its numbers is not there.
@@ -114,6 +115,7 @@ def page(
         f'<li><a href="{name}.html">{html.escape(title)}</a> <small>(<a href="{name}.ipynb">notebook</a>)</small></li>'
         for name, title in STUDIES.items()
     )
+    ahead = "".join(f" {html.escape(name)} looks ahead: a bound, and no rule to trade." for name in bounds)
     sentence = html.escape(verdict.sentence(record, candidate, reference, alpha))
     origin = (
         f"plan {record['plan_hash']}, data {record['data_hash']}, {record['n_trials']} configurations evaluated so far"
@@ -126,7 +128,7 @@ def page(
 fees, cap and account; signal-following arms differ in size alone.</p>
 <div class="verdict"><b>{html.escape(verdict.headline(record, candidate, reference))}</b>{sentence}</div>
 <h2>Every arm</h2><div class="scroll">{arm_table({arm: summary[arm] for arm in arms})}</div>
-<p class="quiet">Equal weight over the symbols live each day, seeds averaged. Nothing in this table is a test.</p>
+<p class="quiet">Equal weight over the symbols live each day, seeds averaged. Nothing in this table is a test.{ahead}</p>
 {figures[0]}
 <h2>The difference that is tested</h2>
 {figures[1]}
@@ -159,6 +161,7 @@ def build(profile: str = "full") -> Path:
         candidate=plan.candidate,
         reference=plan.reference,
         arms=list(arms),
+        bounds=[name for name, arm in arms.items() if isinstance(arm, OracleArm)],
         alpha=plan.alpha,
     )
     target = workspace.reports / "index.html"

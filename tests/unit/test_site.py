@@ -170,3 +170,17 @@ def test_a_missing_part_is_one_line_and_keeps_the_old_page(project, capsys, name
     assert captured.err == f"sizewise: {message}\n"
     assert captured.out == ""
     assert index.read_text() == "the page of an earlier run"
+
+
+def test_an_arm_that_looks_ahead_is_named_as_a_bound(notebooks):
+    shown = site.page(
+        RECORD,
+        dict.fromkeys(ARMS, NUMBERS),
+        notebooks,
+        candidate="ppo",
+        reference="atr",
+        arms=ARMS,
+        bounds=[ARMS[-1]],
+    )
+    assert f"{ARMS[-1]} looks ahead: a bound, and no rule to trade." in shown
+    assert "looks ahead" not in page(notebooks)
