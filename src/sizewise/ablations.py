@@ -188,7 +188,8 @@ def sentence(table: pd.DataFrame, alpha: float) -> str:
         f"(95% {row['low_bps']:+.2f} to {row['high_bps']:+.2f}, adjusted p = {row['p_holm']:.3f})"
         for name, row in found.iterrows()
     ]
-    return f"Of {len(tested)} variants, {len(found)} differ from the baseline after Holm: " + "; ".join(parts) + "."
+    differ = "1 differs" if len(found) == 1 else f"{len(found)} differ"
+    return f"Of {len(tested)} variants, {differ} from the baseline after Holm: " + "; ".join(parts) + "."
 
 
 def metrics(table: pd.DataFrame) -> dict[str, Any]:

@@ -332,9 +332,13 @@ def _stopped(job: Job, row: Mapping[str, float], wrong: str, kept: Agent, live_d
 def _open_live(live_dir: Path | None, job: Job) -> Live | None:
     if live_dir is None:
         return None
-    return Live(
+    live = Live(
         str(live_dir / job.name), save_dvc_exp=False, dvcyaml=None, monitor_system=False, report=None, exp_message=None
     )
+    # It opens the Git repository to learn its commit, and would leave the packs open until it is collected.
+    if live._dvc_repo is not None:
+        live._dvc_repo.close()
+    return live
 
 
 def _report(live: Live | None, row: Mapping[str, float]) -> None:

@@ -147,4 +147,5 @@ def field_sentence(field: pd.DataFrame, reference: str, alpha: float) -> str:
     if found.empty:
         return f"Of {len(tested)} arms none differs from {reference} after Holm."
     names = ", ".join(f"{name} ({row['effect_bps']:+.2f} bps a day)" for name, row in found.iterrows())
-    return f"Of {len(tested)} arms {len(found)} differ from {reference} after Holm: {names}."
+    differ = "1 differs" if len(found) == 1 else f"{len(found)} differ"
+    return f"Of {len(tested)} arms {differ} from {reference} after Holm: {names}."

@@ -236,7 +236,7 @@ def test_what_is_said_when_none_differs(effects):
 def test_what_is_said_when_some_differ(effects):
     said = ablations.sentence(effects, 0.05)
     size = f"{effects.loc['more', 'effect_bps']:.2f} bps a day"
-    assert said.startswith(f"Of 3 variants, 1 differ from the baseline after Holm: `more` is better by {size} (95% +")
+    assert said.startswith(f"Of 3 variants, 1 differs from the baseline after Holm: `more` is better by {size} (95% +")
     worse = effects.assign(effect_bps=-effects["effect_bps"])
     assert f"`more` is worse by {size}" in ablations.sentence(worse, 0.05)
 

@@ -46,9 +46,9 @@ def bars_file(real_bars, tmp_path):
     return path
 
 
-def untrained(folder, actions: Actions = SEVEN):
+def untrained(folder, actions: Actions = SEVEN, memory: int = 0):
     """A policy that knows one symbol."""
-    spec = PolicySpec(16, (8, 8), n_actions=count_actions(actions))
+    spec = PolicySpec(16, (8, 8), n_actions=count_actions(actions), memory=memory)
     fresh = initialise(spec, [torch_generator("cli")], initial_hold_prob=0.1)
     inputs, width = len(CONFIDENCE_INPUTS), len(NAMES)
     agent = Agent(
@@ -208,6 +208,16 @@ def test_decide_names_one_of_the_seven_and_numbers_any_other(capsys, bars_file, 
     found = json.loads(answer(capsys, "decide", other, bars_file))
     assert found["action"] in (0, 1, 2)
     assert found["dollars"] == [-500.0, 0.0, 500.0][found["action"]]
+
+
+def test_decide_hands_a_memory_on(capsys, bars_file, tmp_path):
+    recurrent = untrained(tmp_path / "recurrent", memory=3)
+    first = json.loads(answer(capsys, "decide", recurrent, bars_file))
+    assert len(first["memory"]) == 3
+    second = json.loads(answer(capsys, "decide", recurrent, bars_file, "--memory", *first["memory"]))
+    assert second["memory"] != first["memory"]
+    refused = refusal(capsys, "decide", recurrent, bars_file, "--memory", "0.5")
+    assert refused.startswith("policy remembers 3 numbers, 1 were given")
 
 
 def test_decide_for_a_symbol_the_policy_does_not_know(capsys, bars_file, policy, tmp_path):

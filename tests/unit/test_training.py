@@ -2,8 +2,11 @@
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
+import psutil
 import pytest
 import torch
 
@@ -107,6 +110,24 @@ def test_processes_train_what_one_process_trains(quick, tmp_path):
     live = json.loads((tmp_path / jobs[0].name / "metrics.json").read_text())
     assert live["iteration"] == iterations
     assert live["entropy"] == pytest.approx(results[0].history[-1]["entropy"])
+
+
+def test_progress_leaves_no_file_of_the_repository_open(quick, tmp_path, monkeypatch):
+    """A clone keeps its history in packs; what stays open warns when it is collected, in whichever test runs then."""
+    author = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org"]
+    for command in (
+        ["init", "-q"],
+        [*author, "commit", "-q", "--allow-empty", "-m", "one"],
+        ["repack", "-q", "-a", "-d"],
+    ):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    assert list(tmp_path.glob(".git/objects/pack/*.pack"))
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    settings = replace(quick.settings, train=quick.settings.train.model_copy(update={"iterations": 1}))
+    market = quick.market.to("cpu", torch.float32)
+    training.train_population(market, [quick.job("masked")], quick.models, settings, live_dir=tmp_path / "live")
+    assert not [file.path for file in psutil.Process().open_files() if file.path.startswith(str(tmp_path))]
 
 
 def test_the_selected_policy_is_the_best_on_the_tail(quick):

@@ -135,6 +135,6 @@ def test_the_field_is_told_after_holm():
     field = pd.DataFrame(
         {"effect_bps": [1.0, -2.0, 9.0], "p_holm": [0.2, 0.01, np.nan]}, index=["a", "b", "oracle_hindsight"]
     )
-    assert verdict.field_sentence(field, "atr", 0.05) == "Of 2 arms 1 differ from atr after Holm: b (-2.00 bps a day)."
+    assert verdict.field_sentence(field, "atr", 0.05) == "Of 2 arms 1 differs from atr after Holm: b (-2.00 bps a day)."
     calm = verdict.field_sentence(field.drop(index="b"), "atr", 0.05)
     assert calm == "Of 1 arms none differs from atr after Holm."
