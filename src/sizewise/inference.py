@@ -3,20 +3,23 @@
 Seeds are averaged before any test: they are repeats of the training, not of the market.
 """
 
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from arch.bootstrap import StationaryBootstrap
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
 
+from sizewise import config
+from sizewise.e_values import gather_evidence
 from sizewise.errors import LedgerError
+from sizewise.mean_tests import DUST, MeanTest, certain, diebold_mariano, never_varies, newey_west
 from sizewise.metrics import BPS, PATH, daily_returns, log_returns, portfolio
-
-COLUMNS = ("symbol", "fold", "seed", "timestamp", "equity")
+from sizewise.multiple_testing import holm
+from sizewise.pairing import ArmLedger, check_pair, check_same_seeds, check_signals, find_breaches, open_ledger
+from sizewise.power import detectable
+from sizewise.resampling import bootstrap_test
+from sizewise.sharpe_tests import SharpeTest, ledoit_wolf
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class BlockTest:
 def ibragimov_mueller(series: np.ndarray, *, blocks: int, alpha: float, power: float) -> BlockTest:
     """One-sample t-test on the means of `blocks` equal consecutive blocks; valid under long-lived dependence.
 
-    The blocks' lengths differ by at most one. A series that never differs from 0 has p = 1.
+    The blocks' lengths differ by at most one. Blocks that are all 0 have p = 1, all the same other number p = 0.
 
     Args:
         series: float64, shape (n,), oldest first.
@@ -53,46 +56,20 @@ def ibragimov_mueller(series: np.ndarray, *, blocks: int, alpha: float, power: f
     means = np.array([part.mean() for part in np.array_split(series, blocks)])
     centre, df = float(means.mean()), blocks - 1
     error = float(means.std(ddof=1)) / np.sqrt(blocks)
-    # Rounding leaves dust where two arms are the same; it is not evidence.
-    if error <= 1e-15:
-        same = abs(centre) <= 1e-15
-        t = 0.0 if same else float(np.copysign(np.inf, centre))
-        return BlockTest(centre, centre, centre, t, 1.0 if same else 0.0, 0.0, blocks)
+    if error <= DUST:
+        t, p_value = certain(centre)
+        return BlockTest(centre, centre, centre, t, p_value, 0.0, blocks)
     half = float(stats.t.ppf(1.0 - alpha / 2.0, df)) * error
     t = centre / error
     p_value = float(2.0 * stats.t.sf(abs(t), df))
-    mde = _detectable(alpha, power, blocks) * error
+    mde = detectable(alpha, power, df) * error
     return BlockTest(centre, centre - half, centre + half, t, p_value, mde, blocks)
 
 
-@cache
-def _detectable(alpha: float, power: float, blocks: int) -> float:
-    """True mean over its standard error at which the two-sided t-test on `blocks` means has the given power."""
-    standardised = TTestPower().solve_power(nobs=blocks, alpha=alpha, power=power, alternative="two-sided")
-    return float(standardised) * float(np.sqrt(blocks))
-
-
-def bootstrap_interval(
-    series: np.ndarray, *, block_days: int, draws: int, alpha: float, seed: int
-) -> tuple[float, float]:
-    """Percentile interval of the mean by the stationary bootstrap (arch), with the mean block length given.
-
-    Source: Politis and Romano (1994), J. American Statistical Association 89.
-    """
-    if np.ptp(series) == 0.0:
-        return float(series[0]), float(series[0])
-    bootstrap = StationaryBootstrap(block_days, series, seed=np.random.default_rng(seed))
-    interval = bootstrap.conf_int(np.mean, reps=draws, method="percentile", size=1.0 - alpha)
-    return float(interval[0, 0]), float(interval[1, 0])
-
-
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """Holm-adjusted p-values, float64, in the order given. Source: Holm (1979), via statsmodels."""
-    return multipletests(p_values, method="holm")[1] if len(p_values) else p_values
-
-
-def verdict_of(test: BlockTest, alpha: float) -> str:
-    """`better`, `worse` or `inconclusive`, from the primary test alone."""
+def verdict_of(test: BlockTest, alpha: float, breaches: tuple[str, ...] = ()) -> str:
+    """`better`, `worse` or `inconclusive`, from the primary test alone; `invalid` where an assumption is broken."""
+    if breaches:
+        return "invalid"
     if test.p_value >= alpha:
         return "inconclusive"
     return "better" if test.mean > 0 else "worse"
@@ -100,9 +77,15 @@ def verdict_of(test: BlockTest, alpha: float) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arm a against arm b. `table` has one row a test; `daily` is the series they are computed from (log growth).
+    """Arm a against arm b. `daily` is the series that the tests are computed from (log growth a day, a minus b).
 
-    verdict: of the primary test. All effects in `table` are basis points of equity a day, a minus b.
+    Attributes:
+        verdict: of the primary test alone, or `invalid` if there are breaches.
+        table: one row a test, index `test`, the primary one first: role (primary, secondary), effect_bps, low_bps, high_bps,
+            statistic, p_value, mde_bps. Effects are basis points of equity a day, NaN where a test's effect is another.
+            The e-value's statistic is the e-value and its p-value holds whenever one looks.
+        breaches: what voids the verdict, a sentence each; see pairing.find_breaches.
+        sharpe: the Ledoit-Wolf row in its own unit, Sharpe ratio a day.
     """
 
     verdict: str
@@ -111,40 +94,26 @@ class Comparison:
     bootstrap_high: float
     daily: pd.Series
     table: pd.DataFrame
+    breaches: tuple[str, ...] = ()
+    sharpe: SharpeTest | None = None
 
 
-def _tidy(equity: pd.Series | pd.DataFrame, name: str) -> pd.DataFrame:
-    if isinstance(equity, pd.Series):
-        if not isinstance(equity.index, pd.DatetimeIndex) or str(equity.index.tz) != "UTC":
-            raise LedgerError(f"{name}: a series of equity needs a UTC time index")
-        values = {"symbol": "one", "fold": 0, "seed": 0, "timestamp": equity.index, "equity": equity.to_numpy()}
-        equity = pd.DataFrame(values)
-    missing = [column for column in COLUMNS if column not in equity.columns]
-    if missing:
-        raise LedgerError(f"{name}: column '{missing[0]}' is missing: give a series, or columns {', '.join(COLUMNS)}")
-    if not (equity["equity"] > 0).all():
-        raise LedgerError(f"{name}: equity is not positive in row {int((~(equity['equity'] > 0)).argmax())}")
-    return equity.sort_values([*PATH, "timestamp"], kind="stable").reset_index(drop=True)
+def _open_pair(equity_a: pd.Series | pd.DataFrame, equity_b: pd.Series | pd.DataFrame) -> tuple[ArmLedger, ArmLedger]:
+    a, b = open_ledger(equity_a, "first arm"), open_ledger(equity_b, "second arm")
+    check_pair(a, b)
+    return a, b
 
 
-def daily_difference(equity_a: pd.DataFrame, equity_b: pd.DataFrame) -> pd.Series:
+def daily_difference(equity_a: pd.Series | pd.DataFrame, equity_b: pd.Series | pd.DataFrame) -> pd.Series:
     """Daily log growth of a minus b: per symbol, averaged over each arm's seeds, equal weight over live symbols.
 
     Args:
         equity_a, equity_b: columns symbol, fold, seed, timestamp, equity.
     Raises:
-        LedgerError: the two do not cover the same symbols, folds and bars.
+        LedgerError: the two do not cover the same symbols, folds and bars, or not every seed of an arm does.
     """
-    a, b = _tidy(equity_a, "first arm"), _tidy(equity_b, "second arm")
-    keys = ["symbol", "fold", "timestamp"]
-    bars_a, bars_b = (frame[keys].drop_duplicates().reset_index(drop=True) for frame in (a, b))
-    if len(bars_a) != len(bars_b) or not all(
-        (bars_a[key].astype(str) == bars_b[key].astype(str)).all() for key in keys[:2]
-    ):
-        raise LedgerError("the arms cover different symbols or folds: compare ledgers of one walk-forward run")
-    if not (bars_a["timestamp"].to_numpy() == bars_b["timestamp"].to_numpy()).all():
-        raise LedgerError("the arms cover different bars: compare ledgers of one walk-forward run")
-    return portfolio(daily_returns(a) - daily_returns(b))
+    a, b = _open_pair(equity_a, equity_b)
+    return portfolio(daily_returns(a.rows) - daily_returns(b.rows))
 
 
 def compare(
@@ -157,30 +126,102 @@ def compare(
     bootstrap_draws: int = 10_000,
     bootstrap_block_days: int = 60,
     bootstrap_seed: int = 0,
+    trades_a: pd.DataFrame | None = None,
+    trades_b: pd.DataFrame | None = None,
+    ruin_frac: float = 0.10,
 ) -> Comparison:
     """Does arm a grow faster than arm b, day by day, net of costs?
 
     Args:
         equity_a, equity_b: a series on a UTC index (one path), or ledgers with columns symbol, fold, seed, timestamp,
             equity. Equity starts afresh in each (symbol, fold, seed).
+        bootstrap_block_days: mean stretch of the bootstrap, and the days from one look of the e-value to the next.
+        trades_a, trades_b: closed trades with the columns of ledger.TRADE_COLUMNS, both or neither. With them the arms are
+            held to one signal, so give them for arms that size a signal and not for arms that choose their direction.
+        ruin_frac: a path that falls to this share of its start was ruined, which voids the verdict.
     Raises:
-        LedgerError: different bars, an equity that is not positive, or too few days.
+        LedgerError: different symbols, folds, bars, seeds or signals, an equity that is not positive, or too few days.
     """
-    a, b = _tidy(equity_a, "first arm"), _tidy(equity_b, "second arm")
-    daily = daily_difference(a, b)
-    values = daily.to_numpy()
-    primary = ibragimov_mueller(values, blocks=blocks, alpha=alpha, power=power)
-    low, high = bootstrap_interval(
-        values, block_days=bootstrap_block_days, draws=bootstrap_draws, alpha=alpha, seed=bootstrap_seed
+    a, b = _open_pair(equity_a, equity_b)
+    check_same_seeds(a, b)
+    if (trades_a is None) != (trades_b is None):
+        raise LedgerError("trades of one arm alone cannot show that both follow one signal: give both or neither")
+    if trades_a is not None and trades_b is not None:
+        check_signals(trades_a, trades_b)
+    returns = [daily_returns(arm.rows) for arm in (a, b)]
+    daily = portfolio(returns[0] - returns[1])
+    primary = ibragimov_mueller(daily.to_numpy(), blocks=blocks, alpha=alpha, power=power)
+    breaches = [*find_breaches(a, trades_a, ruin_frac), *find_breaches(b, trades_b, ruin_frac)]
+    if never_varies(daily.to_numpy()) and abs(primary.mean) > DUST:
+        breaches.append(
+            f"the daily difference is {BPS * primary.mean:+.4f} bps on every day, so no test can judge it by how it varies"
+        )
+    sharpe = ledoit_wolf(*(portfolio(each).to_numpy() for each in returns), alpha=alpha, power=power)
+    draws = {"draws": bootstrap_draws, "seed": bootstrap_seed}
+    resampled = bootstrap_test(daily.to_numpy(), block_days=bootstrap_block_days, alpha=alpha, power=power, **draws)
+    table = _table(daily, primary, sharpe, resampled, alpha=alpha, power=power, look_days=bootstrap_block_days)
+    verdict = verdict_of(primary, alpha, tuple(breaches))
+    return Comparison(verdict, primary, resampled.low, resampled.high, daily, table, tuple(breaches), sharpe)
+
+
+def _table(
+    daily: pd.Series,
+    primary: BlockTest,
+    sharpe: SharpeTest,
+    resampled: MeanTest,
+    *,
+    alpha: float,
+    power: float,
+    look_days: int,
+) -> pd.DataFrame:
+    """Comparison.table; see there. Secondary tests in the order of the protocol."""
+    values, none = daily.to_numpy(), float("nan")
+    hac = newey_west(values, alpha=alpha, power=power)
+    dm = diebold_mariano(values, alpha=alpha, power=power)
+    evidence = gather_evidence(daily, block_days=look_days)
+    rows = {
+        "Ibragimov-Mueller": (primary.mean, primary.low, primary.high, primary.t, primary.p_value, primary.mde),
+        "Ledoit-Wolf, Sharpe ratios": (none, none, none, sharpe.z, sharpe.p_value, none),
+        "stationary bootstrap": astuple(resampled),
+        "Newey-West": astuple(hac),
+        "Diebold-Mariano": astuple(dm),
+        "e-value, at any time": (resampled.mean, none, none, evidence.e_value, evidence.p_value, none),
+    }
+    columns = ["effect_bps", "low_bps", "high_bps", "statistic", "p_value", "mde_bps"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("test")
+    table[["effect_bps", "low_bps", "high_bps", "mde_bps"]] *= BPS
+    table.insert(0, "role", ["primary"] + ["secondary"] * (len(rows) - 1))
+    return table
+
+
+def compare_as_planned(plan: config.Plan, equity_a: pd.DataFrame, equity_b: pd.DataFrame, **checks: Any) -> Comparison:
+    """`compare` with level, blocks, power and bootstrap of the plan. `checks`: its trades_a, trades_b, ruin_frac."""
+    return compare(
+        equity_a,
+        equity_b,
+        alpha=plan.alpha,
+        blocks=plan.blocks,
+        power=plan.power,
+        bootstrap_draws=plan.bootstrap_draws,
+        bootstrap_block_days=plan.bootstrap_block_days,
+        bootstrap_seed=plan.bootstrap_seed,
+        **checks,
     )
-    rows = [
-        ("Ibragimov-Mueller t, primary", primary.mean, primary.low, primary.high, primary.p_value, primary.mde),
-        ("stationary bootstrap of the mean", float(values.mean()), low, high, np.nan, np.nan),
-    ]
-    table = pd.DataFrame(rows, columns=["test", "effect_bps", "low_bps", "high_bps", "p_value", "mde_bps"])
-    scaled = ["effect_bps", "low_bps", "high_bps", "mde_bps"]
-    table[scaled] *= BPS
-    return Comparison(verdict_of(primary, alpha), primary, low, high, daily, table.set_index("test"))
+
+
+def effect_row(daily: pd.Series, plan: config.Plan) -> dict[str, float]:
+    """The primary test of a daily series for a table, in bps; fewer than two days a block leave n_days alone."""
+    values = daily.dropna().to_numpy()
+    if len(values) < 2 * plan.blocks:
+        return {"n_days": len(values)}
+    test = ibragimov_mueller(values, blocks=plan.blocks, alpha=plan.alpha, power=plan.power)
+    return {
+        "effect_bps": BPS * test.mean,
+        "low_bps": BPS * test.low,
+        "high_bps": BPS * test.high,
+        "p_value": test.p_value,
+        "n_days": len(values),
+    }
 
 
 def regime_effects(

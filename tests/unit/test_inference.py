@@ -8,18 +8,21 @@ import pytest
 from scipy import stats
 
 import sizewise as sw
+from sizewise.e_values import gather_evidence
 from sizewise.errors import LedgerError
 from sizewise.inference import (
     BlockTest,
     Comparison,
-    bootstrap_interval,
     compare,
     daily_difference,
     ibragimov_mueller,
     regime_effects,
     verdict_of,
 )
+from sizewise.mean_tests import diebold_mariano, newey_west
+from sizewise.metrics import daily_returns, portfolio
 from sizewise.regimes import LABELS
+from sizewise.sharpe_tests import ledoit_wolf
 
 ALPHA, BLOCKS, POWER = 0.05, 8, 0.80
 
@@ -94,6 +97,12 @@ def test_the_verdict_is_the_primary_tests_alone():
     assert [verdict(1.0, 0.05), verdict(-1.0, 0.99)] == ["inconclusive", "inconclusive"]
 
 
+@pytest.mark.parametrize("p", [0.001, 0.5])
+def test_a_breach_voids_the_verdict(p):
+    test = BlockTest(1.0, 0.0, 0.0, 0.0, p, 0.0, BLOCKS)
+    assert verdict_of(test, ALPHA, ("an account was ruined",)) == "invalid"
+
+
 @pytest.mark.parametrize("n", [0, 1, 15])
 def test_too_few_days_are_refused(n):
     with pytest.raises(LedgerError, match=f"^{n} days are too few for 8 blocks: lengthen the test span$"):
@@ -163,6 +172,17 @@ def test_a_clone_differs_by_nothing():
     assert (result.daily == 0.0).all()
     assert (result.verdict, result.primary.p_value) == ("inconclusive", 1.0)
     assert (result.bootstrap_low, result.bootstrap_high) == (0.0, 0.0)
+    assert (result.table["p_value"] == 1.0).all()
+    assert result.table["effect_bps"].dropna().eq(0.0).all()
+    assert result.breaches == ()
+
+
+def test_a_clone_of_another_size_differs_by_rounding_alone():
+    arm = ledger(0.0)
+    result = quick(arm.assign(equity=0.3 * arm["equity"]), arm)
+    assert (result.daily != 0.0).any()
+    assert result.verdict == "inconclusive"
+    assert (result.table["p_value"] == 1.0).all()
 
 
 @pytest.mark.parametrize(("growth", "verdict"), [(0.002, "better"), (-0.002, "worse"), (0.0, "inconclusive")])
@@ -175,15 +195,52 @@ def test_planted_differences_are_told(growth, verdict):
 
 def test_the_table_is_in_basis_points():
     result = quick(ledger(0.002, rng=1), ledger(0.0, rng=1))
-    primary, boot = result.table.iloc[0], result.table.iloc[1]
+    primary, boot = result.table.iloc[0], result.table.loc["stationary bootstrap"]
     test = result.primary
-    assert list(primary) == pytest.approx(
-        [1e4 * test.mean, 1e4 * test.low, 1e4 * test.high, test.p_value, 1e4 * test.mde]
+    assert list(primary)[1:] == pytest.approx(
+        [1e4 * test.mean, 1e4 * test.low, 1e4 * test.high, test.t, test.p_value, 1e4 * test.mde]
     )
-    assert list(result.table.columns) == ["effect_bps", "low_bps", "high_bps", "p_value", "mde_bps"]
     assert list(boot[["low_bps", "high_bps"]]) == [1e4 * result.bootstrap_low, 1e4 * result.bootstrap_high]
     assert boot["effect_bps"] == pytest.approx(1e4 * result.daily.mean())
-    assert boot[["p_value", "mde_bps"]].isna().all()
+
+
+def test_the_tests_stand_in_the_protocols_order():
+    result = quick(ledger(0.002, rng=1), ledger(0.0, rng=1))
+    table = result.table
+    assert table.index.name == "test"
+    assert table.index.tolist() == [
+        "Ibragimov-Mueller",
+        "Ledoit-Wolf, Sharpe ratios",
+        "stationary bootstrap",
+        "Newey-West",
+        "Diebold-Mariano",
+        "e-value, at any time",
+    ]
+    assert table["role"].tolist() == ["primary"] + ["secondary"] * 5
+    columns = ["role", "effect_bps", "low_bps", "high_bps", "statistic", "p_value", "mde_bps"]
+    assert table.columns.tolist() == columns
+    assert table["p_value"].between(0.0, 1.0).all()
+
+
+def test_each_row_is_its_own_test():
+    a, b = ledger(0.0005, rng=1), ledger(0.0, rng=2)
+    result = quick(a, b)
+    values, known = result.daily.to_numpy(), {"alpha": ALPHA, "power": POWER}
+    found = result.table
+    for name, test in (
+        ("Newey-West", newey_west(values, **known)),
+        ("Diebold-Mariano", diebold_mariano(values, **known)),
+    ):
+        expected = [1e4 * test.mean, 1e4 * test.low, 1e4 * test.high, test.statistic, test.p_value, 1e4 * test.mde]
+        assert found.loc[name].tolist()[1:] == pytest.approx(expected)
+    evidence = gather_evidence(result.daily, block_days=10)
+    assert found.loc["e-value, at any time", ["statistic", "p_value"]].tolist() == [evidence.e_value, evidence.p_value]
+    days = [portfolio(daily_returns(arm)).to_numpy() for arm in (a, b)]
+    assert result.sharpe == ledoit_wolf(*days, **known)
+    assert found.loc["Ledoit-Wolf, Sharpe ratios", ["statistic", "p_value"]].tolist() == [
+        result.sharpe.z,
+        result.sharpe.p_value,
+    ]
 
 
 def test_swapping_the_arms_turns_the_sign():
@@ -194,7 +251,7 @@ def test_swapping_the_arms_turns_the_sign():
 
 
 def test_repeating_the_seeds_changes_nothing():
-    a, b = ledger(0.001, rng=1), ledger(0.0, rng=1)
+    a, b = ledger(0.001, rng=1), ledger(0.0, rng=1, seeds=(0,))
     repeated = pd.concat([a, a.assign(seed=a["seed"] + 10), a.assign(seed=a["seed"] + 20)], ignore_index=True)
     before, after = quick(a, b).primary, quick(repeated, b).primary
     assert after.p_value == pytest.approx(before.p_value)
@@ -237,15 +294,6 @@ def test_series_are_one_path():
     assert sw.compare(one, two, bootstrap_draws=10).primary == same.primary
 
 
-def test_the_bootstrap_repeats_and_moves_with_its_seed():
-    series = np.random.default_rng(0).normal(size=200)
-    options = {"block_days": 10, "draws": 200, "alpha": ALPHA}
-    first = bootstrap_interval(series, seed=1, **options)
-    assert bootstrap_interval(series, seed=1, **options) == first
-    assert bootstrap_interval(series, seed=2, **options) != first
-    assert first[0] < series.mean() < first[1]
-
-
 # What is refused.
 
 
@@ -263,7 +311,7 @@ def test_ledgers_of_different_runs_are_refused():
     assert "different symbols or folds" in refusal(a, a[a["symbol"] == "A"])
     assert "different symbols or folds" in refusal(a, a.assign(symbol=a["symbol"].replace("B", "C")))
     assert "different symbols or folds" in refusal(a, a.assign(fold=0))
-    assert "different symbols or folds" in refusal(a, a[a["timestamp"] < last])
+    assert "different bars of A in fold 1" in refusal(a, a[a["timestamp"] < last])
     assert "different bars" in refusal(a, a.assign(timestamp=a["timestamp"] + pd.Timedelta(hours=1)))
 
 
@@ -302,6 +350,104 @@ def test_a_short_span_is_refused():
 def test_a_series_needs_utc(index):
     series = pd.Series(1000.0, index=index)
     assert refusal(series, series) == "first arm: a series of equity needs a UTC time index"
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_missing_seed_is_named(swap):
+    a, b = ledger(0.0), ledger(0.0, seeds=(1, 2))
+    found = refusal(b, a) if swap else refusal(a, b)
+    assert found == (
+        f"{'first' if swap else 'second'} arm lacks seed 3, which {'second' if swap else 'first'} arm has: compare all "
+        "declared seeds of both"
+    )
+
+
+def test_arms_of_different_signals_are_refused():
+    a = ledger(0.0)
+    trades = hand_trades(a)
+    assert quick(a, a, trades_a=trades, trades_b=trades).verdict == "inconclusive"
+    turned = trades.assign(side=-trades["side"])
+    with pytest.raises(LedgerError, match="took opposite sides of A@1 in fold 0"):
+        quick(a, a, trades_a=trades, trades_b=turned)
+    with pytest.raises(LedgerError, match="trades of one arm alone"):
+        quick(a, a, trades_a=trades)
+
+
+def hand_trades(arm: pd.DataFrame) -> pd.DataFrame:
+    """Two trades of each symbol's first seed and fold."""
+    parts = []
+    for symbol in ("A", "B"):
+        times = arm[(arm["symbol"] == symbol) & (arm["seed"] == 1) & (arm["fold"] == 0)]["timestamp"].to_numpy()
+        values = {
+            "symbol": symbol,
+            "fold": 0,
+            "seed": 1,
+            "decision_id": [f"{symbol}@1", f"{symbol}@2"],
+            "side": [1, -1],
+            "entry_time": times[[3, 9]],
+            "exit_time": times[[9, 12]],
+        }
+        parts.append(pd.DataFrame(values))
+    return pd.concat(parts, ignore_index=True)
+
+
+# What is computed, named, and decides nothing.
+
+
+def test_a_ruined_account_voids_the_verdict():
+    a = ledger(0.004, rng=1)
+    ruin = (a["symbol"] == "B") & (a["fold"] == 1) & (a["seed"] == 2) & (a["timestamp"] >= "2020-05-01")
+    a.loc[ruin, "equity"] *= 0.01
+    result = quick(a, ledger(0.0, rng=1))
+    assert result.verdict == "invalid"
+    assert result.breaches == (
+        "first arm falls to 10% of its start or below in 1 of 12 paths (first B, fold 1, seed 2)",
+    )
+    assert len(result.table) == 6
+    # The second arm is held to the same.
+    assert quick(ledger(0.0, rng=1), a).breaches[0].startswith("second arm falls")
+    assert quick(a, ledger(0.0, rng=1), ruin_frac=1e-9).breaches == ()
+
+
+def test_an_arm_is_called_by_its_name():
+    a, b = ledger(0.0).assign(arm="ppo"), ledger(0.0).assign(arm="atr")
+    a["equity"] = np.where((a["fold"] == 1) & (a["seed"] == 1), 5.0, a["equity"])
+    a.loc[a["fold"].eq(1) & a["seed"].eq(1) & a["timestamp"].lt("2020-03-22"), "equity"] = 6.0
+    assert quick(a, b).breaches == (
+        "the equity of ppo stands still while it holds a position in 2 of 12 paths (first A, fold 1, seed 1)",
+    )
+
+
+@pytest.mark.parametrize("edge", [1e-4, -1e-4])
+def test_a_constant_difference_is_named_and_not_divided_by(edge):
+    # Two marks a day, the gain between them, so that the first day gains as every other does.
+    times = pd.date_range("2020-01-01", periods=200, freq="12h", tz="UTC")
+    steps = np.repeat(np.random.default_rng(0).normal(0.0, 0.01, 100), 2) * np.tile([0.0, 1.0], 100)
+    b = pd.Series(1000.0 * np.exp(np.cumsum(steps)), index=times)
+    a = pd.Series(1000.0 * np.exp(np.cumsum(steps + np.tile([0.0, edge], 100))), index=times)
+    result = quick(a, b)
+    assert result.verdict == "invalid"
+    assert result.breaches == (
+        f"the daily difference is {1e4 * edge:+.4f} bps on every day, so no test can judge it by how it varies",
+    )
+    means = result.table.drop(index=["Ledoit-Wolf, Sharpe ratios", "e-value, at any time"])
+    assert means["effect_bps"].tolist() == pytest.approx([1e4 * edge] * 4)
+    assert (means["low_bps"] == means["high_bps"]).all()
+
+
+def test_two_arms_that_never_trade_are_the_same():
+    flat = pd.Series(1000.0, index=pd.date_range("2020-01-01", periods=100, tz="UTC"))
+    result = quick(flat, flat)
+    assert (result.verdict, result.breaches) == ("inconclusive", ())
+    assert (result.table["p_value"] == 1.0).all()
+
+
+def test_an_arm_that_never_trades_has_no_sharpe_ratio():
+    times = pd.date_range("2020-01-01", periods=400, tz="UTC")
+    growth = np.random.default_rng(0).normal(0.002, 0.01, 400)
+    result = quick(pd.Series(np.exp(np.cumsum(growth)), index=times), pd.Series(1.0, index=times))
+    assert (result.verdict, result.breaches) == ("better", ())
+    assert result.table["p_value"].isna().tolist() == [False, True, False, False, False, False]
 
 
 # Regimes.
