@@ -12,11 +12,14 @@ import pandas as pd
 import torch
 
 from sizewise import config, training
-from sizewise.errors import ConfigError, DataMissingError, SizewiseError
+from sizewise.code_hash import code_hash
+from sizewise.commands import exit_status
+from sizewise.errors import ConfigError, DataMissingError
 from sizewise.evaluation import PRIMARY, stop_atr, trial_lines
 from sizewise.feature_store import cut_folds, read_market, read_models, read_universe
-from sizewise.inference import Comparison, compare, holm
+from sizewise.inference import Comparison, compare_as_planned
 from sizewise.metrics import BPS, daily_returns, portfolio
+from sizewise.multiple_testing import holm
 from sizewise.seeding import content_hash
 from sizewise.stage import Stage, open_stage
 from sizewise.trades import Prices
@@ -88,7 +91,8 @@ def run_variant(stage: Stage, name: str) -> None:
     sections = [variant, train, p.account, p.splits, p.regimes, observation]
     digest = content_hash(canonical([section.model_dump() for section in sections]))
     ledger = read_equity(folder_of(stage, name), columns=COLUMNS)
-    record_trials(stage.workspace.trials, trial_lines(f"ablation {name}", digest, universe.data_hash, ledger))
+    lines = trial_lines(f"ablation {name}", digest, universe.data_hash, ledger, code=code_hash("ablations"))
+    record_trials(stage.workspace.trials, lines)
 
 
 def read_variants(stage: Stage) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
@@ -161,16 +165,7 @@ def _live_symbols(equity: pd.DataFrame) -> float:
 
 
 def _test(plan: config.Plan, equity: pd.DataFrame, baseline: pd.DataFrame) -> Comparison:
-    return compare(
-        equity,
-        baseline,
-        alpha=plan.alpha,
-        blocks=plan.blocks,
-        power=plan.power,
-        bootstrap_draws=plan.bootstrap_draws,
-        bootstrap_block_days=plan.bootstrap_block_days,
-        bootstrap_seed=plan.bootstrap_seed,
-    )
+    return compare_as_planned(plan, equity, baseline)
 
 
 def sentence(table: pd.DataFrame, alpha: float) -> str:
@@ -206,12 +201,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("variant")
     parser.add_argument("--profile", default="full", help="parameters to overlay: tests/<profile>.yaml")
     arguments = parser.parse_args(argv)
-    try:
-        run_variant(open_stage("ablation", profile=arguments.profile), arguments.variant)
-    except SizewiseError as error:
-        print(f"sizewise: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: run_variant(open_stage("ablation", profile=arguments.profile), arguments.variant))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line: check, decide, bench, report, trials. Bad input is one line on stderr and exit status 2."""
+"""The command line: check, decide, bench, report, trials, unseal. Bad input is one line on stderr and exit status 2."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from sizewise.errors import DataMissingError, SizewiseError
+from sizewise.errors import ConfigError, DataMissingError, SizewiseError
 from sizewise.paths import Workspace, project_root, write_atomically
 
 
@@ -17,6 +17,11 @@ def _check(arguments: argparse.Namespace) -> None:
     from sizewise.config import parse_section, read_params
     from sizewise.instruments import find_instrument, load_instruments
 
+    if arguments.causality is not None:
+        _check_causality(arguments)
+        return
+    if arguments.cut:
+        raise ConfigError("--cut is a row at which --causality cuts: give both")
     if arguments.bars:
         for path in arguments.bars:
             bars = load_bars(path)
@@ -29,6 +34,20 @@ def _check(arguments: argparse.Namespace) -> None:
     for symbol in data.symbols:
         bars = load_bars(root / "data" / "bars" / f"{symbol}.parquet", find_instrument(symbol, instruments))
         print(f"{symbol}: {len(bars)} bars, {bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d}: ok")
+
+
+def _check_causality(arguments: argparse.Namespace) -> None:
+    from sizewise.causality_check import check_functions, load_function, own_parts
+    from sizewise.config import parse_params, parse_section, read_params
+
+    target, paths = arguments.causality, arguments.bars
+    functions = {target: load_function(target)} if target else own_parts(parse_params(read_params(project_root())))
+    if not paths:
+        root = project_root()
+        data = parse_section("data", read_params(root)["data"])
+        paths = [root / "data" / "bars" / f"{data.symbols[0]}.parquet"]
+    for line in check_functions(functions, paths, arguments.cut):
+        print(line)
 
 
 def _decide(arguments: argparse.Namespace) -> None:
@@ -78,12 +97,40 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _trials(arguments: argparse.Namespace) -> None:
-    from sizewise.trials import count_trials, read_trials
+    from sizewise.config import parse_section, read_params
+    from sizewise.sealed import sentence
+    from sizewise.trials import OPENING, chain_sentence, count_trials, read_ledger, refusal
 
-    trials = read_trials(_workspace(arguments.profile).trials)
-    for trial in trials:
-        print(f"{trial['id']}  {trial['arm']:14} fold {trial['fold']}  {trial['growth_bps_per_day']:+9.4f} bps/day")
-    print(f"{len(trials)} lines, {count_trials(trials)} configurations")
+    workspace = _workspace(arguments.profile)
+    splits = parse_section("splits", read_params(workspace.root, arguments.profile)["splits"])
+    ledger = read_ledger(workspace.trials)
+    if ledger.breach:
+        raise refusal(workspace.trials, ledger.breach)
+    for trial in ledger.trials:
+        if trial["kind"] == OPENING:
+            print(f"{trial['id']}  opening {trial['number']} of the sealed slice {trial['start']} to {trial['end']}")
+        else:
+            print(f"{trial['id']}  {trial['arm']:14} fold {trial['fold']}  {trial['growth_bps_per_day']:+9.4f} bps/day")
+    print(f"{len(ledger.trials)} lines, {count_trials(ledger.trials)} configurations")
+    print(chain_sentence(ledger))
+    print(sentence(ledger.trials, splits))
+
+
+def _unseal(arguments: argparse.Namespace) -> None:
+    from sizewise.config import parse_params, read_params
+    from sizewise.unsealing import intention, prepare, unseal
+    from sizewise.verdict import sentence
+
+    workspace = _workspace(arguments.profile)
+    params = parse_params(read_params(workspace.root, arguments.profile))
+    given = prepare(workspace, params)
+    print(intention(given))
+    if not arguments.yes:
+        print("Nothing was opened: add --yes to open it.")
+        return
+    record = unseal(given, again=arguments.again)
+    print(f"Opening {record['opening']} is recorded.")
+    print(sentence(record, params.plan.candidate, params.plan.reference, params.plan.alpha))
 
 
 def _workspace(profile: str) -> Workspace:
@@ -133,8 +180,21 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    check = add("check", _check, "Validate params.yaml and the default bars, or the parquet files given.")
+    check = add(
+        "check", _check, "Validate params.yaml and the default bars, or the files given; or find what looks ahead."
+    )
     check.add_argument("bars", nargs="*", type=Path, help="parquet files of bars")
+    check.add_argument(
+        "--causality",
+        nargs="?",
+        const="",
+        metavar="MODULE:FUNCTION",
+        help="whether a function of bars looks ahead, such as my_features.py:compute (default: the project's features, "
+        "regimes, signals and slices), on the files given or the first symbol's",
+    )
+    check.add_argument(
+        "--cut", type=_count, action="append", help="with --causality: a row to cut at; repeat for several (default: 7)"
+    )
     decide = add("decide", _decide, "Ask a trained policy for its decision at the close of the last bar.")
     decide.add_argument("policy", type=Path, help="a folder such as artifacts/policies/ppo/rolling_fold5_seed1")
     decide.add_argument("bars", type=Path, help="parquet file that ends with the bar that just closed")
@@ -149,7 +209,14 @@ def build_parser() -> argparse.ArgumentParser:
     bench.add_argument("--rounds", type=_count, default=3, help="interleaved rounds; medians are reported (default 3)")
     report = add("report", _report, "Print the verdict and where the reports are.")
     trials = add("trials", _trials, "List every out-of-sample evaluation ever recorded.")
-    for command in (report, trials):
+    unseal = add(
+        "unseal", _unseal, "Evaluate candidate and reference on the sealed slice, and record that it was opened."
+    )
+    unseal.add_argument("--yes", action="store_true", help="open it; without this only say what would be done")
+    unseal.add_argument(
+        "--again", action="store_true", help="open a slice that was opened before; every report says so"
+    )
+    for command in (report, trials, unseal):
         command.add_argument("--profile", default="full", help="full (default), or the name of a folder in build/")
     return parser
 

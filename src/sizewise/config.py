@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from sizewise.errors import ConfigError
+from sizewise.evidence_rules import Calibration, Cpcv, Overfitting, Slices, Stress
 from sizewise.fields import Count, Day, Fraction, NotNegative, Positive, Section, as_tuple
 from sizewise.outcome_rules import Outcome
 from sizewise.reward_rules import LogGrowth, RewardModel
@@ -54,10 +55,14 @@ class Signals(Section):
 
 
 class Splits(Section):
-    """Calendar folds. A fold tests on [test_starts[i], test_starts[i+1]); the last one ends at `end`."""
+    """Calendar folds. A fold tests on [test_starts[i], test_starts[i+1]); the last one ends at `end`.
+
+    Bars of [end, sealed_end) are sealed: no stage evaluates them; `sizewise unseal` does, and records that it did.
+    """
 
     test_starts: Annotated[tuple[Day, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     end: Day
+    sealed_end: Day | None = None
     rolling_days: Count = 730
     purge_bars: Count = 100
     min_train_bars: Count = 1000
@@ -68,6 +73,8 @@ class Splits(Section):
         edges = (*self.test_starts, self.end)
         if any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
             raise ValueError("test_starts and end must increase")
+        if self.sealed_end is not None and self.sealed_end <= self.end:
+            raise ValueError("sealed_end must be after end, where the sealed slice starts")
         return self
 
 
@@ -371,6 +378,11 @@ class Params(Section):
     tabular: Tabular
     outcome: Outcome
     laboratory: Laboratory
+    slices: Slices
+    calibration: Calibration
+    stress: Stress
+    overfitting: Overfitting
+    cpcv: Cpcv
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
@@ -386,6 +398,9 @@ class Params(Section):
             arm = self.arms[name]
             if isinstance(arm, LearnedArm) and set(arm.splits) != {"rolling", "anchored"}:
                 raise ValueError(f"plan.{role} '{name}' must be trained on both splits: set arms.{name}.splits to both")
+        unknown = [name for name in self.stress.arms if name not in self.arms]
+        if unknown:
+            raise ValueError(f"stress.arms names '{unknown[0]}', which is no entry of arms")
         return self
 
 
@@ -403,6 +418,11 @@ SECTIONS: dict[str, type[Section]] = {
     "tabular": Tabular,
     "outcome": Outcome,
     "laboratory": Laboratory,
+    "slices": Slices,
+    "calibration": Calibration,
+    "stress": Stress,
+    "overfitting": Overfitting,
+    "cpcv": Cpcv,
 }
 
 

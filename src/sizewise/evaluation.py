@@ -1,5 +1,6 @@
 """The walk-forward stage: run every arm on both split schemes, write the ledgers, record the trials."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import torch
 
 from sizewise import config
 from sizewise.arms import Field
+from sizewise.code_hash import code_hash
 from sizewise.feature_store import Universe
 from sizewise.inference import daily_difference
 from sizewise.market import Market
-from sizewise.metrics import BPS, daily_returns, portfolio
+from sizewise.metrics import BPS, daily_returns, portfolio, sharpe
 from sizewise.seeding import content_hash
 from sizewise.splits import Fold
 from sizewise.stage import Stage
@@ -38,6 +40,7 @@ LEDGER_COLUMNS = (
 )
 # A result is recognised as the same one by this many digits of its daily growth in bps.
 TRIAL_DIGITS = 4
+SHARPE_DIGITS = 8
 
 
 def plan_hash(
@@ -125,21 +128,37 @@ def record(stage: Stage, universe: Universe, equity: pd.DataFrame) -> int:
     What is recorded is an arm with its own parameters and its result; that the same arm met it again is no new trial.
     """
     lines: list[dict[str, Any]] = []
+    code = code_hash("evaluation")
     for arm, rows in equity.groupby("arm", observed=True, sort=False):
-        lines += trial_lines(str(arm), arm_hash(stage.params, str(arm)), universe.data_hash, rows)
+        lines += trial_lines(str(arm), arm_hash(stage.params, str(arm)), universe.data_hash, rows, code=code)
     return record_trials(stage.workspace.trials, lines)
 
 
-def trial_lines(arm: str, params_hash: str, data_hash: str, equity: pd.DataFrame) -> list[dict[str, Any]]:
-    """One line a fold of the primary scheme: what an arm was, and what it earned out of sample."""
-    results = {}
+def trial_lines(
+    arm: str, params_hash: str, data_hash: str, equity: pd.DataFrame, *, code: str, scheme: str = PRIMARY
+) -> list[dict[str, Any]]:
+    """One line a fold: what an arm was, and what it earned out of sample.
+
+    Args:
+        equity: the arm's ledger. code: see code_hash; it says what the result was made with, and makes no other trial.
+    """
+    results, extra = {}, {}
     for fold in sorted(equity["fold"].unique().tolist()):
         daily = portfolio(daily_returns(equity[equity["fold"] == fold]))
         results[fold] = round(float(daily.mean()) * BPS, TRIAL_DIGITS)
-    shared = {"arm": arm, "scheme": PRIMARY, "params_hash": params_hash, "data_hash": data_hash}
+        ratio = sharpe(daily, periods_per_year=1.0)
+        extra[fold] = {"sharpe": None if math.isnan(ratio) else round(ratio, SHARPE_DIGITS), "n_days": len(daily)}
+    shared = {"arm": arm, "scheme": scheme, "params_hash": params_hash, "data_hash": data_hash}
     evaluation = content_hash(canonical({**shared, "results": results}))
     return [
-        {**shared, "evaluation": evaluation, "fold": fold, "growth_bps_per_day": growth}
+        {
+            **shared,
+            "evaluation": evaluation,
+            "fold": fold,
+            "growth_bps_per_day": growth,
+            "code_hash": code,
+            **extra[fold],
+        }
         for fold, growth in results.items()
     ]
 

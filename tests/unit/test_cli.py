@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from sizewise import bench, verdict
+from sizewise import bench, unsealing, verdict
 from sizewise.actions import Sizing7, count_actions
 from sizewise.agent import Agent
 from sizewise.checkpoint import LAYOUT, WEIGHTS, save_agent
@@ -21,7 +21,7 @@ from sizewise.config import SEVEN, Account, Actions, Levels, Regimes, Signals
 from sizewise.features import NAMES, Scaler
 from sizewise.policy import PolicySpec, initialise
 from sizewise.seeding import torch_generator
-from sizewise.trials import record_trials
+from sizewise.trials import record_opening, record_trials
 
 SYMBOL = "EURUSD_1h"
 
@@ -184,7 +184,7 @@ def test_parameters_that_are_no_yaml(project, capsys):
     assert refusal(capsys, "check") == "params.yaml: line 2 is no valid YAML"
 
 
-@pytest.mark.parametrize("command", ["check", "report", "trials"])
+@pytest.mark.parametrize("command", ["check", "report", "trials", "unseal"])
 def test_outside_a_project(tmp_path, monkeypatch, capsys, command):
     monkeypatch.chdir(tmp_path)
     assert "run this inside a sizewise checkout" in refusal(capsys, command)
@@ -257,7 +257,7 @@ def test_decide_with_bad_options(capsys, bars_file, policy, option, value, messa
     assert refusal(capsys, "decide", policy, bars_file, option, value).startswith(message)
 
 
-# report and trials
+# report, trials and unseal
 
 RECORD = dict.fromkeys(verdict.FIELDS, 1) | {"verdict": "better", "effect_bps_per_day": 0.5}
 
@@ -285,13 +285,23 @@ def test_report_with_bad_parameters(project, capsys):
     assert refusal(capsys, "report").startswith("params: ")
 
 
+UNOPENED = "The sealed slice (2023-01-01 to 2024-01-02, the end not included) has not been opened."
+RECORDED = {"evaluation": "e", "arm": "ppo", "growth_bps_per_day": -1.5}
+SEAL = {"start": "2024-01-02", "end": "2025-01-01", "plan_hash": "p", "data_hash": "d"}
+
+
 def test_trials_are_listed_and_counted(project, capsys):
-    assert answer(capsys, "trials") == "0 lines, 0 configurations\n"
-    values = {"evaluation": "e", "arm": "ppo", "growth_bps_per_day": -1.5}
-    record_trials(project / "trials.jsonl", [{**values, "fold": fold} for fold in (0, 1)])
+    assert answer(capsys, "trials").splitlines()[0] == "0 lines, 0 configurations"
+    record_trials(project / "trials.jsonl", [{**RECORDED, "fold": fold} for fold in (0, 1)])
+    record_opening(project / "trials.jsonl", SEAL, again=False)
     lines = answer(capsys, "trials").splitlines()
     assert re.match(r"[0-9a-f]{16}  ppo +fold 0  +-1\.5000 bps/day$", lines[0])
-    assert lines[-1] == "2 lines, 1 configurations"
+    assert re.match(r"[0-9a-f]{16}  opening 1 of the sealed slice 2024-01-02 to 2025-01-01$", lines[2])
+    assert lines[3:] == [
+        "3 lines, 1 configurations",
+        "The chain of the 3 lines holds: none was edited, removed or moved.",
+        UNOPENED,
+    ]
 
 
 @pytest.mark.parametrize("line", ["{", '{"id": "x"}', '{"id": "x", "evaluation": "e"}'])
@@ -300,7 +310,48 @@ def test_trials_with_a_damaged_line(project, capsys, line):
     assert refusal(capsys, "trials") == "trials.jsonl: line 1 is damaged: restore the file with git"
 
 
-@pytest.mark.parametrize("command", ["report", "trials"])
+def test_trials_that_were_edited(project, capsys):
+    path = project / "trials.jsonl"
+    record_trials(path, [{**RECORDED, "fold": fold} for fold in range(4)])
+    path.write_text(path.read_text().replace('"fold": 2', '"fold": 7'))
+    assert refusal(capsys, "trials") == "trials.jsonl: line 3 was edited: restore the file with git"
+
+
+def test_unseal_only_says_what_it_would_do(project, capsys):
+    said = answer(capsys, "unseal").splitlines()
+    assert said[0] == UNOPENED
+    assert said[1].startswith("Opening trains ppo (3 seeds) on the 730 days before 2023-01-01, records the opening in")
+    assert said[-1] == "Nothing was opened: add --yes to open it."
+    assert not (project / "trials.jsonl").exists()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_unseal_tells_what_was_found(project, capsys, monkeypatch, again):
+    asked = []
+    monkeypatch.setattr(unsealing, "unseal", lambda given, again: asked.append(again) or {"opening": 3, **RECORD})
+    said = answer(capsys, "unseal", "--yes", *["--again"] * again).splitlines()
+    assert asked == [again]
+    assert said[-2:] == ["Opening 3 is recorded.", verdict.sentence(RECORD, "ppo", "atr")]
+
+
+def test_unseal_without_a_seal(project, capsys):
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    values["splits"]["sealed_end"] = None
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    said = refusal(capsys, "unseal", "--yes")
+    assert said == "splits.sealed_end is not set: no slice is sealed; set it to a date after splits.end"
+
+
+def test_unseal_of_what_was_opened(project, capsys):
+    record_opening(project / "trials.jsonl", SEAL | {"start": "2023-06-01"}, again=False)
+    assert main(["unseal", "--yes"]) == 2
+    captured = capsys.readouterr()
+    assert "was opened once, under plan p" in captured.out
+    assert captured.err.startswith("sizewise: the sealed slice was opened before, once")
+    assert len(captured.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["report", "trials", "unseal"])
 def test_a_profile_that_never_ran(project, capsys, command):
     message = "build/quick is missing: there is no such profile, or it has not run"
     assert refusal(capsys, command, "--profile", "quick") == message

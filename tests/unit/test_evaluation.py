@@ -8,6 +8,7 @@ import pytest
 
 from sizewise import config, evaluation
 from sizewise.evaluation import PRIMARY, arm_hash, is_sizer, looking_ahead, plan_hash, trial_lines
+from sizewise.metrics import daily_returns, portfolio
 from sizewise.trials import read_trials
 
 from .test_walkforward_tables import path
@@ -98,7 +99,7 @@ def equity() -> pd.DataFrame:
 
 
 def test_a_line_a_fold_with_what_was_earned_there(equity):
-    lines = trial_lines("ppo", "p", "d", evaluation.arm_rows(equity, "ppo"))
+    lines = trial_lines("ppo", "p", "d", evaluation.arm_rows(equity, "ppo"), code="c")
     assert [line["fold"] for line in lines] == [0, 1]
     mean = (23 / 24 + 1) / 2
     assert [line["growth_bps_per_day"] for line in lines] == pytest.approx([150 * mean, -100 * mean], abs=1e-4)
@@ -107,18 +108,29 @@ def test_a_line_a_fold_with_what_was_earned_there(equity):
     assert len({line["evaluation"] for line in lines}) == 1
 
 
+def test_a_line_says_what_its_sharpe_ratio_is_and_what_it_was_made_with(equity):
+    rows = evaluation.arm_rows(equity, "ppo")
+    for line in trial_lines("ppo", "p", "d", rows, code="c", scheme="sealed"):
+        daily = portfolio(daily_returns(rows[rows["fold"] == line["fold"]]))
+        assert line["sharpe"] == pytest.approx(daily.mean() / daily.std(), abs=1e-7)
+        assert line["n_days"] == len(daily)
+        assert (line["code_hash"], line["scheme"]) == ("c", "sealed")
+    flat = trial_lines("ppo", "p", "d", rows.assign(equity=1000.0), code="c")
+    assert [(line["sharpe"], line["growth_bps_per_day"]) for line in flat] == [(None, 0.0)] * 2
+
+
 def test_another_result_or_other_parameters_are_another_evaluation(equity):
     rows = evaluation.arm_rows(equity, "ppo")
     other = rows.assign(equity=np.where(rows["fold"] == 1, 1000.0, rows["equity"]))
     found = [
-        trial_lines(*names, table)[0]["evaluation"]
-        for names, table in [
-            (("ppo", "p", "d"), rows),
-            (("ppo", "p", "d"), rows.copy()),
-            (("ppo", "q", "d"), rows),
-            (("ppo", "p", "e"), rows),
-            (("mine", "p", "d"), rows),
-            (("ppo", "p", "d"), other),
+        trial_lines(*names, table, code=code)[0]["evaluation"]
+        for names, table, code in [
+            (("ppo", "p", "d"), rows, "c"),
+            (("ppo", "p", "d"), rows.copy(), "other"),
+            (("ppo", "q", "d"), rows, "c"),
+            (("ppo", "p", "e"), rows, "c"),
+            (("mine", "p", "d"), rows, "c"),
+            (("ppo", "p", "d"), other, "c"),
         ]
     ]
     assert found[0] == found[1]

@@ -41,7 +41,7 @@ def test_the_universe_is_cut_and_hashed(root, quick):
     folder, data = root / "data" / "bars", quick.params.data
     frame = quick.universe.bars["BTCUSDT_1h"]
     assert frame.index[0] == pd.Timestamp("2018-03-01", tz="UTC")
-    assert frame.index[-1] < pd.Timestamp("2018-12-01", tz="UTC")
+    assert frame.index[-1] < pd.Timestamp("2019-01-01", tz="UTC")
     assert read_universe(folder, data).data_hash == quick.universe.data_hash
     longer = data.model_copy(update={"end": pd.Timestamp("2018-12-02").date()})
     assert read_universe(folder, longer).data_hash != quick.universe.data_hash
