@@ -16,9 +16,10 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from sizewise import config
+from sizewise.cpcv import Division, stretches
 from sizewise.errors import ConfigError
 from sizewise.signals import carry_from_entry, signal_trades
-from sizewise.splits import Fold, Slice
+from sizewise.splits import Slice
 
 # Inputs of the confidence model; those marked True change sign with the direction of the trade.
 CONFIDENCE_INPUTS: tuple[tuple[str, bool], ...] = (
@@ -101,14 +102,14 @@ class ConfidenceModel:
         return cls(**typed)
 
 
-def confidence_column(fold: Fold) -> str:
+def confidence_column(fold: Division) -> str:
     """Name of the column that carries a fold's confidence, such as `confidence_rolling_0`."""
     return f"confidence_{fold.scheme}_{fold.number}"
 
 
 @dataclass(frozen=True)
 class TrainTrades:
-    """Finished trades that lie wholly inside a train slice, oldest first.
+    """Finished trades that each lie wholly inside one train slice, oldest first.
 
     entry_row: int64 (n,). entry_time: int64 (n,), nanoseconds UTC. inputs: float64 (n, 10). won: bool (n,), gross.
     """
@@ -119,11 +120,13 @@ class TrainTrades:
     won: np.ndarray
 
 
-def train_trades(bars: pd.DataFrame, features: pd.DataFrame, learn: Slice) -> TrainTrades:
-    """The trades of one symbol that a confidence model may learn from; entry and exit fill inside the slice."""
+def train_trades(bars: pd.DataFrame, features: pd.DataFrame, learn: Slice | tuple[Slice, ...]) -> TrainTrades:
+    """The trades of one symbol that a confidence model may learn from; entry and exit fill inside one slice."""
     trades = signal_trades(bars, features)
-    inside = (trades["entry_row"] >= learn.start) & (trades["exit_row"] + 1 < learn.stop)
-    rows = trades.loc[inside, "entry_row"].to_numpy()
+    enter, leave = trades["entry_row"].to_numpy(), trades["exit_row"].to_numpy()
+    parts = [(enter >= part.start) & (leave + 1 < part.stop) for part in stretches(learn)]
+    inside = np.any(parts, axis=0)
+    rows = enter[inside]
     inputs = confidence_inputs(features, features["direction"].to_numpy(dtype=np.float64))
     times = pd.DatetimeIndex(bars.index).as_unit("ns").asi8
     return TrainTrades(rows, times[rows], inputs[rows], (trades.loc[inside, "gross_return"] > 0).to_numpy())
@@ -132,7 +135,7 @@ def train_trades(bars: pd.DataFrame, features: pd.DataFrame, learn: Slice) -> Tr
 def fit_confidence(
     bars: Mapping[str, pd.DataFrame],
     features: Mapping[str, pd.DataFrame],
-    fold: Fold,
+    fold: Division,
     rule: config.Signals,
 ) -> tuple[ConfidenceModel, dict[str, np.ndarray]]:
     """Fit one confidence model on all symbols' train trades of a fold, and score every bar of every symbol.
@@ -179,7 +182,7 @@ def _rarer(won: np.ndarray) -> int:
     return int(min(won.sum(), (~won).sum()))
 
 
-def _too_few(fold: Fold, won: np.ndarray) -> ConfigError:
+def _too_few(fold: Division, won: np.ndarray) -> ConfigError:
     return ConfigError(
         f"signals: fold {fold.number} ({fold.scheme}) has {len(won)} train trades to fit on, {won.sum()} won: "
         "too few for a confidence; lengthen the train slice or shorten entry_bars"

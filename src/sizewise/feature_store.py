@@ -11,6 +11,7 @@ import pandas as pd
 from sizewise import config
 from sizewise.bars import load_bars
 from sizewise.confidence import ConfidenceModel, confidence_column, fit_confidence
+from sizewise.cpcv import Division
 from sizewise.errors import BarError, DataMissingError
 from sizewise.features import compute_features, longest_warmup_bars
 from sizewise.instruments import Instrument, find_instrument, load_instruments
@@ -68,7 +69,7 @@ def cut_folds(
 
 
 def build_tables(
-    universe: Universe, folds: Iterable[Fold], regimes: config.Regimes, signals: config.Signals
+    universe: Universe, folds: Iterable[Division], regimes: config.Regimes, signals: config.Signals
 ) -> tuple[dict[str, pd.DataFrame], dict[str, ConfidenceModel]]:
     """Features, labels and signals of every symbol, with one confidence column a fold, and the models behind them."""
     tables = {symbol: compute_features(frame, regimes, signals) for symbol, frame in universe.bars.items()}

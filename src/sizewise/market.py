@@ -9,11 +9,12 @@ import torch
 
 from sizewise.confidence import confidence_column
 from sizewise.costs import CostRates, instrument_rates
+from sizewise.cpcv import Division
 from sizewise.errors import DataMissingError
 from sizewise.features import CONFIDENCE, NAMES
 from sizewise.instruments import Instrument
 from sizewise.regimes import LABELS
-from sizewise.splits import Fold, Slice
+from sizewise.splits import Slice
 
 UNFITTED = tuple(name for name in NAMES if name != CONFIDENCE)
 CONFIDENCE_POSITION = NAMES.index(CONFIDENCE)
@@ -152,7 +153,7 @@ def build_market(
     )
 
 
-def fold_confidence(market: Market, fold: Fold) -> torch.Tensor:
+def fold_confidence(market: Market, fold: Division) -> torch.Tensor:
     """The confidence fitted for a fold: float32, shape (R,).
 
     Raises:

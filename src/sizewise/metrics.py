@@ -60,6 +60,28 @@ def sortino(returns: pd.Series, periods_per_year: float = DAYS_PER_YEAR) -> floa
     return float(returns.mean()) / downside * np.sqrt(periods_per_year) if downside > 0 else float("nan")
 
 
+def calmar(returns: pd.Series, periods_per_year: float = DAYS_PER_YEAR) -> float:
+    """Compound growth a year over the deepest drawdown; NaN without a drawdown.
+
+    Source: Young (1991), Calmar Ratio: A Smoother Tool, Futures magazine.
+    """
+    deepest = float(drawdown(returns).min()) if len(returns) else 0.0
+    growth = float(np.expm1(returns.mean() * periods_per_year))
+    return growth / -deepest if deepest < 0 else float("nan")
+
+
+def recovery_days(returns: pd.Series) -> float:
+    """Most days in a row below an earlier peak; a loss that is not recovered at the end counts up to there.
+
+    Args:
+        returns: daily log returns, oldest first.
+    """
+    # A peak that is only reached again is recovered, whatever rounding says.
+    below = (drawdown(returns) < -1e-12).to_numpy()
+    edges = np.flatnonzero(np.diff(below.astype(np.int8), prepend=0, append=0))
+    return float(np.max(edges[1::2] - edges[::2], initial=0))
+
+
 def arm_summary(equity: pd.DataFrame, trades: pd.DataFrame) -> dict[str, float]:
     """One arm's line of the result table.
 
@@ -67,8 +89,8 @@ def arm_summary(equity: pd.DataFrame, trades: pd.DataFrame) -> dict[str, float]:
         equity, trades: ledgers of one arm, all symbols, folds and seeds.
     Returns:
         growth_bps_per_day and what it was before costs_bps_per_day (all costs over equity; positive is a cost);
-        sharpe, sortino, max_drawdown_pct (of the equal-weight daily portfolio); exposure_pct (mean |position| / equity
-        over bars); trades_per_seed, win_rate_pct, mean_r.
+        sharpe, sortino, max_drawdown_pct, calmar, recovery_days (of the equal-weight daily portfolio); exposure_pct
+        (mean |position| / equity over bars); trades_per_seed, win_rate_pct, mean_r.
     """
     daily = portfolio(daily_returns(equity))
     costs = -equity[["fees", "slippage", "borrow", "funding"]].sum(axis=1) / equity["equity"]
@@ -83,6 +105,8 @@ def arm_summary(equity: pd.DataFrame, trades: pd.DataFrame) -> dict[str, float]:
         "sharpe": sharpe(daily),
         "sortino": sortino(daily),
         "max_drawdown_pct": float(drawdown(daily).min()) * 100.0,
+        "calmar": calmar(daily),
+        "recovery_days": recovery_days(daily),
         "exposure_pct": float(equity["position_frac"].abs().mean()) * 100.0,
         "trades_per_seed": len(trades) / seeds,
         "win_rate_pct": float(wins.mean()) * 100.0 if len(trades) else float("nan"),

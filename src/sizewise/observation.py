@@ -61,10 +61,12 @@ class MarketView:
         return scaled.clamp_(-CLIP, CLIP)
 
 
+def fit_scaler(market: Market, confidence: torch.Tensor, spans: Sequence[tuple[int, int]]) -> Scaler:
+    """The scaler of one symbol from global rows [start, stop) of its train slices, confidence included."""
+    blocks = [torch.cat([market.features[a:b], confidence[a:b].unsqueeze(-1)], dim=1) for a, b in spans]
+    return Scaler.fit(torch.cat(blocks).double().cpu().numpy())
+
+
 def fit_scalers(market: Market, confidence: torch.Tensor, rows: Mapping[str, tuple[int, int]]) -> dict[str, Scaler]:
-    """One scaler a symbol from the global rows [start, stop) of its train slice, confidence included."""
-    scalers = {}
-    for symbol, (start, stop) in rows.items():
-        block = torch.cat([market.features[start:stop], confidence[start:stop].unsqueeze(-1)], dim=1)
-        scalers[symbol] = Scaler.fit(block.double().cpu().numpy())
-    return scalers
+    """One scaler a symbol, from the global rows [start, stop) of its train slice."""
+    return {symbol: fit_scaler(market, confidence, [span]) for symbol, span in rows.items()}

@@ -23,6 +23,7 @@ from sizewise.actions import Mode, count_actions
 from sizewise.agent import Agent, PolicySizer
 from sizewise.checkpoint import save_agent
 from sizewise.confidence import ConfidenceModel, confidence_column
+from sizewise.cpcv import Division, stretches
 from sizewise.encoders import Parameters
 from sizewise.env import SizingEnv
 from sizewise.episodes import Ranges
@@ -30,7 +31,7 @@ from sizewise.errors import TrainingError
 from sizewise.features import Scaler
 from sizewise.identifiability import check_identifiable, sizes_of
 from sizewise.market import Market, fold_confidence
-from sizewise.observation import MarketView, fit_scalers
+from sizewise.observation import MarketView, fit_scaler
 from sizewise.paths import write_atomically
 from sizewise.policy import PolicySpec, initialise
 from sizewise.ppo import Learner, Rates
@@ -41,6 +42,8 @@ from sizewise.splits import Fold, Slice, tail_of
 
 # An untraded symbol would divide by nothing; no market's bar moves less than this.
 SMALLEST_BAR_VOL = 1e-6
+# Parts in which a symbol's draws are shared out to its stretches where train has several.
+STRETCH_SHARES = 32
 # What a watcher of a live folder needs to know beforehand.
 PLAN = "plan.json"
 # Beside a job's live progress: what it had learned before it had to stop.
@@ -53,7 +56,7 @@ class Job:
 
     arm: str
     mode: Mode
-    fold: Fold
+    fold: Division
     seed: int
     actions: config.Actions = config.SEVEN
 
@@ -102,34 +105,49 @@ class _Lesson:
     """What a job's policy trains and is selected on."""
 
     ranges: Ranges
-    tails: Mapping[str, Slice]
+    tails: Mapping[str, Sequence[Slice]]
     scalers: Mapping[str, Scaler]
     reward_scale: torch.Tensor
 
 
 def _prepare(market: Market, job: Job, settings: Settings) -> _Lesson:
-    fit, tails = {}, {}
+    fit: dict[str, list[tuple[int, int]]] = {}
+    tails: dict[str, list[Slice]] = {}
     for symbol, learn in job.fold.train.items():
-        fit[symbol], tails[symbol] = tail_of(
-            learn, tail_frac=settings.train.validation_frac, purge_bars=settings.purge_bars
-        )
-    rows = {symbol: market.rows(symbol, part) for symbol, part in fit.items()}
-    numbers = [market.symbols.index(symbol) for symbol in rows]
+        for part in stretches(learn):
+            head, tail = tail_of(part, tail_frac=settings.train.validation_frac, purge_bars=settings.purge_bars)
+            fit.setdefault(symbol, []).append(market.rows(symbol, head))
+            tails.setdefault(symbol, []).append(tail)
     scale = torch.ones(len(market.symbols))
-    for symbol, (start, stop) in rows.items():
-        bar_vol = float((market.gap_return + market.bar_return)[start:stop].double().std())
+    moves, confidence = market.gap_return + market.bar_return, fold_confidence(market, job.fold)
+    for symbol, spans in fit.items():
+        bar_vol = float(torch.cat([moves[start:stop] for start, stop in spans]).double().std())
         cap = settings.account.max_position_frac
         scale[market.symbols.index(symbol)] = max(bar_vol, SMALLEST_BAR_VOL) * cap
-    spans = list(rows.values())
-    ranges = Ranges(tuple(numbers), tuple(start for start, _ in spans), tuple(stop for _, stop in spans))
-    scalers = fit_scalers(market, fold_confidence(market, job.fold), rows)
-    return _Lesson(ranges, tails, scalers, scale)
+    scalers = {symbol: fit_scaler(market, confidence, spans) for symbol, spans in fit.items()}
+    return _Lesson(_ranges(market, fit), tails, scalers, scale)
+
+
+def _ranges(market: Market, fit: Mapping[str, Sequence[tuple[int, int]]]) -> Ranges:
+    """Where a policy walks: every symbol as often as another, and a symbol's stretches as often as they are long."""
+    shares = 1 if all(len(spans) == 1 for spans in fit.values()) else STRETCH_SHARES
+    entries = []
+    for symbol, spans in fit.items():
+        lengths = [stop - start for start, stop in spans]
+        extra = max(0, shares - len(spans))
+        counts = [1 + extra * length // sum(lengths) for length in lengths]
+        # What rounding left goes to the longest.
+        counts[lengths.index(max(lengths))] += len(spans) + extra - sum(counts)
+        number = market.symbols.index(symbol)
+        entries += [(number, *span) for span, count in zip(spans, counts, strict=True) for _ in range(count)]
+    symbols, start, stop = zip(*entries, strict=True)
+    return Ranges(symbols, start, stop)
 
 
 def _chunks(market: Market, lesson: _Lesson, chunk_bars: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The tail cut into short accounts: (start rows, lengths, symbol numbers), int64 [C]; the last of each is shorter."""
+    """The tails cut into short accounts: (start rows, lengths, symbol numbers), int64 [C]; the last of each is shorter."""
     starts, lengths, symbols = [], [], []
-    for symbol, tail in lesson.tails.items():
+    for symbol, tail in ((symbol, tail) for symbol, tails in lesson.tails.items() for tail in tails):
         first, stop = market.rows(symbol, tail)
         for start in range(first, stop - 1, chunk_bars):
             starts.append(start)
@@ -164,8 +182,8 @@ def _validate(
     scores = torch.zeros(len(lessons), dtype=torch.float64)
     for k, lesson in enumerate(lessons):
         per_symbol = []
-        for number in lesson.ranges.symbols:
-            mine = (owner.cpu() == k) & (symbols.cpu() == number)
+        for symbol in lesson.tails:
+            mine = (owner.cpu() == k) & (symbols.cpu() == market.symbols.index(symbol))
             per_symbol.append(growth[mine].sum() / days[mine].sum())
         scores[k] = torch.stack(per_symbol).mean()
     return scores

@@ -1,8 +1,12 @@
 """Every arm over every fold's test slice: paths, their ledgers, and the files that hold them."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 import pyarrow as pa
@@ -13,7 +17,9 @@ from sizewise import backtest, config
 from sizewise.agent import Agent, PolicySizer
 from sizewise.backtest import PathLedger
 from sizewise.confidence import confidence_column
-from sizewise.errors import DataMissingError
+from sizewise.cpcv import Division
+from sizewise.daily import DAILY, day_rows
+from sizewise.errors import DataMissingError, LedgerError
 from sizewise.ledger import EQUITY_COLUMNS, TRADE_COLUMNS, PathKey, check_adds_up, equity_frame, trades_frame
 from sizewise.market import Market, fold_confidence
 from sizewise.observation import MarketView
@@ -26,6 +32,8 @@ from sizewise.trades import Prices
 # A rule has no randomness; its one path stands under this seed.
 RULE_SEED = 0
 EQUITY, TRADES = "equity.parquet", "trades.parquet"
+# Rows that are held before they are written: a row group of the file.
+GROUP_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ def policies_sizer(
     market: Market,
     name: str,
     keys: Sequence[PathKey],
-    folds: Sequence[Fold],
+    folds: Sequence[Division],
     agents: Mapping[tuple[int, int], Agent],
 ) -> PolicySizer:
     """Each path by the policy of its own fold and seed.
@@ -127,26 +135,68 @@ def frames(
 
 
 class LedgerWriter:
-    """Writes equity.parquet and trades.parquet of one split scheme, path after path; both appear whole at the end."""
+    """Writes the ledgers of one split scheme, by bar, by day and by trade, path after path; all appear whole at the end."""
 
     def __init__(self, folder: Path):
         self._folder = folder
-        self._equity: list[pa.Table] = []
+        self._equity, self._days = _Spool(), _Spool()
         self._trades: list[pd.DataFrame] = []
 
     def add(self, equity: pd.DataFrame, trades: pd.DataFrame) -> None:
         """Keep one path's rows."""
-        self._equity.append(pa.Table.from_pandas(_categorical(equity), preserve_index=False))
+        self._equity.add(pa.Table.from_pandas(_categorical(equity), preserve_index=False))
+        self._days.add(pa.Table.from_pandas(day_rows(equity), preserve_index=False))
         if len(trades):
             self._trades.append(trades)
 
     def close(self) -> None:
-        """Write both files."""
-        table = pa.concat_tables(self._equity).unify_dictionaries()
+        """Write the files."""
         empty = pd.DataFrame(columns=list(TRADE_COLUMNS))
         trades = _categorical(pd.concat(self._trades, ignore_index=True) if self._trades else empty)
-        write_atomically(self._folder / EQUITY, lambda path: pq.write_table(table, path, compression="zstd"))
+        self._equity.close(self._folder / EQUITY)
+        self._days.close(self._folder / DAILY)
         write_atomically(self._folder / TRADES, lambda path: trades.to_parquet(path, compression="zstd", index=False))
+
+
+class _Spool:
+    """Rows of one parquet file: compressed into an unnamed file as they come, so that memory holds few of them."""
+
+    def __init__(self) -> None:
+        self._parts: list[pa.Table] = []
+        self._rows = 0
+        self._file: IO[bytes] | None = None
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, table: pa.Table) -> None:
+        self._parts.append(table)
+        self._rows += len(table)
+        if self._rows >= GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._parts:
+            return
+        table = pa.concat_tables(self._parts).unify_dictionaries()
+        if self._writer is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it outlives this call)
+            self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd")
+        self._writer.write_table(table)
+        self._parts, self._rows = [], 0
+
+    def close(self, target: Path) -> None:
+        """Put the file in place, whole."""
+        self._flush()
+        if self._writer is None or self._file is None:
+            raise LedgerError(f"{target.name} would have no rows: walk at least one path")
+        with self._file as spooled:
+            self._writer.close()
+            spooled.seek(0)
+            write_atomically(target, partial(_copy, spooled))
+
+
+def _copy(source: IO[bytes], path: Path) -> None:
+    with path.open("wb") as target:
+        shutil.copyfileobj(source, target)
 
 
 def _categorical(frame: pd.DataFrame) -> pd.DataFrame:

@@ -124,6 +124,39 @@ def test_without_a_loss_there_is_no_sortino():
     assert np.isnan(metrics.sortino(pd.Series([0.01, 0.0, 0.02])))
 
 
+def test_calmar_by_hand():
+    # +20%, then down to .9, in 4 days of a year of 4: 1.08 / 1 over a fall of 25%.
+    wealth = np.array([1.2, 0.9, 1.08, 1.08])
+    returns = pd.Series(np.diff(np.log(wealth), prepend=0.0))
+    assert metrics.calmar(returns, 4.0) == pytest.approx(0.08 / 0.25)
+    assert metrics.calmar(returns) == pytest.approx((1.08 ** (365 / 4) - 1) / 0.25)
+
+
+@pytest.mark.parametrize("returns", [[], [0.0, 0.0], [0.01, 0.02]])
+def test_without_a_drawdown_there_is_no_calmar(returns):
+    assert np.isnan(metrics.calmar(pd.Series(returns, dtype=float)))
+    assert metrics.recovery_days(pd.Series(returns, dtype=float)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("wealth", "days"),
+    [
+        ([0.9, 1.0, 1.1], 1),  # a loss on the first day, recovered on the second
+        ([1.2, 0.9, 1.1, 1.2, 1.1], 2),  # reaching the peak again is recovery
+        ([1.2, 0.9, 1.3, 1.2, 1.1, 1.2], 3),  # what is not recovered counts to the end
+        ([1.1, 1.2, 1.3], 0),
+    ],
+)
+def test_days_to_recovery(wealth, days):
+    assert metrics.recovery_days(pd.Series(np.diff(np.log(wealth), prepend=0.0))) == days
+
+
+def test_rounding_is_no_drawdown():
+    returns = pd.Series([0.1, -0.1, -0.7, 0.1, 0.7, *[0.0] * 50])
+    assert metrics.drawdown(returns).iloc[-1] != 0.0
+    assert metrics.recovery_days(returns) == 3.0
+
+
 # Summaries.
 
 
@@ -153,6 +186,8 @@ def test_trades_are_counted_a_seed_and_costs_are_positive():
     assert row["trades_per_seed"] == 5.0
     assert row["costs_bps_per_day"] > 0
     assert row["max_drawdown_pct"] < 0
+    assert row["calmar"] == metrics.calmar(metrics.portfolio(metrics.daily_returns(frame)))
+    assert row["recovery_days"] > 0
 
 
 def test_an_arm_that_never_trades_has_no_win_rate():

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sizewise import config
+from sizewise import config, daily, walkforward
 from sizewise.confidence import confidence_column
-from sizewise.errors import DataMissingError
+from sizewise.errors import DataMissingError, LedgerError
 from sizewise.ledger import EQUITY_COLUMNS, TRADE_COLUMNS
 from sizewise.regimes import LABELS
 from sizewise.trades import Prices
@@ -121,6 +122,7 @@ def test_what_is_written_is_read(quick, market, folds, tmp_path):
     assert list(equity["regime"].cat.categories) == list(LABELS)
     plain = pd.concat([part for part, _ in written], ignore_index=True)
     np.testing.assert_array_equal(equity["equity"], plain["equity"])
+    pd.testing.assert_frame_equal(daily.read_daily(tmp_path), daily.day_rows(equity), check_categorical=False)
     assert len(trades) == sum(len(part) for _, part in written) > 10
     assert set(trades["arm"]) == {"atr"}
     some = read_equity(tmp_path, columns=("arm", "equity"), arms=["still"])
@@ -137,3 +139,25 @@ def test_a_ledger_without_a_trade_has_its_columns(quick, market, folds, tmp_path
     writer.close()
     assert read_trades(tmp_path).empty
     assert list(read_trades(tmp_path).columns) == list(TRADE_COLUMNS)
+
+
+def test_a_file_written_in_groups_is_the_same_ledger(quick, market, folds, tmp_path, monkeypatch):
+    prices = Prices.stack([quick.universe.bars[symbol] for symbol in market.symbols])
+    for rows, folder in ((walkforward.GROUP_ROWS, "whole"), (1500, "groups")):
+        monkeypatch.setattr(walkforward, "GROUP_ROWS", rows)
+        writer = LedgerWriter(tmp_path / folder)
+        for name in ("first", "second"):
+            run = run_rule(market, name, config.AtrArm(kind="atr"), folds, config.Account())
+            for equity, trades in frames(run, market, prices, stop_atr=1.5):
+                writer.add(equity, trades)
+        writer.close()
+    assert pq.ParquetFile(tmp_path / "groups" / "equity.parquet").num_row_groups > 2
+    for read in (read_equity, daily.read_daily):
+        pd.testing.assert_frame_equal(read(tmp_path / "groups"), read(tmp_path / "whole"))
+    assert list(read_equity(tmp_path / "groups")["arm"].cat.categories) == ["first", "second"]
+
+
+def test_a_ledger_without_a_path_is_refused(tmp_path):
+    with pytest.raises(LedgerError, match=r"equity\.parquet would have no rows: walk at least one path"):
+        LedgerWriter(tmp_path).close()
+    assert list(tmp_path.iterdir()) == []
