@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from sizewise.metrics import drawdown
 from sizewise.style import COLOURS, arm_colours, regime_handles, shade_regimes
@@ -70,4 +71,49 @@ def difference_by_block(daily: pd.Series, blocks: int, candidate: str, reference
     bottom.axhline(0.0, color="#888888", lw=0.8)
     bottom.set_ylabel("block mean\n(bps a day)")
     bottom.set_xlabel("date (UTC)")
+    return figure
+
+
+def heat_map(cells: pd.DataFrame, labels: Sequence[str], *, title: str) -> Figure:
+    """Mean daily difference by fold (rows), label and seed (columns), with the days behind it; hatched: no such day.
+
+    Args:
+        cells: columns fold, label, seed, effect_bps, n_days; see slice_effects.cells. labels: in the order to draw.
+    """
+    folds, seeds = sorted(cells["fold"].unique()), sorted(cells["seed"].unique())
+    places = pd.MultiIndex.from_product([labels, seeds])
+    table = cells.set_index(["fold", "label", "seed"])
+    values, days = (
+        table[name].unstack(["label", "seed"]).reindex(index=folds, columns=places).to_numpy(dtype=np.float64)
+        for name in ("effect_bps", "n_days")
+    )
+    # One thin cell should not wash the others out: beyond this colour saturates, and the number still stands in the cell.
+    drawn = np.abs(values[np.isfinite(values)])
+    limit = max(float(np.quantile(drawn, 0.95)) if len(drawn) else 0.0, 1e-9)
+    figure, axes = plt.subplots(figsize=(max(6.0, 0.62 * len(places) + 2.2), 0.55 * len(folds) + 2.0))
+    axes.set_facecolor("#FFFFFF")
+    axes.grid(False)
+    image = axes.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+    for row, column in np.ndindex(*values.shape):
+        if np.isnan(values[row, column]):
+            axes.add_patch(
+                Rectangle((column - 0.5, row - 0.5), 1.0, 1.0, fill=False, hatch="////", edgecolor="#BBBBBB", lw=0.0)
+            )
+            continue
+        dark = abs(values[row, column]) > 0.6 * limit
+        # Adding 0 turns a rounded -0.0 into 0.0.
+        text = f"{round(values[row, column], 1) + 0.0:+.1f}\n{days[row, column]:.0f} d"
+        axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color="#FFFFFF" if dark else "#222222")
+    for edge in range(len(seeds), len(places), len(seeds)):
+        axes.axvline(edge - 0.5, color="#333333", lw=1.2)
+    axes.set_xticks(range(len(places)), [str(seed) for _, seed in places])
+    axes.set_yticks(range(len(folds)), [str(fold) for fold in folds])
+    above = axes.secondary_xaxis("top")
+    middles = len(seeds) * np.arange(len(labels)) + (len(seeds) - 1) / 2
+    above.set_xticks(middles, [str(label).replace("_", " ") for label in labels])
+    above.tick_params(length=0)
+    axes.set_xlabel("seed, within each label")
+    axes.set_ylabel("fold")
+    figure.colorbar(image, ax=axes, extend="both", label="difference (bps of equity a day)")
+    axes.set_title(title, pad=24)
     return figure

@@ -47,6 +47,8 @@ SHORT_NAMES = {
     "sharpe": "Sharpe",
     "sortino": "Sortino",
     "max_drawdown_pct": "max drawdown (%)",
+    "calmar": "Calmar",
+    "recovery_days": "recovery (days)",
     "exposure_pct": "exposure (%)",
     "trades_per_seed": "trades",
     "win_rate_pct": "wins (%)",

@@ -1,76 +1,78 @@
-"""A detector of looking ahead, for any function from bars to rows."""
+"""Ways to look ahead, planted to be caught, and their honest twins."""
 
 from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
+from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
 
-Rows = pd.DataFrame | pd.Series | np.ndarray
+from sizewise.causality import POISONS, BarFunction, check_causal
+
 CUTS = (3, 50, 299, 700, 1500)
-# What becomes of the bars from a cut on. Rules free of the price level may not notice that all of it rose by half,
-# and must then notice that it also runs backwards.
-POISONS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
-    lambda future: 1.5 * future,
-    lambda future: 1.5 * future[::-1],
-)
+# For what is slow: a fit or a walk at every call.
+FEW = {name: POISONS[name] for name in ("huge", "reversed")}
+# P(calm stays), P(turbulent ends), mean, variances of returns in %.
+SWITCHING = np.array([0.95, 0.10, 0.0, 0.2, 1.0])
 
 
-class BlindCheckError(AssertionError):
-    """The poison changed nothing at all, so that its absence before the cut proves nothing."""
+def first_leak(function: BarFunction, bars: pd.DataFrame, cuts: Iterable[int] | None) -> tuple[str, int] | None:
+    """(column, row) of the first leak, or None; by few poisons."""
+    leaks = check_causal(function, bars, cuts, poisons=FEW)
+    return (leaks[0].column, leaks[0].row) if leaks else None
 
 
-def first_leak(
-    function: Callable[[pd.DataFrame], Rows], bars: pd.DataFrame, cuts: Iterable[int]
-) -> tuple[str, int] | None:
-    """Where rows depend on later bars: (column, row) of the earliest such cell, or None.
-
-    For each cut, the rows before it must be the same to the last bit when the bars from the cut on are taken away
-    (truncation), and when all of them are changed (POISONS).
-
-    Args:
-        function: bars to rows, one a bar.
-        cuts: rows; some should fall inside the warm-up, where a backward fill hides.
-    Raises:
-        BlindCheckError: no poison changes any row.
-    """
-    whole = _columns(function(bars.copy()))
-    leaks = []
-    for cut in cuts:
-        truncated = _columns(function(bars.iloc[:cut].copy()))
-        others = [_columns(function(_poisoned(bars, cut, poison))) for poison in POISONS]
-        if not any(_differs(whole[name], other[name]).any() for name in whole for other in others):
-            raise BlindCheckError(f"cut {cut}: changing every later bar changed no row")
-        for name, values in whole.items():
-            for other in (truncated, *others):
-                before = other[name][:cut]
-                if len(before) < cut:
-                    leaks.append((len(before), name))
-                    continue
-                rows = np.flatnonzero(_differs(values[:cut], before))
-                if len(rows):
-                    leaks.append((int(rows[0]), name))
-    if not leaks:
-        return None
-    row, name = min(leaks)
-    return name, row
+def moves(bars):
+    return np.log(bars["close"]).diff()
 
 
-def _poisoned(bars: pd.DataFrame, cut: int, poison: Callable[[np.ndarray], np.ndarray]) -> pd.DataFrame:
-    changed = bars.copy()
-    changed.iloc[cut:] = poison(bars.iloc[cut:].to_numpy())
-    return changed
+def daily_close(bars, lag_days):
+    days = bars.index.floor("D")
+    closes = bars["close"].groupby(days).last().shift(lag_days)
+    return closes.reindex(days).set_axis(bars.index)
 
 
-def _columns(rows: Rows) -> dict[str, np.ndarray]:
-    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(np.asarray(rows))
-    return {
-        str(name): (column.astype(str) if isinstance(column.dtype, pd.CategoricalDtype) else column).to_numpy()
-        for name, column in table.items()
-    }
+def low_pass(bars):
+    spectrum = np.fft.rfft(bars["close"].to_numpy())
+    spectrum[len(spectrum) // 10 :] = 0.0
+    return pd.Series(np.fft.irfft(spectrum, n=len(bars)), bars.index)
 
 
-def _differs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    different = left != right
-    if left.dtype.kind == "f":
-        different &= ~(np.isnan(left) & np.isnan(right))
-    return different
+def turbulence(bars, smoothed):
+    model = MarkovRegression(100.0 * moves(bars).fillna(0.0).to_numpy(), k_regimes=2, trend="c",
+                             switching_trend=False, switching_variance=True)  # fmt: skip
+    found = model.smooth(SWITCHING) if smoothed else model.filter(SWITCHING)
+    chances = found.smoothed_marginal_probabilities if smoothed else found.filtered_marginal_probabilities
+    return pd.Series(chances[:, 1], bars.index)
+
+
+def same_day(bars: pd.DataFrame, cut: int) -> int:
+    """First row of the day that the cut divides."""
+    return int(bars.index.searchsorted(bars.index[cut].floor("D")))
+
+
+# By name: what looks ahead, its honest twin, and the first row that leaks at a cut; None: as far back as a bit is moved.
+LEAKS: dict[str, tuple[BarFunction, BarFunction | None, Callable[[pd.DataFrame, int], int] | None]] = {
+    "shift(-1)": (
+        lambda b: moves(b).shift(-1),
+        lambda b: moves(b).shift(1),
+        lambda _, cut: cut - 1,
+    ),
+    "global z-score": (
+        lambda b: (moves(b) - moves(b).mean()) / moves(b).std(),
+        lambda b: (moves(b) - moves(b).expanding().mean()) / moves(b).expanding().std(),
+        lambda *_: 1,
+    ),
+    "centred mean": (
+        lambda b: b["close"].rolling(21, center=True, min_periods=1).mean(),
+        lambda b: b["close"].rolling(21, min_periods=1).mean(),
+        lambda _, cut: cut - 10,
+    ),
+    "daily resample": (lambda b: daily_close(b, 0), lambda b: daily_close(b, 1), same_day),
+    "smoothed Markov": (lambda b: turbulence(b, True), lambda b: turbulence(b, False), None),
+    "FFT low-pass": (low_pass, None, lambda *_: 0),
+    "bfill in warm-up": (
+        lambda b: b["close"].rolling(100).mean().bfill(),
+        lambda b: b["close"].rolling(100).mean().ffill(),
+        lambda *_: 0,
+    ),
+}

@@ -1,23 +1,36 @@
 """Nothing looks ahead: taking the future away, or changing all of it, changes no row before it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from sizewise import config
-from sizewise.confidence import fit_confidence
+from sizewise import backtest, config
+from sizewise.bar_features import bar_features
+from sizewise.causality import CausalityError, check_causal
+from sizewise.confidence import confidence_column, fit_confidence
+from sizewise.evidence_rules import Slices
 from sizewise.features import CONFIDENCE, NAMES, Scaler, compute_features
+from sizewise.instruments import load_instruments
+from sizewise.market import Market, build_market, fold_confidence
+from sizewise.market_slices import decline_labels, fit_markov, fixed_rule_labels, markov_labels, trend_labels
+from sizewise.observation import MarketView, fit_scalers
 from sizewise.regimes import label_regimes
 from sizewise.signals import trend_direction
-from sizewise.splits import Fold, Slice
+from sizewise.sizers import AtrSizer, Decision, Sizer
+from sizewise.splits import Fold, Slice, walk_forward
 
-from .leaks import CUTS, BlindCheckError, first_leak
+from .leaks import CUTS, FEW, LEAKS, first_leak
 
 UNFITTED = [name for name in NAMES if name != CONFIDENCE]
 # Short channels, so that the earliest cuts fall on live signals too.
 QUICK = config.Signals(entry_bars=5, exit_bars=3, max_hold_bars=20, confidence_blocks=2)
 SHORT_QUANTILE = config.Regimes(quantile_window_bars=400)
+SHORT_SLICES = Slices(markov_min_days=20, trend_days=5, sideways_frac=0.01, declining_days=8, declining_frac=0.02)
 TRAIN = Slice(150, 900)
+WINDOW = 8
 
 
 @pytest.fixture(params=["walk", "BTCUSDT_1h", "SPY_5m"])
@@ -35,26 +48,26 @@ def fold(stop: int) -> Fold:
     return Fold("anchored", 0, start, start + pd.Timedelta(days=30), {"one": Slice(TRAIN.start, stop)}, {})
 
 
-# The library ----------------------------------------------------------------------------------------------------------
+# Features, regimes, signals -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("regimes", [config.Regimes(), SHORT_QUANTILE], ids=["default", "short quantile"])
 def test_features_do_not_look_ahead(market, regimes):
-    assert first_leak(lambda bars: compute_features(bars, regimes, config.Signals()), market, CUTS) is None
+    assert check_causal(lambda bars: compute_features(bars, regimes, config.Signals()), market, CUTS) == []
+
+
+def test_gymnasium_features_do_not_look_ahead(market):
+    assert check_causal(bar_features, market, CUTS) == []
 
 
 @pytest.mark.parametrize("regimes", [config.Regimes(), SHORT_QUANTILE], ids=["default", "short quantile"])
 def test_regimes_do_not_look_ahead(market, regimes):
-    assert first_leak(lambda bars: label_regimes(bars, regimes), market, CUTS) is None
+    assert check_causal(lambda bars: label_regimes(bars, regimes), market, CUTS) == []
 
 
-def test_signals_do_not_look_ahead(market):
-    assert first_leak(lambda bars: trend_direction(bars, QUICK), market, CUTS) is None
-
-
-def test_default_signals_do_not_look_ahead(market):
-    # Before row 48 the default channel is not full, and nothing that happens there need ever show.
-    assert first_leak(lambda bars: trend_direction(bars, config.Signals()), market, [50, *CUTS[2:]]) is None
+@pytest.mark.parametrize("rule", [config.Signals(), QUICK], ids=["default", "short channels"])
+def test_signals_do_not_look_ahead(market, rule):
+    assert check_causal(lambda bars: trend_direction(bars, rule), market, CUTS) == []
 
 
 @pytest.mark.parametrize("name", UNFITTED)
@@ -68,6 +81,9 @@ def test_every_feature_reacts_to_its_own_past(name, bars):
     after = compute_features(changed, rules, QUICK)[name]
     assert plain[:700].equals(after[:700])
     assert plain[700:].equals(after[700:]) is calendar
+
+
+# What is fitted on train ----------------------------------------------------------------------------------------------
 
 
 def scaled(bars: pd.DataFrame, train: Slice) -> pd.DataFrame:
@@ -93,97 +109,169 @@ def confidence(bars: pd.DataFrame, train: Fold) -> pd.DataFrame:
 
 
 def test_confidence_knows_the_train_slice_alone(short_market):
-    assert first_leak(lambda bars: confidence(bars, fold(TRAIN.stop)), short_market, [900, 1000]) is None
+    assert check_causal(lambda bars: confidence(bars, fold(TRAIN.stop)), short_market, [900, 1000], poisons=FEW) == []
 
 
 def test_a_confidence_of_the_whole_series_is_caught(bars):
     assert first_leak(lambda part: confidence(part, fold(len(part))), bars[:1100], [1000]) is not None
 
 
-# The detector ---------------------------------------------------------------------------------------------------------
+# Observations and orders ----------------------------------------------------------------------------------------------
 
 
-def moves(bars):
-    return np.log(bars["close"]).diff()
+@pytest.fixture
+def build(root):
+    """`build(bars)`: the market tensor of one symbol, its confidence fitted on TRAIN."""
+    instrument = load_instruments(root / "data" / "instruments.yaml")["BTCUSDT_1h"]
+
+    def market_of(bars: pd.DataFrame) -> Market:
+        table = compute_features(bars, SHORT_QUANTILE, QUICK)
+        _, scores = fit_confidence({"one": bars}, {"one": table}, fold(TRAIN.stop), QUICK)
+        table[confidence_column(fold(TRAIN.stop))] = scores["one"].astype("float32")
+        return build_market({"one": bars}, {"one": table}, {"one": instrument})
+
+    return market_of
 
 
-def daily_close(bars, lag_days):
-    days = bars.index.floor("D")
-    closes = bars["close"].groupby(days).last().shift(lag_days)
-    return pd.DataFrame({"daily_close": closes.reindex(days).to_numpy()}, index=bars.index)
+def observations(market: Market) -> np.ndarray:
+    """What a policy sees at each row: its window of scaled features, NaN before one is full."""
+    known = fold_confidence(market, fold(TRAIN.stop))
+    scalers = fit_scalers(market, known, {"one": (TRAIN.start, TRAIN.stop)})
+    rows = torch.arange(WINDOW - 1, len(known)).unsqueeze(0)
+    seen = MarketView(market, [known], [scalers], WINDOW).segments(rows, torch.zeros_like(rows), 1)
+    out = np.full((len(known), WINDOW * seen.shape[-1]), np.nan)
+    out[WINDOW - 1 :] = seen[0].flatten(1).numpy()
+    return out
 
 
-def low_pass(bars):
-    spectrum = np.fft.rfft(bars["close"].to_numpy())
-    spectrum[len(spectrum) // 10 :] = 0.0
-    return np.fft.irfft(spectrum, n=len(bars))
+def test_observations_do_not_look_ahead(build, short_market):
+    assert check_causal(lambda bars: observations(build(bars)), short_market, [900, 1000], poisons=FEW) == []
 
 
-def two_sided_ewm(bars):
-    forward = moves(bars).ewm(alpha=0.1).mean()
-    return forward[::-1].ewm(alpha=0.1).mean()[::-1]
+@dataclass
+class Recorder:
+    """Passes a sizer's orders on and keeps them."""
+
+    sizer: Sizer
+
+    def __post_init__(self) -> None:
+        self.taken: list[torch.Tensor] = []
+
+    def orders(self, decision: Decision) -> torch.Tensor:
+        self.taken.append(self.sizer.orders(decision))
+        return self.taken[-1]
 
 
-# Seven ways to look ahead, and for six of them the honest twin.
-LEAKS = {
-    "shift(-1)": (lambda b: moves(b).shift(-1), lambda b: moves(b).shift(1)),
-    "global z-score": (
-        lambda b: (moves(b) - moves(b).mean()) / moves(b).std(),
-        lambda b: (moves(b) - moves(b).expanding().mean()) / moves(b).expanding().std(),
-    ),
-    "centred mean": (
-        lambda b: b["close"].rolling(21, center=True, min_periods=1).mean(),
-        lambda b: b["close"].rolling(21, min_periods=1).mean(),
-    ),
-    "daily resample": (lambda b: daily_close(b, 0), lambda b: daily_close(b, 1)),
-    "bfill in warm-up": (
-        lambda b: b["close"].rolling(100).mean().bfill(),
-        lambda b: b["close"].rolling(100).mean().ffill(),
-    ),
-    "FFT low-pass": (low_pass, None),
-    "two-sided EWM": (two_sided_ewm, lambda b: moves(b).ewm(alpha=0.1).mean()),
+def orders(build, bars: pd.DataFrame) -> np.ndarray:
+    """The orders that an ATR arm decides at each close from the end of train on, with its equity there."""
+    # A path is closed at its end, which is no decision: two bars more put that end behind the rows that are read.
+    step = bars.index[1] - bars.index[0]
+    after = bars.iloc[[-1, -1]].set_axis(bars.index[-1] + step * np.array([1, 2]))
+    market = build(pd.concat([bars, after])).to("cpu", torch.float64)
+    recorder = Recorder(AtrSizer(risk_frac=0.005, stop_atr=1.5, confidence_rule=True, limit_frac=0.20))
+    table = fold_confidence(market, fold(TRAIN.stop)).unsqueeze(0)
+    n = len(bars) - TRAIN.stop
+    start, length, of_path = torch.tensor([[TRAIN.stop], [n + 2], [0]])
+    ledger = backtest.run(market, start, length, table, of_path, recorder, config.Account())
+    out = np.full((len(bars), 2), np.nan)
+    out[TRAIN.stop :] = np.column_stack([torch.cat(recorder.taken)[:n].numpy(), ledger.equity[:n, 0].numpy()])
+    return out
+
+
+def test_orders_do_not_look_ahead(build, short_market):
+    assert check_causal(lambda bars: orders(build, bars), short_market, [903, 1000], poisons=FEW) == []
+
+
+def test_orders_that_know_the_next_signal_are_caught(build, bars):
+    def early(part):
+        return pd.DataFrame(orders(build, part)).shift(-1).to_numpy()
+
+    leaks = check_causal(early, bars[:1000], [960], poisons=FEW)
+    assert (leaks[0].row, leaks[0].cut) == (959, 960)
+
+
+# Splits and slices ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["rolling", "anchored"])
+def test_a_fold_does_not_depend_on_the_bars_after_it(scheme, params, real_bars):
+    times = {symbol: real_bars(symbol).index for symbol in params.data.symbols}
+    rules = params.splits
+    for known, whole in enumerate(walk_forward(times, rules, scheme, warmup_bars=600), start=1):
+        cut = {symbol: index[index < whole.test_end] for symbol, index in times.items()}
+        starts, end = rules.test_starts[:known], whole.test_end.date()
+        shorter = rules.model_copy(update={"test_starts": starts, "end": end})
+        assert walk_forward(cut, shorter, scheme, warmup_bars=600)[-1] == whole
+
+
+def by_bar(labels: pd.Series, bars: pd.DataFrame) -> pd.Series:
+    return labels.reindex(bars.index.floor("D")).set_axis(bars.index)
+
+
+SLICES = {
+    "trend": lambda bars: trend_labels(bars, SHORT_SLICES),
+    "decline": lambda bars: decline_labels(bars, SHORT_SLICES),
+    "fixed rule": lambda bars: fixed_rule_labels(bars, SHORT_QUANTILE),
 }
 
 
+@pytest.mark.parametrize("name", SLICES)
+def test_slices_do_not_look_ahead(name, market):
+    assert check_causal(lambda bars: by_bar(SLICES[name](bars), bars), market, CUTS) == []
+
+
+def markov(bars: pd.DataFrame, train: Slice) -> pd.Series:
+    return by_bar(markov_labels(bars, fit_markov(bars, train, SHORT_SLICES), train.start), bars)
+
+
+@pytest.mark.parametrize("source", ["walk", "BTCUSDT_1h"])
+def test_markov_slices_know_the_train_slice_and_the_past(source, bars, real_bars):
+    hours = bars if source == "walk" else real_bars(source, 20_000, 22_000)
+    assert check_causal(lambda part: markov(part, Slice(0, 1200)), hours, [1200, 1215, 1700], poisons=FEW) == []
+
+
+def test_a_markov_model_of_the_whole_series_is_caught(real_bars):
+    hours = real_bars("BTCUSDT_1h", 20_000, 22_000)
+    assert check_causal(lambda part: markov(part, Slice(0, len(part))), hours, [1700], poisons=FEW)
+
+
+# Seven planted leaks --------------------------------------------------------------------------------------------------
+
+
+def beside(function):
+    """The function's column beside an honest one."""
+    return lambda bars: pd.DataFrame({"honest": bars["close"].diff(), "planted": function(bars)})
+
+
 @pytest.mark.parametrize("name", LEAKS)
-def test_planted_leaks_are_caught(name, market):
-    leaking, _ = LEAKS[name]
-    assert first_leak(leaking, market, CUTS) is not None
+def test_planted_leaks_are_caught_at_their_row_and_column(name, market):
+    planted, _, row = LEAKS[name]
+    cut = 50
+    leaks = check_causal(beside(planted), market, [cut, 299])
+    first = leaks[0]
+    assert {leak.column for leak in leaks} == {"planted"}
+    assert first.timestamp == market.index[first.row]
+    assert first.cut == cut
+    if row is not None:
+        assert first.row == row(market, cut)
+    if first.kind == "truncation":
+        whole, known = planted(market)[:cut].to_numpy(), planted(market[:cut]).to_numpy()
+        np.testing.assert_array_equal(whole[: first.row], known[: first.row])
+        assert whole[first.row] != known[first.row]
 
 
-@pytest.mark.parametrize("name", [name for name, (_, honest) in LEAKS.items() if honest is not None])
+@pytest.mark.parametrize("name", [name for name, (_, honest, _) in LEAKS.items() if honest is not None])
 def test_honest_twins_pass(name, market):
-    _, honest = LEAKS[name]
-    assert first_leak(honest, market, CUTS) is None
-
-
-def test_a_leak_is_named_by_its_earliest_cell(bars):
-    def one_bad_column(part):
-        return pd.DataFrame({"good": part["close"], "bad": part["close"].shift(-2), "worse": part["close"].shift(-40)})
-
-    assert first_leak(one_bad_column, bars, [300]) == ("worse", 260)
-    assert first_leak(lambda part: one_bad_column(part)[["good", "bad"]], bars, [300, 700]) == ("bad", 298)
-    assert first_leak(lambda part: one_bad_column(part)[["good"]], bars, [300, 700]) is None
+    assert check_causal(beside(LEAKS[name][1]), market, CUTS) == []
 
 
 def test_only_a_cut_inside_the_warm_up_finds_a_backward_fill(bars):
     leaking = LEAKS["bfill in warm-up"][0]
     assert first_leak(leaking, bars, [299, 700, 1500]) is None
-    assert first_leak(leaking, bars, [50]) == ("0", 0)
-
-
-def test_a_category_that_looks_ahead_is_caught(bars):
-    def label(part):
-        rising = np.where(part["close"].shift(-1) > part["close"], "up", "down")
-        return pd.DataFrame({"label": pd.Categorical(rising)}, index=part.index)
-
-    assert first_leak(label, bars, CUTS) is not None
-
-
-def test_rows_that_depend_on_how_many_there_are_are_caught(bars):
-    assert first_leak(lambda part: part[["close"]].iloc[: len(part) - 1], bars, [300]) == ("close", 299)
+    assert first_leak(leaking, bars, [50]) == ("close", 0)
+    assert first_leak(leaking, bars, None) == ("close", 0)
 
 
 def test_a_check_that_the_poison_cannot_reach_is_refused(bars):
-    with pytest.raises(BlindCheckError, match="cut 300"):
+    with pytest.raises(CausalityError, match="no change of later bars changes any row"):
         first_leak(lambda part: np.ones(len(part)), bars, [300])

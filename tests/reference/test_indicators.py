@@ -101,6 +101,22 @@ def test_the_slow_loops_reproduce_the_published_worksheets():
     assert adx[39] == pytest.approx(18.7175557, abs=1e-6)
 
 
+def test_the_recursion_reaches_the_last_line_of_the_worksheet():
+    """From the sums printed for 2010-12-06, Wilder's smoothing gives the sheet's last ADX 45 days later."""
+    high, low, close = worksheet("adx_end")
+    span, plus, minus, adx = 10.6003526, 2.7269482, 2.0445516, 15.2516657
+    for t in range(1, len(close)):
+        up, down = high[t] - high[t - 1], low[t - 1] - low[t]
+        span = span * 13 / 14 + true_range(high, low, close, t)
+        plus = plus * 13 / 14 + (up if up > max(down, 0.0) else 0.0)
+        minus = minus * 13 / 14 + (down if down > max(up, 0.0) else 0.0)
+        adx = (13 * adx + 100.0 * abs(plus - minus) / (plus + minus)) / 14
+        if t == 1:
+            assert adx == pytest.approx(15.8815334, abs=1e-6)
+    assert 100.0 * plus / span == pytest.approx(29.7636108, abs=1e-6)
+    assert adx == pytest.approx(16.705894, abs=5e-7)
+
+
 def test_the_library_follows_talibs_seed_on_the_worksheets():
     high, low, close = worksheet("atr")
     atr = indicators.atr_frac(high, low, close, 14) * close

@@ -14,15 +14,7 @@ from sizewise.regimes import LABELS
 ARMS = ["ppo", "atr", "constant"]
 
 
-@pytest.fixture(autouse=True)
-def drawn():
-    """The project's style for one test, and every figure closed after it."""
-    width = pd.get_option("display.max_colwidth")
-    with plt.rc_context():
-        style.use_style()
-        yield
-    plt.close("all")
-    pd.set_option("display.max_colwidth", width)
+pytestmark = pytest.mark.usefixtures("drawn")
 
 
 def days(n: int) -> pd.DatetimeIndex:
@@ -84,6 +76,18 @@ def equity() -> Figure:
     return evaluation_figures.equity_by_arm(daily, labels(60), [days(60)[0], days(60)[30]])
 
 
+def heat_cells() -> pd.DataFrame:
+    keys = [(fold, label, seed) for fold in (0, 1) for label in ("bull", "bear") for seed in (1, 2)]
+    frame = pd.DataFrame(keys, columns=["fold", "label", "seed"])
+    values = [1.0, -2.0, 0.04, -0.04, 0.5, 8.0, -1.0, 3.0]
+    frame = frame.assign(effect_bps=values, n_days=range(11, 19))
+    return frame[~((frame["fold"] == 1) & (frame["label"] == "bear"))]
+
+
+def heat() -> Figure:
+    return evaluation_figures.heat_map(heat_cells(), ["bull", "bear"], title="ppo minus atr")
+
+
 def calibration() -> Figure:
     columns = {"claimed": [0.3, 0.5], "realised": [0.35, 0.48], "low": [0.3, 0.4], "high": [0.4, 0.55], "n": [80, 81]}
     return feature_figures.calibration(pd.DataFrame(columns))
@@ -122,6 +126,7 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         lambda: evaluation_figures.difference_by_block(draws(83, ["d"])["d"], 8, "ppo", "atr"),
         ["cumulated difference (bps)", "block mean\n(bps a day)", "date (UTC)"],
     ),
+    "heat map": (heat, ["fold", "seed, within each label", "difference (bps of equity a day)"]),
 }
 
 
@@ -226,6 +231,32 @@ def test_block_means_are_those_of_the_test():
     assert tops == pytest.approx(np.abs(means))
     up = [bool((area.get_paths()[0].vertices[:, 1] > 0).any()) for area in bottom.collections]
     assert up == [mean > 0 for mean in means]
+
+
+def test_a_heat_map_has_a_cell_a_fold_label_and_seed():
+    axes = heat().axes[0]
+    assert [text.get_text() for text in axes.texts] == [
+        *("+1.0\n11 d", "-2.0\n12 d", "+0.0\n13 d", "+0.0\n14 d"),
+        *("+0.5\n15 d", "+8.0\n16 d"),
+    ]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "1", "2"]
+    assert [patch.get_xy() for patch in axes.patches if patch.get_hatch()] == [(1.5, 0.5), (2.5, 0.5)]
+
+
+def test_the_colours_of_a_heat_map_are_symmetric_about_zero():
+    image = heat().axes[0].images[0]
+    assert image.norm.vmin == -image.norm.vmax
+    low, middle, high = (np.array(image.cmap(image.norm(value))) for value in (-2.0, 0.0, 2.0))
+    assert low[0] > low[2]
+    assert high[2] > high[0]
+    assert middle[:3].min() > 0.9
+
+
+def test_a_heat_map_of_nothing_is_hatched_all_over():
+    empty = heat_cells().assign(effect_bps=np.nan)
+    figure = evaluation_figures.heat_map(empty, ["bull"], title="t")
+    figure.canvas.draw()
+    assert len(figure.axes[0].patches) == 4
 
 
 def spans(series: pd.Series) -> list[tuple[str, float, float]]:

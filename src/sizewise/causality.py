@@ -1,0 +1,202 @@
+"""Does a function of bars look ahead? Its rows before a cut must not know the bars from the cut on.
+
+Two ways to find out. *Truncation*: f(bars[:cut]) equals f(bars)[:cut]. *Poisoning*: every bar from the cut on is changed,
+in several ways, and no row before it moves. Poisoning finds what reads a future value, truncation also what reads how many
+bars there are, or when they come.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from sizewise.errors import SizewiseError
+
+Rows = pd.DataFrame | pd.Series | np.ndarray
+BarFunction = Callable[[pd.DataFrame], Rows]
+Poison = Callable[[np.ndarray], np.ndarray]
+Kind = Literal["truncation", "poisoning"]
+
+# Inside most warm-ups, where a backward fill hides; default_cuts adds others that follow the length.
+EARLY_CUTS = (3, 20, 50, 100, 300)
+
+
+def _jagged(future: np.ndarray) -> np.ndarray:
+    steps = np.where(np.arange(len(future)) % 2 == 0, 2.0, 0.5)
+    return future * steps[:, None]
+
+
+# What becomes of the bars from a cut on, shape (bars, columns). Each keeps prices positive and a bar's high above its low.
+# Rules free of the price level do not notice one factor for all of them, hence the last two.
+POISONS: Mapping[str, Poison] = {
+    "huge": lambda future: 1e6 * future,
+    "tiny": lambda future: 1e-6 * future,
+    "reversed": lambda future: 1.5 * future[::-1],
+    "jagged": _jagged,
+}
+
+
+class CausalityError(SizewiseError):
+    """A function cannot be checked for looking ahead, or looks ahead."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """The earliest row of a column that changes with the bars from `cut` on."""
+
+    row: int
+    timestamp: pd.Timestamp
+    column: str
+    kind: Kind
+    cut: int
+
+
+def default_cuts(n_bars: int) -> tuple[int, ...]:
+    """Where to cut that many bars: early, in the middle, and before the last; increasing, each in [1, n_bars)."""
+    cuts = {*EARLY_CUTS, n_bars // 2, n_bars - 1}
+    return tuple(sorted(cut for cut in cuts if 1 <= cut < n_bars))
+
+
+def n_calls(cuts: Iterable[int], poisons: Mapping[str, Poison] = POISONS) -> int:
+    """How often check_causal calls a function that it can check."""
+    return 2 + len(set(cuts)) * (1 + len(poisons))
+
+
+def check_causal(
+    function: BarFunction,
+    bars: pd.DataFrame,
+    cuts: Iterable[int] | None = None,
+    *,
+    poisons: Mapping[str, Poison] = POISONS,
+) -> list[Leak]:
+    """Where rows depend on later bars, to the last bit; NaN equals NaN.
+
+    Args:
+        function: bars to rows, one a bar, in their order: a DataFrame, a Series, or an array whose first axis is time. It
+            must cope with as few bars as the first cut leaves.
+        bars: validated bars, oldest first.
+        cuts: rows; some should fall inside the warm-up. Default: default_cuts.
+    Returns:
+        the earliest row of each column, kind and cut, first the first row and column that leaks; empty if none does.
+    Raises:
+        CausalityError: a cut leaves nothing on one side; the function raises, changes its input, gives other values on a
+            second call, returns something else than one row a bar or other columns for fewer bars, or no poison reaches it.
+    """
+    chosen = default_cuts(len(bars)) if cuts is None else tuple(sorted(set(cuts)))
+    if not chosen or chosen[0] < 1 or chosen[-1] >= len(bars):
+        raise CausalityError(f"cuts {list(chosen)} must lie in [1, {len(bars)}): {len(bars)} bars are given")
+    whole = _columns(function, bars, "all bars")
+    _check_same_again(whole, _columns(function, bars, "all bars"), bars)
+    found: dict[tuple[Kind, int, int], int] = {}
+    reached = False
+    for cut in chosen:
+        for kind, other in _changed(function, bars, cut, poisons):
+            if [name for name, _ in other] != [name for name, _ in whole]:
+                raise CausalityError(
+                    f"returns columns {_names(other)} when the bars from row {cut} on change, and {_names(whole)} before: "
+                    "name the same columns whatever the bars"
+                )
+            for number, ((_, mine), (_, theirs)) in enumerate(zip(whole, other, strict=True)):
+                rows = np.flatnonzero(_differs(mine[:cut], theirs[:cut]))
+                if len(rows):
+                    key = (kind, cut, number)
+                    found[key] = min(int(rows[0]), found.get(key, cut))
+                reached = reached or (kind == "poisoning" and bool(_differs(mine[cut:], theirs[cut:]).any()))
+    if not found and not reached:
+        raise CausalityError("no change of later bars changes any row: it reads no bar, so there is nothing to check")
+    ordered = sorted((row, number, cut, kind) for (kind, cut, number), row in found.items())
+    times = pd.DatetimeIndex(bars.index)
+    return [Leak(row, times[row], whole[number][0], kind, cut) for row, number, cut, kind in ordered]
+
+
+def describe(leak: Leak) -> str:
+    """A leak in one line."""
+    what = {"truncation": "are taken away", "poisoning": "change"}[leak.kind]
+    return (
+        f"row {leak.row} ({leak.timestamp:%Y-%m-%d %H:%M} UTC), column '{leak.column}', is another value when the bars from "
+        f"row {leak.cut} on {what} ({leak.kind})"
+    )
+
+
+_Columns = list[tuple[str, np.ndarray]]
+
+
+def _names(columns: _Columns) -> str:
+    return ", ".join(name for name, _ in columns)
+
+
+def _changed(
+    function: BarFunction, bars: pd.DataFrame, cut: int, poisons: Mapping[str, Poison]
+) -> Iterator[tuple[Kind, _Columns]]:
+    """The function's columns for each way to change the bars from `cut` on."""
+    yield "truncation", _columns(function, bars.iloc[:cut], f"the first {cut} bars")
+    for name, poison in poisons.items():
+        changed = _poisoned(bars, cut, poison)
+        yield "poisoning", _columns(function, changed, f"bars that are {name} from row {cut} on")
+
+
+def _poisoned(bars: pd.DataFrame, cut: int, poison: Poison) -> pd.DataFrame:
+    changed = bars.copy()
+    numbers = bars.select_dtypes("number").columns
+    changed.loc[bars.index[cut:], numbers] = poison(bars[numbers].iloc[cut:].to_numpy(dtype=np.float64))
+    return changed
+
+
+def _columns(function: BarFunction, bars: pd.DataFrame, what: str) -> _Columns:
+    """The function's rows by column, (name, (T,)) each, once they are one a bar."""
+    given = bars.copy()
+    try:
+        # A poison may overflow what the function squares.
+        with np.errstate(all="ignore"):
+            rows = function(given)
+    except Exception as error:
+        said = (str(error).splitlines() or [""])[0]
+        raise CausalityError(
+            f"raises {type(error).__name__} ({said}) on {what}: return NaN in rows that are not warm"
+        ) from error
+    if not given.equals(bars):
+        raise CausalityError(f"changes the bars that it is given ({what}): let it work on a copy")
+    if not isinstance(rows, pd.DataFrame | pd.Series | np.ndarray) or not rows.ndim:
+        raise CausalityError(
+            f"returns a {type(rows).__name__}: return a DataFrame, a Series or an array, one row a bar"
+        )
+    if len(rows) != len(bars):
+        raise CausalityError(f"returns {len(rows)} rows for {len(bars)} bars ({what}): return one row a bar")
+    if isinstance(rows, np.ndarray):
+        flat = rows.reshape(len(rows), -1)
+        return [(str(number), flat[:, number]) for number in range(flat.shape[1])]
+    if isinstance(rows.index, pd.DatetimeIndex) and not rows.index.equals(bars.index):
+        raise CausalityError(f"returns rows at other times than the bars' ({what}): keep their index")
+    if isinstance(rows, pd.Series):
+        return [("0" if rows.name is None else str(rows.name), _plain(rows))]
+    return [(str(name), _plain(rows.iloc[:, number])) for number, name in enumerate(rows.columns)]
+
+
+def _plain(column: pd.Series) -> np.ndarray:
+    # The codes of categories depend on which of them occur; their names do not.
+    return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.astype(object).to_numpy()
+
+
+def _differs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Whether the values of two columns differ, row by row."""
+    missing_left, missing_right = np.asarray(pd.isna(left)), np.asarray(pd.isna(right))
+    either = missing_left | missing_right
+    different: np.ndarray = missing_left != missing_right
+    different[~either] = _unequal(left[~either], right[~either])
+    return different
+
+
+def _unequal(left: Any, right: Any) -> np.ndarray:
+    return np.asarray(left != right, dtype=bool)
+
+
+def _check_same_again(first: _Columns, second: _Columns, bars: pd.DataFrame) -> None:
+    for (name, one), (_, other) in zip(first, second, strict=True):
+        rows = np.flatnonzero(_differs(one, other))
+        if len(rows):
+            raise CausalityError(
+                f"gives other values on a second call with the same bars, first at row {rows[0]} "
+                f"({bars.index[rows[0]]:%Y-%m-%d %H:%M} UTC), column '{name}': seed its randomness and keep no state"
+            )
