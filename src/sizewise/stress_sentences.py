@@ -1,0 +1,163 @@
+"""What a stress study says, in words made from its numbers."""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from sizewise.break_even import BreakEven
+from sizewise.scenarios import AS_IS
+from sizewise.stress_walks import Fit
+
+SUM = "sum: the difference"
+# A day's rounding in bps, far below any effect.
+ROUNDING_BPS = 1e-6
+
+
+def reproduction_sentence(reproduction_bps: float) -> str:
+    """Whether the walk at the costs as they are is the one that the ledgers hold."""
+    if reproduction_bps == 0.0:
+        return "At the costs as they are the walk reproduces the ledgers exactly."
+    if reproduction_bps < ROUNDING_BPS:
+        return "At the costs as they are the walk reproduces the ledgers but for rounding."
+    return (
+        f"At the costs as they are the walk differs from the ledgers by up to {reproduction_bps:.2g} bps on a symbol's day: "
+        "they were made on another machine or with other policies, and the tables below are those of this walk."
+    )
+
+
+def scenario_sentence(table: pd.DataFrame, candidate: str, reference: str, alpha: float) -> str:
+    """Under which scenarios the two arms differ after Holm, and where nothing can be said.
+
+    Args:
+        table: see stress_tables.Study.table.
+    """
+    others = table.drop(index=AS_IS.name)
+    tested = others[others["p_holm"].notna()]
+    better = [str(name) for name in tested.index[(tested["p_holm"] < alpha) & (tested["effect_bps"] > 0)]]
+    worse = [str(name) for name in tested.index[(tested["p_holm"] < alpha) & (tested["effect_bps"] < 0)]]
+    said = [f"Of {len(tested)} scenarios tested"]
+    if not better and not worse:
+        said.append(f"none separates {candidate} from {reference} after Holm.")
+    else:
+        found = [(better, "better"), (worse, "worse")]
+        clauses = [f"{candidate} is {word} than {reference} under {', '.join(names)}" for names, word in found if names]
+        said.append(f"{'; '.join(clauses)} (after Holm).")
+    text = ", ".join(said)
+    low, high = tested["effect_bps"].min(), tested["effect_bps"].max()
+    if len(tested):
+        text += f" The difference runs from {low:+.2f} to {high:+.2f} bps of equity a day."
+    untested = others.index[others["p_holm"].isna() & (others["ruined"] == 0)]
+    if len(untested):
+        text += f" Too few days to test: {', '.join(map(str, untested))}."
+    return text
+
+
+def ruin_sentence(ruins: pd.DataFrame) -> str:
+    """Which accounts were ruined, so that none is averaged without a word."""
+    if ruins.empty:
+        return "No account was ruined under any scenario."
+    parts = [f"{row['arm']} under {name} ({row['n_paths']}: {row['paths']})" for name, row in ruins.iterrows()]
+    return (
+        f"Accounts were ruined: {'; '.join(parts)}. Where the candidate or the reference is among them there is no "
+        "statistic, and an arm that was ruined has no growth."
+    )
+
+
+def break_even_sentence(name: str, found: BreakEven | None, side_bps: float, alpha: float) -> str:
+    """At which multiple of all costs a growth is zero; never beyond the multiples walked."""
+    if found is None:
+        return f"{name}: an account was ruined at some multiple, so no break-even is stated."
+    span = f"between x{found.first:g} and x{found.last:g} of the costs"
+    level = f"{100.0 * (1.0 - alpha):.4g}%"
+    if math.isnan(found.low):
+        reach = f"the test tells it from 0 at every multiple {span}"
+    elif math.isinf(found.low) and math.isinf(found.high):
+        reach = f"{level} interval: everything {span}"
+    else:
+        low = f"below x{found.first:g}" if math.isinf(found.low) else f"x{found.low:.2f}"
+        high = f"above x{found.last:g}" if math.isinf(found.high) else f"x{found.high:.2f}"
+        reach = f"{level} interval {low} to {high}"
+    if not found.crossings:
+        where = {-1: "below 0", 0: "0", 1: "above 0"}[found.sign]
+        return f"{name}: none in range, it is {where} everywhere {span} ({reach})."
+    more = "" if found.crossings == 1 else f"; the nearest to x1 of {found.crossings} crossings"
+    return f"{name}: x{found.multiple:.2f} of all costs, {found.multiple * side_bps:.1f} bps a side ({reach}{more})."
+
+
+def break_even_sentences(found: Mapping[str, BreakEven | None], side_bps: Mapping[str, float], alpha: float) -> str:
+    """One line a growth."""
+    return "\n\n".join(break_even_sentence(name, one, side_bps[name], alpha) for name, one in found.items())
+
+
+def match_sentence(fits: Mapping[int, Fit], candidate: str, reference: str) -> str:
+    """Whether the reference could be scaled to what the candidate carries and trades on train."""
+    said = []
+    for what, reached in (
+        ("carry", {number: fit.exposure_reached for number, fit in fits.items()}),
+        ("trade", {number: fit.turnover_reached for number, fit in fits.items()}),
+    ):
+        short = [str(number) for number, ok in reached.items() if not ok]
+        if not short:
+            said.append(f"On every train slice {reference} can be scaled to {what} as much as {candidate}.")
+        else:
+            said.append(
+                f"On train, {reference} cannot {what} as much as {candidate} within the cap in fold {', '.join(short)}: "
+                "every entry is at the cap there, and the match is not one."
+            )
+    return " ".join(said)
+
+
+def matched_sentence(table: pd.DataFrame, candidate: str, alpha: float) -> str:
+    """The candidate against each other arm, and whether that differs after Holm.
+
+    Args:
+        table: see stress_tables.Study.matched.
+    """
+    parts = []
+    columns = ["effect_bps", "low_bps", "high_bps", "p_holm"]
+    for arm, effect, low, high, p_holm in table.drop(index=candidate)[columns].itertuples():
+        if math.isnan(p_holm):
+            parts.append(f"{arm}: no statistic")
+            continue
+        word = "not told from chance" if p_holm >= alpha else ("better" if effect > 0 else "worse")
+        parts.append(f"{arm}: {effect:+.2f} bps a day ({low:+.2f} to {high:+.2f}), Holm p = {p_holm:.3f}, {word}")
+    return f"{candidate} minus {'; '.join(parts)}."
+
+
+def attribution_sentence(table: pd.DataFrame, ratio: float, candidate: str, reference: str, alpha: float) -> str:
+    """Which parts make the difference: the largest first, and which of them the test tells from 0.
+
+    Args:
+        table: see attribution.Attribution.table.
+    """
+    effect, low, high, n_days = (table[name].to_dict()[SUM] for name in ("effect_bps", "low_bps", "high_bps", "n_days"))
+    if math.isnan(effect):
+        return f"{n_days:.0f} days are too few to attribute the difference."
+    parts = table.drop(index=SUM)
+    parts = parts.loc[parts["effect_bps"].abs().sort_values(ascending=False, kind="stable").index]
+    told = [
+        f"{name} {row['effect_bps']:+.2f} ({row['low_bps']:+.2f} to {row['high_bps']:+.2f})"
+        for name, row in parts[parts["p_value"] < alpha].iterrows()
+    ]
+    rest = [f"{name} {row['effect_bps']:+.2f}" for name, row in parts[parts["p_value"] >= alpha].iterrows()]
+    text = (
+        f"{candidate} carries {ratio:.2f} times the exposure of {reference}. Of its {effect:+.2f} bps a day "
+        f"({low:+.2f} to {high:+.2f})"
+    )
+    if not told:
+        return f"{text}, no part can be told from 0: {', '.join(rest)}."
+    tail = f" Not told from 0: {', '.join(rest)}." if rest else ""
+    return f"{text}, these parts can be told from 0, unadjusted: {', '.join(told)}.{tail}"
+
+
+def cuts_sentence(table: pd.DataFrame, alpha: float) -> str:
+    """Over symbols or years: how many differ after Holm, and how many point each way."""
+    name = str(table.index.name)
+    tested = table[table["p_holm"].notna()]
+    found = [f"{key} ({row['effect_bps']:+.2f})" for key, row in tested[tested["p_holm"] < alpha].iterrows()]
+    signs = f"{int((tested['effect_bps'] > 0).sum())} above 0, {int((tested['effect_bps'] < 0).sum())} below"
+    differ = f"differing after Holm: {', '.join(found)}" if found else "none differs after Holm"
+    few = len(table) - len(tested)
+    tail = f"; {few} with too few days" if few else ""
+    return f"By {name}, {len(tested)} tested: {signs}; {differ}{tail}."

@@ -1,0 +1,237 @@
+"""The tables of a stress study: what was walked under each scenario, as differences with their intervals."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sizewise import config
+from sizewise.attribution import EFFECT_COLUMNS, Attribution
+from sizewise.break_even import BreakEven, break_even
+from sizewise.inference import effect_row
+from sizewise.metrics import portfolio
+from sizewise.multiple_testing import holm
+from sizewise.scenarios import AS_IS, Scenario
+from sizewise.stress_walks import Fit
+from sizewise.walked_days import WalkedDays
+
+DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything walked, and the parts of the ledgers' differences.
+
+    Attributes:
+        fits: by fold number. walked: by scenario, then by arm. attributions: each walked arm of the ledgers minus the
+            reference, by arm. reproduction_bps: largest difference of a symbol's day between the walk at the costs as they
+            are and the ledgers, over the candidate and the reference.
+    """
+
+    plan: config.Plan
+    fits: Mapping[int, Fit]
+    walked: Mapping[Scenario, Mapping[str, WalkedDays]]
+    attributions: Mapping[str, Attribution]
+    reproduction_bps: float
+    data_hash: str
+
+    @property
+    def arms(self) -> list[str]:
+        """Who walked."""
+        return list(self.walked[AS_IS])
+
+    @property
+    def multiples(self) -> dict[float, Mapping[str, WalkedDays]]:
+        """The walks at each multiple of all costs."""
+        return {scenario.amount: by_arm for scenario, by_arm in self.walked.items() if scenario.kind == "costs"}
+
+    def difference(self, scenario: Scenario, arm: str | None = None) -> pd.Series:
+        """Daily log growth of the candidate minus an arm (the reference, if none is named) under a scenario."""
+        by_arm = self.walked[scenario]
+        return portfolio(by_arm[self.plan.candidate].growth - by_arm[arm or self.plan.reference].growth)
+
+    def fit_table(self) -> pd.DataFrame:
+        """What the candidate carries and trades on each fold's train slices, and the factors that match it there."""
+        return pd.DataFrame.from_dict({n: asdict(fit) for n, fit in self.fits.items()}, orient="index").rename_axis(
+            "fold"
+        )
+
+    def table(self) -> pd.DataFrame:
+        """The candidate minus the reference under every scenario; p_holm over all but the costs as they are.
+
+        Where an account of either was ruined there is no statistic: `ruined` counts the paths.
+        """
+        rows = {}
+        for scenario, by_arm in self.walked.items():
+            pair = {name: by_arm[name] for name in (self.plan.candidate, self.plan.reference)}
+            ruined = sum(len(days.ruined) for days in pair.values())
+            row = {f"{name}_bps": _own(days, self.plan)["growth_bps"] for name, days in pair.items()}
+            effect = effect_row(self.difference(scenario), self.plan) if not ruined else {}
+            rows[scenario.name] = row | effect | {"ruined": ruined}
+        columns = [*row, *EFFECT_COLUMNS, "ruined"]
+        table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).rename_axis("scenario")
+        return _with_holm(table, table.index != AS_IS.name)
+
+    def growth(self) -> pd.DataFrame:
+        """Every arm at every multiple of all costs: growth with its interval, costs, turnover, exposure; index both."""
+        rows = {
+            (multiple, arm): _own(days, self.plan)
+            for multiple, by_arm in self.multiples.items()
+            for arm, days in by_arm.items()
+        }
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        table.index = pd.MultiIndex.from_tuples(table.index, names=["multiple", "arm"])
+        return table
+
+    def ruins(self) -> pd.DataFrame:
+        """Every path that was ruined, one row a scenario and arm that has any."""
+        rows = [
+            {"scenario": scenario.name, "arm": arm, "n_paths": len(days.ruined), "paths": ", ".join(days.ruined)}
+            for scenario, by_arm in self.walked.items()
+            for arm, days in by_arm.items()
+            if days.ruined
+        ]
+        return pd.DataFrame(rows, columns=["scenario", "arm", "n_paths", "paths"]).set_index("scenario")
+
+    def break_evens(self) -> dict[str, BreakEven | None]:
+        """Of the difference, then of each arm's own growth; None where an account was ruined at some multiple."""
+        candidate, reference = self.plan.candidate, self.plan.reference
+        found = {f"{candidate} minus {reference}": self._break_even(None)}
+        return found | {arm: self._break_even(arm) for arm in self.arms}
+
+    def _break_even(self, arm: str | None) -> BreakEven | None:
+        involved = [arm] if arm else [self.plan.candidate, self.plan.reference]
+        if any(by_arm[name].ruined for by_arm in self.multiples.values() for name in involved):
+            return None
+        daily = {
+            multiple: by_arm[arm].daily if arm else self.difference(Scenario("costs", multiple))
+            for multiple, by_arm in self.multiples.items()
+        }
+        return break_even(daily, self.plan)
+
+    def side_bps(self, name: str) -> float:
+        """Mean fee and half-spread of a side, bps of traded value, at the costs as they are; of the candidate for its
+        difference to the reference."""
+        by_arm = self.walked[AS_IS]
+        return by_arm[name if name in by_arm else self.plan.candidate].side_bps
+
+    def break_even_table(self) -> pd.DataFrame:
+        """See BreakEven; `side_bps` is what a side costs as it is, `break_even_side_bps` the same times the multiple."""
+        rows = {}
+        for name, found in self.break_evens().items():
+            side = self.side_bps(name)
+            rows[name] = {"side_bps": side} | ({} if found is None else asdict(found))
+            rows[name]["break_even_side_bps"] = side * rows[name].get("multiple", math.nan)
+        columns = [
+            "multiple",
+            "low",
+            "high",
+            "side_bps",
+            "break_even_side_bps",
+            "crossings",
+            "curvature_bps",
+            "first",
+            "last",
+        ]
+        return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).rename_axis("growth of")
+
+    def matched(self) -> pd.DataFrame:
+        """The candidate minus every other arm at the costs as they are, beside what each carries, trades and pays."""
+        rows = {}
+        for arm, days in self.walked[AS_IS].items():
+            own = _own(days, self.plan)
+            kept = {name: own[name] for name in ("growth_bps", "costs_bps", "exposure_pct", "turnover_pct")}
+            told = arm != self.plan.candidate and not days.ruined and not self.walked[AS_IS][self.plan.candidate].ruined
+            rows[arm] = kept | (effect_row(self.difference(AS_IS, arm), self.plan) if told else {})
+        table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=[*kept, *EFFECT_COLUMNS])
+        return _with_holm(table.rename_axis("arm"), np.ones(len(table), dtype=bool))
+
+    def by_symbol(self) -> pd.DataFrame:
+        """The candidate minus the reference, one row a symbol, on the days it is live."""
+        by_arm = self.walked[AS_IS]
+        days = by_arm[self.plan.candidate].growth - by_arm[self.plan.reference].growth
+        return self._effects({str(symbol): days[symbol].dropna() for symbol in days}, "symbol")
+
+    def by_year(self) -> pd.DataFrame:
+        """The candidate minus the reference, one row a calendar year."""
+        daily = self.difference(AS_IS)
+        years = pd.DatetimeIndex(daily.index).year
+        return self._effects({str(year): daily[years == year] for year in sorted(set(years))}, "year")
+
+    def _effects(self, parts: Mapping[str, pd.Series], name: str) -> pd.DataFrame:
+        rows = {key: effect_row(part, self.plan) for key, part in parts.items()}
+        table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=EFFECT_COLUMNS).rename_axis(name)
+        return _with_holm(table, np.ones(len(table), dtype=bool))
+
+    def attribution(self) -> pd.DataFrame:
+        """The parts of the candidate minus the reference; see Attribution.table."""
+        return self.attributions[self.plan.candidate].table(self.plan)
+
+    def attribution_of_arms(self) -> pd.DataFrame:
+        """Mean parts of each arm minus the reference, bps a day, and the ratio of their exposures; one row an arm."""
+        rows = {}
+        for arm, found in self.attributions.items():
+            table = found.table(self.plan)["effect_bps"]
+            rows[arm] = {"exposure_ratio": found.ratio} | table.to_dict()
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+
+    def metrics(self) -> dict[str, Any]:
+        """For metrics/stress.json: finite numbers, rounded."""
+        tables = {
+            "scenarios": self.table(),
+            "break_even": self.break_even_table(),
+            "matched": self.matched(),
+            "attribution": self.attribution(),
+            "by_symbol": self.by_symbol(),
+            "by_year": self.by_year(),
+        }
+        ratio = {"exposure_ratio": round(self.attributions[self.plan.candidate].ratio, DIGITS)}
+        return (
+            {"reproduction_bps": round(self.reproduction_bps, DIGITS)}
+            | ratio
+            | {k: _plain(t) for k, t in tables.items()}
+        )
+
+
+def _own(days: WalkedDays, plan: config.Plan) -> dict[str, float]:
+    effect = effect_row(days.daily, plan) if not days.ruined else {}
+    return {
+        "growth_bps": effect.get("effect_bps", math.nan),
+        "low_bps": effect.get("low_bps", math.nan),
+        "high_bps": effect.get("high_bps", math.nan),
+        "costs_bps": days.costs_bps,
+        "turnover_pct": days.turnover_pct,
+        "exposure_pct": days.exposure_pct,
+        "ruined": len(days.ruined),
+    }
+
+
+def _with_holm(table: pd.DataFrame, counted: np.ndarray) -> pd.DataFrame:
+    tested = table["p_value"].notna().to_numpy() & counted
+    table["p_holm"] = np.nan
+    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p_value"].to_numpy())
+    return table
+
+
+def _plain(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    return {
+        str(name): {str(key): round(float(value), DIGITS) for key, value in row.items() if np.isfinite(value)}
+        for name, row in table.iterrows()
+    }
+
+
+def noted(table: pd.DataFrame) -> pd.DataFrame:
+    """`table` with a `note` for evaluation_figures.effects: its n, the adjusted p-value, or why there is no statistic."""
+    notes = []
+    for _, row in table.iterrows():
+        if row.get("ruined", 0):
+            notes.append(f"{row['ruined']:.0f} paths ruined")
+        elif not np.isfinite(row["effect_bps"]):
+            notes.append(f"{row['n_days']:.0f} days: too few to test")
+        else:
+            adjusted = "" if np.isnan(row["p_holm"]) else f", Holm p = {row['p_holm']:.2f}"
+            notes.append(f"{row['n_days']:.0f} days{adjusted}")
+    return table.assign(note=notes)

@@ -1,0 +1,53 @@
+"""Twelve days of the quick profile's bars with two briefly trained policies: a world that a test can walk many times."""
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from sizewise.arms import policy_folder
+from sizewise.checkpoint import save_agent
+from sizewise.feature_store import cut_folds
+from sizewise.stress_world import World
+
+if TYPE_CHECKING:
+    from .conftest import QuickWorld
+
+SEEDS = (1, 2)
+ARMS = ("ppo", "atr", "atr_exposure_matched", "constant")
+# The first fold's own start, so that its confidence column is the one fitted for it.
+CUT = {
+    "test_starts": (date(2018, 8, 1),),
+    "end": date(2018, 8, 13),
+    "sealed_end": None,
+    "rolling_days": 30,
+    "min_train_bars": 300,
+    "min_test_bars": 100,
+}
+
+
+def small_world(quick: "QuickWorld", policies: Path) -> World:
+    """One rolling fold; its policies are saved in `policies`."""
+    p = quick.params
+    splits = p.splits.model_copy(update=CUT)
+    window = p.observation.window_bars
+    folds = cut_folds(quick.universe, splits, p.regimes, window_bars=window)["rolling"]
+    for trained in quick.train_together([quick.job("masked", seed=seed) for seed in SEEDS]):
+        save_agent(trained.agent, policy_folder(policies, "ppo", folds[0], trained.job.seed))
+    return World(
+        universe=quick.universe,
+        market=quick.market.to("cpu", torch.float64),
+        folds=folds,
+        models=quick.models,
+        arms=p.arms,
+        plan=p.plan.model_copy(update={"blocks": 4}),
+        rules=p.stress.model_copy(update={"arms": ARMS}),
+        seeds=SEEDS,
+        account=p.account,
+        regimes=p.regimes,
+        signals=p.signals,
+        splits=splits,
+        window_bars=window,
+        policies=policies,
+    )
