@@ -17,8 +17,9 @@ from sizewise.actions import position_limit_frac
 from sizewise.confidence import confidence_column
 from sizewise.errors import LedgerError
 from sizewise.fitted_sizers import walked_trades
-from sizewise.inference import BlockTest, holm, ibragimov_mueller
+from sizewise.inference import BlockTest, ibragimov_mueller
 from sizewise.market import UNFITTED, Market
+from sizewise.multiple_testing import holm
 from sizewise.splits import Fold
 
 Measure = Literal["entry_pct", "held_pct"]

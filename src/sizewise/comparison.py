@@ -1,87 +1,114 @@
 """The compare stage: the primary test, its sensitivities, and the verdict's record, from the ledgers of one run."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sizewise import config, verdict
-from sizewise.evaluation import ANCHORED_FOLDER, arm_rows, looking_ahead, plan_hash
+from sizewise import config, sealed, verdict
+from sizewise.daily import arm_days, check_same_bars, exposure_pct, marks, path_table, read_daily
+from sizewise.evaluation import ANCHORED_FOLDER, looking_ahead, plan_hash
 from sizewise.feature_store import read_universe
-from sizewise.inference import Comparison, compare, daily_difference, holm, ibragimov_mueller, regime_effects
+from sizewise.inference import Comparison, compare_as_planned, daily_difference, effect_row, regime_effects
+from sizewise.market_slices import read_labels
 from sizewise.metrics import BPS
+from sizewise.multiple_testing import holm
+from sizewise.pairing import TRADE_KEYS
 from sizewise.paths import write_atomically
+from sizewise.slice_effects import slice_effects
 from sizewise.stage import Stage
-from sizewise.trials import count_trials, read_trials
-from sizewise.walkforward import read_equity, read_trades
+from sizewise.trials import TrialLedger, chain_sentence, count_trials, read_ledger
+from sizewise.walkforward import read_trades
 
-COLUMNS = ("arm", "symbol", "fold", "seed", "timestamp", "equity", "position_frac", "regime")
+TRADES = tuple(dict.fromkeys(("arm", "seed", "regime", *TRADE_KEYS)))
 EFFECT_COLUMNS = ["effect_bps", "low_bps", "high_bps", "p_value", "n_days"]
 
 
 @dataclass(frozen=True)
 class Study:
-    """One run's ledgers and its plan."""
+    """One run's daily ledger, its trades and its plan."""
 
     plan: config.Plan
     arms: dict[str, config.Arm]
-    equity: pd.DataFrame
+    daily: pd.DataFrame
     trades: pd.DataFrame
     plan_hash: str
     data_hash: str
-    n_trials: int
+    trial_ledger: TrialLedger
+    splits: config.Splits
+    ruin_frac: float
     ledger_folder: Path
     metrics_folder: Path
 
-    def _arm(self, name: str) -> pd.DataFrame:
-        return arm_rows(self.equity, name)
+    def _pair(self, daily: pd.DataFrame, name: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Marks of an arm (the candidate, if none is named) and of the reference, over the same bars."""
+        name, reference = name or self.plan.candidate, self.plan.reference
+        check_same_bars(daily, name, reference)
+        return marks(daily, name), marks(daily, reference)
 
-    def _compare(self, a: pd.DataFrame, b: pd.DataFrame) -> Comparison:
+    def _compare(self, daily: pd.DataFrame, trades: pd.DataFrame) -> Comparison:
         plan = self.plan
-        return compare(
-            a,
-            b,
-            alpha=plan.alpha,
-            blocks=plan.blocks,
-            power=plan.power,
-            bootstrap_draws=plan.bootstrap_draws,
-            bootstrap_block_days=plan.bootstrap_block_days,
-            bootstrap_seed=plan.bootstrap_seed,
+        names = (plan.candidate, plan.reference)
+        sizing = all(follows_signal(self.arms[name]) for name in names)
+        own = [trades[trades["arm"] == name] if sizing else None for name in names]
+        result = compare_as_planned(
+            plan,
+            *self._pair(daily),
+            trades_a=own[0],
+            trades_b=own[1],
+            # A day's last mark may have recovered from what ruined the account within it: paths tell.
+            ruin_frac=0.0,
         )
+        breaches = (*self._ruins(daily, names), *result.breaches)
+        return replace(result, breaches=breaches, verdict="invalid" if breaches else result.verdict)
+
+    def _ruins(self, daily: pd.DataFrame, names: tuple[str, str]) -> list[str]:
+        """A sentence each of two arms that was ruined on some path."""
+        found = []
+        for name in names:
+            paths = path_table(arm_days(daily, name), self.ruin_frac)
+            ruined = paths[paths["ruined"]]
+            if len(ruined):
+                first = ruined.iloc[0]
+                found.append(
+                    f"{name} falls to {self.ruin_frac:.0%} of its start or below in {len(ruined)} of {len(paths)} paths "
+                    f"(first {first['symbol']}, fold {first['fold']}, seed {first['seed']})"
+                )
+        return found
 
     def describe(self) -> pd.DataFrame:
         """Paths, bars and days of the candidate and the reference."""
         rows = {}
         for name in (self.plan.candidate, self.plan.reference):
-            part = self._arm(name)
+            part = arm_days(self.daily, name)
             rows[name] = {
                 "symbols": part["symbol"].nunique(),
                 "folds": part["fold"].nunique(),
                 "seeds": part["seed"].nunique(),
-                "first bar": f"{part['timestamp'].min():%Y-%m-%d}",
-                "last bar": f"{part['timestamp'].max():%Y-%m-%d}",
-                "bars a seed": len(part) // part["seed"].nunique(),
+                "first bar": f"{part['day'].min():%Y-%m-%d}",
+                "last bar": f"{part['day'].max():%Y-%m-%d}",
+                "bars a seed": int(part["bars"].sum()) // part["seed"].nunique(),
                 "trades a seed": round((self.trades["arm"] == name).sum() / part["seed"].nunique()),
             }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
     def primary(self) -> Comparison:
         """The candidate against the reference."""
-        return self._compare(self._arm(self.plan.candidate), self._arm(self.plan.reference))
+        return self._compare(self.daily, self.trades)
 
     def record(self, result: Comparison) -> dict[str, Any]:
         """The content of metrics/verdict.json."""
-        candidate = self._arm(self.plan.candidate)
+        candidate = arm_days(self.daily, self.plan.candidate)
         return verdict.verdict_record(
             result,
             endpoint=self.plan.endpoint,
             n_symbols=candidate["symbol"].nunique(),
             n_seeds=candidate["seed"].nunique(),
             n_folds=candidate["fold"].nunique(),
-            n_trials=self.n_trials,
+            n_trials=count_trials(self.trial_ledger.trials),
             plan_hash=self.plan_hash,
             data_hash=self.data_hash,
         )
@@ -94,15 +121,14 @@ class Study:
     def exposure_sentence(self) -> str:
         """See verdict.exposure_sentence."""
         candidate, reference = self.plan.candidate, self.plan.reference
-        mine, other = (100.0 * float(self._arm(name)["position_frac"].abs().mean()) for name in (candidate, reference))
+        mine, other = (exposure_pct(self.daily, name) for name in (candidate, reference))
         return verdict.exposure_sentence(mine, other, candidate, reference)
 
     def regimes(self) -> pd.DataFrame:
         """See inference.regime_effects."""
         plan = self.plan
         return regime_effects(
-            self._arm(plan.candidate),
-            self._arm(plan.reference),
+            *self._pair(self.daily),
             self.trades[self.trades["arm"] == plan.candidate],
             plan.regimes,
             blocks=plan.blocks,
@@ -116,29 +142,13 @@ class Study:
         rows = {str(name): dict(zip(table.columns, row, strict=True)) for name, *row in table.itertuples()}
         return "\n\n".join(verdict.regime_sentence(name, row, self.plan.alpha) for name, row in rows.items())
 
-    def _effect(self, daily: pd.Series) -> dict[str, float]:
-        daily = daily.dropna()
-        if len(daily) < 2 * self.plan.blocks:
-            return {"n_days": len(daily)}
-        plan = self.plan
-        test = ibragimov_mueller(daily.to_numpy(), blocks=plan.blocks, alpha=plan.alpha, power=plan.power)
-        return {
-            "effect_bps": BPS * test.mean,
-            "low_bps": BPS * test.low,
-            "high_bps": BPS * test.high,
-            "p_value": test.p_value,
-            "n_days": len(daily),
-        }
-
     def field(self) -> pd.DataFrame:
         """Every arm minus the reference, with its mean exposure; p_holm is adjusted over all arms but look-ahead bounds."""
-        reference = self._arm(self.plan.reference)
         names = [name for name in self.arms if name != self.plan.reference]
         rows = {}
         for name in names:
-            mine = self._arm(name)
-            exposure = 100.0 * float(mine["position_frac"].abs().mean())
-            rows[name] = self._effect(daily_difference(mine, reference)) | {"exposure_pct": exposure}
+            effect = effect_row(daily_difference(*self._pair(self.daily, name)), self.plan)
+            rows[name] = effect | {"exposure_pct": exposure_pct(self.daily, name)}
         columns = [*EFFECT_COLUMNS, "exposure_pct"]
         table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).rename_axis("arm")
         tested = table["p_value"].notna() & ~table.index.isin(looking_ahead(self.arms))
@@ -152,16 +162,16 @@ class Study:
 
     def by_symbol(self) -> pd.DataFrame:
         """The candidate minus the reference, one row a symbol, unadjusted."""
-        candidate, reference = self._arm(self.plan.candidate), self._arm(self.plan.reference)
+        candidate, reference = self._pair(self.daily)
         rows = {}
         for symbol in candidate["symbol"].unique():
             parts = (frame[frame["symbol"] == symbol] for frame in (candidate, reference))
-            rows[symbol] = self._effect(daily_difference(*parts))
+            rows[symbol] = effect_row(daily_difference(*parts), self.plan)
         return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=EFFECT_COLUMNS).rename_axis("symbol")
 
     def by_fold_and_seed(self) -> pd.DataFrame:
         """Mean daily difference (bps), one row a fold and one column a seed."""
-        candidate, reference = self._arm(self.plan.candidate), self._arm(self.plan.reference)
+        candidate, reference = self._pair(self.daily)
         rows: dict[int, dict[str, float]] = {}
         for fold in sorted(candidate["fold"].unique()):
             other = reference[reference["fold"] == fold]
@@ -173,13 +183,27 @@ class Study:
     def anchored(self) -> Comparison:
         """The candidate trained on anchored slices against the reference."""
         folder = self.ledger_folder / ANCHORED_FOLDER
-        names = [self.plan.candidate, self.plan.reference]
-        equity = read_equity(folder, columns=COLUMNS, arms=names)
-        return self._compare(arm_rows(equity, names[0]), arm_rows(equity, names[1]))
+        daily = read_daily(folder, [self.plan.candidate, self.plan.reference])
+        return self._compare(daily, read_trades(folder))
 
     def hashes(self) -> dict[str, str]:
         """For the provenance line."""
-        return {"data": self.data_hash, "plan": self.plan_hash, "trials": str(self.n_trials)}
+        trials = str(count_trials(self.trial_ledger.trials))
+        return {"data": self.data_hash, "plan": self.plan_hash, "trials": trials}
+
+    def selection_sentences(self) -> str:
+        """Whether the trial ledger is whole, and what became of the sealed slice."""
+        return f"{chain_sentence(self.trial_ledger)} {sealed.sentence(self.trial_ledger.trials, self.splits)}"
+
+    def slices(self) -> pd.DataFrame:
+        """See slice_effects.slice_effects."""
+        trades = self.trades[self.trades["arm"] == self.plan.candidate]
+        return slice_effects(self.daily, trades, read_labels(self.ledger_folder), self.plan)
+
+
+def follows_signal(arm: config.Arm) -> bool:
+    """Whether an arm sizes the signal's trades, and does not choose its direction."""
+    return not isinstance(arm, config.BuyAndHoldArm) and not (isinstance(arm, config.PpoArm) and arm.mode == "free")
 
 
 def open_study(stage: Stage) -> Study:
@@ -194,11 +218,13 @@ def open_study(stage: Stage) -> Study:
     return Study(
         plan=p.plan,
         arms=p.arms,
-        equity=read_equity(workspace.ledger, columns=COLUMNS),
-        trades=trades[["arm", "seed", "regime"]],
+        daily=read_daily(workspace.ledger),
+        trades=trades[list(TRADES)],
         plan_hash=plan_hash(p.plan, p.splits, p.arms, p.account, p.train.seeds),
         data_hash=read_universe(workspace.bars, p.data).data_hash,
-        n_trials=count_trials(read_trials(workspace.trials)),
+        trial_ledger=read_ledger(workspace.trials),
+        splits=p.splits,
+        ruin_frac=p.account.ruin_frac,
         ledger_folder=workspace.ledger,
         metrics_folder=workspace.metrics,
     )

@@ -19,6 +19,7 @@ from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
+from sizewise.commands import exit_status
 from sizewise.errors import DataMissingError, SizewiseError
 from sizewise.paths import Workspace, project_root, require, write_atomically
 from sizewise.stage import stage_params
@@ -30,6 +31,9 @@ NOTEBOOKS = {
     "compare": "04_compare",
     "market_mechanics": "05_market_mechanics",
     "known_answers": "06_known_answers",
+    "calibration": "07_calibration",
+    "overfitting": "08_overfitting",
+    "stress": "09_stress",
     "ablations": "10_ablations",
 }
 POLL_SECONDS = 1.0
@@ -169,12 +173,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     # Colours in a traceback would put escape codes into reports.
     os.environ.setdefault("NO_COLOR", "1")
-    try:
-        run_stage(arguments.stage, arguments.profile)
-    except SizewiseError as error:
-        print(f"sizewise: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: run_stage(arguments.stage, arguments.profile))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from typing import Any
 import nbformat
 
 from sizewise import verdict
+from sizewise.commands import exit_status
 from sizewise.config import OracleArm, parse_section
-from sizewise.errors import DataMissingError, SizewiseError
+from sizewise.errors import DataMissingError
 from sizewise.paths import Workspace, write_atomically
 from sizewise.stage import stage_params
 
@@ -21,6 +22,9 @@ REPORTS = ("01_features", "02_train", "03_walk_forward", "04_compare")
 STUDIES = {
     "05_market_mechanics": "The market's mechanics: what an order does to an account",
     "06_known_answers": "Known answers: do the learners find an optimum that is known?",
+    "07_calibration": "Calibration: do the tests keep their level, and what would they find?",
+    "08_overfitting": "Overfitting: what is the best of everything that was tried worth?",
+    "09_stress": "Stress: does the comparison survive worse conditions, and where does the difference come from?",
     "10_ablations": "Ablations: what does each part of the candidate policy do?",
 }
 # The figures shown: report and the text of its cell that draws it.
@@ -174,12 +178,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sizewise.site", description=__doc__)
     parser.add_argument("--profile", default="full")
     arguments = parser.parse_args(argv)
-    try:
-        build(arguments.profile)
-    except SizewiseError as error:
-        print(f"sizewise: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: build(arguments.profile))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ FIELDS = (
     "n_trials",
     "plan_hash",
     "data_hash",
+    "breaches",
 )
 # Results are rounded where they leave the program: far below any interval, far above rounding noise.
 DIGITS = 6
@@ -42,7 +43,10 @@ def verdict_record(
     plan_hash: str,
     data_hash: str,
 ) -> dict[str, Any]:
-    """The content of metrics/verdict.json, keys as in FIELDS; effect and interval in basis points of equity a day."""
+    """The content of metrics/verdict.json, keys as in FIELDS; effect and interval in basis points of equity a day.
+
+    `breaches`: what voids the verdict, a sentence each; then `verdict` is `invalid`.
+    """
     primary = comparison.primary
     return {
         "verdict": comparison.verdict,
@@ -59,6 +63,7 @@ def verdict_record(
         "n_trials": n_trials,
         "plan_hash": plan_hash,
         "data_hash": data_hash,
+        "breaches": list(comparison.breaches),
     }
 
 
@@ -86,6 +91,9 @@ def sentence(record: Mapping[str, Any], candidate: str, reference: str, alpha: f
         f"{record['n_days']} days, {record['n_symbols']} symbols, {record['n_folds']} folds, {record['n_seeds']} seeds"
     )
     match record["verdict"]:
+        case "invalid":
+            broken = "; ".join(record["breaches"])
+            return f"No verdict on {candidate} against {reference}: {broken}. The figures ({effect}; {span}) decide nothing."
         case "better":
             claim = f"{candidate} grew faster than {reference}"
         case "worse":
@@ -98,10 +106,41 @@ def sentence(record: Mapping[str, Any], candidate: str, reference: str, alpha: f
 
 def headline(record: Mapping[str, Any], candidate: str, reference: str) -> str:
     """A title of a few words."""
+    if record["verdict"] == "invalid":
+        return f"{candidate} against {reference}: no verdict, an assumption is violated"
     words = {"better": "beats", "worse": "does worse than"}
     if record["verdict"] in words:
         return f"{candidate} {words[record['verdict']]} {reference}"
     return f"{candidate} against {reference}: inconclusive"
+
+
+def agreement_sentence(table: pd.DataFrame, alpha: float) -> str:
+    """Which secondary tests reject where the primary one does, and which do not.
+
+    Args:
+        table: Comparison.table: index test, columns role and p_value, the primary test first.
+    """
+    secondary = table[table["role"] == "secondary"]
+    rejecting = [str(name) for name in secondary.index[secondary["p_value"] < alpha]]
+    others = [str(name) for name in secondary.index if name not in rejecting]
+    primary = "rejects" if float(table["p_value"].iloc[0]) < alpha else "does not reject"
+    parts = [f"The primary test {primary} at the {100.0 * alpha:.4g}% level."]
+    if rejecting:
+        parts.append(f"Of the secondary tests these reject: {', '.join(rejecting)}.")
+    if others:
+        parts.append(f"{'These do not' if rejecting else 'No secondary test rejects'}: {', '.join(others)}.")
+    return " ".join(parts)
+
+
+def anchored_sentence(rolling: Comparison, anchored: Comparison, alpha: float) -> str:
+    """Whether the sensitivity to anchored training agrees with the verdict in sign and in what it can tell."""
+    test = anchored.primary
+    told = "can be told from chance" if test.p_value < alpha else "cannot be told from chance"
+    same = "the same sign as" if test.mean * rolling.primary.mean > 0 else "another sign than"
+    return (
+        f"Trained on all bars before each fold, the difference is {BPS * test.mean:+.2f} bps a day "
+        f"({BPS * test.low:+.2f} to {BPS * test.high:+.2f}, p = {test.p_value:.3f}): {same} the verdict's, and it {told}."
+    )
 
 
 def cap_sentence(share_at_cap_pct: float, reference: str) -> str:

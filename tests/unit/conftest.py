@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from matplotlib import pyplot as plt
 
-from sizewise import config, field_training
+from sizewise import config, field_training, style
 from sizewise.arms import Field, policy_folder
 from sizewise.checkpoint import save_agent
 from sizewise.market import Market
@@ -17,6 +18,17 @@ from sizewise.splits import Fold
 from sizewise.tabular import Learned
 
 SEEDS = (1, 2)
+
+
+@pytest.fixture
+def drawn():
+    """The project's style for one test, and every figure closed after it."""
+    width = pd.get_option("display.max_colwidth")
+    with plt.rc_context():
+        style.use_style()
+        yield
+    plt.close("all")
+    pd.set_option("display.max_colwidth", width)
 
 
 @dataclass(frozen=True)

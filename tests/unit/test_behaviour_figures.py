@@ -3,22 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 
-from sizewise import behaviour_figures, style
+from sizewise import behaviour_figures
 from sizewise.behaviour import CONDITIONS
 
 ARMS = ["ppo", "atr"]
 
 
-@pytest.fixture(autouse=True)
-def drawn():
-    width = pd.get_option("display.max_colwidth")
-    with plt.rc_context():
-        style.use_style()
-        yield
-    plt.close("all")
-    pd.set_option("display.max_colwidth", width)
+pytestmark = pytest.mark.usefixtures("drawn")
 
 
 def table() -> pd.DataFrame:

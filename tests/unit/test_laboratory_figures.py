@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from sizewise import style
 from sizewise.known_answers import interval, solve
 from sizewise.laboratory_figures import (
     BANNER,
@@ -20,14 +19,7 @@ ANSWERS = {name: solve(law) for name, law in laws().items()}
 ARMS = ["ppo", "bandit"]
 
 
-@pytest.fixture(autouse=True)
-def drawn():
-    width = pd.get_option("display.max_colwidth")
-    with plt.rc_context():
-        style.use_style()
-        yield
-    plt.close("all")
-    pd.set_option("display.max_colwidth", width)
+pytestmark = pytest.mark.usefixtures("drawn")
 
 
 def learned(names) -> pd.DataFrame:

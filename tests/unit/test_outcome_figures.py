@@ -3,20 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 
-from sizewise import outcome_figures, style
+from sizewise import outcome_figures
 
-
-@pytest.fixture(autouse=True)
-def drawn():
-    """The project's style for one test, and every figure closed after it."""
-    width = pd.get_option("display.max_colwidth")
-    with plt.rc_context():
-        style.use_style()
-        yield
-    plt.close("all")
-    pd.set_option("display.max_colwidth", width)
+pytestmark = pytest.mark.usefixtures("drawn")
 
 
 def history():

@@ -3,23 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 
-from sizewise import style
 from sizewise.regimes import LABELS
 from sizewise.table_states import Confidence
 from sizewise.tabular import PHASES
 from sizewise.tabular_figures import learning_by_trade_count, table_heat_map
 
-
-@pytest.fixture(autouse=True)
-def drawn():
-    width = pd.get_option("display.max_colwidth")
-    with plt.rc_context():
-        style.use_style()
-        yield
-    plt.close("all")
-    pd.set_option("display.max_colwidth", width)
+pytestmark = pytest.mark.usefixtures("drawn")
 
 
 def test_the_heat_map_says_size_and_visits():

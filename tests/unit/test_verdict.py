@@ -13,14 +13,15 @@ from sizewise.inference import BlockTest, Comparison, verdict_of
 TEST = BlockTest(mean=1.23456789e-4, low=2e-6, high=2.4e-4, t=2.5, p_value=0.0412345678, mde=1.5e-4, blocks=8)
 
 
-def comparison(test: BlockTest = TEST) -> Comparison:
+def comparison(test: BlockTest = TEST, breaches: tuple[str, ...] = ()) -> Comparison:
     daily = pd.Series(np.zeros(300), index=pd.date_range("2020-01-01", periods=300, tz="UTC"))
-    return Comparison(verdict_of(test, 0.05), test, 0.0, 0.0, daily, pd.DataFrame())
+    found = verdict_of(test, 0.05, breaches)
+    return Comparison(found, test, 0.0, 0.0, daily, pd.DataFrame(), breaches=breaches)
 
 
-def record(test: BlockTest = TEST) -> dict:
+def record(test: BlockTest = TEST, breaches: tuple[str, ...] = ()) -> dict:
     return verdict.verdict_record(
-        comparison(test),
+        comparison(test, breaches),
         endpoint="daily_log_growth_difference",
         n_symbols=6,
         n_seeds=3,
@@ -74,6 +75,45 @@ def test_effects_are_rounded_basis_points():
 def test_what_is_claimed(test, claim, headline):
     assert verdict.sentence(record(test), "ppo", "atr").startswith(f"Out of sample and net of costs, {claim}")
     assert verdict.headline(record(test), "ppo", "atr") == headline
+
+
+def test_a_violated_assumption_leaves_no_claim():
+    """However clear the figures are."""
+    values = record(TEST, ("ppo is ruined in fold 2 on SPY_5m", "the arms trade other signals"))
+    assert values["verdict"] == "invalid"
+    assert values["breaches"] == ["ppo is ruined in fold 2 on SPY_5m", "the arms trade other signals"]
+    text = verdict.sentence(values, "ppo", "atr")
+    assert text.startswith(
+        "No verdict on ppo against atr: ppo is ruined in fold 2 on SPY_5m; the arms trade other signals."
+    )
+    assert "decide nothing" in text
+    assert "grew faster" not in text
+    assert verdict.headline(values, "ppo", "atr").endswith("no verdict, an assumption is violated")
+
+
+def a_table(primary: float, **secondary: float) -> pd.DataFrame:
+    rows = {"Ibragimov-Mueller": ("primary", primary)} | {name: ("secondary", p) for name, p in secondary.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["role", "p_value"])
+
+
+def test_tests_that_disagree_are_named():
+    said = verdict.agreement_sentence(a_table(0.007, bootstrap=0.09, sharpe=0.002), 0.05)
+    assert said == (
+        "The primary test rejects at the 5% level. Of the secondary tests these reject: sharpe. These do not: bootstrap."
+    )
+    calm = verdict.agreement_sentence(a_table(0.2, bootstrap=0.09), 0.05)
+    assert calm == "The primary test does not reject at the 5% level. No secondary test rejects: bootstrap."
+
+
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        (WORSE, "another sign than the verdict's, and it can be told"),
+        (NEITHER, "the same sign as the verdict's, and it cannot"),
+    ],
+)
+def test_the_anchored_sensitivity_is_said_with_its_sign(test, words):
+    assert words in verdict.anchored_sentence(comparison(), comparison(test), 0.05)
 
 
 def test_the_sentence_carries_its_evidence():
