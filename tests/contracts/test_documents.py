@@ -91,7 +91,7 @@ def test_public_names_resolve():
 
 
 def test_every_command_has_help(capsys):
-    for command in ("check", "decide", "bench", "report", "trials"):
+    for command in ("check", "decide", "bench", "report", "trials", "unseal"):
         with pytest.raises(SystemExit) as exit_:
             build_parser().parse_args([command, "--help"])
         assert exit_.value.code == 0
@@ -101,7 +101,7 @@ def test_every_command_has_help(capsys):
 def test_committed_verdict_has_the_declared_fields():
     record = json.loads((ROOT / "metrics" / "verdict.json").read_text())
     assert tuple(record) == verdict.FIELDS
-    assert record["verdict"] in ("better", "worse", "inconclusive")
+    assert record["verdict"] in ("better", "worse", "inconclusive", "invalid")
     assert record["ci_low"] <= record["effect_bps_per_day"] <= record["ci_high"]
 
 

@@ -27,7 +27,7 @@ MAIN, STUDIES = (yaml.safe_load((ROOT / place).read_text())["stages"] for place 
 STAGES = {**MAIN, **STUDIES}
 METRICS = [
     *("features", "train", "walk_forward", "verdict"),
-    *("market_mechanics", "cartpole", "known_answers", "ablations"),
+    *("market_mechanics", "cartpole", "known_answers", "calibration", "cpcv", "overfitting", "stress", "ablations"),
 ]
 
 
@@ -133,12 +133,21 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize(
     ("section", "main", "studies"),
     [
-        ("train", {"train", "walk_forward", "compare"}, {"ablation"}),
-        ("signals", {"features", "train"}, {"ablation"}),
+        ("train", {"train", "walk_forward", "compare"}, {"ablation", "cpcv", "stress"}),
+        ("signals", {"features", "train"}, {"ablation", "calibration", "cpcv", "stress"}),
         ("tabular", {"train", "walk_forward"}, set()),
         ("outcome", {"train", "walk_forward"}, set()),
-        ("plan", {"walk_forward", "compare", "index"}, {"known_answers", "ablation", "ablations"}),
-        ("ablations", set(), {"ablation", "ablations"}),
+        (
+            "plan",
+            {"walk_forward", "compare", "index"},
+            {"known_answers", "calibration", "cpcv", "overfitting", "stress", "ablation", "ablations"},
+        ),
+        ("ablations", set(), {"ablation", "ablations", "overfitting"}),
+        ("slices", {"walk_forward"}, set()),
+        ("calibration", set(), {"calibration"}),
+        ("stress", set(), {"stress"}),
+        ("overfitting", set(), {"overfitting"}),
+        ("cpcv", set(), {"cpcv"}),
         ("laboratory", set(), {"known_answers"}),
         ("trading", set(), {"market_mechanics"}),
     ],
@@ -169,7 +178,19 @@ def test_the_right_stages_follow_a_module(module, follow, rest):
     assert not found & rest
 
 
-@pytest.mark.parametrize("module", ["laboratory_study", "synthetic", "ablations", "bench_cartpole", "mechanics"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "laboratory_study",
+        "synthetic",
+        "ablations",
+        "bench_cartpole",
+        "mechanics",
+        "calibration",
+        "stress",
+        "overfitting",
+    ],
+)
 def test_a_study_is_no_business_of_the_main_job(module):
     path = f"src/sizewise/{module}.py"
     assert touched("deps", path, STUDIES)

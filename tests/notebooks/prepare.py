@@ -1,6 +1,6 @@
-"""What the quick copies of the studies' notebooks read and no notebook makes: a short CartPole and every ablation.
+"""What the quick copies of the studies' notebooks read and no notebook makes: a short CartPole, every ablation, CPCV.
 
-`python tests/notebooks/prepare.py known_answers` or `... ablations`, the latter once the features stage has run.
+`python tests/notebooks/prepare.py known_answers` or `... overfitting`, the latter once the features stage has run.
 """
 
 import sys
@@ -9,7 +9,7 @@ from unittest import mock
 
 import torch
 
-from sizewise import ablations, bench_cartpole, training
+from sizewise import ablations, bench_cartpole, cpcv_study, training
 from sizewise.confidence import ConfidenceModel
 from sizewise.config import read_params
 from sizewise.market import Market
@@ -31,7 +31,8 @@ def main(study: str) -> int:
         return bench_cartpole.main(["--profile", "quick"])
     with mock.patch.object(training, "train_jobs", train_here):
         variants = read_params(project_root(), "quick")["ablations"]["variants"]
-        return max(ablations.main([name, "--profile", "quick"]) for name in variants)
+        made = [ablations.main([name, "--profile", "quick"]) for name in variants]
+        return max(*made, cpcv_study.main(["--profile", "quick"]))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from sizewise.paths import Workspace
 from sizewise.report import NOTEBOOKS, PORTABLE_ARITHMETIC, execute
 
 HERE = Path(__file__).parent
-STUDIES = ("known_answers", "ablations")
+STUDIES = ("known_answers", "overfitting")
 
 
 def main() -> None:
