@@ -15,7 +15,7 @@ from sizewise.feature_store import read_universe
 from sizewise.inference import Comparison, compare_as_planned, daily_difference, effect_row, regime_effects
 from sizewise.market_slices import read_labels
 from sizewise.metrics import BPS
-from sizewise.multiple_testing import holm
+from sizewise.multiple_testing import benjamini_hochberg, holm
 from sizewise.pairing import TRADE_KEYS
 from sizewise.paths import write_atomically
 from sizewise.slice_effects import slice_effects
@@ -143,7 +143,10 @@ class Study:
         return "\n\n".join(verdict.regime_sentence(name, row, self.plan.alpha) for name, row in rows.items())
 
     def field(self) -> pd.DataFrame:
-        """Every arm minus the reference, with its mean exposure; p_holm is adjusted over all arms but look-ahead bounds."""
+        """Every arm minus the reference, with its mean exposure.
+
+        p_holm and p_bh (the false discovery rate) are adjusted over all arms but look-ahead bounds.
+        """
         names = [name for name in self.arms if name != self.plan.reference]
         rows = {}
         for name in names:
@@ -152,8 +155,9 @@ class Study:
         columns = [*EFFECT_COLUMNS, "exposure_pct"]
         table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).rename_axis("arm")
         tested = table["p_value"].notna() & ~table.index.isin(looking_ahead(self.arms))
-        table["p_holm"] = np.nan
-        table.loc[tested, "p_holm"] = holm(table.loc[tested, "p_value"].to_numpy())
+        table[["p_holm", "p_bh"]] = np.nan
+        p_values = table.loc[tested, "p_value"].to_numpy()
+        table.loc[tested, "p_holm"], table.loc[tested, "p_bh"] = holm(p_values), benjamini_hochberg(p_values)
         return table
 
     def field_sentence(self, field: pd.DataFrame) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sizewise import config
+from sizewise.ab_plan import AbPlan, toss
 from sizewise.comparison import Study, follows_signal
 from sizewise.e_values import Evidence, gather_evidence
 from sizewise.held_sizes import COLUMNS, held_sizes
@@ -23,6 +24,7 @@ from sizewise.walkforward import read_equity, read_trades
 
 # Every trade's R is measured against this share of equity at entry, whatever was risked: the R that sees size.
 BUDGET_FRAC = 0.005
+TOSSES = 500
 DAYS_PER_YEAR = 365.0
 
 
@@ -71,19 +73,28 @@ class Beside:
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rotated")
 
     def trade_level(self) -> WelchTest:
-        """Welch's test of the original plan, on R against a common budget; see mean_tests.welch for its warning.
+        """Welch's test on all trades, on R against a common budget; see mean_tests.welch for its warning.
 
         Of an arm with several seeds the first is taken: seeds repeat the training, and pooling them would count one market
         several times.
         """
         plan = self.plan
-        groups = []
-        for name in (plan.candidate, plan.reference):
-            bars, trades = self.bars[name], self.trades[name]
-            first = bars["seed"].min()
-            mine = [frame[frame["seed"] == first].reset_index(drop=True) for frame in (trades, bars)]
-            groups.append(budget_r(*mine, budget_frac=BUDGET_FRAC))
-        return welch(*groups, alpha=plan.alpha, power=plan.power)
+        r = [self._with_r(name)["r"].to_numpy() for name in (plan.candidate, plan.reference)]
+        return welch(*r, alpha=plan.alpha, power=plan.power)
+
+    def ab_plan(self) -> AbPlan:
+        """The A/B of the original plan, TOSSES times; see ab_plan.toss."""
+        plan = self.plan
+        names = (plan.candidate, plan.reference)
+        rng = numpy_generator(plan.bootstrap_seed, "ab_plan")
+        trades = [self._with_r(name) for name in names]
+        return toss(*trades, names=names, tosses=TOSSES, alpha=plan.alpha, power=plan.power, rng=rng)
+
+    def _with_r(self, name: str) -> pd.DataFrame:
+        bars, trades = self.bars[name], self.trades[name]
+        first = bars["seed"].min()
+        mine = [frame[frame["seed"] == first].reset_index(drop=True) for frame in (trades, bars)]
+        return mine[0].assign(r=budget_r(*mine, budget_frac=BUDGET_FRAC))
 
 
 def open_beside(study: Study) -> Beside:
