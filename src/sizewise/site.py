@@ -1,4 +1,4 @@
-"""The index page of the reports: the question, the verdict, the result table, the two figures that carry it, and links."""
+"""The index page of the reports: the question, the verdict and what agrees with it, the result table, figures and links."""
 
 import argparse
 import html
@@ -29,6 +29,8 @@ STUDIES = {
 }
 # The figures shown: report and the text of its cell that draws it.
 FIGURES = (("03_walk_forward", "equity_by_arm"), ("04_compare", "difference_by_block"))
+# What is said below the verdict: the comparison's cells that say it.
+BESIDE = ("agreement_sentence", "anchored_sentence", "exposure_sentence", "selection_sentences")
 COLUMNS = {
     "growth_bps_per_day": "growth (bps a day)",
     "before_costs_bps_per_day": "before costs",
@@ -74,6 +76,16 @@ def figure_of(notebook: Any, call: str) -> str | None:
     return None
 
 
+def sentence_of(notebook: Any, call: str) -> str | None:
+    """The text shown by the cell whose source holds `call`, without its Markdown marks."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and call in cell.source:
+            for output in cell.outputs:
+                if "text/markdown" in output.get("data", {}):
+                    return "".join(output["data"]["text/markdown"]).replace("*", "").replace("`", "")
+    return None
+
+
 def arm_table(summary: Mapping[str, Mapping[str, float | None]]) -> str:
     """The result table as HTML."""
     head = "".join(f"<th>{html.escape(label)}</th>" for label in ("arm", *COLUMNS.values()))
@@ -110,6 +122,12 @@ def page(
         if image is None:
             raise DataMissingError(f"{report} holds no figure of {call}: run `dvc repro -f`")
         figures.append(f'<img alt="{html.escape(call)}" src="data:image/png;base64,{image}">')
+    beside = ""
+    for call in BESIDE:
+        text = sentence_of(notebooks["04_compare"], call)
+        if text is None:
+            raise DataMissingError(f"04_compare says nothing of {call}: run `dvc repro -f compare`")
+        beside += f"<li>{html.escape(text)}</li>"
     links = "".join(
         f'<li><a href="{name}.html">{html.escape(title_of(notebook))}</a> '
         f'<small>(<a href="{name}.ipynb">notebook</a>)</small></li>'
@@ -131,6 +149,7 @@ def page(
 <p class="quiet">Out of sample, net of costs, across market regimes, on real bars. Every arm trades the same fills,
 fees, cap and account; signal-following arms differ in size alone.</p>
 <div class="verdict"><b>{html.escape(verdict.headline(record, candidate, reference))}</b>{sentence}</div>
+<ul>{beside}</ul>
 <h2>Every arm</h2><div class="scroll">{arm_table({arm: summary[arm] for arm in arms})}</div>
 <p class="quiet">Equal weight over the symbols live each day, seeds averaged. Nothing in this table is a test.{ahead}</p>
 {figures[0]}

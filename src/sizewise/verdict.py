@@ -126,9 +126,9 @@ def agreement_sentence(table: pd.DataFrame, alpha: float) -> str:
     primary = "rejects" if float(table["p_value"].iloc[0]) < alpha else "does not reject"
     parts = [f"The primary test {primary} at the {100.0 * alpha:.4g}% level."]
     if rejecting:
-        parts.append(f"Of the secondary tests these reject: {', '.join(rejecting)}.")
+        parts.append(f"Of the secondary tests these reject: {'; '.join(rejecting)}.")
     if others:
-        parts.append(f"{'These do not' if rejecting else 'No secondary test rejects'}: {', '.join(others)}.")
+        parts.append(f"{'These do not' if rejecting else 'No secondary test rejects'}: {'; '.join(others)}.")
     return " ".join(parts)
 
 

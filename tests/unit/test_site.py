@@ -36,6 +36,9 @@ def executed(number: int) -> nbformat.NotebookNode:
         # Notebooks break long lines of base64.
         image = new_output("display_data", data={"image/png": PIXEL[:5] + "\n" + PIXEL[5:], "text/plain": "<Figure>"})
         cells.append(new_code_cell(f"display({call}(daily))", outputs=[text, image]))
+    for call in site.BESIDE:
+        said = new_output("display_data", data={"text/markdown": f"**Said** by `{call}` & more.", "text/plain": "<M>"})
+        cells.append(new_code_cell(f"display(Markdown({call}(daily)))", outputs=[said]))
     return new_notebook(cells=cells)
 
 
@@ -84,6 +87,15 @@ def test_every_arm_has_its_row_in_the_order_of_the_parameters(notebooks):
 
 def test_names_are_escaped(notebooks):
     assert "<td>a&lt;b</td>" in page(notebooks, summary={"a<b": NUMBERS}, arms=["a<b"])
+
+
+@pytest.mark.parametrize("call", site.BESIDE)
+def test_what_stands_beside_the_verdict_is_said_on_the_page(notebooks, call):
+    assert f"<li>Said by {call} &amp; more.</li>" in page(notebooks)
+    cells = notebooks["04_compare"].cells
+    notebooks["04_compare"].cells = [cell for cell in cells if call not in cell.source]
+    with pytest.raises(DataMissingError, match=f"04_compare says nothing of {call}: run `dvc repro -f compare`"):
+        page(notebooks)
 
 
 @pytest.mark.parametrize(("report", "call"), site.FIGURES)
