@@ -4,6 +4,7 @@ Every iteration draws new bars, so nothing can be memorised: what is measured is
 the law has, not whether it generalises from few bars.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from sizewise.planted import SYNTHETIC, Law, Sample
 from sizewise.policy import PolicySpec, encode, forward, initialise
 from sizewise.ppo import Learner
 from sizewise.seeding import numpy_generator, torch_generator
+from sizewise.trading_env import TradingEnv
 
 # The account of the laboratory: nothing is held back, and only the loss of nearly everything ends it.
 ACCOUNT = config.Account(initial_equity=1000.0, safety_buffer_frac=0.0, max_position_frac=1.0, ruin_frac=1e-3)
@@ -54,39 +56,59 @@ def open_env(
     )
 
 
-class EndlessMarket:
-    """An arena whose every horizon walks new bars, and the view of them; see rollouts.Arena and rollouts.View."""
+class EndlessArena(ABC):
+    """An arena whose every horizon walks new bars, and the view of them; see rollouts.Arena and rollouts.View.
 
-    def __init__(self, law: Law, train: config.Train, bars: np.random.Generator, starts: torch.Generator):
-        self._law, self._train, self._bars, self._starts = law, train, bars, starts
+    What a market is differs: `draw` gives the view of fresh bars and the accounts on them.
+    """
+
+    env: SizingEnv | TradingEnv
+
+    def __init__(self, train: config.Train):
         self.shape, self.horizon = (1, train.groups, train.replicas), train.horizon
         self.device = torch.device("cpu")
         self.restart()
 
+    @abstractmethod
+    def draw(self) -> tuple[MarketView, SizingEnv | TradingEnv]:
+        """Fresh bars for one horizon of every group."""
+
     def restart(self) -> torch.Tensor:
         """New bars, new accounts."""
-        train = self._train
-        sample = self._law.make(train.groups * train.horizon + 1, self._bars)
-        self._view = view_of(sample)
-        self._env = open_env(sample, self._law, train.groups, train.replicas, train.horizon, self._starts)
-        return self._env.restart()
+        self._view, self.env = self.draw()
+        return self.env.restart()
 
     @property
     def rows(self) -> torch.Tensor:
-        return self._env.rows
+        return self.env.episodes.rows
 
     @property
     def symbols(self) -> torch.Tensor:
-        return self._env.symbols
+        return self.env.episodes.symbols
 
     def observe(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._env.observe()
+        return self.env.observe()
 
     def step(self, actions: torch.Tensor) -> Transition:
-        return self._env.step(actions)
+        return self.env.step(actions)
 
     def segments(self, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
         return self._view.segments(rows, symbols, length)
+
+
+class EndlessMarket(EndlessArena):
+    """Endless bars of a planted law."""
+
+    def __init__(self, law: Law, train: config.Train, bars: np.random.Generator, starts: torch.Generator):
+        self._law, self._train, self._bars, self._starts = law, train, bars, starts
+        super().__init__(train)
+
+    def draw(self) -> tuple[MarketView, SizingEnv]:
+        """See EndlessArena."""
+        train = self._train
+        sample = self._law.make(train.groups * train.horizon + 1, self._bars)
+        env = open_env(sample, self._law, train.groups, train.replicas, train.horizon, self._starts)
+        return view_of(sample), env
 
 
 @dataclass(frozen=True)

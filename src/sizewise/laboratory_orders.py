@@ -5,8 +5,9 @@ import torch
 
 from sizewise import config
 from sizewise.encoders import Parameters
-from sizewise.episodes import Ranges, Transition
-from sizewise.laboratory import WINDOW_BARS, view_of
+from sizewise.episodes import Ranges
+from sizewise.laboratory import ACCOUNT, WINDOW_BARS, EndlessArena, view_of
+from sizewise.observation import MarketView
 from sizewise.planted import Sample
 from sizewise.policy import PolicySpec, encode, forward, initialise
 from sizewise.ppo import Learner
@@ -14,7 +15,6 @@ from sizewise.rebate_market import RebateMarket, RebateSample
 from sizewise.seeding import numpy_generator, torch_generator
 from sizewise.trading_env import TradingEnv
 
-ACCOUNT = config.Account(initial_equity=1000.0, safety_buffer_frac=0.0, max_position_frac=1.0, ruin_frac=1e-3)
 # What a reward is divided by: the price moves 10 bps on a stake of a tenth.
 REWARD_SCALE = 1e-4
 
@@ -36,39 +36,21 @@ def open_orders(
     )
 
 
-class EndlessOrders:
-    """An arena whose every horizon walks new bars, and the view of them; see rollouts.Arena and rollouts.View."""
+class EndlessOrders(EndlessArena):
+    """Endless bars of the market of orders."""
+
+    env: TradingEnv
 
     def __init__(self, law: RebateMarket, train: config.Train, bars: np.random.Generator, starts: torch.Generator):
         self._law, self._train, self._bars, self._starts = law, train, bars, starts
-        self.shape, self.horizon = (1, train.groups, train.replicas), train.horizon
-        self.device = torch.device("cpu")
-        self.restart()
+        super().__init__(train)
 
-    def restart(self) -> torch.Tensor:
-        """New bars, new accounts."""
+    def draw(self) -> tuple[MarketView, TradingEnv]:
+        """See EndlessArena."""
         train = self._train
         sample = self._law.make(train.groups * train.horizon + 1, self._bars)
-        self._view = view_of(Sample(sample.market, sample.state))
-        self.env = open_orders(self._law, sample, train.groups, train.replicas, train.horizon, self._starts)
-        return self.env.restart()
-
-    @property
-    def rows(self) -> torch.Tensor:
-        return self.env.episodes.rows
-
-    @property
-    def symbols(self) -> torch.Tensor:
-        return self.env.episodes.symbols
-
-    def observe(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.env.observe()
-
-    def step(self, actions: torch.Tensor) -> Transition:
-        return self.env.step(actions)
-
-    def segments(self, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
-        return self._view.segments(rows, symbols, length)
+        env = open_orders(self._law, sample, train.groups, train.replicas, train.horizon, self._starts)
+        return view_of(Sample(sample.market, sample.state)), env
 
 
 def train_orders(law: RebateMarket, train: config.Train, seed: int) -> tuple[PolicySpec, Parameters]:

@@ -165,7 +165,7 @@ def _orders(task: Task, settings: config.Laboratory) -> Result:
     spec, parameters = laboratory_orders.train_orders(ORDERS, train, task.seed)
     bars = max(2, settings.exam_bars // ORDER_PATHS)
     growth = laboratory_orders.greedy_growth(ORDERS, spec, parameters, task.seed, paths=ORDER_PATHS, bars=bars)
-    best = rebate_market.solve(ORDERS, ORDERS.trading(), laboratory_orders.ACCOUNT).optimal_growth
+    best = rebate_market.solve(ORDERS, ORDERS.trading(), laboratory.ACCOUNT).optimal_growth
     return Result(task, growth / best, growth / best, growth, (), float("nan"), np.zeros(0))
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from sizewise import config, rebate_market
-from sizewise.laboratory_orders import ACCOUNT, EndlessOrders, greedy_growth, train_orders
+from sizewise.laboratory import ACCOUNT
+from sizewise.laboratory_orders import EndlessOrders, greedy_growth, train_orders
 from sizewise.policy import PolicySpec
 from sizewise.rebate_market import RebateMarket
 from sizewise.seeding import numpy_generator, torch_generator
