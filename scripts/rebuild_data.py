@@ -225,7 +225,9 @@ def find_difference(rebuilt: Path, reference: Path) -> str | None:
     try:
         new, old = pd.read_parquet(rebuilt), pd.read_parquet(reference)
     except pa.ArrowInvalid:
-        raise RebuildError(f"reference {reference.name} is no parquet file: run `dvc pull --force data.dvc`") from None
+        raise RebuildError(
+            f"reference {reference.name} is no parquet file: move it away and run `dvc pull data.dvc`"
+        ) from None
     if list(new.columns) != list(old.columns):
         return f"columns {list(new.columns)}, reference {list(old.columns)}"
     if len(new) != len(old):

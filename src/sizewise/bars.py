@@ -39,7 +39,10 @@ def load_bars(path: str | Path, instrument: Instrument | None = None) -> pd.Data
         frame = pq.read_table(path).to_pandas()
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0].split(". ")[0]
-        raise BarError(f"{path.name}: no readable parquet ({reason}): run `dvc pull --force data.dvc`") from None
+        raise BarError(
+            f"{path.name}: no readable parquet ({reason}): make the file again, or move it away and run `dvc pull data.dvc` "
+            "if the series is a bundled one; bars of your own do not belong into data/, which data.dvc tracks"
+        ) from None
     if instrument is None:
         catalogue = path.parent.parent / "instruments.yaml"
         instrument = load_instruments(catalogue).get(path.stem) if catalogue.is_file() else None

@@ -183,7 +183,10 @@ def load_instruments(path: Path) -> dict[str, Instrument]:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         raise InstrumentError(f"{path.name}: line {line} is no valid YAML: mend it") from None
     if not isinstance(entries, dict):
-        raise InstrumentError(f"{path.name}: no entries: write one a symbol, or run `dvc pull --force data.dvc`")
+        raise InstrumentError(
+            f"{path.name}: no entries: write one a symbol, or move the file away and run `dvc pull data.dvc` for the one "
+            "of the bundled series"
+        )
     instruments = {}
     for symbol, entry in entries.items():
         try:

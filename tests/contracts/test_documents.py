@@ -79,6 +79,24 @@ def test_readme_names_existing_files_and_targets():
         assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE)
 
 
+REMEDIES = [ROOT / "README.md", ROOT / "Makefile", *sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("scripts/*.py")])]
+
+
+def deletes_own_files(text: str) -> bool:
+    """Whether text tells its reader to let DVC overwrite a tracked folder: what else lies there is deleted."""
+    return re.search(r"dvc (pull|checkout|fetch)[^`\n]*(--force|\s-f\b)", text) is not None
+
+
+def test_no_remedy_deletes_a_users_files():
+    assert [path.name for path in REMEDIES if deletes_own_files(path.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize("planted", ["run `dvc pull --force data.dvc`", "`dvc checkout data.dvc -f`"])
+def test_a_remedy_that_deletes_is_caught(planted):
+    assert deletes_own_files(planted)
+    assert not deletes_own_files("run `dvc pull data.dvc`")
+
+
 def test_readme_python_names_exist():
     for name in re.findall(r"\bsw\.(\w+)", (ROOT / "README.md").read_text()):
         assert getattr(sizewise, name)

@@ -151,7 +151,8 @@ def test_a_truncated_file_says_how_to_mend_it(kept_bytes, frame, tmp_path):
     path = written(frame, tmp_path)
     path.write_bytes(path.read_bytes()[:kept_bytes])
     with pytest.raises(
-        BarError, match=r"^ZZZ_1h\.parquet: no readable parquet \(.+\): run `dvc pull --force"
+        BarError,
+        match=r"^ZZZ_1h\.parquet: no readable parquet \(.+\): make the file again, or move it away and run `dvc",
     ) as caught:
         load_bars(path)
     assert "\n" not in str(caught.value)
