@@ -31,7 +31,7 @@ def imported_modules(source: str) -> set[str]:
 def closure(modules: set[str]) -> set[str]:
     """Those modules and everything they import, directly or not."""
     done: set[str] = set()
-    todo = set(modules)
+    todo = {*modules, "arithmetic"}  # the package itself imports that one
     while todo:
         module = todo.pop()
         done.add(module)

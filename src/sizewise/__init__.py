@@ -15,6 +15,10 @@ Names load on first use, so that importing one module does not import them all.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sizewise.arithmetic import pin
+
+pin()
+
 if TYPE_CHECKING:
     from sizewise.bars import load_bars
     from sizewise.config import Account
