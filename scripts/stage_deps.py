@@ -1,42 +1,25 @@
-"""Which library files each stage of dvc.yaml depends on: the import closure of its notebook and of its runner.
+"""Which library files each stage depends on, written into dvc.yaml and studies/dvc.yaml as few paths.
 
-`python scripts/stage_deps.py` writes the closures into dvc.yaml and studies/dvc.yaml; a contract test holds both against
-them.
+`python scripts/stage_deps.py` finds what a stage's command and its notebook import, and the files of the sections of
+params.yaml that it declares, and names whole folders where all of their files are needed; a contract test holds both
+files against it.
 """
 
-import ast
 import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sizewise.base.imports import closure, imported_files, module_file
+from sizewise.params.reading import section_file
+from sizewise.reports.run import NOTEBOOKS
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "src" / "sizewise"
 PIPELINES = ("dvc.yaml", "studies/dvc.yaml")
-
-
-def imported_modules(source: str) -> set[str]:
-    """Names of the sizewise modules that Python source imports, at any depth of nesting."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            parts = node.module.split(".")
-            if parts[0] == "sizewise":
-                found |= {alias.name for alias in node.names} if len(parts) == 1 else {parts[1]}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("sizewise.")}
-    return {name for name in found if (PACKAGE / f"{name}.py").is_file()}
-
-
-def closure(modules: set[str]) -> set[str]:
-    """Those modules and everything they import, directly or not."""
-    done: set[str] = set()
-    todo = {*modules, "arithmetic"}  # the package itself imports that one
-    while todo:
-        module = todo.pop()
-        done.add(module)
-        todo |= imported_modules((PACKAGE / f"{module}.py").read_text(encoding="utf-8")) - done
-    return done
+LIBRARY = "src/sizewise"
 
 
 def notebook_source(path: Path) -> str:
@@ -45,26 +28,36 @@ def notebook_source(path: Path) -> str:
     return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
 
-def stage_modules(command: str) -> set[str]:
-    """Closure of what a stage's command runs: `python -m sizewise.<module> [STAGE]` and, for reports, the notebook."""
-    module, *rest = re.search(r"sizewise\.(\S+)((?: \S+)*)", command).groups()
-    roots = {module}
-    if module == "report":
-        sys.path.insert(0, str(ROOT / "src"))
-        from sizewise.report import NOTEBOOKS
-
-        stage = rest[0].split()[0]
-        roots |= imported_modules(notebook_source(ROOT / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb"))
-    return closure(roots)
+def stage_files(stage: dict[str, Any]) -> set[str]:
+    """Files of the package that a stage of a pipeline runs: `python -m sizewise.<module> [STAGE]` and its notebook."""
+    module, *rest = re.search(r"(sizewise\.\S+)((?: \S+)*)", stage["cmd"]).groups()
+    files = {module_file(module)} | {section_file(section) for section in stage.get("params", ())}
+    if module == "sizewise.reports.run":
+        name = NOTEBOOKS[rest[0].split()[0]]
+        files |= imported_files(notebook_source(ROOT / "notebooks" / f"{name}.ipynb"))
+    return closure(files)
 
 
-def stage_files(command: str) -> list[str]:
-    """The same as paths relative to the root, sorted; the package's own file and the style travel with what uses them."""
-    modules = stage_modules(command)
-    files = {f"src/sizewise/{module}.py" for module in modules} | {"src/sizewise/__init__.py"}
-    if "style" in modules:
-        files.add("src/sizewise/sizewise.mplstyle")
-    return sorted(files)
+def declared_paths(files: set[str]) -> list[str]:
+    """Those files as few paths: the package that holds a file, or the file itself where a package is taken apart."""
+    paths = {f"{LIBRARY}/{apart(Path(file))}" for file in files}
+    if f"{LIBRARY}/reports/style.py" in paths:
+        paths.add(f"{LIBRARY}/reports/sizewise.mplstyle")
+    return sorted(paths)
+
+
+# Packages whose files change for different stages: sections, a report a notebook, training and rules.
+APART = {".", "params", "params/studies", "learning", "reports", "studies"}
+
+
+def apart(file: Path) -> Path:
+    """The path that a stage declares for a file of the package."""
+    return file if str(file.parent) in APART else file.parent
+
+
+def stage_paths(stage: dict[str, Any]) -> list[str]:
+    """The `src/sizewise` lines of a stage's deps."""
+    return declared_paths(stage_files(stage))
 
 
 def main() -> int:
@@ -76,17 +69,19 @@ def main() -> int:
 
 def rewrite(path: Path) -> None:
     """Rewrite one file."""
+    text = path.read_text(encoding="utf-8")
+    stages = yaml.safe_load(text)["stages"]
     out: list[str] = []
-    command = ""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.strip().startswith("cmd:"):
-            command = line.strip().removeprefix("cmd:").strip()
-        if line.strip().startswith("- src/sizewise/"):
+    stage = ""
+    for line in text.splitlines():
+        if re.fullmatch(r"  \w+:", line):
+            stage = line.strip().removesuffix(":")
+        if line.strip().startswith(f"- {LIBRARY}/"):
             continue
         out.append(line)
         if line.strip() == "deps:":
             indent = " " * (len(line) - len(line.lstrip()) + 2)
-            out += [f"{indent}- {file}" for file in stage_files(command)]
+            out += [f"{indent}- {place}" for place in stage_paths(stages[stage])]
     path.write_text("\n".join(out) + "\n", encoding="utf-8")
 
 

@@ -5,15 +5,14 @@ from unittest import mock
 
 import torch
 
-from sizewise import day_trades
-from sizewise.book import Book
-from sizewise.broker import Broker, Result, Uses
-from sizewise.lots import Lots
-from sizewise.orders import Fill, Kind, Orders
-from sizewise.rounding import round_tick
-from sizewise.tape import Bars, Tape
-from sizewise.trading_rules import Rules
-from sizewise.trading_step import TradingStep
+from sizewise.base.tensors import round_tick
+from sizewise.market.tape import Bars, Tape
+from sizewise.params.trading.trading import Rules
+from sizewise.trading.broker import book as day_trades
+from sizewise.trading.broker.book import Book, Lots
+from sizewise.trading.broker.broker import Broker, Result, Uses
+from sizewise.trading.broker.orders import Fill, Kind, Orders
+from sizewise.trading.broker.step import TradingStep
 
 
 def misread(change: Callable[[Bars], Bars]) -> type[Broker]:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sizewise import reference_broker as plain
-from sizewise.book import Book
-from sizewise.broker import Broker, Result, Uses
-from sizewise.orders import Flag, Kind, Orders, Place
-from sizewise.tape import COLUMNS, Bars, Tape
-from sizewise.trading_rules import Rules
+from sizewise.market.tape import COLUMNS, Bars, Tape
+from sizewise.params.trading.trading import Rules
+from sizewise.trading.broker import reference_broker
+from sizewise.trading.broker.book import Book
+from sizewise.trading.broker.broker import Broker, Result, Uses
+from sizewise.trading.broker.orders import Flag, Kind, Orders, Place
 
 EVERYTHING = Uses(working=True, stops=True, reduce_only=True, brackets=True, leverage=True)
 FLOWS = ("price", "fees", "slippage", "impact", "funding", "borrow", "liquidation")
@@ -260,7 +260,7 @@ def _collect(result: Result, row: int, fills: list[list[tuple]], flags: list[lis
 def walk_plain(scenario: Scenario, plan: list[dict[str, np.ndarray]]) -> Walk:
     """The reference broker, account by account, given what was ordered."""
     steps, _, paths = scenario.shape
-    rules = plain.Rules(**scenario.rules.model_dump())
+    rules = reference_broker.Rules(**scenario.rules.model_dump())
     walks = [_plain_path(scenario, rules, plan, path) for path in range(paths)]
     return Walk(
         np.array([walk[0] for walk in walks]).T,
@@ -271,9 +271,9 @@ def walk_plain(scenario: Scenario, plan: list[dict[str, np.ndarray]]) -> Walk:
     )
 
 
-def _plain_path(scenario: Scenario, rules: plain.Rules, plan: list[dict[str, np.ndarray]], path: int):
+def _plain_path(scenario: Scenario, rules: reference_broker.Rules, plan: list[dict[str, np.ndarray]], path: int):
     steps, instruments, _ = scenario.shape
-    account = plain.ReferenceBroker(rules, scenario.cash, instruments)
+    account = reference_broker.ReferenceBroker(rules, scenario.cash, instruments)
     table = {name: array[:, :, path].tolist() for name, array in scenario.columns.items()}
     left_out = ("day", "max_leverage")
     equity, flows, fills, flags, closest = [scenario.cash], [], [], [], np.inf
@@ -282,7 +282,7 @@ def _plain_path(scenario: Scenario, rules: plain.Rules, plan: list[dict[str, np.
         for i in range(instruments):
             row = {name: column[t + 1][i] for name, column in table.items() if name not in left_out}
             row |= {"traded": row["traded"] > 0, "day_trade": row["day_trade"] > 0}
-            bars.append(plain.Bar(**row))
+            bars.append(reference_broker.Bar(**row))
         orders = [_plain_orders(plan[t], scenario.uses, i, path, account.units[i]) for i in range(instruments)]
         step = account.step(orders, bars)
         equity.append(step.equity)
@@ -294,20 +294,20 @@ def _plain_path(scenario: Scenario, rules: plain.Rules, plan: list[dict[str, np.
     return equity, flows, fills, flags, closest
 
 
-def _plain_orders(given: dict[str, np.ndarray], uses: Uses, i: int, path: int, held: float) -> plain.Orders:
+def _plain_orders(given: dict[str, np.ndarray], uses: Uses, i: int, path: int, held: float) -> reference_broker.Orders:
     def at(name: str) -> float:
         return given[name][i, path].item()
 
     # "All of it" is what this side holds, to the last bit.
-    market = plain.Market(
+    market = reference_broker.Market(
         -held if at("close") else at("market"),
         at("leverage") if uses.leverage else None,
         at("stop_frac") if uses.brackets else 0.0,
         at("take_frac") if uses.brackets else 0.0,
     )
     if not uses.working:
-        return plain.Orders(market=market if market.units else None)
-    place = plain.Place(
+        return reference_broker.Orders(market=market if market.units else None)
+    place = reference_broker.Place(
         "stop" if uses.stops and at("place_is_stop") else "limit",
         at("place_units"),
         at("place_price"),
@@ -317,4 +317,4 @@ def _plain_orders(given: dict[str, np.ndarray], uses: Uses, i: int, path: int, h
         at("place_stop_frac") if uses.brackets else 0.0,
         at("place_take_frac") if uses.brackets else 0.0,
     )
-    return plain.Orders(bool(at("cancel")), place if place.units else None, market if market.units else None)
+    return reference_broker.Orders(bool(at("cancel")), place if place.units else None, market if market.units else None)

@@ -10,13 +10,15 @@ import pandas as pd
 import pytest
 import torch
 
-from sizewise import config, feature_store, training
-from sizewise.agent import Agent
-from sizewise.bars import load_bars
-from sizewise.confidence import ConfidenceModel
-from sizewise.feature_store import Universe
-from sizewise.market import Market, build_market
-from sizewise.splits import Fold
+from sizewise.dataset import store
+from sizewise.dataset.confidence import ConfidenceModel
+from sizewise.dataset.market_tensor import Market, build_market
+from sizewise.dataset.splits import Fold
+from sizewise.dataset.store import Universe
+from sizewise.learning.ppo import training
+from sizewise.learning.ppo.agent import Agent
+from sizewise.market.bars import load_bars
+from sizewise.params.reading import Params, parse_params, read_params
 
 ROOT = Path(__file__).resolve().parents[1]
 # As in a training worker; see CONTRIBUTING, "Threads".
@@ -76,16 +78,16 @@ def real_bars() -> Callable[..., pd.DataFrame]:
 
 
 @pytest.fixture(scope="session")
-def params() -> config.Params:
+def params() -> Params:
     """The parameters of the committed params.yaml."""
-    return config.parse_params(config.read_params(ROOT))
+    return parse_params(read_params(ROOT))
 
 
 @dataclass(frozen=True)
 class QuickWorld:
     """The quick profile's universe, market and one briefly trained policy of each mode."""
 
-    params: config.Params
+    params: Params
     universe: Universe
     folds: dict[str, tuple[Fold, ...]]
     market: Market
@@ -105,12 +107,12 @@ class QuickWorld:
 
 @pytest.fixture(scope="session")
 def quick(root) -> QuickWorld:
-    params = config.parse_params(config.read_params(root, "quick"))
-    universe = feature_store.read_universe(root / "data" / "bars", params.data)
+    params = parse_params(read_params(root, "quick"))
+    universe = store.read_universe(root / "data" / "bars", params.data)
     window = params.observation.window_bars
-    folds = feature_store.cut_folds(universe, params.splits, params.regimes, window_bars=window)
+    folds = store.cut_folds(universe, params.splits, params.regimes, window_bars=window)
     every = [fold for scheme in folds.values() for fold in scheme]
-    tables, models = feature_store.build_tables(universe, every, params.regimes, params.signals)
+    tables, models = store.build_tables(universe, every, params.regimes, params.signals)
     market = build_market(universe.bars, tables, universe.instruments)
     settings = training.Settings(
         params.train, params.observation, params.account, params.regimes, params.signals, params.splits.purge_bars

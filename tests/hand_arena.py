@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from sizewise.episodes import Transition
-from sizewise.seeding import torch_generator
+from sizewise.base.seeding import torch_generator
+from sizewise.trading.episodes import Transition
 
 
 @dataclass

@@ -2,11 +2,11 @@
 
 import torch
 
-from sizewise.book import Book
-from sizewise.broker import Broker, Result, Uses
-from sizewise.orders import Kind, Orders, Place
-from sizewise.tape import COLUMNS, Bars, Tape
-from sizewise.trading_rules import Rules
+from sizewise.market.tape import COLUMNS, Bars, Tape
+from sizewise.params.trading.trading import Rules
+from sizewise.trading.broker.book import Book
+from sizewise.trading.broker.broker import Broker, Result, Uses
+from sizewise.trading.broker.orders import Kind, Orders, Place
 
 EVERYTHING = Uses(working=True, stops=True, reduce_only=True, brackets=True)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from sizewise.market import Market
-from sizewise.regimes import LABELS
+from sizewise.dataset.market_tensor import Market
+from sizewise.dataset.regimes import LABELS
 
 COST_COLUMNS = ("fees", "slippage", "borrow", "funding")
 

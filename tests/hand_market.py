@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from sizewise.costs import Costs
-from sizewise.market import Market
-from sizewise.planted import planted_market
+from sizewise.dataset.market_tensor import Market
+from sizewise.market.costs import Costs
+from sizewise.studies.planted.laws import planted_market
 
 COSTS = Costs(taker_bps=10.0, half_spread_bps=2.0, borrow_bps_per_day=5.0)
 

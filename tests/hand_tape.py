@@ -7,18 +7,19 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sizewise import config
-from sizewise.desk import Desk, Step
-from sizewise.episodes import Ranges
-from sizewise.instruments import FeePeriod, Instrument
-from sizewise.orders import Flag, Kind, Orders
-from sizewise.reward_rules import RewardModel
-from sizewise.schemes import ActionScheme, Discrete, View
-from sizewise.tape import Tape, build_tape
-from sizewise.trading_env import TradingEnv
-from sizewise.trading_rules import InstrumentCosts, Rules, SchemeModel, Trading
+from sizewise.market.instruments import FeePeriod, Instrument
+from sizewise.market.tape import Tape, build_tape
+from sizewise.params.learning.train import Episode
+from sizewise.params.trading.account import Account
+from sizewise.params.trading.rewards import RewardModel
+from sizewise.params.trading.trading import InstrumentCosts, Rules, SchemeModel, Trading
+from sizewise.trading.broker.orders import Flag, Kind, Orders
+from sizewise.trading.desk import Desk, Step
+from sizewise.trading.environment import TradingEnv
+from sizewise.trading.episodes import Ranges
+from sizewise.trading.schemes.interface import ActionScheme, Discrete, View
 
-ACCOUNT = config.Account()
+ACCOUNT = Account()
 PLAIN = Rules(rounding=False)
 Bar = float | tuple[float, float, float, float]
 
@@ -84,7 +85,7 @@ def open_desk(
     rules: Rules = PLAIN,
     *,
     reward: RewardModel | str = "log_growth",
-    account: config.Account = ACCOUNT,
+    account: Account = ACCOUNT,
     scheme: ActionScheme | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> Desk:
@@ -129,10 +130,10 @@ def open_env(
     replicas: int = 1,
     horizon: int = 4,
     reward: RewardModel | str = "log_growth",
-    account: config.Account = ACCOUNT,
+    account: Account = ACCOUNT,
     scheme: ActionScheme | None = None,
     direction: torch.Tensor | None = None,
-    episode: config.Episode | None = None,
+    episode: Episode | None = None,
     regimes: torch.Tensor | None = None,
     dtype: torch.dtype = torch.float64,
     seed: int = 0,

@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sizewise import config
-from sizewise.costs import Costs
-from sizewise.market import Market
-from sizewise.outcome_rules import Outcome
-from sizewise.splits import Fold, Slice
+from sizewise.dataset.market_tensor import Market
+from sizewise.dataset.splits import Fold, Slice
+from sizewise.market.costs import Costs
+from sizewise.params.learning.outcome import Outcome
+from sizewise.params.trading.account import Account
 
 from .hand_market import make_market
 
 NAMES = ("edge", "signal_confidence")
 FIRST_ROW = 8
 BARS_A_TRADE = 4
-ACCOUNT = config.Account()
+ACCOUNT = Account()
 RULES = Outcome(
     window_bars=4,
     kernel_bars=2,

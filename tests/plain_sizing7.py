@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sizewise import config
-from sizewise.actions import decode
-from sizewise.costs import Costs
-from sizewise.reference_broker import Bar, Market, Orders, ReferenceBroker, Rules
+from sizewise.market.costs import Costs
+from sizewise.params.trading.account import Account
+from sizewise.trading.broker.reference_broker import Bar, Market, Orders, ReferenceBroker, Rules
+from sizewise.trading.schemes.values import decode
 
 BPS = 1e-4
 
@@ -23,7 +23,7 @@ class PlainPath:
     borrow: list[float] = field(default_factory=list)
 
 
-def order_value(action: int, equity: float, position: float, direction: int | None, account: config.Account) -> float:
+def order_value(action: int, equity: float, position: float, direction: int | None, account: Account) -> float:
     """Signed order at the decision's close; `direction` None means free mode, else the signal that is followed."""
     kept = position
     if direction is not None and (
@@ -49,7 +49,7 @@ def simulate(
     elapsed_days: Sequence[float],
     actions: Sequence[int],
     directions: Sequence[int] | None,
-    account: config.Account,
+    account: Account,
     costs: Costs,
 ) -> PlainPath:
     """Walk one account over T bars.

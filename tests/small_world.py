@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sizewise.arms import policy_folder
-from sizewise.checkpoint import save_agent
-from sizewise.feature_store import cut_folds
-from sizewise.stress_world import World
+from sizewise.dataset.store import cut_folds
+from sizewise.learning.ppo.agent import save_agent
+from sizewise.studies.stress.world import World
+from sizewise.walkforward.field import policy_folder
 
 if TYPE_CHECKING:
     from .conftest import QuickWorld

@@ -15,32 +15,32 @@ Names load on first use, so that importing one module does not import them all.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sizewise.arithmetic import pin
+from sizewise.base.arithmetic import pin
 
 pin()
 
 if TYPE_CHECKING:
-    from sizewise.bars import load_bars
-    from sizewise.config import Account
-    from sizewise.costs import Costs
-    from sizewise.decide import Decision, load_policy
-    from sizewise.errors import SizewiseError
-    from sizewise.gym_env import SizewiseEnv, SizewiseVectorEnv, open_env
-    from sizewise.inference import compare
-    from sizewise.simulation import simulate
+    from sizewise.base.errors import SizewiseError
+    from sizewise.evidence.inference import compare
+    from sizewise.gym.environments import SizewiseEnv, SizewiseVectorEnv, open_env
+    from sizewise.live.decide import Decision, load_policy
+    from sizewise.market.bars import load_bars
+    from sizewise.market.costs import Costs
+    from sizewise.params.trading.account import Account
+    from sizewise.trading.simulation import simulate
 
 _HOMES = {
-    "load_bars": "bars",
-    "Account": "config",
-    "Costs": "costs",
-    "Decision": "decide",
-    "SizewiseEnv": "gym_env",
-    "SizewiseError": "errors",
-    "SizewiseVectorEnv": "gym_env",
-    "compare": "inference",
-    "load_policy": "decide",
-    "open_env": "gym_env",
-    "simulate": "simulation",
+    "load_bars": "market.bars",
+    "Account": "params.trading.account",
+    "Costs": "market.costs",
+    "Decision": "live.decide",
+    "SizewiseEnv": "gym.environments",
+    "SizewiseError": "base.errors",
+    "SizewiseVectorEnv": "gym.environments",
+    "compare": "evidence.inference",
+    "load_policy": "live.decide",
+    "open_env": "gym.environments",
+    "simulate": "trading.simulation",
 }
 __all__ = [
     "Account",

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from sizewise.errors import ConfigError, DataMissingError, SizewiseError
-from sizewise.paths import Workspace, project_root, write_atomically
+from sizewise.base.errors import ConfigError, DataMissingError, SizewiseError
+from sizewise.base.paths import Workspace, project_root, write_atomically
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from sizewise.bars import load_bars
-    from sizewise.config import parse_section, read_params
-    from sizewise.instruments import find_instrument, load_instruments
+    from sizewise.market.bars import load_bars
+    from sizewise.market.instruments import find_instrument, load_instruments
+    from sizewise.params.reading import parse_section, read_params
 
     if arguments.causality is not None:
         _check_causality(arguments)
@@ -37,8 +37,8 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _check_causality(arguments: argparse.Namespace) -> None:
-    from sizewise.causality_check import check_functions, load_function, own_parts
-    from sizewise.config import parse_params, parse_section, read_params
+    from sizewise.causality import check_functions, load_function, own_parts
+    from sizewise.params.reading import parse_params, parse_section, read_params
 
     target, paths = arguments.causality, arguments.bars
     functions = {target: load_function(target)} if target else own_parts(parse_params(read_params(project_root())))
@@ -51,8 +51,8 @@ def _check_causality(arguments: argparse.Namespace) -> None:
 
 
 def _decide(arguments: argparse.Namespace) -> None:
-    from sizewise.bars import load_bars
-    from sizewise.decide import load_policy
+    from sizewise.live.decide import load_policy
+    from sizewise.market.bars import load_bars
 
     policy = load_policy(arguments.policy)
     decision = policy.decide(
@@ -75,7 +75,7 @@ def _decide(arguments: argparse.Namespace) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> None:
-    from sizewise.bench import run_bench
+    from sizewise.bench.run import run_bench
 
     record = run_bench(peers=arguments.peers, rounds=arguments.rounds)
     text = json.dumps(record, indent=2)
@@ -85,9 +85,9 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from sizewise.config import parse_section
-    from sizewise.stage import stage_params
-    from sizewise.verdict import read_record, sentence
+    from sizewise.evidence.verdict import read_record, sentence
+    from sizewise.params.reading import parse_section
+    from sizewise.params.stage import stage_params
 
     workspace = _workspace(arguments.profile)
     record = read_record(workspace.metrics / "verdict.json")
@@ -97,9 +97,8 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _trials(arguments: argparse.Namespace) -> None:
-    from sizewise.config import parse_section, read_params
-    from sizewise.sealed import sentence
-    from sizewise.trials import OPENING, chain_sentence, count_trials, read_ledger, refusal
+    from sizewise.ledgers.trials import OPENING, chain_sentence, count_trials, read_ledger, refusal, sentence
+    from sizewise.params.reading import parse_section, read_params
 
     workspace = _workspace(arguments.profile)
     splits = parse_section("splits", read_params(workspace.root, arguments.profile)["splits"])
@@ -117,9 +116,9 @@ def _trials(arguments: argparse.Namespace) -> None:
 
 
 def _unseal(arguments: argparse.Namespace) -> None:
-    from sizewise.config import parse_params, read_params
-    from sizewise.unsealing import intention, prepare, unseal
-    from sizewise.verdict import sentence
+    from sizewise.evidence.verdict import sentence
+    from sizewise.params.reading import parse_params, read_params
+    from sizewise.walkforward.unsealing import intention, prepare, unseal
 
     workspace = _workspace(arguments.profile)
     params = parse_params(read_params(workspace.root, arguments.profile))

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 import sizewise
-from sizewise import verdict
 from sizewise.cli import build_parser
+from sizewise.evidence import verdict
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -7,9 +7,9 @@ import nbformat
 import pytest
 import yaml
 
-from sizewise import config
-from sizewise.report import NOTEBOOKS
-from sizewise.stage import stage_params
+from sizewise.params.reading import read_params, section_model
+from sizewise.params.stage import stage_params
+from sizewise.reports.run import NOTEBOOKS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -84,10 +84,10 @@ def test_executed_notebooks_are_of_todays_sources_and_parameters(path):
 
 def test_quick_profile_overlays_known_parameters_only():
     quick = yaml.safe_load((ROOT / "tests" / "quick.yaml").read_text())
-    assert all(key in config.SECTIONS[section].model_fields for section, values in quick.items() for key in values)
+    assert all(key in section_model(section).model_fields for section, values in quick.items() for key in values)
 
 
 def test_quick_profile_keeps_every_arm_and_variant():
-    full, quick = (config.read_params(ROOT, profile) for profile in ("full", "quick"))
+    full, quick = (read_params(ROOT, profile) for profile in ("full", "quick"))
     assert list(quick["arms"]) == list(full["arms"])
     assert list(quick["ablations"]["variants"]) == list(full["ablations"]["variants"])

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from sizewise.config import Episode
-from sizewise.schemes import ActionScheme
-from sizewise.simulation import Simulation
-from sizewise.trading_rules import Sizing
+from sizewise.params.learning.train import Episode
+from sizewise.params.trading.trading import Sizing
+from sizewise.trading.schemes.interface import ActionScheme
+from sizewise.trading.simulation import Simulation
 
 from ..hand_tape import hand_tape, held, open_desk, open_env, walk
 

@@ -17,11 +17,12 @@ import yaml
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from stage_deps import closure, imported_modules, notebook_source, stage_files  # noqa: E402
+from stage_deps import notebook_source, stage_files, stage_paths  # noqa: E402
 
-from sizewise.config import SECTIONS, read_params  # noqa: E402
-from sizewise.report import NOTEBOOKS  # noqa: E402
-from sizewise.stage import PIPELINES  # noqa: E402
+from sizewise.base.imports import PACKAGE, closure, imported_files  # noqa: E402
+from sizewise.params.reading import SECTIONS, read_params, section_file  # noqa: E402
+from sizewise.params.stage import PIPELINES  # noqa: E402
+from sizewise.reports.run import NOTEBOOKS  # noqa: E402
 
 MAIN, STUDIES = (yaml.safe_load((ROOT / place).read_text())["stages"] for place in PIPELINES)
 STAGES = {**MAIN, **STUDIES}
@@ -31,30 +32,70 @@ METRICS = [
 ]
 
 
+LIBRARY = "src/sizewise/"
+MOST_ROWS = 300
+
+
 def library_deps(stage: str) -> list[str]:
-    return [dep for dep in STAGES[stage]["deps"] if dep.startswith("src/sizewise/")]
+    return [dep for dep in STAGES[stage]["deps"] if dep.startswith(LIBRARY)]
+
+
+def undeclared(files: set[str], paths: list[str]) -> set[str]:
+    """Files of the library that lie under none of the paths."""
+    return {file for file in files if not any(f"{LIBRARY}{file}/".startswith(f"{path}/") for path in paths)}
+
+
+def unneeded(files: set[str], paths: list[str]) -> set[str]:
+    """Paths under which none of the files lie."""
+    return {path for path in paths if not any(f"{LIBRARY}{file}/".startswith(f"{path}/") for file in files)}
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_stage_depends_on_exactly_the_modules_it_imports(stage):
-    assert library_deps(stage) == stage_files(STAGES[stage]["cmd"])
+def test_a_stage_declares_what_it_imports_and_nothing_else(stage):
+    files, paths = stage_files(STAGES[stage]), library_deps(stage)
+    assert undeclared(files, paths) == set()
+    assert unneeded(files, [path for path in paths if not path.endswith(".mplstyle")]) == set()
+    assert paths == stage_paths(STAGES[stage])
 
 
-def test_a_forgotten_module_is_noticed():
-    """Without `features` in the deps of the features stage the comparison above fails."""
-    deps = [dep for dep in library_deps("features") if not dep.endswith("/features.py")]
-    assert deps != stage_files(STAGES["features"]["cmd"])
+def test_a_forgotten_path_and_one_too_many_are_noticed():
+    files, paths = stage_files(STAGES["features"]), library_deps("features")
+    assert undeclared(files, [path for path in paths if "/dataset" not in path])
+    assert unneeded(files, [*paths, f"{LIBRARY}learning"]) == {f"{LIBRARY}learning"}
+
+
+def test_the_lock_files_are_short():
+    rows = sum((ROOT / place).with_suffix(".lock").read_text().count(f"path: {LIBRARY}") for place in PIPELINES)
+    assert 0 < rows <= MOST_ROWS
 
 
 def test_closure_agrees_with_the_interpreter():
-    """Importing a notebook's modules loads no library file outside its closure."""
-    wanted = imported_modules(notebook_source(ROOT / "notebooks" / "01_features.ipynb"))
+    """Importing a notebook's modules loads no library file that does anything outside its closure."""
+    wanted = imported_files(notebook_source(ROOT / "notebooks" / "01_features.ipynb"))
+    names = [".".join(("sizewise", *Path(file).with_suffix("").parts)).removesuffix(".__init__") for file in wanted]
     code = (
-        f"import importlib, sys\nfor name in {sorted(wanted)!r}: importlib.import_module('sizewise.' + name)\n"
-        "print(*sorted(name.split('.')[1] for name in sys.modules if name.startswith('sizewise.')))"
+        f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\n"
+        "print(*sorted(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'sizewise'), sep='\\n')"
     )
     loaded = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    assert set(loaded.stdout.split()) == closure(wanted)
+    files = {str(Path(line).relative_to(PACKAGE)) for line in loaded.stdout.splitlines()}
+    silent = {file for file in files if file.endswith("__init__.py") and file != "__init__.py"}
+    assert files - silent == closure(wanted)
+
+
+def follows(stage: str, section: str) -> bool:
+    """Whether a stage runs again when the model of a section changes."""
+    return not undeclared({section_file(section)}, library_deps(stage))
+
+
+@pytest.mark.parametrize("section", ["ablations", "calibration", "cpcv", "laboratory", "overfitting", "stress"])
+def test_a_field_added_to_a_studys_section_trains_nothing_again(section):
+    assert not any(follows(stage, section) for stage in MAIN)
+    assert [stage for stage in STUDIES if follows(stage, section)]
+
+
+def test_a_field_added_to_the_training_section_does():
+    assert follows("train", "train")
 
 
 # What a function was given of a stage, by the name it has there.
@@ -66,7 +107,7 @@ def sections_used(tree: ast.AST, scope: dict[str, Any], done: set[object]) -> se
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in GIVEN.values():
-            found |= {node.attr} & {*SECTIONS, "arms"}
+            found |= {node.attr} & set(SECTIONS)
         if isinstance(node, ast.Call) and {ast.unparse(value) for value in node.args} & {*GIVEN, *GIVEN.values()}:
             called = resolved(node.func, scope)
             if isinstance(called, FunctionType) and called.__module__.startswith("sizewise.") and called not in done:
@@ -90,7 +131,8 @@ def imported_scope(tree: ast.AST) -> dict[str, Any]:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sizewise"):
             for alias in node.names:
                 home = import_module(str(node.module))
-                names[alias.name] = getattr(home, alias.name, None) or import_module(f"{node.module}.{alias.name}")
+                found = getattr(home, alias.name, None) or import_module(f"{node.module}.{alias.name}")
+                names[alias.asname or alias.name] = found
     return names
 
 
@@ -106,7 +148,7 @@ def test_stage_declares_exactly_the_sections_its_notebook_uses(stage):
 
 
 def test_the_ablation_stage_declares_what_a_variant_uses():
-    source = "from sizewise import ablations\nablations.run_variant(stage, name)"
+    source = "from sizewise.studies.ablations import run\nrun.run_variant(stage, name)"
     assert sections_of(source) == set(STAGES["ablation"]["params"])
 
 
@@ -116,8 +158,11 @@ def test_the_ablation_stage_declares_what_a_variant_uses():
         ("p.plan.alpha + stage.params.account.ruin_frac", {"plan", "account"}),
         ("other.plan", set()),
         # Read where the stage is handed to: a table arm's hash reads the table's section.
-        ("from sizewise import evaluation\nevaluation.arm_hash(p, name)", {"arms", "account", "splits"} | {"tabular"}),
-        ("from sizewise.comparison import open_study\nopen_study(stage)", {"data", "plan", "splits", "train", "arms"}),
+        ("from sizewise.ledgers import plan\nplan.arm_hash(p, name)", {"arms", "account", "splits"} | {"tabular"}),
+        (
+            "from sizewise.evidence.comparison import open_study\nopen_study(stage)",
+            {"data", "plan", "splits", "train", "arms"},
+        ),
     ],
 )
 def test_a_section_read_out_of_sight_is_noticed(source, sections):
@@ -157,44 +202,35 @@ def test_the_right_stages_follow_a_parameter(section, main, studies):
     assert touched("params", section, STUDIES) == studies
 
 
+def followers(file: str, stages: dict[str, Any]) -> set[str]:
+    """Stages that run again when a file of the library changes."""
+    return {name for name in stages if not undeclared({file}, library_deps(name))}
+
+
 @pytest.mark.parametrize(
-    ("module", "follow", "rest"),
+    ("file", "follow", "rest"),
     [
-        ("ppo", {"train"}, {"features", "compare", "index"}),
-        ("indicators", {"features", "train"}, {"index"}),
-        ("inference", {"walk_forward", "compare", "index"}, {"features", "train"}),
-        # A rule that is fitted, a walk, a trade's record: nothing is trained again.
-        ("fitted_sizers", {"walk_forward"}, {"features", "train", "index"}),
-        ("trades", {"walk_forward"}, {"features", "train", "index"}),
-        ("behaviour", {"walk_forward"}, {"features", "train", "compare", "index"}),
-        ("responses", {"walk_forward"}, {"features", "train", "compare", "index"}),
-        ("tabular_tables", {"train"}, {"features", "walk_forward", "compare", "index"}),
-        ("comparison", {"compare"}, {"features", "train", "walk_forward", "index"}),
+        ("learning/ppo/update.py", {"train"}, {"features", "compare", "index"}),
+        ("market/indicators.py", {"features", "train"}, {"index"}),
+        ("evidence/inference.py", {"compare"}, {"features", "train"}),
+        ("evidence/comparison.py", {"compare"}, {"features", "train", "walk_forward", "index"}),
+        # A walk, a report: nothing is trained again.
+        ("walkforward/behaviour.py", {"walk_forward"}, {"features", "train", "compare", "index"}),
+        ("reports/train.py", {"train"}, {"features", "walk_forward", "compare", "index"}),
+        ("reports/compare.py", {"compare"}, {"features", "train"}),
     ],
 )
-def test_the_right_stages_follow_a_module(module, follow, rest):
-    found = touched("deps", f"src/sizewise/{module}.py", MAIN)
+def test_the_right_stages_follow_a_file(file, follow, rest):
+    found = followers(file, MAIN)
     assert found >= follow
     assert not found & rest
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "laboratory_study",
-        "synthetic",
-        "ablations",
-        "bench_cartpole",
-        "mechanics",
-        "calibration",
-        "stress",
-        "overfitting",
-    ],
-)
-def test_a_study_is_no_business_of_the_main_job(module):
-    path = f"src/sizewise/{module}.py"
-    assert touched("deps", path, STUDIES)
-    assert not touched("deps", path, MAIN)
+@pytest.mark.parametrize("wing", ["known_answers", "planted", "ablations", "calibration", "stress", "overfitting"])
+def test_a_study_is_no_business_of_the_main_job(wing):
+    files = [str(path.relative_to(PACKAGE)) for path in (PACKAGE / "studies" / wing).glob("*.py")]
+    assert any(followers(file, STUDIES) for file in files)
+    assert not any(followers(file, MAIN) for file in files)
 
 
 # The matrix of ablations.

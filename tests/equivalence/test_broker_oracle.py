@@ -14,16 +14,15 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sizewise import market_orders
-from sizewise.bars import load_bars
-from sizewise.broker import Broker, Uses
-from sizewise.costs import CostRates, Costs, charged
-from sizewise.instruments import load_instruments
-from sizewise.market_orders import Accounts, Move
-from sizewise.orders import Flag, Orders
-from sizewise.tape import COLUMNS, Bars, build_tape
-from sizewise.trading_rules import Rules
-from sizewise.venues import at_venue
+from sizewise.market.bars import load_bars
+from sizewise.market.costs import CostRates, Costs, at_venue, charged
+from sizewise.market.instruments import load_instruments
+from sizewise.market.tape import COLUMNS, Bars, build_tape
+from sizewise.params.trading.trading import Rules
+from sizewise.trading.broker import fast_broker
+from sizewise.trading.broker.broker import Broker, Uses
+from sizewise.trading.broker.fast_broker import Accounts, Move
+from sizewise.trading.broker.orders import Flag, Orders
 
 from ..broker_faults import FAULTS
 from ..broker_paths import Scenario, Walk, decisions, market, real_market, walk_fast, walk_plain
@@ -430,7 +429,7 @@ def assert_short_cut(scenario: Scenario, dtype: torch.dtype, tolerance: float) -
         )
         moves = (bars.open / bars.last_close - 1.0, bars.close / bars.open - 1.0, torch.ones_like(bars.open))
         value = (units * bars.last_close.to(dtype))[0]
-        accounts, pnl = market_orders.step(accounts, value, Move(*(move[0].to(dtype) for move in moves)), rates)
+        accounts, pnl = fast_broker.step(accounts, value, Move(*(move[0].to(dtype) for move in moves)), rates)
         book, result = trader.step(book, Orders(units), bars)
         # What buying power cuts is no longer the same order; nothing else may befall one.
         assert not (result.flags & ~Flag.CLIPPED).any()
@@ -460,6 +459,6 @@ def _with_double_fee(step, accounts, orders, move, rates):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
 def test_the_short_cut_is_told_from_another_fee(dtype, tolerance, monkeypatch):
-    monkeypatch.setattr(market_orders, "step", partial(_with_double_fee, market_orders.step))
+    monkeypatch.setattr(fast_broker, "step", partial(_with_double_fee, fast_broker.step))
     with pytest.raises(AssertionError, match="off"):
         assert_short_cut(ordinary(0, Rules(rounding=False)), dtype, tolerance)

@@ -8,20 +8,24 @@ import pandas as pd
 import pytest
 import torch
 
-from sizewise import comparison, config, daily, evaluation, inference, metrics
-from sizewise.arms import Field
-from sizewise.errors import LedgerError
-from sizewise.inference import compare, daily_difference, ibragimov_mueller, regime_effects
-from sizewise.multiple_testing import holm
-from sizewise.trades import Prices
-from sizewise.trials import TrialLedger, read_ledger
-from sizewise.walkforward import LedgerWriter, frames, read_equity, read_trades
+from sizewise.base.errors import LedgerError
+from sizewise.evidence import comparison, inference
+from sizewise.evidence.inference import compare, daily_difference, ibragimov_mueller, regime_effects
+from sizewise.evidence.statistics.power import holm
+from sizewise.ledgers import daily, metrics
+from sizewise.ledgers.files import LedgerWriter, read_equity, read_trades
+from sizewise.ledgers.plan import ANCHORED_FOLDER, arm_rows
+from sizewise.ledgers.trials import TrialLedger, read_ledger
+from sizewise.params.arms import AtrArm, BuyAndHoldArm, KellyArm, RandomPlaceboArm
+from sizewise.trading.trades import Prices
+from sizewise.walkforward.field import Field
+from sizewise.walkforward.walk import frames
 
 ARMS = {
-    "random_placebo": config.RandomPlaceboArm(kind="random_placebo"),
-    "atr": config.AtrArm(kind="atr"),
-    "kelly": config.KellyArm(kind="kelly", kappa=0.5, min_trades=5),
-    "buy_and_hold": config.BuyAndHoldArm(kind="buy_and_hold"),
+    "random_placebo": RandomPlaceboArm(kind="random_placebo"),
+    "atr": AtrArm(kind="atr"),
+    "kelly": KellyArm(kind="kelly", kappa=0.5, min_trades=5),
+    "buy_and_hold": BuyAndHoldArm(kind="buy_and_hold"),
 }
 CLOSE = {"rtol": 0.0, "atol": 1e-12}
 
@@ -32,7 +36,7 @@ def ledgers(quick, tmp_path_factory):
     folder, p = tmp_path_factory.mktemp("ledger"), quick.params
     market = quick.market.to("cpu", torch.float64)
     prices = Prices.stack([quick.universe.bars[symbol] for symbol in market.symbols])
-    for scheme, place in (("rolling", folder), ("anchored", folder / evaluation.ANCHORED_FOLDER)):
+    for scheme, place in (("rolling", folder), ("anchored", folder / ANCHORED_FOLDER)):
         field = Field(market, quick.folds[scheme], ARMS, [1, 2], p.account, p.outcome, folder)
         writer = LedgerWriter(place)
         for name in ARMS:
@@ -44,7 +48,7 @@ def ledgers(quick, tmp_path_factory):
 
 
 def rows_of(ledgers, arm: str) -> pd.DataFrame:
-    return evaluation.arm_rows(ledgers.bars, arm)
+    return arm_rows(ledgers.bars, arm)
 
 
 def test_path_by_path_is_all_at_once(ledgers):
@@ -156,8 +160,8 @@ def test_another_side_of_the_same_decision_is_refused(study):
 
 
 def test_the_anchored_scheme(ledgers, study):
-    equity = read_equity(ledgers.folder / evaluation.ANCHORED_FOLDER)
-    parts = (evaluation.arm_rows(equity, name) for name in ("random_placebo", "atr"))
+    equity = read_equity(ledgers.folder / ANCHORED_FOLDER)
+    parts = (arm_rows(equity, name) for name in ("random_placebo", "atr"))
     found = study.anchored().table
     pd.testing.assert_frame_equal(found, slow_compare(study.plan, *parts).table, rtol=1e-9, atol=1e-10)
 

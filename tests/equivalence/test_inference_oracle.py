@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from sizewise.e_values import PRIOR_BLOCKS, e_process
-from sizewise.mean_tests import diebold_mariano, newey_west
-from sizewise.placebo import rotation_placebo
-from sizewise.sharpe_tests import MAX_ROOT, ledoit_wolf
+from sizewise.evidence.statistics.e_values import PRIOR_BLOCKS, e_process
+from sizewise.evidence.statistics.means import diebold_mariano, newey_west
+from sizewise.evidence.statistics.placebo import rotation_placebo
+from sizewise.evidence.statistics.sharpe import MAX_ROOT, ledoit_wolf
 
 KNOWN = {"alpha": 0.05, "power": 0.80}
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise import backtest, market_orders
-from sizewise.config import Account
-from sizewise.known_answers import chosen_sizes, growth_of
-from sizewise.planted import SYNTHETIC, Law, Sample
-from sizewise.seeding import numpy_generator
-from sizewise.synthetic import laws
+from sizewise.base.seeding import numpy_generator
+from sizewise.params.trading.account import Account
+from sizewise.sizing import backtest
+from sizewise.studies.planted.answers import chosen_sizes, growth_of
+from sizewise.studies.planted.laws import SYNTHETIC, Law, Sample
+from sizewise.studies.planted.markets import laws
+from sizewise.trading.broker import fast_broker
 
 LAWS = laws()
 
@@ -19,7 +20,7 @@ LAWS = laws()
 def slow_growth(law: Law, sizes: np.ndarray, sample: Sample) -> float:
     """Mean over bars of the expected log growth of one step of an account that orders what brings it to its size."""
     market, total = sample.market, 0.0
-    accounts = market_orders.Accounts.open((), 1000.0, dtype=torch.float64)
+    accounts = fast_broker.Accounts.open((), 1000.0, dtype=torch.float64)
     for t, size in enumerate(sizes):
         state = int(sample.state[t])
         orders = size * law.side[state] * accounts.equity - accounts.position
@@ -27,8 +28,8 @@ def slow_growth(law: Law, sizes: np.ndarray, sample: Sample) -> float:
         zero, hour = torch.tensor(0.0, dtype=torch.float64), torch.tensor(1.0 / 24.0, dtype=torch.float64)
 
         def after(move: float, accounts=accounts, orders=orders, rates=rates, zero=zero, hour=hour):
-            bar = market_orders.Move(zero, torch.tensor(move, dtype=torch.float64), hour)
-            return market_orders.step(accounts, orders, bar, rates)[0]
+            bar = fast_broker.Move(zero, torch.tensor(move, dtype=torch.float64), hour)
+            return fast_broker.step(accounts, orders, bar, rates)[0]
 
         for move, chance in zip(law.moves[state], law.chances[state], strict=True):
             total += chance * math.log(float(after(move).equity) / float(accounts.equity))

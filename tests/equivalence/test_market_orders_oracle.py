@@ -10,14 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizewise import market_orders
-from sizewise.actions import SizingScheme, decode
-from sizewise.bars import load_bars
-from sizewise.config import Account, Signals
-from sizewise.costs import CostRates, Costs
-from sizewise.instruments import load_instruments
-from sizewise.market_orders import Accounts, Move, PnL
-from sizewise.signals import trend_direction
+from sizewise.dataset.signals import trend_direction
+from sizewise.market.bars import load_bars
+from sizewise.market.costs import CostRates, Costs
+from sizewise.market.instruments import load_instruments
+from sizewise.params.dataset.signals import Signals
+from sizewise.params.trading.account import Account
+from sizewise.trading.broker import fast_broker
+from sizewise.trading.broker.fast_broker import Accounts, Move, PnL
+from sizewise.trading.schemes.values import SizingScheme, decode
 
 from .. import plain_sizing7
 
@@ -68,7 +69,7 @@ def walk(
     dtype: torch.dtype = torch.float64,
     actions: np.ndarray | None = None,
     rng: np.random.Generator | None = None,
-    step: Step = market_orders.step,
+    step: Step = fast_broker.step,
     scheme: type[SizingScheme] = SizingScheme,
 ) -> Walk:
     """The batched side. Without `actions`, draws a random allowed one at every close."""
@@ -228,47 +229,47 @@ def test_two_thousand_nasty_paths(mode, dtype):
 
 
 def without_fees(accounts, orders, move, rates):
-    return market_orders.step(accounts, orders, move, rates._replace(fee=rates.fee * 0.0))
+    return fast_broker.step(accounts, orders, move, rates._replace(fee=rates.fee * 0.0))
 
 
 def without_slippage(accounts, orders, move, rates):
-    return market_orders.step(accounts, orders, move, rates._replace(half_spread=rates.half_spread * 0.0))
+    return fast_broker.step(accounts, orders, move, rates._replace(half_spread=rates.half_spread * 0.0))
 
 
 def fills_at_the_same_close(accounts, orders, move, rates):
     filled = Accounts(accounts.equity, accounts.position + orders)
-    return market_orders.step(filled, torch.zeros_like(orders), move, rates)
+    return fast_broker.step(filled, torch.zeros_like(orders), move, rates)
 
 
 def fills_at_the_next_close(accounts, orders, move, rates):
-    held, pnl = market_orders.step(accounts, torch.zeros_like(orders), move, rates)
+    held, pnl = fast_broker.step(accounts, torch.zeros_like(orders), move, rates)
     traded = orders * (1.0 + move.gap_return) * (1.0 + move.bar_return)
     return Accounts(held.equity, held.position + traded), pnl
 
 
 def short_is_paid_for_its_loan(accounts, orders, move, rates):
-    return market_orders.step(accounts, orders, move, rates._replace(borrow_per_day=-rates.borrow_per_day))
+    return fast_broker.step(accounts, orders, move, rates._replace(borrow_per_day=-rates.borrow_per_day))
 
 
 def borrow_on_both_sides(accounts, orders, move, rates):
-    after, pnl = market_orders.step(accounts, orders, move, rates)
+    after, pnl = fast_broker.step(accounts, orders, move, rates)
     extra = accounts.position.clamp(min=0.0) * rates.borrow_per_day * move.elapsed_days
     return Accounts(after.equity - extra, after.position), pnl._replace(borrow=pnl.borrow - extra)
 
 
 def short_earns_like_a_long(accounts, orders, move, rates):
-    after, pnl = market_orders.step(accounts, orders, move, rates)
+    after, pnl = fast_broker.step(accounts, orders, move, rates)
     return Accounts(after.equity + pnl.price.abs() - pnl.price, after.position), pnl._replace(price=pnl.price.abs())
 
 
 def fee_on_the_open_price(accounts, orders, move, rates):
-    after, pnl = market_orders.step(accounts, orders, move, rates)
+    after, pnl = fast_broker.step(accounts, orders, move, rates)
     fees = -(orders * (1.0 + move.gap_return)).abs() * rates.fee
     return Accounts(after.equity + fees - pnl.fees, after.position), pnl._replace(fees=fees)
 
 
 def fees_in_the_slippage_column(accounts, orders, move, rates):
-    after, pnl = market_orders.step(accounts, orders, move, rates)
+    after, pnl = fast_broker.step(accounts, orders, move, rates)
     return after, pnl._replace(fees=pnl.slippage, slippage=pnl.fees)
 
 

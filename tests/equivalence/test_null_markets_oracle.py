@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sizewise import config
-from sizewise.indicators import atr_frac
-from sizewise.null_markets import channel_signals, coarse_series, random_walks, shuffled_returns
-from sizewise.signals import trend_direction
+from sizewise.dataset.signals import trend_direction
+from sizewise.market.indicators import atr_frac
+from sizewise.params.dataset.signals import Signals
+from sizewise.studies.calibration.nulls import channel_signals, coarse_series, random_walks, shuffled_returns
 
 RULES = [
-    config.Signals(entry_bars=48, exit_bars=24, max_hold_bars=96),
-    config.Signals(entry_bars=7, exit_bars=3, max_hold_bars=5),
-    config.Signals(entry_bars=2, exit_bars=1, max_hold_bars=1),
+    Signals(entry_bars=48, exit_bars=24, max_hold_bars=96),
+    Signals(entry_bars=7, exit_bars=3, max_hold_bars=5),
+    Signals(entry_bars=2, exit_bars=1, max_hold_bars=1),
 ]
 
 
@@ -40,7 +40,7 @@ def test_made_up_markets_are_traded_by_the_rule(quick, make):
         return channel_signals(high, low, close, rule)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sizewise.null_markets.channel_signals", spy)
+        patch.setattr("sizewise.studies.calibration.nulls.channel_signals", spy)
         made = make(series, 3, rule, np.random.default_rng(1))
     for column in range(3):
         frame = pd.DataFrame({name: values[:, column] for name, values in kept.items()})

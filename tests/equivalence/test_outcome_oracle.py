@@ -6,11 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise.dqn import next_values, td_loss, td_targets
-from sizewise.outcome_models import best_size, gain_logits, gain_loss, initialise, size_values
-from sizewise.outcome_rules import Outcome, Replay
-from sizewise.replay import Memory
-from sizewise.seeding import numpy_generator, torch_generator
+from sizewise.base.seeding import numpy_generator, torch_generator
+from sizewise.learning.closed_trades.memory import Memory
+from sizewise.learning.closed_trades.models import (
+    best_size,
+    gain_logits,
+    gain_loss,
+    initialise,
+    next_values,
+    size_values,
+    td_loss,
+    td_targets,
+)
+from sizewise.params.learning.outcome import Outcome, Replay
 
 S, B, A, N = 3, 6, 5, 9
 RULES = Outcome(window_bars=7, kernel_bars=3, flow_features=["x"], flow_window_bars=2)

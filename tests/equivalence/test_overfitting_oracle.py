@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from sizewise import overfitting
-from sizewise.overfitting import cross_validated_selection
+from sizewise.evidence.statistics import selection
+from sizewise.evidence.statistics.selection import cross_validated_selection
 
 
 def plain_sharpe(values: np.ndarray) -> float:
@@ -46,7 +46,7 @@ def planted() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", planted())
 @pytest.mark.parametrize("chunk", [7, 20_000])
 def test_every_split_is_the_plain_loops(monkeypatch, name, chunk):
-    monkeypatch.setattr(overfitting, "CHUNK", chunk)
+    monkeypatch.setattr(selection, "CHUNK", chunk)
     matrix = planted()[name]
     found = cross_validated_selection(matrix, blocks=6)
     chosen, inside, outside, logits = (np.array(column) for column in zip(*plain_selection(matrix, 6), strict=True))

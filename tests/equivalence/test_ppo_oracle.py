@@ -5,13 +5,14 @@ import math
 import pytest
 import torch
 
-from sizewise import config, ppo
-from sizewise.policy import Output
-from sizewise.rollouts import Rollout, sample_actions
-from sizewise.seeding import torch_generator
+from sizewise.base.seeding import torch_generator
+from sizewise.learning.ppo import update
+from sizewise.learning.ppo.policy import Output
+from sizewise.learning.ppo.rollouts import Rollout, sample_actions
+from sizewise.params.learning.train import Train
 
 K, G, T, R, A = 2, 3, 11, 5, 7
-SETTINGS = config.Train(seeds=[1])
+SETTINGS = Train(seeds=[1])
 
 
 def random_rollout(seed="rollout", terminations=True, truncations=False):
@@ -66,7 +67,7 @@ def slow_advantage(rollout, k, g, r, gamma, lam):
 def test_returns_equal_the_definition_of_gae(truncations):
     rollout = random_rollout(truncations=truncations)
     assert rollout.terminated.any()
-    batch = ppo.advantages(rollout, gamma=0.97, gae_lambda=0.9)
+    batch = update.advantages(rollout, gamma=0.97, gae_lambda=0.9)
     for k in range(K):
         for g in range(G):
             for r in range(R):
@@ -79,9 +80,9 @@ def test_a_truncation_is_bootstrapped_and_a_termination_is_not():
     rollout = random_rollout(terminations=False)
     ended = rollout.terminated.clone()
     ended[0, 0, T - 1, 0] = True
-    truncated = ppo.advantages(rollout, gamma=0.9, gae_lambda=1.0).returns[0, 0, T - 1, 0]
+    truncated = update.advantages(rollout, gamma=0.9, gae_lambda=1.0).returns[0, 0, T - 1, 0]
     stopped = Rollout(**{**rollout.__dict__, "terminated": ended})
-    terminated = ppo.advantages(stopped, gamma=0.9, gae_lambda=1.0).returns[0, 0, T - 1, 0]
+    terminated = update.advantages(stopped, gamma=0.9, gae_lambda=1.0).returns[0, 0, T - 1, 0]
     reward = rollout.rewards[0, 0, T - 1, 0]
     assert terminated == pytest.approx(float(reward), abs=1e-12)
     assert truncated == pytest.approx(float(reward + 0.9 * rollout.last_value[0, 0, 0]), abs=1e-12)
@@ -99,13 +100,13 @@ def test_a_budget_that_ends_inside_the_horizon_hides_what_comes_after():
     noise["value"][:, :, 5:] -= 2.0
     noise["last_value"] += 1.0
     after = Rollout(**{**base.__dict__, **noise})
-    plain, other = (ppo.advantages(one, gamma=0.9, gae_lambda=0.8).returns for one in (base, after))
+    plain, other = (update.advantages(one, gamma=0.9, gae_lambda=0.8).returns for one in (base, after))
     assert torch.equal(plain[0, 1, :5], other[0, 1, :5])
     assert bool((plain[0, 0, :5] != other[0, 0, :5]).all())
     expected = rollout.rewards[0, 1, 4] + 0.9 * 2.5
     torch.testing.assert_close(plain[0, 1, 4], expected, rtol=0, atol=1e-12)
     worthless = Rollout(**{**base.__dict__, "cut_value": torch.zeros_like(value)})
-    lower = ppo.advantages(worthless, gamma=0.9, gae_lambda=0.8).returns
+    lower = update.advantages(worthless, gamma=0.9, gae_lambda=0.8).returns
     torch.testing.assert_close(lower[0, 1, 4], rollout.rewards[0, 1, 4], rtol=0, atol=1e-12)
     assert bool((lower[0, 1, :4] < plain[0, 1, :4]).all())
 
@@ -124,13 +125,13 @@ def test_market_noise_is_the_others_regression():
     generator = torch_generator("noise")
     exposure = torch.rand((40, R), generator=generator, dtype=torch.float64)
     advantage = torch.randn((40, R), generator=generator, dtype=torch.float64)
-    fast = ppo.remove_market_noise(advantage, exposure)
+    fast = update.remove_market_noise(advantage, exposure)
     checked = 0
     for row in range(40):
         x = exposure[row] - exposure[row].mean()
         leverage = (x.square() / x.square().sum()).tolist()
         for i in range(R):
-            if 1.0 - 1.0 / R - leverage[i] > ppo.MIN_RESIDUAL_SHARE:
+            if 1.0 - 1.0 / R - leverage[i] > update.MIN_RESIDUAL_SHARE:
                 slow = slow_residual(advantage[row].tolist(), exposure[row].tolist(), i)
                 assert float(fast[row, i]) == pytest.approx(slow, abs=1e-9)
                 checked += 1
@@ -140,22 +141,22 @@ def test_market_noise_is_the_others_regression():
 def test_market_noise_leaves_ones_own_surprise_and_removes_the_markets():
     exposure = torch.linspace(0.0, 1.0, 8, dtype=torch.float64)
     market = 3.0 + 5.0 * exposure
-    torch.testing.assert_close(ppo.remove_market_noise(market, exposure), torch.zeros(8, dtype=torch.float64))
+    torch.testing.assert_close(update.remove_market_noise(market, exposure), torch.zeros(8, dtype=torch.float64))
     own = torch.zeros(8, dtype=torch.float64)
     own[3] = 1.0
-    assert float(ppo.remove_market_noise(market + own, exposure)[3]) == pytest.approx(1.0, abs=1e-9)
+    assert float(update.remove_market_noise(market + own, exposure)[3]) == pytest.approx(1.0, abs=1e-9)
 
 
 def test_accounts_that_are_alike_fall_back_on_the_others_mean():
     advantage = torch.tensor([1.0, 2.0, 3.0, 6.0], dtype=torch.float64)
-    flat = ppo.remove_market_noise(advantage, torch.zeros(4, dtype=torch.float64))
+    flat = update.remove_market_noise(advantage, torch.zeros(4, dtype=torch.float64))
     expected = [1.0 - 11.0 / 3.0, 2.0 - 10.0 / 3.0, 3.0 - 3.0, 6.0 - 2.0]
     torch.testing.assert_close(flat, torch.tensor(expected, dtype=torch.float64))
 
 
 def test_three_accounts_are_too_few_for_a_baseline():
     advantage = torch.tensor([1.0, 2.0, 4.0])
-    assert torch.equal(ppo.remove_market_noise(advantage, torch.tensor([0.0, 0.1, 0.2])), advantage)
+    assert torch.equal(update.remove_market_noise(advantage, torch.tensor([0.0, 0.1, 0.2])), advantage)
 
 
 def slow_loss(log_prob, actions, old_log_prob, value, old_value, advantage, returns, settings, bonus):
@@ -190,7 +191,9 @@ def test_loss_equals_the_slow_loop(bonus):
     actions = torch.randint(0, 5, shape, generator=generator)
     taken = log_prob.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
     old_log_prob, old_value, advantage, returns = taken + draw(0.3), value + draw(0.3), draw(), draw()
-    parts = ppo.ppo_loss(Output(log_prob, value), actions, old_log_prob, old_value, advantage, returns, SETTINGS, bonus)
+    parts = update.ppo_loss(
+        Output(log_prob, value), actions, old_log_prob, old_value, advantage, returns, SETTINGS, bonus
+    )
     coef = SETTINGS.entropy_coef if bonus is None else bonus
     for k in range(K):
         flat = [
@@ -208,8 +211,8 @@ def test_adam_with_clipping_is_torchs():
     generator = torch_generator("adam")
     mine = {"a": torch.randn((2, 4, 3), generator=generator), "b": torch.randn((2, 3), generator=generator)}
     theirs = [[torch.nn.Parameter(value[k].clone()) for value in mine.values()] for k in range(2)]
-    optimisers = [torch.optim.Adam(parameters, lr=0.01, eps=ppo.ADAM_EPS) for parameters in theirs]
-    adam = ppo.Adam(mine)
+    optimisers = [torch.optim.Adam(parameters, lr=0.01, eps=update.ADAM_EPS) for parameters in theirs]
+    adam = update.Adam(mine)
     for _ in range(25):
         gradients = {name: torch.randn(value.shape, generator=generator) for name, value in mine.items()}
         for k in range(2):
@@ -228,7 +231,7 @@ def test_a_stopped_policy_keeps_parameters_and_moments():
     generator = torch_generator("stopped")
     start = {"a": torch.randn((2, 4), generator=generator)}
     both, alone = ({"a": start["a"].clone()} for _ in range(2))
-    first, second = ppo.Adam(both), ppo.Adam(alone)
+    first, second = update.Adam(both), update.Adam(alone)
     gradients = [torch.randn((2, 4), generator=generator) for _ in range(3)]
     masks = [torch.tensor([True, True]), torch.tensor([True, False]), torch.tensor([True, True])]
     for gradient, mask in zip(gradients, masks, strict=True):

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sizewise.e_values import gather_evidence
-from sizewise.inference import ibragimov_mueller
-from sizewise.mean_tests import newey_west
-from sizewise.placebo import rotation_placebo
-from sizewise.rejections import (
+from sizewise.evidence.inference import ibragimov_mueller
+from sizewise.evidence.statistics.e_values import gather_evidence
+from sizewise.evidence.statistics.means import bootstrap_interval, newey_west
+from sizewise.evidence.statistics.placebo import rotation_placebo
+from sizewise.studies.calibration.rejections import (
     block_rejects,
     bootstrap_rejects,
     bootstrap_weights,
@@ -18,7 +18,6 @@ from sizewise.rejections import (
     placebo_rejects,
     t_rejects,
 )
-from sizewise.resampling import bootstrap_interval
 
 ALPHA, POWER = 0.05, 0.80
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise.reward_rules import DifferentialSharpe, DifferentialSortino, DrawdownPenalised, RewardModel
-from sizewise.rewards import Outcome, open_base
+from sizewise.params.trading.rewards import DifferentialSharpe, DifferentialSortino, DrawdownPenalised, RewardModel
+from sizewise.trading.rewards import Outcome, open_base
 
 RETURNS = np.random.default_rng(4).normal(2e-4, 2e-3, 300)
 DECAY, START = 0.02, 1e-3

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from sizewise.policy import (
+from sizewise.base.seeding import torch_generator
+from sizewise.learning.ppo.policy import (
     PolicySpec,
     encode,
     flat_forward,
@@ -12,7 +13,6 @@ from sizewise.policy import (
     initial_probabilities,
     initialise,
 )
-from sizewise.seeding import torch_generator
 
 SPEC = PolicySpec(window_bars=100, hidden=(256, 256))
 GROUPS, ROWS, REPLICAS = 3, 5, 4

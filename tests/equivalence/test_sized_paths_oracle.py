@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 import torch
 
-from sizewise import backtest, config
-from sizewise.market import Market
-from sizewise.metrics import daily_returns, portfolio
-from sizewise.signal_outcomes import find_opportunities
-from sizewise.sized_paths import UnitPaths, market_quotes, portfolio_growth, trades_of, unit_paths
-from sizewise.sizers import Decision, follow_signal
-from sizewise.walkforward import run_rule
+from sizewise.dataset.market_tensor import Market
+from sizewise.ledgers.metrics import daily_returns, portfolio
+from sizewise.params.trading.account import Account
+from sizewise.sizing import backtest
+from sizewise.sizing.held_paths import UnitPaths, market_quotes, portfolio_growth, trades_of, unit_paths
+from sizewise.sizing.opportunities import find_opportunities
+from sizewise.sizing.sizers import Decision, follow_signal
+from sizewise.walkforward.walk import run_rule
 
 from ..hand_market import make_market
 
@@ -35,9 +36,7 @@ def paths_of(market: Market, start: int, stop: int) -> tuple[UnitPaths, np.ndarr
     return unit_paths(market_quotes(market, start, stop), trades), start + trades.entry[:, 0]
 
 
-def walked(
-    market: Market, bounds: list[tuple[int, int]], sizes: np.ndarray, account: config.Account
-) -> list[pd.Series]:
+def walked(market: Market, bounds: list[tuple[int, int]], sizes: np.ndarray, account: Account) -> list[pd.Series]:
     """Daily log growth of each path from the walk over bars."""
     starts, lengths = (torch.tensor(list(values)) for values in zip(*((a, b - a) for a, b in bounds), strict=True))
     none = torch.zeros((1, len(market.close)))

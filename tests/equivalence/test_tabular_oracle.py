@@ -9,15 +9,14 @@ import pandas as pd
 import pytest
 import torch
 
-from sizewise import config
-from sizewise.confidence import confidence_column
-from sizewise.market import fold_confidence
-from sizewise.seeding import numpy_generator
-from sizewise.signal_outcomes import find_opportunities
-from sizewise.splits import Fold, Slice
-from sizewise.table_learning import Draws
-from sizewise.table_rules import Tabular
-from sizewise.tabular import train_tables
+from sizewise.base.seeding import numpy_generator
+from sizewise.dataset.confidence import confidence_column
+from sizewise.dataset.market_tensor import fold_confidence
+from sizewise.dataset.splits import Fold, Slice
+from sizewise.learning.tabular.learning import Draws, train_tables
+from sizewise.params.learning.tabular import Tabular
+from sizewise.params.trading.account import Account
+from sizewise.sizing.opportunities import find_opportunities
 
 from ..hand_market import make_market
 
@@ -188,7 +187,7 @@ CASES = {
 def test_tables_learned_together_equal_plain_ones(kind, case):
     market, folds = hand_world()
     rules = Tabular(**({"passes": 2, "win_window": 5} | CASES[case]))
-    learned = train_tables(market, folds, [1, 2], kind, rules, config.Account())
+    learned = train_tables(market, folds, [1, 2], kind, rules, Account())
     assert [(t.origin["fold"], t.origin["seed"]) for t in learned.tables] == [(0, 1), (0, 2), (1, 1), (1, 2)]
     for table in (learned.tables[0], learned.tables[3]):
         fold = folds[table.origin["fold"]]
@@ -205,7 +204,7 @@ def test_tables_learned_together_equal_plain_ones(kind, case):
 def test_the_real_quick_fold_equals_a_plain_one(quick):
     market, fold = quick.market.to("cpu", torch.float64), quick.folds["rolling"][0]
     rules = Tabular(passes=1)
-    table = train_tables(market, [fold], [3], "q_table", rules, config.Account()).tables[0]
+    table = train_tables(market, [fold], [3], "q_table", rules, Account()).tables[0]
     values, visits = tables_of(PlainTable(market, fold, "q_table", rules, 3).learn())
     np.testing.assert_array_equal(table.visits, visits)
     np.testing.assert_allclose(table.values, values, rtol=1e-9, atol=1e-15)

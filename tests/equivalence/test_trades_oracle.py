@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sizewise import trades
-from sizewise.trades import Flows, Legs, Prices, closed_trades, legs
+from sizewise.trading import trades
+from sizewise.trading.trades import Flows, Legs, Prices, closed_trades, legs
 
 FEE, BORROW_PER_DAY, DAYS = 0.001, 0.0005, 1 / 24
 ROWS, SEEDS = 160, range(40)

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sizewise.paths import Workspace
-from sizewise.report import NOTEBOOKS, PORTABLE_ARITHMETIC
+from sizewise.base.paths import Workspace
+from sizewise.reports.run import NOTEBOOKS, PORTABLE_ARITHMETIC
 
 os.environ.update(PORTABLE_ARITHMETIC)
 PREPARE = Path(__file__).with_name("prepare.py")

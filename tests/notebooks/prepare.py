@@ -9,11 +9,14 @@ from unittest import mock
 
 import torch
 
-from sizewise import ablations, bench_cartpole, cpcv_study, training
-from sizewise.confidence import ConfidenceModel
-from sizewise.config import read_params
-from sizewise.market import Market
-from sizewise.paths import project_root
+from sizewise.base.paths import project_root
+from sizewise.dataset.confidence import ConfidenceModel
+from sizewise.dataset.market_tensor import Market
+from sizewise.learning.ppo import training
+from sizewise.params.reading import read_params
+from sizewise.studies.ablations import run
+from sizewise.studies.known_answers import cartpole
+from sizewise.studies.overfitting import cpcv_run
 
 
 def train_here(
@@ -28,11 +31,11 @@ def main(study: str) -> int:
     """Run what belongs before a study's notebook."""
     torch.set_num_threads(1)
     if study == "known_answers":
-        return bench_cartpole.main(["--profile", "quick"])
+        return cartpole.main(["--profile", "quick"])
     with mock.patch.object(training, "train_jobs", train_here):
         variants = read_params(project_root(), "quick")["ablations"]["variants"]
-        made = [ablations.main([name, "--profile", "quick"]) for name in variants]
-        return max(*made, cpcv_study.main(["--profile", "quick"]))
+        made = [run.main([name, "--profile", "quick"]) for name in variants]
+        return max(*made, cpcv_run.main(["--profile", "quick"]))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sizewise.paths import Workspace
-from sizewise.report import NOTEBOOKS, PORTABLE_ARITHMETIC, execute
+from sizewise.base.paths import Workspace
+from sizewise.reports.run import NOTEBOOKS, PORTABLE_ARITHMETIC, execute
 
 HERE = Path(__file__).parent
 STUDIES = ("known_answers", "overfitting")

@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizewise.attribution import attribute
+from sizewise.studies.stress.attribution import attribute
 
 from ..hand_ledger import ledger, same_days
 from ..hand_market import make_market

@@ -14,12 +14,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizewise.book import Book
-from sizewise.broker import Broker, Result, Uses
-from sizewise.lots import Lots
-from sizewise.orders import Kind, Orders
-from sizewise.tape import Bars
-from sizewise.trading_rules import Rules
+from sizewise.market.tape import Bars
+from sizewise.params.trading.trading import Rules
+from sizewise.trading.broker.book import Book, Lots
+from sizewise.trading.broker.broker import Broker, Result, Uses
+from sizewise.trading.broker.orders import Kind, Orders
 
 from ..broker_paths import KINDS, Scenario, Walk, batched, decisions, market, orders_at, walk_fast
 

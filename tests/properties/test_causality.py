@@ -7,27 +7,30 @@ import pandas as pd
 import pytest
 import torch
 
-from sizewise import backtest, config
-from sizewise.bar_features import bar_features
 from sizewise.causality import CausalityError, check_causal
-from sizewise.confidence import confidence_column, fit_confidence
-from sizewise.evidence_rules import Slices
-from sizewise.features import CONFIDENCE, NAMES, Scaler, compute_features
-from sizewise.instruments import load_instruments
-from sizewise.market import Market, build_market, fold_confidence
-from sizewise.market_slices import decline_labels, fit_markov, fixed_rule_labels, markov_labels, trend_labels
-from sizewise.observation import MarketView, fit_scalers
-from sizewise.regimes import label_regimes
-from sizewise.signals import trend_direction
-from sizewise.sizers import AtrSizer, Decision, Sizer
-from sizewise.splits import Fold, Slice, walk_forward
+from sizewise.dataset.confidence import confidence_column, fit_confidence
+from sizewise.dataset.features import CONFIDENCE, NAMES, Scaler, compute_features
+from sizewise.dataset.market_tensor import Market, build_market, fold_confidence
+from sizewise.dataset.regimes import label_regimes
+from sizewise.dataset.signals import trend_direction
+from sizewise.dataset.slices import decline_labels, fit_markov, fixed_rule_labels, markov_labels, trend_labels
+from sizewise.dataset.splits import Fold, Slice, walk_forward
+from sizewise.gym.features import bar_features
+from sizewise.learning.ppo.encoders import MarketView, fit_scalers
+from sizewise.market.instruments import load_instruments
+from sizewise.params.dataset.regimes import Regimes
+from sizewise.params.dataset.signals import Signals
+from sizewise.params.evidence.slices import Slices
+from sizewise.params.trading.account import Account
+from sizewise.sizing import backtest
+from sizewise.sizing.sizers import AtrSizer, Decision, Sizer
 
 from .leaks import CUTS, FEW, LEAKS, first_leak
 
 UNFITTED = [name for name in NAMES if name != CONFIDENCE]
 # Short channels, so that the earliest cuts fall on live signals too.
-QUICK = config.Signals(entry_bars=5, exit_bars=3, max_hold_bars=20, confidence_blocks=2)
-SHORT_QUANTILE = config.Regimes(quantile_window_bars=400)
+QUICK = Signals(entry_bars=5, exit_bars=3, max_hold_bars=20, confidence_blocks=2)
+SHORT_QUANTILE = Regimes(quantile_window_bars=400)
 SHORT_SLICES = Slices(markov_min_days=20, trend_days=5, sideways_frac=0.01, declining_days=8, declining_frac=0.02)
 TRAIN = Slice(150, 900)
 WINDOW = 8
@@ -51,21 +54,21 @@ def fold(stop: int) -> Fold:
 # Features, regimes, signals -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("regimes", [config.Regimes(), SHORT_QUANTILE], ids=["default", "short quantile"])
+@pytest.mark.parametrize("regimes", [Regimes(), SHORT_QUANTILE], ids=["default", "short quantile"])
 def test_features_do_not_look_ahead(market, regimes):
-    assert check_causal(lambda bars: compute_features(bars, regimes, config.Signals()), market, CUTS) == []
+    assert check_causal(lambda bars: compute_features(bars, regimes, Signals()), market, CUTS) == []
 
 
 def test_gymnasium_features_do_not_look_ahead(market):
     assert check_causal(bar_features, market, CUTS) == []
 
 
-@pytest.mark.parametrize("regimes", [config.Regimes(), SHORT_QUANTILE], ids=["default", "short quantile"])
+@pytest.mark.parametrize("regimes", [Regimes(), SHORT_QUANTILE], ids=["default", "short quantile"])
 def test_regimes_do_not_look_ahead(market, regimes):
     assert check_causal(lambda bars: label_regimes(bars, regimes), market, CUTS) == []
 
 
-@pytest.mark.parametrize("rule", [config.Signals(), QUICK], ids=["default", "short channels"])
+@pytest.mark.parametrize("rule", [Signals(), QUICK], ids=["default", "short channels"])
 def test_signals_do_not_look_ahead(market, rule):
     assert check_causal(lambda bars: trend_direction(bars, rule), market, CUTS) == []
 
@@ -172,7 +175,7 @@ def orders(build, bars: pd.DataFrame) -> np.ndarray:
     table = fold_confidence(market, fold(TRAIN.stop)).unsqueeze(0)
     n = len(bars) - TRAIN.stop
     start, length, of_path = torch.tensor([[TRAIN.stop], [n + 2], [0]])
-    ledger = backtest.run(market, start, length, table, of_path, recorder, config.Account())
+    ledger = backtest.run(market, start, length, table, of_path, recorder, Account())
     out = np.full((len(bars), 2), np.nan)
     out[TRAIN.stop :] = np.column_stack([torch.cat(recorder.taken)[:n].numpy(), ledger.equity[:n, 0].numpy()])
     return out

@@ -5,12 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
-from sizewise.config import Signals
-from sizewise.feature_store import cut_folds, read_universe
-from sizewise.ledger import equity_frame
-from sizewise.signals import signal_trades, trend_direction
-from sizewise.splits import Fold
-from sizewise.walkforward import run_policies, run_rule
+from sizewise.dataset.signals import signal_trades, trend_direction
+from sizewise.dataset.splits import Fold
+from sizewise.dataset.store import cut_folds, read_universe
+from sizewise.params.dataset.signals import Signals
+from sizewise.walkforward.walk import equity_frame, run_policies, run_rule
 
 RULES = ("atr", "constant", "vol_target", "buy_and_hold")
 

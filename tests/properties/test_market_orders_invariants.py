@@ -9,14 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizewise import market_orders
-from sizewise.actions import SizingScheme
-from sizewise.config import Account, Episode
-from sizewise.costs import CostRates, Costs
-from sizewise.env import SizingEnv
-from sizewise.episodes import Ranges
-from sizewise.market_orders import Accounts, Move, PnL
-from sizewise.seeding import numpy_generator, torch_generator
+from sizewise.base.seeding import numpy_generator, torch_generator
+from sizewise.learning.ppo.environment import SizingEnv
+from sizewise.market.costs import CostRates, Costs
+from sizewise.params.learning.train import Episode
+from sizewise.params.trading.account import Account
+from sizewise.trading.broker import fast_broker
+from sizewise.trading.broker.fast_broker import Accounts, Move, PnL
+from sizewise.trading.episodes import Ranges
+from sizewise.trading.schemes.values import SizingScheme
 
 from ..hand_market import make_market
 
@@ -68,7 +69,7 @@ def play(tape: Tape, mode: str, accounts: Accounts) -> tuple[list[Accounts], lis
     for t in range(len(tape.actions)):
         now = marks[-1]
         orders = scheme.orders(tape.actions[t], now.equity, now.position, tape.direction[t])
-        after, pnl = market_orders.step(now, orders, Move(*(column[t] for column in tape.moves)), tape.rates)
+        after, pnl = fast_broker.step(now, orders, Move(*(column[t] for column in tape.moves)), tape.rates)
         marks.append(after)
         flows.append(pnl)
     return marks, flows

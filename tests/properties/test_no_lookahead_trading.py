@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from sizewise import backtest
-from sizewise.config import Account, Episode
-from sizewise.env import SizingEnv
-from sizewise.episodes import Ranges
-from sizewise.market import Market
-from sizewise.seeding import torch_generator
-from sizewise.sizers import AtrSizer, Decision, Sizer
+from sizewise.base.seeding import torch_generator
+from sizewise.dataset.market_tensor import Market
+from sizewise.learning.ppo.environment import SizingEnv
+from sizewise.params.learning.train import Episode
+from sizewise.params.trading.account import Account
+from sizewise.sizing import backtest
+from sizewise.sizing.sizers import AtrSizer, Decision, Sizer
+from sizewise.trading.episodes import Ranges
 
 from ..hand_market import make_market
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise.outcome_rules import Outcome
-from sizewise.outcome_training import train_outcome
+from sizewise.learning.closed_trades.training import train_outcome
+from sizewise.params.learning.outcome import Outcome
 
 from ..hand_trades import planted_market
 from ..unit.test_outcome_learner import make, weights

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise.known_answers import growth_of
-from sizewise.planted import SYNTHETIC
-from sizewise.rebate_market import RebateMarket
-from sizewise.seeding import numpy_generator
-from sizewise.synthetic import laws, pointless_costs
+from sizewise.base.seeding import numpy_generator
+from sizewise.studies.planted.answers import growth_of
+from sizewise.studies.planted.laws import SYNTHETIC
+from sizewise.studies.planted.markets import laws, pointless_costs
+from sizewise.studies.planted.rebate_market import RebateMarket
 
 LAWS = laws()
 COLUMNS = ("features", "bar_return", "direction", "regime", "close", "high", "low", "atr_frac", "annual_vol", "rates")

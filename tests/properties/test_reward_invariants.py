@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizewise.reward_rules import LogGrowth, Penalties, RewardModel
-from sizewise.rewards import Memoryless, Reward
-from sizewise.trading_rules import Rules, Sizing
+from sizewise.params.trading.rewards import LogGrowth, Penalties, RewardModel
+from sizewise.params.trading.trading import Rules, Sizing
+from sizewise.trading.rewards import Memoryless, Reward
 
 from ..hand_tape import hand_tape, instrument, open_desk
 

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise import backtest, config
-from sizewise.actions import position_limit_frac
-from sizewise.market import fold_confidence
-from sizewise.table_rules import Tabular
-from sizewise.table_sizer import TableSizer
-from sizewise.tabular import train_tables
+from sizewise.dataset.market_tensor import fold_confidence
+from sizewise.learning.tabular.learning import train_tables
+from sizewise.learning.tabular.sizer import TableSizer
+from sizewise.params.learning.tabular import Tabular
+from sizewise.params.trading.account import Account
+from sizewise.sizing import backtest
+from sizewise.trading.schemes.values import position_limit_frac
 
-ACCOUNT = config.Account()
+ACCOUNT = Account()
 PRICES = ("gap_return", "bar_return", "close", "high", "low", "atr_frac")
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise.decision_log import DecisionLog
-from sizewise.errors import BarError, DecisionError
-from sizewise.outcome_learner import Learner
-from sizewise.outcome_rules import Contributions, Outcome, Replay
-from sizewise.outcome_training import train_outcome
+from sizewise.base.errors import BarError, DecisionError
+from sizewise.learning.closed_trades.learner import Learner
+from sizewise.learning.closed_trades.memory import DecisionLog
+from sizewise.learning.closed_trades.training import train_outcome
+from sizewise.params.learning.outcome import Contributions, Outcome, Replay
 
 from ..hand_trades import ACCOUNT, NAMES, RULES, even, planted_fold, planted_market
 from ..unit.test_outcome_learner import SEEDS, changed, make, weights

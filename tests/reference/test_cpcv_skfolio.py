@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 from skfolio.model_selection import CombinatorialPurgedCV
 
-from sizewise import config
-from sizewise.cpcv import combine, deal_paths
-from sizewise.evidence_rules import Cpcv
+from sizewise.params.dataset.splits import Splits
+from sizewise.params.studies.cpcv import Cpcv
+from sizewise.studies.overfitting.cpcv_folds import combine, deal_paths
 
 DAYS = 600
 
 
 def ours(groups: int, test_groups: int, purge: int, embargo: int):
     start = date(2020, 1, 1)
-    splits = config.Splits(
+    splits = Splits(
         test_starts=(start,),
         end=start + timedelta(days=DAYS),
         purge_bars=purge,

@@ -6,7 +6,7 @@ from statistics import mean, pstdev, stdev
 import numpy as np
 import pytest
 
-from sizewise.features import compute_features
+from sizewise.dataset.features import compute_features
 
 ROWS = (100, 137, 250, 383)
 

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sizewise import config, indicators
-from sizewise.features import compute_features
-from sizewise.regimes import label_regimes
+from sizewise.dataset.features import compute_features
+from sizewise.dataset.regimes import label_regimes
+from sizewise.market import indicators
+from sizewise.params.dataset.regimes import Regimes
 
 HERE = Path(__file__).resolve().parent
 NAN = math.nan
@@ -124,7 +125,7 @@ def test_the_library_follows_talibs_seed_on_the_worksheets():
     assert atr[14] == pytest.approx(0.568571, abs=5e-7)
     high, low, close = worksheet("adx")
     bars = pd.DataFrame({"high": high, "low": low, "close": close})
-    adx = label_regimes(bars, config.Regimes())["adx"].to_numpy()
+    adx = label_regimes(bars, Regimes())["adx"].to_numpy()
     assert np.isnan(adx[:27]).all()
     assert adx[27] == pytest.approx(32.839217, abs=5e-7)
 

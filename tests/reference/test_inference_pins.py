@@ -7,13 +7,25 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from sizewise.field_tests import mcs, spa
-from sizewise.inference import ibragimov_mueller
-from sizewise.mean_tests import diebold_mariano, interquartile_mean, newey_west, newey_west_lags, welch
-from sizewise.multiple_testing import benjamini_hochberg, holm
-from sizewise.power import detectable, welch_detectable, welch_trades_needed, years_needed
-from sizewise.resampling import bootstrap_interval
-from sizewise.sharpe_tests import ledoit_wolf, quadratic_spectral
+from sizewise.evidence.inference import ibragimov_mueller
+from sizewise.evidence.statistics.many_arms import mcs, spa
+from sizewise.evidence.statistics.means import (
+    bootstrap_interval,
+    diebold_mariano,
+    interquartile_mean,
+    newey_west,
+    newey_west_lags,
+    welch,
+)
+from sizewise.evidence.statistics.power import (
+    benjamini_hochberg,
+    detectable,
+    holm,
+    welch_detectable,
+    welch_trades_needed,
+    years_needed,
+)
+from sizewise.evidence.statistics.sharpe import ledoit_wolf, quadratic_spectral
 
 # Student (1908), "The probable error of a mean", Biometrika 6: extra hours of sleep, ten patients; t = 4.0621, two-sided
 # p = .002833 with 9 degrees of freedom (R's `sleep`, t.test(extra2 - extra1)).

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise.config import Account
-from sizewise.known_answers import solve
-from sizewise.planted import Law
-from sizewise.rebate_market import RebateMarket
-from sizewise.rebate_market import solve as solve_orders
-from sizewise.synthetic import constant_edge, known_confidence, pointless_costs, two_regime
-from sizewise.trading_rules import BSH
+from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import BSH
+from sizewise.studies.planted.answers import solve
+from sizewise.studies.planted.laws import Law
+from sizewise.studies.planted.markets import constant_edge, known_confidence, pointless_costs, two_regime
+from sizewise.studies.planted.rebate_market import RebateMarket
+from sizewise.studies.planted.rebate_market import solve as solve_orders
 
 
 def bet(chance: float, odds: float) -> Law:

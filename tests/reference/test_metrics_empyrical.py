@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sizewise import metrics
+from sizewise.ledgers import metrics
 
 with warnings.catch_warnings():
     # Both warn of what they import, not of what they compute.

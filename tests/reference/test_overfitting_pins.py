@@ -4,8 +4,8 @@ import numpy as np
 import purgedcv
 import pytest
 
-from sizewise import overfitting
-from sizewise.overfitting import Moments, cross_validated_selection, moments
+from sizewise.evidence.statistics import selection
+from sizewise.evidence.statistics.selection import Moments, cross_validated_selection, moments
 
 NORMAL = (0.0, 3.0)
 
@@ -21,8 +21,8 @@ def returns(seed: int, n: int = 250, scale: float = 0.01) -> np.ndarray:
 
 def test_probabilistic_sharpe_of_the_paper():
     skewed, normal = (Moments(0.458, *shape, 24) for shape in ((-2.448, 10.164), NORMAL))
-    assert f"{overfitting.probabilistic_sharpe(skewed):.4f}" == "0.9134"
-    assert f"{overfitting.probabilistic_sharpe(normal):.4f}" == "0.9817"
+    assert f"{selection.probabilistic_sharpe(skewed):.4f}" == "0.9134"
+    assert f"{selection.probabilistic_sharpe(normal):.4f}" == "0.9817"
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,11 @@ def test_probabilistic_sharpe_of_the_paper():
 )
 def test_deflated_sharpe_of_the_paper(n_trials, shape, expected):
     m = Moments(2.5 / 250**0.5, *shape, 1250)
-    assert f"{overfitting.deflated_sharpe(m, n_trials, 0.5 / 250):.5f}" == f"0{expected}"
+    assert f"{selection.deflated_sharpe(m, n_trials, 0.5 / 250):.5f}" == f"0{expected}"
 
 
 def test_benchmark_of_the_paper():
-    assert f"{overfitting.deflated_benchmark(100, 0.5 / 250):.6f}" == "0.113172"
+    assert f"{selection.deflated_benchmark(100, 0.5 / 250):.6f}" == "0.113172"
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,12 @@ def test_benchmark_of_the_paper():
 )
 def test_track_record_of_an_annual_two_against_one(periods, shape, years):
     m = Moments(2.0 / periods**0.5, *shape, 0)
-    assert f"{overfitting.min_track_record(m, 1.0 / periods**0.5) / periods:.3f}" == years
+    assert f"{selection.min_track_record(m, 1.0 / periods**0.5) / periods:.3f}" == years
 
 
 @pytest.mark.parametrize(("n", "expected"), [(10, "1.5746"), (45, "2.2356"), (100, "2.5306")])
 def test_the_closed_expected_maximum(n, expected):
-    assert f"{overfitting.expected_maximum_closed(n):.4f}" == expected
+    assert f"{selection.expected_maximum_closed(n):.4f}" == expected
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_the_closed_expected_maximum(n, expected):
     [(1, 0.0), (2, np.pi**-0.5), (3, 1.5 * np.pi**-0.5), (10, 1.5387527308), (100, 2.5075936364)],
 )
 def test_the_exact_expected_maximum(n, expected):
-    assert overfitting.expected_maximum(n) == pytest.approx(expected, abs=1e-9)
+    assert selection.expected_maximum(n) == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_closed_form_lies_above_the_exact_one_as_its_docstring_says():
-    ratio = {n: overfitting.expected_maximum_closed(n) / overfitting.expected_maximum(n) - 1.0 for n in (10, 100)}
+    ratio = {n: selection.expected_maximum_closed(n) / selection.expected_maximum(n) - 1.0 for n in (10, 100)}
     assert {n: f"{100 * value:.1f}" for n, value in ratio.items()} == {10: "2.3", 100: "0.9"}
 
 
@@ -109,13 +109,13 @@ def test_moments_and_probabilities_equal_purgedcv(seed):
     assert (m.sharpe, m.skew, m.kurtosis, m.n) == pytest.approx(
         (peer.observed_sr, peer.skew, peer.kurt, peer.n_obs), rel=1e-12
     )
-    assert overfitting.deflated_benchmark(40, 0.002) == pytest.approx(peer.sr_star, rel=1e-12)
-    assert overfitting.deflated_sharpe(m, 40, 0.002) == pytest.approx(peer.dsr, rel=1e-12)
+    assert selection.deflated_benchmark(40, 0.002) == pytest.approx(peer.sr_star, rel=1e-12)
+    assert selection.deflated_sharpe(m, 40, 0.002) == pytest.approx(peer.dsr, rel=1e-12)
     for benchmark in (-0.05, 0.0, 0.08):
         peer_psr = purgedcv.probabilistic_sharpe_ratio(series, benchmark)
-        assert overfitting.probabilistic_sharpe(m, benchmark) == pytest.approx(peer_psr, rel=1e-12)
+        assert selection.probabilistic_sharpe(m, benchmark) == pytest.approx(peer_psr, rel=1e-12)
     ceiling = purgedcv.min_track_record_length(m.sharpe, m.sharpe - 0.05, 0.05, m.skew, m.kurtosis)
-    assert 1 + np.ceil(overfitting.min_track_record(m, m.sharpe - 0.05) - 1.0) == ceiling
+    assert 1 + np.ceil(selection.min_track_record(m, m.sharpe - 0.05) - 1.0) == ceiling
 
 
 @pytest.mark.parametrize(("seed", "configurations", "days"), [(0, 6, 200), (1, 7, 203), (2, 12, 97)])
@@ -135,5 +135,5 @@ def test_selection_equals_purgedcv(seed, configurations, days):
 def test_a_matrix_on_its_side_is_refused_where_purgedcv_goes_on():
     matrix = noise(0, days=40, configurations=60)
     assert purgedcv.probability_of_backtest_overfitting(matrix, n_splits=8).n_combos == 70
-    with pytest.raises(overfitting.LedgerError, match="40 days of 60 configurations: give days x configurations"):
+    with pytest.raises(selection.LedgerError, match="40 days of 60 configurations: give days x configurations"):
         cross_validated_selection(matrix, blocks=8)

@@ -16,12 +16,12 @@ import torch
 import vectorbt
 from backtesting import Backtest, Strategy
 
-from sizewise.broker import Broker, Uses
-from sizewise.costs import BPS, Costs, charged
-from sizewise.instruments import load_instruments
-from sizewise.orders import Flag, Kind, Orders, Place
-from sizewise.tape import Tape, build_tape
-from sizewise.trading_rules import Rules
+from sizewise.market.costs import BPS, Costs, charged
+from sizewise.market.instruments import load_instruments
+from sizewise.market.tape import Tape, build_tape
+from sizewise.params.trading.trading import Rules
+from sizewise.trading.broker.broker import Broker, Uses
+from sizewise.trading.broker.orders import Flag, Kind, Orders, Place
 
 # Both sides add up the same numbers in another order: they come within 1e-14.
 TOLERANCE = 1e-12

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise.reward_rules import DifferentialSharpe, DifferentialSortino, RewardModel
-from sizewise.rewards import Outcome, log_growth, open_base, size_weighted_return
-from sizewise.trade_rewards import Record, composite_close, outcome_reward, return_on_notional
+from sizewise.params.trading.rewards import DifferentialSharpe, DifferentialSortino, RewardModel
+from sizewise.sizing.trade_rewards import Record, composite_close, outcome_reward, return_on_notional
+from sizewise.trading.rewards import Outcome, log_growth, open_base, size_weighted_return
 
 
 def step(simple: float) -> Outcome:

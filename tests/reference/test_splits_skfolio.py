@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from skfolio.model_selection import WalkForward
 
-from sizewise import config
-from sizewise.splits import walk_forward
+from sizewise.dataset.splits import walk_forward
+from sizewise.params.dataset.splits import Splits
 
 TRAIN, TEST, PURGE = 400, 100, 20
 
@@ -38,7 +38,7 @@ def ours(n_rows: int, scheme: str, *, keep_remainder: bool):
     if keep_remainder and end < n_rows:
         starts, end = [*starts, end], n_rows
     day = [(days[0] + pd.Timedelta(days=row)).date() for row in [*starts, end]]
-    rules = config.Splits(
+    rules = Splits(
         test_starts=day[:-1],
         end=day[-1],
         # Our rolling window is measured back from the test, so it holds the purge too.

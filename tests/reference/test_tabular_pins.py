@@ -6,28 +6,35 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise import config, market_orders
-from sizewise.costs import CostRates
-from sizewise.regimes import LABELS
-from sizewise.signal_outcomes import find_opportunities
-from sizewise.sizers import AtrSizer, Decision
-from sizewise.splits import Slice
-from sizewise.table_actions import Results, action_names, growth, leverages, margins, rewards, risk_frac, sizes
-from sizewise.table_learning import moved_towards
-from sizewise.table_rules import Tabular
-from sizewise.table_states import (
+from sizewise.dataset.regimes import LABELS
+from sizewise.dataset.splits import Slice
+from sizewise.learning.tabular.cells import (
     N_STATES,
     STATE_NAMES,
     Confidence,
     Exposure,
     Performance,
+    Results,
+    action_names,
     confidence_of,
     exposure_of,
+    growth,
+    leverages,
+    margins,
     performance_of,
+    rewards,
+    risk_frac,
+    sizes,
     state_of,
 )
-from sizewise.tabular import PHASE_ENDS, PHASES, blank
-from sizewise.trade_rewards import outcome_reward
+from sizewise.learning.tabular.learning import PHASE_ENDS, PHASES, blank, moved_towards
+from sizewise.market.costs import CostRates
+from sizewise.params.arms import AtrArm
+from sizewise.params.learning.tabular import Tabular
+from sizewise.sizing.opportunities import find_opportunities
+from sizewise.sizing.sizers import AtrSizer, Decision
+from sizewise.sizing.trade_rewards import outcome_reward
+from sizewise.trading.broker import fast_broker
 
 from ..hand_market import make_market
 
@@ -47,7 +54,7 @@ def test_declared_numbers():
     assert RULES.leverages == (1.0, 2.0, 3.0, 4.0, 5.0)
     assert (RULES.base_quote, RULES.min_quote, RULES.max_quote) == (200.0, 10.0, 300.0)
     assert (RULES.learning_rate, RULES.exploration, RULES.gamma) == (0.15, 0.10, 0.95)
-    assert (config.AtrArm(kind="atr").risk_frac, RULES.max_risk_frac) == (0.005, 0.015)
+    assert (AtrArm(kind="atr").risk_frac, RULES.max_risk_frac) == (0.005, 0.015)
     assert (PHASE_ENDS, PHASES) == ((50, 200, 500), ("1-50", "51-200", "201-500", "500+"))
 
 
@@ -117,10 +124,10 @@ def test_a_rise_from_95000_to_96500():
     assert 100 * trade.price_return[0] == pytest.approx(1.5789, abs=5e-5)
     for notional, dollars in ((200.0, 3.16), (200.0 * 3, 9.47)):
         assert notional * trade.unit_return[0] == pytest.approx(dollars, abs=5e-3)
-        accounts = market_orders.Accounts.open((1,), 30_000.0, dtype=torch.float64)
-        move = market_orders.Move(market.gap_return[1:2], market.bar_return[1:2], market.elapsed_days[1:2])
+        accounts = fast_broker.Accounts.open((1,), 30_000.0, dtype=torch.float64)
+        move = fast_broker.Move(market.gap_return[1:2], market.bar_return[1:2], market.elapsed_days[1:2])
         free = CostRates(*torch.zeros(4, 1, dtype=torch.float64))
-        after, _ = market_orders.step(accounts, torch.tensor([notional], dtype=torch.float64), move, free)
+        after, _ = fast_broker.step(accounts, torch.tensor([notional], dtype=torch.float64), move, free)
         assert float(after.equity) - 30_000.0 == pytest.approx(dollars, abs=5e-3)
 
 

@@ -9,13 +9,16 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 
-from sizewise import config, field_training, style
-from sizewise.arms import Field, policy_folder
-from sizewise.checkpoint import save_agent
-from sizewise.market import Market
-from sizewise.outcome_rules import Outcome
-from sizewise.splits import Fold
-from sizewise.tabular import Learned
+from sizewise.dataset.market_tensor import Market
+from sizewise.dataset.splits import Fold
+from sizewise.learning import field as field_training
+from sizewise.learning.ppo.agent import save_agent
+from sizewise.learning.tabular.learning import Learned
+from sizewise.params.arms import Arm
+from sizewise.params.learning.outcome import Outcome
+from sizewise.params.trading.account import Account
+from sizewise.reports import style
+from sizewise.walkforward.field import Field, policy_folder
 
 SEEDS = (1, 2)
 
@@ -37,9 +40,9 @@ class TrainedField:
 
     market: Market
     folds: tuple[Fold, ...]
-    arms: Mapping[str, config.Arm]
+    arms: Mapping[str, Arm]
     seeds: Sequence[int]
-    account: config.Account
+    account: Account
     outcome: Outcome
     policies: Path
     tables: Mapping[str, Learned]

@@ -11,17 +11,21 @@ import pandas as pd
 import pytest
 import yaml
 
-from sizewise import bench, unsealing, verdict
-from sizewise.actions import Sizing7, count_actions
-from sizewise.agent import Agent
-from sizewise.checkpoint import LAYOUT, WEIGHTS, save_agent
+from sizewise.base.seeding import torch_generator
+from sizewise.bench import run
 from sizewise.cli import main
-from sizewise.confidence import CONFIDENCE_INPUTS, ConfidenceModel
-from sizewise.config import SEVEN, Account, Actions, Levels, Regimes, Signals
-from sizewise.features import NAMES, Scaler
-from sizewise.policy import PolicySpec, initialise
-from sizewise.seeding import torch_generator
-from sizewise.trials import record_opening, record_trials
+from sizewise.dataset.confidence import CONFIDENCE_INPUTS, ConfidenceModel
+from sizewise.dataset.features import NAMES, Scaler
+from sizewise.evidence import verdict
+from sizewise.learning.ppo.agent import LAYOUT, WEIGHTS, Agent, save_agent
+from sizewise.learning.ppo.policy import PolicySpec, initialise
+from sizewise.ledgers.trials import record_opening, record_trials
+from sizewise.params.dataset.regimes import Regimes
+from sizewise.params.dataset.signals import Signals
+from sizewise.params.trading.account import Account
+from sizewise.params.trading.actions import SEVEN, Actions, Levels
+from sizewise.trading.schemes.values import Sizing7, count_actions
+from sizewise.walkforward import unsealing
 
 SYMBOL = "EURUSD_1h"
 
@@ -362,7 +366,7 @@ def test_a_profile_that_never_ran(project, capsys, command):
 
 def test_bench_writes_what_it_prints(project, capsys, monkeypatch):
     asked = {}
-    monkeypatch.setattr(bench, "run_bench", lambda **options: asked.update(options) or {"rate": 5})
+    monkeypatch.setattr(run, "run_bench", lambda **options: asked.update(options) or {"rate": 5})
     assert json.loads(answer(capsys, "bench", "--rounds", "2")) == {"rate": 5}
     assert asked == {"peers": False, "rounds": 2}
     assert json.loads((project / "metrics" / "bench.json").read_text()) == {"rate": 5}
@@ -384,7 +388,7 @@ def test_an_interrupt_is_no_traceback(project, capsys, monkeypatch):
     def interrupted(**options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench, "run_bench", interrupted)
+    monkeypatch.setattr(run, "run_bench", interrupted)
     assert main(["bench"]) == 130
     assert capsys.readouterr().err == "sizewise: interrupted\n"
 

@@ -1,0 +1,104 @@
+"""Where things lie, independent of the caller's working directory (papermill's and nbval's differ)."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sizewise.base.errors import DataMissingError
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The nearest folder at or above `start` (default: the working directory) that holds `dvc.yaml` and `params.yaml`.
+
+    Raises:
+        DataMissingError: no such folder; commands must be run inside a checkout.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "dvc.yaml").is_file() and (folder / "params.yaml").is_file():
+            return folder
+    raise DataMissingError(
+        f"no dvc.yaml and params.yaml at or above '{here.name}': run this inside a sizewise checkout"
+    )
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders one run of the pipeline reads and writes.
+
+    The full run writes into the checkout itself; the quick profile into `build/quick`, so that tests never touch
+    committed results. Bars are always read from the checkout.
+    """
+
+    root: Path
+    base: Path
+
+    @classmethod
+    def open(cls, profile: str = "full") -> "Workspace":
+        """The workspace of a profile, `full` or the name of a folder under `build/`."""
+        root = project_root()
+        return cls(root=root, base=root if profile == "full" else root / "build" / profile)
+
+    @property
+    def bars(self) -> Path:
+        return self.root / "data" / "bars"
+
+    @property
+    def features(self) -> Path:
+        return self.base / "artifacts" / "features"
+
+    @property
+    def policies(self) -> Path:
+        return self.base / "artifacts" / "policies"
+
+    @property
+    def ledger(self) -> Path:
+        return self.base / "artifacts" / "ledger"
+
+    @property
+    def live(self) -> Path:
+        return self.base / "artifacts" / "live"
+
+    @property
+    def metrics(self) -> Path:
+        return self.base / "metrics"
+
+    @property
+    def plots(self) -> Path:
+        return self.base / "plots"
+
+    @property
+    def reports(self) -> Path:
+        return self.base / "reports"
+
+    @property
+    def trials(self) -> Path:
+        return self.base / "trials.jsonl"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary neighbour of `path`, then rename it: readers see the old file or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        # mkstemp makes files private; results are as readable as any other file of the checkout.
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def require(path: Path, remedy: str) -> Path:
+    """`path` if it exists.
+
+    Raises:
+        DataMissingError: it does not; the message carries `remedy`.
+    """
+    if not path.exists():
+        raise DataMissingError(f"{path.name} is missing: {remedy}")
+    return path

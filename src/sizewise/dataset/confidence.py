@@ -1,0 +1,206 @@
+"""How much a signal is worth: the probability that its trade makes a gross profit, fitted on train trades only.
+
+Confidence is set at entry and carried to the exit, because that is when size is chosen.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from sizewise.base.errors import ConfigError
+from sizewise.dataset.signals import carry_from_entry, signal_trades
+from sizewise.dataset.splits import Division, Slice, stretches
+from sizewise.params.dataset.signals import Signals
+
+# Inputs of the confidence model; those marked True change sign with the direction of the trade.
+CONFIDENCE_INPUTS: tuple[tuple[str, bool], ...] = (
+    ("ret_6", True),
+    ("ret_24", True),
+    ("ret_96", True),
+    ("ema_distance_96", True),
+    ("rsi_14", True),
+    ("adx_14", False),
+    ("efficiency_24", False),
+    ("atr_ratio", False),
+    ("vol_ratio", False),
+    ("volume_z_24", False),
+)
+# RSI is centred before its sign is turned.
+RSI_CENTRE = 50.0
+
+
+def confidence_inputs(features: pd.DataFrame, direction: np.ndarray) -> np.ndarray:
+    """Model inputs of every row: float64, shape (T, len(CONFIDENCE_INPUTS)), signed by `direction` (T,)."""
+    columns = []
+    for name, signed in CONFIDENCE_INPUTS:
+        values = features[name].to_numpy(dtype=np.float64)
+        values = values - RSI_CENTRE if name.startswith("rsi") else values
+        columns.append(values * direction if signed else values)
+    return np.column_stack(columns)
+
+
+@dataclass(frozen=True)
+class ConfidenceModel:
+    """A standardised logistic regression with Platt calibration, as plain numbers so that it travels as JSON."""
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    coefficients: tuple[float, ...]
+    intercept: float
+    platt_slope: float
+    platt_intercept: float
+    n_trades: int
+
+    @classmethod
+    def fit(cls, inputs: np.ndarray, won: np.ndarray, rule: Signals) -> "ConfidenceModel":
+        """Fit on finished train trades.
+
+        Args:
+            inputs: float64, shape (n, len(CONFIDENCE_INPUTS)), rows at entries.
+            won: bool, shape (n,), gross profit.
+        """
+        pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=1.0 / rule.confidence_l2))
+        model = CalibratedClassifierCV(pipeline, method="sigmoid", cv=rule.confidence_blocks, ensemble=False)
+        # Matrices this small gain nothing from more threads, which spin for most of the time where cores are shared.
+        with threadpool_limits(limits=1, user_api="blas"):
+            model.fit(inputs, won)
+        fitted = model.calibrated_classifiers_[0]
+        scaler, logistic = fitted.estimator[0], fitted.estimator[1]
+        calibrator = fitted.calibrators[0]
+        return cls(
+            mean=tuple(map(float, scaler.mean_)),
+            scale=tuple(map(float, scaler.scale_)),
+            coefficients=tuple(map(float, logistic.coef_[0])),
+            intercept=float(logistic.intercept_[0]),
+            platt_slope=float(calibrator.a_),
+            platt_intercept=float(calibrator.b_),
+            n_trades=len(won),
+        )
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """Probability of a gross profit: float64, shape (n,), in (0, 1); NaN where an input is NaN."""
+        score = ((inputs - np.array(self.mean)) / np.array(self.scale)) @ np.array(self.coefficients) + self.intercept
+        return 1.0 / (1.0 + np.exp(self.platt_slope * score + self.platt_intercept))
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "ConfidenceModel":
+        typed: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**typed)
+
+
+def confidence_column(fold: Division) -> str:
+    """Name of the column that carries a fold's confidence, such as `confidence_rolling_0`."""
+    return f"confidence_{fold.scheme}_{fold.number}"
+
+
+@dataclass(frozen=True)
+class TrainTrades:
+    """Finished trades that each lie wholly inside one train slice, oldest first.
+
+    entry_row: int64 (n,). entry_time: int64 (n,), nanoseconds UTC. inputs: float64 (n, 10). won: bool (n,), gross.
+    """
+
+    entry_row: np.ndarray
+    entry_time: np.ndarray
+    inputs: np.ndarray
+    won: np.ndarray
+
+
+def train_trades(bars: pd.DataFrame, features: pd.DataFrame, learn: Slice | tuple[Slice, ...]) -> TrainTrades:
+    """The trades of one symbol that a confidence model may learn from; entry and exit fill inside one slice."""
+    trades = signal_trades(bars, features)
+    enter, leave = trades["entry_row"].to_numpy(), trades["exit_row"].to_numpy()
+    parts = [(enter >= part.start) & (leave + 1 < part.stop) for part in stretches(learn)]
+    inside = np.any(parts, axis=0)
+    rows = enter[inside]
+    inputs = confidence_inputs(features, features["direction"].to_numpy(dtype=np.float64))
+    times = pd.DatetimeIndex(bars.index).as_unit("ns").asi8
+    return TrainTrades(rows, times[rows], inputs[rows], (trades.loc[inside, "gross_return"] > 0).to_numpy())
+
+
+def fit_confidence(
+    bars: Mapping[str, pd.DataFrame],
+    features: Mapping[str, pd.DataFrame],
+    fold: Division,
+    rule: Signals,
+) -> tuple[ConfidenceModel, dict[str, np.ndarray]]:
+    """Fit one confidence model on all symbols' train trades of a fold, and score every bar of every symbol.
+
+    A train trade gets the score of a model that saw no trade of any symbol entered in the same stretch of calendar, so
+    that a policy trained on it meets confidence as uncertain as it will be out of sample. All other bars get the model
+    fitted on the whole train slice.
+
+    Returns:
+        the model, and by symbol the confidence of the live trade at each bar: float64, shape (T,), 0 when flat.
+    Raises:
+        ConfigError: too few train trades, or all won or lost.
+    """
+    gathered = {symbol: train_trades(bars[symbol], features[symbol], learn) for symbol, learn in fold.train.items()}
+    inputs = np.concatenate([trades.inputs for trades in gathered.values()])
+    won = np.concatenate([trades.won for trades in gathered.values()])
+    times = np.concatenate([trades.entry_time for trades in gathered.values()])
+    if _rarer(won) < 2 * rule.confidence_blocks:
+        raise _too_few(fold, won)
+    model = ConfidenceModel.fit(inputs, won, rule)
+    # Edges of the stretches: equally many trades in each; every time belongs to one stretch.
+    edges = np.sort(times)[np.linspace(0, len(times), rule.confidence_blocks + 1).astype(int)[1:-1]]
+    stretch = np.searchsorted(edges, times, side="right")
+    unseen = []
+    for number in range(rule.confidence_blocks):
+        kept = stretch != number
+        if _rarer(won[kept]) < rule.confidence_blocks:
+            raise _too_few(fold, won[kept])
+        unseen.append(ConfidenceModel.fit(inputs[kept], won[kept], rule))
+    scores = {}
+    for symbol, table in features.items():
+        score = model.predict(confidence_inputs(table, table["direction"].to_numpy(dtype=np.float64)))
+        if symbol in gathered:
+            mine = gathered[symbol]
+            own = np.searchsorted(edges, mine.entry_time, side="right")
+            for number, other in enumerate(unseen):
+                rows = own == number
+                score[mine.entry_row[rows]] = other.predict(mine.inputs[rows])
+        scores[symbol] = carry_from_entry(score, table)
+    return model, scores
+
+
+def _rarer(won: np.ndarray) -> int:
+    return int(min(won.sum(), (~won).sum()))
+
+
+def _too_few(fold: Division, won: np.ndarray) -> ConfigError:
+    return ConfigError(
+        f"signals: fold {fold.number} ({fold.scheme}) has {len(won)} train trades to fit on, {won.sum()} won: "
+        "too few for a confidence; lengthen the train slice or shorten entry_bars"
+    )
+
+
+def calibration_table(confidence: np.ndarray, won: np.ndarray, *, bins: int = 5) -> pd.DataFrame:
+    """Claimed against realised win rate in equally filled bins of confidence.
+
+    Returns:
+        columns `n`, `claimed`, `realised`, and the Wilson 95% interval `low`, `high`, one row a bin.
+    """
+    order = np.argsort(confidence, kind="stable")
+    rows: list[dict[str, Any]] = []
+    z = 1.959964
+    for part in np.array_split(order, bins):
+        n, share = len(part), float(won[part].mean())
+        centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+        half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+        claimed = float(confidence[part].mean())
+        rows.append({"n": n, "claimed": claimed, "realised": share, "low": centre - half, "high": centre + half})
+    return pd.DataFrame(rows)

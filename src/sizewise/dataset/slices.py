@@ -1,0 +1,241 @@
+"""Slices of the market: labels of a symbol's days, each known before its day begins.
+
+Four cuts stand beside the regimes of the plan: a *Markov* model of two volatilities, filtered with train parameters; the
+*trend* of the trailing return; the *decline* from a trailing high; and the *fixed rule* of the reference design. A day's
+label is what could be said at the close of the last bar before it.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from statsmodels.tools.sm_exceptions import ModelWarning
+from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
+
+from sizewise.base.errors import DataMissingError
+from sizewise.base.paths import write_atomically
+from sizewise.dataset.regimes import LABELS, NEUTRAL, label_regimes
+from sizewise.dataset.splits import Fold, Slice
+from sizewise.params.dataset.regimes import Regimes
+from sizewise.params.evidence.slices import Slices
+
+# What a day is labelled while a rule is not warm, or has no model.
+UNLABELLED = "unlabelled"
+CUTS: Mapping[str, tuple[str, ...]] = {
+    "markov": ("calm", "turbulent"),
+    "trend": ("bull", "bear", "sideways"),
+    "decline": ("declining", "not_declining"),
+    "fixed_rule": tuple(label for label in LABELS if label != NEUTRAL),
+}
+FILE = "slices.parquet"
+# Returns are fitted in percent: the optimiser's steps are absolute.
+PERCENT = 100.0
+EM_STEPS, OPTIMISER_STEPS = 10, 100
+SUNDAY = 6
+
+
+def day_closes(bars: pd.DataFrame) -> pd.Series:
+    """The last close of each UTC day that has bars: float64, index `day`, oldest first."""
+    days = pd.DatetimeIndex(bars.index).floor("D").rename("day")
+    return bars["close"].groupby(days).last()
+
+
+def trend_labels(bars: pd.DataFrame, rules: Slices) -> pd.Series:
+    """`bull`, `bear` or `sideways` by the return over `trend_days` calendar days, a label a day that has bars."""
+    closes = _every_day(day_closes(bars))
+    past = closes.shift(rules.trend_days)
+    choices = [past.isna(), closes >= (1.0 + rules.sideways_frac) * past, closes <= (1.0 - rules.sideways_frac) * past]
+    names = np.select(choices, [UNLABELLED, "bull", "bear"], "sideways")
+    return _known_before(pd.Series(names, closes.index), bars)
+
+
+def decline_labels(bars: pd.DataFrame, rules: Slices) -> pd.Series:
+    """`declining` where the close is `declining_frac` or more below the highest daily close of `declining_days` days."""
+    closes = _every_day(day_closes(bars))
+    high = closes.rolling(rules.declining_days).max()
+    choices = [high.isna(), closes <= (1.0 - rules.declining_frac) * high]
+    names = np.select(choices, [UNLABELLED, "declining"], "not_declining")
+    return _known_before(pd.Series(names, closes.index), bars)
+
+
+def fixed_rule_labels(bars: pd.DataFrame, rules: Regimes) -> pd.Series:
+    """The fixed rule's regime at the last bar before the day; see regimes.label_regimes."""
+    days = pd.DatetimeIndex(bars.index).floor("D")
+    last = label_regimes(bars, rules)["regime_fixed"].astype(str).groupby(days).last()
+    return _known_before(last.replace(NEUTRAL, UNLABELLED), bars)
+
+
+def _every_day(values: pd.Series) -> pd.Series:
+    """On every calendar day from the first to the last, each with the last value known at its end."""
+    return values.resample("D").last().ffill()
+
+
+def _known_before(at_close: pd.Series, bars: pd.DataFrame) -> pd.Series:
+    """Of each day with bars, the latest label of an earlier day's close; UNLABELLED before the first."""
+    days = pd.DatetimeIndex(bars.index).floor("D").unique().rename("day")
+    next_day = pd.DatetimeIndex(at_close.index) + pd.Timedelta(days=1)
+    return at_close.set_axis(next_day).reindex(days, method="ffill").fillna(UNLABELLED).astype(str)
+
+
+@dataclass(frozen=True)
+class MarkovFit:
+    """A switching-variance model of daily returns on one train slice, or why there is none.
+
+    Attributes:
+        n_days: train returns. problem: empty if the model holds.
+        parameters: P(calm stays), P(turbulent ends), mean, variance when calm, when turbulent (% a day, % squared).
+    """
+
+    n_days: int
+    problem: str
+    parameters: tuple[float, ...] = ()
+
+
+def fit_markov(bars: pd.DataFrame, learn: Slice, rules: Slices) -> MarkovFit:
+    """Fit r_t = mean + sigma(state_t) e_t on the daily returns of a train slice, from start values fixed by their variance.
+
+    Args:
+        learn: rows of `bars`; nothing else of them is read.
+    Source: Hamilton (1989), Econometrica 57; the fit is statsmodels' EM steps, then BFGS.
+    """
+    # The slice may end within a day.
+    returns = _returns(bars.iloc[learn.start : learn.stop]).to_numpy()[:-1]
+    n_days = len(returns)
+    if n_days < rules.markov_min_days:
+        return MarkovFit(n_days, f"{n_days} train days, {rules.markov_min_days} are needed")
+    variance = float(returns.var())
+    if variance < 1e-12:
+        return MarkovFit(n_days, "the price does not move")
+    start = np.array([0.95, 0.10, returns.mean(), 0.4 * variance, 2.0 * variance])
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # A fit that does not converge is told by its flag.
+        warnings.simplefilter("ignore", ModelWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)
+        try:
+            fitted = _model(returns).fit(
+                start, em_iter=EM_STEPS, maxiter=OPTIMISER_STEPS, disp=False, cov_type="none", search_reps=0
+            )
+        except (np.linalg.LinAlgError, ValueError) as error:
+            return MarkovFit(n_days, f"the fit fails: {str(error).splitlines()[0]}")
+    stays, ends, mean, first, second = (float(value) for value in fitted.params)
+    if not fitted.mle_retvals["converged"] or not np.isfinite(fitted.params).all():
+        return MarkovFit(n_days, f"the fit does not converge in {OPTIMISER_STEPS} steps")
+    if first > second:
+        stays, ends, first, second = 1.0 - ends, 1.0 - stays, second, first
+    return MarkovFit(n_days, "", (stays, ends, mean, first, second))
+
+
+def markov_labels(bars: pd.DataFrame, fit: MarkovFit, start: int) -> pd.Series:
+    """`turbulent` where the filtered probability of the larger variance passes one half, else `calm`.
+
+    The filter runs forward from row `start`; nothing is smoothed, so a label never learns of a later day.
+
+    Args:
+        start: first row of the train slice; days before it, and its first two, are unlabelled.
+    """
+    returns = _returns(bars.iloc[start:])
+    if fit.problem or len(returns) < 2:
+        return _known_before(pd.Series(UNLABELLED, day_closes(bars).index), bars)
+    filtered = _model(returns.to_numpy()).filter(np.array(fit.parameters)).filtered_marginal_probabilities
+    return _known_before(pd.Series(np.where(filtered[:, 1] > 0.5, "turbulent", "calm"), returns.index), bars)
+
+
+def _returns(bars: pd.DataFrame) -> pd.Series:
+    """Log returns in % from close to close; the stub of a Sunday that opens a week is part of the next day."""
+    closes = day_closes(bars)
+    days = pd.DatetimeIndex(closes.index)
+    opens_week = np.diff(days.as_unit("ns").asi8, prepend=0) > 8.64e13
+    kept = closes[~((days.day_of_week == SUNDAY) & opens_week)]
+    return (PERCENT * np.log(kept).diff()).iloc[1:]
+
+
+def _model(returns: np.ndarray) -> MarkovRegression:
+    return MarkovRegression(returns, k_regimes=2, trend="c", switching_trend=False, switching_variance=True)
+
+
+def label_days(
+    bars: Mapping[str, pd.DataFrame], folds: Iterable[Fold], rules: Slices, regimes: Regimes
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every label of every test day, and the Markov models behind the first cut.
+
+    Returns:
+        labels: one row a symbol and test day: symbol, day (UTC midnight), fold, and a column of CUTS each; a day's Markov
+        label is by the model of its own fold's train slice.
+        fits: one row a symbol and fold: symbol, fold, n_days, problem, calm_vol_pct, turbulent_vol_pct (a day), calm_days,
+        turbulent_days (expected length of a stay).
+    """
+    chosen = tuple(folds)
+    parts, fits = [], []
+    for symbol, frame in bars.items():
+        by_rule = pd.DataFrame(
+            {
+                "trend": trend_labels(frame, rules),
+                "decline": decline_labels(frame, rules),
+                "fixed_rule": fixed_rule_labels(frame, regimes),
+            }
+        )
+        for fold in chosen:
+            if symbol not in fold.test:
+                continue
+            learn, test = fold.train[symbol], fold.test[symbol]
+            fit = fit_markov(frame, learn, rules)
+            fits.append({"symbol": symbol, "fold": fold.number, **_fit_row(fit)})
+            known = frame.iloc[: test.stop]
+            by_model = markov_labels(known, fit, learn.start)
+            days = pd.DatetimeIndex(frame.index[test.start : test.stop]).floor("D").unique()
+            labelled = by_rule.loc[days].assign(markov=by_model.loc[days], symbol=symbol, fold=fold.number)
+            parts.append(labelled.rename_axis("day").reset_index())
+    labels = pd.concat(parts, ignore_index=True)[["symbol", "day", "fold", *CUTS]]
+    return labels, pd.DataFrame(fits)
+
+
+def _fit_row(fit: MarkovFit) -> dict[str, object]:
+    row: dict[str, object] = {"n_days": fit.n_days, "problem": fit.problem}
+    stays, ends, _, calm, turbulent = fit.parameters or (np.nan,) * 5
+    with np.errstate(divide="ignore"):
+        lengths = 1.0 / np.array([1.0 - stays, ends])
+    vols = np.sqrt([calm, turbulent])
+    return row | {
+        "calm_vol_pct": vols[0],
+        "turbulent_vol_pct": vols[1],
+        "calm_days": lengths[0],
+        "turbulent_days": lengths[1],
+    }
+
+
+def fit_table(fits: pd.DataFrame) -> pd.DataFrame:
+    """The Markov models by symbol: folds, models that hold, and of those the median volatilities and lengths of stay."""
+    figures = ["calm_vol_pct", "turbulent_vol_pct", "calm_days", "turbulent_days"]
+    by_symbol = fits.groupby("symbol", sort=False)
+    held = (fits["problem"] == "").groupby(fits["symbol"], sort=False).sum()
+    return pd.concat([by_symbol.size().rename("folds"), held.rename("models"), by_symbol[figures].median()], axis=1)
+
+
+def fit_sentence(fits: pd.DataFrame) -> str:
+    """Which Markov models hold, and which test slices stay unlabelled and why."""
+    failed = fits[fits["problem"] != ""]
+    text = f"Of {len(fits)} Markov models {len(fits) - len(failed)} hold."
+    if failed.empty:
+        return text
+    named = "; ".join(f"{row.symbol} in fold {row.fold} ({row.problem})" for row in failed.itertuples())
+    return f"{text} Unlabelled by this cut: {named}."
+
+
+def write_labels(folder: Path, labels: pd.DataFrame) -> None:
+    """Write slices.parquet, whole."""
+    write_atomically(folder / FILE, lambda path: labels.to_parquet(path, index=False))
+
+
+def read_labels(folder: Path) -> pd.DataFrame:
+    """The labels of a walk-forward run; see label_days.
+
+    Raises:
+        DataMissingError: the walk_forward stage has not run.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise DataMissingError(f"{FILE} is missing from artifacts/ledger: run `dvc repro walk_forward`")
+    return pd.read_parquet(path)

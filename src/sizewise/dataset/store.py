@@ -1,0 +1,119 @@
+"""The features stage's artefacts: one parquet a symbol and the fitted confidence models, written and read back."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from sizewise.base.errors import BarError, DataMissingError
+from sizewise.base.paths import write_atomically
+from sizewise.dataset.confidence import ConfidenceModel, confidence_column, fit_confidence
+from sizewise.dataset.features import compute_features, longest_warmup_bars
+from sizewise.dataset.market_tensor import Market, build_market
+from sizewise.dataset.splits import Division, Fold, walk_forward
+from sizewise.market.bars import load_bars
+from sizewise.market.instruments import Instrument, find_instrument, load_instruments
+from sizewise.params.dataset.data import Data
+from sizewise.params.dataset.regimes import Regimes
+from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.splits import Splits, SplitScheme
+
+MODELS = "confidence.json"
+# The network's window must fit between the end of the warm-up and the first row a slice uses.
+SCHEMES: tuple[SplitScheme, ...] = ("rolling", "anchored")
+
+
+@dataclass(frozen=True)
+class Universe:
+    """The bars of a run, their instruments, and a hash of what was read."""
+
+    bars: Mapping[str, pd.DataFrame]
+    instruments: Mapping[str, Instrument]
+    data_hash: str
+
+
+def read_universe(folder: Path, data: Data) -> Universe:
+    """Load, validate and cut the bars of every declared symbol.
+
+    Args:
+        folder: holds `<symbol>.parquet`; `instruments.yaml` lies one level up.
+    Raises:
+        DataMissingError, BarError, InstrumentError: see load_bars; an empty cut is a BarError.
+    """
+    catalogue = folder.parent / "instruments.yaml"
+    instruments = load_instruments(catalogue)
+    digest = hashlib.sha256(catalogue.read_bytes())
+    bars, chosen = {}, {}
+    for symbol in data.symbols:
+        instrument = find_instrument(symbol, instruments)
+        frame = load_bars(folder / f"{symbol}.parquet", instrument)
+        start = pd.Timestamp(data.start, tz="UTC") if data.start else frame.index[0]
+        end = pd.Timestamp(data.end, tz="UTC") if data.end else frame.index[-1] + pd.Timedelta(minutes=1)
+        part = frame[(frame.index >= start) & (frame.index < end)]
+        if not len(part):
+            raise BarError(f"{symbol}: no bars from {data.start} to {data.end}: widen data.start and data.end")
+        digest.update(symbol.encode())
+        digest.update(pd.util.hash_pandas_object(part).to_numpy().tobytes())
+        bars[symbol], chosen[symbol] = part, instrument
+    return Universe(bars, chosen, digest.hexdigest()[:16])
+
+
+def cut_folds(universe: Universe, rules: Splits, regimes: Regimes, *, window_bars: int) -> dict[str, tuple[Fold, ...]]:
+    """Folds of both schemes; no slice starts before every feature is warm and one observation window is full."""
+    times = {symbol: pd.DatetimeIndex(frame.index) for symbol, frame in universe.bars.items()}
+    warmup = longest_warmup_bars(regimes) + window_bars
+    return {scheme: walk_forward(times, rules, scheme, warmup_bars=warmup) for scheme in SCHEMES}
+
+
+def build_tables(
+    universe: Universe, folds: Iterable[Division], regimes: Regimes, signals: Signals
+) -> tuple[dict[str, pd.DataFrame], dict[str, ConfidenceModel]]:
+    """Features, labels and signals of every symbol, with one confidence column a fold, and the models behind them."""
+    tables = {symbol: compute_features(frame, regimes, signals) for symbol, frame in universe.bars.items()}
+    models = {}
+    for fold in folds:
+        model, scores = fit_confidence(universe.bars, tables, fold, signals)
+        models[confidence_column(fold)] = model
+        for symbol, score in scores.items():
+            tables[symbol][confidence_column(fold)] = score.astype("float32")
+    return tables, models
+
+
+def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame], models: Mapping[str, ConfidenceModel]) -> None:
+    """Write `<symbol>.parquet` and confidence.json, each whole or not at all."""
+    for symbol, table in tables.items():
+        write_atomically(folder / f"{symbol}.parquet", lambda path, table=table: table.to_parquet(path))  # type: ignore[misc]
+    text = json.dumps({name: model.to_json() for name, model in models.items()}, indent=1) + "\n"
+    write_atomically(folder / MODELS, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def read_models(folder: Path) -> dict[str, ConfidenceModel]:
+    """The confidence model of each fold, by column name.
+
+    Raises:
+        DataMissingError: the features stage has not run.
+    """
+    path = folder / MODELS
+    if not path.is_file():
+        raise DataMissingError(f"{MODELS} is missing from artifacts/features: run `dvc repro features`")
+    return {name: ConfidenceModel.from_json(values) for name, values in json.loads(path.read_text()).items()}
+
+
+def read_market(folder: Path, universe: Universe) -> Market:
+    """The market tensor of a universe from its feature tables.
+
+    Raises:
+        DataMissingError: a table is missing, or was made from other bars.
+    """
+    tables = {}
+    for symbol, frame in universe.bars.items():
+        path = folder / f"{symbol}.parquet"
+        if not path.is_file():
+            raise DataMissingError(f"{path.name} is missing from artifacts/features: run `dvc repro features`")
+        tables[symbol] = pd.read_parquet(path)
+        if not tables[symbol].index.equals(frame.index):
+            raise DataMissingError(f"artifacts/features/{path.name} was made from other bars: run `dvc repro features`")
+    return build_market(universe.bars, tables, universe.instruments)

@@ -1,0 +1,247 @@
+"""The compare stage: the primary test, its sensitivities, and the verdict's record, from the ledgers of one run."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sizewise.base.paths import write_atomically
+from sizewise.dataset.slices import read_labels
+from sizewise.dataset.store import read_universe
+from sizewise.evidence import verdict
+from sizewise.evidence.inference import Comparison, compare_as_planned, daily_difference, effect_row, regime_effects
+from sizewise.evidence.pairing import TRADE_KEYS
+from sizewise.evidence.slice_effects import slice_effects
+from sizewise.evidence.statistics.power import benjamini_hochberg, holm
+from sizewise.ledgers.daily import arm_days, check_same_bars, exposure_pct, marks, path_table, read_daily
+from sizewise.ledgers.files import read_trades
+from sizewise.ledgers.metrics import BPS
+from sizewise.ledgers.plan import ANCHORED_FOLDER, looking_ahead, plan_hash
+from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, sentence
+from sizewise.params.arms import Arm, BuyAndHoldArm, PpoArm
+from sizewise.params.dataset.splits import Splits
+from sizewise.params.evidence.plan import Plan
+from sizewise.params.stage import Stage
+
+TRADES = tuple(dict.fromkeys(("arm", "seed", "regime", *TRADE_KEYS)))
+EFFECT_COLUMNS = ["effect_bps", "low_bps", "high_bps", "p_value", "n_days"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One run's daily ledger, its trades and its plan."""
+
+    plan: Plan
+    arms: dict[str, Arm]
+    daily: pd.DataFrame
+    trades: pd.DataFrame
+    plan_hash: str
+    data_hash: str
+    trial_ledger: TrialLedger
+    splits: Splits
+    ruin_frac: float
+    ledger_folder: Path
+    metrics_folder: Path
+
+    def _pair(self, daily: pd.DataFrame, name: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Marks of an arm (the candidate, if none is named) and of the reference, over the same bars."""
+        name, reference = name or self.plan.candidate, self.plan.reference
+        check_same_bars(daily, name, reference)
+        return marks(daily, name), marks(daily, reference)
+
+    def _compare(self, daily: pd.DataFrame, trades: pd.DataFrame) -> Comparison:
+        plan = self.plan
+        names = (plan.candidate, plan.reference)
+        sizing = all(follows_signal(self.arms[name]) for name in names)
+        own = [trades[trades["arm"] == name] if sizing else None for name in names]
+        result = compare_as_planned(
+            plan,
+            *self._pair(daily),
+            trades_a=own[0],
+            trades_b=own[1],
+            # A day's last mark may have recovered from what ruined the account within it: paths tell.
+            ruin_frac=0.0,
+        )
+        breaches = (*self._ruins(daily, names), *result.breaches)
+        return replace(result, breaches=breaches, verdict="invalid" if breaches else result.verdict)
+
+    def _ruins(self, daily: pd.DataFrame, names: tuple[str, str]) -> list[str]:
+        """A sentence each of two arms that was ruined on some path."""
+        found = []
+        for name in names:
+            paths = path_table(arm_days(daily, name), self.ruin_frac)
+            ruined = paths[paths["ruined"]]
+            if len(ruined):
+                first = ruined.iloc[0]
+                found.append(
+                    f"{name} falls to {self.ruin_frac:.0%} of its start or below in {len(ruined)} of {len(paths)} paths "
+                    f"(first {first['symbol']}, fold {first['fold']}, seed {first['seed']})"
+                )
+        return found
+
+    def describe(self) -> pd.DataFrame:
+        """Paths, bars and days of the candidate and the reference."""
+        rows = {}
+        for name in (self.plan.candidate, self.plan.reference):
+            part = arm_days(self.daily, name)
+            rows[name] = {
+                "symbols": part["symbol"].nunique(),
+                "folds": part["fold"].nunique(),
+                "seeds": part["seed"].nunique(),
+                "first bar": f"{part['day'].min():%Y-%m-%d}",
+                "last bar": f"{part['day'].max():%Y-%m-%d}",
+                "bars a seed": int(part["bars"].sum()) // part["seed"].nunique(),
+                "trades a seed": round((self.trades["arm"] == name).sum() / part["seed"].nunique()),
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+
+    def primary(self) -> Comparison:
+        """The candidate against the reference."""
+        return self._compare(self.daily, self.trades)
+
+    def record(self, result: Comparison) -> dict[str, Any]:
+        """The content of metrics/verdict.json."""
+        candidate = arm_days(self.daily, self.plan.candidate)
+        return verdict.verdict_record(
+            result,
+            endpoint=self.plan.endpoint,
+            n_symbols=candidate["symbol"].nunique(),
+            n_seeds=candidate["seed"].nunique(),
+            n_folds=candidate["fold"].nunique(),
+            n_trials=count_trials(self.trial_ledger.trials),
+            plan_hash=self.plan_hash,
+            data_hash=self.data_hash,
+        )
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write metrics/verdict.json, whole."""
+        text = json.dumps(record, indent=2) + "\n"
+        write_atomically(self.metrics_folder / "verdict.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+    def exposure_sentence(self) -> str:
+        """See verdict.exposure_sentence."""
+        candidate, reference = self.plan.candidate, self.plan.reference
+        mine, other = (exposure_pct(self.daily, name) for name in (candidate, reference))
+        return verdict.exposure_sentence(mine, other, candidate, reference)
+
+    def regimes(self) -> pd.DataFrame:
+        """See inference.regime_effects."""
+        plan = self.plan
+        return regime_effects(
+            *self._pair(self.daily),
+            self.trades[self.trades["arm"] == plan.candidate],
+            plan.regimes,
+            blocks=plan.blocks,
+            alpha=plan.alpha,
+            power=plan.power,
+            min_trades=plan.min_trades_per_regime,
+        )
+
+    def regime_sentences(self, table: pd.DataFrame) -> str:
+        """One line a regime."""
+        rows = {str(name): dict(zip(table.columns, row, strict=True)) for name, *row in table.itertuples()}
+        return "\n\n".join(verdict.regime_sentence(name, row, self.plan.alpha) for name, row in rows.items())
+
+    def field(self) -> pd.DataFrame:
+        """Every arm minus the reference, with its mean exposure.
+
+        p_holm and p_bh (the false discovery rate) are adjusted over all arms but look-ahead bounds.
+        """
+        names = [name for name in self.arms if name != self.plan.reference]
+        rows = {}
+        for name in names:
+            effect = effect_row(daily_difference(*self._pair(self.daily, name)), self.plan)
+            rows[name] = effect | {"exposure_pct": exposure_pct(self.daily, name)}
+        columns = [*EFFECT_COLUMNS, "exposure_pct"]
+        table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).rename_axis("arm")
+        tested = table["p_value"].notna() & ~table.index.isin(looking_ahead(self.arms))
+        table[["p_holm", "p_bh"]] = np.nan
+        p_values = table.loc[tested, "p_value"].to_numpy()
+        table.loc[tested, "p_holm"], table.loc[tested, "p_bh"] = holm(p_values), benjamini_hochberg(p_values)
+        return table
+
+    def field_sentence(self, field: pd.DataFrame) -> str:
+        """Which arms differ from the reference after Holm, and what the rest can say."""
+        return verdict.field_sentence(field, self.plan.reference, self.plan.alpha)
+
+    def by_symbol(self) -> pd.DataFrame:
+        """The candidate minus the reference, one row a symbol, unadjusted."""
+        candidate, reference = self._pair(self.daily)
+        rows = {}
+        for symbol in candidate["symbol"].unique():
+            parts = (frame[frame["symbol"] == symbol] for frame in (candidate, reference))
+            rows[symbol] = effect_row(daily_difference(*parts), self.plan)
+        return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=EFFECT_COLUMNS).rename_axis("symbol")
+
+    def by_fold_and_seed(self) -> pd.DataFrame:
+        """Mean daily difference (bps), one row a fold and one column a seed."""
+        candidate, reference = self._pair(self.daily)
+        rows: dict[int, dict[str, float]] = {}
+        for fold in sorted(candidate["fold"].unique()):
+            other = reference[reference["fold"] == fold]
+            for seed in sorted(candidate["seed"].unique()):
+                mine = candidate[(candidate["fold"] == fold) & (candidate["seed"] == seed)]
+                rows.setdefault(int(fold), {})[f"seed {seed}"] = BPS * float(daily_difference(mine, other).mean())
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("fold")
+
+    def anchored(self) -> Comparison:
+        """The candidate trained on anchored slices against the reference."""
+        folder = self.ledger_folder / ANCHORED_FOLDER
+        daily = read_daily(folder, [self.plan.candidate, self.plan.reference])
+        return self._compare(daily, read_trades(folder))
+
+    def hashes(self) -> dict[str, str]:
+        """For the provenance line."""
+        trials = str(count_trials(self.trial_ledger.trials))
+        return {"data": self.data_hash, "plan": self.plan_hash, "trials": trials}
+
+    def selection_sentences(self) -> str:
+        """Whether the trial ledger is whole, and what became of the sealed slice."""
+        return f"{chain_sentence(self.trial_ledger)} {sentence(self.trial_ledger.trials, self.splits)}"
+
+    def slices(self) -> pd.DataFrame:
+        """See slice_effects.slice_effects."""
+        trades = self.trades[self.trades["arm"] == self.plan.candidate]
+        return slice_effects(self.daily, trades, read_labels(self.ledger_folder), self.plan)
+
+
+def follows_signal(arm: Arm) -> bool:
+    """Whether an arm sizes the signal's trades, and does not choose its direction."""
+    return not isinstance(arm, BuyAndHoldArm) and not (isinstance(arm, PpoArm) and arm.mode == "free")
+
+
+def open_study(stage: Stage) -> Study:
+    """Read what the walk-forward stage left.
+
+    Raises:
+        DataMissingError: it has not run.
+    """
+    p = stage.params
+    workspace = stage.workspace
+    trades = read_trades(workspace.ledger)
+    return Study(
+        plan=p.plan,
+        arms=p.arms,
+        daily=read_daily(workspace.ledger),
+        trades=trades[list(TRADES)],
+        plan_hash=plan_hash(p.plan, p.splits, p.arms, p.account, p.train.seeds),
+        data_hash=read_universe(workspace.bars, p.data).data_hash,
+        trial_ledger=read_ledger(workspace.trials),
+        splits=p.splits,
+        ruin_frac=p.account.ruin_frac,
+        ledger_folder=workspace.ledger,
+        metrics_folder=workspace.metrics,
+    )
+
+
+def noted(table: pd.DataFrame) -> pd.DataFrame:
+    """`table` with a `note` for compare.effects: its n, and what is missing where there is no statistic."""
+    notes = []
+    for _, row in table.iterrows():
+        trades = f"{row['n_trades']:.0f} trades, " if "n_trades" in row else ""
+        missing = "" if np.isfinite(row["effect_bps"]) else ": too few to test"
+        notes.append(f"{trades}{row['n_days']:.0f} days{missing}")
+    return table.assign(note=notes)

@@ -1,0 +1,127 @@
+"""The circular-shift placebo: would the candidate's sizes have earned as much on other trades of the same signal?
+
+Within a trade the result is linear in its size, so on trade i the candidate earns exp(l_i) r_i, where r_i is what the
+reference earned and l_i is log(candidate's size / reference's size). The statistic is the mean of (exp(l_i) - 1) r_i over
+all trades: to first order the candidate's log growth a trade, minus the reference's. The placebo rotates l around the
+trades of each symbol in time order, by one random number of places a symbol, and leaves r where it is.
+
+Under the null the sizes know nothing of the results, and each symbol's sequence of ratios is as good begun at any of its
+trades. Then every rotation is as likely as the one observed, and a share of at most alpha of them ranks in the top alpha.
+Rotation, unlike a shuffle, keeps how long large and small sizes last, and what the results' own streaks are. The average
+ratio stays in each symbol, so a constant multiple of the reference's size never earns a small p: timing alone can.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from sizewise.base.errors import LedgerError
+from sizewise.ledgers.metrics import PATH
+
+COLUMNS = (*PATH, "timestamp", "equity", "position_frac", "price_pnl")
+
+
+def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The other arm's size as a ratio of the reference's, on every bar into which the reference carries a position.
+
+    Args:
+        reference, other: equity ledgers of one arm each, columns COLUMNS; the reference has one seed.
+    Returns:
+        one row a held bar, oldest first within a symbol: symbol, unit_result (the price gain over the bar of a position as
+        large as equity), reference_size (share of equity, > 0), size_ratio (other over reference, seeds averaged, 0 where
+        it holds nothing).
+    Raises:
+        LedgerError: the reference has several seeds, the bars differ, or the other arm holds something, or another side,
+            where the reference does not.
+    """
+    if (reference["seed"] != reference["seed"].iloc[0]).any():
+        raise LedgerError("the reference has several seeds: a placebo needs one size a bar to compare with")
+    order = ["symbol", "fold", "timestamp"]
+    base = reference.sort_values(order, kind="stable").reset_index(drop=True)
+    ratio = np.zeros(len(base))
+    carried = _carried(base)
+    held = carried != 0.0
+    seeds = other["seed"].unique()
+    for seed in seeds:
+        mine = other[other["seed"] == seed].sort_values(order, kind="stable").reset_index(drop=True)
+        if len(mine) != len(base) or not (mine["timestamp"].to_numpy() == base["timestamp"].to_numpy()).all():
+            raise LedgerError(f"seed {seed}: the arms cover different bars: compare ledgers of one walk-forward run")
+        size = _carried(mine)
+        stray = size * np.sign(carried) < 0.0
+        stray |= (size != 0.0) & ~held
+        if stray.any():
+            row = base.iloc[int(stray.argmax())]
+            raise LedgerError(
+                f"{row['symbol']}, fold {row['fold']}, {row['timestamp']:%Y-%m-%d %H:%M}: the arms hold different sides: "
+                "a placebo of sizes needs one signal"
+            )
+        ratio[held] += np.abs(size[held] / carried[held]) / len(seeds)
+    size = np.where(held, np.abs(carried), np.nan)
+    unit = base["price_pnl"] / base["equity"].shift(1) / size
+    rows = base.assign(unit_result=unit, reference_size=size, size_ratio=ratio)
+    return rows.loc[held, ["symbol", "unit_result", "reference_size", "size_ratio"]].reset_index(drop=True)
+
+
+def _carried(rows: pd.DataFrame) -> np.ndarray:
+    """Signed position, as a share of equity, at the close before each row; 0 on a path's first row."""
+    keys = [rows[name] for name in PATH]
+    before = rows["position_frac"].groupby(keys, observed=True, sort=False).shift(1)
+    return before.fillna(0.0).to_numpy(dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Placebo:
+    """The test's result, one-sided (the candidate's timing helps).
+
+    observed: mean of (exp(l) - 1) r over trades, in the unit of r. rotated: float64 (draws,), the same under rotations.
+    p_value: (1 + number of rotated >= observed) / (draws + 1).
+    """
+
+    observed: float
+    rotated: np.ndarray
+    p_value: float
+
+
+def rotation_placebo(
+    results: np.ndarray, log_ratio: np.ndarray, group: np.ndarray, *, draws: int, rng: np.random.Generator
+) -> Placebo:
+    """Rotate the log size ratio within each group and compare.
+
+    Args:
+        results: float64, shape (n,), the reference's result of each trade at its own size, as a fraction of equity and net
+            of costs; in time order within a group.
+        log_ratio: float64, shape (n,), log(candidate's size / reference's size) at entry; -inf where the candidate took
+            nothing.
+        group: shape (n,), whose trades a trade belongs to, such as its symbol.
+    Raises:
+        LedgerError: shapes differ, no trades, a result that is not finite, or a ratio that is NaN or infinite.
+    """
+    if not len(results) == len(log_ratio) == len(group) or not len(results):
+        raise LedgerError(
+            f"{len(results)} results, {len(log_ratio)} ratios and {len(group)} groups: give one of each a trade, for at "
+            "least one trade"
+        )
+    ratio = np.exp(log_ratio)
+    sound = np.isfinite(results) & np.isfinite(ratio)
+    if not sound.all():
+        raise LedgerError(
+            f"trade {int((~sound).argmax())}: its result or size ratio is not finite: leave it out by name"
+        )
+    observed, total = 0.0, np.zeros(draws)
+    for name in np.unique(group):
+        mine = group == name
+        gains = _gains_by_shift(results[mine], ratio[mine])
+        observed += gains[0]
+        total += gains[rng.integers(len(gains), size=draws)]
+    # Rounding must not break a tie between rotations that are worth the same.
+    slack = 1e-12 * float(np.abs(ratio * results).sum())
+    p_value = (1 + int((total >= observed - slack).sum())) / (draws + 1)
+    base = float(results.sum())
+    return Placebo((observed - base) / len(results), (total - base) / len(results), p_value)
+
+
+def _gains_by_shift(results: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """sum_i ratio[(i + k) mod n] results[i] for k = 0 ... n - 1."""
+    n = len(results)
+    return np.fft.irfft(np.fft.rfft(ratio) * np.conj(np.fft.rfft(results)), n)

@@ -1,0 +1,190 @@
+"""The verdict: its file, and the sentences that state it. Prose about results is written here, from numbers only."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sizewise.base.errors import DataMissingError
+from sizewise.evidence.inference import Comparison
+from sizewise.ledgers.metrics import BPS
+
+FIELDS = (
+    "verdict",
+    "endpoint",
+    "effect_bps_per_day",
+    "ci_low",
+    "ci_high",
+    "p_value",
+    "mde_bps_per_day",
+    "n_days",
+    "n_symbols",
+    "n_seeds",
+    "n_folds",
+    "n_trials",
+    "plan_hash",
+    "data_hash",
+    "breaches",
+)
+# Results are rounded where they leave the program: far below any interval, far above rounding noise.
+DIGITS = 6
+
+
+def verdict_record(
+    comparison: Comparison,
+    *,
+    endpoint: str,
+    n_symbols: int,
+    n_seeds: int,
+    n_folds: int,
+    n_trials: int,
+    plan_hash: str,
+    data_hash: str,
+) -> dict[str, Any]:
+    """The content of metrics/verdict.json, keys as in FIELDS; effect and interval in basis points of equity a day.
+
+    `breaches`: what voids the verdict, a sentence each; then `verdict` is `invalid`.
+    """
+    primary = comparison.primary
+    return {
+        "verdict": comparison.verdict,
+        "endpoint": endpoint,
+        "effect_bps_per_day": round(float(primary.mean) * BPS, DIGITS),
+        "ci_low": round(float(primary.low) * BPS, DIGITS),
+        "ci_high": round(float(primary.high) * BPS, DIGITS),
+        "p_value": round(primary.p_value, DIGITS),
+        "mde_bps_per_day": round(float(primary.mde) * BPS, DIGITS),
+        "n_days": len(comparison.daily),
+        "n_symbols": n_symbols,
+        "n_seeds": n_seeds,
+        "n_folds": n_folds,
+        "n_trials": n_trials,
+        "plan_hash": plan_hash,
+        "data_hash": data_hash,
+        "breaches": list(comparison.breaches),
+    }
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """What the compare stage wrote to metrics/verdict.json.
+
+    Raises:
+        DataMissingError: it has not run, or the file is damaged.
+    """
+    if not path.is_file():
+        raise DataMissingError(f"metrics/{path.name} is missing: run `dvc repro`")
+    try:
+        values = json.loads(path.read_bytes())
+        return {name: values[name] for name in FIELDS}
+    except (ValueError, KeyError, TypeError):
+        raise DataMissingError(f"metrics/{path.name} is damaged: run `dvc repro -f compare`") from None
+
+
+def sentence(record: Mapping[str, Any], candidate: str, reference: str, alpha: float = 0.05) -> str:
+    """The verdict in words, with its interval (of level 1 - alpha), p-value and minimum detectable effect."""
+    effect = f"{record['effect_bps_per_day']:+.2f} bps of equity a day"
+    level = f"{100.0 * (1.0 - alpha):.4g}% interval"
+    interval = f"{level} {record['ci_low']:+.2f} to {record['ci_high']:+.2f}, p = {record['p_value']:.3f}"
+    span = (
+        f"{record['n_days']} days, {record['n_symbols']} symbols, {record['n_folds']} folds, {record['n_seeds']} seeds"
+    )
+    match record["verdict"]:
+        case "invalid":
+            broken = "; ".join(record["breaches"])
+            return f"No verdict on {candidate} against {reference}: {broken}. The figures ({effect}; {span}) decide nothing."
+        case "better":
+            claim = f"{candidate} grew faster than {reference}"
+        case "worse":
+            claim = f"{candidate} grew more slowly than {reference}"
+        case _:
+            claim = f"no difference between {candidate} and {reference} can be told from chance"
+    power = f"An effect of {record['mde_bps_per_day']:.2f} bps a day would have been found with the declared power."
+    return f"Out of sample and net of costs, {claim}: {effect} ({interval}; {span}). {power}"
+
+
+def headline(record: Mapping[str, Any], candidate: str, reference: str) -> str:
+    """A title of a few words."""
+    if record["verdict"] == "invalid":
+        return f"{candidate} against {reference}: no verdict, an assumption is violated"
+    words = {"better": "beats", "worse": "does worse than"}
+    if record["verdict"] in words:
+        return f"{candidate} {words[record['verdict']]} {reference}"
+    return f"{candidate} against {reference}: inconclusive"
+
+
+def agreement_sentence(table: pd.DataFrame, alpha: float) -> str:
+    """Which secondary tests reject where the primary one does, and which do not.
+
+    Args:
+        table: Comparison.table: index test, columns role and p_value, the primary test first.
+    """
+    secondary = table[table["role"] == "secondary"]
+    rejecting = [str(name) for name in secondary.index[secondary["p_value"] < alpha]]
+    others = [str(name) for name in secondary.index if name not in rejecting]
+    primary = "rejects" if float(table["p_value"].iloc[0]) < alpha else "does not reject"
+    parts = [f"The primary test {primary} at the {100.0 * alpha:.4g}% level."]
+    if rejecting:
+        parts.append(f"Of the secondary tests these reject: {'; '.join(rejecting)}.")
+    if others:
+        parts.append(f"{'These do not' if rejecting else 'No secondary test rejects'}: {'; '.join(others)}.")
+    return " ".join(parts)
+
+
+def anchored_sentence(rolling: Comparison, anchored: Comparison, alpha: float) -> str:
+    """Whether the sensitivity to anchored training agrees with the verdict in sign and in what it can tell."""
+    test = anchored.primary
+    told = "can be told from chance" if test.p_value < alpha else "cannot be told from chance"
+    same = "the same sign as" if test.mean * rolling.primary.mean > 0 else "another sign than"
+    return (
+        f"Trained on all bars before each fold, the difference is {BPS * test.mean:+.2f} bps a day "
+        f"({BPS * test.low:+.2f} to {BPS * test.high:+.2f}, p = {test.p_value:.3f}): {same} the verdict's, and it {told}."
+    )
+
+
+def cap_sentence(share_at_cap_pct: float, reference: str) -> str:
+    """How much of the reference's sizing is the cap and not the rule."""
+    text = f"{reference} asks for the cap or more at {share_at_cap_pct:.0f}% of its entries"
+    if share_at_cap_pct > 90.0:
+        return f"{text}: on these bars it is close to a constant size, and the comparison is against that."
+    if share_at_cap_pct > 50.0:
+        return f"{text}: at more than half of them the cap decides its size, and not the rule."
+    return f"{text}; elsewhere the rule decides."
+
+
+def exposure_sentence(candidate_pct: float, reference_pct: float, candidate: str, reference: str) -> str:
+    """How far the two arms differ in mean exposure, before any difference is called skill."""
+    ratio = candidate_pct / reference_pct if reference_pct > 0 else float("inf")
+    text = f"Mean exposure is {candidate_pct:.2f}% of equity for {candidate} and {reference_pct:.2f}% for {reference}"
+    if 0.8 <= ratio <= 1.25:
+        return f"{text}: the two carry about the same, so a difference is not leverage alone."
+    more = "more" if ratio > 1 else "less"
+    return f"{text}: {candidate} carries {more}, so part of any difference is exposure and not skill in sizing."
+
+
+def regime_sentence(name: str, row: Mapping[str, float], alpha: float) -> str:
+    """One regime's line: its effect with its interval, or why there is none."""
+    label = name.replace("_", " ")
+    if row["p_value"] != row["p_value"]:
+        return f"{label}: {row['n_trades']:.0f} trades on {row['n_days']:.0f} days, too few to test."
+    told = "differs after Holm" if row["p_holm"] < alpha else "does not differ after Holm"
+    return (
+        f"{label}: {row['effect_bps']:+.2f} bps ({row['low_bps']:+.2f} to {row['high_bps']:+.2f}), "
+        f"p = {row['p_value']:.3f}, Holm {row['p_holm']:.3f}: {told}."
+    )
+
+
+def field_sentence(field: pd.DataFrame, reference: str, alpha: float) -> str:
+    """Which arms differ from the reference after Holm.
+
+    Args:
+        field: index arm, columns effect_bps and p_holm; NaN where an arm was not tested.
+    """
+    tested = field[field["p_holm"].notna()]
+    found = tested[tested["p_holm"] < alpha]
+    if found.empty:
+        return f"Of {len(tested)} arms none differs from {reference} after Holm."
+    names = ", ".join(f"{name} ({row['effect_bps']:+.2f} bps a day)" for name, row in found.iterrows())
+    differ = "1 differs" if len(found) == 1 else f"{len(found)} differ"
+    return f"Of {len(tested)} arms {differ} from {reference} after Holm: {names}."

@@ -1,0 +1,409 @@
+"""Models that size trades together and learn from a trade when it closes, and at no other time (reference design E).
+
+`Learner.open` asks every model for a size and keeps what it saw and proposed under a decision id; `Learner.close` takes
+the decision back, remembers its result and makes one update of every model that contributed. S members (seeds) meet the
+same trades side by side; each has its own parameters, draws and accounts, one account a symbol.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sizewise.base.errors import DecisionError, TrainingError
+from sizewise.base.seeding import numpy_generator, torch_generator
+from sizewise.learning.closed_trades.lessons import SCALARS, Lessons, Standing
+from sizewise.learning.closed_trades.memory import DecisionLog, Memory
+from sizewise.learning.closed_trades.models import (
+    Networks,
+    Parameters,
+    contributions,
+    flow_inputs,
+    gain_logits,
+    gain_loss,
+    initialise,
+    mean_size,
+    next_values,
+    proposals,
+    q_inputs,
+    size_values,
+    td_loss,
+    td_targets,
+)
+from sizewise.learning.ppo.update import Adam
+from sizewise.params.learning.outcome import ModelName, Outcome, RewardName
+from sizewise.params.trading.account import Account
+from sizewise.sizing.trade_rewards import Record, composite_close, outcome_reward, trade_log_growth
+from sizewise.trading.schemes.values import position_limit_frac
+
+PCT = 100.0
+MINUTES = 60.0
+
+
+class CloseRewards:
+    """Rewards of one kind for S members, each with a record of its own on every account.
+
+    The variants are given results as shares of equity: as shares of notional they would be the same for every size.
+    """
+
+    def __init__(self, kind: RewardName, lessons: Lessons, fractions: np.ndarray, members: int):
+        """Args: fractions: float64 (A,), the grid as shares of equity."""
+        self._kind = kind
+        self._lessons = lessons
+        self._fractions = fractions
+        self._records = [Record.open((members,)) for _ in lessons.symbols]
+
+    def restart(self) -> None:
+        """Forget what the accounts have closed."""
+        self._records = [Record.open(record.wins.shape) for record in self._records]
+
+    def scale(self, trade: int) -> float:
+        """What a reward of the trade's symbol is divided by before a network learns it, so that 1 is an ordinary one."""
+        if self._kind != "log_growth":
+            return 1.0
+        return float(self._lessons.typical_growth[self._lessons.trades.symbol[trade]])
+
+    def of_close(self, trade: int, taken: np.ndarray, *, last: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Rewards of a close; the trade enters the account's record, at the size it was held at, with its last part.
+
+        Args:
+            taken: float64 [S], share of equity held. last: whether nothing of it stays open.
+        Returns:
+            of every size [S, A], and of the size taken [S]; not scaled.
+        """
+        symbol = int(self._lessons.trades.symbol[trade])
+        record = self._records[symbol]
+        grid = np.stack([self._reward(trade, np.full_like(taken, size), record)[0] for size in self._fractions], axis=1)
+        own, after = self._reward(trade, taken, record)
+        if last:
+            self._records[symbol] = after
+        return grid, own
+
+    def _reward(self, trade: int, size: np.ndarray, record: Record) -> tuple[np.ndarray, Record]:
+        trades = self._lessons.trades
+        pnl = size * trades.unit_return[trade]
+        if self._kind == "log_growth":
+            return trade_log_growth(size, trades.unit_return[trade]), record
+        if self._kind == "outcome_of_equity":
+            return outcome_reward(PCT * pnl, trades.hours[trade], -PCT * size * trades.worst[trade]), record
+        return composite_close(pnl, MINUTES * trades.hours[trade], size, record)
+
+
+# A trade whose account has not decided again since.
+NONE_YET = -1
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What is kept from an entry to its close.
+
+    Attributes:
+        trade: number in the lessons. scalars: float32 [S, 3], the accounts as seen. chosen: int64 [S, M], each model's
+            place in the grid, in the order of `contributions`. contributions: of the M models, they sum to 1.
+        size: [S], their weighted mean, share of the limit. equity: [S], at the decision.
+    """
+
+    trade: int
+    scalars: np.ndarray
+    chosen: np.ndarray
+    contributions: Mapping[ModelName, float]
+    size: np.ndarray
+    equity: np.ndarray
+
+
+@dataclass
+class Tally:
+    """What has happened since the last row of the history; per member where [S]."""
+
+    closes: int
+    updates: int
+    reward: np.ndarray
+    won: np.ndarray
+    sized: np.ndarray
+    size: np.ndarray
+    loss: dict[ModelName, np.ndarray]
+    steps: dict[ModelName, int]
+
+    @classmethod
+    def empty(cls, members: int, models: Sequence[ModelName]) -> "Tally":
+        reward, won, sized, size = np.zeros((4, members))
+        return cls(0, 0, reward, won, sized, size, {m: np.zeros(members) for m in models}, dict.fromkeys(models, 0))
+
+
+class Learner:
+    """See the module's text.
+
+    Attributes:
+        networks: by model, parameters [S, ...]. log: the decisions that are open.
+        closes, updates, skipped: so far; a close, or a part of one, is an update unless it was skipped.
+        q_updates: updates at which the memory was full enough for the Q-network.
+    """
+
+    def __init__(
+        self,
+        lessons: Lessons,
+        rules: Outcome,
+        kind: str,
+        account: Account,
+        names: Sequence[str],
+        columns: Sequence[int],
+    ):
+        """Args: names: of the S members, each the root of its own draws. columns: see lessons.flow_columns."""
+        self.lessons = lessons
+        self.rules = rules
+        self.contributions = contributions(kind, rules)
+        self.models = tuple(self.contributions)
+        self.account = account
+        self.limit_frac = position_limit_frac(account)
+        self._sizes = np.array(rules.sizes)
+        self._fractions = self.limit_frac * self._sizes
+        self._columns = columns
+        self._symbol = lessons.trades.symbol
+        self._move = torch.from_numpy(lessons.typical_move[self._symbol]).float()
+        self._unit = torch.from_numpy(lessons.trades.unit_return).float()
+        self._rose = torch.from_numpy(lessons.rose)
+        members, n_features = len(names), lessons.windows.shape[2]
+        generators = {model: [torch_generator(name, model, "init") for name in names] for model in self.models}
+        self.networks: Networks = initialise(rules, n_features, self.models, generators)
+        self._target = {name: value.clone() for name, value in self.networks.get("dqn", {}).items()}
+        self._optimisers = {model: Adam(self.networks[model]) for model in self.models}
+        self._explore = [numpy_generator(name, "explore") for name in names]
+        self._replay = [numpy_generator(name, "replay") for name in names]
+        self._member = np.arange(members)[:, None]
+        self._rewards = CloseRewards(rules.reward, lessons, self._fractions, members)
+        self._memory = Memory(rules.replay, self._fields(members), members)
+        self.log: DecisionLog[Proposal] = DecisionLog()
+        self.closes = self.updates = self.q_updates = self.skipped = 0
+        self._decisions = 0
+        self.tally = Tally.empty(members, self.models)
+        self.restart()
+
+    def _fields(self, members: int) -> dict[str, np.ndarray]:
+        scalars = np.zeros((members, len(SCALARS)), dtype=np.float32)
+        return {
+            "decision": np.zeros((), dtype=np.int64),
+            "trade": np.zeros((), dtype=np.int64),
+            "scalars": scalars,
+            "next_trade": np.zeros((), dtype=np.int64),
+            "next_scalars": scalars,
+            "rewards": np.zeros((members, len(self._sizes)), dtype=np.float32),
+            "chosen": np.zeros((members, len(self.models)), dtype=np.int64),
+            "weight": np.zeros(len(self.models), dtype=np.float32),
+        }
+
+    def restart(self) -> None:
+        """New accounts; what was learned and remembered stays.
+
+        Raises:
+            DecisionError: decisions are open, whose results would be lost.
+        """
+        if len(self.log):
+            raise DecisionError(f"{len(self.log)} decisions are open: close them before the accounts start again")
+        shape = (len(self._member), len(self.lessons.symbols))
+        self._standing = Standing(shape, self.account.initial_equity, self.rules.win_window)
+        self._rewards.restart()
+        self._equity = np.full(shape, self.account.initial_equity)
+        self._latest: dict[int, int] = {}
+        self._followed: dict[int, tuple[int, np.ndarray]] = {}
+        self._waiting: dict[int, list[int]] = {}
+
+    def progress(self) -> float:
+        """Share of the closes of all passes that have been."""
+        return min(1.0, self.closes / (len(self.lessons) * self.rules.passes))
+
+    def exploration(self) -> float:
+        """Share of proposals that are drawn at random now."""
+        first, last = self.rules.exploration, self.rules.final_exploration
+        return first + (last - first) * self.progress()
+
+    def open(self, trade: int, *, quantity: float = 1.0) -> int:
+        """Propose a size for an entry; returns the decision's id."""
+        symbol = int(self._symbol[trade])
+        equity, position = self._marked(symbol)
+        scalars = self._standing.scalars((slice(None), symbol), position, equity, self.limit_frac)
+        chosen = self._propose(trade, scalars)
+        rate = self.exploration()
+        for member, stream in enumerate(self._explore):
+            drawn = stream.random(2 * len(self.models)).reshape(2, -1)
+            anything = (drawn[1] * len(self._sizes)).astype(np.int64)
+            chosen[member] = np.where(drawn[0] < rate, anything, chosen[member])
+        size = mean_size(
+            {model: torch.from_numpy(chosen[:, place]) for place, model in enumerate(self.models)},
+            self.contributions,
+            self.rules,
+        ).numpy()
+        self._decisions += 1
+        decision = self._decisions
+        self.log.register(decision, Proposal(trade, scalars, chosen, self.contributions, size, equity), quantity)
+        self._follow(self._latest.get(symbol), trade, scalars)
+        self._latest[symbol] = decision
+        return decision
+
+    def _marked(self, symbol: int) -> tuple[np.ndarray, np.ndarray]:
+        """Equity and |position| / equity of an account's members at a new entry; the last trade may still be on.
+
+        A turn is decided before the trade it ends has filled its exit, so that trade is marked at the close.
+        """
+        equity, before = self._equity[:, symbol], self._latest.get(symbol)
+        if before is None or before not in self.log:
+            return equity.copy(), np.zeros_like(equity)
+        held = self.log.record(before)
+        notional = held.size * self.limit_frac * held.equity * self.log.left(before)
+        marked = equity + notional * self.lessons.marked[held.trade]
+        return marked, notional * self.lessons.drift[held.trade] / marked
+
+    def _propose(self, trade: int, scalars: np.ndarray) -> np.ndarray:
+        members = len(self._member)
+        windows = self.lessons.windows[trade].expand(members, 1, -1, -1)
+        with torch.no_grad():
+            found = proposals(
+                self.networks,
+                windows,
+                torch.from_numpy(scalars).unsqueeze(1),
+                self._move[trade : trade + 1],
+                self._columns,
+                self.rules,
+                self.limit_frac,
+            )
+        return torch.cat([found[model] for model in self.models], dim=1).numpy().copy()
+
+    def _follow(self, before: int | None, trade: int, scalars: np.ndarray) -> None:
+        """Tell the account's last decision what came after it: its Q-target looks ahead to there."""
+        if before is None:
+            return
+        for slot in self._waiting.pop(before, []):
+            if self._memory.stored["decision"][slot] == before:
+                self._memory.stored["next_trade"][slot] = trade
+                self._memory.stored["next_scalars"][slot] = scalars
+        if before in self.log:
+            self._followed[before] = (trade, scalars)
+
+    def close(self, decision: int, quantity: float | None = None) -> None:
+        """Close `quantity` of a decision, default all of it, and learn from it.
+
+        A part counts by its share, in the account as in the update.
+
+        Raises:
+            DecisionError: unknown decision, or more than is open; nothing is changed.
+            TrainingError: a loss or gradient is not finite or explodes; that update is not made, so that all parameters
+                stay good ones.
+        """
+        closed = self.log.close(decision, quantity)
+        held, trade = closed.record, closed.record.trade
+        symbol = int(self._symbol[trade])
+        unit = float(self.lessons.trades.unit_return[trade])
+        taken = self.limit_frac * held.size
+        self._equity[:, symbol] += closed.share * taken * unit * held.equity
+        rewards, own = self._rewards.of_close(trade, taken, last=closed.last)
+        sized = taken > 0.0
+        if closed.last:
+            self._standing.record((slice(None), symbol), unit > 0.0, sized)
+        self.closes += 1
+        self._count(closed.share * own, sized & (unit > 0.0), sized, held.size)
+        following = self._followed.pop(decision, None) if closed.last else self._followed.get(decision)
+        if abs(float(self.lessons.trades.price_return[trade])) < self.rules.min_move_frac:
+            self.skipped += 1
+            return
+        slot = self._memory.add(
+            {
+                "decision": np.int64(decision),
+                "trade": np.int64(trade),
+                "scalars": held.scalars,
+                "next_trade": np.int64(NONE_YET if following is None else following[0]),
+                "next_scalars": np.zeros_like(held.scalars) if following is None else following[1],
+                "rewards": (rewards / self._rewards.scale(trade)).astype(np.float32),
+                "chosen": held.chosen,
+                "weight": closed.share * np.array(list(held.contributions.values()), dtype=np.float32),
+            }
+        )
+        if following is None:
+            self._waiting.setdefault(decision, []).append(slot)
+        self._learn(slot)
+
+    def _count(self, reward: np.ndarray, won: np.ndarray, sized: np.ndarray, size: np.ndarray) -> None:
+        tally = self.tally
+        tally.closes += 1
+        tally.reward += reward
+        tally.won += won
+        tally.sized += sized
+        tally.size += size
+
+    def _learn(self, slot: int) -> None:
+        """One update of every model: each trade of the batch counts by its contribution and share, and the step is as long
+        as those of the trade that closed."""
+        memory, rules = self._memory, self.rules
+        beta = rules.replay.beta + (1.0 - rules.replay.beta) * self.progress()
+        slots, importance = memory.sample(slot, self._replay, beta)
+        stored = memory.stored
+        trades = torch.from_numpy(stored["trade"][slots])
+        windows = self.lessons.windows[trades]
+        rewards = torch.from_numpy(stored["rewards"][slots, self._member])
+        chosen = torch.from_numpy(stored["chosen"][slots, self._member])
+        weights = stored["weight"][slots]
+        # Relative to the batch's mean: what a weight is in all, the step carries, because Adam forgets the scale of a loss.
+        relative = torch.from_numpy(weights / weights.mean(axis=1, keepdims=True) * importance[:, :, None])
+        self.updates += 1
+        self.tally.updates += 1
+        for place, model in enumerate(self.models):
+            if model == "dqn" and not memory.ready:
+                continue
+            weight = relative[:, :, place]
+            parameters = {name: value.requires_grad_() for name, value in self.networks[model].items()}
+            if model == "cnn":
+                loss = gain_loss(
+                    gain_logits(parameters, windows), self._unit[trades], self._move[trades], self._rose[trades], weight
+                )
+            elif model == "order_flow":
+                values = size_values(parameters, flow_inputs(windows, self._columns, rules.flow_window_bars))
+                loss, _ = td_loss(values, rewards, chosen[:, :, place], weight, every_size=rules.every_size)
+            else:
+                loss, errors = self._q_loss(parameters, windows, slots, rewards, chosen[:, :, place], weight)
+                memory.reprioritise(slots, errors.numpy())
+            self._step(model, parameters, loss, float(stored["weight"][slot, place]))
+
+    def _q_loss(
+        self,
+        parameters: Parameters,
+        windows: torch.Tensor,
+        slots: np.ndarray,
+        rewards: torch.Tensor,
+        chosen: torch.Tensor,
+        weight: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        rules, stored = self.rules, self._memory.stored
+        if self.q_updates % rules.target_every == 0:
+            self._target = {name: value.detach().clone() for name, value in parameters.items()}
+        self.q_updates += 1
+        targets = rewards
+        if rules.gamma > 0.0:
+            trades = stored["next_trade"][slots]
+            scalars = torch.from_numpy(stored["next_scalars"][slots, self._member])
+            # The row of a trade that has no successor is gathered as well, and masked.
+            last_bars = self.lessons.windows[torch.from_numpy(np.maximum(trades, 0)), -1:]
+            following = next_values(parameters, self._target, q_inputs(last_bars, scalars), double=rules.double)
+            targets = td_targets(rewards, following, torch.from_numpy(trades != NONE_YET), rules.gamma)
+        inputs = q_inputs(windows, torch.from_numpy(stored["scalars"][slots, self._member]))
+        return td_loss(size_values(parameters, inputs), targets, chosen, weight, every_size=rules.every_size)
+
+    def _step(self, model: ModelName, parameters: Parameters, loss: torch.Tensor, weight: float) -> None:
+        gradients = dict(zip(parameters, torch.autograd.grad(loss.sum(), list(parameters.values())), strict=True))
+        for value in parameters.values():
+            value.requires_grad_(False)
+        rate = self.rules.learning_rate * weight
+        active = torch.ones(len(loss), dtype=torch.bool)
+        norm = self._optimisers[model].step(
+            parameters, gradients, rate, self.rules.max_grad_norm, active, self.rules.exploding_norm
+        )
+        for statistic, values, limit in (
+            ("loss", loss.detach(), torch.inf),
+            ("gradient norm", norm, self.rules.exploding_norm),
+        ):
+            bad = ~(values.isfinite() & (values <= limit))
+            if bad.any():
+                raise TrainingError(
+                    f"{statistic} of {model} is {float(values[bad][0]):g} at close {self.closes}: lower "
+                    "outcome.learning_rate, or mend what it learns from"
+                )
+        self.tally.loss[model] += loss.detach().numpy()
+        self.tally.steps[model] += 1

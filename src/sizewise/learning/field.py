@@ -1,0 +1,104 @@
+"""Training of the learners beside PPO: tables and closed-trade models, every fold and seed, on train slices alone."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from sizewise.dataset.market_tensor import Market
+from sizewise.dataset.splits import Fold
+from sizewise.learning.closed_trades.policy import save_outcome
+from sizewise.learning.closed_trades.training import OutcomeTrained, train_outcome
+from sizewise.learning.ppo.training import cores
+from sizewise.learning.tabular.learning import Learned, train_tables
+from sizewise.learning.tabular.store import folder_of, save_table
+from sizewise.params.arms import Arm, ClosedTradeArm, TableArm
+from sizewise.params.learning.outcome import Outcome
+from sizewise.params.learning.tabular import Tabular
+from sizewise.params.trading.account import Account
+
+
+def learn_tables(
+    market: Market,
+    arms: Mapping[str, Arm],
+    folds: Mapping[str, Sequence[Fold]],
+    seeds: Sequence[int],
+    rules: Tabular,
+    account: Account,
+    policies: Path,
+) -> dict[str, Learned]:
+    """Train and save every table arm on its schemes; by arm, those of its first scheme come first.
+
+    Args:
+        market: any float dtype. policies: folder of the trained arms.
+    """
+    exact = market.to("cpu", torch.float64)
+    results: dict[str, Learned] = {}
+    for name, arm in arms.items():
+        if not isinstance(arm, TableArm):
+            continue
+        parts = [train_tables(exact, folds[scheme], seeds, arm.kind, rules, account, arm=name) for scheme in arm.splits]
+        tables = tuple(table for part in parts for table in part.tables)
+        results[name] = Learned(tables, pd.concat([part.history for part in parts], ignore_index=True))
+        for table in tables:
+            save_table(table, folder_of(table, policies))
+    return results
+
+
+def learn_closed_trades(
+    market: Market,
+    arms: Mapping[str, Arm],
+    folds: Mapping[str, Sequence[Fold]],
+    seeds: Sequence[int],
+    rules: Outcome,
+    account: Account,
+    policies: Path,
+    *,
+    live_dir: Path | None = None,
+) -> pd.DataFrame:
+    """Train and save every closed-trade arm on its schemes, one process a core.
+
+    Returns:
+        the histories, one row a report: arm, scheme, fold, seed and the columns of training.history_rows.
+    """
+    work = [
+        (name, arm.kind, fold)
+        for name, arm in arms.items()
+        if isinstance(arm, ClosedTradeArm)
+        for scheme in arm.splits
+        for fold in folds[scheme]
+    ]
+    if not work:
+        return pd.DataFrame()
+    exact = market.to("cpu", torch.float64)
+    shared: dict[str, Any] = {"market": exact, "seeds": tuple(seeds), "rules": rules, "account": account}
+    rows = []
+    with ProcessPoolExecutor(
+        min(len(work), cores()), get_context("spawn"), initializer=_begin, initargs=(shared, live_dir)
+    ) as pool:
+        for (name, _, fold), members in zip(work, pool.map(_learn, work), strict=True):
+            for member in members:
+                save_outcome(member.policy, policies / name / f"{fold.scheme}_fold{fold.number}_seed{member.seed}")
+                where = {"arm": name, "scheme": fold.scheme, "fold": fold.number, "seed": member.seed}
+                rows += [{**where, **row} for row in member.history]
+    return pd.DataFrame(rows)
+
+
+_SHARED: dict[str, Any] = {}
+
+
+def _begin(shared: dict[str, Any], live_dir: Path | None) -> None:
+    torch.set_num_threads(1)
+    _SHARED.update(shared, live_dir=live_dir)
+
+
+def _learn(work: tuple[str, str, Fold]) -> list[OutcomeTrained]:
+    name, kind, fold = work
+    given = _SHARED
+    return train_outcome(
+        given["market"], fold, given["seeds"], name, kind, given["rules"], given["account"], live_dir=given["live_dir"]
+    )

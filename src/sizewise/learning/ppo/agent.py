@@ -1,0 +1,299 @@
+"""A trained policy outside of training: the same network as a sizer over real bars, one greedy action a close."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from sizewise.base.errors import CheckpointError, DataMissingError
+from sizewise.base.paths import write_atomically
+from sizewise.base.seeding import torch_generator
+from sizewise.dataset.confidence import ConfidenceModel
+from sizewise.dataset.features import NAMES, Scaler
+from sizewise.dataset.market_tensor import Market
+from sizewise.learning.ppo.encoders import MarketView, Parameters, account_weight, actor_half, encode_rows
+from sizewise.learning.ppo.environment import N_ACCOUNT_SCALARS, account_scalars, scalar_limit
+from sizewise.learning.ppo.policy import PolicySpec, initialise, remember
+from sizewise.params.arms import PpoArm
+from sizewise.params.dataset.regimes import Regimes
+from sizewise.params.dataset.signals import Signals
+from sizewise.params.learning.train import Train
+from sizewise.params.trading.account import Account
+from sizewise.params.trading.actions import SEVEN, Actions
+from sizewise.sizing.sizers import Decision
+from sizewise.trading.schemes.values import Mode, count_actions, open_actions
+
+# Rows encoded at once; bounds memory, changes no number.
+ENCODE_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Agent:
+    """Everything one policy needs to decide as it was trained.
+
+    Attributes:
+        parameters: as in policy.initialise, without the population axis.
+        scalers: by symbol, from the train slice. confidence: the fold's fitted model.
+        origin: provenance: arm, scheme, fold, seed, train window, data and parameter hashes.
+        actions: the scheme its actions belong to. raw_dollars: how its account scalars are given.
+    """
+
+    spec: PolicySpec
+    parameters: Parameters
+    mode: Mode
+    account: Account
+    scalers: Mapping[str, Scaler]
+    confidence: ConfidenceModel
+    regimes: Regimes
+    signals: Signals
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    actions: Actions = SEVEN
+    raw_dollars: bool = False
+
+    def scalars(self, equity: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+        """The account part of the observation, as in training; float32."""
+        limit = scalar_limit(self.actions, self.account)
+        return account_scalars(equity, position, self.account, limit_frac=limit, raw_dollars=self.raw_dollars).float()
+
+
+@dataclass(frozen=True)
+class Actors:
+    """Actors of P paths side by side: heads [P, ...], so that each path can have its own policy.
+
+    encoder: the actor's half of the encoders, still [K, ...]. memory: what the recurrent part needs, or nothing.
+    """
+
+    spec: PolicySpec
+    encoder: Parameters
+    account_weight: torch.Tensor
+    head: Parameters
+    memory: Parameters
+
+    @classmethod
+    def of(cls, spec: PolicySpec, population: Parameters, policy_of_path: torch.Tensor) -> "Actors":
+        """Pick the actor of each path from a population [K, ...]."""
+        # The recurrent part reads both halves of the first layer.
+        encoder = population if spec.memory else actor_half(population)
+        weight = account_weight(spec.encoder, encoder, spec.n_scalars)[policy_of_path]
+        head = {name: population[f"actor_{name}"][policy_of_path] for name in ("w2", "b2", "w3", "b3")}
+        names = ("memory_in", "memory_back", "memory_b", "actor_m2") if spec.memory else ()
+        return cls(spec, encoder, weight, head, {name: population[name][policy_of_path] for name in names})
+
+    def encode(self, policy: int, segment: torch.Tensor) -> torch.Tensor:
+        """Rows of one policy's segment [1, 1, L + window - 1, features]: [L, width]."""
+        mine = {name: value[policy : policy + 1] for name, value in self.encoder.items()}
+        return encode_rows(self.spec.encoder, mine, segment, self.spec.window_bars, use_fft=False)[0, 0]
+
+    def log_prob(
+        self, encoded: torch.Tensor, scalars: torch.Tensor, allowed: torch.Tensor, memory: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Log-probabilities [P, A] and the next memory [P, M], from encoded rows [P, width], account scalars
+        [P, scalars], the mask [P, A] and the memory."""
+        hidden = torch.tanh(encoded.unsqueeze(1) + torch.bmm(scalars.unsqueeze(1), self.account_weight))
+        state = None
+        if memory is not None:
+            state = remember(self.memory, hidden, memory.unsqueeze(1))
+        actor = hidden[..., : self.spec.hidden[0]]
+        layer = torch.baddbmm(self.head["b2"].unsqueeze(1), actor, self.head["w2"])
+        if state is not None:
+            layer = torch.baddbmm(layer, state, self.memory["actor_m2"])
+        logits = torch.baddbmm(self.head["b3"].unsqueeze(1), torch.tanh(layer), self.head["w3"]).squeeze(1)
+        kept = None if state is None else state.squeeze(1)
+        return torch.log_softmax(logits.masked_fill(~allowed, -torch.inf), dim=-1), kept
+
+
+class PolicySizer:
+    """Policies as a sizer: path p is traded by policy `policy_of_path[p]`, greedily.
+
+    The market's part of the first layer is computed once for all rows of all paths when the sizer is made. A sizer of
+    recurrent policies remembers from call to call, so it walks its paths once.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        agents: Sequence[Agent],
+        view: MarketView,
+        policy_of_path: torch.Tensor,
+        start_rows: torch.Tensor,
+        lengths: torch.Tensor,
+        symbols: torch.Tensor,
+        *,
+        population: Parameters | None = None,
+    ):
+        """Args: `view` of the K agents, which share all but weights and scalers; `policy_of_path`, `start_rows`, `lengths`,
+        `symbols` int64 [P]; `population`: weights [K, ...] to use instead of the agents' own."""
+        first = agents[0]
+        self._agent = first
+        dtype, device = market.close.dtype, market.close.device
+        self._scheme = open_actions(first.actions, first.account, first.mode, dtype=dtype, device=device)
+        self._actors = Actors.of(first.spec, stack(agents) if population is None else population, policy_of_path)
+        self._memory = torch.zeros((len(start_rows), first.spec.memory), device=device) if first.spec.memory else None
+        self._start_rows = start_rows
+        self._lengths = lengths
+        ends = lengths.cumsum(0)
+        self._offset = ends - lengths
+        width = first.spec.hidden[0] * (2 if first.spec.memory else 1)
+        self._encoded = torch.empty((int(ends[-1]), width), device=device)
+        for path in range(len(start_rows)):
+            self._encode(view, path, int(policy_of_path[path]), int(symbols[path]))
+
+    def _encode(self, view: MarketView, path: int, k: int, symbol: int) -> None:
+        first, length, offset = (int(values[path]) for values in (self._start_rows, self._lengths, self._offset))
+        for done in range(0, length, ENCODE_ROWS):
+            count = min(ENCODE_ROWS, length - done)
+            segment = view.one_policy(k, first + done, symbol, count)
+            self._encoded[offset + done : offset + done + count] = self._actors.encode(k, segment)
+
+    def log_prob(self, decision: Decision) -> torch.Tensor:
+        """Log-probabilities of the actions at this close, [P, A]; -inf where masked. Moves the memory one bar on."""
+        scalars = self._agent.scalars(decision.equity, decision.position)
+        allowed = self._scheme.allowed(decision.equity, decision.position, decision.direction)
+        encoded = self._encoded[self._offset + decision.rows - self._start_rows]
+        log_prob, self._memory = self._actors.log_prob(encoded, scalars, allowed, self._memory)
+        return log_prob
+
+    def orders(self, decision: Decision) -> torch.Tensor:
+        """The greedy action's order; see sizers.Sizer."""
+        actions = self.log_prob(decision).argmax(-1)
+        return self._scheme.orders(actions, decision.equity, decision.position, decision.direction)
+
+
+def stack(agents: Sequence[Agent]) -> Parameters:
+    """Parameters of several agents as one population [K, ...]."""
+    return {name: torch.stack([agent.parameters[name] for agent in agents]) for name in agents[0].parameters}
+
+
+FORMAT = 2
+WEIGHTS, LAYOUT = "policy.safetensors", "policy.json"
+
+
+def save_agent(agent: Agent, folder: Path) -> None:
+    """Write an agent into `folder` (made if missing): policy.safetensors, then policy.json, each whole or not at all."""
+    tensors = {name: value.contiguous() for name, value in agent.parameters.items()}
+    write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path))
+    layout = {
+        "format": FORMAT,
+        "observation": {
+            "window_bars": agent.spec.window_bars,
+            "features": list(NAMES),
+            "account_scalars": N_ACCOUNT_SCALARS,
+            "raw_dollars": agent.raw_dollars,
+            "n_inputs": agent.spec.n_inputs,
+        },
+        "actions": {**agent.actions.model_dump(), "n_actions": agent.spec.n_actions, "mode": agent.mode},
+        "network": {
+            "hidden": list(agent.spec.hidden),
+            "memory": agent.spec.memory,
+            "encoder": agent.spec.encoder.model_dump(),
+        },
+        "account": agent.account.model_dump(),
+        "regimes": agent.regimes.model_dump(),
+        "signals": agent.signals.model_dump(),
+        "scalers": {symbol: scaler.to_json() for symbol, scaler in agent.scalers.items()},
+        "confidence": agent.confidence.to_json(),
+        "origin": dict(agent.origin),
+    }
+    text = json.dumps(layout, indent=1) + "\n"
+    write_atomically(folder / LAYOUT, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def load_agent(folder: str | Path) -> Agent:
+    """Read what `save_agent` wrote.
+
+    Raises:
+        DataMissingError: a file is missing.
+        CheckpointError: unreadable, or made for another observation or action space than this code's.
+    """
+    folder = Path(folder)
+    for name in (LAYOUT, WEIGHTS):
+        if not (folder / name).is_file():
+            raise DataMissingError(f"policy '{folder.name}': {name} is missing: train it with `dvc repro train`")
+    try:
+        layout = json.loads((folder / LAYOUT).read_text(encoding="utf-8"))
+        parameters = load_file(folder / WEIGHTS)
+    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
+        raise CheckpointError(f"policy '{folder.name}' is damaged ({error}): train it again") from None
+    try:
+        return _agent(layout, parameters, folder.name)
+    except (KeyError, TypeError, AttributeError, IndexError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"policy '{folder.name}' is damaged ({LAYOUT}: {reason}): train it again") from None
+
+
+def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
+    _check_layout(layout, name)
+    network, actions = layout["network"], layout["actions"]
+    hidden = network["hidden"]
+    spec = PolicySpec(
+        layout["observation"]["window_bars"],
+        (hidden[0], hidden[1]),
+        n_actions=actions["n_actions"],
+        encoder=Train(seeds=(0,), encoder=network["encoder"]).encoder,
+        memory=network["memory"],
+    )
+    expected = _shapes(spec)
+    found = {key: tuple(value.shape) for key, value in parameters.items()}
+    if found != expected:
+        odd = next(key for key in sorted({**expected, **found}) if expected.get(key) != found.get(key))
+        raise CheckpointError(
+            f"policy '{name}': layer {odd} is {found.get(odd)}, its layout says {expected.get(odd)}: "
+            "weights and layout belong to different checkpoints; train it again"
+        )
+    return Agent(
+        spec=spec,
+        parameters=parameters,
+        mode=layout["actions"]["mode"],
+        account=Account(**layout["account"]),
+        scalers={symbol: Scaler.from_json(values) for symbol, values in layout["scalers"].items()},
+        confidence=ConfidenceModel.from_json(layout["confidence"]),
+        regimes=Regimes(**layout["regimes"]),
+        signals=Signals(**layout["signals"]),
+        origin=layout["origin"],
+        actions=_actions(actions),
+        raw_dollars=layout["observation"]["raw_dollars"],
+    )
+
+
+@cache
+def _shapes(spec: PolicySpec) -> dict[str, tuple[int, ...]]:
+    fresh = initialise(spec, [torch_generator("shapes")], initial_hold_prob=None)
+    return {name: tuple(value.shape[1:]) for name, value in fresh.items()}
+
+
+def _actions(layout: dict[str, Any]) -> Actions:
+    given = {key: value for key, value in layout.items() if key not in ("n_actions", "mode")}
+    return PpoArm(kind="ppo", mode=layout["mode"], actions=given).actions  # type: ignore[arg-type]
+
+
+def _check_layout(layout: dict[str, Any], name: str) -> None:
+    if layout.get("format") != FORMAT:
+        raise CheckpointError(
+            f"policy '{name}' has format {layout.get('format')}, this code reads {FORMAT}: train again"
+        )
+    observation, actions = layout["observation"], layout["actions"]
+    here = count_actions(_actions(actions))
+    if actions["n_actions"] != here:
+        raise CheckpointError(
+            f"policy '{name}' has {actions['n_actions']} actions, its scheme ({actions['kind']}) has {here}: "
+            "map a 3-action model's output with sizewise.trading.schemes.values.from_legacy, or train again"
+        )
+    features = observation["features"]
+    if features != list(NAMES):
+        odd = sorted(set(features) ^ set(NAMES)) or ["their order"]
+        raise CheckpointError(
+            f"policy '{name}' reads {len(features)} features ({observation['n_inputs']} inputs), this code makes "
+            f"{len(NAMES)}; they differ in {', '.join(odd[:3])}: train again, or use the version that trained it"
+        )
+    if observation["account_scalars"] != N_ACCOUNT_SCALARS:
+        raise CheckpointError(
+            f"policy '{name}' reads {observation['account_scalars']} account scalars, this code gives "
+            f"{N_ACCOUNT_SCALARS}: train again"
+        )

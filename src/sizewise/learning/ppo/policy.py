@@ -1,0 +1,191 @@
+"""The policy network, for a population: every parameter leads with an axis [K], one entry a policy.
+
+Actor and critic are separate two-layer tanh networks. With the default encoder they are those of Stable-Baselines3's
+MlpPolicy over one flat observation of window * (features + scalars) inputs, but they are never fed that vector: the first
+layer is linear, so each market row is encoded once and shared by all accounts that stand on it, and the account's part is
+added after (late fusion). The weights are those of the flat network, all of them, because storing only their sum would
+change Adam and gradient clipping.
+
+With `memory` each account carries a recurrent state from bar to bar: a gated unit between the two layers, read by both
+heads, which starts at 0 with the account. Source of the gate: Cho et al. (2014), arXiv:1406.1078.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from sizewise.dataset.features import NAMES
+from sizewise.learning.ppo.encoders import (
+    FFT_MAX_REPLICAS,
+    Parameters,
+    account_weight,
+    encode_rows,
+    initial_layers,
+    orthogonal,
+)
+from sizewise.learning.ppo.environment import N_ACCOUNT_SCALARS
+from sizewise.params.learning.train import Encoder, Mlp
+from sizewise.trading.schemes.values import N_ACTIONS
+
+FREE_WEIGHTS = Mlp()
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """Sizes of the network. `memory`: units of the recurrent state, 0 is none."""
+
+    window_bars: int = 100
+    hidden: tuple[int, int] = (64, 64)
+    n_features: int = len(NAMES)
+    n_actions: int = N_ACTIONS
+    n_scalars: int = N_ACCOUNT_SCALARS
+    encoder: Encoder = FREE_WEIGHTS
+    memory: int = 0
+
+    @property
+    def n_inputs(self) -> int:
+        """Length of the flat observation."""
+        return self.window_bars * (self.n_features + self.n_scalars)
+
+
+class Output(NamedTuple):
+    """log_prob: log-probabilities of the actions, [..., A]; masked ones -inf. value: [...].
+
+    memory: the recurrent state after this observation, [..., M]; None without one.
+    """
+
+    log_prob: torch.Tensor
+    value: torch.Tensor
+    memory: torch.Tensor | None = None
+
+
+def initialise(
+    spec: PolicySpec, generators: Sequence[torch.Generator], *, initial_hold_prob: float | None
+) -> Parameters:
+    """Orthogonal weights (gain sqrt 2, actor head 0.01, critic head 1), zero biases, one policy a generator.
+
+    Args:
+        initial_hold_prob: the actor's bias starts HOLD (action 0) here and shares the rest equally: a slight bias to
+            trade, since a policy that starts by holding sees few outcomes of any size. None: all actions alike.
+    Returns:
+        float32: the encoder's layers, see encoders.initial_layers, and w2, b2, w3, b3 of the `actor` and the `critic`.
+    """
+    first, second = spec.hidden
+    stacks: dict[str, list[torch.Tensor]] = {}
+    hold = 1.0 / spec.n_actions if initial_hold_prob is None else initial_hold_prob
+    others = (1.0 - hold) / (spec.n_actions - 1)
+    probabilities = torch.tensor([hold] + [others] * (spec.n_actions - 1))
+    root = 2.0**0.5
+    for generator in generators:
+        layers = initial_layers(spec.encoder, spec.window_bars, spec.n_features, spec.n_scalars, first, generator)
+        layers |= {
+            "actor_w2": orthogonal(first, second, root, generator),
+            "actor_b2": torch.zeros(second),
+            "actor_w3": orthogonal(second, spec.n_actions, 0.01, generator),
+            "actor_b3": probabilities.log(),
+            "critic_w2": orthogonal(first, second, root, generator),
+            "critic_b2": torch.zeros(second),
+            "critic_w3": orthogonal(second, 1, 1.0, generator),
+            "critic_b3": torch.zeros(1),
+        }
+        if spec.memory:
+            layers |= {
+                "memory_in": orthogonal(2 * first, 3 * spec.memory, 1.0, generator),
+                "memory_back": orthogonal(spec.memory, 3 * spec.memory, 1.0, generator),
+                "memory_b": torch.zeros(3 * spec.memory),
+                "actor_m2": orthogonal(spec.memory, second, root, generator),
+                "critic_m2": orthogonal(spec.memory, second, root, generator),
+            }
+        for name, layer in layers.items():
+            stacks.setdefault(name, []).append(layer)
+    return {name: torch.stack(layers) for name, layers in stacks.items()}
+
+
+def encode(spec: PolicySpec, parameters: Parameters, segments: torch.Tensor, *, use_fft: bool) -> torch.Tensor:
+    """The market's part of the first layer: [K, G, L, wide]; see encoders.encode_rows."""
+    return encode_rows(spec.encoder, parameters, segments, spec.window_bars, use_fft=use_fft)
+
+
+def forward(
+    spec: PolicySpec,
+    parameters: Parameters,
+    encoded: torch.Tensor,
+    scalars: torch.Tensor,
+    allowed: torch.Tensor,
+    memory: torch.Tensor | None = None,
+) -> Output:
+    """Action log-probabilities and values.
+
+    Args:
+        encoded: [K, ..., 1, wide] from `encode`, an axis of size 1 where accounts share a row (or their number).
+        scalars: [K, ..., R, scalars]. allowed: bool [K, ..., R, A]. memory: [K, ..., R, M], where the spec has one.
+    """
+    wide = parameters["b1"].shape[1]
+    weight = account_weight(spec.encoder, parameters, spec.n_scalars)
+    policies, inner = scalars.shape[0], scalars.shape[1:-1]
+    mixed = torch.bmm(scalars.reshape(policies, -1, spec.n_scalars), weight)
+    hidden = torch.tanh(mixed.view(policies, *inner, wide) + encoded).view(policies, -1, wide)
+    state = None
+    if memory is not None:
+        state = remember(parameters, hidden, memory.reshape(policies, -1, spec.memory))
+    outputs = []
+    for name, half in (("actor", hidden[..., : wide // 2]), ("critic", hidden[..., wide // 2 :])):
+        layer = torch.baddbmm(parameters[f"{name}_b2"][:, None], half, parameters[f"{name}_w2"])
+        if state is not None:
+            layer = torch.baddbmm(layer, state, parameters[f"{name}_m2"])
+        outputs.append(torch.baddbmm(parameters[f"{name}_b3"][:, None], torch.tanh(layer), parameters[f"{name}_w3"]))
+    logits = outputs[0].view(policies, *inner, -1).masked_fill(~allowed, -torch.inf)
+    kept = None if state is None else state.view(policies, *inner, -1)
+    return Output(torch.log_softmax(logits, dim=-1), outputs[1].view(policies, *inner), kept)
+
+
+def remember(parameters: Parameters, hidden: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+    """The gated unit's next state, [K, N, M], from the first layer [K, N, wide] and its last state."""
+    units = memory.shape[-1]
+    new = torch.baddbmm(parameters["memory_b"][:, None], hidden, parameters["memory_in"])
+    gates = torch.bmm(memory, parameters["memory_back"][..., : 2 * units])
+    reset, keep = torch.sigmoid(new[..., : 2 * units] + gates).chunk(2, dim=-1)
+    candidate = torch.bmm(reset * memory, parameters["memory_back"][..., 2 * units :])
+    return torch.lerp(torch.tanh(new[..., 2 * units :] + candidate), memory, keep)
+
+
+def initial_probabilities(spec: PolicySpec, parameters: Parameters) -> torch.Tensor:
+    """Action probabilities where nothing is observed (a zero observation): [K, A]."""
+    policies, wide = parameters["b1"].shape
+    encoded = parameters["b1"].view(policies, 1, wide)
+    scalars = torch.zeros((policies, 1, spec.n_scalars))
+    allowed = torch.ones((policies, 1, spec.n_actions), dtype=torch.bool)
+    memory = torch.zeros((policies, 1, spec.memory)) if spec.memory else None
+    return forward(spec, parameters, encoded, scalars, allowed, memory).log_prob.exp().squeeze(1)
+
+
+def flat_forward(parameters: Parameters, flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The default network over the flat observation, for other people's algorithms and for the tests.
+
+    Args:
+        flat: [K, N, window * (features + scalars)]: bars oldest first, each with its features, then the account scalars.
+    Returns:
+        (logits [K, N, A] before any mask, values [K, N]).
+    """
+    policies = flat.shape[0]
+    wide = parameters["b1"].shape[1]
+    weight = parameters["w1"].reshape(policies, -1, wide)
+    hidden = torch.tanh(torch.baddbmm(parameters["b1"][:, None], flat, weight))
+    outputs = []
+    for name, half in (("actor", hidden[..., : wide // 2]), ("critic", hidden[..., wide // 2 :])):
+        layer = torch.tanh(torch.baddbmm(parameters[f"{name}_b2"][:, None], half, parameters[f"{name}_w2"]))
+        outputs.append(torch.baddbmm(parameters[f"{name}_b3"][:, None], layer, parameters[f"{name}_w3"]))
+    return outputs[0], outputs[1].squeeze(-1)
+
+
+def flat_observation(segments: torch.Tensor, scalars: torch.Tensor) -> torch.Tensor:
+    """The flat view: [N, window * (features + scalars)] from windows [N, window, features] and scalars [N, scalars]."""
+    repeated = scalars.unsqueeze(1).expand(-1, segments.shape[1], -1)
+    return torch.cat([segments, repeated], dim=2).flatten(1)
+
+
+def pays_to_transform(device: torch.device, replicas: int, spec: PolicySpec) -> bool:
+    """Whether the FFT encoder pays: on the CPU, when few accounts share a row and the window is long."""
+    return device.type == "cpu" and replicas <= FFT_MAX_REPLICAS and spec.window_bars > 1

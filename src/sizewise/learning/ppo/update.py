@@ -1,0 +1,337 @@
+"""Proximal policy optimisation for a population: advantages, loss, update, and an iteration of them.
+
+All tensors lead with [K], one entry a policy; nothing is ever reduced over K, so a policy's numbers do not depend on who
+trains beside it. Samples are laid out [K, G, T, R] (group, time, account), which lets one encoded market row serve all
+accounts of its group by broadcasting. Names of coefficients follow CleanRL.
+
+Source: Schulman et al. (2017), arXiv:1707.06347; details as counted by Huang et al. (2022), "The 37 implementation
+details of PPO".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from sizewise.learning.ppo.encoders import Parameters
+from sizewise.learning.ppo.policy import Output, PolicySpec, encode, forward
+from sizewise.learning.ppo.rollouts import Actor, Arena, Rollout, View, collect, use_fft
+from sizewise.params.learning.train import Train
+
+ADAM_BETAS = (0.9, 0.999)
+ADAM_EPS = 1e-5
+# An account that alone determines the regression line has no residual to speak of.
+MIN_RESIDUAL_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the update reads: a rollout with its advantages and returns, [K, G, T, R]."""
+
+    rollout: Rollout
+    advantage: torch.Tensor
+    returns: torch.Tensor
+
+
+def advantages(rollout: Rollout, *, gamma: float, gae_lambda: float) -> Batch:
+    """Generalised advantage estimates and the critic's targets.
+
+    A horizon or a step budget that ends is a truncation: the value after it is bootstrapped. Ruin is a termination: it is
+    worth 0. The account that starts in the place of either belongs to another episode.
+
+    Source: Schulman et al. (2016), arXiv:1506.02438, eq. 16.
+    """
+    continues = 1.0 - rollout.terminated.to(rollout.rewards.dtype)
+    following = torch.cat([rollout.value[:, :, 1:], rollout.last_value.unsqueeze(2)], dim=2)
+    if rollout.truncated is not None and rollout.cut_value is not None:
+        following = torch.where(rollout.truncated, rollout.cut_value, following)
+    delta = rollout.rewards + gamma * continues * following - rollout.value
+    if rollout.truncated is not None:
+        continues = continues * (~rollout.truncated).to(continues.dtype)
+    advantage = torch.empty_like(delta)
+    carried = torch.zeros_like(rollout.last_value)
+    for t in range(delta.shape[2] - 1, -1, -1):
+        carried = delta[:, :, t] + gamma * gae_lambda * continues[:, :, t] * carried
+        advantage[:, :, t] = carried
+    returns = advantage + rollout.value
+    return Batch(rollout, remove_market_noise(advantage, rollout.scalars[..., 0]), returns)
+
+
+def remove_market_noise(advantage: torch.Tensor, exposure: torch.Tensor) -> torch.Tensor:
+    """Advantages less what the market did to every account of the group, whatever it chose.
+
+    Accounts of a group live through one price path, which their actions do not move, so the path's luck is a baseline
+    that costs no bias: at each row, the other accounts' advantages are regressed on their exposure, and the fit at
+    one's own exposure is subtracted. Leaving oneself out keeps one's own action out of one's own baseline. Where the
+    accounts are too few or too alike to regress, the others' mean is subtracted instead.
+
+    Args:
+        advantage, exposure: [..., R].
+    Source: Mao et al. (2019), "Variance reduction for reinforcement learning in input-driven environments",
+    arXiv:1807.02264; leave-one-out residuals as e_i / (1 - h_i), e.g. Cook and Weisberg (1982), ch. 2.
+    """
+    count = advantage.shape[-1]
+    if count < 4:
+        return advantage
+    x = exposure - exposure.mean(-1, keepdim=True)
+    centred = advantage - advantage.mean(-1, keepdim=True)
+    spread = x.square().sum(-1, keepdim=True)
+    leverage = x.square() / spread.clamp(min=1e-12)
+    slope = (x * centred).sum(-1, keepdim=True) / spread.clamp(min=1e-12)
+    usable = (spread > 1e-6) & (1.0 - 1.0 / count - leverage > MIN_RESIDUAL_SHARE)
+    residual = torch.where(usable, centred - slope * x, centred)
+    return residual / torch.where(usable, 1.0 - 1.0 / count - leverage, 1.0 - 1.0 / count)
+
+
+@dataclass(frozen=True)
+class LossParts:
+    """Per policy, [K]: the loss to minimise and what is watched beside it."""
+
+    loss: torch.Tensor
+    policy_loss: torch.Tensor
+    value_loss: torch.Tensor
+    entropy: torch.Tensor
+    approx_kl: torch.Tensor
+    clip_frac: torch.Tensor
+
+
+def ppo_loss(
+    output: Output,
+    actions: torch.Tensor,
+    old_log_prob: torch.Tensor,
+    old_value: torch.Tensor,
+    advantage: torch.Tensor,
+    returns: torch.Tensor,
+    settings: Train,
+    entropy_coef: float | None = None,
+) -> LossParts:
+    """The clipped surrogate, the clipped value loss and the entropy bonus, averaged over each policy's own samples.
+
+    Args:
+        output: current policies, [K, ..., A] and [K, ...]; the other tensors are [K, ...].
+        entropy_coef: of this iteration, where it follows a schedule.
+    """
+    dims = tuple(range(1, actions.dim()))
+    log_prob = output.log_prob.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+    log_ratio = log_prob - old_log_prob
+    ratio = log_ratio.exp()
+    centred = advantage - advantage.mean(dims, keepdim=True)
+    scaled = centred / (centred.square().mean(dims, keepdim=True).sqrt() + 1e-8)
+    clipped = ratio.clamp(1.0 - settings.clip_coef, 1.0 + settings.clip_coef)
+    policy_loss = -torch.minimum(scaled * ratio, scaled * clipped).mean(dims)
+    near = old_value + (output.value - old_value).clamp(-settings.value_clip_coef, settings.value_clip_coef)
+    value_loss = 0.5 * torch.maximum((output.value - returns).square(), (near - returns).square()).mean(dims)
+    # A masked action has probability 0 and log-probability -inf; it adds nothing to the entropy.
+    finite = output.log_prob.clamp(min=-1e4)
+    entropy = -(finite.exp() * finite).sum(-1).mean(dims)
+    bonus = settings.entropy_coef if entropy_coef is None else entropy_coef
+    loss = policy_loss + settings.value_coef * value_loss - bonus * entropy
+    with torch.no_grad():
+        approx_kl = (ratio - 1.0 - log_ratio).mean(dims)
+        clip_frac = ((ratio - 1.0).abs() > settings.clip_coef).float().mean(dims)
+    return LossParts(loss, policy_loss, value_loss, entropy, approx_kl, clip_frac)
+
+
+class Adam:
+    """Adam and gradient clipping with one state a policy; a policy that is not active keeps state and parameters.
+
+    Source: Kingma and Ba (2015), arXiv:1412.6980, algorithm 1.
+    """
+
+    def __init__(self, parameters: Parameters):
+        self._first = {name: torch.zeros_like(value) for name, value in parameters.items()}
+        self._second = {name: torch.zeros_like(value) for name, value in parameters.items()}
+        policies, device = next(iter(parameters.values())).shape[0], next(iter(parameters.values())).device
+        self._steps = torch.zeros(policies, device=device)
+
+    def step(
+        self,
+        parameters: Parameters,
+        gradients: dict[str, torch.Tensor],
+        learning_rate: float,
+        max_grad_norm: float,
+        active: torch.Tensor,
+        exploding_norm: float = float("inf"),
+    ) -> torch.Tensor:
+        """Update `parameters` in place.
+
+        Args:
+            gradients: used as scratch space.
+            active: bool [K]. A policy whose norm is above `exploding_norm`, or not finite, is left out as well.
+        Returns:
+            each policy's gradient norm before clipping, [K].
+        """
+        norm = torch.stack([grad.flatten(1).square().sum(1) for grad in gradients.values()]).sum(0).sqrt()
+        shrink = (max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
+        # Rates of 0 leave an inactive policy's moments and parameters exactly as they are; NaN times 0 would not.
+        sound = torch.isfinite(norm) & (norm <= exploding_norm)
+        on = (active & sound).to(norm.dtype)
+        self._steps += on
+        steps = self._steps.clamp(min=1.0)
+        rate = on * learning_rate / (1.0 - ADAM_BETAS[0] ** steps)
+        root = (1.0 - ADAM_BETAS[1] ** steps).rsqrt()
+        for name, parameter in parameters.items():
+            shape = (-1, *([1] * (parameter.dim() - 1)))
+            grad = gradients[name].mul_(shrink.view(shape))
+            if not bool(sound.all()):
+                grad = grad.masked_fill_(~sound.view(shape), 0.0)
+            first, second = self._first[name], self._second[name]
+            first.lerp_(grad, (on * (1.0 - ADAM_BETAS[0])).view(shape))
+            second.lerp_(grad.square_(), (on * (1.0 - ADAM_BETAS[1])).view(shape))
+            denominator = second.sqrt().mul_(root.view(shape)).add_(ADAM_EPS)
+            parameter.sub_(first.div(denominator).mul_(rate.view(shape)))
+        return norm
+
+
+def evaluate(
+    spec: PolicySpec, parameters: Parameters, rollout: Rollout, index: torch.Tensor, chosen: torch.Tensor, *, fft: bool
+) -> Output:
+    """The current policies on a rollout's groups `chosen` [K, g], with gradients: log_prob [K, g, T, R, A], value.
+
+    With a recurrent state the horizon is walked again from the state it began with.
+    """
+    segments = rollout.segments[index, chosen][:, :, :-1]
+    encoded = encode(spec, parameters, segments, use_fft=fft).unsqueeze(3)
+    scalars, allowed = rollout.scalars[index, chosen], rollout.allowed[index, chosen]
+    if rollout.memory is None:
+        return forward(spec, parameters, encoded, scalars, allowed)
+    memory = rollout.memory[index, chosen]
+    over = rollout.terminated[index, chosen]
+    if rollout.truncated is not None:
+        over = over | rollout.truncated[index, chosen]
+    log_prob, value = [], []
+    for t in range(scalars.shape[2]):
+        output = forward(spec, parameters, encoded[:, :, t], scalars[:, :, t], allowed[:, :, t], memory)
+        log_prob.append(output.log_prob)
+        value.append(output.value)
+        if output.memory is not None:
+            memory = output.memory.masked_fill(over[:, :, t].unsqueeze(-1), 0.0)
+    return Output(torch.stack(log_prob, dim=2), torch.stack(value, dim=2))
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What follows a schedule, at one iteration."""
+
+    learning_rate: float
+    entropy_coef: float
+
+    @classmethod
+    def at(cls, settings: Train, iteration: int) -> "Rates":
+        """Linear from the first iteration to the declared ends at the last."""
+        done = iteration / max(1, settings.iterations - 1)
+        first, last = settings.entropy_coef, settings.final_entropy_coef
+        return cls(
+            settings.learning_rate * (1.0 + (settings.final_learning_rate_frac - 1.0) * done),
+            first if last is None else first + (last - first) * done,
+        )
+
+
+def update(
+    spec: PolicySpec,
+    parameters: Parameters,
+    optimiser: Adam,
+    batch: Batch,
+    settings: Train,
+    rates: Rates,
+    generators: Sequence[torch.Generator],
+    *,
+    fft: bool,
+) -> dict[str, torch.Tensor]:
+    """All epochs of one iteration, in place; a minibatch is a set of whole groups.
+
+    A policy whose KL divergence passes 1.5 times the target stops updating until the next iteration; the others go on.
+    One whose gradient is not finite, or has exploded, is not updated at all: its parameters stay the last good ones.
+
+    Args:
+        generators: one a policy, on the CPU, for the order of its groups.
+    Returns:
+        per policy [K]: loss parts averaged over the minibatches it took part in, `grad_norm` (largest), `updates`.
+    """
+    rollout = batch.rollout
+    policies, groups = rollout.actions.shape[:2]
+    device = rollout.actions.device
+    size = groups // settings.minibatches
+    active = torch.ones(policies, dtype=torch.bool, device=device)
+    index = torch.arange(policies, device=device).view(-1, 1)
+    watched = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_frac")
+    totals = {name: torch.zeros(policies, device=device) for name in (*watched, "grad_norm", "updates")}
+    for _ in range(settings.epochs):
+        order = torch.stack([torch.randperm(groups, generator=generator) for generator in generators]).to(device)
+        for start in range(0, groups, size):
+            chosen = order[:, start : start + size]
+            leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+            parts = ppo_loss(
+                evaluate(spec, leaves, rollout, index, chosen, fft=fft),
+                rollout.actions[index, chosen],
+                rollout.log_prob[index, chosen],
+                rollout.value[index, chosen],
+                batch.advantage[index, chosen],
+                batch.returns[index, chosen],
+                settings,
+                rates.entropy_coef,
+            )
+            # The policies share no parameter, so the gradient of the sum is each one's own.
+            gradients = torch.autograd.grad(parts.loss.sum(), list(leaves.values()))
+            active = active & ~(parts.approx_kl > 1.5 * settings.target_kl)
+            if not bool(active.any()):
+                break
+            named = dict(zip(leaves, gradients, strict=True))
+            norm = optimiser.step(
+                parameters, named, rates.learning_rate, settings.max_grad_norm, active, settings.exploding_norm
+            )
+            for name in watched:
+                totals[name] += torch.where(active, getattr(parts, name).detach(), 0.0)
+            totals["grad_norm"] = torch.where(active, torch.maximum(totals["grad_norm"], norm), totals["grad_norm"])
+            totals["updates"] += active
+            active = active & (norm <= settings.exploding_norm)
+        else:
+            continue
+        break
+    taken = totals["updates"].clamp(min=1.0)
+    return {name: total if name in ("grad_norm", "updates") else total / taken for name, total in totals.items()}
+
+
+class Learner:
+    """PPO in one arena: weights, optimiser, and what an iteration does; nothing here knows what is traded.
+
+    Attributes:
+        parameters: current weights, updated in place. streams: generators by purpose (act, order), one a policy.
+    """
+
+    def __init__(
+        self,
+        arena: Arena,
+        view: View,
+        spec: PolicySpec,
+        parameters: Parameters,
+        settings: Train,
+        streams: dict[str, list[torch.Generator]],
+        reward_scale: torch.Tensor,
+    ):
+        self.arena, self.view, self.spec, self.parameters = arena, view, spec, parameters
+        self._settings, self._orders, self._scale = settings, streams["order"], reward_scale
+        self._actor = Actor(spec, parameters, streams["act"])
+        self._optimiser = Adam(parameters)
+
+    def iterate(self, iteration: int) -> dict[str, torch.Tensor]:
+        """Collect one horizon and update on it; statistics of the iteration, [K] each."""
+        settings = self._settings
+        rollout = collect(self.arena, self.view, self._actor, self._scale)
+        batch = advantages(rollout, gamma=settings.gamma, gae_lambda=settings.gae_lambda)
+        rates, fft = Rates.at(settings, iteration), use_fft(self.arena, self.spec)
+        statistics = update(self.spec, self.parameters, self._optimiser, batch, settings, rates, self._orders, fft=fft)
+        return statistics | rollout_statistics(batch)
+
+
+def rollout_statistics(batch: Batch) -> dict[str, torch.Tensor]:
+    """What is watched of the experience, [K] each."""
+    dims = tuple(range(1, batch.returns.dim()))
+    error = (batch.returns - batch.rollout.value).var(dims)
+    spread = batch.returns.var(dims)
+    holding = (batch.rollout.actions == 0).float().mean(dims)
+    return {
+        "mean_scaled_reward": batch.rollout.rewards.mean(dims),
+        "explained_variance": torch.where(spread > 0, 1.0 - error / spread.clamp(min=1e-12), 0.0),
+        "hold_frac": holding,
+    }

@@ -1,0 +1,119 @@
+"""Ledgers on disk: written path by path as arms walk, read by column."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sizewise.base.errors import DataMissingError, LedgerError
+from sizewise.base.paths import write_atomically
+from sizewise.dataset.regimes import LABELS
+from sizewise.ledgers.columns import EQUITY_COLUMNS, TRADE_COLUMNS
+from sizewise.ledgers.daily import DAILY, day_rows
+
+EQUITY, TRADES = "equity.parquet", "trades.parquet"
+# Rows that are held before they are written: a row group of the file.
+GROUP_ROWS = 1_000_000
+
+
+class LedgerWriter:
+    """Writes the ledgers of one split scheme, by bar, by day and by trade, path after path; all appear whole at the end."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._equity, self._days = _Spool(), _Spool()
+        self._trades: list[pd.DataFrame] = []
+
+    def add(self, equity: pd.DataFrame, trades: pd.DataFrame) -> None:
+        """Keep one path's rows."""
+        self._equity.add(pa.Table.from_pandas(_categorical(equity), preserve_index=False))
+        self._days.add(pa.Table.from_pandas(day_rows(equity), preserve_index=False))
+        if len(trades):
+            self._trades.append(trades)
+
+    def close(self) -> None:
+        """Write the files."""
+        empty = pd.DataFrame(columns=list(TRADE_COLUMNS))
+        trades = _categorical(pd.concat(self._trades, ignore_index=True) if self._trades else empty)
+        self._equity.close(self._folder / EQUITY)
+        self._days.close(self._folder / DAILY)
+        write_atomically(self._folder / TRADES, lambda path: trades.to_parquet(path, compression="zstd", index=False))
+
+
+class _Spool:
+    """Rows of one parquet file: compressed into an unnamed file as they come, so that memory holds few of them."""
+
+    def __init__(self) -> None:
+        self._parts: list[pa.Table] = []
+        self._rows = 0
+        self._file: IO[bytes] | None = None
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, table: pa.Table) -> None:
+        self._parts.append(table)
+        self._rows += len(table)
+        if self._rows >= GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._parts:
+            return
+        table = pa.concat_tables(self._parts).unify_dictionaries()
+        if self._writer is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it outlives this call)
+            self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd")
+        self._writer.write_table(table)
+        self._parts, self._rows = [], 0
+
+    def close(self, target: Path) -> None:
+        """Put the file in place, whole."""
+        self._flush()
+        if self._writer is None or self._file is None:
+            raise LedgerError(f"{target.name} would have no rows: walk at least one path")
+        with self._file as spooled:
+            self._writer.close()
+            spooled.seek(0)
+            write_atomically(target, partial(_copy, spooled))
+
+
+def _copy(source: IO[bytes], path: Path) -> None:
+    with path.open("wb") as target:
+        shutil.copyfileobj(source, target)
+
+
+def _categorical(frame: pd.DataFrame) -> pd.DataFrame:
+    typed = {name: frame[name].astype("category") for name in ("arm", "symbol")}
+    return frame.assign(**typed, regime=pd.Categorical(frame["regime"], categories=list(LABELS)))
+
+
+def read_equity(
+    folder: Path, *, columns: Sequence[str] = EQUITY_COLUMNS, arms: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The equity ledger, or the named columns and arms of it.
+
+    Raises:
+        DataMissingError: the walk_forward stage has not run.
+    """
+    path = folder / EQUITY
+    if not path.is_file():
+        raise DataMissingError(f"{EQUITY} is missing from artifacts/ledger: run `dvc repro walk_forward`")
+    filters = None if arms is None else [("arm", "in", list(arms))]
+    return pd.read_parquet(path, columns=list(columns), filters=filters)
+
+
+def read_trades(folder: Path) -> pd.DataFrame:
+    """The ledger of closed trades.
+
+    Raises:
+        DataMissingError: the walk_forward stage has not run.
+    """
+    path = folder / TRADES
+    if not path.is_file():
+        raise DataMissingError(f"{TRADES} is missing from artifacts/ledger: run `dvc repro walk_forward`")
+    return pd.read_parquet(path)

@@ -1,0 +1,124 @@
+"""What was declared beforehand: the schemes, the plan's hash, and what makes an evaluation a trial of its own."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sizewise.base.hashing import content_hash
+from sizewise.ledgers.files import read_equity, read_trades
+from sizewise.ledgers.metrics import BPS, daily_returns, portfolio, sharpe
+from sizewise.ledgers.trials import canonical
+from sizewise.params.arms import Arm, AtrArm, AtrMatchedArm, ClosedTradeArm, OracleArm, PpoArm, TableArm
+from sizewise.params.dataset.splits import Splits, SplitScheme
+from sizewise.params.evidence.plan import Plan
+from sizewise.params.trading.account import Account
+
+PRIMARY: SplitScheme = "rolling"
+ANCHORED_FOLDER = "anchored"
+LEDGER_COLUMNS = (
+    "arm",
+    "symbol",
+    "fold",
+    "seed",
+    "timestamp",
+    "equity",
+    "position_frac",
+    "fees",
+    "slippage",
+    "borrow",
+    "funding",
+    "regime",
+)
+# A result is recognised as the same one by this many digits of its daily growth in bps.
+TRIAL_DIGITS = 4
+SHARPE_DIGITS = 8
+
+
+def plan_hash(
+    plan: Plan,
+    splits: Splits,
+    arms: Mapping[str, Arm],
+    account: Account,
+    seeds: Sequence[int],
+) -> str:
+    """Hash of everything that fixes what is compared and how it is decided."""
+    sections: dict[str, Any] = {name: section.model_dump() for name, section in (("plan", plan), ("splits", splits))}
+    sections |= {"arms": {name: arm.model_dump() for name, arm in arms.items()}, "account": account.model_dump()}
+    return content_hash(canonical({**sections, "seeds": list(seeds)}))
+
+
+def is_sizer(arm: Arm) -> bool:
+    """Whether an arm has learned to size the signal (and does not choose its own direction)."""
+    if isinstance(arm, PpoArm):
+        return arm.mode == "masked"
+    return isinstance(arm, TableArm | ClosedTradeArm)
+
+
+def looking_ahead(arms: Mapping[str, Arm]) -> list[str]:
+    """Arms that read the future: bounds, which no figure should be scaled by."""
+    return [name for name, arm in arms.items() if isinstance(arm, OracleArm)]
+
+
+def stop_atr(arms: Mapping[str, Arm], reference: str) -> float:
+    """The stop distance every trade's R is measured with: that of the ATR arm that is the reference, else 1.5."""
+    arm = arms[reference]
+    return arm.stop_atr if isinstance(arm, AtrArm) else AtrArm(kind="atr").stop_atr
+
+
+def read_ledgers(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(equity, trades) of the primary scheme."""
+    return read_equity(folder, columns=LEDGER_COLUMNS), read_trades(folder)
+
+
+def arm_hash(params: Any, name: str) -> str:
+    """Hash of the parameters that make an arm what it is: a rule does not change when the learners' settings do."""
+    arm = params.arms[name]
+    sections = [arm, params.account, params.splits]
+    match arm:
+        case PpoArm():
+            sections += [params.observation, params.regimes, params.train]
+        case TableArm():
+            sections += [params.regimes, params.tabular]
+        case ClosedTradeArm():
+            sections += [params.regimes, params.outcome]
+        case AtrMatchedArm():
+            # What it matches makes it what it is.
+            return content_hash(arm_hash(params, arm.matches).encode(), canonical(arm.model_dump()))
+    return content_hash(canonical([section.model_dump() for section in sections]))
+
+
+def trial_lines(
+    arm: str, params_hash: str, data_hash: str, equity: pd.DataFrame, *, code: str, scheme: str = PRIMARY
+) -> list[dict[str, Any]]:
+    """One line a fold: what an arm was, and what it earned out of sample.
+
+    Args:
+        equity: the arm's ledger. code: see code_hash; it says what the result was made with, and makes no other trial.
+    """
+    results, extra = {}, {}
+    for fold in sorted(equity["fold"].unique().tolist()):
+        daily = portfolio(daily_returns(equity[equity["fold"] == fold]))
+        results[fold] = round(float(daily.mean()) * BPS, TRIAL_DIGITS)
+        ratio = sharpe(daily, periods_per_year=1.0)
+        extra[fold] = {"sharpe": None if math.isnan(ratio) else round(ratio, SHARPE_DIGITS), "n_days": len(daily)}
+    shared = {"arm": arm, "scheme": scheme, "params_hash": params_hash, "data_hash": data_hash}
+    evaluation = content_hash(canonical({**shared, "results": results}))
+    return [
+        {
+            **shared,
+            "evaluation": evaluation,
+            "fold": fold,
+            "growth_bps_per_day": growth,
+            "code_hash": code,
+            **extra[fold],
+        }
+        for fold, growth in results.items()
+    ]
+
+
+def arm_rows(equity: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """One arm's rows of a ledger."""
+    return equity[equity["arm"] == arm].reset_index(drop=True)

@@ -1,0 +1,197 @@
+"""The tape: what the broker is told of every bar, aligned on UTC for the instruments that share an account."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sizewise.base.errors import ConfigError, DataMissingError
+from sizewise.market.costs import BPS
+from sizewise.market.indicators import rolling_std
+from sizewise.market.instruments import Instrument
+
+# Counted 1:1, as an account on their venue would.
+PEGGED = {"USDT": "USD"}
+# Bars whose volatility scales market impact; the bar itself is not among them.
+VOLATILITY_BARS = 50
+
+
+class Bars(NamedTuple):
+    """One row of the tape, or many: tensors of float64 that broadcast against [I, *accounts].
+
+    Prices in quote currency, fees and rates as fractions; `borrow`, `loan` and `funding` are those of the whole step that
+    ends at the row. Where an instrument has no bar, `traded` is 0, all prices are its last close and volume is 0.
+
+    Attributes:
+        last_close: close of the row before. open, high, low, close, volume: of the bar.
+        traded, day_trade: 0 or 1; the second says that day trades are limited. day: days since the tape began, at the
+            bar's start. session: number of the trading day.
+        taker, maker, half_spread: of notional. borrow: of a short's value; loan: of borrowed cash; funding: of the value
+            at the open, paid by longs. impact: times sqrt(units / volume), of notional.
+        tick, lot: > 0. min_order: quote currency. max_leverage. maintenance, penalty: of notional.
+    """
+
+    last_close: torch.Tensor
+    open: torch.Tensor
+    high: torch.Tensor
+    low: torch.Tensor
+    close: torch.Tensor
+    volume: torch.Tensor
+    traded: torch.Tensor
+    day_trade: torch.Tensor
+    day: torch.Tensor
+    session: torch.Tensor
+    taker: torch.Tensor
+    maker: torch.Tensor
+    half_spread: torch.Tensor
+    borrow: torch.Tensor
+    loan: torch.Tensor
+    funding: torch.Tensor
+    impact: torch.Tensor
+    tick: torch.Tensor
+    lot: torch.Tensor
+    min_order: torch.Tensor
+    max_leverage: torch.Tensor
+    maintenance: torch.Tensor
+    penalty: torch.Tensor
+
+    def to(self, dtype: torch.dtype) -> "Bars":
+        """The same in another dtype; itself if it has it."""
+        return self if self.close.dtype == dtype else Bars(*(column.to(dtype) for column in self))
+
+
+COLUMNS = Bars._fields
+
+
+@dataclass(frozen=True)
+class Tape:
+    """Rows of one or more markets, one after the other, oldest first within each.
+
+    Attributes:
+        symbols: for each market, its instruments in order; all markets have as many.
+        first_row, n_rows: bounds of each market. times: UTC bar starts, shape (R,).
+        table: float64 [R, I, C], columns as in `Bars`. metered: volume counts units of what is traded, everywhere.
+    """
+
+    symbols: tuple[tuple[str, ...], ...]
+    first_row: tuple[int, ...]
+    n_rows: tuple[int, ...]
+    times: pd.DatetimeIndex
+    table: torch.Tensor
+    metered: bool = True
+
+    @property
+    def n_instruments(self) -> int:
+        return self.table.shape[1]
+
+    def rows(self, rows: torch.Tensor) -> Bars:
+        """The bars at `rows` (int64, any shape): columns of shape [I, *rows.shape]."""
+        return Bars(*self.table[rows].movedim((-1, -2), (0, 1)).contiguous().unbind(0))
+
+    def column(self, name: str) -> torch.Tensor:
+        """One column, float64 [R, I]."""
+        return self.table[..., COLUMNS.index(name)]
+
+    def to(self, device: torch.device | str) -> "Tape":
+        """The same on `device`."""
+        return replace(self, table=self.table.to(device))
+
+
+def _own_columns(bars: pd.DataFrame, instrument: Instrument) -> dict[str, np.ndarray]:
+    times = pd.DatetimeIndex(bars.index)
+    close = bars["close"].to_numpy()
+    returns = np.diff(np.log(close), prepend=np.nan)
+    # The volatility a bar's impact scales with ends with the bar before.
+    known = np.concatenate([[np.nan], rolling_std(returns, VOLATILITY_BARS)[:-1]])
+    days = np.diff(times.as_unit("ns").asi8, prepend=times.as_unit("ns").asi8[0]) / 8.64e13
+    funding = instrument.funding
+    constant = {
+        "tick": instrument.tick_size,
+        "lot": instrument.lot_size,
+        "min_order": instrument.min_order_quote,
+        "max_leverage": instrument.max_leverage,
+        "maintenance": instrument.maintenance_margin_frac,
+        "penalty": instrument.liquidation_penalty_frac,
+        "half_spread": instrument.half_spread_bps * BPS,
+    }
+    columns = {name: bars[name].to_numpy() for name in ("open", "high", "low", "close", "volume")}
+    columns |= {name: np.full(len(bars), value) for name, value in constant.items()}
+    columns |= {
+        "last_close": np.concatenate([columns["open"][:1], close[:-1]]),
+        "traded": np.ones(len(bars)),
+        "day_trade": instrument.day_trades_limited(times),
+        "session": instrument.session(times),
+        "taker": instrument.taker_bps(times) * BPS,
+        "maker": instrument.maker_bps(times) * BPS,
+        "borrow": instrument.borrow_bps_per_day * BPS * days,
+        "loan": instrument.loan_bps_per_day * BPS * days,
+        "funding": np.zeros(len(bars)) if funding is None else funding.between(times) * (funding.rate_bps * BPS),
+        "impact": instrument.impact_coef * np.nan_to_num(known, nan=0.0),
+    }
+    return columns
+
+
+# Where an instrument has no bar: these are 0, prices stay at the last close, everything else keeps its last value.
+_SILENT = ("volume", "traded", "funding")
+_PRICES = ("last_close", "open", "high", "low", "close")
+_PER_TIME = ("borrow", "loan")
+
+
+def build_tape(bars: Mapping[str, pd.DataFrame], instruments: Mapping[str, Instrument]) -> Tape:
+    """One market: the instruments of one account on the union of their times.
+
+    Args:
+        bars: validated bars by symbol. instruments: their terms, see costs.priced.
+    Raises:
+        DataMissingError: no symbols.
+        ConfigError: they are quoted in different currencies (a dollar and its stablecoin count as one), or impact is to
+            be reckoned from a volume that counts ticks.
+    """
+    if not bars:
+        raise DataMissingError("a tape needs at least one symbol's bars")
+    quoted = {symbol: instruments[symbol].quote_currency for symbol in bars}
+    if len({PEGGED.get(currency, currency) for currency in quoted.values()}) > 1:
+        listed = ", ".join(f"{symbol} in {currency}" for symbol, currency in quoted.items())
+        raise ConfigError(
+            f"one account cannot hold {listed}: nothing here converts money; choose symbols of one currency"
+        )
+    ticking = [symbol for symbol in bars if not instruments[symbol].volume_is_units]
+    for symbol in ticking:
+        if instruments[symbol].impact_coef:
+            raise ConfigError(f"{symbol}'s volume counts no units, so impact means nothing: set impact_coef to 0")
+    frames = list(bars.values())
+    times = pd.DatetimeIndex(frames[0].index)
+    for frame in frames[1:]:
+        times = times.union(pd.DatetimeIndex(frame.index))
+    days = (times.as_unit("ns").asi8 - times.as_unit("ns").asi8[0]) / 8.64e13
+    step = np.diff(days, prepend=days[0])
+    table = np.empty((len(times), len(bars), len(COLUMNS)))
+    for i, (symbol, frame) in enumerate(bars.items()):
+        own = pd.DataFrame(_own_columns(frame, instruments[symbol]), index=frame.index).reindex(times)
+        present = own["traded"].notna().to_numpy()
+        own[list(_SILENT)] = own[list(_SILENT)].fillna(0.0)
+        # Before its first bar an instrument stands at its first open, so that nothing is gained or lost.
+        close = own["close"].ffill().fillna(frame["open"].iloc[0])
+        before = close.shift(1, fill_value=frame["open"].iloc[0])
+        for name in _PRICES:
+            own[name] = own[name].where(present, before)
+        own["last_close"] = before
+        terms = instruments[symbol]
+        # Time passes for a loan whether or not there is a bar.
+        own["borrow"], own["loan"] = (getattr(terms, f"{name}_bps_per_day") * BPS * step for name in _PER_TIME)
+        own["day"] = days
+        table[:, i] = own.ffill().bfill()[list(COLUMNS)].to_numpy(dtype=np.float64)
+    return Tape((tuple(bars),), (0,), (len(times),), times, torch.from_numpy(table), metered=not ticking)
+
+
+def stack_tapes(tapes: Sequence[Tape]) -> Tape:
+    """Several markets in one tape; an account walks within one of them."""
+    sizes = [len(tape.times) for tape in tapes]
+    starts = np.cumsum([0, *sizes[:-1]]).tolist()
+    times = pd.DatetimeIndex(tapes[0].times.append([tape.times for tape in tapes[1:]]))
+    symbols = tuple(symbols for tape in tapes for symbols in tape.symbols)
+    table, metered = torch.cat([tape.table for tape in tapes]), all(tape.metered for tape in tapes)
+    return Tape(symbols, tuple(starts), tuple(sizes), times, table, metered)

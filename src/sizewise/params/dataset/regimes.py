@@ -1,0 +1,17 @@
+"""The section `regimes`: thresholds of the rule labels."""
+
+from typing import Literal
+
+from sizewise.params.fields import Count, Fraction, Positive, Section
+
+RegimeName = Literal["low_vol_trending", "high_vol_trending", "low_vol_ranging", "high_vol_ranging"]
+
+
+class Regimes(Section):
+    """Thresholds of the rule labels."""
+
+    volatility_quantile: Fraction = 0.6
+    quantile_window_bars: Count = 2000
+    high_volatility_frac: Positive = 0.02
+    trending_adx: Positive = 25.0
+    trending_strength: Fraction = 0.6

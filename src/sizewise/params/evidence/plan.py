@@ -1,0 +1,24 @@
+"""The section `plan`: what is compared and how it is decided."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from sizewise.params.dataset.regimes import RegimeName
+from sizewise.params.fields import Count, Section, as_tuple
+
+
+class Plan(Section):
+    """What is compared and how it is decided, fixed and hashed before anything is evaluated."""
+
+    candidate: str
+    reference: str
+    endpoint: Literal["daily_log_growth_difference"]
+    alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
+    blocks: Annotated[int, Field(ge=4)] = 8
+    power: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.80
+    bootstrap_draws: Count = 10_000
+    bootstrap_block_days: Count = 60
+    bootstrap_seed: int = 20261120
+    min_trades_per_regime: Count = 30
+    regimes: Annotated[tuple[RegimeName, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=4)]

@@ -1,0 +1,208 @@
+"""Read, overlay and validate params.yaml: frozen models, one file a section, unknown keys refused."""
+
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from sizewise.base.errors import ConfigError
+
+# Where the model of each section stands. It is loaded when the section is read: a stage depends on the sections it is given.
+SECTIONS = {
+    "data": "dataset.data:Data",
+    "regimes": "dataset.regimes:Regimes",
+    "signals": "dataset.signals:Signals",
+    "splits": "dataset.splits:Splits",
+    "observation": "dataset.observation:Observation",
+    "account": "trading.account:Account",
+    "train": "learning.train:Train",
+    "arms": "arms:Arms",
+    "plan": "evidence.plan:Plan",
+    "trading": "trading.trading:Trading",
+    "ablations": "studies.ablations:Ablations",
+    "tabular": "learning.tabular:Tabular",
+    "outcome": "learning.outcome:Outcome",
+    "laboratory": "studies.laboratory:Laboratory",
+    "slices": "evidence.slices:Slices",
+    "calibration": "studies.calibration:Calibration",
+    "stress": "studies.stress:Stress",
+    "overfitting": "studies.overfitting:Overfitting",
+    "cpcv": "studies.cpcv:Cpcv",
+}
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Params(SimpleNamespace):
+    """All sections of params.yaml, each under its name: a frozen model, or for `arms` a dict of them."""
+
+    def replace(self, **sections: Any) -> "Params":
+        """The same with other sections in place."""
+        return Params(**{**vars(self), **sections})
+
+
+_NUMBER = "a plain number is meant (YAML reads 1e-4 as text: write 1.0e-4, 1.0e+4)"
+# What to write instead of a text, by pydantic's type of error.
+_REMEDIES = {
+    "float_type": _NUMBER,
+    "int_type": _NUMBER,
+    "tuple_type": "a list is meant: write [a, b]",
+    "bool_type": "write true or false",
+    "value_error": "a date is meant: write 2020-01-31",
+}
+
+
+# Sections of several kinds, by where they stand; arms and an order scheme's criteria hold one such section an entry.
+_OF_KINDS = (
+    ["trading", "scheme"],
+    ["trading", "costs"],
+    ["trading", "reward"],
+    ["train", "reward"],
+    ["train", "encoder"],
+    ["laboratory", "train", "reward"],
+    ["laboratory", "train", "encoder"],
+)
+
+
+def _chooses_kind(path: list[str], i: int) -> bool:
+    """Whether a section of several kinds ends at path[i]."""
+    if path[:i] in (["arms"], ["trading", "scheme", "criteria"]) or path[: i + 1] in _OF_KINDS:
+        return True
+    if path[0] == "ablations":
+        return path[1:2] == ["variants"] and i == 3 and path[3] in ("actions", "encoder", "reward")
+    return i == 2 and path[0] == "arms" and path[2] == "actions"
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    first = error.errors()[0]
+    path = [str(part) for part in (where, *first["loc"]) if str(part)]
+    for i in range(len(path)):
+        if _chooses_kind(path, i):
+            del path[i + 1 : i + 2]  # pydantic puts the kind between a section and its key
+    place = ".".join(path)
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return f"params: unknown parameter '{place}': remove it or mend its name"
+    if first["type"].startswith("union_tag"):
+        known = first.get("ctx", {}).get("expected_tags")
+        return f"params: '{place}' needs a kind" + (f", one of {known}" if known else ": see the models of params.yaml")
+    if first["type"] == "missing":
+        return f"params: '{place}' is missing: add it to params.yaml"
+    if first["type"] in _REMEDIES and isinstance(first["input"], str):
+        message += f"; {_REMEDIES[first['type']]}"
+    if isinstance(first["input"], (str, int, float, bool)):
+        message += f"; got {first['input']!r}"
+    return f"params: {message}" if not place else f"params: '{place}': {message}"
+
+
+def _validate(model: type[Model], value: Any, where: str) -> Model:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, where)) from None
+
+
+def section_file(name: str) -> str:
+    """The file of a section's model, within the package."""
+    return f"params/{SECTIONS[name].split(':')[0].replace('.', '/')}.py"
+
+
+def section_model(name: str) -> type[BaseModel]:
+    """The model of a section.
+
+    Raises:
+        ConfigError: there is no such section.
+    """
+    if name not in SECTIONS:
+        raise ConfigError(f"params: unknown section '{name}': sections are {', '.join(SECTIONS)}")
+    module, model = SECTIONS[name].split(":")
+    return getattr(import_module(f"sizewise.params.{module}"), model)
+
+
+def parse_section(name: str, value: Any) -> Any:
+    """One section of params.yaml as its frozen model (for `arms`: a dict of models).
+
+    Raises:
+        ConfigError: unknown section or key, missing value, wrong type or range.
+    """
+    model = section_model(name)
+    if name == "arms":
+        return _validate(model, {"arms": value}, "").arms  # type: ignore[attr-defined]
+    return _validate(model, value, name)
+
+
+def parse_params(values: Any) -> Params:
+    """All sections, with the checks that span several of them.
+
+    Raises:
+        ConfigError: as `parse_section`, for sections too many or too few, and for such as contradict each other.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError("params: a valid dictionary of sections is meant: write `section: {key: value}`")
+    for name in values:
+        if name not in SECTIONS:
+            raise ConfigError(f"params: unknown parameter '{name}': remove it or mend its name")
+    for name in SECTIONS:
+        if name not in values:
+            raise ConfigError(f"params: '{name}' is missing: add it to params.yaml")
+    params = Params(**{name: parse_section(name, values[name]) for name in SECTIONS})
+    _check_together(params)
+    return params
+
+
+def _check_together(p: Params) -> None:
+    if p.splits.purge_bars <= p.signals.max_hold_bars:
+        raise ConfigError("params: splits.purge_bars must exceed signals.max_hold_bars, the longest holding time")
+    for name, arm in p.arms.items():
+        matches = getattr(arm, "matches", None)
+        if matches is not None and getattr(p.arms.get(matches), "kind", None) != "ppo":
+            raise ConfigError(f"params: arms.{name}.matches is '{matches}', which is no ppo entry of arms")
+    for role in ("candidate", "reference"):
+        name = getattr(p.plan, role)
+        if name not in p.arms:
+            raise ConfigError(f"params: plan.{role} is '{name}', which is no entry of arms")
+        splits = getattr(p.arms[name], "splits", None)
+        if splits is not None and set(splits) != {"rolling", "anchored"}:
+            raise ConfigError(
+                f"params: plan.{role} '{name}' must be trained on both splits: set arms.{name}.splits to both"
+            )
+    for name in p.stress.arms:
+        if name not in p.arms:
+            raise ConfigError(f"params: stress.arms names '{name}', which is no entry of arms")
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file's content.
+
+    Raises:
+        ConfigError: the file is missing or is no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path.name}: cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        raise ConfigError(f"{path.name}: line {line} is no valid YAML") from None
+
+
+def _overlay(base: Any, change: Any) -> Any:
+    if isinstance(base, dict) and isinstance(change, dict):
+        return {key: _overlay(base.get(key), change.get(key, base.get(key))) for key in {**base, **change}}
+    return change
+
+
+def read_params(root: Path, profile: str = "full") -> dict[str, Any]:
+    """The raw, validated sections of params.yaml; a profile overlays `tests/<profile>.yaml` on them.
+
+    Raises:
+        ConfigError: anything `parse_params` refuses.
+    """
+    values = read_yaml(root / "params.yaml")
+    if profile != "full":
+        values = _overlay(values, read_yaml(root / "tests" / f"{profile}.yaml"))
+    parse_params(values)
+    return values

@@ -1,0 +1,93 @@
+"""What a notebook is told: the sections of params.yaml its stage declares in dvc.yaml, validated, and where to write."""
+
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from sizewise.base.errors import ConfigError
+from sizewise.base.hashing import content_hash
+from sizewise.base.paths import Workspace, project_root, write_atomically
+from sizewise.params.reading import parse_section, read_params, read_yaml
+
+PIPELINES = ("dvc.yaml", "studies/dvc.yaml")
+
+
+def declared_sections(root: Path, name: str) -> tuple[str, ...]:
+    """The sections of params.yaml that a stage of dvc.yaml depends on, in the order declared.
+
+    Raises:
+        ConfigError: there is no such stage.
+    """
+    stages = all_stages(root)
+    if name not in stages:
+        raise ConfigError(f"dvc.yaml has no stage '{name}': stages are {', '.join(stages)}")
+    return tuple(stages[name].get("params", ()))
+
+
+def all_stages(root: Path) -> dict[str, Any]:
+    """The stages of the main job, then those of the studies, by name."""
+    stages: dict[str, Any] = {}
+    for place in PIPELINES:
+        if (root / place).is_file():
+            stages |= (read_yaml(root / place) or {}).get("stages", {})
+    return stages
+
+
+def stage_params(root: Path, name: str, profile: str = "full") -> dict[str, Any]:
+    """The raw values a stage is given: its declared sections of the profile's parameters and nothing else.
+
+    Raises:
+        ConfigError: unknown stage, or parameters that `reading.parse_params` refuses.
+    """
+    values = read_params(root, profile)
+    return {section: values[section] for section in declared_sections(root, name)}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An opened stage: `params.<section>` are frozen models, `workspace` its folders, `params_hash` of what it was given."""
+
+    name: str
+    params: Any
+    workspace: Workspace
+    params_hash: str
+
+    def write_metrics(self, values: Mapping[str, Any]) -> None:
+        """Write metrics/<stage>.json, whole; floats as given, keys in the order given."""
+        path = self.workspace.metrics / f"{self.name}.json"
+        text = json.dumps(values, indent=2) + "\n"
+        write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def open_stage(name: str, params: Mapping[str, Any] | None = None, profile: str = "full") -> Stage:
+    """Validate what a notebook was given, before anything else happens in it.
+
+    Args:
+        params: raw sections as injected by the runner; None (a notebook opened by hand) reads params.yaml.
+        profile: `full`, or a profile of `tests/<profile>.yaml` whose results go to `build/<profile>`.
+    Raises:
+        ConfigError: a section is missing, undeclared or invalid.
+    """
+    root = project_root()
+    declared = declared_sections(root, name)
+    values = stage_params(root, name, profile) if params is None else dict(params)
+    odd = set(values) ^ set(declared)
+    if odd:
+        raise ConfigError(f"stage {name}: sections {sorted(odd)} differ from those dvc.yaml declares: {list(declared)}")
+    sections = {section: parse_section(section, values[section]) for section in declared}
+    digest = content_hash(json.dumps(values, sort_keys=True, default=str).encode())
+    return Stage(name, SimpleNamespace(**sections), Workspace.open(profile), digest)
+
+
+def provenance(stage: Stage, hashes: Mapping[str, str], packages: Iterable[str] = ("numpy", "pandas", "torch")) -> str:
+    """The last line of a report: what it was made from. No times and no paths, so that it is the same on every machine."""
+    from importlib.metadata import version
+
+    versions = ", ".join(f"{package} {version(package).split('+')[0]}" for package in packages)
+    parts = [f"stage {stage.name}", f"parameters {stage.params_hash}", *(f"{k} {v}" for k, v in hashes.items())]
+    python = ".".join(platform.python_version_tuple()[:2])
+    return f"{' | '.join(parts)} | Python {python}, {versions}"

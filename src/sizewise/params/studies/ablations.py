@@ -1,0 +1,41 @@
+"""The section `ablations`: the candidate with one thing changed."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from sizewise.params.fields import Count, Section, as_tuple
+from sizewise.params.learning.train import Encoder, Episode
+from sizewise.params.trading.actions import SEVEN, Actions
+from sizewise.params.trading.rewards import RewardModel
+
+
+class Variant(Section):
+    """One change of the candidate policy's training; null keeps what `train` and `observation` say."""
+
+    actions: Annotated[Actions, Field(discriminator="kind")] = SEVEN
+    encoder: Annotated[Encoder, Field(discriminator="kind")] | None = None
+    memory: Annotated[int, Field(ge=0)] | None = None
+    reward: Annotated[RewardModel, Field(discriminator="kind")] | None = None
+    episode: Episode | None = None
+    initial_hold_prob: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    raw_dollars: bool = False
+
+
+class Ablations(Section):
+    """Variants of the candidate, trained alike on every rolling fold.
+
+    Attributes:
+        iterations: of every variant, the baseline among them. baseline: the variant that the others are held against.
+    """
+
+    iterations: Count
+    seeds: Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+    baseline: str
+    variants: Annotated[dict[str, Variant], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _named(self) -> "Ablations":
+        if self.baseline not in self.variants:
+            raise ValueError(f"baseline is '{self.baseline}', which is no entry of variants")
+        return self

@@ -1,0 +1,32 @@
+"""The section `calibration`: whether the tests reject a true null, and see what they should."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sizewise.params.fields import Count, Numbers, Positive, Section
+
+
+class Calibration(Section):
+    """Null and power studies of the tests.
+
+    Attributes:
+        replications: runs of each null of markets. series_replications: runs of the null of persistent regimes, which are
+            drawn without a market. power_replications: runs of each planted edge.
+        size_noise: standard deviation of the log size noise of the A/A arms. cap_frac: cap of the sizes before the noise,
+            share of equity. bar_hours: bars of the random walks and the shuffled markets.
+        edges: planted mean differences, in standard errors of the mean difference. looks: how often a peeking analyst looks.
+        bootstrap_draws, placebo_draws: of each replication's secondary tests.
+    """
+
+    replications: Count = 2000
+    series_replications: Count = 10_000
+    power_replications: Count = 4000
+    size_noise: Positive = 0.5
+    cap_frac: Positive = 1.0
+    bar_hours: Literal[1, 2, 3, 4, 6, 8, 12, 24] = 4
+    edges: Numbers = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
+    looks: Annotated[int, Field(ge=2)] = 24
+    bootstrap_draws: Count = 1000
+    placebo_draws: Count = 499
+    seed: int = 20261120

@@ -1,0 +1,13 @@
+"""The section `account`: what every arm trades with."""
+
+from sizewise.params.fields import Fraction, Positive, Section
+
+
+class Account(Section):
+    """The account every arm trades. The defaults are the $1,000 account of reference design A."""
+
+    initial_equity: Positive = 1000.0
+    safety_buffer_frac: Fraction = 0.30
+    base_alloc_frac: Fraction = 0.15
+    max_position_frac: Fraction = 0.20
+    ruin_frac: Fraction = 0.10

@@ -1,0 +1,179 @@
+"""Run a stage's notebook and keep it as a report: executed by papermill, stripped of what varies, rendered to HTML."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from nbconvert import HTMLExporter
+from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
+
+from sizewise.base.errors import DataMissingError, SizewiseError, exit_status
+from sizewise.base.paths import Workspace, project_root, require, write_atomically
+from sizewise.params.stage import stage_params
+
+NOTEBOOKS = {
+    "features": "01_features",
+    "train": "02_train",
+    "walk_forward": "03_walk_forward",
+    "compare": "04_compare",
+    "market_mechanics": "05_market_mechanics",
+    "known_answers": "06_known_answers",
+    "calibration": "07_calibration",
+    "overfitting": "08_overfitting",
+    "stress": "09_stress",
+    "ablations": "10_ablations",
+}
+POLL_SECONDS = 1.0
+# Instruction sets that every x86-64 machine of the last ten years has. Training amplifies a last-bit difference, so the
+# quick profile, whose outputs are compared between machines, asks its libraries for these.
+PORTABLE_ARITHMETIC = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_CBWR": "COMPATIBLE",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+}
+
+
+class LocalKernelManager(AsyncKernelManager):
+    """Kernels spoken to over local sockets: nothing listens on a network port while a report runs."""
+
+    transport = "ipc" if os.name == "posix" else "tcp"
+
+
+def notebook_path(root: Path, stage: str) -> Path:
+    """The source notebook of a stage.
+
+    Raises:
+        DataMissingError: the stage has no notebook, or the file is gone.
+    """
+    if stage not in NOTEBOOKS:
+        raise DataMissingError(f"stage '{stage}' has no notebook: stages with one are {', '.join(NOTEBOOKS)}")
+    return require(root / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb", "restore it with git")
+
+
+def execute(stage: str, profile: str, target: Path) -> None:
+    """Execute a stage's notebook with its declared parameters and write the result to `target`, whole or not at all.
+
+    Raises:
+        SizewiseError: the notebook stopped; the message is that of the cell's error.
+    """
+    root = project_root()
+    params = stage_params(root, stage, profile)
+    workspace = Workspace.open(profile)
+    if profile != "full":
+        os.environ.update(PORTABLE_ARITHMETIC)
+    with tempfile.TemporaryDirectory() as scratch, _progress(workspace, stage):
+        executed = Path(scratch) / "executed.ipynb"
+        try:
+            papermill.execute_notebook(
+                str(notebook_path(root, stage)),
+                str(executed),
+                parameters={"params": params, "profile": profile},
+                kernel_name="python3",
+                progress_bar=False,
+                kernel_manager_class=LocalKernelManager,
+                # A kernel logs its own orderly shutdown as an error.
+                extra_arguments=["--log-level=CRITICAL"],
+                cwd=str(root),
+            )
+        except PapermillExecutionError as error:
+            reason = " ".join(str(error.evalue).split())
+            raise SizewiseError(f"{NOTEBOOKS[stage]}: {error.ename}: {reason}") from None
+        except DeadKernelError:
+            raise SizewiseError(f"{NOTEBOOKS[stage]}: the kernel died: is there enough memory?") from None
+        notebook = nbformat.read(executed, as_version=4)
+    settle(notebook)
+    text = nbformat.writes(notebook) + "\n"
+    write_atomically(target, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def settle(notebook: Any) -> None:
+    """Remove from an executed notebook, in place, what differs from run to run: times, random ids, the run's metadata."""
+    for key in ("papermill", "widgets"):
+        notebook.metadata.pop(key, None)
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02d}"
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        for output in cell.get("outputs", []):
+            output.get("metadata", {}).clear()
+
+
+def render(executed: Path, target: Path) -> None:
+    """Render an executed notebook to one HTML file that needs no network."""
+    exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="", exclude_input_prompt=True)
+    exporter.exclude_output_prompt = True
+    notebook = nbformat.read(executed, as_version=4)
+    body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": executed.stem}})
+    write_atomically(target, lambda path: path.write_text(body, encoding="utf-8"))
+
+
+@contextmanager
+def _progress(workspace: Workspace, stage: str) -> Iterator[None]:
+    """A progress bar on stderr, fed by what training writes while it runs; silent for stages that write nothing."""
+    if stage != "train":
+        yield
+        return
+    stop = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(workspace.live, stop), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def _watch(live: Path, stop: threading.Event) -> None:
+    plan = live / "plan.json"
+    before = plan.stat().st_mtime_ns if plan.is_file() else 0
+    with tqdm(total=1, desc="training", unit="iteration", file=sys.stderr, disable=None) as bar:
+        while not stop.wait(POLL_SECONDS):
+            if not plan.is_file() or plan.stat().st_mtime_ns == before:
+                continue
+            bar.total = json.loads(plan.read_text())["iterations"]
+            done = 0
+            for path in live.glob("*/metrics.json"):
+                try:
+                    done += int(json.loads(path.read_text())["iteration"])
+                except (json.JSONDecodeError, KeyError, OSError):
+                    continue
+            bar.n = done
+            bar.refresh()
+
+
+def run_stage(stage: str, profile: str = "full") -> Path:
+    """Execute and render a stage; returns the HTML report."""
+    reports = Workspace.open(profile).reports
+    executed = reports / f"{NOTEBOOKS[stage]}.ipynb"
+    execute(stage, profile, executed)
+    page = executed.with_suffix(".html")
+    render(executed, page)
+    return page
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m sizewise.reports.run STAGE [--profile NAME]`, as dvc.yaml calls it. Status 2 and one line on an error."""
+    parser = argparse.ArgumentParser(prog="python -m sizewise.reports.run", description=__doc__)
+    parser.add_argument("stage", choices=list(NOTEBOOKS))
+    parser.add_argument("--profile", default="full", help="parameters to overlay: tests/<profile>.yaml")
+    arguments = parser.parse_args(argv)
+    # Colours in a traceback would put escape codes into reports.
+    os.environ.setdefault("NO_COLOR", "1")
+    return exit_status(lambda: run_stage(arguments.stage, arguments.profile))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

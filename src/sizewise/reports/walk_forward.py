@@ -1,0 +1,268 @@
+"""Tables of the walk-forward report, from ledgers."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from sizewise.base.paths import write_atomically
+from sizewise.dataset.market_tensor import Market
+from sizewise.dataset.regimes import LABELS
+from sizewise.dataset.splits import Fold
+from sizewise.evidence import verdict
+from sizewise.ledgers.metrics import BPS, arm_summary, daily_returns, drawdown, portfolio, regime_summary
+from sizewise.ledgers.plan import arm_rows
+from sizewise.params.arms import Arm, AtrArm
+from sizewise.params.evidence.plan import Plan
+from sizewise.params.trading.account import Account
+from sizewise.reports.style import arm_colours
+from sizewise.trading.schemes.values import position_limit_frac
+
+# Of the learner's folds and seeds, around their mean.
+BAND = (0.10, 0.90)
+QUANTILE_AXIS = "quantile of the symbol's train entries (%)"
+AXES = {"drawdown": "loss since the start (%)", "exposure before": "held against the signal (% of the limit)"}
+
+
+def sizes_by_condition(table: pd.DataFrame, *, measure: str) -> Figure:
+    """Both cells of each condition (left) and their difference (right), with intervals, for each arm.
+
+    Args:
+        table: see behaviour.behaviour_table; cells without a statistic stay empty. measure: what its sizes are.
+    """
+    rows = table.reset_index()
+    arms, conditions = list(dict.fromkeys(rows["arm"])), rows.drop_duplicates("condition")
+    colours = arm_colours(arms)
+    figure, (cells, differences) = plt.subplots(
+        1, 2, figsize=(11.0, 0.62 * len(conditions) + 1.6), sharey=True, width_ratios=[1.2, 1]
+    )
+    for i, arm in enumerate(arms):
+        part = rows[rows["arm"] == arm]
+        y = np.arange(len(part)) + (i - (len(arms) - 1) / 2) * 0.8 / len(arms)
+        for axes, prefix, face in (
+            (cells, "", colours[arm]),
+            (cells, "other_", "white"),
+            (differences, "difference_", colours[arm]),
+        ):
+            mean, low, high = (part[f"{prefix}{name}_pct"].to_numpy() for name in ("mean", "low", "high"))
+            label = arm if prefix == "" else None
+            axes.errorbar(
+                mean,
+                y,
+                xerr=[mean - low, high - mean],
+                fmt="o",
+                ms=4,
+                capsize=2,
+                lw=1,
+                color=colours[arm],
+                mfc=face,
+                label=label,
+            )
+    expected = [f" (expected {side})" if side else "" for side in conditions["expected"]]
+    names = zip(conditions["condition"], expected, conditions["other"], strict=True)
+    cells.set_yticks(np.arange(len(conditions)), [f"{one}{side}\nagainst {other}" for one, side, other in names])
+    cells.invert_yaxis()
+    cells.set_xlabel(f"{measure} (% of the position limit)\nfilled: the condition, hollow: the other entries")
+    differences.axvline(0.0, color="#888888", lw=0.9)
+    differences.set_xlabel("difference (% of the position limit)")
+    figure.legend(*cells.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(arms), 6))
+    figure.suptitle("Size by what held at the entry, with intervals over blocks of time")
+    return figure
+
+
+def dependence(frame: pd.DataFrame) -> Figure:
+    """Mean size by the value of one condition, all else as observed: small multiples, one line a learner.
+
+    Args:
+        frame: rows of responses.partial_dependence with columns arm, fold, seed; the band holds the middle 80% of folds
+            and seeds.
+    """
+    conditions = list(dict.fromkeys(frame["condition"]))
+    arms = list(dict.fromkeys(frame["arm"]))
+    colours = arm_colours(arms)
+    columns = min(3, len(conditions))
+    lines = -(-len(conditions) // columns)
+    figure, grid = plt.subplots(lines, columns, figsize=(3.4 * columns, 2.7 * lines + 0.6), sharey=True, squeeze=False)
+    for axes, condition in zip(grid.flat, conditions, strict=False):
+        for arm in arms:
+            part = frame[(frame["condition"] == condition) & (frame["arm"] == arm)]
+            by_level = part.groupby("level")["mean_size_pct"]
+            mean, low, high = by_level.mean(), by_level.quantile(BAND[0]), by_level.quantile(BAND[1])
+            axes.plot(mean.index, mean, color=colours[arm], marker="o", ms=3, label=arm)
+            axes.fill_between(mean.index, low, high, color=colours[arm], alpha=0.18, lw=0)
+        axes.set_title(condition)
+        axes.set_xlabel(AXES.get(condition, QUANTILE_AXIS))
+    for axes in grid.flat[len(conditions) :]:
+        axes.set_visible(False)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("mean size (% of the limit)")
+    figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(arms), 6))
+    figure.suptitle("Size when one condition is changed; band: middle 80% of folds and seeds")
+    return figure
+
+
+def plan_table(plan: Plan, arms: Mapping[str, Arm], plan_hash: str) -> pd.DataFrame:
+    """The declared plan, one row an item."""
+    items = {
+        "candidate": f"{plan.candidate} ({arms[plan.candidate].kind})",
+        "reference": f"{plan.reference} ({arms[plan.reference].kind})",
+        "endpoint": plan.endpoint.replace("_", " "),
+        "primary test": f"Ibragimov-Mueller, {plan.blocks} blocks, two-sided, level {plan.alpha}",
+        "regimes (Holm)": ", ".join(plan.regimes),
+        "least trades a regime": str(plan.min_trades_per_regime),
+        "all arms": ", ".join(arms),
+        "hash of the plan": plan_hash,
+    }
+    return pd.DataFrame({"declared": items})
+
+
+def ledger_table(equity: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the ledgers by arm: paths, bars, trades."""
+    paths = equity.groupby("arm", observed=True, sort=False)[["symbol", "fold", "seed"]].apply(
+        lambda rows: len(rows.drop_duplicates())
+    )
+    counts = {"paths": paths, "bars": equity["arm"].value_counts(), "trades": trades["arm"].value_counts()}
+    return pd.DataFrame(counts).reindex(paths.index).fillna(0).astype(int)
+
+
+SHORT_NAMES = {
+    "growth_bps_per_day": "growth",
+    "before_costs_bps_per_day": "before costs",
+    "costs_bps_per_day": "costs",
+    "sharpe": "Sharpe",
+    "sortino": "Sortino",
+    "max_drawdown_pct": "max drawdown (%)",
+    "calmar": "Calmar",
+    "recovery_days": "recovery (days)",
+    "exposure_pct": "exposure (%)",
+    "trades_per_seed": "trades",
+    "win_rate_pct": "wins (%)",
+    "mean_r": "mean R",
+}
+
+
+def summary(equity: pd.DataFrame, trades: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """One row an arm; see metrics.arm_summary."""
+    rows = {arm: arm_summary(arm_rows(equity, arm), trades[trades["arm"] == arm]) for arm in arms}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+
+
+def daily_by_arm(equity: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Log growth a day of each arm's equal-weight portfolio, seeds averaged."""
+    return pd.DataFrame({arm: portfolio(daily_returns(arm_rows(equity, arm))) for arm in arms})
+
+
+def daily_regime(equity: pd.DataFrame) -> pd.Series:
+    """The label that most bars of a day carried, over all live symbols."""
+    one = equity[equity["arm"] == equity["arm"].iloc[0]]
+    day = one["timestamp"].dt.floor("D")
+    counts = pd.crosstab(day, one["regime"].astype(str)).reindex(columns=list(LABELS), fill_value=0)
+    return counts.idxmax(axis=1)
+
+
+def fold_starts(folds: Sequence[Fold]) -> list[pd.Timestamp]:
+    """First test day of each fold."""
+    return [fold.test_start for fold in folds]
+
+
+def by_fold_and_symbol(equity: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Mean daily growth (bps), one row a fold and one column a symbol; empty where the symbol was not live."""
+    rows = {fold: BPS * daily_returns(part).mean() for fold, part in arm_rows(equity, arm).groupby("fold", sort=True)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="fold", columns=None)
+
+
+def blank_missing(table: pd.DataFrame) -> pd.DataFrame:
+    """Two decimals, and a dash where there is no number: for reading, not for computing."""
+    return table.map(lambda value: "-" if pd.isna(value) else f"{value:.2f}")
+
+
+def regime_table(equity: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Growth and exposure by regime for each arm; see metrics.regime_summary."""
+    return pd.concat({arm: regime_summary(arm_rows(equity, arm)) for arm in arms}, names=["arm"])
+
+
+def cap_sentence(market: Market, folds: Sequence[Fold], arm: Arm, account: Account, reference: str) -> str:
+    """How often the reference's rule asks for the cap or more, over all entries of the test slices."""
+    if not isinstance(arm, AtrArm):
+        return f"{reference} is not an ATR rule; its cap is not examined."
+    asked = []
+    for fold in folds:
+        for symbol, part in fold.test.items():
+            start, stop = market.rows(symbol, part)
+            atr = market.atr_frac[start:stop][market.entry[start:stop]].double().numpy()
+            asked.append(arm.risk_frac / (arm.stop_atr * atr[atr > 0]))
+    share = 100.0 * float((np.concatenate(asked) >= position_limit_frac(account)).mean())
+    return verdict.cap_sentence(share, reference)
+
+
+def save_daily(daily: pd.DataFrame, folder: Path) -> None:
+    """plots/equity_by_arm.csv: compounded growth (%) and drawdown (%) of each arm by day number.
+
+    DVC's plots leave date axes empty, so the x column is a running day; the date stands beside it.
+    """
+    parts = []
+    for arm in daily.columns:
+        filled = daily[arm].fillna(0.0)
+        values = {
+            "day": np.arange(len(daily)),
+            "date": pd.DatetimeIndex(daily.index).strftime("%Y-%m-%d"),
+            "arm": arm,
+            "growth_pct": 100.0 * np.expm1(filled.cumsum()),
+            "drawdown_pct": 100.0 * drawdown(filled),
+        }
+        parts.append(pd.DataFrame(values))
+    frame = pd.concat(parts, ignore_index=True)
+    write_atomically(folder / "equity_by_arm.csv", lambda path: frame.to_csv(path, index=False, float_format="%.4f"))
+
+
+def metrics(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """What metrics/walk_forward.json holds, by arm."""
+    rounded = table.round(4)
+    return {
+        str(arm): {str(name): None if pd.isna(value) else float(value) for name, value in row.items()}
+        for arm, row in rounded.iterrows()
+    }
+
+
+def fit_table(fits: pd.DataFrame) -> pd.DataFrame:
+    """What the fitted rules were given: by arm and scheme, how many numbers, their mean and their range."""
+    if fits.empty:
+        return fits
+    numbers = fits.select_dtypes("number").columns.difference(["fold", "seed"])
+    rows = {}
+    for (arm, scheme), part in fits.groupby(["arm", "scheme"], sort=False):
+        for name in numbers:
+            values = part[name].dropna()
+            if len(values):
+                rows[arm, scheme, name] = [len(values), values.mean(), values.min(), values.max()]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["n", "mean", "lowest", "highest"])
+    table.index = pd.MultiIndex.from_tuples(table.index, names=["arm", "scheme", "number"])
+    return table
+
+
+def readable(sizes: pd.DataFrame) -> pd.DataFrame:
+    """The behaviour table as one reads it: mean with interval in the condition, in the rest, and of the difference."""
+
+    def interval(prefix: str) -> list[str]:
+        names = [f"{prefix}{part}_pct" for part in ("mean", "low", "high")]
+        return [
+            "" if np.isnan(mean) else f"{mean:.1f} ({low:.1f} to {high:.1f})"
+            for mean, low, high in sizes[names].itertuples(index=False)
+        ]
+
+    return pd.DataFrame(
+        {
+            "n": sizes["n"],
+            "size (%)": interval(""),
+            "n other": sizes["n_other"],
+            "other (%)": interval("other_"),
+            "difference": interval("difference_"),
+            "p (Holm)": sizes["p_holm"].round(3),
+            "expected": sizes["expected"],
+            "found": sizes["found"],
+        },
+        index=sizes.index,
+    )

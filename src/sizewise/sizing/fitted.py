@@ -1,0 +1,294 @@
+"""Rule arms whose sizes are known before they walk: fitted on train slices, drawn at random, or read from the future.
+
+    atr_exposure_matched  ATR sizing times one factor a fold, so that it carries on train what another arm carries there
+    kelly                 a share of the growth-optimal size of the train slice's trades, by symbol and regime
+    random_placebo        a size drawn evenly between nothing and the limit
+    oracle_hindsight      LOOKS AHEAD: it reads what each test trade will earn; an upper bound and no rule to trade
+
+All of them take the entries of the signal and the cap that every other arm takes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.optimize import bisect
+
+from sizewise.base.errors import ConfigError
+from sizewise.base.seeding import numpy_generator
+from sizewise.dataset.market_tensor import Market
+from sizewise.dataset.regimes import LABELS
+from sizewise.dataset.splits import Fold, Slice
+from sizewise.params.arms import Arm, AtrMatchedArm, KellyArm, OracleArm, RandomPlaceboArm
+from sizewise.params.trading.account import Account
+from sizewise.sizing.backtest import PathLedger
+from sizewise.sizing.held_paths import held_bars
+from sizewise.sizing.opportunities import Opportunities, find_opportunities
+from sizewise.sizing.sizers import Decision, follow_signal
+from sizewise.trading.schemes.values import position_limit_frac
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where P paths walk and for whom: fold numbers, numbers in market.symbols, seeds, rows of the market; int64 (P,)."""
+
+    fold: np.ndarray
+    symbol: np.ndarray
+    seed: np.ndarray
+    start_row: np.ndarray
+    length: np.ndarray
+
+
+class FittedSizer:
+    """Sizes by path and row, held from each entry to its exit.
+
+    Attributes:
+        fit: what was fitted, drawn or looked up, one row a number, for the report.
+    """
+
+    def __init__(self, paths: Paths, sizes: Sequence[np.ndarray], limit_frac: float, fit: pd.DataFrame):
+        """Args: `sizes`: share of equity at each row of each path, read at entries only and capped."""
+        self.fit = fit
+        self._limit = limit_frac
+        self._sizes = torch.from_numpy(np.concatenate(sizes))
+        self._first = torch.from_numpy(np.cumsum(paths.length) - paths.length - paths.start_row)
+
+    def orders(self, decision: Decision) -> torch.Tensor:
+        """See sizers.Sizer; the paths are those it was made for, in their order."""
+        sizes = self._sizes[self._first + decision.rows].to(decision.equity.dtype)
+        return follow_signal(sizes, decision, self._limit)
+
+
+def fitted_sizer(
+    name: str,
+    arm: Arm,
+    market: Market,
+    paths: Paths,
+    folds: Sequence[Fold],
+    account: Account,
+    *,
+    train_exposure: Mapping[int, float] | None = None,
+) -> FittedSizer:
+    """The sizer of an arm over P paths, each with the numbers of its own fold, symbol and seed.
+
+    Args:
+        name: the arm's, a part of the placebo's seeds. market: float64, on the CPU.
+        train_exposure: for atr_exposure_matched alone: by fold number, the `mean_exposure` of the arm it matches, walked
+            over the fold's train slices.
+    Raises:
+        ConfigError: the arm is not fitted, or a fold's exposure is missing.
+    """
+    limit = position_limit_frac(account)
+    by_number = {fold.number: fold for fold in folds}
+    match arm:
+        case AtrMatchedArm():
+            missing = sorted(set(paths.fold.tolist()) - set(train_exposure or {}))
+            if missing:
+                raise ConfigError(
+                    f"arm {name}: the exposure of {arm.matches} on the train slices of fold {missing[0]} is missing: walk "
+                    f"{arm.matches} over them and pass train_exposure"
+                )
+            sizes, fit = _matched(arm, market, paths, by_number, limit, train_exposure or {})
+        case KellyArm():
+            sizes, fit = _kelly(arm, market, paths, by_number, limit)
+        case RandomPlaceboArm():
+            sizes, fit = _placebo(name, market, paths, by_number, limit)
+        case OracleArm():
+            sizes, fit = _oracle(market, paths, limit)
+        case _:
+            raise ConfigError(f"arm of kind '{arm.kind}' is not fitted: see sizers.rule_sizer, or load its policy")
+    return FittedSizer(paths, sizes, limit, fit)
+
+
+def walked_trades(market: Market, parts: Mapping[str, Slice]) -> Opportunities:
+    """The trades of accounts walked over these slices by backtest.run: one still open at the end leaves at the last open.
+
+    See opportunities.find_opportunities, which leaves those out.
+    """
+    direction, entry = market.direction.clone(), market.entry.clone()
+    for symbol, part in parts.items():
+        stop = market.rows(symbol, part)[1]
+        direction[stop - 2 : stop], entry[stop - 2 : stop] = 0, False
+    return find_opportunities(replace(market, direction=direction, entry=entry), parts)
+
+
+# Exposure-matched ATR.
+
+
+def mean_exposure(ledger: PathLedger) -> float:
+    """Mean |position| / equity over every row of every path."""
+    # A path ends flat, so that rows past its end add nothing.
+    return float((ledger.position / ledger.equity).abs().sum() / ledger.lengths.sum())
+
+
+@dataclass(frozen=True)
+class Match:
+    """factor: what ATR sizes are multiplied by. exposure: the mean it gives on train. reached: whether it is the target;
+    if not, every entry is at the cap and the target lies above."""
+
+    factor: float
+    exposure: float
+    reached: bool
+
+
+def match_exposure(
+    market: Market, train: Mapping[str, Slice], arm: AtrMatchedArm, target: float, limit_frac: float
+) -> Match:
+    """The factor at which capped ATR sizes carry `target` on the train slices.
+
+    Exposure is measured as `mean_exposure` measures it on a walk over the same slices: marked at every close, drift and
+    costs included, all symbols' bars together. It grows with the factor, though not in proportion, because of the cap.
+
+    Raises:
+        ConfigError: the target is negative or no number.
+    """
+    if not target >= 0.0:
+        raise ConfigError(f"a mean exposure of {target} cannot be matched: pass the mean |position| / equity of a walk")
+    bars = held_bars(market, walked_trades(market, train), sum(len(part) for part in train.values()))
+    raw = _atr_sizes(market.atr_frac.numpy()[bars.entry_row], arm)
+    sized = raw > 0
+    highest = float((limit_frac / raw[sized]).max()) if sized.any() else 0.0
+
+    def exposure(factor: float) -> float:
+        return bars.mean_exposure(np.minimum(factor * raw, limit_frac))
+
+    most = exposure(highest)
+    if target >= most:
+        return Match(highest, most, reached=bool(np.isclose(target, most, rtol=1e-9, atol=0.0)))
+    factor = float(bisect(lambda factor: exposure(factor) - target, 0.0, highest, xtol=1e-14 * highest, rtol=1e-14))
+    return Match(factor, exposure(factor), reached=True)
+
+
+def _atr_sizes(atr_frac: np.ndarray, arm: AtrMatchedArm) -> np.ndarray:
+    """As sizers.AtrSizer without its confidence rule: share of equity before factor and cap."""
+    stop = arm.stop_atr * atr_frac
+    return np.divide(arm.risk_frac, stop, out=np.zeros(len(stop)), where=stop > 0)
+
+
+def _matched(
+    arm: AtrMatchedArm,
+    market: Market,
+    paths: Paths,
+    folds: Mapping[int, Fold],
+    limit_frac: float,
+    train_exposure: Mapping[int, float],
+) -> tuple[list[np.ndarray], pd.DataFrame]:
+    numbers = sorted(set(paths.fold.tolist()))
+    found = {n: match_exposure(market, folds[n].train, arm, train_exposure[n], limit_frac) for n in numbers}
+    atr = market.atr_frac.numpy()
+    sizes = [
+        found[fold].factor * _atr_sizes(atr[start : start + length], arm)
+        for fold, start, length in zip(paths.fold.tolist(), paths.start_row, paths.length, strict=True)
+    ]
+    rows = {
+        number: {
+            "factor": match.factor,
+            "target_pct": 100.0 * train_exposure[number],
+            "exposure_pct": 100.0 * match.exposure,
+            "reached": match.reached,
+        }
+        for number, match in found.items()
+    }
+    return sizes, pd.DataFrame.from_dict(rows, orient="index").rename_axis("fold")
+
+
+# Kelly.
+
+
+def kelly_share(unit_returns: np.ndarray, kappa: float, limit_frac: float) -> float:
+    """`kappa` times the size that maximises mean log(1 + size * unit_return), capped; 0 if the mean return is not positive.
+
+    The slope of mean log growth falls with size, so its one root is the optimum. The cap binds the result and not the
+    search: half of a growth-optimal 60% is the cap of 20%, and not half of the cap.
+
+    Source: Kelly (1956), Bell System Technical Journal 35; fractional: Thorp (2006), Handbook of Asset and Liability
+    Management 1, sec. 7.
+    """
+    if kappa == 0.0 or not len(unit_returns) or unit_returns.mean() <= 0.0:
+        return 0.0
+
+    def slope(size: float) -> float:
+        return float((unit_returns / (1.0 + size * unit_returns)).mean())
+
+    highest = limit_frac / kappa
+    worst = float(unit_returns.min())
+    if worst < 0.0:
+        highest = min(highest, (1.0 - 1e-9) / -worst)
+    best = highest if slope(highest) >= 0.0 else float(bisect(slope, 0.0, highest, xtol=1e-14, rtol=1e-14))
+    return min(kappa * best, limit_frac)
+
+
+def kelly_shares(
+    market: Market, train: Mapping[str, Slice], arm: KellyArm, limit_frac: float
+) -> dict[tuple[str, str], tuple[int, bool, float]]:
+    """(trades, pooled, share) by symbol and regime label.
+
+    A regime with fewer than `min_trades` takes the share of all the symbol's trades (pooled); a symbol with fewer in all
+    has no size.
+    """
+    shares = {}
+    for symbol, part in train.items():
+        trades = find_opportunities(market, {symbol: part})
+        enough = len(trades) >= arm.min_trades
+        whole = kelly_share(trades.unit_return, arm.kappa, limit_frac) if enough else 0.0
+        for code, label in enumerate(LABELS):
+            gains = trades.unit_return[trades.regime == code]
+            pooled = len(gains) < arm.min_trades
+            share = whole if pooled else kelly_share(gains, arm.kappa, limit_frac)
+            shares[symbol, label] = (len(gains), pooled, share)
+    return shares
+
+
+def _kelly(
+    arm: KellyArm, market: Market, paths: Paths, folds: Mapping[int, Fold], limit_frac: float
+) -> tuple[list[np.ndarray], pd.DataFrame]:
+    numbers = sorted(set(paths.fold.tolist()))
+    found = {number: kelly_shares(market, folds[number].train, arm, limit_frac) for number in numbers}
+    regime = market.regime.numpy()
+    sizes = []
+    for fold, number, start, length in zip(paths.fold, paths.symbol, paths.start_row, paths.length, strict=True):
+        shares = found[int(fold)]
+        by_code = np.array([shares[market.symbols[number], label][2] for label in LABELS])
+        sizes.append(by_code[regime[start : start + length]])
+    rows = [
+        {"fold": fold, "symbol": symbol, "regime": label, "n_trades": n, "pooled": pooled, "share_pct": 100.0 * share}
+        for fold, shares in found.items()
+        for (symbol, label), (n, pooled, share) in shares.items()
+    ]
+    return sizes, pd.DataFrame(rows).set_index(["fold", "symbol", "regime"])
+
+
+# The placebo and the oracle.
+
+
+def _placebo(
+    name: str, market: Market, paths: Paths, folds: Mapping[int, Fold], limit_frac: float
+) -> tuple[list[np.ndarray], pd.DataFrame]:
+    entry = market.entry.numpy()
+    sizes, rows = [], []
+    for p, (fold, number, seed) in enumerate(zip(paths.fold.tolist(), paths.symbol, paths.seed.tolist(), strict=True)):
+        start, length = paths.start_row[p], paths.length[p]
+        symbol, entries = market.symbols[number], np.flatnonzero(entry[start : start + length])
+        generator = numpy_generator(name, symbol, folds[fold].scheme, fold, seed)
+        drawn = np.zeros(length)
+        drawn[entries] = generator.uniform(0.0, limit_frac, len(entries))
+        sizes.append(drawn)
+        mean = 100.0 * float(drawn[entries].mean()) if len(entries) else float("nan")
+        rows.append({"fold": fold, "symbol": symbol, "seed": seed, "n_entries": len(entries), "mean_size_pct": mean})
+    return sizes, pd.DataFrame(rows).set_index(["fold", "symbol", "seed"])
+
+
+def _oracle(market: Market, paths: Paths, limit_frac: float) -> tuple[list[np.ndarray], pd.DataFrame]:
+    """LOOKS AHEAD, on purpose: the limit where the trade will gain net of costs, nothing where it will not."""
+    sizes, rows = [], []
+    for p, (fold, number) in enumerate(zip(paths.fold.tolist(), paths.symbol, strict=True)):
+        symbol, first = market.symbols[number], paths.start_row[p] - market.first_row[number]
+        trades = walked_trades(market, {symbol: Slice(int(first), int(first + paths.length[p]))})
+        foreseen = np.zeros(paths.length[p])
+        foreseen[trades.entry_row - paths.start_row[p]] = np.where(trades.unit_return > 0.0, limit_frac, 0.0)
+        sizes.append(foreseen)
+        gaining = int((trades.unit_return > 0.0).sum())
+        rows.append({"fold": fold, "symbol": symbol, "n_trades": len(trades), "n_gaining": gaining})
+    return sizes, pd.DataFrame(rows).set_index(["fold", "symbol"])

@@ -1,0 +1,5 @@
+"""Ablations.
+
+report: notebook 10, every variant beside the baseline
+run: train and walk one variant
+"""

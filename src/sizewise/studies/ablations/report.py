@@ -1,0 +1,135 @@
+"""Notebook 10: every variant beside the baseline."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sizewise.base.errors import DataMissingError
+from sizewise.evidence.inference import Comparison, compare_as_planned
+from sizewise.evidence.statistics.power import holm
+from sizewise.ledgers.files import EQUITY, read_equity, read_trades
+from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
+from sizewise.params.evidence.plan import Plan
+from sizewise.params.stage import Stage
+from sizewise.params.studies.ablations import Ablations
+
+FOLDER = "ablations"
+COLUMNS = (
+    "arm",
+    "symbol",
+    "fold",
+    "seed",
+    "timestamp",
+    "equity",
+    "position_frac",
+    "fees",
+    "slippage",
+    "borrow",
+    "funding",
+)
+
+
+def folder_of(stage: Stage, name: str) -> Path:
+    """Where a variant's ledger lies."""
+    return stage.workspace.base / "artifacts" / FOLDER / name
+
+
+def read_variants(stage: Stage) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """(equity, trades) of every variant, in the order of params.
+
+    Raises:
+        DataMissingError: one has not been run.
+    """
+    ledgers = {}
+    for name in stage.params.ablations.variants:
+        folder = folder_of(stage, name)
+        if not (folder / EQUITY).is_file():
+            raise DataMissingError(f"variant '{name}' has no ledger: run `make studies`")
+        ledgers[name] = read_equity(folder, columns=COLUMNS), read_trades(folder)
+    return ledgers
+
+
+def variant_table(ablations: Ablations) -> pd.DataFrame:
+    """What each variant changes."""
+    rows = {}
+    for name, variant in ablations.variants.items():
+        given = variant.model_dump(exclude_unset=True)
+        said = ", ".join(f"{key}: {value}" for key, value in given.items())
+        rows[name] = {"changed": said or "nothing: the baseline"}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
+
+
+def effects(stage: Stage, ledgers: dict[str, tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
+    """Every variant against the baseline: growth, exposure, costs and trades of its own, then the primary test.
+
+    Returns:
+        one row a variant: growth_bps (log equity a day), exposure_pct, costs_bps, trades (a seed), effect_bps, low_bps,
+        high_bps, p_value, p_holm over the variants, mde_bps.
+    """
+    p = stage.params
+    baseline = ledgers[p.ablations.baseline][0]
+    rows: dict[str, dict[str, float]] = {}
+    tests: dict[str, Comparison] = {}
+    for name, (equity, trades) in ledgers.items():
+        daily = portfolio(daily_returns(equity))
+        costs = equity[["fees", "slippage", "borrow", "funding"]].sum(axis=1) / equity["equity"]
+        seeds = equity["seed"].nunique()
+        rows[name] = {
+            "growth_bps": BPS * float(daily.mean()),
+            "exposure_pct": 100.0 * float(equity["position_frac"].abs().mean()),
+            "costs_bps": -BPS * float(costs.sum()) / (seeds * len(daily) * _live_symbols(equity)),
+            "trades": len(trades) / seeds,
+            "n_days": float(len(daily)),
+        }
+        if name != p.ablations.baseline:
+            tests[name] = _test(p.plan, equity, baseline)
+            test = tests[name].primary
+            rows[name] |= {
+                "effect_bps": BPS * test.mean,
+                "low_bps": BPS * test.low,
+                "high_bps": BPS * test.high,
+                "p_value": test.p_value,
+                "mde_bps": BPS * test.mde,
+            }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
+    tested = table["p_value"].notna()
+    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p_value"].to_numpy())
+    return table
+
+
+def _live_symbols(equity: pd.DataFrame) -> float:
+    """Mean number of symbols that are live on a day."""
+    days = equity["timestamp"].dt.floor("D")
+    return float(equity.groupby(days)["symbol"].nunique().mean())
+
+
+def _test(plan: Plan, equity: pd.DataFrame, baseline: pd.DataFrame) -> Comparison:
+    return compare_as_planned(plan, equity, baseline)
+
+
+def sentence(table: pd.DataFrame, alpha: float) -> str:
+    """What the ablations show, in words: which variants differ after Holm, or that none does."""
+    tested = table[table["p_value"].notna()]
+    found = tested[tested["p_holm"] < alpha]
+    if found.empty:
+        largest = tested["mde_bps"].max()
+        return (
+            f"None of the {len(tested)} variants differs from the baseline after Holm (smallest adjusted p = "
+            f"{tested['p_holm'].min():.2f}). Differences up to about {largest:.2f} bps a day could have been missed."
+        )
+    parts = [
+        f"`{name}` is {'better' if row['effect_bps'] > 0 else 'worse'} by {abs(row['effect_bps']):.2f} bps a day "
+        f"(95% {row['low_bps']:+.2f} to {row['high_bps']:+.2f}, adjusted p = {row['p_holm']:.3f})"
+        for name, row in found.iterrows()
+    ]
+    differ = "1 differs" if len(found) == 1 else f"{len(found)} differ"
+    return f"Of {len(tested)} variants, {differ} from the baseline after Holm: " + "; ".join(parts) + "."
+
+
+def metrics(table: pd.DataFrame) -> dict[str, Any]:
+    """For metrics/ablations.json: the table, rounded, without what is missing."""
+    return {
+        str(name): {key: round(float(value), 4) for key, value in row.items() if pd.notna(value)}
+        for name, row in table.iterrows()
+    }

@@ -1,0 +1,213 @@
+"""What the calibration study found: its table, its record and the sentences that state it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from sizewise.evidence.statistics.power import block_power
+from sizewise.reports.style import COLOURS, watermark
+from sizewise.studies.calibration.nulls import World
+from sizewise.studies.calibration.rejections import Rate
+from sizewise.studies.calibration.study import PRIMARY
+
+VERDICT_COLOURS = {"holds": COLOURS[2], "too often": COLOURS[1], "too seldom": COLOURS[4]}
+
+
+def rejection_rates(studies: Mapping[str, Mapping[str, Rate]], *, synthetic: bool) -> Figure:
+    """Rejection rates of true nulls, a panel a study, over the band in which a test of the right level lies.
+
+    Args:
+        studies: by study and test. synthetic: whether the markets are made up; the figure then says so.
+    """
+    counts = [len(cells) for cells in studies.values()]
+    figure, grid = plt.subplots(
+        len(studies), 1, figsize=(9.0, 0.36 * sum(counts) + 0.75 * len(studies) + 1.0), sharex=True, squeeze=False,
+        height_ratios=counts,
+    )  # fmt: skip
+    for axes, (study, cells) in zip(grid[:, 0], studies.items(), strict=True):
+        for row, cell in enumerate(cells.values()):
+            low, high = 100.0 * cell.band_low, 100.0 * cell.band_high
+            axes.add_patch(Rectangle((low, row - 0.36), high - low, 0.72, color="#D9D9D9", lw=0))
+            axes.plot(100.0 * cell.rate, row, "o", color=VERDICT_COLOURS[cell.verdict])
+            note = f"{100.0 * cell.rate:.1f}%, {cell.verdict}"
+            axes.annotate(
+                note, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, color="#555555"
+            )
+        axes.axvline(100.0 * next(iter(cells.values())).expected, color="#888888", lw=0.9)
+        axes.set_yticks(range(len(cells)), [name.replace("_", " ") for name in cells])
+        axes.set_ylim(len(cells) - 0.5, -0.5)
+        replications = next(iter(cells.values())).n
+        axes.set_title(f"{study.replace('_', ' ')}: {replications} replications", fontsize=10)
+    widest = max(max(cell.rate, cell.band_high) for cells in studies.values() for cell in cells.values())
+    grid[-1, 0].set_xlim(0.0, 108.0 * widest)
+    grid[-1, 0].set_xlabel("true nulls rejected (%); line: the level, grey: what chance allows in 99 of 100 cases")
+    return watermark(figure) if synthetic else figure
+
+
+def power_curves(power: Mapping[str, Rate], uneven: Mapping[str, Rate], *, blocks: int, alpha: float) -> Figure:
+    """Planted edges found by the primary test beside the noncentral t.
+
+    Args:
+        power, uneven: by edge in standard errors, for an edge that is even in time and for one that is not.
+    """
+    edges = np.array([float(edge) for edge in power])
+    fine = np.linspace(0.0, max(float(edges.max()), 1.0), 60)
+    figure, axes = plt.subplots(figsize=(8.0, 4.4))
+    theory = [100.0 * block_power(float(edge), blocks=blocks, alpha=alpha) for edge in fine]
+    axes.plot(fine, theory, color="#000000", lw=1.2, label=f"theory: noncentral t, {blocks - 1} degrees of freedom")
+    bounds = [np.array([100.0 * getattr(cell, side) for cell in power.values()]) for side in ("band_low", "band_high")]
+    centre = np.array([100.0 * cell.expected for cell in power.values()])
+    axes.errorbar(
+        edges, centre, yerr=[centre - bounds[0], bounds[1] - centre], fmt="none", capsize=4, color="#888888",
+        label="what chance allows in 99 of 100 cases",
+    )  # fmt: skip
+    axes.plot(
+        edges,
+        [100.0 * cell.rate for cell in power.values()],
+        "o",
+        color=COLOURS[0],
+        label="the same edge in all blocks",
+    )
+    rates = [100.0 * cell.rate for cell in uneven.values()]
+    axes.plot(
+        [float(edge) for edge in uneven], rates, "s", ms=5, color=COLOURS[1], label="the same mean, uneven in time"
+    )
+    axes.axhline(100.0 * alpha, color="#888888", lw=0.8, ls=":")
+    axes.set_ylim(0.0, 103.0)
+    axes.set_xlabel("planted mean difference (standard errors of the mean)")
+    axes.set_ylabel("found by the primary test (%)")
+    axes.set_title("Power over the real bars")
+    axes.legend(loc="upper left", fontsize=8)
+    return figure
+
+
+# Studies whose entries are planted edges and not tests; theirs is a power and not a level.
+POWER = ("power", "power_uneven")
+PEEKING = "peeking"
+DIGITS = 6
+
+Rates = Mapping[str, Mapping[str, Rate]]
+
+
+def world_table(world: World) -> pd.DataFrame:
+    """What each symbol brings to the studies."""
+    rows = {}
+    for symbol, series in world.series.items():
+        parts = [part for part in world.slices if part.symbol == symbol]
+        sizes = np.concatenate([world.sizes(part.atr_frac[part.entry_row]) for part in parts])
+        rows[symbol] = {
+            "folds": len(parts),
+            "days": len(np.unique(series.day)),
+            "trades": len(sizes),
+            "median size (share of equity)": float(np.median(sizes)),
+            "at the study's cap (%)": 100.0 * float(np.mean(sizes >= world.settings.cap_frac)),
+            f"bars of {world.settings.bar_hours} h": len(series),
+            "deviation of one (%)": 100.0 * float(np.std(series.gap + series.body)),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("symbol")
+
+
+def nulls(rates: Rates) -> dict[str, Mapping[str, Rate]]:
+    """The studies of true nulls that are looked at once."""
+    return {study: cells for study, cells in rates.items() if study not in (*POWER, PEEKING)}
+
+
+def record(rates: Rates) -> dict[str, dict[str, dict[str, Any]]]:
+    """The content of metrics/calibration.json; a power is held against `theory`."""
+    return {
+        study: {
+            name: {
+                "rate": round(cell.rate, DIGITS),
+                "n": cell.n,
+                "band_low": round(cell.band_low, DIGITS),
+                "band_high": round(cell.band_high, DIGITS),
+            }
+            | ({"theory": round(cell.expected, DIGITS)} if study in POWER else {})
+            for name, cell in cells.items()
+        }
+        for study, cells in rates.items()
+    }
+
+
+def rate_table(rates: Rates) -> pd.DataFrame:
+    """One row a study and test (or planted edge), rates in percent, with what chance allows."""
+    rows = {
+        (study, name): {
+            "rejects (%)": 100.0 * cell.rate,
+            "expected (%)": 100.0 * cell.expected,
+            "band low (%)": 100.0 * cell.band_low,
+            "band high (%)": 100.0 * cell.band_high,
+            "replications": cell.n,
+            "verdict": cell.verdict,
+        }
+        for study, cells in rates.items()
+        for name, cell in cells.items()
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.index = pd.MultiIndex.from_tuples(list(rows), names=["study", "entry"])
+    return table
+
+
+def level_sentences(rates: Rates) -> str:
+    """One line a test: in which nulls it holds its level, and where it rejects too often or too seldom."""
+    studies = nulls(rates)
+    tests = dict.fromkeys(name for cells in studies.values() for name in cells)
+    return "\n".join(
+        _level(test, {study: cells[test] for study, cells in studies.items() if test in cells}) for test in tests
+    )
+
+
+def _level(test: str, cells: Mapping[str, Rate]) -> str:
+    role = ", the primary test," if test == PRIMARY else ""
+    parts = []
+    for verdict in ("too often", "too seldom"):
+        off = {study: cell for study, cell in cells.items() if cell.verdict == verdict}
+        if off:
+            named = ", ".join(f"{study} ({100.0 * cell.rate:.1f}%)" for study, cell in off.items())
+            parts.append(f"rejects {verdict} in {named}")
+    held = sum(cell.verdict == "holds" for cell in cells.values())
+    low, high = (100.0 * pick(cell.rate for cell in cells.values()) for pick in (min, max))
+    if not parts:
+        return f"- `{test}`{role} holds its level in all {len(cells)} nulls: it rejects {low:.1f} to {high:.1f}%."
+    return f"- `{test}`{role} {' and '.join(parts)}; it holds its level in {held} of {len(cells)} nulls."
+
+
+def peeking_sentence(rates: Rates, looks: int) -> str:
+    """What looking more than once does to a t-test and to the e-value."""
+    cells = rates[PEEKING]
+    once, often, e_value = (
+        100.0 * cells[name].rate for name in ("daily_t_last_look", "daily_t_every_look", "e_value_every_look")
+    )
+    bounded = (
+        "stays below the level"
+        if cells["e_value_every_look"].rate <= cells["e_value_every_look"].expected
+        else ("is above the level")
+    )
+    return (
+        f"Looking once, a t-test on the days rejects {once:.1f}% of true nulls; looking {looks} times and stopping at the "
+        f"first rejection, {often:.1f}%. The e-value under the same looks rejects {e_value:.1f}% and {bounded}."
+    )
+
+
+def power_sentence(rates: Rates) -> str:
+    """How far the primary test's power is from theory, and what an edge that is uneven in time loses."""
+    gaps = {edge: 100.0 * (cell.rate - cell.expected) for edge, cell in rates["power"].items()}
+    edge = max(gaps, key=lambda name: abs(gaps[name]))
+    lost = {
+        name: 100.0 * (cell.rate - rates["power_uneven"][name].rate)
+        for name, cell in rates["power"].items()
+        if name in rates["power_uneven"]
+    }
+    worst = max(lost, key=lambda name: lost[name])
+    text = (
+        f"Over {len(gaps)} planted edges the primary test's power is within {abs(gaps[edge]):.1f} points of the "
+        f"noncentral t ({gaps[edge]:+.1f} at {edge} standard errors)."
+    )
+    if lost[worst] < 1.0:
+        return f"{text} One of the same mean that is uneven in time is found as often."
+    return f"{text} One of the same mean that is uneven in time is found less often: by {lost[worst]:.1f} points at {worst}."

@@ -1,0 +1,214 @@
+"""What the overfitting study says, in sentences made from its numbers."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sizewise.evidence.statistics.many_arms import SuperiorAbility
+from sizewise.evidence.statistics.selection import Selection
+from sizewise.ledgers.metrics import DAYS_PER_YEAR
+from sizewise.ledgers.trials import chain_sentence
+from sizewise.ledgers.trials import sentence as seal_sentence
+from sizewise.reports.style import COLOURS
+from sizewise.studies.overfitting.study import Deflation, SelectionStudy, best_of
+
+ANNUAL = DAYS_PER_YEAR**0.5
+# So many splits are drawn as points; all of them are counted.
+POINTS = 2000
+
+
+def sharpe_ratios(table: pd.DataFrame, benchmark: float, n_trials: int) -> Figure:
+    """Annual Sharpe ratios with their intervals beside the average best of as many worthless trials.
+
+    Args:
+        table: sharpe, low, high, dsr; index names, best first. Rows without a Sharpe ratio are named and empty.
+    """
+    figure, axes = plt.subplots(figsize=(9.0, 0.27 * len(table) + 1.6))
+    y = np.arange(len(table))
+    spread = [table["sharpe"] - table["low"], table["high"] - table["sharpe"]]
+    axes.errorbar(table["sharpe"], y, xerr=spread, fmt="o", ms=4, color=COLOURS[0], capsize=2, lw=1.1)
+    axes.axvline(0.0, color="#888888", lw=0.9)
+    if np.isfinite(benchmark):
+        axes.axvline(
+            benchmark, color=COLOURS[1], lw=1.2, ls="--", label=f"best of {n_trials} worthless trials, on average"
+        )
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.0)
+    axes.set_yticks(y, [str(name).replace("_", " ") for name in table.index], fontsize=8)
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    for row, value in enumerate(table["dsr"]):
+        note = "-" if not np.isfinite(value) else f"{value:.3f}"
+        axes.annotate(note, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, color="#555555")
+    axes.annotate("DSR", (1.01, 1.0), xycoords="axes fraction", va="bottom", fontsize=8, color="#555555")
+    axes.set_xlabel("annual Sharpe ratio, net of costs, with its interval")
+    axes.set_title("Every configuration at hand")
+    return figure
+
+
+def deflated_by_trials(curve: pd.DataFrame, n_trials: int) -> Figure:
+    """The deflated Sharpe ratio against the number of trials, one line a column."""
+    figure, axes = plt.subplots(figsize=(8.0, 3.8))
+    for colour, name in zip(COLOURS, curve.columns, strict=False):
+        axes.plot(curve.index, curve[name], color=colour, label=str(name))
+        axes.plot([n_trials], curve.loc[[n_trials], name], "o", color=colour)
+    axes.axvline(n_trials, color="#888888", lw=0.9, ls=":", label=f"{n_trials} trials so far")
+    axes.axhline(0.95, color="#888888", lw=0.9, ls="--", label="0.95")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_xlabel("trials")
+    axes.set_ylabel("deflated Sharpe ratio (probability)")
+    axes.set_title("What is left of a Sharpe ratio after so many trials")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def selection(found: Mapping[str, tuple[Selection, np.ndarray]]) -> Figure:
+    """A row a pool: logits of the out-of-sample rank, in-sample against out-of-sample Sharpe, PBO among its rotations."""
+    figure, axes = plt.subplots(len(found), 3, figsize=(10.5, 3.3 * len(found)), squeeze=False)
+    for row, (name, (result, rotated)) in zip(axes, found.items(), strict=True):
+        _logits(row[0], result)
+        _degradation(row[1], result)
+        _rotations(row[2], result, rotated)
+        row[0].set_title(f"Chosen among {name}")
+    return figure
+
+
+def _logits(axes: Axes, result: Selection) -> None:
+    values, counts = np.unique(result.logits, return_counts=True)
+    width = 0.8 * float(np.diff(values).min()) if len(values) > 1 else 0.2
+    share = 100.0 * counts / counts.sum()
+    colours = [COLOURS[1] if value <= 0.0 else COLOURS[0] for value in values]
+    axes.bar(values, share, width=max(width, 0.06), color=colours)
+    axes.axvline(0.0, color="#888888", lw=0.9)
+    axes.set_xlabel("logit of the rank out of sample\n(0: the median; left of it: overfit)")
+    axes.set_ylabel("splits (%)")
+
+
+def _degradation(axes: Axes, result: Selection) -> None:
+    step = max(1, len(result.inside) // POINTS)
+    inside, outside = ANNUAL * result.inside, ANNUAL * result.outside
+    axes.plot(inside[::step], outside[::step], ".", ms=2, alpha=0.35, color=COLOURS[0])
+    slope, intercept = result.degradation
+    if np.isfinite(slope):
+        ends = np.array([inside.min(), inside.max()])
+        axes.plot(ends, slope * ends + ANNUAL * intercept, color=COLOURS[1], label=f"slope {slope:.2f}")
+        axes.legend(loc="upper right")
+    axes.axhline(0.0, color="#888888", lw=0.9)
+    axes.set_xlabel("annual Sharpe ratio in sample")
+    axes.set_ylabel("of the same choice, out of sample")
+
+
+def _rotations(axes: Axes, result: Selection, rotated: np.ndarray) -> None:
+    axes.hist(rotated, bins=np.linspace(0.0, 1.0, 41).tolist(), color="#BBBBBB", label="days rotated")
+    axes.axvline(result.pbo, color=COLOURS[1], lw=1.6, label=f"PBO {result.pbo:.3f}")
+    axes.set_xlim(0.0, 1.0)
+    axes.set_xlabel("PBO")
+    axes.set_ylabel("draws")
+    # Above the bars, wherever they stand.
+    axes.margins(y=0.45)
+    axes.legend(loc="upper right", fontsize=8)
+
+
+# A probability of a Sharpe ratio above its benchmark that is taken as evidence for it.
+CONFIDENCE = 0.95
+
+
+def trial_sentences(study: SelectionStudy) -> str:
+    """Whether the trial ledger is whole, and whether the seal is."""
+    return f"{chain_sentence(study.ledger)}\n\n{seal_sentence(study.ledger.trials, study.splits)}"
+
+
+def pool_sentence(study: SelectionStudy) -> str:
+    """Who is in the tables below, and who is not and why."""
+    days = study.pool.daily.index
+    text = (
+        f"{len(study.pool.daily.columns)} configurations are at hand on {len(days)} days, {days[0]:%Y-%m-%d} to "
+        f"{days[-1]:%Y-%m-%d}."
+    )
+    if not study.pool.left_out:
+        return f"{text} None is left out."
+    reasons = "; ".join(f"`{name}` {reason}" for name, reason in study.pool.left_out.items())
+    return f"{text} Left out: {reasons}."
+
+
+def deflation_sentence(by: Deflation) -> str:
+    """N, V and where it comes from, and the Sharpe ratio that luck alone gives the best."""
+    count = "1 configuration has" if by.n_trials == 1 else f"{by.n_trials} configurations have"
+    text = f"{count} been evaluated so far (N)."
+    if by.variance != by.variance:
+        return f"{text} The variance of their Sharpe ratios is not known: nothing can be deflated."
+    source = (
+        f"the {by.counted} of them whose lines say it"
+        if by.from_ledger
+        else f"the {by.counted} configurations at hand, because fewer than two lines of the ledger say it"
+    )
+    return (
+        f"{text} V, the variance of daily Sharpe ratios, is {by.variance:.6f}, from {source}. The best of N worthless "
+        f"trials with this variance shows an annual Sharpe ratio of {by.benchmark:.2f} on average."
+    )
+
+
+def sharpe_sentence(name: str, row: Mapping[str, float], by: Deflation) -> str:
+    """One configuration's Sharpe ratio, alone and after the trials it was chosen from."""
+    ratio = row["sharpe"]
+    if ratio != ratio:
+        return f"`{name}` never varied: it has no Sharpe ratio."
+    text = f"`{name}` has an annual Sharpe ratio of {ratio:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
+    if ratio <= 0.0:
+        return f"{text}: it did not earn anything, before any count of trials."
+    text = f"{text}, above 0 with probability {row['psr']:.3f}"
+    if row["dsr"] != row["dsr"]:
+        return f"{text}; it cannot be deflated."
+    text = f"{text}, and above the best of {by.n_trials} worthless trials with probability {row['dsr']:.3f}"
+    if row["dsr"] >= CONFIDENCE:
+        return f"{text}: it survives the count of trials."
+    if row["psr"] >= CONFIDENCE:
+        return f"{text}: taken alone it would pass, after the count of trials it does not."
+    return f"{text}: it could be luck even if it had been the only trial."
+
+
+def selection_sentence(name: str, row: Mapping[str, float]) -> str:
+    """One pool's PBO, beside what rotated days give."""
+    text = (
+        f"Chosen among {name} by the Sharpe ratio of one half of the blocks, the best is at the median or below it in the "
+        f"other half in {100.0 * row['pbo']:.1f}% of {row['splits']:.0f} splits, and loses there in "
+        f"{100.0 * row['loss_probability']:.1f}%. With each configuration's days rotated, "
+        f"{100.0 * row['rotated_low']:.1f}% to {100.0 * row['rotated_high']:.1f}%"
+    )
+    if row["pbo"] >= 0.5:
+        return f"{text}. The choice is worth no more than a draw by lot."
+    if row["pbo"] > row["rotated_high"]:
+        return f"{text}: choosing is worth less than these Sharpe ratios without a common calendar would make it."
+    if row["pbo"] < row["rotated_low"]:
+        return f"{text}: the order of the configurations is steadier than these Sharpe ratios alone would make it."
+    return f"{text}: the figure lies where configurations with these Sharpe ratios would put it."
+
+
+def superiority_sentence(superior: SuperiorAbility, members: pd.DataFrame, reference: str, alpha: float) -> str:
+    """What SPA and the model confidence set say."""
+    told = (
+        "at least one configuration grows faster than" if superior.p_value < alpha else "no configuration is told from"
+    )
+    inside = members.index[members["in_set"]]
+    names = ", ".join(f"`{name}`" for name in inside)
+    rest = "and leaves none out" if len(inside) == len(members) else f"of {len(members)}: {names}"
+    return (
+        f"Superior predictive ability: p = {superior.p_value:.3f} ({superior.p_lower:.3f} to {superior.p_upper:.3f}), "
+        f"{told} `{reference}`. The model confidence set holds {len(inside)} {rest}."
+    )
+
+
+def overfitting_sentences(study: SelectionStudy, by: Deflation, table: pd.DataFrame, chosen: pd.DataFrame) -> str:
+    """The study's answer: the candidate and the best after the count of trials, and what choosing is worth."""
+    names = dict.fromkeys((study.plan.candidate, best_of(table)))
+    rows = {name: dict(zip(table.columns, table.loc[name], strict=True)) for name in names}
+    said = [deflation_sentence(by), *(sharpe_sentence(name, row, by) for name, row in rows.items())]
+    pools = {str(name): dict(zip(chosen.columns, row, strict=True)) for name, *row in chosen.itertuples()}
+    said += [selection_sentence(name, row) for name, row in pools.items()]
+    if study.ledger.breach:
+        said.insert(0, chain_sentence(study.ledger))
+    return "\n\n".join(said)

@@ -1,0 +1,259 @@
+"""What arms trade: the traded value of walked paths, and ATR sizing scaled to trade as much as another arm does."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.optimize import bisect
+
+from sizewise.base.errors import ConfigError, LedgerError
+from sizewise.dataset.market_tensor import Market
+from sizewise.dataset.splits import Slice
+from sizewise.evidence.inference import BlockTest, ibragimov_mueller
+from sizewise.ledgers.metrics import BPS, portfolio
+from sizewise.params.arms import AtrArm, AtrMatchedArm
+from sizewise.params.evidence.plan import Plan
+from sizewise.sizing.backtest import PathLedger
+from sizewise.sizing.fitted import FittedSizer, Paths, mean_exposure, walked_trades
+from sizewise.sizing.held_paths import TURN_PASSES, held_bars
+from sizewise.sizing.sizers import Sizer
+from sizewise.walkforward.walk import ArmRun, PathKey
+
+# Points at which the interval's edges are looked for, before each is solved for.
+SCAN = 301
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """Attributes:
+    multiple: where the mean is 0; NaN if it is nowhere in range, or everywhere. crossings: how often it is.
+    low, high: the multiples at which the primary test does not reject 0, from the lowest to the highest; an infinity where
+        they reach the end of the range, NaN where it rejects throughout.
+    sign: of the mean, if it is the same at every multiple, else 0. curvature_bps: largest gap between a walked mean and the
+        line between its neighbours; NaN of two multiples. first, last: the range walked.
+    """
+
+    multiple: float
+    crossings: int
+    low: float
+    high: float
+    sign: int
+    curvature_bps: float
+    first: float
+    last: float
+
+
+def break_even(daily: Mapping[float, pd.Series], plan: Plan) -> BreakEven:
+    """Where the mean of a daily series crosses 0 as costs grow; of several crossings the one nearest to a multiple of 1.
+
+    Args:
+        daily: by cost multiple, the series on the same days; two multiples at least.
+    Raises:
+        LedgerError: fewer multiples, other days, or too few of them for the blocks.
+    """
+    nodes = np.array(sorted(daily))
+    series = [daily[node].dropna() for node in nodes]
+    if len(nodes) < 2 or any(not one.index.equals(series[0].index) for one in series):
+        raise LedgerError("a break-even needs two cost multiples or more on the same days: set stress.cost_multiples")
+    values = np.stack([one.to_numpy() for one in series])
+
+    def test(multiple: float) -> BlockTest:
+        place = int(np.clip(np.searchsorted(nodes, multiple, side="right") - 1, 0, len(nodes) - 2))
+        weight = (multiple - nodes[place]) / (nodes[place + 1] - nodes[place])
+        mixed = (1.0 - weight) * values[place] + weight * values[place + 1]
+        return ibragimov_mueller(mixed, blocks=plan.blocks, alpha=plan.alpha, power=plan.power)
+
+    means = np.array([test(node).mean for node in nodes])
+    roots = _roots(nodes, means)
+    nearest = min(roots, key=lambda root: abs(root - 1.0), default=float("nan"))
+    low, high = _not_rejected(lambda multiple: test(multiple).p_value - plan.alpha, nodes[0], nodes[-1])
+    gaps = [abs(means[i] - np.interp(nodes[i], nodes[[i - 1, i + 1]], means[[i - 1, i + 1]])) for i in _inner(nodes)]
+    curvature = BPS * max(gaps) if gaps else float("nan")
+    sign = 0 if roots else int(np.sign(means[0]))
+    return BreakEven(nearest, len(roots), low, high, sign, curvature, float(nodes[0]), float(nodes[-1]))
+
+
+def _inner(nodes: np.ndarray) -> range:
+    return range(1, len(nodes) - 1)
+
+
+def _roots(nodes: np.ndarray, means: np.ndarray) -> list[float]:
+    """Where the line through the points is 0; a stretch of zeros is no root."""
+    if not means.any():
+        return []
+    roots = [float(node) for node, mean in zip(nodes, means, strict=True) if mean == 0.0]
+    for i in np.flatnonzero(means[:-1] * means[1:] < 0):
+        share = means[i] / (means[i] - means[i + 1])
+        roots.append(float(nodes[i] + share * (nodes[i + 1] - nodes[i])))
+    return sorted(roots)
+
+
+def _not_rejected(excess: Callable[[float], float], first: float, last: float) -> tuple[float, float]:
+    """From the lowest to the highest multiple at which `excess` is not negative."""
+    scan = np.linspace(first, last, SCAN)
+    inside = np.flatnonzero([excess(float(multiple)) >= 0.0 for multiple in scan])
+    if not len(inside):
+        return float("nan"), float("nan")
+    bottom, top = inside[0], inside[-1]
+    low = -np.inf if bottom == 0 else bisect(excess, scan[bottom - 1], scan[bottom])
+    high = np.inf if top == SCAN - 1 else bisect(excess, scan[top], scan[top + 1])
+    return float(low), float(high)
+
+
+ATR = AtrArm | AtrMatchedArm
+
+
+def traded_share(market: Market, keys: Sequence[PathKey], ledger: PathLedger) -> torch.Tensor:
+    """Value traded at each bar's open over the equity at the decision: [T, P]; 0 at row 0 and past a path's end."""
+    steps = ledger.equity.shape[0]
+    rows = torch.tensor([key.start_row for key in keys]) + torch.arange(steps).unsqueeze(1)
+    inside = (torch.arange(steps).unsqueeze(1) < ledger.lengths) & (torch.arange(steps).unsqueeze(1) > 0)
+    rows = torch.where(inside, rows, 0)
+    opened = ledger.position / (1.0 + market.bar_return[rows])
+    before, equity = ledger.position.roll(1, 0), ledger.equity.roll(1, 0)
+    carried = before * (1.0 + market.gap_return[rows])
+    return torch.where(inside, (opened - carried).abs() / equity, 0.0)
+
+
+def scaled_atr(market: Market, keys: Sequence[PathKey], arm: ATR, factors: Sequence[float], limit_frac: float) -> Sizer:
+    """ATR sizes (without a confidence rule) times one factor a path, capped like every other arm.
+
+    Sizes are those of the arm atr_exposure_matched, to the last bit.
+    """
+    numbers = [(k.fold, market.symbols.index(k.symbol), k.seed, k.start_row, k.length) for k in keys]
+    paths = Paths(*np.array(numbers, dtype=np.int64).T)
+    atr = market.atr_frac.numpy()
+    sizes = [
+        factor * _atr_sizes(atr[key.start_row : key.start_row + key.length], arm)
+        for key, factor in zip(keys, factors, strict=True)
+    ]
+    fit = pd.DataFrame({"factor": list(factors)})
+    return FittedSizer(paths, sizes, limit_frac, fit)
+
+
+def _atr_sizes(atr_frac: np.ndarray, arm: ATR) -> np.ndarray:
+    """Share of equity before factor and cap; nothing while ATR is not warm."""
+    stop = arm.stop_atr * atr_frac
+    return np.divide(arm.risk_frac, stop, out=np.zeros(len(stop)), where=stop > 0)
+
+
+@dataclass(frozen=True)
+class TurnoverMatch:
+    """factor: what ATR sizes are multiplied by. turnover: traded shares of equity it adds up to on train. reached: whether
+    that is the target; if not, every entry is at the cap and the target lies above."""
+
+    factor: float
+    turnover: float
+    reached: bool
+
+
+def match_turnover(
+    market: Market, train: Mapping[str, Slice], arm: ATR, target: float, limit_frac: float
+) -> TurnoverMatch:
+    """The factor at which capped ATR sizes (without a confidence rule) trade `target` on the train slices, all symbols
+    together.
+
+    Measured as `traded_share` measures it on a walk over the same slices, summed over bars and symbols.
+
+    Raises:
+        ConfigError: the target is negative or no number.
+    """
+    if not target >= 0.0:
+        raise ConfigError(f"a turnover of {target} cannot be matched: pass the summed traded_share of a walk")
+    if isinstance(arm, AtrArm) and arm.confidence_rule:
+        raise ConfigError(
+            "an ATR arm with confidence_rule cannot be scaled to a turnover: set confidence_rule to false"
+        )
+    trades = walked_trades(market, train)
+    trades = trades.pick(np.argsort(trades.entry_row))
+    bars = held_bars(market, trades, sum(len(part) for part in train.values()))
+    raw = _atr_sizes(market.atr_frac.numpy()[trades.entry_row], arm)
+    paid_in = 1.0 + market.gap_return.numpy()[trades.entry_row + 1]
+    paid_out = paid_in * (1.0 + trades.side * trades.price_return)
+
+    def turnover(factor: float) -> float:
+        sizes, carried = np.minimum(factor * raw, limit_frac), np.zeros(len(raw))
+        gain = sizes * bars.gain[bars.last]
+        for _ in range(TURN_PASSES):
+            ended = sizes * bars.leg / (1.0 + gain + carried)
+            carried = np.where(bars.turns, np.roll(ended, 1), 0.0)
+        # Equity at the exit's decision, of one at the entry's.
+        return float((sizes * paid_in + sizes * paid_out / (1.0 + gain + carried)).sum())
+
+    sized = raw > 0
+    highest = float((limit_frac / raw[sized]).max()) if sized.any() else 0.0
+    most = turnover(highest)
+    if target >= most:
+        return TurnoverMatch(highest, most, reached=bool(np.isclose(target, most, rtol=1e-9, atol=0.0)))
+    factor = float(bisect(lambda factor: turnover(factor) - target, 0.0, highest, xtol=1e-14 * highest, rtol=1e-14))
+    return TurnoverMatch(factor, turnover(factor), reached=True)
+
+
+@dataclass(frozen=True)
+class WalkedDays:
+    """One arm under one scenario.
+
+    Attributes:
+        growth: log growth, day x symbol, averaged over seeds; NaN where the symbol is not live or an equity fell below 0.
+        costs_bps: a day, of all costs over equity; turnover_pct: traded value a day, % of equity; both equal weight over
+            symbols. side_bps: fees and slippage over traded value. exposure_pct: mean |position| / equity over bars.
+        ruined: paths that fell to the ruin level, as `symbol fold F seed S`.
+    """
+
+    growth: pd.DataFrame
+    costs_bps: float
+    turnover_pct: float
+    side_bps: float
+    exposure_pct: float
+    ruined: tuple[str, ...]
+
+    @property
+    def daily(self) -> pd.Series:
+        """Growth of the equal-weight portfolio."""
+        return portfolio(self.growth)
+
+
+def walked_days(run: ArmRun, market: Market, ruin_level: float) -> WalkedDays:
+    """An arm's paths by day.
+
+    Growth is that of metrics.daily_returns on the run's ledger; what a path's equity at or below 0 would make of it is NaN.
+    """
+    ledger = run.ledger
+    equity = ledger.equity.numpy()
+    safe = np.where(equity > 0.0, equity, np.nan)
+    growth = np.diff(np.log(safe), axis=0, prepend=np.log(safe[:1]))
+    paid = -(ledger.fees + ledger.slippage + ledger.borrow + ledger.funding).numpy() / safe
+    traded = traded_share(market, run.keys, ledger)
+    by_day = {name: _by_day(run, market, values) for name, values in (("growth", growth), ("paid", paid))}
+    turnover = float(portfolio(_by_day(run, market, traded.numpy())).mean())
+    sides = -(ledger.fees + ledger.slippage).sum() / (traded[1:] * ledger.equity[:-1]).sum().clamp(min=1e-300)
+    low = np.nanmin(np.where(np.arange(len(equity))[:, None] < ledger.lengths.numpy(), equity, np.nan), axis=0)
+    ruined = tuple(
+        f"{key.symbol} fold {key.fold} seed {key.seed}"
+        for key, least in zip(run.keys, low, strict=True)
+        if least <= ruin_level
+    )
+    return WalkedDays(
+        growth=by_day["growth"],
+        costs_bps=BPS * float(portfolio(by_day["paid"]).mean()),
+        turnover_pct=100.0 * turnover,
+        side_bps=BPS * float(sides),
+        exposure_pct=100.0 * mean_exposure(ledger),
+        ruined=ruined,
+    )
+
+
+def _by_day(run: ArmRun, market: Market, values: np.ndarray) -> pd.DataFrame:
+    """[T, P] summed to UTC days, averaged over seeds: day x symbol, NaN where the symbol is not live or a value is NaN."""
+    # Test windows begin at midnight UTC, so that no day belongs to two folds.
+    days = [market.times[key.start_row : key.start_row + key.length].floor("D").as_unit("ns") for key in run.keys]
+    every = pd.DatetimeIndex(np.unique(np.concatenate([day.asi8 for day in days])), tz="UTC", name="day")
+    symbols, seeds = (sorted({getattr(key, name) for key in run.keys}) for name in ("symbol", "seed"))
+    sums = np.full((len(every), len(symbols), len(seeds)), np.nan)
+    for path, (key, day) in enumerate(zip(run.keys, days, strict=True)):
+        starts = np.flatnonzero(np.append(True, day[1:] != day[:-1]))
+        place = every.get_indexer(day[starts]), symbols.index(key.symbol), seeds.index(key.seed)
+        sums[place] = np.add.reduceat(values[: key.length, path], starts)
+    return pd.DataFrame(sums.mean(-1), index=every, columns=pd.Index(symbols, name="symbol"))

@@ -1,0 +1,216 @@
+"""Walk the arms of a stress study through one scenario after another, with everything that was fitted as it was.
+
+Policies, factors and confidence models are those of the markets as they are: a scenario changes what an arm meets, never
+what it learned. All arms of a scenario walk in one batch, scenarios and folds side by side in processes.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import torch
+
+from sizewise.dataset.confidence import confidence_column
+from sizewise.dataset.market_tensor import Market
+from sizewise.dataset.splits import Fold
+from sizewise.dataset.store import cut_folds
+from sizewise.learning.ppo.agent import Agent, load_agent
+from sizewise.params.arms import AtrMatchedArm, PpoArm
+from sizewise.sizing.backtest import PathLedger
+from sizewise.sizing.fitted import match_exposure, mean_exposure
+from sizewise.sizing.sizers import Decision, Sizer, rule_sizer
+from sizewise.studies.stress.days import WalkedDays, match_turnover, scaled_atr, traded_share, walked_days
+from sizewise.studies.stress.world import (
+    TURNOVER_MATCHED,
+    Scenario,
+    World,
+    charged,
+    obstructed,
+    rebuilt_market,
+    thinned_universe,
+)
+from sizewise.trading.schemes.values import position_limit_frac
+from sizewise.walkforward.field import policy_folder
+from sizewise.walkforward.walk import RULE_SEED, ArmRun, PathKey, paths_of, policies_sizer, walk
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fold's factors, from the candidate's walk over its train slices.
+
+    exposure_pct: mean |position| / equity. turnover_pct: traded value a symbol and day, % of equity. The factors multiply
+    ATR sizes; reached: whether the target is within the cap.
+    """
+
+    exposure_pct: float
+    exposure_factor: float
+    exposure_reached: bool
+    turnover_pct: float
+    turnover_factor: float
+    turnover_reached: bool
+
+
+class JoinedSizer:
+    """Several sizers side by side: each sees its own paths and nothing of the others'."""
+
+    def __init__(self, sizers: Sequence[Sizer], counts: Sequence[int]):
+        """Args: `counts`: paths of each, in their order."""
+        ends = np.cumsum(counts)
+        self._parts = [(sizer, slice(end - count, end)) for sizer, count, end in zip(sizers, counts, ends, strict=True)]
+
+    def orders(self, decision: Decision) -> torch.Tensor:
+        """See sizers.Sizer."""
+        return torch.cat([sizer.orders(_of_paths(decision, part)) for sizer, part in self._parts])
+
+
+def _of_paths(decision: Decision, part: slice) -> Decision:
+    return Decision(*(getattr(decision, field.name)[part] for field in fields(Decision)))
+
+
+class Walks:
+    """Walks scenarios of one world; encoded policies are kept between scenarios that share their bars."""
+
+    def __init__(self, world: World):
+        self._world = world
+        self._kept: dict[str, Sizer] = {}
+
+    def fit(self, fold: Fold) -> Fit:
+        """The candidate over a fold's train slices, as field.Field.train_exposure walks it, and what matches it there."""
+        world, name = self._world, self._world.plan.candidate
+        keys = []
+        for symbol, part in fold.train.items():
+            start, stop = world.market.rows(symbol, part)
+            column = confidence_column(fold)
+            keys += [PathKey(name, symbol, fold.number, seed, start, stop - start, column) for seed in world.seeds]
+        sizer = policies_sizer(world.market, name, keys, [fold], self._agents(name, [fold]))
+        ledger = walk(world.market, keys, sizer, world.account)
+        exposure = mean_exposure(ledger)
+        target = float(traded_share(world.market, keys, ledger).sum()) / len(world.seeds)
+        limit = position_limit_frac(world.account)
+        held = match_exposure(world.market, fold.train, world.matched, exposure, limit)
+        traded = match_turnover(world.market, fold.train, world.reference, target, limit)
+        days = sum(_days(world.market, *world.market.rows(symbol, part)) for symbol, part in fold.train.items())
+        return Fit(
+            exposure_pct=100.0 * exposure,
+            exposure_factor=held.factor,
+            exposure_reached=held.reached,
+            turnover_pct=100.0 * target / days,
+            turnover_factor=traded.factor,
+            turnover_reached=traded.reached,
+        )
+
+    def runs(self, scenario: Scenario, fits: Mapping[int, Fit]) -> tuple[Market, dict[str, ArmRun]]:
+        """Every arm's paths under a scenario, and the market they walked."""
+        world = self._world
+        market, folds = charged(world.market, scenario), world.folds
+        if scenario.kind == "thinned":
+            market, folds = self._thinned(scenario)
+        keys = {name: paths_of(name, folds, self._seeds(name), market) for name in world.walked}
+        sizers = [self._sizer(name, market, folds, keys[name], fits, fresh=scenario.kind == "thinned") for name in keys]
+        joined = JoinedSizer(sizers, [len(mine) for mine in keys.values()])
+        every = [key for mine in keys.values() for key in mine]
+        ledger = walk(market, every, obstructed(joined, market, scenario, world.rules.seed), world.account)
+        runs, end = {}, 0
+        for name, mine in keys.items():
+            start, end = end, end + len(mine)
+            runs[name] = ArmRun(name, mine, _columns(ledger, slice(start, end)))
+        return market, runs
+
+    def scenario(self, scenario: Scenario, fits: Mapping[int, Fit]) -> dict[str, WalkedDays]:
+        """Every arm under a scenario, by day."""
+        market, runs = self.runs(scenario, fits)
+        return {name: walked_days(run, market, self._world.ruin_level) for name, run in runs.items()}
+
+    def _seeds(self, name: str) -> tuple[int, ...]:
+        return self._world.seeds if isinstance(self._world.arms.get(name), PpoArm) else (RULE_SEED,)
+
+    def _agents(self, name: str, folds: Sequence[Fold]) -> dict[tuple[int, int], Agent]:
+        world = self._world
+        return {
+            (fold.number, seed): load_agent(policy_folder(world.policies, name, fold, seed))
+            for fold in folds
+            for seed in world.seeds
+        }
+
+    def _thinned(self, scenario: Scenario) -> tuple[Market, tuple[Fold, ...]]:
+        world = self._world
+        universe = thinned_universe(world.universe, scenario.amount, world.rules.seed)
+        cut = cut_folds(universe, world.splits, world.regimes, window_bars=world.window_bars)
+        folds = cut[world.folds[0].scheme]
+        market = rebuilt_market(universe, folds, world.models, world.regimes, world.signals)
+        return market.to("cpu", torch.float64), folds
+
+    def _sizer(
+        self,
+        name: str,
+        market: Market,
+        folds: Sequence[Fold],
+        keys: Sequence[PathKey],
+        fits: Mapping[int, Fit],
+        *,
+        fresh: bool,
+    ) -> Sizer:
+        world = self._world
+        limit = position_limit_frac(world.account)
+        if name == TURNOVER_MATCHED:
+            factors = [fits[key.fold].turnover_factor for key in keys]
+            return scaled_atr(market, keys, world.reference, factors, limit)
+        arm = world.arms[name]
+        if isinstance(arm, AtrMatchedArm):
+            return scaled_atr(market, keys, arm, [fits[key.fold].exposure_factor for key in keys], limit)
+        if not isinstance(arm, PpoArm):
+            return rule_sizer(arm, world.account)
+        if not fresh and name in self._kept:
+            return self._kept[name]
+        agents = self._agents(name, folds)
+        sizer = policies_sizer(market, name, keys, folds, agents)
+        # A recurrent policy remembers its path, so its sizer walks once.
+        if not fresh and not next(iter(agents.values())).spec.memory:
+            self._kept[name] = sizer
+        return sizer
+
+
+def _days(market: Market, start: int, stop: int) -> int:
+    return int(market.times[start:stop].floor("D").nunique())
+
+
+def _columns(ledger: PathLedger, part: slice) -> PathLedger:
+    values = (getattr(ledger, field.name) for field in fields(PathLedger))
+    return PathLedger(*(value[:, part] if value.ndim > 1 else value[part] for value in values))
+
+
+def walk_all(
+    world: World, scenarios: Sequence[Scenario], processes: int
+) -> tuple[dict[int, Fit], dict[Scenario, dict[str, WalkedDays]]]:
+    """Fit every fold, then walk every scenario, in so many processes.
+
+    Results do not depend on their number.
+    """
+    if processes == 1:
+        walks = Walks(world)
+        fits = {fold.number: walks.fit(fold) for fold in world.folds}
+        return fits, {scenario: walks.scenario(scenario, fits) for scenario in scenarios}
+    context = get_context("spawn")
+    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(world,)) as pool:
+        fits = dict(zip([fold.number for fold in world.folds], pool.map(_fit, world.folds), strict=True))
+        walked = pool.map(_walk, [(scenario, fits) for scenario in scenarios])
+        return fits, dict(zip(scenarios, walked, strict=True))
+
+
+_SHARED: dict[str, Any] = {}
+
+
+def _begin(world: World) -> None:
+    torch.set_num_threads(1)
+    _SHARED["walks"] = Walks(world)
+
+
+def _fit(fold: Fold) -> Fit:
+    return _SHARED["walks"].fit(fold)
+
+
+def _walk(work: tuple[Scenario, Mapping[int, Fit]]) -> dict[str, WalkedDays]:
+    return _SHARED["walks"].scenario(*work)

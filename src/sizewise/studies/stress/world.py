@@ -1,0 +1,277 @@
+"""Worse conditions to trade under: what a scenario changes of the market, of the bars, or of the way an order is filled.
+
+costs     every rate times a number
+fee       a flat fee in place of each instrument's
+slippage  bps added to the half-spread
+funding   bps a day that longs pay and shorts earn, beside what there is
+delay     a decision is filled so many bars after the next open
+missed    an order is lost with a probability; it is sent again if its rule still wants it at the next close
+thinned   a share of the bars is dropped before features and signals are computed from the rest
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from sizewise.base.errors import ConfigError
+from sizewise.base.seeding import numpy_generator
+from sizewise.dataset.confidence import ConfidenceModel, confidence_column, confidence_inputs
+from sizewise.dataset.features import compute_features
+from sizewise.dataset.market_tensor import Market, build_market
+from sizewise.dataset.signals import carry_from_entry
+from sizewise.dataset.splits import Fold
+from sizewise.dataset.store import Universe
+from sizewise.market.costs import BPS
+from sizewise.params.arms import Arm, AtrArm, AtrMatchedArm, BuyAndHoldArm, ConstantArm, PpoArm, VolTargetArm
+from sizewise.params.dataset.regimes import Regimes
+from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.splits import Splits
+from sizewise.params.evidence.plan import Plan
+from sizewise.params.studies.stress import Stress
+from sizewise.params.trading.account import Account
+from sizewise.sizing.sizers import Decision, Sizer
+from sizewise.trading.schemes.values import DUST_FRAC
+
+FEE, HALF_SPREAD, FUNDING = 0, 1, 3
+NAMES = {
+    "costs": "costs x{:g}",
+    "fee": "fee {:g} bps",
+    "slippage": "slippage +{:g} bps",
+    "funding": "funding {:g} bps a day",
+    "delay": "delay {:g} bars",
+    "missed": "missed fills {:.0%}",
+    "thinned": "thinned bars {:.0%}",
+}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One condition. kind: of NAMES. amount: multiple, bps, bars or share.
+
+    Raises:
+        ConfigError: an unknown kind.
+    """
+
+    kind: str
+    amount: float
+
+    def __post_init__(self) -> None:
+        if self.kind not in NAMES:
+            raise ConfigError(f"scenario '{self.kind}' is unknown: kinds are {', '.join(NAMES)}")
+
+    @property
+    def name(self) -> str:
+        """As it stands in tables."""
+        name = NAMES[self.kind].format(self.amount)
+        return name.removesuffix("s") if self.kind == "delay" and self.amount == 1.0 else name
+
+
+AS_IS = Scenario("costs", 1.0)
+
+
+def declared(rules: Stress) -> tuple[Scenario, ...]:
+    """Every scenario of the parameters, in their order; AS_IS is among the multiples."""
+    amounts = {
+        "costs": rules.cost_multiples,
+        "fee": rules.fee_tiers_bps,
+        "slippage": rules.slippage_bps,
+        "funding": rules.funding_bps_per_day,
+        "delay": rules.delays_bars,
+        "missed": rules.missed_fracs,
+        "thinned": rules.thinned_fracs,
+    }
+    return tuple(Scenario(kind, float(amount)) for kind, values in amounts.items() for amount in values)
+
+
+def charged(market: Market, scenario: Scenario) -> Market:
+    """The market with a scenario's rates; as it is if the scenario changes no rate."""
+    rates = market.rates.clone()
+    match scenario.kind:
+        case "costs":
+            rates *= scenario.amount
+        case "fee":
+            rates[:, FEE] = scenario.amount * BPS
+        case "slippage":
+            rates[:, HALF_SPREAD] += scenario.amount * BPS
+        case "funding":
+            rates[:, FUNDING] += scenario.amount * BPS * market.elapsed_days
+    return replace(market, rates=rates)
+
+
+def obstructed(sizer: Sizer, market: Market, scenario: Scenario, seed: int) -> Sizer:
+    """A sizer whose orders meet what a scenario puts in their way; itself if that is nothing.
+
+    Args:
+        seed: of the draws of missed fills: one a row of the market, so that every arm and path loses the same bars' orders,
+            and a higher share loses all that a lower one does.
+    """
+    if scenario.kind == "delay":
+        return DelayedSizer(sizer, market.close, int(scenario.amount))
+    if scenario.kind == "missed":
+        draws = numpy_generator("missed fills", seed).random(len(market.close))
+        return MissedFills(sizer, torch.from_numpy(draws < scenario.amount))
+    return sizer
+
+
+class DelayedSizer:
+    """Orders in units, filled `bars` bars later than the next open.
+
+    The sizer sees the position it will have when its pending orders are filled, so it orders nothing twice. A path is
+    closed out at its last open, whatever is pending. Remembers from call to call, so it walks its paths once.
+    """
+
+    def __init__(self, sizer: Sizer, close: torch.Tensor, bars: int):
+        """Args: `close` of the market, shape (R,)."""
+        self._sizer, self._close, self._bars = sizer, close, bars
+        self._pending: deque[torch.Tensor] = deque()
+
+    def orders(self, decision: Decision) -> torch.Tensor:
+        """See sizers.Sizer."""
+        price, dust = self._close[decision.rows], DUST_FRAC * decision.equity
+        coming = decision.position.clone()
+        for units in self._pending:
+            coming += units * price
+        coming = torch.where(coming.abs() > dust, coming, 0.0)
+        self._pending.append(self._sizer.orders(replace(decision, position=coming)) / price)
+        if len(self._pending) <= self._bars:
+            return torch.zeros_like(decision.position)
+        released = self._pending.popleft() * price
+        # A close in units leaves a rounding of the value; it is closed whole.
+        closes = (decision.position + released).abs() <= dust
+        return torch.where(closes, -decision.position, released)
+
+
+@dataclass(frozen=True)
+class MissedFills:
+    """Orders decided at some rows are lost. missed: bool (R,), one a row of the market."""
+
+    sizer: Sizer
+    missed: torch.Tensor
+
+    def orders(self, decision: Decision) -> torch.Tensor:
+        """See sizers.Sizer."""
+        return torch.where(self.missed[decision.rows], 0.0, self.sizer.orders(decision))
+
+
+def thinned_universe(universe: Universe, frac: float, seed: int) -> Universe:
+    """Every bar dropped with probability `frac`; a higher share drops all that a lower one does."""
+    bars = {}
+    for symbol, frame in universe.bars.items():
+        kept = numpy_generator("thinned bars", symbol, seed).random(len(frame)) >= frac
+        bars[symbol] = frame[kept]
+    return replace(universe, bars=bars)
+
+
+def rebuilt_market(
+    universe: Universe,
+    folds: tuple[Fold, ...],
+    models: Mapping[str, ConfidenceModel],
+    regimes: Regimes,
+    signals: Signals,
+) -> Market:
+    """The market of other bars: features, labels and signals computed anew, confidence from models as they were fitted.
+
+    Nothing is fitted. Train rows carry the scores of the model that saw them; only test rows are meant to be walked.
+    """
+    tables: dict[str, pd.DataFrame] = {}
+    for symbol, frame in universe.bars.items():
+        table = compute_features(frame, regimes, signals)
+        inputs = confidence_inputs(table, table["direction"].to_numpy(dtype="float64"))
+        scores = {
+            name: carry_from_entry(models[name].predict(inputs), table).astype("float32")
+            for name in map(confidence_column, folds)
+        }
+        tables[symbol] = table.assign(**scores)
+    return build_market(universe.bars, tables, universe.instruments)
+
+
+# The reference's rule, scaled on train to the candidate's traded value; an arm of this study alone.
+TURNOVER_MATCHED = "atr_turnover_matched"
+
+# Rules that need nothing but their parameters.
+PLAIN = AtrArm | ConstantArm | VolTargetArm | BuyAndHoldArm
+
+
+@dataclass(frozen=True)
+class World:
+    """What every scenario starts from. market: float64, on the CPU. folds: of the primary scheme.
+
+    Raises:
+        ConfigError: an arm that is unknown or cannot be walked here, a candidate or a reference that is not among them, or
+            of another kind than a policy and plain ATR.
+    """
+
+    universe: Universe
+    market: Market
+    folds: tuple[Fold, ...]
+    models: Mapping[str, ConfidenceModel]
+    arms: Mapping[str, Arm]
+    plan: Plan
+    rules: Stress
+    seeds: tuple[int, ...]
+    account: Account
+    regimes: Regimes
+    signals: Signals
+    splits: Splits
+    window_bars: int
+    policies: Path
+
+    def __post_init__(self) -> None:
+        named = self.rules.arms
+        for name in named:
+            arm = self.arms.get(name)
+            if arm is None:
+                raise ConfigError(f"stress.arms names '{name}', which is no entry of arms: mend its name")
+            if isinstance(arm, AtrMatchedArm) and arm.matches != self.plan.candidate:
+                raise ConfigError(
+                    f"stress.arms: '{name}' matches {arm.matches}: only what matches the candidate is walked"
+                )
+            if not isinstance(arm, PpoArm | AtrMatchedArm | PLAIN):
+                raise ConfigError(
+                    f"stress.arms: '{name}' is of kind '{arm.kind}', which is not walked again: leave it out"
+                )
+        if not isinstance(self.arms.get(self.plan.candidate), PpoArm):
+            raise ConfigError(f"plan.candidate '{self.plan.candidate}' is no PPO arm: stress walks one; name one")
+        if sum(isinstance(self.arms[name], AtrMatchedArm) for name in named) > 1:
+            raise ConfigError("stress.arms names several arms of kind atr_exposure_matched: keep one")
+        if self.reference.confidence_rule:
+            raise ConfigError(
+                f"plan.reference '{self.plan.reference}' reads confidence: only plain ATR sizes can be scaled"
+            )
+        missing = {self.plan.candidate, self.plan.reference} - set(named)
+        if missing:
+            raise ConfigError(
+                f"stress.arms leaves out '{min(missing)}': both sides of the comparison are walked; add it"
+            )
+
+    @property
+    def reference(self) -> AtrArm:
+        """The arm that is scaled."""
+        arm = self.arms.get(self.plan.reference)
+        if not isinstance(arm, AtrArm):
+            raise ConfigError(f"plan.reference '{self.plan.reference}' is no ATR arm: stress scales one; name one")
+        return arm
+
+    @property
+    def matched(self) -> AtrMatchedArm:
+        """The arm that is matched by exposure; the reference's rule, if none walks."""
+        for name in self.rules.arms:
+            arm = self.arms[name]
+            if isinstance(arm, AtrMatchedArm):
+                return arm
+        rule = {"risk_frac": self.reference.risk_frac, "stop_atr": self.reference.stop_atr}
+        return AtrMatchedArm(kind="atr_exposure_matched", matches=self.plan.candidate, **rule)
+
+    @property
+    def walked(self) -> tuple[str, ...]:
+        """Names of the arms that walk."""
+        return (*self.rules.arms, TURNOVER_MATCHED)
+
+    @property
+    def ruin_level(self) -> float:
+        """Equity at or below which an account has ended."""
+        return self.account.ruin_frac * self.account.initial_equity

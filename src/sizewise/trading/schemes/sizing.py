@@ -1,0 +1,156 @@
+"""Schemes that choose a size: Sizing3, 7 and 13, Legacy3, and size by leverage. One instrument each."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from sizewise.base.tensors import lookup, pick, positive
+from sizewise.params.trading import trading
+from sizewise.params.trading.account import Account
+from sizewise.trading.broker.broker import Uses
+from sizewise.trading.broker.orders import Orders, Place
+from sizewise.trading.broker.reference_orders import Orders as PlainOrders
+from sizewise.trading.schemes.interface import ActionScheme, Discrete, View, Weights
+from sizewise.trading.schemes.values import SizingScheme
+
+
+class BSH(ActionScheme):
+    """The wanted state: 0 all net worth in cash, 1 all in the asset. Asking for the state one is in does nothing.
+
+    A purchase asks for all cash; the broker cuts it by its costs and says so.
+    """
+
+    def __init__(self) -> None:
+        self.space = Discrete(2)
+
+    def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        held, wanted = view.book.units, actions.unsqueeze(0).to(view.equity.dtype)
+        bought = view.units(view.equity.unsqueeze(0)) * (1.0 - positive(held))
+        return Orders(market=pick(wanted, bought, -held))
+
+
+class Simplex(ActionScheme):
+    """Weights of cash and of each instrument; every close orders the difference to what is held.
+
+    Sales fill first; purchases share what is left when costs leave too little, and the broker says so.
+    """
+
+    def __init__(self, n_instruments: int) -> None:
+        self.space = Weights(1 + n_instruments)
+
+    def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        weights = actions[..., 1:].movedim(-1, 0).to(view.equity.dtype)
+        target = view.units(weights * view.equity)
+        return Orders(market=target - view.book.units)
+
+
+# "All of it", whatever is held by then.
+CLOSE = float("-inf")
+
+
+class Scripted(ActionScheme):
+    """Action t carries out line t of a script for the first instrument; an action without a line orders nothing.
+
+    Args:
+        script: orders by action, in the plain form of the reference broker; market units of CLOSE close the position.
+        length: number of actions. uses: what the script's orders carry.
+    """
+
+    def __init__(self, script: Mapping[int, PlainOrders], length: int, uses: Uses):
+        self.space, self.uses, self._script = Discrete(length), uses, dict(script)
+
+    def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        lines = [self._script.get(action, PlainOrders()) for action in actions.flatten().tolist()]
+        held = view.book.units.flatten().tolist()
+        shape = view.book.units.shape
+
+        def column(values: list[float], *, exact: bool = False) -> torch.Tensor:
+            return torch.tensor(values, dtype=torch.float64 if exact else view.equity.dtype).view(shape)
+
+        markets = [line.market for line in lines]
+        units = [0.0 if m is None else -h if m.units == CLOSE else m.units for m, h in zip(markets, held, strict=True)]
+        brackets = self.uses.brackets
+        return Orders(
+            market=column(units),
+            leverage=column([m.leverage or 1.0 if m else 1.0 for m in markets]) if self.uses.leverage else None,
+            stop_frac=column([m.stop_frac if m else 0.0 for m in markets], exact=True) if brackets else None,
+            take_frac=column([m.take_frac if m else 0.0 for m in markets], exact=True) if brackets else None,
+            place=self._place(lines, column) if self.uses.working else None,
+            cancel=column([float(line.cancel) for line in lines]) if self.uses.working else None,
+        )
+
+    def _place(self, lines: Sequence[PlainOrders], column: Callable[..., torch.Tensor]) -> Place:
+        uses, places = self.uses, [line.place for line in lines]
+        return Place(
+            units=column([p.units if p else 0.0 for p in places]),
+            price=column([p.price if p else 1.0 for p in places], exact=True),
+            bars=column([float(p.bars) if p else 1.0 for p in places], exact=True),
+            is_stop=column([float(bool(p and p.kind == "stop")) for p in places], exact=True) if uses.stops else None,
+            reduce_only=column([float(bool(p and p.reduce_only)) for p in places]) if uses.reduce_only else None,
+            leverage=column([p.leverage or 1.0 if p else 1.0 for p in places]) if uses.leverage else None,
+            stop_frac=column([p.stop_frac if p else 0.0 for p in places], exact=True) if uses.brackets else None,
+            take_frac=column([p.take_frac if p else 0.0 for p in places], exact=True) if uses.brackets else None,
+        )
+
+
+SIZES = {
+    "sizing3": (0.50,),
+    "sizing7": (0.25, 0.50, 0.75),
+    "sizing13": (1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1.0),
+}
+
+
+class SizingActions(ActionScheme):
+    """Hold, buys and sells of some sizes of the base allocation; see values.SizingScheme for what binds them."""
+
+    def __init__(self, model: trading.Sizing, account: Account, dtype: torch.dtype, device: torch.device | str):
+        sizes = SIZES[model.kind]
+        self._scheme = SizingScheme(
+            account, model.mode, dtype=dtype, device=device, sizes=sizes, close_action=model.close_action
+        )
+        self.space = Discrete(self._scheme.n_actions)
+
+    def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        value = self._scheme.orders(actions, view.equity, view.position[0], view.direction)
+        return Orders(market=view.units(value.unsqueeze(0)))
+
+    def allowed(self, view: View) -> torch.Tensor:
+        return self._scheme.allowed(view.equity, view.position[0], view.direction)
+
+
+class Legacy3(SizingActions):
+    """A 3-action model's output as half-size orders. `signed` is -1 sell, 0 hold, 1 buy; `index` 0 hold, 1 buy, 2 sell."""
+
+    def __init__(self, model: trading.Legacy3, account: Account, dtype: torch.dtype, device: torch.device | str):
+        super().__init__(trading.Sizing(kind="sizing3"), account, dtype, device)
+        signed = model.encoding == "signed"
+        self.space = Discrete(3, start=-1 if signed else 0)
+        # sizing3 is 0 hold, 1 buy, 2 sell.
+        self._index = torch.tensor([2, 0, 1] if signed else [0, 1, 2], device=device)
+
+    def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        return super().orders(lookup(self._index, actions - self.space.start), view)  # type: ignore[union-attr]
+
+    def allowed(self, view: View) -> torch.Tensor:
+        return super().allowed(view)[..., self._index]
+
+
+class SizeByLeverage(ActionScheme):
+    """Margin and leverage of a trade. An action counts while the account is flat and a signal is on; the signal closes.
+
+    Margin is base x size, held within [min_quote, max_quote] as the reference design has it; value is margin x leverage.
+    """
+
+    uses = Uses(leverage=True)
+
+    def __init__(self, model: trading.SizeByLeverage25, dtype: torch.dtype, device: torch.device | str):
+        sizes = [min(max(model.base_quote * size, model.min_quote), model.max_quote) for size in model.sizes]
+        self._margin = torch.tensor(sizes, dtype=dtype, device=device).repeat_interleave(len(model.leverages))
+        self._leverage = torch.tensor(model.leverages, dtype=dtype, device=device).repeat(len(sizes))
+        self.space = Discrete(len(self._margin))
+
+    def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        leverage = lookup(self._leverage, actions).unsqueeze(0)
+        wanted = view.units(lookup(self._margin, actions).unsqueeze(0) * leverage * view.direction)
+        held = view.book.units
+        return Orders(market=pick(positive(held * view.direction), held, wanted) - held, leverage=leverage)

@@ -1,0 +1,63 @@
+"""The walk-forward stage: run every arm on both split schemes, write the ledgers, record the trials."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+
+from sizewise.base.hashing import code_hash
+from sizewise.dataset.market_tensor import Market
+from sizewise.dataset.splits import Fold
+from sizewise.dataset.store import Universe
+from sizewise.evidence.inference import daily_difference
+from sizewise.ledgers.files import LedgerWriter
+from sizewise.ledgers.plan import ANCHORED_FOLDER, PRIMARY, arm_hash, arm_rows, stop_atr, trial_lines
+from sizewise.ledgers.trials import record_trials
+from sizewise.params.stage import Stage
+from sizewise.trading.trades import Prices
+from sizewise.walkforward.field import Field
+from sizewise.walkforward.walk import frames
+
+
+def evaluate_all(stage: Stage, universe: Universe, market: Market, folds: Mapping[str, Sequence[Fold]]) -> pd.DataFrame:
+    """Walk every arm over its schemes and write the ledgers; the primary scheme's lie in the ledger folder itself.
+
+    On other schemes than the primary one only the candidate and the reference walk: they are a sensitivity of the verdict.
+
+    Returns:
+        what the rule arms that are fitted on train were given, one row a number; see fitted_sizers.
+    """
+    p = stage.params
+    prices = Prices.stack([universe.bars[symbol] for symbol in market.symbols])
+    exact = market.to("cpu", torch.float64)
+    atr_stop = stop_atr(p.arms, p.plan.reference)
+    fits: list[pd.DataFrame] = []
+    for scheme in folds:
+        primary = scheme == PRIMARY
+        field = Field(exact, folds[scheme], p.arms, p.train.seeds, p.account, p.outcome, stage.workspace.policies)
+        writer = LedgerWriter(stage.workspace.ledger / ("" if primary else ANCHORED_FOLDER))
+        for name in p.arms if primary else (p.plan.candidate, p.plan.reference):
+            run = field.walk(name)
+            for equity, trades in frames(run, exact, prices, stop_atr=atr_stop):
+                writer.add(equity, trades)
+        writer.close()
+        fits += field.fits
+    return pd.concat(fits, ignore_index=True) if fits else pd.DataFrame()
+
+
+def record(stage: Stage, universe: Universe, equity: pd.DataFrame) -> int:
+    """Append this run's evaluations to the trial ledger; returns how many were new.
+
+    What is recorded is an arm with its own parameters and its result; that the same arm met it again is no new trial.
+    """
+    lines: list[dict[str, Any]] = []
+    code = code_hash("sizewise.walkforward.evaluate")
+    for arm, rows in equity.groupby("arm", observed=True, sort=False):
+        lines += trial_lines(str(arm), arm_hash(stage.params, str(arm)), universe.data_hash, rows, code=code)
+    return record_trials(stage.workspace.trials, lines)
+
+
+def difference(equity: pd.DataFrame, candidate: str, reference: str) -> pd.Series:
+    """Daily log growth of one arm minus another's; see inference.daily_difference."""
+    return daily_difference(arm_rows(equity, candidate), arm_rows(equity, reference))

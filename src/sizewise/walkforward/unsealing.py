@@ -1,0 +1,189 @@
+"""Opening the sealed slice: train the candidate on what lies before it, walk it and the reference over it, once.
+
+The opening is recorded in the trial ledger after training, which sees no sealed bar, and before the walk: a walk that fails
+has opened the slice all the same.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from sizewise.base.errors import ConfigError
+from sizewise.base.hashing import code_hash
+from sizewise.base.paths import Workspace, write_atomically
+from sizewise.dataset.confidence import ConfidenceModel
+from sizewise.dataset.market_tensor import Market, build_market
+from sizewise.dataset.splits import Fold
+from sizewise.dataset.store import Universe, build_tables, cut_folds, read_universe
+from sizewise.evidence import verdict
+from sizewise.evidence.inference import compare_as_planned
+from sizewise.learning.field import learn_closed_trades, learn_tables
+from sizewise.learning.ppo import training
+from sizewise.learning.ppo.agent import save_agent
+from sizewise.ledgers.files import LedgerWriter
+from sizewise.ledgers.plan import PRIMARY, arm_hash, plan_hash, stop_atr, trial_lines
+from sizewise.ledgers.trials import (
+    Seal,
+    count_trials,
+    openings,
+    read_trials,
+    record_opening,
+    record_trials,
+    refuse_second,
+    seal_of,
+    sentence,
+)
+from sizewise.params.arms import Arm, AtrMatchedArm, LearnedArm, PpoArm
+from sizewise.params.reading import Params
+from sizewise.trading.trades import Prices
+from sizewise.walkforward.field import Field, policy_folder
+from sizewise.walkforward.walk import frames
+
+FOLDER, RECORD = "sealed", "sealed.json"
+SCHEME = "sealed"
+
+
+@dataclass(frozen=True)
+class Unsealing:
+    """What is about to be opened, and with what."""
+
+    params: Params
+    workspace: Workspace
+    seal: Seal
+    universe: Universe
+    fold: Fold
+    plan_hash: str
+
+    @property
+    def folder(self) -> Path:
+        """Policies and ledger of the opening."""
+        return self.workspace.base / "artifacts" / FOLDER
+
+
+def prepare(workspace: Workspace, params: Params) -> Unsealing:
+    """Cut the sealed slice as one more rolling fold; no bar of it is evaluated.
+
+    Raises:
+        ConfigError: nothing is sealed, or the slice is too short for the plan's test.
+    """
+    p = params
+    seal = seal_of(p.splits)
+    days = (pd.Timestamp(seal.end) - pd.Timestamp(seal.start)).days
+    if days < 2 * p.plan.blocks:
+        raise ConfigError(f"the sealed slice has {days} days, too few for {p.plan.blocks} blocks: move sealed_end")
+    universe = read_universe(workspace.bars, p.data)
+    rules = p.splits.model_copy(update={"test_starts": (p.splits.end,), "end": p.splits.sealed_end, "sealed_end": None})
+    (fold,) = cut_folds(universe, rules, p.regimes, window_bars=p.observation.window_bars)[PRIMARY]
+    fold = replace(fold, number=len(p.splits.test_starts))
+    return Unsealing(p, workspace, seal, universe, fold, plan_hash(p.plan, p.splits, p.arms, p.account, p.train.seeds))
+
+
+def intention(given: Unsealing) -> str:
+    """What opening will do, and what has been done before."""
+    p, fold = given.params, given.fold
+    seeds, symbols = len(p.train.seeds), len(fold.test)
+    said = sentence(read_trials(given.workspace.trials), p.splits)
+    return (
+        f"{said}\nOpening trains {p.plan.candidate} ({seeds} seeds) on the {p.splits.rolling_days} days before "
+        f"{given.seal.start}, records the opening in trials.jsonl, walks {p.plan.candidate} and {p.plan.reference} over "
+        f"{symbols} symbols, applies the primary test of plan {given.plan_hash}, and writes metrics/{RECORD}. It cannot be "
+        "undone."
+    )
+
+
+def unseal(given: Unsealing, *, again: bool) -> dict[str, Any]:
+    """Open the slice.
+
+    Args:
+        again: whether a slice that was opened before may be opened.
+    Returns:
+        the content of metrics/sealed.json: `opening` (its number), `start`, `end`, and the fields of a verdict.
+    Raises:
+        LedgerError: it was opened before, or the trial ledger is not what was written. Nothing is trained then.
+    """
+    p, trials = given.params, given.workspace.trials
+    refuse_second(openings(read_trials(trials), given.seal.start, given.seal.end), again=again)
+    tables, models = build_tables(given.universe, [given.fold], p.regimes, p.signals)
+    market = build_market(given.universe.bars, tables, given.universe.instruments)
+    _train(given, market, models)
+    opening = {
+        "start": given.seal.start,
+        "end": given.seal.end,
+        "plan_hash": given.plan_hash,
+        "data_hash": given.universe.data_hash,
+        "params_hash": arm_hash(p, p.plan.candidate),
+        "code_hash": code_hash("sizewise.walkforward.unsealing"),
+    }
+    opened = record_opening(trials, opening, again=again)
+    ledgers = _walk(given, market)
+    for name, equity in ledgers.items():
+        digest = arm_hash(p, name)
+        lines = trial_lines(name, digest, given.universe.data_hash, equity, code=opening["code_hash"], scheme=SCHEME)
+        record_trials(trials, lines)
+    record = _result(given, ledgers)
+    record = {"opening": opened["number"], "start": given.seal.start, "end": given.seal.end, **record}
+    text = json.dumps(record, indent=2) + "\n"
+    write_atomically(given.workspace.metrics / RECORD, lambda path: path.write_text(text, encoding="utf-8"))
+    return record
+
+
+def _compared(p: Params) -> list[str]:
+    """The candidate, the reference, and what the reference is matched to."""
+    names = [p.plan.candidate, p.plan.reference]
+    arm = p.arms[p.plan.reference]
+    return list(dict.fromkeys([*names, arm.matches] if isinstance(arm, AtrMatchedArm) else names))
+
+
+def _train(given: Unsealing, market: Market, models: Mapping[str, ConfidenceModel]) -> None:
+    """Train and save every learner among the arms compared, all seeds of the plan, on the fold's train slices."""
+    p, policies = given.params, given.folder / "policies"
+    rolling = {"splits": (PRIMARY,)}
+    arms: dict[str, Arm] = {name: p.arms[name] for name in _compared(p)}
+    learned = {name: arm.model_copy(update=rolling) for name, arm in arms.items() if isinstance(arm, LearnedArm)}
+    folds: dict[str, Sequence[Fold]] = {PRIMARY: [given.fold]}
+    settings = training.Settings(p.train, p.observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
+    policies_of = {name: arm for name, arm in learned.items() if isinstance(arm, PpoArm)}
+    for one in training.train_jobs(market, training.plan_jobs(policies_of, folds, p.train.seeds), models, settings):
+        save_agent(one.agent, policy_folder(policies, one.job.arm, given.fold, one.job.seed))
+    learn_tables(market, learned, folds, p.train.seeds, p.tabular, p.account, policies)
+    learn_closed_trades(market, learned, folds, p.train.seeds, p.outcome, p.account, policies)
+
+
+def _walk(given: Unsealing, market: Market) -> dict[str, pd.DataFrame]:
+    """Candidate and reference over the sealed slice; their ledgers are kept in the folder of the opening."""
+    p = given.params
+    exact = market.to("cpu", torch.float64)
+    prices = Prices.stack([given.universe.bars[symbol] for symbol in market.symbols])
+    field = Field(exact, [given.fold], p.arms, p.train.seeds, p.account, p.outcome, given.folder / "policies")
+    writer = LedgerWriter(given.folder)
+    ledgers = {}
+    for name in (p.plan.candidate, p.plan.reference):
+        parts = []
+        for equity, trades in frames(field.walk(name), exact, prices, stop_atr=stop_atr(p.arms, p.plan.reference)):
+            writer.add(equity, trades)
+            parts.append(equity)
+        ledgers[name] = pd.concat(parts, ignore_index=True)
+    writer.close()
+    return ledgers
+
+
+def _result(given: Unsealing, ledgers: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """The primary test of the plan on the sealed days."""
+    p = given.params
+    plan = p.plan
+    result = compare_as_planned(plan, ledgers[plan.candidate], ledgers[plan.reference], ruin_frac=p.account.ruin_frac)
+    return verdict.verdict_record(
+        result,
+        endpoint=plan.endpoint,
+        n_symbols=len(given.fold.test),
+        n_seeds=len(p.train.seeds),
+        n_folds=1,
+        n_trials=count_trials(read_trials(given.workspace.trials)),
+        plan_hash=given.plan_hash,
+        data_hash=given.universe.data_hash,
+    )

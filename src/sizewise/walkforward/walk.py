@@ -1,0 +1,220 @@
+"""Every arm over every fold's test slice: paths, their ledgers, and the files that hold them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sizewise.base.errors import DataMissingError, LedgerError
+from sizewise.dataset.confidence import confidence_column
+from sizewise.dataset.market_tensor import Market, fold_confidence
+from sizewise.dataset.regimes import LABELS
+from sizewise.dataset.splits import Division, Fold
+from sizewise.learning.ppo.agent import Agent, PolicySizer
+from sizewise.learning.ppo.encoders import MarketView
+from sizewise.ledgers.columns import EQUITY_COLUMNS, FLOWS, TRADE_COLUMNS, check_adds_up
+from sizewise.params.arms import Arm
+from sizewise.params.trading.account import Account
+from sizewise.sizing import backtest
+from sizewise.sizing.backtest import PathLedger
+from sizewise.sizing.sizers import Sizer, rule_sizer
+from sizewise.trading.trades import Flows, Prices, closed_trades
+
+
+@dataclass(frozen=True)
+class PathKey:
+    """Which path of a ledger this is, and where it lies in the market tensor."""
+
+    arm: str
+    symbol: str
+    fold: int
+    seed: int
+    start_row: int
+    length: int
+    confidence_column: str
+
+
+def equity_frame(key: PathKey, path: int, ledger: PathLedger, market: Market) -> pd.DataFrame:
+    """One path as rows of the equity ledger (EQUITY_COLUMNS), oldest first.
+
+    Flows are signed contributions to equity of the step that ends at the row: equity_t - equity_{t-1} is their sum.
+    `regime` is the label the step is counted under (market_tensor.entry_regime at the decision), categories LABELS.
+    """
+    rows = slice(key.start_row, key.start_row + key.length)
+    cut = slice(0, key.length)
+    equity = ledger.equity[cut, path].cpu().numpy().astype(np.float64)
+    position = ledger.position[cut, path].cpu().numpy().astype(np.float64)
+    flows = (ledger.price, ledger.fees, ledger.slippage, ledger.borrow, ledger.funding)
+    codes = market.regime[rows].cpu().numpy()
+    # A step that ends at row t was decided at row t - 1.
+    codes = np.concatenate([codes[:1], codes[:-1]])
+    frame = pd.DataFrame(
+        {
+            "arm": key.arm,
+            "symbol": key.symbol,
+            "fold": np.int16(key.fold),
+            "seed": np.int64(key.seed),
+            "timestamp": market.times[rows],
+            "equity": equity,
+            "position_frac": position / equity,
+            **{name: flow[cut, path].cpu().numpy().astype(np.float64) for name, flow in zip(FLOWS, flows, strict=True)},
+            "regime": pd.Categorical.from_codes(codes, categories=list(LABELS)),  # type: ignore[call-overload]
+        }
+    )
+    return frame[list(EQUITY_COLUMNS)]
+
+
+def trades_frame(
+    key: PathKey,
+    path: int,
+    ledger: PathLedger,
+    market: Market,
+    prices: Prices,
+    *,
+    stop_atr: float,
+) -> pd.DataFrame:
+    """The closed trades of one path (TRADE_COLUMNS), oldest first; see trades.closed_trades for their figures.
+
+    `decision_id` names the symbol and the close that decided the trade, so that arms that followed the same signal can
+    be matched. `stop_distance`: `stop_atr` average true ranges at the decision, quote currency. `r_multiple`:
+    pnl / (qty * stop_distance), net; NaN while ATR is not warm. `regime`, `confidence`: at the decision.
+    """
+    n, first = key.length, key.start_row
+    rows = slice(first, first + n)
+
+    def column(values: torch.Tensor) -> np.ndarray:
+        return values[:n, path].cpu().numpy().astype(np.float64)
+
+    def at(values: torch.Tensor) -> np.ndarray:
+        return values[rows].cpu().numpy()
+
+    carry = column(ledger.borrow) + column(ledger.funding)
+    flows = Flows(column(ledger.price), column(ledger.fees), column(ledger.slippage), carry)
+    cut = Prices(*(getattr(prices, name)[rows] for name in ("open", "high", "low", "close")))
+    trades = closed_trades(column(ledger.position), flows, cut, at(market.rates)[:, 1].astype(np.float64))
+    if len(trades) and trades["exit_row"].isna().any():
+        raise LedgerError(f"ledger {key.arm} {key.symbol} fold {key.fold}: a trade is still open at the path's end")
+    entry, leave = trades["entry_row"].to_numpy(dtype=np.int64), trades["exit_row"].to_numpy(dtype=np.int64)
+    decided = np.maximum(entry - 1, 0)
+    times = market.times[rows]
+    stop = stop_atr * at(market.atr_frac).astype(np.float64)[decided] * cut.close[decided]
+    risk = trades["qty"].to_numpy() * stop
+    pnl = trades["pnl"].to_numpy()
+    extra = {
+        "arm": key.arm,
+        "symbol": key.symbol,
+        "fold": np.int16(key.fold),
+        "seed": np.int64(key.seed),
+        "decision_id": [f"{key.symbol}@{time:%Y%m%dT%H%M}" for time in times[decided]],
+        "entry_time": times[entry],
+        "exit_time": times[leave],
+        "stop_distance": stop,
+        "r_multiple": np.divide(pnl, risk, out=np.full(len(pnl), np.nan), where=risk > 0),
+        "regime": np.array(LABELS, dtype=object)[at(market.regime)[decided]],
+        "confidence": at(market.confidence[key.confidence_column])[decided],
+    }
+    return trades.assign(**extra)[list(TRADE_COLUMNS)]
+
+
+# A rule has no randomness; its one path stands under this seed.
+RULE_SEED = 0
+
+
+@dataclass(frozen=True)
+class ArmRun:
+    """An arm's out-of-sample paths, one a fold, symbol and seed."""
+
+    arm: str
+    keys: tuple[PathKey, ...]
+    ledger: PathLedger
+
+
+def paths_of(arm: str, folds: Sequence[Fold], seeds: Sequence[int], market: Market) -> tuple[PathKey, ...]:
+    """Every test slice of every fold, once a seed."""
+    keys = []
+    for fold in folds:
+        for symbol, part in fold.test.items():
+            start, stop = market.rows(symbol, part)
+            for seed in seeds:
+                keys.append(PathKey(arm, symbol, fold.number, seed, start, stop - start, confidence_column(fold)))
+    return tuple(keys)
+
+
+def walk(market: Market, keys: Sequence[PathKey], sizer: Sizer, account: Account) -> PathLedger:
+    """Trade the paths of `keys` with one sizer, each reading the confidence of its own fold."""
+    names = sorted({key.confidence_column for key in keys})
+    table = torch.stack([market.confidence[name] for name in names])
+    of_path = torch.tensor([names.index(key.confidence_column) for key in keys])
+    starts = torch.tensor([key.start_row for key in keys])
+    lengths = torch.tensor([key.length for key in keys])
+    return backtest.run(market, starts, lengths, table, of_path, sizer, account)
+
+
+def run_rule(market: Market, name: str, arm: Arm, folds: Sequence[Fold], account: Account) -> ArmRun:
+    """Walk a rule arm over all folds at once. `market`: float64."""
+    keys = paths_of(name, folds, [RULE_SEED], market)
+    return ArmRun(name, keys, walk(market, keys, rule_sizer(arm, account), account))
+
+
+def run_policies(
+    market: Market,
+    name: str,
+    folds: Sequence[Fold],
+    agents: Mapping[tuple[int, int], Agent],
+    seeds: Sequence[int],
+    account: Account,
+) -> ArmRun:
+    """Walk a learned arm over all folds and seeds at once, each path by the policy of its own fold and seed.
+
+    Args:
+        agents: by (fold number, seed).
+    Raises:
+        DataMissingError: a policy is missing.
+    """
+    keys = paths_of(name, folds, seeds, market)
+    return ArmRun(name, keys, walk(market, keys, policies_sizer(market, name, keys, folds, agents), account))
+
+
+def policies_sizer(
+    market: Market,
+    name: str,
+    keys: Sequence[PathKey],
+    folds: Sequence[Division],
+    agents: Mapping[tuple[int, int], Agent],
+) -> PolicySizer:
+    """Each path by the policy of its own fold and seed.
+
+    Raises:
+        DataMissingError: a policy is missing.
+    """
+    population = list(agents)
+    missing = [(key.fold, key.seed) for key in keys if (key.fold, key.seed) not in agents]
+    if missing:
+        raise DataMissingError(
+            f"arm {name}: no policy for fold {missing[0][0]}, seed {missing[0][1]}: run `dvc repro train`"
+        )
+    by_fold = {fold.number: fold for fold in folds}
+    members = [agents[key] for key in population]
+    confidence = [fold_confidence(market, by_fold[fold]) for fold, _ in population]
+    view = MarketView(market, confidence, [agent.scalers for agent in members], members[0].spec.window_bars)
+    return PolicySizer(
+        market,
+        members,
+        view,
+        policy_of_path=torch.tensor([population.index((key.fold, key.seed)) for key in keys]),
+        start_rows=torch.tensor([key.start_row for key in keys]),
+        lengths=torch.tensor([key.length for key in keys]),
+        symbols=torch.tensor([market.symbols.index(key.symbol) for key in keys]),
+    )
+
+
+def frames(
+    run: ArmRun, market: Market, prices: Prices, *, stop_atr: float
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """(equity rows, trades) of each path of a run; every path is checked to add up on the way."""
+    for path, key in enumerate(run.keys):
+        equity = equity_frame(key, path, run.ledger, market)
+        check_adds_up(equity)
+        yield equity, trades_frame(key, path, run.ledger, market, prices, stop_atr=stop_atr)

@@ -1,0 +1,93 @@
+"""Where things lie, and that no reader ever meets half a file."""
+
+import pytest
+
+from sizewise.base.errors import DataMissingError
+from sizewise.base.paths import Workspace, project_root, require, write_atomically
+
+
+class Interrupted(Exception):
+    """What a dying writer raises here."""
+
+
+def test_a_new_file_is_whole_and_readable(tmp_path):
+    target = tmp_path / "new" / "folder" / "result.json"
+    write_atomically(target, lambda path: path.write_text("{}"))
+    assert target.read_text() == "{}"
+    assert target.stat().st_mode & 0o777 == 0o644
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "result.json"
+    target.write_text("old")
+
+    def die_half_way(path):
+        path.write_text("ne")
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        write_atomically(target, die_half_way)
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_failing_writer_leaves_no_new_file(tmp_path):
+    def die(path):
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        write_atomically(tmp_path / "result.json", die)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path):
+    target = tmp_path / "result.json"
+    target.write_text("old")
+    seen = []
+
+    def look(path):
+        path.write_text("new")
+        seen.append(target.read_text())
+
+    write_atomically(target, look)
+    assert seen == ["old"]
+    assert target.read_text() == "new"
+
+
+def test_the_root_is_found_from_any_folder_below_it(tmp_path):
+    for name in ("dvc.yaml", "params.yaml"):
+        (tmp_path / name).touch()
+    below = tmp_path / "notebooks" / "deep"
+    below.mkdir(parents=True)
+    assert project_root(below) == tmp_path.resolve()
+
+
+@pytest.mark.parametrize("present", [(), ("dvc.yaml",), ("params.yaml",)])
+def test_no_root_says_where_to_run(tmp_path, present):
+    for name in present:
+        (tmp_path / name).touch()
+    with pytest.raises(DataMissingError, match="run this inside a sizewise checkout") as caught:
+        project_root(tmp_path)
+    assert tmp_path.name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_profile_writes_below_build_and_reads_the_same_bars(tmp_path, monkeypatch):
+    for name in ("dvc.yaml", "params.yaml"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    full, quick = Workspace.open(), Workspace.open("quick")
+    assert full.bars == quick.bars == tmp_path / "data" / "bars"
+    written = ("features", "policies", "ledger", "live", "metrics", "plots", "reports", "trials")
+    for name in written:
+        assert getattr(quick, name).relative_to(tmp_path / "build" / "quick") == getattr(full, name).relative_to(
+            tmp_path
+        )
+    assert len({getattr(full, name) for name in written}) == len(written)
+
+
+def test_require_gives_the_path_or_the_remedy(tmp_path):
+    assert require(tmp_path, "never said") == tmp_path
+    with pytest.raises(DataMissingError, match=r"equity\.parquet is missing: run the stage"):
+        require(tmp_path / "equity.parquet", "run the stage")

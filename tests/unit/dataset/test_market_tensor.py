@@ -1,0 +1,64 @@
+"""The market tensor stacks symbols, keeps returns exact, and counts a step under its trade's regime."""
+
+import numpy as np
+import pytest
+import torch
+
+from sizewise.base.errors import DataMissingError
+from sizewise.dataset.market_tensor import CONFIDENCE_POSITION, UNFITTED, entry_regime, fold_confidence
+from sizewise.dataset.splits import Slice
+
+
+def test_rows_of_symbols_follow_each_other(quick):
+    market, bars = quick.market, quick.universe.bars
+    assert market.symbols == tuple(bars)
+    assert sum(market.n_rows) == len(market.close)
+    for symbol, frame in bars.items():
+        start, stop = market.rows(symbol, Slice(0, len(frame)))
+        np.testing.assert_array_equal(market.close[start:stop], frame["close"])
+        assert (market.times[start:stop] == frame.index).all()
+
+
+def test_returns_rebuild_the_prices(quick):
+    market, frame = quick.market, quick.universe.bars["EURUSD_1h"]
+    start, stop = market.rows("EURUSD_1h", Slice(0, len(frame)))
+    growth = (1 + market.gap_return[start + 1 : stop]) * (1 + market.bar_return[start + 1 : stop])
+    np.testing.assert_allclose(growth, frame["close"].to_numpy()[1:] / frame["close"].to_numpy()[:-1], rtol=1e-14)
+    days = np.diff(frame.index.to_numpy()).astype("timedelta64[s]").astype(float) / 86400
+    np.testing.assert_allclose(market.elapsed_days[start + 1 : stop], days)
+    assert float(market.gap_return[start]) == 0.0
+    assert float(market.elapsed_days[start]) == 0.0
+
+
+def test_costs_are_the_instruments(quick):
+    rates = quick.market.rates_at(torch.tensor(quick.market.first_row))
+    assert rates.fee.tolist() == pytest.approx([10e-4, 0.35e-4])
+    assert rates.half_spread.tolist() == pytest.approx([1e-4, 0.5e-4])
+    assert rates.borrow_per_day.tolist() == pytest.approx([3e-4, 0.0])
+
+
+def test_features_hold_no_missing_value_and_leave_room_for_confidence(quick):
+    assert torch.isfinite(quick.market.features).all()
+    assert quick.market.features.shape[1] == len(UNFITTED) == 55
+    assert CONFIDENCE_POSITION == 55  # the view appends the fold's confidence as the last feature
+
+
+def test_an_unknown_fold_has_no_confidence(quick):
+    fold = quick.folds["rolling"][0]
+    other = type(fold)("rolling", 99, fold.test_start, fold.test_end, fold.train, fold.test)
+    with pytest.raises(DataMissingError, match="confidence_rolling_99"):
+        fold_confidence(quick.market, other)
+
+
+def test_a_step_counts_under_the_regime_of_its_trades_entry():
+    regime = np.array([0, 1, 2, 3, 2, 1, 0, 3, 2], dtype=np.int8)
+    direction = np.array([0, 1, 1, 1, 0, 0, -1, -1, 0])
+    entry = np.array([False, True, False, False, False, False, True, False, False])
+    # Row 4 and row 8 decide the exits: their fills still belong to the trades entered at rows 1 and 6.
+    assert entry_regime(regime, direction, entry).tolist() == [0, 1, 1, 1, 1, 1, 0, 0, 0]
+
+
+def test_a_trade_without_an_entry_in_sight_counts_under_the_bars_own_regime():
+    regime = np.array([2, 3, 1], dtype=np.int8)
+    live = np.array([1, 1, 0])
+    assert entry_regime(regime, live, np.zeros(3, dtype=bool)).tolist() == [2, 3, 1]

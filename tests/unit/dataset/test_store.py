@@ -1,0 +1,62 @@
+"""The features stage's artefacts: written whole, read back equal, refused when they belong to other bars."""
+
+import pandas as pd
+import pytest
+
+from sizewise.base.errors import BarError, DataMissingError, InstrumentError
+from sizewise.dataset.confidence import confidence_column
+from sizewise.dataset.store import build_tables, cut_folds, read_market, read_models, read_universe, write_tables
+from sizewise.params.dataset.data import Data
+
+
+@pytest.fixture(scope="module")
+def built(quick):
+    every = [fold for scheme in quick.folds.values() for fold in scheme]
+    return build_tables(quick.universe, every, quick.params.regimes, quick.params.signals)
+
+
+def test_round_trip(quick, built, tmp_path):
+    tables, models = built
+    write_tables(tmp_path, tables, models)
+    market = read_market(tmp_path, quick.universe)
+    assert market.features.equal(quick.market.features)
+    assert market.close.equal(quick.market.close)
+    assert set(market.confidence) == {confidence_column(f) for scheme in quick.folds.values() for f in scheme}
+    assert read_models(tmp_path) == models
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_missing_and_foreign_tables_are_named(quick, built, tmp_path):
+    with pytest.raises(DataMissingError, match=r"confidence\.json is missing.*dvc repro features"):
+        read_models(tmp_path)
+    with pytest.raises(DataMissingError, match=r"BTCUSDT_1h\.parquet is missing.*dvc repro features"):
+        read_market(tmp_path, quick.universe)
+    tables, models = built
+    write_tables(tmp_path, {name: table.iloc[5:] for name, table in tables.items()}, models)
+    with pytest.raises(DataMissingError, match="made from other bars"):
+        read_market(tmp_path, quick.universe)
+
+
+def test_the_universe_is_cut_and_hashed(root, quick):
+    folder, data = root / "data" / "bars", quick.params.data
+    frame = quick.universe.bars["BTCUSDT_1h"]
+    assert frame.index[0] == pd.Timestamp("2018-03-01", tz="UTC")
+    assert frame.index[-1] < pd.Timestamp("2019-01-01", tz="UTC")
+    assert read_universe(folder, data).data_hash == quick.universe.data_hash
+    longer = data.model_copy(update={"end": pd.Timestamp("2018-12-02").date()})
+    assert read_universe(folder, longer).data_hash != quick.universe.data_hash
+    with pytest.raises(BarError, match="no bars from 2031-01-01"):
+        read_universe(folder, Data(symbols=["SPY_5m"], start="2031-01-01"))
+    with pytest.raises(InstrumentError, match="symbol 'DOGE'"):
+        read_universe(folder, Data(symbols=["DOGE"]))
+
+
+def test_no_slice_starts_before_a_full_window_of_warm_features(quick):
+    params = quick.params
+    folds = cut_folds(quick.universe, params.splits, params.regimes, window_bars=50)
+    tables, _ = build_tables(quick.universe, [], params.regimes, params.signals)
+    for scheme in folds.values():
+        for fold in scheme:
+            for symbol, part in fold.train.items():
+                warm = tables[symbol].drop(columns=["regime", "regime_fixed"]).iloc[part.start - 50 :]
+                assert warm.notna().all().all()

@@ -1,0 +1,68 @@
+"""The plan's A/B: every signal in one group, late entries with their signal, and an answer that hangs on the toss."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sizewise.evidence import ab_plan
+from sizewise.evidence.ab_plan import AbPlan, signal_of, toss
+
+NAMES = ("a", "b")
+
+
+def trades(hours: list[int], r: np.ndarray, *, symbol: str = "S", fold: int = 0) -> pd.DataFrame:
+    start = pd.Timestamp("2020-01-01", tz="UTC")
+    entry = [start + pd.Timedelta(hours=hour) for hour in hours]
+    return pd.DataFrame({"symbol": symbol, "fold": fold, "entry_time": entry, "pnl": 5.0 * r, "r": r})
+
+
+def tossed(a: pd.DataFrame, b: pd.DataFrame, tosses: int = 60, seed: int = 1) -> AbPlan:
+    rng = np.random.default_rng(seed)
+    return toss(a, b, names=NAMES, tosses=tosses, alpha=0.05, power=0.8, rng=rng)
+
+
+def test_a_late_entry_belongs_to_its_signal():
+    signals = trades([30, 10, 20], np.ones(3))
+    later = trades([5, 10, 19, 25, 99], np.ones(5))
+    assert signal_of(later, signals).tolist() == [-1, 1, 1, 2, 0]
+    other = trades([10], np.ones(1), symbol="T")
+    assert signal_of(other, signals).tolist() == [-1]
+    assert signal_of(trades([10], np.ones(1), fold=1), signals).tolist() == [-1]
+
+
+def test_every_signal_is_in_one_group():
+    n = 300
+    both = trades(list(range(n)), np.random.default_rng(2).normal(0.0, 1.0, n))
+    found = tossed(both, both)
+    assert found.groups["n_trades"].sum() == n
+    assert found.groups["pnl"].sum() == pytest.approx(both["pnl"].sum())
+    # Equal arms: the toss alone makes a difference, and seldom one that a test would believe.
+    assert (found.p_value < 0.05).mean() < 0.25
+    assert found.difference.std() > 0.01
+
+
+def test_a_large_edge_is_found_whatever_the_toss():
+    n = 400
+    r = np.random.default_rng(3).normal(0.0, 1.0, n)
+    found = tossed(trades(list(range(n)), r + 1.0), trades(list(range(n)), r))
+    assert (found.p_value < 0.05).all()
+    said = ab_plan.sentence(found, NAMES, 0.05)
+    assert said.startswith("Of 60 tosses of the coins, 100% find a better than b at the 5% level, 0% find it worse")
+    reverse = tossed(trades(list(range(n)), r), trades(list(range(n)), r + 1.0))
+    assert "0% find a better than b at the 5% level, 100% find it worse" in ab_plan.sentence(reverse, NAMES, 0.05)
+
+
+def test_small_groups_have_no_statistic():
+    few = trades(list(range(50)), np.ones(50))
+    found = tossed(few, few)
+    assert np.isnan(found.p_value).all()
+    assert ab_plan.sentence(found, NAMES, 0.05).startswith("A group has fewer than 100 trades under every toss")
+
+
+def test_the_same_generator_tosses_the_same_coins():
+    n = 300
+    rows = trades(list(range(n)), np.random.default_rng(4).normal(0.0, 1.0, n))
+    first, again = tossed(rows, rows), tossed(rows, rows)
+    np.testing.assert_array_equal(first.p_value, again.p_value)
+    pd.testing.assert_frame_equal(first.groups, again.groups)
+    assert not np.array_equal(first.p_value, tossed(rows, rows, seed=2).p_value)

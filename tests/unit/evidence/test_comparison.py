@@ -1,0 +1,106 @@
+"""The study behind the comparison, on ledgers made by hand: the field, the folds, what a signal's arm is."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sizewise.base.errors import LedgerError
+from sizewise.dataset.regimes import LABELS
+from sizewise.evidence import comparison
+from sizewise.evidence.statistics.power import benjamini_hochberg, holm
+from sizewise.ledgers import daily
+from sizewise.ledgers.trials import TrialLedger
+from sizewise.params.arms import AtrArm, BuyAndHoldArm, ConstantArm, OracleArm, PpoArm
+
+DAYS = 120
+ARMS = {
+    "ppo": PpoArm(kind="ppo", mode="masked"),
+    "atr": AtrArm(kind="atr"),
+    "constant": ConstantArm(kind="constant", size_frac=0.1),
+    "oracle": OracleArm(kind="oracle_hindsight"),
+}
+
+
+def path(arm: str, drift: float, *, fold: int = 0, seed: int = 0, days: int = DAYS) -> pd.DataFrame:
+    """Two bars a day; the market's moves are the same for all arms, and each arm adds its drift."""
+    times = pd.date_range("2020-01-01", periods=2 * days, freq="12h", tz="UTC") + pd.Timedelta(days=fold * days)
+    moves = np.random.default_rng(7 + fold).normal(0.0, 0.01, 2 * days)
+    own = np.random.default_rng(len(arm) + seed).normal(drift, 0.001, 2 * days)
+    growth = moves + own
+    growth[0] = 0.0
+    equity = 1000.0 * np.exp(np.cumsum(growth))
+    flows = np.diff(equity, prepend=equity[0])
+    regime = pd.Categorical([LABELS[0]] * len(times), categories=list(LABELS))
+    return pd.DataFrame(
+        {"arm": arm, "symbol": "S", "fold": fold, "seed": seed, "timestamp": times, "equity": equity}
+        | {"position_frac": 0.1, "price_pnl": flows, "fees": 0.0, "slippage": 0.0, "borrow": 0.0, "funding": 0.0}
+        | {"regime": regime}
+    )
+
+
+def study(quick, paths: list[pd.DataFrame], trades: pd.DataFrame | None = None) -> comparison.Study:
+    empty = pd.DataFrame({"arm": pd.Series(dtype=str)}) if trades is None else trades
+    return comparison.Study(
+        plan=quick.params.plan.model_copy(update={"candidate": "ppo", "reference": "atr"}),
+        arms=ARMS,
+        daily=pd.concat([daily.day_rows(frame) for frame in paths], ignore_index=True),
+        trades=empty,
+        plan_hash="plan",
+        data_hash="data",
+        trial_ledger=TrialLedger((), ""),
+        splits=quick.params.splits,
+        ruin_frac=0.1,
+        ledger_folder=Path("ledger"),
+        metrics_folder=Path("metrics"),
+    )
+
+
+@pytest.fixture
+def field(quick) -> pd.DataFrame:
+    drifts = {"ppo": 2e-4, "atr": 0.0, "constant": 0.0, "oracle": 5e-3}
+    return study(quick, [path(arm, drift) for arm, drift in drifts.items()]).field()
+
+
+def test_the_field_is_adjusted_over_its_arms_but_the_bound(field):
+    assert list(field.index) == ["ppo", "constant", "oracle"]
+    tested = field.loc[["ppo", "constant"], "p_value"].to_numpy()
+    np.testing.assert_array_equal(field.loc[["ppo", "constant"], "p_holm"], holm(tested))
+    np.testing.assert_array_equal(field.loc[["ppo", "constant"], "p_bh"], benjamini_hochberg(tested))
+    assert field.loc["oracle", ["p_holm", "p_bh"]].isna().all()
+    assert field.loc["oracle", "p_value"] < 1e-6
+    assert field["exposure_pct"].tolist() == pytest.approx([10.0, 10.0, 10.0])
+
+
+def test_a_table_by_fold_and_seed(quick):
+    paths = [path("ppo", 1e-3 * seed, fold=fold, seed=seed) for fold in (0, 1) for seed in (1, 2)]
+    found = study(quick, [*paths, path("atr", 0.0), path("atr", 0.0, fold=1)]).by_fold_and_seed()
+    assert found.columns.tolist() == ["seed 1", "seed 2"]
+    # Two bars a day, each with its drift.
+    np.testing.assert_allclose(found.mean(), [20.0, 40.0], atol=5.0)
+
+
+def test_arms_on_other_bars_are_refused(quick):
+    short = study(quick, [path("ppo", 0.0, days=DAYS - 1), path("atr", 0.0)])
+    with pytest.raises(LedgerError, match="bars"):
+        short.field()
+
+
+@pytest.mark.parametrize(
+    ("arm", "follows"),
+    [
+        (PpoArm(kind="ppo", mode="masked"), True),
+        (PpoArm(kind="ppo", mode="free"), False),
+        (BuyAndHoldArm(kind="buy_and_hold"), False),
+        (AtrArm(kind="atr"), True),
+    ],
+)
+def test_which_arms_size_the_signal(arm, follows):
+    assert comparison.follows_signal(arm) is follows
+
+
+def test_a_row_without_a_statistic_says_so():
+    table = pd.DataFrame({"effect_bps": [1.0, np.nan], "n_days": [200, 3], "n_trades": [40, 1]})
+    assert comparison.noted(table)["note"].tolist() == ["40 trades, 200 days", "1 trades, 3 days: too few to test"]
+    assert comparison.noted(table[["effect_bps", "n_days"]])["note"].tolist() == ["200 days", "3 days: too few to test"]

@@ -1,0 +1,177 @@
+"""A policy as a sizer: each path by its own policy, the same numbers as the training network, however it is batched."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sizewise.dataset.market_tensor import fold_confidence
+from sizewise.learning.ppo.agent import Actors, PolicySizer, stack
+from sizewise.learning.ppo.encoders import MarketView
+from sizewise.learning.ppo.environment import account_scalars
+from sizewise.learning.ppo.policy import encode, forward
+from sizewise.params.learning.train import CausalConv, LinearRecurrent
+from sizewise.params.trading.actions import Levels
+from sizewise.sizing.sizers import Decision
+
+ROWS = (30, 77, 140)
+
+
+@pytest.fixture(scope="module")
+def two(quick):
+    """Two agents of one arm, and a view and market they share."""
+    agents = [quick.train("masked", seed=seed).agent for seed in (1, 2)]
+    market = quick.market.to("cpu", torch.float64)
+    confidence = fold_confidence(market, quick.folds["rolling"][0])
+    view = MarketView(market, [confidence] * 2, [agent.scalers for agent in agents], agents[0].spec.window_bars)
+    return agents, market, view
+
+
+def sizer_of(quick, two, paths):
+    """`paths`: (policy, symbol, start row, length)."""
+    agents, market, view = two
+    policy, symbol, start, length = (torch.tensor(column) for column in zip(*paths, strict=True))
+    return PolicySizer(market, agents, view, policy, start, length, symbol)
+
+
+def decision_at(market, rows, equity, position):
+    rows = torch.tensor(rows)
+    return Decision(
+        rows=rows,
+        equity=torch.tensor(equity, dtype=torch.float64),
+        position=torch.tensor(position, dtype=torch.float64),
+        direction=market.direction[rows].double(),
+        entry=market.entry[rows],
+        confidence=torch.zeros(len(rows), dtype=torch.float64),
+        atr_frac=market.atr_frac[rows],
+        annual_vol=market.annual_vol[rows],
+    )
+
+
+def starts(quick, two):
+    market = two[1]
+    test = quick.folds["rolling"][0].test
+    return [market.rows(symbol, test[symbol])[0] for symbol in market.symbols]
+
+
+def test_it_is_the_training_network(quick, two):
+    """The same rows through the population forward of training give the same log-probabilities."""
+    agents, market, view = two
+    first = starts(quick, two)[0]
+    sizer = sizer_of(quick, two, [(0, 0, first, 200)])
+    for offset in ROWS:
+        decision = decision_at(market, [first + offset], [1010.0], [40.0])
+        segment = view.segments(torch.tensor([[first + offset]] * 2), torch.zeros((2, 1), dtype=torch.int64), 1)
+        population = stack(agents)
+        encoded = encode(agents[0].spec, population, segment, use_fft=True).unsqueeze(3)
+        scalars = account_scalars(decision.equity, decision.position, quick.params.account).float()
+        allowed = sizer._scheme.allowed(decision.equity, decision.position, decision.direction)
+        shape = (2, 1, 1, 1)
+        output = forward(agents[0].spec, population, encoded, scalars.expand(*shape, 3), allowed.expand(*shape, 7))
+        torch.testing.assert_close(sizer.log_prob(decision)[0], output.log_prob[0, 0, 0, 0], rtol=0, atol=2e-5)
+
+
+def test_each_path_has_its_own_policy_and_no_neighbours(quick, two):
+    market = two[1]
+    bitcoin, euro = starts(quick, two)
+    paths = [(0, 0, bitcoin, 300), (1, 0, bitcoin, 250), (1, 1, euro, 100)]
+    together = sizer_of(quick, two, paths)
+    for offset in (3, 60, 99):
+        rows = [start + offset for _, _, start, _ in paths]
+        both = together.log_prob(decision_at(market, rows, [1000.0] * 3, [0.0] * 3))
+        for path, row, log_prob in zip(paths, rows, both, strict=True):
+            alone = sizer_of(quick, two, [path]).log_prob(decision_at(market, [row], [1000.0], [0.0]))
+            torch.testing.assert_close(alone[0], log_prob, rtol=0, atol=1e-5)
+    assert not torch.allclose(both[0], both[1], atol=1e-4)
+
+
+def test_orders_are_greedy_and_never_against_the_signal(quick, two):
+    market = two[1]
+    first = starts(quick, two)[0]
+    sizer = sizer_of(quick, two, [(0, 0, first, 600)])
+    for offset in range(0, 600, 7):
+        decision = decision_at(market, [first + offset], [1000.0], [0.0])
+        action = int(sizer.log_prob(decision).argmax())
+        expected = sizer._scheme.orders(torch.tensor([action]), decision.equity, decision.position, decision.direction)
+        assert torch.equal(sizer.orders(decision), expected)
+        assert float(expected * decision.direction) >= 0.0
+
+
+ENCODERS = {
+    "linear_recurrent": {"encoder": LinearRecurrent(kind="linear_recurrent")},
+    "causal_conv": {"encoder": CausalConv(kind="causal_conv", channels=4)},
+}
+
+
+@pytest.mark.parametrize("changes", ENCODERS.values(), ids=ENCODERS)
+def test_other_encoders_decide_as_in_training(quick, two, changes):
+    agents, (_, market, _) = [quick.train("masked", seed=seed, **changes).agent for seed in (1, 2)], two
+    confidence = fold_confidence(market, quick.folds["rolling"][0])
+    view = MarketView(market, [confidence] * 2, [agent.scalers for agent in agents], agents[0].spec.window_bars)
+    first, spec, population = starts(quick, two)[0], agents[0].spec, stack(agents)
+    sizer = sizer_of(quick, (agents, market, view), [(0, 0, first, 200), (1, 0, first, 200)])
+    seen = []
+    for offset in ROWS:
+        decision = decision_at(market, [first + offset] * 2, [1010.0, 990.0], [40.0, 0.0])
+        segment = view.segments(torch.tensor([[first + offset]] * 2), torch.zeros((2, 1), dtype=torch.int64), 1)
+        encoded = encode(spec, population, segment, use_fft=False).unsqueeze(3)
+        scalars = agents[0].scalars(decision.equity, decision.position).view(2, 1, 1, 1, 3)
+        allowed = sizer._scheme.allowed(decision.equity, decision.position, decision.direction).view(2, 1, 1, 1, 7)
+        output = forward(spec, population, encoded, scalars, allowed)
+        seen.append(sizer.log_prob(decision))
+        torch.testing.assert_close(seen[-1], output.log_prob.view(2, 7), rtol=0, atol=2e-5)
+    assert not torch.allclose(seen[0].exp(), seen[1].exp(), atol=1e-5)
+
+
+def test_a_recurrent_policy_remembers_from_bar_to_bar(quick, two):
+    """Two paths of two policies against each account's plain walk through the training network."""
+    agents, market = [quick.train("free", seed=seed, memory=4).agent for seed in (1, 2)], two[1]
+    confidence = fold_confidence(market, quick.folds["rolling"][0])
+    view = MarketView(market, [confidence] * 2, [agent.scalers for agent in agents], agents[0].spec.window_bars)
+    first = starts(quick, two)[0]
+    sizer = sizer_of(quick, (agents, market, view), [(1, 0, first, 60), (0, 0, first + 5, 60)])
+    memory = [torch.zeros((1, 1, 4))] * 2
+    for offset in range(20):
+        rows = [first + offset, first + 5 + offset]
+        decision = decision_at(market, rows, [1000.0 + offset, 1000.0], [3.0 * offset, 0.0])
+        found = sizer.log_prob(decision)
+        scalars = agents[0].scalars(decision.equity, decision.position)
+        for path, k in enumerate((1, 0)):
+            mine = {name: value.unsqueeze(0) for name, value in agents[k].parameters.items()}
+            segment = view.one_policy(k, rows[path], 0, 1)
+            encoded = encode(agents[k].spec, mine, segment, use_fft=False)[:, 0]
+            allowed = torch.ones((1, 1, 7), dtype=torch.bool)
+            output = forward(agents[k].spec, mine, encoded, scalars[path].view(1, 1, 3), allowed, memory[path])
+            torch.testing.assert_close(found[path], output.log_prob[0, 0], rtol=0, atol=2e-5)
+            memory[path] = output.memory
+    forgetful = sizer_of(quick, (agents, market, view), [(1, 0, first, 60), (0, 0, first + 5, 60)])
+    assert (forgetful.log_prob(decision) - found).abs().max() > 1e-4
+
+
+def test_weights_may_be_given_apart_from_the_agents(quick, two):
+    agents, market, view = two
+    first = starts(quick, two)[0]
+    columns = [torch.tensor([value]) for value in (0, first, 50, 0)]
+    swapped = PolicySizer(market, agents, view, *columns, population=stack(agents[::-1]))
+    own, decision = PolicySizer(market, agents, view, *columns), decision_at(market, [first + 9], [1000.0], [0.0])
+    assert not torch.allclose(swapped.log_prob(decision), own.log_prob(decision), atol=1e-5)
+
+
+def test_scalars_are_as_the_policy_was_trained(two):
+    equity, position = torch.tensor([2000.0]), torch.tensor([300.0])
+    agent = two[0][0]
+    assert agent.scalars(equity, position)[0].tolist() == pytest.approx([0.75, 0.55, 0.30103])
+    levels = replace(agent, actions=Levels(kind="levels", levels=[-3.0, 0.0, 1.0]))
+    assert levels.scalars(equity, position)[0].tolist() == pytest.approx([0.05, 0.55 / 3.0, 0.30103])
+    dollars = replace(agent, raw_dollars=True)
+    assert dollars.scalars(equity, position)[0].tolist() == pytest.approx([300.0, 1100.0, 2000.0])
+
+
+def test_actors_keep_only_the_actors_half(two):
+    population = stack(two[0])
+    actors = Actors.of(two[0][0].spec, population, torch.tensor([1, 0, 1]))
+    half = population["b1"].shape[1] // 2
+    assert actors.encoder["w1"].shape[-1] == half
+    assert not any(name.startswith("critic") for name in (*actors.encoder, *actors.head))
+    assert actors.account_weight.shape == (3, 3, half)
+    torch.testing.assert_close(actors.account_weight[1], population["w1"][0, :, -3:, :half].sum(0))

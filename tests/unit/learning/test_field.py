@@ -1,0 +1,87 @@
+"""Training beside PPO: what it saves is what the field loads, fold by fold and seed by seed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sizewise.learning import field
+from sizewise.learning.closed_trades.policy import load_outcome
+from sizewise.learning.tabular.store import load_table
+from sizewise.params.arms import TableArm
+from sizewise.walkforward.field import policy_folder
+
+TABLES, CLOSED = ("q_table", "bandit"), ("dqn", "outcome_ensemble")
+
+
+def test_tables_on_disk_are_those_that_were_learned(trained_field):
+    assert list(trained_field.tables) == list(TABLES)
+    for name, learned in trained_field.tables.items():
+        assert [table.origin["seed"] for table in learned.tables] == list(trained_field.seeds)
+        for table in learned.tables:
+            seed = table.origin["seed"]
+            loaded = load_table(policy_folder(trained_field.policies, name, trained_field.folds[0], seed))
+            np.testing.assert_array_equal(loaded.values, table.values)
+            np.testing.assert_array_equal(loaded.visits, table.visits)
+            assert loaded.origin == {"arm": name, "scheme": "rolling", "fold": 0, "seed": seed}
+            assert loaded.kind == name
+        assert set(learned.history["seed"]) == set(trained_field.seeds)
+
+
+def test_policies_of_closed_trades_load_as_their_kind(trained_field):
+    for name in CLOSED:
+        for seed in trained_field.seeds:
+            folder = policy_folder(trained_field.policies, name, trained_field.folds[0], seed)
+            policy = load_outcome(folder, trained_field.outcome, name)
+            assert policy.kind == policy.origin["arm"] == name
+            assert policy.origin["seed"] == seed
+            assert set(policy.scalers) == set(trained_field.folds[0].train)
+
+
+def test_the_history_of_closed_trades_is_tidy(trained_field):
+    history = trained_field.closed
+    assert list(history.columns[:4]) == ["arm", "scheme", "fold", "seed"]
+    assert history[["arm", "scheme", "fold", "seed"]].drop_duplicates().values.tolist() == [  # noqa: PD011
+        [name, "rolling", 0, seed] for name in CLOSED for seed in trained_field.seeds
+    ]
+    for _, rows in history.groupby(["arm", "seed"]):
+        assert rows["closes"].is_monotonic_increasing
+        assert np.isfinite(rows["mean_reward"]).all()
+
+
+@pytest.fixture(scope="module")
+def both_schemes(quick, tmp_path_factory):
+    """One bandit on a rolling fold and on an anchored one, learned twice; other arms stand beside it."""
+    p, folder = quick.params, tmp_path_factory.mktemp("tables")
+    arms = {"mine": TableArm(kind="bandit", splits=("rolling", "anchored")), "atr": p.arms["atr"]}
+    folds = {scheme: quick.folds[scheme][:1] for scheme in ("rolling", "anchored")}
+    market = quick.market.to("cpu", torch.float32)
+    learned = [field.learn_tables(market, arms, folds, (1,), p.tabular, p.account, folder / name) for name in "ab"]
+    return learned, folder
+
+
+def test_schemes_follow_each_other_and_other_arms_are_left_alone(both_schemes):
+    (learned, _), folder = both_schemes
+    assert list(learned) == ["mine"]
+    assert [table.origin["scheme"] for table in learned["mine"].tables] == ["rolling", "anchored"]
+    assert learned["mine"].history["scheme"].unique().tolist() == ["rolling", "anchored"]
+    assert {str(path.relative_to(folder / "a")) for path in (folder / "a").rglob("*.json")} == {
+        "mine/rolling_fold0_seed1/table.json",
+        "mine/anchored_fold0_seed1/table.json",
+    }
+
+
+def test_learning_is_the_same_twice_bit_for_bit(both_schemes):
+    (first, second), folder = both_schemes
+    pd.testing.assert_frame_equal(first["mine"].history, second["mine"].history)
+    for path in sorted((folder / "a").rglob("*.json")):
+        assert path.read_bytes() == (folder / "b" / path.relative_to(folder / "a")).read_bytes()
+
+
+def test_without_such_an_arm_nothing_is_learned(quick, tmp_path):
+    p = quick.params
+    arms, folds = {"atr": p.arms["atr"]}, quick.folds
+    assert field.learn_tables(quick.market, arms, folds, (1,), p.tabular, p.account, tmp_path) == {}
+    found = field.learn_closed_trades(quick.market, arms, folds, (1,), p.outcome, p.account, tmp_path)
+    assert found.empty
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,217 @@
+"""Descriptive statistics on ledgers small enough to work out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sizewise.dataset.regimes import LABELS
+from sizewise.ledgers import metrics
+
+HOURS = 6
+
+
+def ledger(
+    paths: dict[tuple[str, int, int], list[float]], start: str = "2020-01-01", hours: int = HOURS
+) -> pd.DataFrame:
+    """One arm's equity rows; `paths` maps (symbol, fold, seed) to equities, `hours` apart from `start`."""
+    parts = []
+    for (symbol, fold, seed), equity in paths.items():
+        times = pd.date_range(start, periods=len(equity), freq=f"{hours}h", tz="UTC")
+        values = {"symbol": symbol, "fold": fold, "seed": seed, "timestamp": times, "equity": equity}
+        parts.append(pd.DataFrame(values))
+    frame = pd.concat(parts, ignore_index=True)
+    frame["position_frac"] = 0.1
+    frame[["fees", "slippage", "borrow", "funding"]] = 0.0
+    frame["regime"] = pd.Categorical(["neutral"] * len(frame), categories=list(LABELS))
+    return frame
+
+
+def random_ledger(symbols=("A", "B"), seeds=(1, 2), rows=120, seed=0) -> pd.DataFrame:
+    """Random walks with random positions, costs and labels."""
+    rng = np.random.default_rng(seed)
+    keys = [(symbol, 0, s) for symbol in symbols for s in seeds]
+    frame = ledger({key: list(1000 * np.exp(np.cumsum(rng.normal(0, 0.01, rows)))) for key in keys})
+    n = len(frame)
+    frame["position_frac"] = rng.choice([-0.1, 0.0, 0.1, 0.2], n)
+    for name in ("fees", "slippage", "funding"):
+        frame[name] = -rng.uniform(0, 1, n)
+    frame["regime"] = pd.Categorical(rng.choice(LABELS, n), categories=list(LABELS))
+    return frame
+
+
+def trades_of(pnl: list[float], r: list[float]) -> pd.DataFrame:
+    return pd.DataFrame({"pnl": pnl, "r_multiple": r})
+
+
+# From equity to one daily series.
+
+
+def test_log_returns_start_afresh_in_every_path():
+    frame = ledger({("A", 0, 1): [1000, 1100], ("A", 1, 1): [500, 550], ("A", 1, 2): [800, 400]})
+    assert metrics.log_returns(frame).tolist() == pytest.approx([0, np.log(1.1), 0, np.log(1.1), 0, np.log(0.5)])
+
+
+def test_bars_sum_to_utc_days():
+    # Four bars a day: the step to the first bar of a day belongs to that day.
+    frame = ledger({("A", 0, 1): [1000, 1010, 1020, 1030, 1040, 1050, 1060, 1070]})
+    daily = metrics.daily_returns(frame)
+    assert daily.index.tolist() == list(pd.date_range("2020-01-01", periods=2, tz="UTC"))
+    assert daily["A"].tolist() == pytest.approx([np.log(1030 / 1000), np.log(1070 / 1030)])
+
+
+def test_seeds_are_averaged():
+    frame = ledger({("A", 0, 1): [1000, 1100], ("A", 0, 2): [1000, 900]})
+    assert metrics.daily_returns(frame)["A"].tolist() == pytest.approx([(np.log(1.1) + np.log(0.9)) / 2])
+
+
+def test_repeating_the_seeds_changes_nothing():
+    frame = random_ledger()
+    again = pd.concat([frame, frame.assign(seed=frame["seed"] + 10)], ignore_index=True)
+    pd.testing.assert_frame_equal(metrics.daily_returns(again), metrics.daily_returns(frame))
+
+
+def test_equal_weight_over_the_symbols_live_that_day():
+    early = ledger({("A", 0, 1): [1000, 1100, 1210]}, hours=24)
+    late = ledger({("B", 0, 1): [1000, 1000 * np.exp(0.2), 1000 * np.exp(0.2)]}, "2020-01-02", hours=24)
+    daily = metrics.daily_returns(pd.concat([early, late], ignore_index=True))
+    assert np.isnan(daily["B"].iloc[0])
+    assert np.isnan(daily["A"].iloc[3])
+    up = np.log(1.1)
+    assert metrics.portfolio(daily).tolist() == pytest.approx([0.0, up / 2, (up + 0.2) / 2, 0.0])
+
+
+def test_folds_of_one_day_add_up():
+    first = ledger({("A", 0, 1): [1000, 1100]}, "2020-01-01 00:00")
+    second = ledger({("A", 1, 1): [1000, 1050]}, "2020-01-01 12:00")
+    daily = metrics.daily_returns(pd.concat([first, second], ignore_index=True))
+    assert daily["A"].tolist() == pytest.approx([np.log(1.1) + np.log(1.05)])
+
+
+def test_other_values_can_be_summed():
+    frame = ledger({("A", 0, 1): [1000] * 5})
+    daily = metrics.daily_returns(frame, pd.Series([1.0, 2.0, 3.0, 4.0, 5.0]))
+    assert daily["A"].tolist() == [10.0, 5.0]
+
+
+# Risk.
+
+
+def test_a_loss_on_the_first_day_counts():
+    assert metrics.drawdown(pd.Series(np.log([0.9, 1.0]))).tolist() == pytest.approx([-0.1, -0.1])
+
+
+def test_drawdown_is_from_the_highest_mark_so_far():
+    wealth = np.array([1.2, 0.9, 1.5, 1.05, 1.5])
+    returns = pd.Series(np.diff(np.log(wealth), prepend=0.0))
+    assert metrics.drawdown(returns).tolist() == pytest.approx([0.0, 0.9 / 1.2 - 1, 0.0, 1.05 / 1.5 - 1, 0.0])
+
+
+def test_sharpe_and_sortino_by_hand():
+    returns = pd.Series([0.02, -0.01, 0.03, 0.0])
+    spread = np.sqrt(((returns - 0.01) ** 2).sum() / 3)
+    assert metrics.sharpe(returns) == pytest.approx(0.01 / spread * np.sqrt(365))
+    assert metrics.sharpe(returns, 252.0) == pytest.approx(0.01 / spread * np.sqrt(252))
+    assert metrics.sortino(returns) == pytest.approx(0.01 / np.sqrt(0.01**2 / 4) * np.sqrt(365))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e-4, -3e-7])
+@pytest.mark.parametrize("days", [1, 7, 100])
+def test_what_does_not_vary_has_no_sharpe(value, days):
+    assert np.isnan(metrics.sharpe(pd.Series(np.full(days, value))))
+
+
+def test_without_a_loss_there_is_no_sortino():
+    assert np.isnan(metrics.sortino(pd.Series([0.01, 0.0, 0.02])))
+
+
+def test_calmar_by_hand():
+    # +20%, then down to .9, in 4 days of a year of 4: 1.08 / 1 over a fall of 25%.
+    wealth = np.array([1.2, 0.9, 1.08, 1.08])
+    returns = pd.Series(np.diff(np.log(wealth), prepend=0.0))
+    assert metrics.calmar(returns, 4.0) == pytest.approx(0.08 / 0.25)
+    assert metrics.calmar(returns) == pytest.approx((1.08 ** (365 / 4) - 1) / 0.25)
+
+
+@pytest.mark.parametrize("returns", [[], [0.0, 0.0], [0.01, 0.02]])
+def test_without_a_drawdown_there_is_no_calmar(returns):
+    assert np.isnan(metrics.calmar(pd.Series(returns, dtype=float)))
+    assert metrics.recovery_days(pd.Series(returns, dtype=float)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("wealth", "days"),
+    [
+        ([0.9, 1.0, 1.1], 1),  # a loss on the first day, recovered on the second
+        ([1.2, 0.9, 1.1, 1.2, 1.1], 2),  # reaching the peak again is recovery
+        ([1.2, 0.9, 1.3, 1.2, 1.1, 1.2], 3),  # what is not recovered counts to the end
+        ([1.1, 1.2, 1.3], 0),
+    ],
+)
+def test_days_to_recovery(wealth, days):
+    assert metrics.recovery_days(pd.Series(np.diff(np.log(wealth), prepend=0.0))) == days
+
+
+def test_rounding_is_no_drawdown():
+    returns = pd.Series([0.1, -0.1, -0.7, 0.1, 0.7, *[0.0] * 50])
+    assert metrics.drawdown(returns).iloc[-1] != 0.0
+    assert metrics.recovery_days(returns) == 3.0
+
+
+# Summaries.
+
+
+def test_an_arm_by_hand():
+    # Symbol A grows by 1% a day and pays 2 of about 1000 a bar; B stays. One bar a day.
+    paths = {("A", 0, 1): [1000.0, 1010.0, 1020.1], ("B", 0, 1): [1000.0] * 3}
+    frame = ledger(paths, hours=24)
+    frame["position_frac"] = [0.0, 0.2, -0.2, 0.0, 0.0, 0.0]
+    frame["fees"], frame["slippage"], frame["funding"] = [0, -1, -1, 0, 0, 0], [0, -0.5, -0.5, 0, 0, 0], -0.0
+    frame.loc[:2, "funding"] = [0.0, -0.5, -0.5]
+    row = metrics.arm_summary(frame, trades_of([5.0, -1.0, 0.0], [1.0, -0.5, 0.1]))
+    growth = 1e4 * np.log(1.01) / 2 * 2 / 3
+    costs = 1e4 * (2 / 1010 + 2 / 1020.1) / 2 / 3
+    assert row["growth_bps_per_day"] == pytest.approx(growth)
+    assert row["costs_bps_per_day"] == pytest.approx(costs)
+    assert row["before_costs_bps_per_day"] == pytest.approx(growth + costs)
+    assert row["exposure_pct"] == pytest.approx(100 * 0.4 / 6)
+    assert row["max_drawdown_pct"] == 0.0
+    assert row["trades_per_seed"] == 3.0
+    assert row["win_rate_pct"] == pytest.approx(100 / 3)
+    assert row["mean_r"] == pytest.approx(0.2)
+
+
+def test_trades_are_counted_a_seed_and_costs_are_positive():
+    frame = random_ledger(seeds=(1, 2))
+    row = metrics.arm_summary(frame, trades_of([1.0] * 10, [1.0] * 10))
+    assert row["trades_per_seed"] == 5.0
+    assert row["costs_bps_per_day"] > 0
+    assert row["max_drawdown_pct"] < 0
+    assert row["calmar"] == metrics.calmar(metrics.portfolio(metrics.daily_returns(frame)))
+    assert row["recovery_days"] > 0
+
+
+def test_an_arm_that_never_trades_has_no_win_rate():
+    row = metrics.arm_summary(ledger({("A", 0, 1): [1000.0] * 9}), trades_of([], []))
+    assert row["growth_bps_per_day"] == row["costs_bps_per_day"] == row["trades_per_seed"] == 0.0
+    assert all(np.isnan(row[name]) for name in ("sharpe", "sortino", "win_rate_pct", "mean_r"))
+
+
+@pytest.mark.parametrize("symbols", [("A",), ("A", "B")])
+def test_regimes_add_up_to_the_arm(symbols):
+    frame = random_ledger(symbols)
+    if len(symbols) == 2:  # B is not live on all days
+        frame = frame[(frame["symbol"] == "A") | (frame["timestamp"] > "2020-01-10")].reset_index(drop=True)
+    table = metrics.regime_summary(frame)
+    assert list(table.index) == list(LABELS)
+    whole = metrics.arm_summary(frame, trades_of([], []))["growth_bps_per_day"]
+    assert table["growth_bps_per_day"].sum() == pytest.approx(whole, abs=1e-9)
+    assert abs(table["growth_bps_per_day"]).min() > 0
+    assert table["bars"].sum() == pytest.approx(len(frame) / 2, abs=len(LABELS))
+    sizes = [frame.loc[frame["regime"] == name, "position_frac"].abs().mean() * 100 for name in LABELS]
+    assert table["exposure_pct"].tolist() == pytest.approx(sizes)
+
+
+def test_a_regime_that_never_came_has_no_exposure():
+    table = metrics.regime_summary(ledger({("A", 0, 1): [1000.0, 1001.0]}))
+    assert table.loc["low_vol_trending", ["bars", "growth_bps_per_day"]].tolist() == [0.0, 0.0]
+    assert np.isnan(table.loc["low_vol_trending", "exposure_pct"])

@@ -1,0 +1,289 @@
+"""Every figure draws from a few rows of tidy data; warnings are errors, so a figure that complains fails."""
+
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from sizewise.dataset.regimes import LABELS
+from sizewise.reports import compare, features, style, train
+
+ARMS = ["ppo", "atr", "constant"]
+
+
+pytestmark = pytest.mark.usefixtures("drawn")
+
+
+def days(n: int) -> pd.DatetimeIndex:
+    return pd.date_range("2020-01-01", periods=n, tz="UTC")
+
+
+def labels(n: int) -> pd.Series:
+    return pd.Series(np.resize(np.repeat(LABELS, 3), n), index=days(n))
+
+
+def draws(n: int, columns: list[str], seed: int = 0) -> pd.DataFrame:
+    values = np.random.default_rng(seed).normal(0.0, 0.01, (n, len(columns)))
+    return pd.DataFrame(values, index=days(n), columns=columns)
+
+
+def history() -> pd.DataFrame:
+    rows = [
+        {
+            "group": group,
+            "fold": fold,
+            "seed": seed,
+            "samples": 1000.0 * iteration,
+            "validation_bps_per_day": np.nan if iteration % 2 else 0.1 * iteration + seed,
+            "mean_scaled_reward": 0.01 * iteration,
+            "entropy": 1.9 - 0.1 * iteration,
+        }
+        for group in ("ppo (rolling)", "ppo (anchored)")
+        for fold in (0, 1)
+        for seed in (1, 2)
+        for iteration in range(1, 5)
+    ]
+    return pd.DataFrame(rows)
+
+
+def effect_rows() -> pd.DataFrame:
+    table = pd.DataFrame(
+        {"effect_bps": [1.5, np.nan, -0.5], "low_bps": [0.5, np.nan, -1.5], "high_bps": [2.5, np.nan, 0.5]},
+        index=["low_vol_trending", "high_vol_trending", "neutral"],
+    )
+    return table.assign(note=["41 trades", "3 trades: too few to test", "50 trades"])
+
+
+def coverage() -> Figure:
+    index = days(400)
+    spans = {"A": (index[0], index[-1]), "B": (index[100], index[200])}
+    return features.coverage(spans, [index[150], index[250], index[399]], {"A": 9600, "B": 2400})
+
+
+def prices() -> Figure:
+    walk = 100.0 * np.exp(draws(90, ["A", "B", "C"]).cumsum())
+    return features.prices_with_regimes({n: pd.DataFrame({"close": walk[n], "regime": labels(90)}) for n in walk})
+
+
+def equity() -> Figure:
+    daily = draws(60, ARMS)
+    daily.iloc[5, 1] = np.nan
+    return compare.equity_by_arm(daily, labels(60), [days(60)[0], days(60)[30]])
+
+
+def heat_cells() -> pd.DataFrame:
+    keys = [(fold, label, seed) for fold in (0, 1) for label in ("bull", "bear") for seed in (1, 2)]
+    frame = pd.DataFrame(keys, columns=["fold", "label", "seed"])
+    values = [1.0, -2.0, 0.04, -0.04, 0.5, 8.0, -1.0, 3.0]
+    frame = frame.assign(effect_bps=values, n_days=range(11, 19))
+    return frame[~((frame["fold"] == 1) & (frame["label"] == "bear"))]
+
+
+def heat() -> Figure:
+    return compare.heat_map(heat_cells(), ["bull", "bear"], title="ppo minus atr")
+
+
+def calibration() -> Figure:
+    columns = {"claimed": [0.3, 0.5], "realised": [0.35, 0.48], "low": [0.3, 0.4], "high": [0.4, 0.55], "n": [80, 81]}
+    return features.calibration(pd.DataFrame(columns))
+
+
+FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
+    "coverage": (coverage, ["date (UTC); shaded and numbered: test windows of the folds"]),
+    "prices": (prices, ["close, quote currency (log scale)"]),
+    "correlation": (
+        lambda: features.correlation(draws(50, list("abcd")).corr(), ["g", "g", "h", "h"]),
+        ["Pearson correlation over train bars"],
+    ),
+    "calibration": (calibration, ["claimed probability of a gross profit", "realised share of gross profits"]),
+    "learning": (
+        lambda: train.learning_curves(history()),
+        [
+            "samples (thousands)",
+            "growth on the tail of train\n(bps of equity a day)",
+            "reward while exploring\n(scaled, a step)",
+            "entropy of the policy (nats)",
+        ],
+    ),
+    "equity": (
+        equity,
+        [
+            "growth since the first test day (%)",
+            "drawdown (%)",
+            "date (UTC); dotted: a new fold, with retrained policies",
+        ],
+    ),
+    "effects": (
+        lambda: compare.effects(effect_rows(), xlabel="difference (bps a day)", title="By regime"),
+        ["difference (bps a day)"],
+    ),
+    "difference": (
+        lambda: compare.difference_by_block(draws(83, ["d"])["d"], 8, "ppo", "atr"),
+        ["cumulated difference (bps)", "block mean\n(bps a day)", "date (UTC)"],
+    ),
+    "heat map": (heat, ["fold", "seed, within each label", "difference (bps of equity a day)"]),
+}
+
+
+def texts(figure: Figure) -> list[str]:
+    """All that a reader finds beside the axes of a figure."""
+    found = [figure.get_supylabel()]
+    for axes in figure.axes:
+        found += [axes.get_xlabel(), axes.get_ylabel()]
+    return [text for text in found if text]
+
+
+def legend(figure: Figure, place: int = 0) -> list[str]:
+    return [text.get_text() for text in figure.axes[place].get_legend().get_texts()]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_it_draws_and_names_its_axes(name):
+    draw, expected = FIGURES[name]
+    figure = draw()
+    figure.canvas.draw()
+    assert set(expected) == set(texts(figure))
+    assert len(np.unique(np.asarray(figure.canvas.buffer_rgba()).view(np.uint32))) > 10
+
+
+def test_every_figure_is_here():
+    def draws_one(room, name: str, value: object) -> bool:
+        own = getattr(value, "__module__", "") == room.__name__ and not name.startswith("_")
+        return own and inspect.isfunction(value) and inspect.signature(value).return_annotation is Figure
+
+    rooms = (features, train, compare)
+    figures = {n for room in rooms for n, f in vars(room).items() if draws_one(room, n, f)}
+    # Those of whole bars and folds are drawn in test_features.py; two need trials of their own: test_compare.py.
+    assert len(figures - {"coverage_figure", "correlation_figure", "regime_figure"}) - 2 == len(FIGURES)
+
+
+def test_legends_name_the_arms():
+    assert legend(equity()) == ARMS
+    assert legend(train.learning_curves(history())) == ["ppo (rolling)", "ppo (anchored)"]
+    regimes = [text.get_text() for text in equity().legends[0].get_texts()]
+    assert regimes == [name.replace("_", " ") for name in LABELS]
+
+
+def test_an_arm_keeps_its_colour():
+    colours = style.arm_colours(ARMS)
+    top, bottom = equity().axes
+    assert [line.get_color() for line in top.lines[:3]] == [colours[arm] for arm in ARMS]
+    assert [line.get_color() for line in bottom.lines] == [colours[arm] for arm in ARMS]
+    assert set(style.REGIME_COLOURS) == set(LABELS)
+
+
+def test_no_two_arms_of_the_field_look_alike(params):
+    colours = style.arm_colours(list(params.arms))
+    assert len(colours) == 14
+    rgb = np.array([plt.matplotlib.colors.to_rgb(colour) for colour in colours.values()])
+    apart = np.abs(rgb[:, None] - rgb[None, :]).sum(-1) + 9.0 * np.eye(len(rgb))
+    assert apart.min() > 0.25
+    # None is lost on the page, or on the shade of a regime.
+    shades = np.array([plt.matplotlib.colors.to_rgb(colour) for colour in ["#FFFFFF", *style.REGIME_COLOURS.values()]])
+    assert np.abs(rgb[:, None] - shades[None, :]).sum(-1).min() > 0.25
+
+
+def test_the_field_has_a_line_an_arm(params):
+    arms = list(params.arms)
+    top, _ = compare.equity_by_arm(draws(60, arms), labels(60), []).axes
+    assert [line.get_label() for line in top.lines[: len(arms)]] == arms
+    assert len({line.get_color() for line in top.lines[: len(arms)]}) == len(arms)
+
+
+def test_equity_is_compounded_and_its_drawdown_counts_the_first_day():
+    daily = pd.DataFrame({"atr": np.log([0.9, 1.1, 1.0])}, index=days(3))
+    top, bottom = compare.equity_by_arm(daily, labels(3), []).axes
+    assert top.lines[0].get_ydata() == pytest.approx([-10.0, -1.0, -1.0])
+    assert bottom.lines[0].get_ydata() == pytest.approx([-10.0, -1.0, -1.0])
+
+
+def test_learning_shows_validated_iterations_and_the_mean_over_folds():
+    axes = train.learning_curves(history()).axes
+    assert axes[0].lines[0].get_xdata().tolist() == [2.0, 4.0]
+    assert axes[0].lines[0].get_ydata() == pytest.approx([1.7, 1.9])
+    assert axes[2].lines[0].get_xdata().tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_effects_name_rows_without_a_statistic():
+    axes = compare.effects(effect_rows(), xlabel="x", title="t").axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "low vol trending",
+        "high vol trending",
+        "neutral",
+    ]
+    assert [note.get_text() for note in axes.texts] == ["41 trades", "3 trades: too few to test", "50 trades"]
+    points = np.ma.filled(np.ma.asarray(axes.lines[0].get_xdata()).astype(float), np.nan)
+    np.testing.assert_array_equal(points, [1.5, np.nan, -0.5])
+
+
+def test_effects_without_any_statistic_still_draw():
+    table = effect_rows()
+    table[["effect_bps", "low_bps", "high_bps"]] = np.nan
+    compare.effects(table, xlabel="x (bps)", title="t").canvas.draw()
+
+
+def test_block_means_are_those_of_the_test():
+    daily = draws(83, ["d"])["d"]
+    bottom = compare.difference_by_block(daily, 8, "ppo", "atr").axes[1]
+    tops = [np.abs(area.get_paths()[0].vertices[:, 1]).max() for area in bottom.collections]
+    means = [1e4 * part.mean() for part in np.array_split(daily.to_numpy(), 8)]
+    assert tops == pytest.approx(np.abs(means))
+    up = [bool((area.get_paths()[0].vertices[:, 1] > 0).any()) for area in bottom.collections]
+    assert up == [mean > 0 for mean in means]
+
+
+def test_a_heat_map_has_a_cell_a_fold_label_and_seed():
+    axes = heat().axes[0]
+    assert [text.get_text() for text in axes.texts] == [
+        *("+1.0\n11 d", "-2.0\n12 d", "+0.0\n13 d", "+0.0\n14 d"),
+        *("+0.5\n15 d", "+8.0\n16 d"),
+    ]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "1", "2"]
+    assert [patch.get_xy() for patch in axes.patches if patch.get_hatch()] == [(1.5, 0.5), (2.5, 0.5)]
+
+
+def test_the_colours_of_a_heat_map_are_symmetric_about_zero():
+    image = heat().axes[0].images[0]
+    assert image.norm.vmin == -image.norm.vmax
+    low, middle, high = (np.array(image.cmap(image.norm(value))) for value in (-2.0, 0.0, 2.0))
+    assert low[0] > low[2]
+    assert high[2] > high[0]
+    assert middle[:3].min() > 0.9
+
+
+def test_a_heat_map_of_nothing_is_hatched_all_over():
+    empty = heat_cells().assign(effect_bps=np.nan)
+    figure = compare.heat_map(empty, ["bull"], title="t")
+    figure.canvas.draw()
+    assert len(figure.axes[0].patches) == 4
+
+
+def spans(series: pd.Series) -> list[tuple[str, float, float]]:
+    """(colour, first day, last day) of the shading, days counted from the first."""
+    axes = plt.subplots()[1]
+    axes.plot(series.index, np.zeros(len(series)))
+    style.shade_regimes(axes, series)
+    start = float(axes.lines[0].get_xdata(orig=False)[0])
+    names = {plt.matplotlib.colors.to_rgba(colour): name for name, colour in style.REGIME_COLOURS.items()}
+    return [
+        (names[tuple(patch.get_facecolor())], patch.get_x() - start, patch.get_x() + patch.get_width() - start)
+        for patch in axes.patches
+    ]
+
+
+def test_shading_changes_where_the_label_does():
+    series = pd.Series(["neutral"] * 3 + ["low_vol_trending"] * 2, index=days(5))
+    assert spans(series) == [("neutral", 0.0, 3.0), ("low_vol_trending", 3.0, 4.0)]
+
+
+def test_shading_of_years_is_by_month():
+    n = 500
+    series = pd.Series("neutral", index=days(n)).where(np.arange(n) % 3 > 0, "low_vol_ranging")
+    series[days(n).month == 2] = "high_vol_trending"
+    found = spans(series)
+    assert [name for name, _, _ in found] == ["neutral", "high_vol_trending", "neutral", "high_vol_trending", "neutral"]
+    assert found[1][1:] == (31.0, 60.0)

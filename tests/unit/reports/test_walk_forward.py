@@ -1,0 +1,210 @@
+"""Tables of the walk-forward report, from a ledger of two arms small enough to count by hand."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sizewise.dataset.regimes import LABELS
+from sizewise.dataset.splits import Fold, Slice
+from sizewise.evidence import verdict
+from sizewise.ledgers.metrics import arm_summary, regime_summary
+from sizewise.params.arms import AtrArm, ConstantArm
+from sizewise.params.trading.account import Account
+from sizewise.reports import walk_forward
+
+from ...hand_market import make_market
+
+ROWS = 48
+
+
+def path(arm: str, symbol: str, fold: int, seed: int, growth: float, start: str = "2020-01-01") -> pd.DataFrame:
+    """48 hourly bars that grow by `growth` in log equity a day, flat on the first and last bar."""
+    times = pd.date_range(start, periods=ROWS, freq="h", tz="UTC")
+    values = {"arm": arm, "symbol": symbol, "fold": fold, "seed": seed, "timestamp": times}
+    steps = np.full(ROWS, growth / 24)
+    steps[0] = 0.0
+    frame = pd.DataFrame(values | {"equity": 1000.0 * np.exp(np.cumsum(steps)), "position_frac": 0.1})
+    frame.loc[[0, ROWS - 1], "position_frac"] = 0.0
+    frame[["fees", "slippage", "borrow", "funding"]] = [-0.5, -0.25, 0.0, 0.0]
+    frame["regime"] = [LABELS[i % 3] for i in range(ROWS)]
+    return frame
+
+
+@pytest.fixture
+def equity() -> pd.DataFrame:
+    """`ppo` with two seeds and `atr`; B is live in fold 1 alone."""
+    late = "2020-02-01"
+    parts = [path("ppo", "A", 0, seed, 0.01 * seed) for seed in (1, 2)]
+    parts += [path("ppo", s, 1, seed, -0.01, late) for s in "AB" for seed in (1, 2)]
+    parts += [path("atr", "A", 0, 0, 0.0), path("atr", "A", 1, 0, 0.02, late), path("atr", "B", 1, 0, 0.04, late)]
+    frame = pd.concat(parts, ignore_index=True)
+    typed = {name: frame[name].astype("category") for name in ("arm", "symbol")}
+    return frame.assign(**typed, regime=pd.Categorical(frame["regime"], categories=list(LABELS)))
+
+
+@pytest.fixture
+def trades() -> pd.DataFrame:
+    frame = pd.DataFrame({"arm": ["ppo"] * 4 + ["atr"], "pnl": [1.0, -1.0, 2.0, 3.0, -4.0]})
+    return frame.assign(r_multiple=frame["pnl"] / 2, arm=frame["arm"].astype("category"))
+
+
+def test_the_plan_is_what_was_declared(params):
+    table = walk_forward.plan_table(params.plan, params.arms, "0123abcd")["declared"]
+    assert table["candidate"] == "ppo (ppo)"
+    assert table["reference"] == "atr (atr)"
+    assert table["primary test"] == "Ibragimov-Mueller, 8 blocks, two-sided, level 0.05"
+    assert table["regimes (Holm)"] == ", ".join(params.plan.regimes)
+    assert table["all arms"] == ", ".join(params.arms)
+    assert table["hash of the plan"] == "0123abcd"
+
+
+def test_rows_of_the_ledgers(equity, trades):
+    table = walk_forward.ledger_table(equity, trades)
+    assert table.loc["ppo"].tolist() == [6, 6 * ROWS, 4]
+    assert table.loc["atr"].tolist() == [3, 3 * ROWS, 1]
+    # An arm without a trade is there with none.
+    none = walk_forward.ledger_table(equity, trades[trades["arm"] == "ppo"])
+    assert none.loc["atr"].tolist() == [3, 3 * ROWS, 0]
+
+
+def test_the_summary_is_metrics_arm_by_arm(equity, trades):
+    table = walk_forward.summary(equity, trades, ["atr", "ppo"])
+    assert list(table.index) == ["atr", "ppo"]
+    for arm in table.index:
+        alone = arm_summary(equity[equity["arm"] == arm], trades[trades["arm"] == arm])
+        assert table.loc[arm].to_dict() == pytest.approx(alone, nan_ok=True)
+    assert set(table.columns) == set(walk_forward.SHORT_NAMES)
+    assert list(table.rename(columns=walk_forward.SHORT_NAMES).columns) != list(table.columns)
+
+
+def test_daily_growth_of_each_arm(equity):
+    daily = walk_forward.daily_by_arm(equity, ["ppo", "atr"])
+    assert list(daily.columns) == ["ppo", "atr"]
+    # First days hold 23 steps; seeds grow 1% and 2%, symbols of fold 1 2% and 4%.
+    first = np.array([23 / 24, 1.0])
+    assert daily["ppo"].tolist() == pytest.approx([*(0.015 * first), *(-0.01 * first)])
+    assert daily["atr"].tolist() == pytest.approx([0.0, 0.0, *(0.03 * first)])
+
+
+def test_the_label_most_bars_carried(equity):
+    assert walk_forward.daily_regime(equity).tolist() == ["low_vol_trending"] * 4
+    second = equity["timestamp"].dt.day == 2
+    equity.loc[second & (equity["symbol"] == "B"), "regime"] = "neutral"
+    assert walk_forward.daily_regime(equity).tolist() == [*["low_vol_trending"] * 3, "neutral"]
+    equity.loc[second, "regime"] = "neutral"
+    assert walk_forward.daily_regime(equity).tolist() == ["low_vol_trending", "neutral"] * 2
+
+
+def test_growth_by_fold_and_symbol(equity):
+    table = walk_forward.by_fold_and_symbol(equity, "atr")
+    mean = (23 / 24 + 1) / 2
+    assert table.loc[0, "A"] == pytest.approx(0.0)
+    assert table.loc[1].tolist() == pytest.approx([200 * mean, 400 * mean])
+    assert np.isnan(table.loc[0, "B"])
+    shown = walk_forward.blank_missing(table)
+    assert shown.loc[0].tolist() == ["0.00", "-"]
+    assert shown.loc[1, "B"] == f"{400 * mean:.2f}"
+
+
+def test_regimes_of_each_arm(equity):
+    table = walk_forward.regime_table(equity, ["ppo", "atr"])
+    assert table.index.names == ["arm", "regime"]
+    one = equity[equity["arm"] == "atr"]
+    pd.testing.assert_frame_equal(table.loc["atr"], regime_summary(one), check_names=False)
+    daily = walk_forward.daily_by_arm(equity, ["atr"])["atr"]
+    assert table.loc["atr", "growth_bps_per_day"].sum() == pytest.approx(1e4 * daily.mean())
+
+
+def test_metrics_are_json_without_nan(equity):
+    empty = pd.DataFrame({"arm": pd.Series(dtype=str), "pnl": pd.Series(dtype=float), "r_multiple": []})
+    found = walk_forward.metrics(walk_forward.summary(equity, empty, ["ppo"]))
+    assert found["ppo"]["win_rate_pct"] is None
+    assert found["ppo"]["exposure_pct"] == pytest.approx(10.0 * (ROWS - 2) / ROWS, abs=1e-4)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_daily_growth_on_disk(equity, tmp_path):
+    daily = walk_forward.daily_by_arm(equity, ["ppo", "atr"])
+    daily.iloc[1, 0] = np.nan
+    walk_forward.save_daily(daily, tmp_path / "plots")
+    table = pd.read_csv(tmp_path / "plots" / "equity_by_arm.csv")
+    assert list(table.columns) == ["day", "date", "arm", "growth_pct", "drawdown_pct"]
+    assert table["day"].tolist() == [0, 1, 2, 3] * 2
+    assert table["date"].tolist() == ["2020-01-01", "2020-01-02", "2020-02-01", "2020-02-02"] * 2
+    ppo = table[table["arm"] == "ppo"]
+    assert ppo["growth_pct"].tolist() == pytest.approx(100 * np.expm1(daily["ppo"].fillna(0).cumsum()), abs=1e-4)
+    assert ppo["drawdown_pct"].iloc[-1] == pytest.approx(100 * np.expm1(daily["ppo"].iloc[2:].sum()), abs=1e-4)
+
+
+# What needs the market beside the ledger.
+
+
+def fold(start: int, stop: int) -> Fold:
+    day = pd.Timestamp("2020-01-01", tz="UTC")
+    return Fold("rolling", 0, day, day, {"S0": Slice(0, start)}, {"S0": Slice(start, stop)})
+
+
+def test_fold_starts():
+    assert walk_forward.fold_starts([fold(5, 10)]) == [pd.Timestamp("2020-01-01", tz="UTC")]
+
+
+@pytest.mark.parametrize(("inside", "share"), [([0.01, 0.016, 0.04, 0.05], 50), ([0.5, 0.5], 0), ([0.001] * 3, 100)])
+def test_how_often_the_cap_is_asked_for(inside, share):
+    # Risk .5% over 1.5 ATR reaches the cap of 20% where ATR is 1.667% or less; entries outside the test do not count.
+    entry = np.zeros(40, dtype=bool)
+    atr = np.full(40, 1e-6)
+    rows = 10 + 3 * np.arange(len(inside))
+    entry[[2, 5, 38]] = True
+    entry[rows], atr[rows] = True, inside
+    market = replace(make_market(40), entry=torch.from_numpy(entry), atr_frac=torch.from_numpy(atr))
+    arm = AtrArm(kind="atr")
+    found = walk_forward.cap_sentence(market, [fold(10, 30)], arm, Account(), "atr")
+    assert found == verdict.cap_sentence(float(share), "atr")
+
+
+def test_a_rule_without_atr_has_no_such_sentence():
+    arm = ConstantArm(kind="constant", size_frac=0.1)
+    found = walk_forward.cap_sentence(make_market(40), [fold(10, 30)], arm, Account(), "constant")
+    assert found == "constant is not an ATR rule; its cap is not examined."
+
+
+# What was fitted, and what a reader sees of a behaviour table.
+
+
+def test_fits_are_told_by_number_and_range():
+    fits = pd.concat(
+        [
+            pd.DataFrame({"factor": [1.0, 3.0], "reached": [True, False]}, index=pd.Index([0, 1], name="fold")).assign(
+                arm="matched", scheme="rolling"
+            ),
+            pd.DataFrame({"fold": [0], "seed": [1], "share_pct": [7.0], "symbol": ["A"]}).assign(
+                arm="kelly", scheme="rolling"
+            ),
+        ]
+    )
+    table = walk_forward.fit_table(fits)
+    assert table.index.tolist() == [("matched", "rolling", "factor"), ("kelly", "rolling", "share_pct")]
+    assert table.loc[("matched", "rolling", "factor")].tolist() == [2, 2.0, 1.0, 3.0]
+    # Folds and seeds are names, and a number that another arm has is not this one's.
+    assert table.loc[("kelly", "rolling", "share_pct"), "n"] == 1
+    assert walk_forward.fit_table(pd.DataFrame()).empty
+
+
+def test_a_behaviour_table_is_read_as_intervals():
+    parts = ("", "other_", "difference_")
+    values = {
+        f"{part}{name}_pct": [1.25 + i, np.nan] for i, part in enumerate(parts) for name in ("mean", "low", "high")
+    }
+    values |= {"n": [40, 2], "n_other": [50, 3], "p_holm": [0.01234, np.nan]}
+    sizes = pd.DataFrame(values | {"expected": ["smaller", "larger"], "found": ["smaller", "too few"]})
+    sizes.index = pd.MultiIndex.from_tuples([("ppo", "volatile"), ("ppo", "confident")], names=["arm", "condition"])
+    table = walk_forward.readable(sizes)
+    assert table.loc[("ppo", "volatile")].tolist() == [
+        *(40, "1.2 (1.2 to 1.2)", 50, "2.2 (2.2 to 2.2)", "3.2 (3.2 to 3.2)", 0.012, "smaller", "smaller"),
+    ]
+    assert table.loc[("ppo", "confident")].drop("p (Holm)").tolist() == [2, "", 3, "", "", "larger", "too few"]
+    assert list(table.index.names) == ["arm", "condition"]

@@ -1,0 +1,89 @@
+"""Trades of a signal, growth of sizes, and the portfolio of symbols; tests/equivalence holds them against the walk."""
+
+import numpy as np
+import pytest
+
+from sizewise.base.errors import LedgerError
+from sizewise.sizing.held_paths import UnitPaths, portfolio_growth, quotes_of, trades_of, unit_paths
+
+
+def stream(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """Direction and entries [T, 1]: `+` and `-` are held, `L` and `S` enter, `.` is flat."""
+    sides = {"+": 1, "L": 1, "-": -1, "S": -1, ".": 0}
+    direction = np.array([[sides[letter]] for letter in text], dtype=np.int8)
+    return direction, np.array([[letter in "LS"] for letter in text])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (".L++..S-..", [(1, 4, 1), (6, 8, -1)]),
+        (".L+S-..", [(1, 3, 1), (3, 5, -1)]),  # a turn: one decision ends a trade and enters the next
+        (".L+L+..", [(1, 3, 1), (3, 5, 1)]),  # entered again on the same side
+        ("++.L+..", [(3, 5, 1)]),  # before the first entry a position is nobody's
+        ("..L+++", [(2, 4, 1)]),  # the last decision but one closes all
+        ("...L..", [(3, 4, 1)]),
+        ("....L.", []),  # would be filled at the bar that must end flat
+        ("......", []),
+    ],
+)
+def test_trades_end_with_the_signal_or_the_slice(text, expected):
+    trades = trades_of(*stream(text))
+    found = list(zip(trades.entry[:, 0], trades.leave[:, 0], trades.side[:, 0], strict=True))
+    assert found == expected
+
+
+def flat_quotes(close: list[float], day: list[int], fee: float = 0.0):
+    """Bars that open where the last one closed; a fee and no other cost."""
+    values = np.array(close)[:, None]
+    rates = np.tile([fee, 0.0, 0.0, 0.0], (len(close), 1))
+    before = np.concatenate([values[:1], values[:-1]])
+    return quotes_of(before, values, rates, np.full(len(close), 0.5), np.array(day))
+
+
+def paths_by_hand() -> UnitPaths:
+    """Long from 100 to 110, then short from 110 to 99; two bars a day."""
+    quotes = flat_quotes([100, 100, 105, 110, 110, 99, 99, 99], [0, 0, 1, 1, 2, 2, 3, 3])
+    return unit_paths(quotes, trades_of(*stream(".L+S-...")))
+
+
+def test_growth_by_hand():
+    paths = paths_by_hand()
+    np.testing.assert_allclose(paths.unit_return[:, 0], [0.10, 0.10])
+    np.testing.assert_array_equal(paths.turns[:, 0], [False, True])
+    found = paths.growth(np.array([[0.5, 0.5], [1.0, 0.0]]))
+    long = np.log(1.0 + 0.5 * 0.10)
+    np.testing.assert_allclose(found[:, 0], [0.0, long, np.log(1.10), 0.0], atol=1e-15)
+    np.testing.assert_allclose(found[:, 1], [0.0, long, 0.0, 0.0], atol=1e-15)
+
+
+def test_a_fee_is_paid_on_both_sides():
+    quotes = flat_quotes([100, 100, 120, 120, 120], [0, 0, 0, 1, 1], fee=0.01)
+    paths = unit_paths(quotes, trades_of(*stream(".L+..")))
+    assert paths.unit_return[0, 0] == pytest.approx(0.20 - 0.01 - 0.012)
+
+
+def test_no_trades_no_growth():
+    paths = unit_paths(flat_quotes([100, 90, 80, 70], [0, 0, 1, 1]), trades_of(*stream("....")))
+    np.testing.assert_array_equal(paths.growth(np.zeros((0, 3))), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("size", [11.0, 50.0])
+def test_ruin_is_refused(size):
+    quotes = flat_quotes([100, 100, 90, 90, 90], [0, 0, 1, 1, 1])
+    paths = unit_paths(quotes, trades_of(*stream(".L+..")))
+    with pytest.raises(LedgerError, match=r"^sizes ruin a path: a trade loses all equity; lower calibration.cap_frac"):
+        paths.growth(np.array([[size]]))
+    assert np.isfinite(paths.growth(np.array([[9.0]]))).all()
+
+
+def test_the_portfolio_weighs_live_symbols_alike():
+    def symbol(days: list[int]) -> UnitPaths:
+        empty = np.zeros((0, 1))
+        return UnitPaths(
+            empty, empty, empty, empty, np.array(days), np.zeros((len(days), 1), int), np.zeros((len(days), 1))
+        )
+
+    paths = [symbol([0, 1, 2]), symbol([2, 3])]
+    growth = [np.array([[1.0], [2.0], [3.0]]), np.array([[5.0], [7.0]])]
+    np.testing.assert_array_equal(portfolio_growth(paths, growth), [[1.0], [2.0], [4.0], [7.0]])

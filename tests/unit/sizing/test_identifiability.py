@@ -1,0 +1,210 @@
+"""The identifiability gate (design C row C6): what cannot teach a size is refused, what can is not."""
+
+import numpy as np
+import pytest
+
+from sizewise.base.errors import ConfigError
+from sizewise.params.trading import trading
+from sizewise.params.trading.account import Account
+from sizewise.params.trading.actions import Levels, Steps
+from sizewise.params.trading.rewards import (
+    DifferentialSharpe,
+    DifferentialSortino,
+    DrawdownPenalised,
+    LogGrowth,
+    Penalties,
+    SizeWeightedReturn,
+    UnrealisedExposure,
+)
+from sizewise.sizing.identifiability import (
+    Probe,
+    check_identifiable,
+    examine,
+    identifiability_table,
+    sizes_of,
+    step_probe,
+    trade_probe,
+)
+from sizewise.trading.schemes.catalogue import MODELS
+
+SIZES = (0.05, 0.10, 0.20)
+MOVES = np.random.default_rng(0).normal(0.0, 0.01, (60, 1))
+
+
+def planted(rewards, *, accept_relative: bool | None = None) -> Probe:
+    return Probe("planted", rewards, len(MOVES), len(MOVES), accept_relative)
+
+
+# What the measure says of rewards whose answer is known.
+
+
+@pytest.mark.parametrize(
+    ("rewards", "response"),
+    [
+        (lambda f: f * MOVES, 1.0),
+        (lambda f: 0.0 * f + MOVES, 0.0),
+        (lambda f: 0.0 * f, 0.0),
+        (lambda f: np.sign(f) * MOVES, 0.0),
+        # (sqrt(4) - 1) / (4 - 1) is the least over the factors.
+        (lambda f: np.sqrt(f) * MOVES, 1 / 3),
+        (lambda f: f**2 * MOVES, 2.5),
+        (lambda f: -f * MOVES, 1.0),
+    ],
+)
+def test_the_response_of_planted_rewards(rewards, response):
+    assert examine(planted(rewards), SIZES).response == pytest.approx(response, abs=1e-12)
+
+
+def test_a_reward_that_is_blind_in_a_range_says_where():
+    # It follows size up to 1% of equity and from 1 on, and hears nothing in between.
+    probe = planted(lambda f: (np.minimum(f, 0.01) + np.maximum(f - 1.0, 0.0)) * MOVES)
+    found = examine(probe, SIZES)
+    assert not found.accepted
+    assert found.response == 0.0
+    assert 0.001 < found.blind_from < 0.01
+    assert 0.25 < found.blind_to <= 1.0
+    assert examine(probe, [0.001, 0.002]).accepted
+    with pytest.raises(ConfigError, match=r"planted cannot teach sizes from 0\.05 to 0\.2 of equity"):
+        check_identifiable(probe, SIZES)
+
+
+def test_one_blind_size_among_several_is_enough():
+    probe = planted(lambda f: np.minimum(f, 0.1) * MOVES)
+    assert examine(probe, [0.01, 0.02]).accepted
+    found = examine(probe, [0.01, 0.02, 0.5])
+    assert (found.accepted, found.at_size) == (False, 0.5)
+
+
+def test_the_threshold_is_the_callers():
+    probe = planted(lambda f: np.sqrt(f) * MOVES)
+    assert check_identifiable(probe, SIZES, threshold=0.3).accepted
+    with pytest.raises(ConfigError, match=r"response to size is 0\.333 at 0\.05, 0\.5 is needed"):
+        check_identifiable(probe, SIZES)
+
+
+# Rewards of steps.
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LogGrowth(),
+        SizeWeightedReturn(),
+        DrawdownPenalised(),
+        DrawdownPenalised(coef=5.0),
+        UnrealisedExposure(),
+        LogGrowth(penalties=Penalties(held_per_hour=1e-5, flat_per_hour=1e-5, ruin=1.0)),
+    ],
+    ids=lambda model: model.kind,
+)
+def test_rewards_in_which_size_counts_are_accepted(model):
+    found = check_identifiable(step_probe(model), SIZES)
+    assert found.accepted
+    assert not found.relative
+    assert found.response > 0.95
+
+
+@pytest.mark.parametrize("model", [DifferentialSharpe, DifferentialSortino])
+def test_a_ratio_is_refused_unless_relative_sizes_are_wanted(model):
+    message = rf"reward {model().kind} cannot teach sizes from 0\.05 to 0\.2.*set its accept_relative to true"
+    with pytest.raises(ConfigError, match=message):
+        check_identifiable(step_probe(model()), SIZES)
+    found = check_identifiable(step_probe(model(accept_relative=True)), SIZES)
+    assert found.accepted
+    assert found.relative
+    assert found.response < 0.05
+    assert found.single_response > 0.8
+
+
+def test_accepting_relative_sizes_does_not_let_a_blind_reward_through():
+    # What each step earns is divided by its own size, so that not even relative sizes show.
+    blind = planted(lambda f: f * MOVES / f, accept_relative=True)
+    with pytest.raises(ConfigError, match=r"nor does what one step earns follow its own size \(response 0\)"):
+        check_identifiable(blind, SIZES)
+    relative = planted(lambda f: f * MOVES / f.mean(axis=0), accept_relative=True)
+    assert check_identifiable(relative, SIZES).relative
+
+
+def test_penalties_that_drown_the_growth_are_refused():
+    # 1% an hour after the first six, where an hour moves 5 basis points of equity.
+    model = LogGrowth(penalties=Penalties(held_after_hours=6.0, held_per_hour=0.01))
+    with pytest.raises(ConfigError, match="log_growth cannot teach"):
+        check_identifiable(step_probe(model), SIZES)
+
+
+# Rewards of closed trades.
+
+
+def test_growth_of_a_trade_is_accepted():
+    assert check_identifiable(trade_probe("trade_log_growth"), SIZES).response > 0.99
+
+
+@pytest.mark.parametrize("name", ["return_on_notional", "outcome"])
+def test_percentages_of_notional_are_refused(name):
+    # C6: pnl over notional is the same for every size and leverage.
+    with pytest.raises(ConfigError, match=rf"reward {name} cannot teach .* response to size is 0 at"):
+        check_identifiable(trade_probe(name), SIZES)
+    assert examine(trade_probe(name), SIZES).single_response == 0.0
+
+
+def test_the_same_formula_on_shares_of_equity_is_accepted():
+    found = check_identifiable(trade_probe("outcome_of_equity"), SIZES)
+    assert found.response > 0.7
+    # The bonus for winning, which no size changes, is all there is at small sizes.
+    assert 0.001 <= found.blind_from < found.blind_to < 0.05
+
+
+def test_the_composite_reward_is_refused_where_it_is_blind():
+    probe = trade_probe("composite_close")
+    with pytest.raises(ConfigError, match="reward composite_close cannot teach"):
+        check_identifiable(probe, SIZES)
+    found = examine(probe, SIZES)
+    assert found.response < 0.1
+    # Its risk and consistency terms divide by the size; only past several times equity does the first term take over.
+    assert found.blind_from == pytest.approx(0.001)
+    assert 4.0 < found.blind_to < 8.0
+    assert check_identifiable(probe, [8.0, 10.0]).accepted
+    with pytest.raises(ConfigError, match="composite_close"):
+        check_identifiable(probe, [found.blind_to, 10.0])
+
+
+# What is asked, and of whom.
+
+
+@pytest.mark.parametrize("sizes", [[], [0.1], [0.1, 0.1], [0.0, 0.1]])
+def test_with_one_size_nothing_is_asked(sizes):
+    assert check_identifiable(trade_probe("return_on_notional"), sizes) is None
+
+
+def test_sizes_of_every_scheme():
+    account = Account()
+    sizes = {kind: sizes_of(model, account) for kind, model in MODELS.items()}
+    assert sizes["sizing7"] == pytest.approx((0.02625, 0.0525, 0.07875))
+    assert len(sizes["sizing13"]) == 6
+    assert sizes["sizing3"] == sizes["legacy3"] == pytest.approx((0.0525,))
+    # $60 at once to $300 at five times, of $1,000.
+    assert (sizes["size_by_leverage25"][0], sizes["size_by_leverage25"][-1]) == pytest.approx((0.06, 1.5))
+    assert sizes["bsh"] == (1.0,)
+    assert sizes["manage_inventory"] == pytest.approx([0.1 * i for i in range(1, 11)])
+    assert sizes["simple"] == trading.Simple(kind="simple").sizes
+    assert len(sizes["simplex"]) > 1
+    assert sizes_of(Steps(), account) == pytest.approx(sizes["sizing7"])
+    assert sizes_of(Levels(kind="levels", levels=(-2.0, 0.0, 1.0, 2.0)), account) == (0.0, 1.0, 2.0)
+
+
+def test_the_table_shows_every_reward():
+    table = identifiability_table(SIZES).set_index(["reward", "relative"])
+    assert list(table.columns) == [
+        "learns_from", "response", "at_size", "single_response", "blind_from", "blind_to", "accepted",
+    ]  # fmt: skip
+    accepted = table["accepted"].to_dict()
+    assert {name for (name, relative), yes in accepted.items() if yes and not relative} == {
+        "log_growth", "size_weighted_return", "size_added", "drawdown_penalised", "unrealised_exposure", "trade_log_growth",
+        "outcome_of_equity",
+    }  # fmt: skip
+    assert {name for (name, relative), yes in accepted.items() if yes and relative} == {
+        "differential_sharpe", "differential_sortino",
+    }  # fmt: skip
+    assert {name for (name, _), yes in accepted.items() if not yes} == {
+        "differential_sharpe", "differential_sortino", "return_on_notional", "outcome", "composite_close",
+    }  # fmt: skip

@@ -1,0 +1,315 @@
+"""The study on the quick world: what is fitted on what, how paths are glued, and what is said of them."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sizewise.base.errors import ConfigError, DataMissingError
+from sizewise.base.paths import Workspace
+from sizewise.dataset.confidence import ConfidenceModel, confidence_column, train_trades
+from sizewise.dataset.features import compute_features
+from sizewise.dataset.regimes import LABELS
+from sizewise.dataset.splits import Combination, Slice
+from sizewise.dataset.store import build_tables
+from sizewise.learning.ppo import training
+from sizewise.learning.ppo.encoders import fit_scaler
+from sizewise.ledgers.daily import day_rows
+from sizewise.params.stage import Stage
+from sizewise.studies.overfitting import cpcv_run
+from sizewise.studies.overfitting.cpcv_folds import deal_paths
+from sizewise.studies.overfitting.cpcv_report import path_table, read_paths, sentence, summary
+from sizewise.trading.episodes import Ranges
+
+from ....hand_market import make_market
+
+
+@pytest.fixture(scope="module")
+def stage(quick, tmp_path_factory) -> Stage:
+    workspace = replace(Workspace.open("quick"), base=tmp_path_factory.mktemp("cpcv"))
+    p = quick.params
+    few = p.cpcv.model_copy(update={"groups": 3, "test_groups": 2})
+    sections = {name: getattr(p, name) for name in ("data", "regimes", "signals", "splits", "observation", "account")}
+    sections |= {"train": p.train, "arms": p.arms, "plan": p.plan, "cpcv": few}
+    return Stage("cpcv", SimpleNamespace(**sections), workspace, "hash")
+
+
+@pytest.fixture(scope="module")
+def world(stage) -> cpcv_run.World:
+    return cpcv_run.prepare(stage)
+
+
+@pytest.fixture(scope="module")
+def agents(stage, world):
+    """As cpcv_run.train, in this process."""
+    p = stage.params
+    changed = p.train.model_copy(update={"iterations": 1})
+    settings = training.Settings(changed, p.observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
+    jobs = [training.Job("ppo", "masked", one, 1) for one in world.chosen]
+    trained = training.train_population(world.market.to("cpu", torch.float32), jobs, world.models, settings)
+    return {(one.job.fold.number, 1): one.agent for one in trained}
+
+
+@pytest.fixture(scope="module")
+def days(stage, world, agents):
+    return cpcv_run.walk_days(stage, world, agents)
+
+
+def changed(stage: Stage, **sections: object) -> Stage:
+    return replace(stage, params=SimpleNamespace(**{**vars(stage.params), **sections}))
+
+
+# What is fitted on what.
+
+
+def test_a_policy_is_scaled_by_its_own_train_stretches(stage, world, agents):
+    two = next(one for one in world.chosen if len(one.train["BTCUSDT_1h"]) > 1)
+    p, market = stage.params, world.market
+    rows = []
+    for part in two.train["BTCUSDT_1h"]:
+        kept = len(part) - round(len(part) * p.train.validation_frac) - p.splits.purge_bars
+        start, _ = market.rows("BTCUSDT_1h", part)
+        rows.append((start, start + kept))
+    confidence = market.confidence[confidence_column(two)]
+    assert agents[two.number, 1].scalers["BTCUSDT_1h"] == fit_scaler(market, confidence, rows)
+    assert agents[two.number, 1].scalers["BTCUSDT_1h"] != fit_scaler(market, confidence, [(rows[0][0], rows[-1][1])])
+
+
+def test_confidence_learns_from_no_bar_of_its_tests(stage, world, quick):
+    """Poisoned: the prices of the tested groups. What was fitted around them hardly moves (ATR(100) forgets slowly)."""
+    p, one = stage.params, world.chosen[0]
+
+    def fitted(poison: dict[str, list[Slice]]) -> ConfidenceModel:
+        bars = {symbol: frame.copy() for symbol, frame in quick.universe.bars.items()}
+        for symbol, parts in poison.items():
+            for part in parts:
+                bars[symbol].iloc[part.start : part.stop, :4] *= np.linspace(1.0, 1.2, len(part))[:, None]
+        return build_tables(replace(quick.universe, bars=bars), [one], p.regimes, p.signals)[1][confidence_column(one)]
+
+    plain = world.models[confidence_column(one)]
+    tested = fitted({symbol: [one.test[group][symbol] for group in one.groups] for symbol in one.train})
+    assert tested.n_trades == plain.n_trades
+    assert tested.mean == pytest.approx(plain.mean, rel=5e-3)
+    assert tested.coefficients == pytest.approx(plain.coefficients, abs=5e-3)
+    # The same in a train stretch moves it.
+    trained = fitted({"BTCUSDT_1h": list(one.train["BTCUSDT_1h"])})
+    assert trained.mean != pytest.approx(plain.mean, rel=5e-3)
+
+
+def test_trades_lie_inside_one_stretch(quick):
+    bars = quick.universe.bars["BTCUSDT_1h"]
+    features = compute_features(bars, quick.params.regimes, quick.params.signals)
+    whole = train_trades(bars, features, Slice(1000, 5000)).entry_row
+    parts = (Slice(1000, 2500), Slice(2500, 5000))
+    torn = train_trades(bars, features, parts).entry_row
+    alone = [train_trades(bars, features, part).entry_row for part in parts]
+    np.testing.assert_array_equal(torn, np.concatenate(alone))
+    # The one trade that was live at the cut belongs to neither.
+    assert len(whole) - len(torn) == 1
+
+
+def test_symbols_and_stretches_are_drawn_by_their_share():
+    market = make_market(1000, symbols=2)
+    spans = {"S0": [(0, 300), (400, 500)], "S1": [(1000, 2000)]}
+    found = training._ranges(market, spans)
+    counts = pd.Series(list(zip(found.symbols, found.start, found.stop, strict=True))).value_counts()
+    assert counts[[(0, 0, 300), (0, 400, 500), (1, 1000, 2000)]].tolist() == [24, 8, 32]
+    # One stretch each, as in a walk-forward: an entry a symbol.
+    spans["S0"] = [(0, 300)]
+    assert training._ranges(market, spans) == Ranges((0, 1), (0, 1000), (300, 2000))
+
+
+def test_a_policy_is_validated_on_the_tail_of_every_stretch(stage, world):
+    p = stage.params
+    two = next(one for one in world.chosen if len(one.train["BTCUSDT_1h"]) > 1)
+    settings = training.Settings(p.train, p.observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
+    lesson = training._prepare(world.market, training.Job("ppo", "masked", two, 1), settings)
+    for tail, part in zip(lesson.tails["BTCUSDT_1h"], two.train["BTCUSDT_1h"], strict=True):
+        assert tail.stop == part.stop
+        assert len(tail) == round(len(part) * p.train.validation_frac)
+    starts, lengths, _ = training._chunks(world.market, lesson, 128)
+    covered = np.concatenate([np.arange(a, a + n) for a, n in zip(starts.tolist(), lengths.tolist(), strict=True)])
+    spans = [world.market.rows(symbol, tail) for symbol, tails in lesson.tails.items() for tail in tails]
+    assert set(covered) <= {row for start, stop in spans for row in range(start, stop)}
+
+
+# Paths.
+
+
+def test_every_test_stretch_is_walked_by_its_own_combination(world, days):
+    assert set(days) == {(one.number, group) for one in world.chosen for group in one.groups}
+    for (number, group), rows in days.items():
+        assert set(rows["arm"]) == {"ppo", "atr"}
+        assert set(rows["fold"]) == {group}
+        for symbol, part in world.chosen[number].test[group].items():
+            mine = rows[(rows["symbol"] == symbol) & (rows["arm"] == "ppo")]
+            assert mine["bars"].sum() == len(part)
+
+
+def test_a_rule_that_learns_nothing_is_the_same_whatever_was_trained(days):
+    """ATR sizing has no train: a group's reference days do not depend on the combination."""
+    for group in (0, 1, 2):
+        mine = [rows[rows["arm"] == "atr"].reset_index(drop=True) for (_, g), rows in days.items() if g == group]
+        assert len(mine) == 2
+        pd.testing.assert_frame_equal(mine[0], mine[1])
+    learned = [rows[rows["arm"] == "ppo"]["log_growth"].to_numpy() for (_, g), rows in days.items() if g == 0]
+    assert not np.array_equal(learned[0], learned[1])
+
+
+def test_paths_cover_the_calendar(stage, world, days):
+    glued = cpcv_run.glue(days, world.chosen, "ppo", "atr")
+    assert list(glued.columns) == ["path 1", "path 2"]
+    assert (glued.index[0], glued.index[-1]) == (
+        pd.Timestamp("2018-08-01", tz="UTC"),
+        pd.Timestamp("2018-11-30", tz="UTC"),
+    )
+    assert glued.notna().all().all()
+    assert not np.allclose(glued["path 1"], glued["path 2"])
+    same = cpcv_run.glue(
+        {
+            place: pd.concat([rows[rows["arm"] == "atr"], rows[rows["arm"] == "atr"].assign(arm="twin")])
+            for place, rows in days.items()
+        },
+        world.chosen,
+        "twin",
+        "atr",
+    )
+    assert (same == 0.0).all().all()
+
+
+def hand_days(number: int, group: int, growth: float) -> pd.DataFrame:
+    """One day of one symbol: the candidate grows by `growth`, the reference stays."""
+    parts = []
+    for arm, end in (("a", float(np.exp(growth))), ("b", 1.0)):
+        times = pd.date_range(f"2020-01-0{group + 1}", periods=2, freq="h", tz="UTC")
+        values = {"arm": arm, "symbol": "S", "fold": group, "seed": 0, "timestamp": times, "equity": [1.0, end]}
+        frame = pd.DataFrame(values).assign(position_frac=0.0, regime=LABELS[0])
+        frame[["fees", "slippage", "borrow", "funding"]] = 0.0
+        parts.append(day_rows(frame))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_each_group_comes_from_the_combination_it_was_dealt():
+    chosen = [
+        Combination(number, groups, pd.Timestamp("2020-01-01", tz="UTC"), {}, {})
+        for number, groups in enumerate([(0, 1), (0, 2), (1, 2)])
+    ]
+    days = {
+        (one.number, group): hand_days(one.number, group, 10 * one.number + group)
+        for one in chosen
+        for group in one.groups
+    }
+    glued = cpcv_run.glue(days, chosen, "a", "b")
+    assert deal_paths(chosen) == ({0: 0, 1: 0, 2: 1}, {0: 1, 1: 2, 2: 2})
+    assert glued["path 1"].tolist() == pytest.approx([0.0, 1.0, 12.0])
+    assert glued["path 2"].tolist() == pytest.approx([10.0, 21.0, 22.0])
+
+
+# Refusals.
+
+
+def test_the_embargo_covers_the_window_and_the_longest_feature(stage):
+    p = stage.params
+    assert cpcv_run.lookback_bars(p.regimes, p.observation.window_bars) == 600 + 14 + 16
+    short = p.cpcv.model_copy(update={"embargo_bars": 629})
+    with pytest.raises(ConfigError, match=r"cpcv\.embargo_bars is 629, but features look back 630 bars"):
+        cpcv_run.prepare(changed(stage, cpcv=short))
+
+
+def test_the_embargo_is_longer_than_what_a_bar_can_move(quick, params):
+    """Poisoned: one bar. Beyond the lookback, less the window, no feature of the full profile moves but by rounding."""
+    row, free = 700, 700 + cpcv_run.lookback_bars(params.regimes, 0)
+    bars = quick.universe.bars["BTCUSDT_1h"].iloc[: free + 1500].copy()
+    plain = compute_features(bars, params.regimes, params.signals).select_dtypes("number").to_numpy()
+    bars.iloc[row, :4] *= 1.05
+    moved = compute_features(bars, params.regimes, params.signals).select_dtypes("number").to_numpy()
+    np.testing.assert_allclose(moved[free:], plain[free:], rtol=1e-5, atol=1e-7)
+    assert not np.allclose(moved[row : row + 100], plain[row : row + 100], equal_nan=True)
+    assert params.cpcv.embargo_bars >= cpcv_run.lookback_bars(params.regimes, params.observation.window_bars)
+
+
+def test_arms_that_cannot_be_used_are_refused(stage, world):
+    rule = stage.params.plan.model_copy(update={"candidate": "atr"})
+    with pytest.raises(ConfigError, match=r"plan\.candidate 'atr' is no PPO arm: cpcv trains one; name one"):
+        cpcv_run.train(changed(stage, plan=rule), world)
+    fitted = stage.params.plan.model_copy(update={"reference": "kelly"})
+    with pytest.raises(ConfigError, match="arm of kind 'kelly' has sizes of its own"):
+        cpcv_run.walk_days(changed(stage, plan=fitted), world, {})
+
+
+def test_missing_paths_are_named(stage, tmp_path):
+    empty = replace(stage, workspace=replace(stage.workspace, base=tmp_path))
+    with pytest.raises(DataMissingError, match=r"paths\.parquet is missing from artifacts/cpcv: run `make studies`"):
+        path_table(empty)
+
+
+# The whole, and what is said of it.
+
+
+def test_the_whole_study(stage, world, days, monkeypatch):
+    monkeypatch.setattr(cpcv_run, "prepare", lambda _: world)
+    monkeypatch.setattr(cpcv_run, "train", lambda *_: {})
+    monkeypatch.setattr(cpcv_run, "walk_days", lambda *_: days)
+    table = cpcv_run.run(stage)
+    assert list(table.index) == ["path 1", "path 2"]
+    glued = read_paths(stage)
+    blocks = [part.mean() for part in np.array_split(glued["path 1"].to_numpy(), stage.params.plan.blocks)]
+    assert table.loc["path 1", "effect_bps"] == pytest.approx(1e4 * np.mean(blocks))
+    assert (table["n_days"] == len(glued)).all()
+    written = json.loads((stage.workspace.metrics / "cpcv.json").read_text())
+    assert written["n_combinations"] == 3
+    assert written["n_paths"] == 2
+    assert written["paths"]["path 2"]["n_days"] == len(glued)
+    assert written["mean_bps"] == pytest.approx(table["effect_bps"].mean(), abs=1e-6)
+    assert not stage.workspace.trials.exists()
+
+
+def table_of(effects: list[float], p_values: list[float]) -> pd.DataFrame:
+    frame = pd.DataFrame({"effect_bps": effects, "p_value": p_values})
+    return frame.set_axis([f"path {n}" for n in range(1, len(effects) + 1)])
+
+
+@pytest.mark.parametrize(
+    ("effects", "p_values", "said"),
+    [
+        (
+            [1.0, 2.0],
+            [0.01, 0.02],
+            ["above zero on all of 2 paths", "+1.00 to +2.00", "+1.50 on average", "tells all of"],
+        ),
+        ([-1.0, -2.0], [0.5, 0.6], ["above zero on none of 2 paths", "-2.00 to -1.00", "tells none of them from zero"]),
+        ([-1.0, 2.0, 0.0], [0.5, 0.01, 1.0], ["above zero on 1 of 3 paths", "tells 1 of them from zero"]),
+    ],
+)
+def test_the_sentence_says_what_the_paths_are(effects, p_values, said):
+    text = sentence(table_of(effects, p_values), "ppo", "atr", 0.05)
+    assert all(part in text for part in said)
+    assert text.startswith("Trained on everything around its test, before it and after it, ppo minus atr is above zero")
+    assert "has seen the future of what it is tested on" in text
+    assert text.endswith("not an out-of-sample result, and no verdict rests on it.")
+
+
+def test_the_distribution():
+    found = summary(table_of([-1.0, 2.0, 5.0, 2.0], [1.0] * 4))
+    assert found == {
+        "n_paths": 4,
+        "mean_bps": 2.0,
+        "sd_bps": pytest.approx(np.sqrt(6.0)),
+        "lowest_bps": -1.0,
+        "highest_bps": 5.0,
+        "share_above_zero": 0.75,
+    }
+    assert summary(table_of([1.0], [1.0]))["sd_bps"] == 0.0
+
+
+def test_errors_are_one_line(capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise ConfigError("no such thing")
+
+    monkeypatch.setattr(cpcv_run, "open_stage", refuse)
+    assert cpcv_run.main(["--profile", "quick"]) == 2
+    assert capsys.readouterr().err == "sizewise: no such thing\n"

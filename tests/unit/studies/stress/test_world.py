@@ -1,0 +1,235 @@
+"""Scenarios: each changes what it names and nothing else, and the same draws meet every arm."""
+
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sizewise.base.errors import ConfigError
+from sizewise.dataset.market_tensor import Market
+from sizewise.market.costs import Costs
+from sizewise.params.studies.stress import Stress
+from sizewise.params.trading.account import Account
+from sizewise.sizing import backtest
+from sizewise.sizing.sizers import BuyAndHoldSizer, ConstantSizer, Sizer
+from sizewise.studies.stress.world import (
+    AS_IS,
+    DelayedSizer,
+    MissedFills,
+    Scenario,
+    charged,
+    declared,
+    obstructed,
+    rebuilt_market,
+    thinned_universe,
+)
+
+from ....hand_market import make_market
+
+ROWS = 200
+
+
+def run(market: Market, sizer: Sizer, paths: tuple[tuple[int, int], ...] = ((0, ROWS),)) -> backtest.PathLedger:
+    starts, lengths = torch.tensor(paths).T
+    return backtest.run(
+        market, starts, lengths, torch.zeros((1, len(market.close))), torch.zeros_like(starts), sizer, Account()
+    )
+
+
+def test_every_declared_amount_is_a_scenario_of_its_own_name():
+    rules = Stress()
+    made = declared(rules)
+    assert len({scenario.name for scenario in made}) == len(made) == 4 + 4 + 2 + 2 + 5 + 2 + 2
+    assert AS_IS in made
+    assert [scenario.name for scenario in made if scenario.kind == "delay"][:2] == ["delay 1 bar", "delay 2 bars"]
+    assert [scenario.name for scenario in made[-3:]] == ["missed fills 20%", "thinned bars 5%", "thinned bars 20%"]
+
+
+def test_an_unknown_kind_is_named():
+    with pytest.raises(ConfigError, match=r"^scenario 'rain' is unknown: kinds are costs, fee,"):
+        Scenario("rain", 1.0)
+
+
+@pytest.mark.parametrize("multiples", [[0.0, 2.0], [1.0, 1.0], [2.0, 1.0]])
+def test_multiples_hold_the_costs_as_they_are(multiples):
+    with pytest.raises(ValueError, match=r"cost_multiples must increase and hold 1\.0"):
+        Stress.model_validate({"cost_multiples": multiples})
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_of_nothing_or_everything_is_refused(share):
+    for name in ("missed_fracs", "thinned_fracs"):
+        with pytest.raises(ValueError, match=name):
+            Stress.model_validate({name: [share]})
+
+
+# Costs.
+
+
+@pytest.mark.parametrize(
+    ("scenario", "column", "expected"),
+    [
+        (Scenario("costs", 3.0), None, lambda rates, _: 3.0 * rates),
+        (Scenario("costs", 0.0), None, lambda rates, _: 0.0 * rates),
+        (Scenario("fee", 5.0), 0, lambda rates, _: 0.0 * rates + 5e-4),
+        (Scenario("slippage", 1.0), 1, lambda rates, _: rates + 1e-4),
+        (Scenario("funding", 3.0), 3, lambda rates, days: rates + 3e-4 * days),
+    ],
+    ids=lambda value: value.name if isinstance(value, Scenario) else "",
+)
+def test_a_scenario_changes_its_rates_alone(scenario, column, expected):
+    market = make_market(ROWS)
+    changed = charged(market, scenario)
+    columns = range(4) if column is None else [column]
+    for i in range(4):
+        wanted = expected(market.rates[:, i], market.elapsed_days) if i in columns else market.rates[:, i]
+        torch.testing.assert_close(changed.rates[:, i], wanted, rtol=0.0, atol=1e-18)
+    rest = [field.name for field in fields(Market) if field.name != "rates"]
+    assert all(getattr(changed, name) is getattr(market, name) for name in rest)
+
+
+@pytest.mark.parametrize("scenario", [AS_IS, Scenario("delay", 2.0), Scenario("missed", 0.5)])
+def test_what_charges_nothing_leaves_every_bit_of_the_rates(scenario):
+    market = make_market(ROWS)
+    assert torch.equal(charged(market, scenario).rates, market.rates)
+    assert charged(market, scenario).rates is not market.rates
+
+
+def test_longs_pay_funding_by_the_day_and_shorts_earn_it():
+    # 100 held for two days at 3 bps a day, bought or sold at the first open.
+    days = np.full(ROWS, 2.0)
+    quiet = {"gap_return": np.zeros(ROWS), "bar_return": np.zeros(ROWS), "elapsed_days": days}
+    for side in (1, -1):
+        direction = np.full(ROWS, side, dtype=np.int8)
+        direction[0] = 0
+        market = make_market(ROWS, costs=Costs.zero(), direction=direction, **quiet)
+        ledger = run(charged(market, Scenario("funding", 3.0)), ConstantSizer(0.1, 0.2), ((0, 5),))
+        assert ledger.funding[:, 0].tolist() == pytest.approx([0.0, 0.0, 0.0, -side * 0.06, -side * 0.06], abs=1e-4)
+
+
+# Delay.
+
+
+@pytest.mark.parametrize("bars", [1, 2, 5])
+def test_a_decision_is_filled_so_many_bars_later_and_once(bars):
+    market = make_market(ROWS, costs=Costs.zero())
+    plain = run(market, ConstantSizer(0.1, 0.2)).position[:, 0]
+    late = run(market, DelayedSizer(ConstantSizer(0.1, 0.2), market.close, bars)).position[:, 0]
+    # The last decision closes out, whatever is pending.
+    assert torch.equal(late[bars : ROWS - 1].sign(), plain[: ROWS - 1 - bars].sign())
+    assert not late[:bars].any()
+    assert late[-1] == 0.0
+    assert int((plain.sign().diff() != 0).sum()) > 10
+    # The first order's units, as decided.
+    first = int(plain.nonzero()[0, 0])
+    units = plain[first] / market.close[first]
+    assert float(late[first + bars] / market.close[first + bars]) == pytest.approx(float(units), rel=1e-12)
+
+
+def test_pending_orders_count_as_held():
+    market = make_market(ROWS)
+    ledger = run(market, DelayedSizer(BuyAndHoldSizer(0.2), market.close, 3))
+    held = ledger.position[:, 0]
+    units = held[4:-1] / market.close[4 : ROWS - 1]
+    assert not held[:4].any()
+    assert float(units.std() / units.mean()) < 1e-12
+
+
+def test_paths_are_delayed_each_by_itself():
+    market = make_market(ROWS)
+    paths = ((0, 100), (50, 90))
+    together = run(market, DelayedSizer(ConstantSizer(0.1, 0.2), market.close, 2), paths)
+    for place, path in enumerate(paths):
+        alone = run(market, DelayedSizer(ConstantSizer(0.1, 0.2), market.close, 2), (path,))
+        assert torch.equal(together.equity[: path[1], place], alone.equity[:, 0])
+
+
+# Missed fills.
+
+
+def lost_at(row: int) -> torch.Tensor:
+    missed = torch.zeros(ROWS, dtype=torch.bool)
+    missed[row] = True
+    return missed
+
+
+def test_an_entry_that_is_lost_is_a_trade_that_is_not_made():
+    market = make_market(ROWS)
+    first = int(market.entry.nonzero()[0, 0])
+    leave = first + int((market.direction[first:] != market.direction[first]).nonzero()[0, 0])
+    sizers = ConstantSizer(0.1, 0.2), MissedFills(ConstantSizer(0.1, 0.2), lost_at(first))
+    plain, met = (run(market, sizer).position[:, 0] for sizer in sizers)
+    assert plain[first + 1 : leave + 1].all()
+    assert not met[: leave + 1].any()
+    assert met[leave + 2 :].any()
+
+
+def test_an_exit_that_is_lost_is_sent_again_at_the_next_close():
+    direction = np.zeros(ROWS, dtype=np.int8)
+    direction[10:20] = 1
+    market = make_market(ROWS, direction=direction)
+    sizers = ConstantSizer(0.1, 0.2), MissedFills(ConstantSizer(0.1, 0.2), lost_at(20))
+    plain, met = (run(market, sizer).position[:, 0] for sizer in sizers)
+    assert plain.nonzero()[:, 0].tolist() == list(range(11, 21))
+    assert met.nonzero()[:, 0].tolist() == list(range(11, 22))
+
+
+def test_a_higher_share_loses_all_that_a_lower_one_does():
+    market = make_market(4000)
+    low, high = (obstructed(ConstantSizer(0.1, 0.2), market, Scenario("missed", share), 7) for share in (0.05, 0.2))
+    assert isinstance(low, MissedFills)
+    assert isinstance(high, MissedFills)
+    assert bool(high.missed[low.missed].all())
+    assert float(low.missed.double().mean()) == pytest.approx(0.05, abs=0.02)
+    assert float(high.missed.double().mean()) == pytest.approx(0.2, abs=0.03)
+    other = obstructed(ConstantSizer(0.1, 0.2), market, Scenario("missed", 0.2), 8)
+    assert not torch.equal(other.missed, high.missed)
+
+
+def test_a_cost_obstructs_nobody():
+    sizer = ConstantSizer(0.1, 0.2)
+    assert obstructed(sizer, make_market(10), Scenario("fee", 5.0), 1) is sizer
+    assert isinstance(obstructed(sizer, make_market(10), Scenario("delay", 2.0), 1), DelayedSizer)
+
+
+# Thinned bars.
+
+
+def test_bars_are_dropped_and_a_higher_share_drops_more(quick):
+    low, high = (thinned_universe(quick.universe, share, 7) for share in (0.05, 0.2))
+    for symbol, frame in quick.universe.bars.items():
+        kept = [one.bars[symbol] for one in (low, high)]
+        assert len(kept[1]) < len(kept[0]) < len(frame)
+        assert len(kept[1]) == pytest.approx(0.8 * len(frame), rel=0.05)
+        assert kept[1].index.isin(kept[0].index).all()
+        pd.testing.assert_frame_equal(kept[1], frame.loc[kept[1].index])
+    rows = [len(frame) for frame in thinned_universe(quick.universe, 0.2, 8).bars.values()]
+    assert rows != [len(frame) for frame in high.bars.values()]
+
+
+def test_all_bars_give_the_market_as_it_is_on_test_rows(quick):
+    p, folds = quick.params, quick.folds["rolling"]
+    market = rebuilt_market(quick.universe, folds, quick.models, p.regimes, p.signals)
+    for name in ("features", "direction", "entry", "rates", "close", "regime"):
+        assert torch.equal(getattr(market, name), getattr(quick.market, name)), name
+    for fold in folds:
+        name = f"confidence_rolling_{fold.number}"
+        for symbol, part in fold.test.items():
+            rows = slice(*market.rows(symbol, part))
+            assert torch.equal(market.confidence[name][rows], quick.market.confidence[name][rows])
+            assert bool(market.confidence[name][rows].any())
+
+
+def test_fewer_bars_give_other_signals(quick):
+    p, folds = quick.params, quick.folds["rolling"]
+    universe = thinned_universe(quick.universe, 0.2, 7)
+    market = rebuilt_market(universe, folds, quick.models, p.regimes, p.signals)
+    assert market.n_rows == tuple(len(frame) for frame in universe.bars.values())
+    # A close comes from the close before it that was left.
+    whole = market.gap_return[1 : market.n_rows[0]] + 1.0
+    closes = market.close[: market.n_rows[0]]
+    opens = torch.tensor(next(iter(universe.bars.values()))["open"].tolist(), dtype=torch.float64)
+    torch.testing.assert_close(whole, opens[1:] / closes[:-1])
+    assert market.entry.sum() != quick.market.entry.sum()

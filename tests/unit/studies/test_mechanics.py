@@ -1,0 +1,165 @@
+"""The worked paths of notebook 05: what each is said to show, it shows; and what is wrong is refused."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from sizewise.base.errors import LedgerError
+from sizewise.base.paths import Workspace
+from sizewise.params.trading.trading import Trading
+from sizewise.studies import mechanics
+from sizewise.trading.broker.reference_broker import Market, Orders, Place
+
+
+@pytest.fixture(scope="module")
+def workspace() -> Workspace:
+    return Workspace.open()
+
+
+@pytest.fixture(scope="module")
+def worked(workspace) -> dict[str, mechanics.Worked]:
+    return {name: mechanics.work(case, workspace) for name, case in mechanics.CASES.items()}
+
+
+def fills(worked, name: str) -> pd.DataFrame:
+    return worked[name].done.fills
+
+
+def at(hour: str) -> pd.Timestamp:
+    return pd.Timestamp(hour, tz="UTC")
+
+
+def test_a_touch_expires_and_a_maker_is_paid(worked):
+    bars, done = worked["maker_fill"].bars, worked["maker_fill"].done
+    # The low of 08:00 is the first order's price, to the cent.
+    assert bars.loc[at("2023-06-21 08:00"), "low"] == 28787.70
+    assert done.events[["timestamp", "event"]].to_numpy().tolist() == [[at("2023-06-21 09:00"), "expired"]]
+    assert done.fills["price"].tolist() == [28820.0, 29400.0]
+    # BitMEX 2020 pays a maker 2.5 bps.
+    assert done.fills["fee"].tolist() == pytest.approx([0.02 * 28820 * 2.5e-4, 0.02 * 29400 * 2.5e-4])
+    assert not done.flows["slippage"].any()
+
+
+def test_a_bar_gives_its_share(worked):
+    bars, done = worked["partial_fill"].bars, worked["partial_fill"].done
+    for _, fill in done.fills.iterrows():
+        assert fill["units"] <= 0.001 * bars.loc[fill["timestamp"], "volume"] + 1e-12
+        assert fill["units"] > 0.001 * bars.loc[fill["timestamp"], "volume"] - 1.1e-5  # one lot
+    assert done.fills["units"].sum() < 15.0
+    assert done.events["event"].tolist() == ["partial"] * 3 + ["expired"]
+    # On arrival it was marketable: it paid for its impact, and for nothing of the kind afterwards.
+    assert (done.fills["impact"] < 0).tolist() == [True, False, False]
+
+
+def test_the_stop_comes_first(worked):
+    bar = worked["bracket"].bars.loc[at("2021-01-11 12:00")]
+    entry, leave = fills(worked, "bracket").to_dict("records")
+    assert entry["price"] == bar["open"]
+    assert bar["low"] <= 0.98 * entry["price"]
+    assert bar["high"] > 1.02 * entry["price"]
+    assert (leave["kind"], leave["price"]) == ("lot_stop", pytest.approx(0.98 * entry["price"]))
+
+
+def test_a_flip_pays_twice(worked):
+    legs = fills(worked, "flip")
+    legs = legs[legs["timestamp"] == at("2023-06-21 05:00")]
+    assert legs["units"].tolist() == [-0.01, -0.01]
+    assert (legs["fee"] < 0).all()
+    assert worked["flip"].done.flows["borrow"].sum() < 0
+
+
+def test_funding_falls_due_on_what_is_carried_into_the_hour(worked):
+    funding = worked["funding"].done.flows["funding"]
+    paid = funding[funding < 0]
+    # Not at 04:00, whose open bought.
+    assert paid.index.tolist() == [at("2023-06-21 12:00"), at("2023-06-21 20:00")]
+    opens = worked["funding"].bars.loc[paid.index, "open"].to_numpy()
+    assert paid.to_numpy() == pytest.approx(-0.01 * opens * 1e-4)
+
+
+def test_the_first_bar_that_crosses_liquidates(worked):
+    entry, leave = fills(worked, "liquidation").to_dict("records")
+    # (u e - m) / (u (1 - .005)) with a margin of a fifth.
+    assert leave["price"] == pytest.approx(entry["price"] * 0.8 / 0.995)
+    assert leave["timestamp"] == at("2020-03-12 10:00")
+    lost = worked["liquidation"].done.equity.iloc[-1] - 1000.0
+    # The margin, and what it cost to get in.
+    assert lost == pytest.approx(-0.2 * 0.1 * entry["price"] + entry["fee"] + entry["slippage"])
+
+
+def test_tables_and_pictures(worked):
+    for name, case in worked.items():
+        assert mechanics.caption(case).startswith("**")
+        table = mechanics.ledger_table(case.done)
+        assert {"position", "equity", "events"} <= set(table.columns)
+        assert len(mechanics.draw(case).axes) == 3, name
+    table = mechanics.summary(worked)
+    assert list(table.index) == list(mechanics.CASES)
+    columns = table.drop(columns=["fills", "change of equity"]).sum(axis=1)
+    assert columns.to_numpy() == pytest.approx(table["change of equity"].to_numpy(), abs=1e-3)
+
+
+def test_a_ledger_that_does_not_add_up_is_refused(worked):
+    done = worked["flip"].done
+    with pytest.raises(LedgerError, match=r"columns miss the change of equity by 0\.5"):
+        mechanics.check(replace(done, equity=done.equity + 0.5 * (done.equity.index > done.equity.index[3])))
+
+
+def test_a_disagreement_of_the_brokers_is_refused(worked, monkeypatch):
+    case = worked["flip"]
+    free = case.case.costs
+    monkeypatch.setattr(mechanics.reference_broker.ReferenceBroker, "_carry", lambda self: None)
+    assert free == mechanics.SPOT
+    with pytest.raises(LedgerError, match="the brokers disagree at 2023-06-21 06:00"):
+        mechanics.work(case.case, Workspace.open())
+
+
+def test_what_orders_wait_for_is_drawn(worked):
+    names = {name: [level[0] for level in mechanics._levels(case)] for name, case in worked.items()}
+    assert names["maker_fill"] == ["limit"] * 3
+    assert names["bracket"] == ["stop", "take"]
+    assert names["liquidation"] == ["liquidation"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"scheme": {"kind": "bsh"}, "costs": {"kind": "zero"}},
+        {
+            "scheme": {"kind": "manage_inventory"},
+            "costs": {"kind": "venue", "name": "bitmex"},
+            "rules": {"max_open_orders": 1, "max_open_lots": 10},
+            "reward": {"kind": "unrealised_exposure"},
+        },
+        {"scheme": {"kind": "simplex"}, "symbols": ["BTCUSDT_1h", "EURUSD_1h"], "costs": {"kind": "flat"}},
+    ],
+    ids=["default", "bsh", "inventory", "simplex"],
+)
+def test_any_market_of_the_parameters_runs(change, params, workspace):
+    trading = Trading.model_validate(params.trading.model_dump() | change)
+    done = mechanics.configured(trading, params.account, workspace, bars=80)
+    assert trading.scheme.kind in mechanics.configured_sentence(trading, done)
+    assert len(done.fills) > 0
+    assert len(mechanics.draw_simulation(done, trading, workspace).axes) == 3
+
+
+def test_the_record_is_by_mechanism(worked):
+    record = mechanics.record(worked, worked["flip"].done)
+    assert set(record) == {*mechanics.CASES, "configured"}
+    assert record["flip"]["fills"] == 4.0
+    assert record["flip"]["fees"] == pytest.approx(worked["flip"].done.flows["fees"].sum())
+
+
+def test_a_script_is_carried_out_to_the_letter(workspace):
+    case = replace(
+        mechanics.CASES["maker_fill"],
+        script={
+            "2023-06-21 06:00": Orders(place=Place("stop", 0.02, 28890.0, bars=2), market=Market(0.01)),
+            "2023-06-21 08:00": Orders(cancel=True, market=Market(mechanics.CLOSE)),
+        },
+        uses=replace(mechanics.CASES["maker_fill"].uses, stops=True),
+    )
+    done = mechanics.work(case, workspace).done
+    assert done.fills[["kind", "units"]].to_numpy().tolist() == [["market", 0.01], ["stop", 0.02], ["market", -0.03]]

@@ -1,0 +1,161 @@
+"""`sizewise check --causality`: functions from files and modules, one line each that passes, one line for the first leak."""
+
+import re
+
+import pytest
+
+from sizewise import causality
+from sizewise.base.errors import ConfigError, DataMissingError
+from sizewise.causality import CausalityError
+from sizewise.cli import main
+
+SOURCE = """
+import numpy as np
+import pandas as pd
+
+NUMBER = 3
+
+def compute(bars):
+    return pd.DataFrame({"fine": bars["close"].diff(), "peek": bars["close"].shift(-1)})
+
+def honest(bars, window=20):
+    return bars["close"].rolling(window).mean()
+
+def two(bars, features):
+    return bars
+
+def counts(bars):
+    raise KeyError("volume_usd")
+"""
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    path = tmp_path / "my_features.py"
+    path.write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+@pytest.fixture
+def bars_file(bars, tmp_path):
+    path = tmp_path / "own.parquet"
+    bars[:400].to_parquet(path)
+    return path
+
+
+def run(capsys, *arguments: object) -> tuple[int, str, str]:
+    status = main(["check", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_a_function_that_looks_ahead_is_told_by_its_first_row_and_column(capsys, script, bars_file):
+    status, out, err = run(capsys, "--causality", f"{script}:compute", bars_file)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(
+        r"sizewise: \S+my_features\.py:compute on own\.parquet looks ahead: row 2 \(2020-01-01 02:00 UTC\), column 'peek', "
+        r"is another value when the bars from row 3 on change \(poisoning\)\n",
+        err,
+    )
+
+
+def test_an_honest_function_passes_on_every_file(capsys, script, bars_file):
+    status, out, err = run(capsys, "--causality", "my_features.py:honest", bars_file, bars_file)
+    assert (status, err) == (0, "")
+    assert out.splitlines() == ["my_features.py:honest on own.parquet: 400 rows, 7 cuts: ok"] * 2
+
+
+def test_cuts_can_be_given(capsys, script, bars_file):
+    chosen = ("--cut", 90, "--cut", 200)
+    _, out, _ = run(capsys, "--causality", "my_features.py:honest", *chosen, bars_file)
+    assert out == "my_features.py:honest on own.parquet: 400 rows, 2 cuts: ok\n"
+    status, _, err = run(capsys, "--causality", "my_features.py:honest", "--cut", 400, bars_file)
+    assert status == 2
+    assert "cuts [400] must lie in [1, 400)" in err
+    assert run(capsys, "--cut", 5, bars_file) == (
+        2,
+        "",
+        "sizewise: --cut is a row at which --causality cuts: give both\n",
+    )
+
+
+def test_modules_are_found_where_one_stands_and_where_they_are_installed(script):
+    assert causality.load_function("my_features:honest").__name__ == "honest"
+    assert causality.load_function("sizewise.gym.features:bar_features").__name__ == "bar_features"
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "message"),
+    [
+        ("nowhere.py:compute", DataMissingError, "nowhere.py is missing: check the path"),
+        ("nowhere.at.all:compute", DataMissingError, "there is no module 'nowhere.at.all'"),
+        ("my_features.py:other", ConfigError, "my_features.py has no function 'other'"),
+        ("my_features.py:NUMBER", ConfigError, "my_features.py has no function 'NUMBER'"),
+        ("my_features.py", ConfigError, "names no function: give my_features.py:compute"),
+        ("my_features.py:", ConfigError, "names no function"),
+        ("data/bars/own.parquet", ConfigError, "names no function"),
+        ("my_features.py:two", ConfigError, r"two\(bars, features\) cannot be called with the bars alone"),
+    ],
+)
+def test_what_is_no_function_of_bars_is_one_line(script, target, error, message):
+    with pytest.raises(error, match=message) as caught:
+        causality.load_function(target)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import nothing_like_it", "ModuleNotFoundError"),
+        ("def f(:", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit(3)", "SystemExit"),
+    ],
+)
+@pytest.mark.parametrize("place", ["broken_one.py", "broken_one"])
+def test_a_file_that_cannot_be_imported_is_one_line(tmp_path, monkeypatch, text, said, place):
+    (tmp_path / "broken_one.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=rf"broken_one.* cannot be imported: {said} \(.*\): mend it first"):
+        causality.load_function(f"{place}:f")
+
+
+def test_what_a_function_raises_is_named_with_it(capsys, script, bars_file):
+    status, _, err = run(capsys, "--causality", "my_features.py:counts", bars_file)
+    assert status == 2
+    assert err.startswith("sizewise: my_features.py:counts on own.parquet: raises KeyError ('volume_usd') on all bars")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_missing_file_of_bars(capsys, script, tmp_path):
+    status, out, err = run(capsys, "--causality", "my_features.py:honest", tmp_path / "nowhere.parquet")
+    assert (status, out) == (2, "")
+    assert "nowhere.parquet is missing" in err
+
+
+def test_the_projects_own_parts_pass(params, bars_file):
+    lines = list(causality.check_functions(causality.own_parts(params), [bars_file]))
+    assert [line.split(" ")[0] for line in lines] == ["features", "regimes", "signals", "slices"]
+    assert all(line.endswith("400 rows, 7 cuts: ok") for line in lines)
+
+
+def test_without_an_argument_the_project_is_checked(capsys, root, monkeypatch, bars_file):
+    monkeypatch.chdir(root)
+    status, out, err = run(capsys, bars_file, "--causality")
+    assert (status, err) == (0, "")
+    assert len(out.splitlines()) == 4
+
+
+def test_the_first_series_is_the_default(script, root, monkeypatch, params):
+    asked = []
+    monkeypatch.setattr(causality, "check_functions", lambda functions, paths, cuts: asked.extend(paths) or [])
+    monkeypatch.chdir(root)
+    assert main(["check", "--causality", f"{script}:honest"]) == 0
+    assert [path.stem for path in asked] == [params.data.symbols[0]]
+
+
+def test_a_part_that_looks_ahead_is_caught(bars_file):
+    peeking = {"signals": lambda bars: bars["close"].shift(-1)}
+    with pytest.raises(CausalityError, match=r"^signals on own\.parquet looks ahead: row 2 "):
+        list(causality.check_functions(peeking, [bars_file]))

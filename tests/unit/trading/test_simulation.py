@@ -1,0 +1,198 @@
+"""`simulate` against the reference broker and by hand, and what it refuses."""
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import sizewise as sw
+from sizewise.base.errors import ActionError, BarError
+from sizewise.trading.simulation import Simulation
+
+from ... import plain_sizing7
+
+HOLD, BUY_25, BUY_50, BUY_75, SELL_25, SELL_50, SELL_75 = range(7)
+DEAR = sw.Costs(taker_bps=20.0, half_spread_bps=5.0, borrow_bps_per_day=30.0)
+# One multiplier of 1 orders 70% of 15% of equity.
+BASE = 0.105
+
+
+def random_actions(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 7, n)
+
+
+def plain(bars: pd.DataFrame, actions, account: sw.Account, costs: sw.Costs) -> plain_sizing7.PlainPath:
+    days = np.diff(bars.index.as_unit("ns").asi8, prepend=bars.index.as_unit("ns").asi8[0]) / 8.64e13
+    return plain_sizing7.simulate(
+        bars["open"].tolist(), bars["close"].tolist(), days.tolist(), list(actions), None, account, costs
+    )
+
+
+def four_bars(opens=(100, 100, 110, 110), closes=(100, 105, 120, 110)) -> pd.DataFrame:
+    frame = pd.DataFrame({"open": opens, "close": closes, "volume": 1.0}).astype(float)
+    frame["high"], frame["low"] = frame[["open", "close"]].max(axis=1) + 1, frame[["open", "close"]].min(axis=1) - 1
+    frame.index = pd.date_range("2020-01-01", periods=len(frame), freq="D", tz="UTC", name="timestamp")
+    return frame
+
+
+@pytest.mark.parametrize("costs", [sw.Costs.zero(), sw.Costs(), DEAR], ids=["free", "default", "dear"])
+@pytest.mark.parametrize("source", ["BTCUSDT_1h", "EURUSD_1h", "synthetic"])
+def test_it_is_the_reference_broker(source, costs, bars, real_bars):
+    bars = bars.iloc[:600] if source == "synthetic" else real_bars(source, 5000, 5600)
+    actions, account = random_actions(len(bars)), sw.Account()
+    ours, theirs = sw.simulate(bars, actions, account=account, costs=costs), plain(bars, actions, account, costs)
+    np.testing.assert_allclose(ours.equity, theirs.equity, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(ours.position_value, theirs.position_value, rtol=0, atol=1e-9)
+    for name in ("price_pnl", "fees", "slippage", "borrow"):
+        np.testing.assert_allclose(ours.flows[name].iloc[1:], getattr(theirs, name), rtol=0, atol=1e-9)
+    assert ours.position_value.min() < 0 < ours.position_value.max()
+
+
+def test_the_defaults_are_account_a_and_the_spot_venue(bars):
+    bars, actions = bars.iloc[:200], random_actions(200)
+    ours = sw.simulate(bars, actions)
+    same = sw.simulate(bars, actions, "sizing7", sw.Account(), sw.Costs())
+    pd.testing.assert_series_equal(ours.equity, same.equity)
+    assert ours.equity.iloc[0] == 1000.0
+    assert not ours.equity.equals(sw.simulate(bars, actions, costs=DEAR).equity)
+    assert sw.simulate(bars, actions, account=sw.Account(initial_equity=25_000.0)).equity.iloc[0] == 25_000.0
+
+
+def test_decided_at_t_fills_at_t_plus_1():
+    # Decided at close 1 (105), the order is 50% of the base share; it fills at open 2 and earns that bar, not the gap.
+    done = sw.simulate(four_bars(), [HOLD, BUY_50, HOLD, HOLD], costs=sw.Costs.zero())
+    ordered = 0.5 * BASE * 1000.0
+    at_close = ordered * 110 / 105 * 120 / 110
+    assert done.position_value.tolist() == pytest.approx([0.0, 0.0, at_close, at_close * 110 / 120])
+    assert done.fills["timestamp"].tolist() == [done.equity.index[2]]
+    assert done.fills["units"].tolist() == pytest.approx([ordered / 105])
+    assert done.fills["price"].tolist() == [110.0]
+
+
+def test_the_last_action_never_fills():
+    quiet = sw.simulate(four_bars(), [HOLD] * 4)
+    assert len(quiet.fills) == 0
+    assert len(quiet.trades) == 0
+    pd.testing.assert_series_equal(sw.simulate(four_bars(), [HOLD, HOLD, HOLD, SELL_75]).equity, quiet.equity)
+
+
+def test_fills_by_hand():
+    # 105 x 75% bought, then sold thrice: the second sale turns the account short in one fill of two legs.
+    bars, costs = four_bars((100, 100, 110, 90), (100, 105, 120, 95)), sw.Costs(10.0, 50.0, 0.0)
+    bars = pd.concat([bars, four_bars().set_axis(bars.index + timedelta(days=4))])
+    actions = [BUY_75, SELL_50, SELL_75, HOLD, BUY_25, HOLD, HOLD, HOLD]
+    done = sw.simulate(bars, actions, costs=costs)
+    held, position = 0.0, done.position_value.to_numpy()
+    rows: list[tuple[int, float]] = []
+    for t in range(1, len(bars)):
+        units = position[t] / bars["close"].iloc[t]
+        legs = [-held, units] if held * units < 0 else [units - held]
+        rows += [(t, leg) for leg in legs if abs(leg) > 1e-9]
+        held = units
+    assert len(rows) == 5
+    assert list(done.fills["timestamp"]) == [bars.index[t] for t, _ in rows]
+    assert done.fills["units"].tolist() == pytest.approx([units for _, units in rows])
+    assert done.fills["price"].tolist() == pytest.approx([bars["open"].iloc[t] for t, _ in rows])
+    assert done.fills["slippage"].tolist() == pytest.approx([-0.005 * abs(u) * bars["open"].iloc[t] for t, u in rows])
+    expected = [bars["open"].iloc[t] * (1.005 if units > 0 else 0.995) for t, units in rows]
+    fees = [-0.001 * abs(units) * price for (_, units), price in zip(rows, expected, strict=True)]
+    assert done.fills["fee"].tolist() == pytest.approx(fees)
+    assert done.fills["fee"].sum() == pytest.approx(done.flows["fees"].sum())
+    # The first order is 75% of the base share of the first equity, at the first close.
+    assert done.fills["units"].iloc[0] == pytest.approx(0.75 * BASE * 1000.0 / 100.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_everything_adds_up(real_bars, seed):
+    bars = real_bars("SPY_5m", 2000, 2800)
+    done = sw.simulate(bars, random_actions(len(bars), seed), costs=DEAR)
+    change = done.equity - 1000.0
+    np.testing.assert_allclose(done.flows.sum(axis=1).cumsum(), change, atol=1e-9)
+    assert (done.flows[["fees", "slippage", "borrow"]] <= 0).all().all()
+    assert done.flows["borrow"].sum() < 0
+    assert not done.flows[["impact", "funding", "liquidation"]].any().any()
+    assert done.fills["fee"].sum() == pytest.approx(done.flows["fees"].sum())
+    assert done.trades["pnl"].sum() == pytest.approx(change.iloc[-1], abs=1e-9)
+    assert len(done.trades) > 5
+    # The last trade is open: free mode has no action that closes whole.
+    assert done.trades["exit_time"].isna().tolist() == [False] * (len(done.trades) - 1) + [True]
+    closed = done.trades[:-1]
+    assert (closed["exit_time"] > closed["entry_time"]).all()
+    assert set(closed["entry_time"]) | set(closed["exit_time"]) <= set(done.fills["timestamp"])
+
+
+def test_series_stand_on_the_bars_index(bars):
+    bars = bars.iloc[:50]
+    done = sw.simulate(bars, random_actions(50))
+    for table in (done.equity, done.position_value, done.flows):
+        pd.testing.assert_index_equal(table.index, bars.index)
+
+
+def up_to(done: Simulation, time: pd.Timestamp) -> list:
+    fills = done.fills[done.fills["timestamp"] <= time]
+    return [done.equity[:time], done.position_value[:time], done.flows[:time], fills]
+
+
+@pytest.mark.parametrize("k", [0, 1, 60, 198])
+def test_the_future_changes_nothing_up_to_now(bars, k):
+    bars, actions = bars.iloc[:200], random_actions(200)
+    other, poisoned = bars.copy(), actions.copy()
+    other.iloc[k + 1 :] *= 1.5
+    poisoned[k + 1 :] = 6 - poisoned[k + 1 :]
+    before, after = sw.simulate(bars, actions), sw.simulate(other, poisoned)
+    for ours, theirs in zip(up_to(before, bars.index[k]), up_to(after, bars.index[k]), strict=True):
+        assert ours.equals(theirs)
+    # The action at the cut itself belongs to the next bar.
+    last = actions.copy()
+    last[k] = (last[k] + 3) % 7
+    changed = sw.simulate(bars, last)
+    assert changed.equity[: bars.index[k]].equals(before.equity[: bars.index[k]])
+    assert not changed.position_value.equals(before.position_value)
+
+
+def test_a_ruined_account_stops():
+    # A short of three orders meets a tenfold open: it is closed at the next open and no later action trades.
+    opens = [100, 100, 100, 100, 1000, 1000, 1000, 1000]
+    done = sw.simulate(four_bars(opens, opens), [SELL_75] * 3 + [BUY_75] * 5, costs=sw.Costs.zero())
+    assert done.equity.iloc[4] < 100.0
+    assert not done.position_value.iloc[5:].any()
+    assert set(done.equity.iloc[4:]) == {done.equity.iloc[4]}
+
+
+def refused(error: type[Exception], *arguments, **options) -> str:
+    with pytest.raises(error) as caught:
+        sw.simulate(*arguments, **options)
+    assert isinstance(caught.value, sw.SizewiseError)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_wrong_actions_are_refused():
+    bars = four_bars()
+    assert refused(ActionError, bars, [0] * 3) == "3 actions for 4 bars: give one action a bar"
+    assert refused(ActionError, bars, []) == "0 actions for 4 bars: give one action a bar"
+    assert "environment 2: action 7 is no whole number from 0 to 6" in refused(ActionError, bars, [0, 1, 7, 0])
+    assert "environment 0: action -1" in refused(ActionError, bars, [-1, 0, 0, 0])
+    assert "environment 1: action 0.5" in refused(ActionError, bars, [0, 0.5, 0, 0])
+    assert "scheme 'martingale' is unknown: choose one of sizing3, sizing7" in refused(
+        ActionError, bars, [0] * 4, "martingale"
+    )
+
+
+def test_wrong_bars_are_refused():
+    bars = four_bars()
+    assert "is earlier than the row before: sort by timestamp" in refused(BarError, bars.iloc[::-1], [0] * 4)
+    assert "column 'close' is missing" in refused(BarError, bars.drop(columns="close"), [0] * 4)
+    bars.iloc[2, 0] = np.nan
+    assert "row 2 (2020-01-03 00:00 UTC): open nan is not finite" in refused(BarError, bars, [0] * 4)
+
+
+def test_what_is_no_list_of_numbers_is_refused():
+    bars = four_bars()
+    assert "give one number, or one row of weights, a bar" in refused(
+        ActionError, bars, ["buy", "hold", "hold", "hold"]
+    )
+    assert "of shape (4, 7)" in refused(ActionError, bars, np.zeros((4, 7)))
+    assert "direction has shape (3,)" in refused(ActionError, bars, [0] * 4, direction=[1, 1, 1])
+    assert "action True" in refused(ActionError, bars, [True, False, False, False])

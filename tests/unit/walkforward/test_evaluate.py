@@ -1,0 +1,161 @@
+"""What is recorded of an evaluation: an arm by its own parameters, its result by fold, and nothing twice."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sizewise.ledgers.metrics import daily_returns, portfolio
+from sizewise.ledgers.plan import PRIMARY, arm_hash, arm_rows, is_sizer, looking_ahead, plan_hash, stop_atr, trial_lines
+from sizewise.ledgers.trials import read_trials
+from sizewise.params.reading import Params
+from sizewise.walkforward import evaluate
+
+from ..reports.test_walk_forward import path
+
+
+def changed(params: Params, section: str, **changes: object) -> Params:
+    return params.replace(**{section: getattr(params, section).model_copy(update=changes)})
+
+
+def hashes(params: Params) -> dict[str, str]:
+    return {name: arm_hash(params, name) for name in params.arms}
+
+
+def moved(params: Params, other: Params) -> set[str]:
+    """Arms that are other arms under other parameters."""
+    before, after = hashes(params), hashes(other)
+    return {name for name in before if before[name] != after[name]}
+
+
+LEARNED = {"ppo", "ppo_free", "q_table", "bandit", "dqn", "outcome_ensemble"}
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "arms"),
+    [
+        ("tabular", {"gamma": 0.5}, {"q_table", "bandit"}),
+        ("outcome", {"gamma": 0.25}, {"dqn", "outcome_ensemble"}),
+        # What matches the candidate is another arm when the candidate is.
+        ("train", {"gamma": 0.5}, {"ppo", "ppo_free", "atr_exposure_matched"}),
+        ("observation", {"window_bars": 7}, {"ppo", "ppo_free", "atr_exposure_matched"}),
+        ("regimes", {"trending_adx": 30.0}, LEARNED | {"atr_exposure_matched"}),
+        ("plan", {"alpha": 0.01}, set()),
+        ("laboratory", {"exam_bars": 7}, set()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_arm_is_its_own_parameters(params, section, changes, arms):
+    assert moved(params, changed(params, section, **changes)) == arms
+
+
+@pytest.mark.parametrize(("section", "changes"), [("account", {"ruin_frac": 0.2}), ("splits", {"purge_bars": 101})])
+def test_the_account_and_the_splits_make_every_arm(params, section, changes):
+    assert moved(params, changed(params, section, **changes)) == set(params.arms)
+
+
+def test_one_arms_number_is_no_business_of_another(params):
+    arms = {**params.arms, "atr": params.arms["atr"].model_copy(update={"risk_frac": 0.006})}
+    assert moved(params, params.replace(arms=arms)) == {"atr"}
+    assert len(set(hashes(params).values())) == len(params.arms)
+
+
+def test_the_plan_is_hashed_whole(params):
+    def of(p: Params, seeds: tuple[int, ...]) -> str:
+        return plan_hash(p.plan, p.splits, p.arms, p.account, seeds)
+
+    base = of(params, (1, 2))
+    others = [
+        of(params, (1, 3)),
+        of(changed(params, "plan", alpha=0.01), (1, 2)),
+        of(changed(params, "splits", purge_bars=101), (1, 2)),
+        of(changed(params, "account", ruin_frac=0.2), (1, 2)),
+        of(params.replace(arms={"atr": params.arms["atr"]}), (1, 2)),
+    ]
+    assert len({base, *others}) == 6
+    assert of(changed(params, "train", gamma=0.5), (1, 2)) == base
+
+
+def test_sizers_and_bounds_are_told_apart(params):
+    assert {name for name, arm in params.arms.items() if is_sizer(arm)} == LEARNED - {"ppo_free"}
+    assert looking_ahead(params.arms) == ["oracle_hindsight"]
+
+
+def test_trades_are_measured_by_the_references_stop(params):
+    arms = {**params.arms, "atr": params.arms["atr"].model_copy(update={"stop_atr": 2.5})}
+    assert stop_atr(arms, "atr") == 2.5
+    assert stop_atr(arms, "constant") == 1.5
+
+
+# Trials.
+
+
+@pytest.fixture
+def equity() -> pd.DataFrame:
+    parts = [path("ppo", "A", 0, seed, 0.01 * seed) for seed in (1, 2)]
+    parts += [path("ppo", "A", 1, seed, -0.01, "2020-02-01") for seed in (1, 2)]
+    parts += [path("atr", "A", 0, 0, 0.0), path("atr", "A", 1, 0, 0.02, "2020-02-01")]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_a_line_a_fold_with_what_was_earned_there(equity):
+    lines = trial_lines("ppo", "p", "d", arm_rows(equity, "ppo"), code="c")
+    assert [line["fold"] for line in lines] == [0, 1]
+    mean = (23 / 24 + 1) / 2
+    assert [line["growth_bps_per_day"] for line in lines] == pytest.approx([150 * mean, -100 * mean], abs=1e-4)
+    shared = {"arm": "ppo", "scheme": PRIMARY, "params_hash": "p", "data_hash": "d"}
+    assert all(line.items() >= shared.items() for line in lines)
+    assert len({line["evaluation"] for line in lines}) == 1
+
+
+def test_a_line_says_what_its_sharpe_ratio_is_and_what_it_was_made_with(equity):
+    rows = arm_rows(equity, "ppo")
+    for line in trial_lines("ppo", "p", "d", rows, code="c", scheme="sealed"):
+        daily = portfolio(daily_returns(rows[rows["fold"] == line["fold"]]))
+        assert line["sharpe"] == pytest.approx(daily.mean() / daily.std(), abs=1e-7)
+        assert line["n_days"] == len(daily)
+        assert (line["code_hash"], line["scheme"]) == ("c", "sealed")
+    flat = trial_lines("ppo", "p", "d", rows.assign(equity=1000.0), code="c")
+    assert [(line["sharpe"], line["growth_bps_per_day"]) for line in flat] == [(None, 0.0)] * 2
+
+
+def test_another_result_or_other_parameters_are_another_evaluation(equity):
+    rows = arm_rows(equity, "ppo")
+    other = rows.assign(equity=np.where(rows["fold"] == 1, 1000.0, rows["equity"]))
+    found = [
+        trial_lines(*names, table, code=code)[0]["evaluation"]
+        for names, table, code in [
+            (("ppo", "p", "d"), rows, "c"),
+            (("ppo", "p", "d"), rows.copy(), "other"),
+            (("ppo", "q", "d"), rows, "c"),
+            (("ppo", "p", "e"), rows, "c"),
+            (("mine", "p", "d"), rows, "c"),
+            (("ppo", "p", "d"), other, "c"),
+        ]
+    ]
+    assert found[0] == found[1]
+    assert len(set(found)) == 5
+
+
+def test_an_evaluation_met_again_is_no_new_trial(params, equity, tmp_path):
+    stage = SimpleNamespace(params=params, workspace=SimpleNamespace(trials=tmp_path / "trials.jsonl"))
+    universe = SimpleNamespace(data_hash="d")
+    assert evaluate.record(stage, universe, equity) == 4
+    assert evaluate.record(stage, universe, equity) == 0
+    stage.params = changed(params, "train", gamma=0.5)
+    assert evaluate.record(stage, universe, equity) == 2
+    assert [line["arm"] for line in read_trials(tmp_path / "trials.jsonl")] == [
+        "ppo",
+        "ppo",
+        "atr",
+        "atr",
+        "ppo",
+        "ppo",
+    ]
+
+
+def test_the_difference_is_of_the_two_arms_named(equity):
+    found = evaluate.difference(equity, "ppo", "atr")
+    first = np.array([23 / 24, 1.0])
+    assert found.tolist() == pytest.approx([*(0.015 * first), *(-0.03 * first)])
