@@ -130,7 +130,7 @@ def rooms(folder: Path) -> set[str]:
 
 def said(source: str) -> dict[str, str]:
     """A sentence by room, from the docstring of a package."""
-    return dict(re.findall(r"^    (\w+): (.+)$", ast.get_docstring(ast.parse(source), clean=False) or "", re.MULTILINE))
+    return dict(re.findall(r"^- (\w+): (.+)$", ast.get_docstring(ast.parse(source), clean=False) or "", re.MULTILINE))
 
 
 PACKAGES = sorted({path.parent for path in PACKAGE.rglob("*.py")} - {PACKAGE})
@@ -145,7 +145,7 @@ def test_a_package_says_what_its_rooms_hold(folder):
 
 def test_a_room_that_is_not_named_is_noticed():
     source = (PACKAGE / "market" / "__init__.py").read_text()
-    assert set(said(source.replace("    bars:", "    bar:"))) != rooms(PACKAGE / "market")
+    assert set(said(source.replace("- bars:", "- bar:"))) != rooms(PACKAGE / "market")
 
 
 @pytest.mark.parametrize("folder", [PACKAGE, *PACKAGES], ids=lambda folder: folder.name)

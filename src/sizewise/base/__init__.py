@@ -1,10 +1,10 @@
 """What everything stands on.
 
-arithmetic: which instructions the number libraries use
-errors: typed errors, and how a command ends on one
-hashing: contents and sources as short hashes
-imports: what a file of the package imports of it
-paths: where things lie, and writing them whole or not at all
-seeding: random generators from what they are for
-tensors: choices as arithmetic, rounding to a lot or a tick
+- arithmetic: which instructions the number libraries use
+- errors: typed errors, and how a command ends on one
+- hashing: contents and sources as short hashes
+- imports: what a file of the package imports of it
+- paths: where things lie, and writing them whole or not at all
+- seeding: random generators from what they are for
+- tensors: choices as arithmetic, rounding to a lot or a tick
 """

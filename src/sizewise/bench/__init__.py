@@ -1,6 +1,6 @@
 """Speed.
 
-peers: other people's systems in the same run
-run: `sizewise bench`: environment and training
-schemes: every scheme on real bars
+- peers: other people's systems in the same run
+- run: `sizewise bench`: environment and training
+- schemes: every scheme on real bars
 """

@@ -1,11 +1,11 @@
 """What is known of the market at each bar, and how time is cut.
 
-confidence: the probability that a signal's trade gains
-features: the 56 features and their scaler
-market_tensor: every symbol's rows stacked once, read by row number
-regimes: rule labels of volatility and trend
-signals: direction, entries and exits
-slices: labels of a symbol's days
-splits: walk-forward folds
-store: the features stage on disk
+- confidence: the probability that a signal's trade gains
+- features: the 56 features and their scaler
+- market_tensor: every symbol's rows stacked once, read by row number
+- regimes: rule labels of volatility and trend
+- signals: direction, entries and exits
+- slices: labels of a symbol's days
+- splits: walk-forward folds
+- store: the features stage on disk
 """

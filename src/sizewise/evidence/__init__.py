@@ -1,11 +1,11 @@
 """What decides. Knows no learner and no broker.
 
-ab_plan: the original plan's coin-tossed A/B test
-comparison: the compare stage: test, sensitivities, record
-inference: the protocol that decides
-pairing: what two ledgers must share
-sensitivities: what stands beside the verdict
-slice_effects: the primary test on slices
-statistics: the tests themselves
-verdict: the verdict's file and sentences
+- ab_plan: the original plan's coin-tossed A/B test
+- comparison: the compare stage: test, sensitivities, record
+- inference: the protocol that decides
+- pairing: what two ledgers must share
+- sensitivities: what stands beside the verdict
+- slice_effects: the primary test on slices
+- statistics: the tests themselves
+- verdict: the verdict's file and sentences
 """

@@ -1,7 +1,7 @@
 """The learners.
 
-closed_trades: models that learn from closed trades
-field: training of the learners beside PPO
-ppo: proximal policy optimisation
-tabular: the sizing table
+- closed_trades: models that learn from closed trades
+- field: training of the learners beside PPO
+- ppo: proximal policy optimisation
+- tabular: the sizing table
 """

@@ -1,9 +1,9 @@
 """What was traded, as the judge reads it.
 
-columns: the columns of a ledger and their identity
-daily: the ledger summed to days
-files: ledgers on disk
-metrics: growth, risk, trading and costs by arm
-plan: what was declared beforehand, and what makes a trial
-trials: the trial ledger and the seal
+- columns: the columns of a ledger and their identity
+- daily: the ledger summed to days
+- files: ledgers on disk
+- metrics: growth, risk, trading and costs by arm
+- plan: what was declared beforehand, and what makes a trial
+- trials: the trial ledger and the seal
 """

@@ -1,4 +1,4 @@
 """A trained policy for today.
 
-decide: its decision for now, as the backtest would have taken it
+- decide: its decision for now, as the backtest would have taken it
 """

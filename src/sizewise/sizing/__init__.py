@@ -1,10 +1,10 @@
 """Sizing rules, and what a size earns.
 
-backtest: walk many accounts over real bars with one sizer
-fitted: rules fitted on train, drawn at random or read from the future
-held_paths: the growth of many vectors of sizes at once
-identifiability: whether a reward can teach a size
-opportunities: what each trade of the signal earns for one unit
-sizers: the interface of a sizer, and the plain rules
-trade_rewards: what a closed trade earns for its decision
+- backtest: walk many accounts over real bars with one sizer
+- fitted: rules fitted on train, drawn at random or read from the future
+- held_paths: the growth of many vectors of sizes at once
+- identifiability: whether a reward can teach a size
+- opportunities: what each trade of the signal earns for one unit
+- sizers: the interface of a sizer, and the plain rules
+- trade_rewards: what a closed trade earns for its decision
 """

@@ -1,10 +1,10 @@
 """The studies behind the main job: a wing each.
 
-ablations: the candidate with one thing changed
-calibration: do the tests hold their level and see what they should
-known_answers: do the learners find a known optimum
-mechanics: what an order does to an account
-overfitting: what the best of many is worth
-planted: markets whose law is known
-stress: worse conditions, and where the difference comes from
+- ablations: the candidate with one thing changed
+- calibration: do the tests hold their level and see what they should
+- known_answers: do the learners find a known optimum
+- mechanics: what an order does to an account
+- overfitting: what the best of many is worth
+- planted: markets whose law is known
+- stress: worse conditions, and where the difference comes from
 """

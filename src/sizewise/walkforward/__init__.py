@@ -1,9 +1,9 @@
 """Every arm over every fold's test slice.
 
-behaviour: how arms size
-evaluate: the walk-forward stage
-field: each arm of params as its paths
-responses: the size chosen when one condition changes
-unsealing: opening the sealed slice, once
-walk: paths and their ledgers
+- behaviour: how arms size
+- evaluate: the walk-forward stage
+- field: each arm of params as its paths
+- responses: the size chosen when one condition changes
+- unsealing: opening the sealed slice, once
+- walk: paths and their ledgers
 """

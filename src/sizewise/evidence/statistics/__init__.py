@@ -1,10 +1,10 @@
 """Tests, each with its source.
 
-e_values: an anytime-valid bet
-many_arms: SPA and the model confidence set
-means: tests of a mean, and the bootstrap
-placebo: sizes rotated over other trades
-power: detectable effects, and adjustment for many tests
-selection: deflated Sharpe ratio and PBO
-sharpe: two Sharpe ratios on the same days
+- e_values: an anytime-valid bet
+- many_arms: SPA and the model confidence set
+- means: tests of a mean, and the bootstrap
+- placebo: sizes rotated over other trades
+- power: detectable effects, and adjustment for many tests
+- selection: deflated Sharpe ratio and PBO
+- sharpe: two Sharpe ratios on the same days
 """

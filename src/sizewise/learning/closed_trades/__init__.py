@@ -1,10 +1,10 @@
 """Learning from closed trades (reference design E).
 
-learner: the ensemble, its votes and its rewards
-lessons: what a fold's closed trades teach
-memory: open decisions and replay
-models: the networks
-policy: what was learned, as inputs to a size and on disk
-sizer: the policies as a sizer
-training: train a fold, all seeds together
+- learner: the ensemble, its votes and its rewards
+- lessons: what a fold's closed trades teach
+- memory: open decisions and replay
+- models: the networks
+- policy: what was learned, as inputs to a size and on disk
+- sizer: the policies as a sizer
+- training: train a fold, all seeds together
 """

@@ -1,8 +1,8 @@
 """The sizing table (reference design C).
 
-cells: 300 states and 25 actions
-learning: a bandit, or Q-learning over an account's trades
-lessons: what a table learns from
-sizer: the table as a sizer
-store: tables on disk
+- cells: 300 states and 25 actions
+- learning: a bandit, or Q-learning over an account's trades
+- lessons: what a table learns from
+- sizer: the table as a sizer
+- store: tables on disk
 """

@@ -1,5 +1,5 @@
 """Sections of how it is decided.
 
-plan: what is compared and how
-slices: further ways to cut the test days
+- plan: what is compared and how
+- slices: further ways to cut the test days
 """

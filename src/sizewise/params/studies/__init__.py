@@ -1,9 +1,9 @@
 """Sections of the studies, a file a study.
 
-ablations: the candidate with one thing changed
-calibration: nulls and planted edges
-cpcv: train on both sides of test
-laboratory: planted markets
-overfitting: what selection is worth
-stress: worse conditions
+- ablations: the candidate with one thing changed
+- calibration: nulls and planted edges
+- cpcv: train on both sides of test
+- laboratory: planted markets
+- overfitting: what selection is worth
+- stress: worse conditions
 """

@@ -1,5 +1,5 @@
 """Ablations.
 
-report: notebook 10, every variant beside the baseline
-run: train and walk one variant
+- report: notebook 10, every variant beside the baseline
+- run: train and walk one variant
 """

@@ -1,8 +1,8 @@
 """Action schemes: what an action means as orders.
 
-catalogue: every scheme of params.yaml by its kind
-interface: what a scheme is; one of your own starts here
-orders: schemes that choose orders
-sizing: schemes that choose a size
-values: actions as orders in value, for the learners
+- catalogue: every scheme of params.yaml by its kind
+- interface: what a scheme is; one of your own starts here
+- orders: schemes that choose orders
+- sizing: schemes that choose a size
+- values: actions as orders in value, for the learners
 """
