@@ -13,7 +13,7 @@ from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
 from sizewise.sizing.held_paths import UnitPaths, market_quotes, portfolio_growth, trades_of, unit_paths
 from sizewise.sizing.opportunities import find_opportunities
-from sizewise.sizing.sizers import Decision, follow_signal
+from sizewise.sizing.sizers import Situation, follow_signal
 from sizewise.walkforward.walk import run_rule
 
 from ..hand_market import make_market
@@ -25,7 +25,7 @@ class SizesByRow:
 
     sizes: torch.Tensor
 
-    def orders(self, decision: Decision) -> torch.Tensor:
+    def orders(self, decision: Situation) -> torch.Tensor:
         return follow_signal(self.sizes[decision.rows], decision, 1e9)
 
 

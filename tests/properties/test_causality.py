@@ -23,8 +23,9 @@ from sizewise.params.dataset.signals import Signals
 from sizewise.params.evidence.slices import Slices
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
-from sizewise.sizing.sizers import AtrSizer, Decision, Sizer
+from sizewise.sizing.sizers import Situation, Sizer
 
+from ..hand_sizers import atr_sizer
 from .leaks import CUTS, FEW, LEAKS, first_leak
 
 UNFITTED = [name for name in NAMES if name != CONFIDENCE]
@@ -160,7 +161,7 @@ class Recorder:
     def __post_init__(self) -> None:
         self.taken: list[torch.Tensor] = []
 
-    def orders(self, decision: Decision) -> torch.Tensor:
+    def orders(self, decision: Situation) -> torch.Tensor:
         self.taken.append(self.sizer.orders(decision))
         return self.taken[-1]
 
@@ -171,7 +172,7 @@ def orders(build, bars: pd.DataFrame) -> np.ndarray:
     step = bars.index[1] - bars.index[0]
     after = bars.iloc[[-1, -1]].set_axis(bars.index[-1] + step * np.array([1, 2]))
     market = build(pd.concat([bars, after])).to("cpu", torch.float64)
-    recorder = Recorder(AtrSizer(risk_frac=0.005, stop_atr=1.5, confidence_rule=True, limit_frac=0.20))
+    recorder = Recorder(atr_sizer(risk_frac=0.005, stop_atr=1.5, confidence_rule=True, limit_frac=0.20))
     table = fold_confidence(market, fold(TRAIN.stop)).unsqueeze(0)
     n = len(bars) - TRAIN.stop
     start, length, of_path = torch.tensor([[TRAIN.stop], [n + 2], [0]])

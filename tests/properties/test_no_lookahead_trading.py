@@ -12,10 +12,11 @@ from sizewise.learning.ppo.environment import SizingEnv
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
-from sizewise.sizing.sizers import AtrSizer, Decision, Sizer
+from sizewise.sizing.sizers import Situation, Sizer
 from sizewise.trading.episodes import Ranges
 
 from ..hand_market import make_market
+from ..hand_sizers import atr_sizer
 
 ACCOUNT = Account()
 ROWS = 120
@@ -54,7 +55,7 @@ class Recorder:
     def __post_init__(self) -> None:
         self.taken: list[torch.Tensor] = []
 
-    def orders(self, decision: Decision) -> torch.Tensor:
+    def orders(self, decision: Situation) -> torch.Tensor:
         self.taken.append(self.sizer.orders(decision))
         return self.taken[-1]
 
@@ -65,13 +66,13 @@ class Peeker:
 
     market: Market
 
-    def orders(self, decision: Decision) -> torch.Tensor:
+    def orders(self, decision: Situation) -> torch.Tensor:
         coming = self.market.bar_return[(decision.rows + 1).clamp(max=ROWS - 1)]
         return coming.sign() * 0.1 * decision.equity - decision.position
 
 
 def atr(market: Market) -> Sizer:
-    return AtrSizer(risk_frac=0.005, stop_atr=1.5, confidence_rule=True, limit_frac=0.20)
+    return atr_sizer(risk_frac=0.005, stop_atr=1.5, confidence_rule=True, limit_frac=0.20)
 
 
 def backtest_trace(make_sizer: Callable[[Market], Sizer]) -> Callable[[Market], Trace]:

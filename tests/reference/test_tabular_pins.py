@@ -32,11 +32,12 @@ from sizewise.market.costs import CostRates
 from sizewise.params.arms import AtrArm
 from sizewise.params.learning.tabular import Tabular
 from sizewise.sizing.opportunities import find_opportunities
-from sizewise.sizing.sizers import AtrSizer, Decision
+from sizewise.sizing.sizers import Situation
 from sizewise.sizing.trade_rewards import outcome_reward
 from sizewise.trading.broker import fast_broker
 
 from ..hand_market import make_market
+from ..hand_sizers import atr_sizer
 
 RULES = Tabular()
 
@@ -144,7 +145,7 @@ def test_the_atr_arm_and_its_old_rule(confidence, scale):
     def one(value):
         return torch.tensor([value], dtype=torch.float64)
 
-    decision = Decision(
+    decision = Situation(
         torch.tensor([0]),
         one(30_000.0),
         one(0.0),
@@ -155,8 +156,8 @@ def test_the_atr_arm_and_its_old_rule(confidence, scale):
         one(0.5),
     )
     for rule, factor in ((False, 1.0), (True, scale)):
-        dollars = 30_000.0 * float(AtrSizer(0.005, 1.5, rule, 1.0).fraction(decision))
+        dollars = 30_000.0 * float(atr_sizer(0.005, 1.5, rule, 1.0).size(decision))
         assert dollars == pytest.approx(factor * 6_666.67, abs=0.01 * factor)
-    assert float(AtrSizer(0.005, 1.5, True, 0.2).orders(decision)) == pytest.approx(
+    assert float(atr_sizer(0.005, 1.5, True, 0.2).orders(decision)) == pytest.approx(
         min(6_000.0, scale * 6_666.67), abs=0.01
     )

@@ -21,7 +21,7 @@ from sizewise.ledgers.files import read_trades
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.plan import ANCHORED_FOLDER, looking_ahead, plan_hash
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, sentence
-from sizewise.params.arms import Arm, BuyAndHoldArm, PpoArm
+from sizewise.params.arms import Arm
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
@@ -210,7 +210,7 @@ class Study:
 
 def follows_signal(arm: Arm) -> bool:
     """Whether an arm sizes the signal's trades, and does not choose its direction."""
-    return not isinstance(arm, BuyAndHoldArm) and not (isinstance(arm, PpoArm) and arm.mode == "free")
+    return arm.follows_signal
 
 
 def open_study(stage: Stage) -> Study:

@@ -11,7 +11,7 @@ from sizewise.base.hashing import content_hash
 from sizewise.ledgers.files import read_equity, read_trades
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio, sharpe
 from sizewise.ledgers.trials import canonical
-from sizewise.params.arms import Arm, AtrArm, AtrMatchedArm, ClosedTradeArm, OracleArm, PpoArm, TableArm
+from sizewise.params.arms import STOP_ATR, Arm
 from sizewise.params.dataset.splits import Splits, SplitScheme
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.trading.account import Account
@@ -52,20 +52,17 @@ def plan_hash(
 
 def is_sizer(arm: Arm) -> bool:
     """Whether an arm has learned to size the signal (and does not choose its own direction)."""
-    if isinstance(arm, PpoArm):
-        return arm.mode == "masked"
-    return isinstance(arm, TableArm | ClosedTradeArm)
+    return arm.learned and arm.follows_signal
 
 
 def looking_ahead(arms: Mapping[str, Arm]) -> list[str]:
     """Arms that read the future: bounds, which no figure should be scaled by."""
-    return [name for name, arm in arms.items() if isinstance(arm, OracleArm)]
+    return [name for name, arm in arms.items() if arm.looks_ahead]
 
 
 def stop_atr(arms: Mapping[str, Arm], reference: str) -> float:
     """The stop distance every trade's R is measured with: that of the ATR arm that is the reference, else 1.5."""
-    arm = arms[reference]
-    return arm.stop_atr if isinstance(arm, AtrArm) else AtrArm(kind="atr").stop_atr
+    return getattr(arms[reference], "stop_atr", STOP_ATR)
 
 
 def read_ledgers(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -76,17 +73,10 @@ def read_ledgers(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 def arm_hash(params: Any, name: str) -> str:
     """Hash of the parameters that make an arm what it is: a rule does not change when the learners' settings do."""
     arm = params.arms[name]
-    sections = [arm, params.account, params.splits]
-    match arm:
-        case PpoArm():
-            sections += [params.observation, params.regimes, params.train]
-        case TableArm():
-            sections += [params.regimes, params.tabular]
-        case ClosedTradeArm():
-            sections += [params.regimes, params.outcome]
-        case AtrMatchedArm():
-            # What it matches makes it what it is.
-            return content_hash(arm_hash(params, arm.matches).encode(), canonical(arm.model_dump()))
+    matches = getattr(arm, "matches", None)
+    if matches is not None:  # What it matches makes it what it is.
+        return content_hash(arm_hash(params, matches).encode(), canonical(arm.model_dump()))
+    sections = [arm, params.account, params.splits, *(getattr(params, name) for name in arm.sections)]
     return content_hash(canonical([section.model_dump() for section in sections]))
 
 

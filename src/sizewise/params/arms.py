@@ -1,62 +1,119 @@
-"""The section `arms`: one model a kind of arm."""
+"""The section `arms`: one model a kind of arm, and what others may know of an arm without knowing its kind.
 
-from typing import Annotated, Literal
+A kind is an entry here, and a sizer under the same name in `walkforward.field`; `custom` names a class of your own.
+"""
 
-from pydantic import BeforeValidator, Field
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from sizewise.params.dataset.splits import SplitScheme
 from sizewise.params.fields import Count, Fraction, Positive, Section, as_tuple
 from sizewise.params.trading.actions import SEVEN, Actions
 
+SplitSchemes = Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+STOP_ATR = 1.5
 
-class PpoArm(Section):
+
+class ArmSection(Section):
+    """What every arm is asked.
+
+    Attributes:
+        sections: of params.yaml that make the arm what it is, beside its own, `account` and `splits`.
+        learned: it has a part of its own for every fold and seed, which the stage `train` makes.
+        random: it draws, so that it walks once a seed though nothing was trained.
+        looks_ahead: it reads the future; a bound, which no figure should be scaled by.
+    """
+
+    sections: ClassVar[tuple[str, ...]] = ()
+    random: ClassVar[bool] = False
+    looks_ahead: ClassVar[bool] = False
+    kind: str
+
+    @property
+    def learned(self) -> bool:
+        return getattr(self, "splits", None) is not None
+
+    @property
+    def follows_signal(self) -> bool:
+        """Whether it trades the entries and exits of the signal, so that it differs from others in size alone."""
+        return True
+
+
+class PpoArm(ArmSection):
     """A learned arm; `masked` sizes the given signal, `free` chooses the direction as well."""
 
+    sections: ClassVar[tuple[str, ...]] = ("observation", "regimes", "train")
     kind: Literal["ppo"]
     mode: Literal["masked", "free"]
     actions: Annotated[Actions, Field(discriminator="kind")] = SEVEN
-    splits: Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)] = ("rolling",)
+    splits: SplitSchemes = ("rolling",)
+
+    @property
+    def follows_signal(self) -> bool:
+        return self.mode == "masked"
 
 
-class AtrArm(Section):
+class TableArm(ArmSection):
+    """A table of 300 states and 25 sizes: a contextual bandit, or Q-learning that looks ahead to the next trade."""
+
+    sections: ClassVar[tuple[str, ...]] = ("regimes", "tabular")
+    kind: Literal["bandit", "q_table"]
+    splits: SplitSchemes = ("rolling",)
+
+
+class ClosedTradeArm(ArmSection):
+    """Learned from closed trades alone: the Q-network by itself, or the ensemble of three models."""
+
+    sections: ClassVar[tuple[str, ...]] = ("regimes", "outcome")
+    kind: Literal["dqn", "outcome_ensemble"]
+    splits: SplitSchemes = ("rolling",)
+
+
+class AtrArm(ArmSection):
     """Risk a fixed share of equity over a stop of some average true ranges."""
 
     kind: Literal["atr"]
     risk_frac: Positive = 0.005
-    stop_atr: Positive = 1.5
+    stop_atr: Positive = STOP_ATR
     confidence_rule: bool = False
 
 
-class ConstantArm(Section):
+class ConstantArm(ArmSection):
     """A fixed share of equity at each entry."""
 
     kind: Literal["constant"]
     size_frac: Fraction
 
 
-class VolTargetArm(Section):
+class VolTargetArm(ArmSection):
     """A share of equity whose forecast volatility is constant."""
 
     kind: Literal["vol_target"]
     annual_vol_frac: Positive
 
 
-class BuyAndHoldArm(Section):
+class BuyAndHoldArm(ArmSection):
     """Long at the cap from the first bar of a fold to its last, whatever the signal says."""
 
     kind: Literal["buy_and_hold"]
 
+    @property
+    def follows_signal(self) -> bool:
+        return False
 
-class AtrMatchedArm(Section):
+
+class AtrMatchedArm(ArmSection):
     """ATR sizing scaled on each train slice to the mean exposure that another arm has there."""
 
     kind: Literal["atr_exposure_matched"]
     matches: str
     risk_frac: Positive = 0.005
-    stop_atr: Positive = 1.5
+    stop_atr: Positive = STOP_ATR
 
 
-class KellyArm(Section):
+class KellyArm(ArmSection):
     """`kappa` times the growth-optimal share of the train slice's trades, one a symbol and regime; nothing if it is <= 0."""
 
     kind: Literal["kelly"]
@@ -64,35 +121,59 @@ class KellyArm(Section):
     min_trades: Count = 30
 
 
-class RandomPlaceboArm(Section):
+class RandomPlaceboArm(ArmSection):
     """A size drawn evenly between nothing and the limit at each entry; one path a seed."""
 
+    random: ClassVar[bool] = True
     kind: Literal["random_placebo"]
 
 
-class OracleArm(Section):
+class OracleArm(ArmSection):
     """The limit on trades that will gain, nothing on those that will lose: no rule can do better."""
 
+    looks_ahead: ClassVar[bool] = True
     kind: Literal["oracle_hindsight"]
 
 
-class TableArm(Section):
-    """A table of 300 states and 25 sizes: a contextual bandit, or Q-learning that looks ahead to the next trade."""
+class CustomArm(ArmSection):
+    """A rule or a learner of one's own: a class, and its parameters as further keys.
 
-    kind: Literal["bandit", "q_table"]
-    splits: Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)] = ("rolling",)
+    Attributes:
+        class_: written `class`: `own/file.py:Name`, from the project's root, or `package.module:Name`.
+        splits: of a learner, the schemes it is trained on; a rule has none.
+    """
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+    kind: Literal["custom"]
+    class_: Annotated[str, Field(alias="class", pattern=r"^[\w./\\-]+:\w+$")]
+    splits: SplitSchemes | None = None
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The parameters of the class."""
+        return dict(self.model_extra or {})
 
 
-class ClosedTradeArm(Section):
-    """Learned from closed trades alone: the Q-network by itself, or the ensemble of three models."""
+Arm = Annotated[
+    PpoArm
+    | TableArm
+    | ClosedTradeArm
+    | AtrArm
+    | ConstantArm
+    | VolTargetArm
+    | BuyAndHoldArm
+    | AtrMatchedArm
+    | KellyArm
+    | RandomPlaceboArm
+    | OracleArm
+    | CustomArm,
+    Field(discriminator="kind"),
+]
 
-    kind: Literal["dqn", "outcome_ensemble"]
-    splits: Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)] = ("rolling",)
 
-
-LearnedArm = PpoArm | TableArm | ClosedTradeArm
-RuleArm = AtrArm | ConstantArm | VolTargetArm | BuyAndHoldArm | AtrMatchedArm | KellyArm | RandomPlaceboArm | OracleArm
-Arm = Annotated[LearnedArm | RuleArm, Field(discriminator="kind")]
+def kind_of(arms: Mapping[str, Arm], name: str) -> str | None:
+    """The kind of an arm; None if there is no such arm."""
+    return getattr(arms.get(name), "kind", None)
 
 
 class Arms(Section):

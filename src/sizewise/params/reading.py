@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from sizewise.base.errors import ConfigError
+from sizewise.base.errors import ConfigError, DataMissingError
+from sizewise.base.paths import project_root
 
 # Where the model of each section stands. It is loaded when the section is read: a stage depends on the sections it is given.
 SECTIONS = {
@@ -187,6 +188,23 @@ def read_yaml(path: Path) -> Any:
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         raise ConfigError(f"{path.name}: line {line} is no valid YAML") from None
+
+
+def place_of(*keys: str) -> str:
+    """Where keys stand in the params.yaml at hand, as file:line: keys; the keys alone where there is none."""
+    said = ".".join(keys)
+    try:
+        path = project_root() / "params.yaml"
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (DataMissingError, OSError, yaml.YAMLError):
+        return said
+    line = 0
+    for key in keys:
+        found = [pair for pair in getattr(node, "value", []) if pair[0].value == key]
+        if not found:
+            return said
+        line, node = found[0][0].start_mark.line + 1, found[0][1]
+    return f"params.yaml:{line}: {said}"
 
 
 def _overlay(base: Any, change: Any) -> Any:

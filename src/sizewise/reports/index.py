@@ -13,7 +13,6 @@ import nbformat
 from sizewise.base.errors import DataMissingError, exit_status
 from sizewise.base.paths import Workspace, write_atomically
 from sizewise.evidence import verdict
-from sizewise.params.arms import OracleArm
 from sizewise.params.reading import parse_section
 from sizewise.params.stage import stage_params
 
@@ -184,7 +183,7 @@ def build(profile: str = "full") -> Path:
         candidate=plan.candidate,
         reference=plan.reference,
         arms=list(arms),
-        bounds=[name for name, arm in arms.items() if isinstance(arm, OracleArm)],
+        bounds=[name for name, arm in arms.items() if arm.looks_ahead],
         alpha=plan.alpha,
     )
     target = workspace.reports / "index.html"

@@ -15,7 +15,7 @@ from sizewise.dataset.splits import Fold
 from sizewise.evidence import verdict
 from sizewise.ledgers.metrics import BPS, arm_summary, daily_returns, drawdown, portfolio, regime_summary
 from sizewise.ledgers.plan import arm_rows
-from sizewise.params.arms import Arm, AtrArm
+from sizewise.params.arms import Arm
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.trading.account import Account
 from sizewise.reports.style import arm_colours
@@ -186,7 +186,7 @@ def regime_table(equity: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
 
 def cap_sentence(market: Market, folds: Sequence[Fold], arm: Arm, account: Account, reference: str) -> str:
     """How often the reference's rule asks for the cap or more, over all entries of the test slices."""
-    if not isinstance(arm, AtrArm):
+    if arm.kind != "atr":
         return f"{reference} is not an ATR rule; its cap is not examined."
     asked = []
     for fold in folds:

@@ -5,6 +5,7 @@
 - held_paths: the growth of many vectors of sizes at once
 - identifiability: whether a reward can teach a size
 - opportunities: what each trade of the signal earns for one unit
+- own: a rule or a learner of one's own, opened and checked
 - sizers: the interface of a sizer, and the plain rules
 - trade_rewards: what a closed trade earns for its decision
 """

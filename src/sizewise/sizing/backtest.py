@@ -6,7 +6,7 @@ import torch
 
 from sizewise.dataset.market_tensor import Market
 from sizewise.params.trading.account import Account
-from sizewise.sizing.sizers import Decision, Sizer
+from sizewise.sizing.sizers import Situation, Sizer
 from sizewise.trading.broker import fast_broker
 
 
@@ -59,7 +59,7 @@ def run(
     for t in range(steps - 1):
         rows = torch.minimum(start_rows + t, last)
         joined = joined | market.entry[rows]
-        decision = Decision(
+        at = Situation(
             rows=rows,
             equity=accounts.equity,
             position=accounts.position,
@@ -69,7 +69,7 @@ def run(
             atr_frac=market.atr_frac[rows],
             annual_vol=market.annual_vol[rows],
         )
-        orders = torch.where(ruined | (rows + 1 >= last), -accounts.position, sizer.orders(decision))
+        orders = torch.where(ruined | (rows + 1 >= last), -accounts.position, sizer.orders(at))
         following = torch.minimum(rows + 1, last)
         alive = rows < last
         move = fast_broker.Move(

@@ -8,8 +8,9 @@
 All of them take the entries of the signal and the cap that every other arm takes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,13 +22,15 @@ from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold, Slice
-from sizewise.params.arms import Arm, AtrMatchedArm, KellyArm, OracleArm, RandomPlaceboArm
 from sizewise.params.trading.account import Account
 from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.held_paths import held_bars
 from sizewise.sizing.opportunities import Opportunities, find_opportunities
-from sizewise.sizing.sizers import Decision, follow_signal
+from sizewise.sizing.sizers import Situation, follow_signal
 from sizewise.trading.schemes.values import position_limit_frac
+
+# Share of equity at each row of each path, and what was fitted, for the report.
+Sizes = tuple[list[np.ndarray], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ class Paths:
     seed: np.ndarray
     start_row: np.ndarray
     length: np.ndarray
+
+    def spans(self) -> list[tuple[int, int, int]]:
+        """(fold, first row, rows) of each path."""
+        return list(zip(self.fold.tolist(), self.start_row.tolist(), self.length.tolist(), strict=True))
 
 
 class FittedSizer:
@@ -55,15 +62,32 @@ class FittedSizer:
         self._sizes = torch.from_numpy(np.concatenate(sizes))
         self._first = torch.from_numpy(np.cumsum(paths.length) - paths.length - paths.start_row)
 
-    def orders(self, decision: Decision) -> torch.Tensor:
+    def orders(self, at: Situation) -> torch.Tensor:
         """See sizers.Sizer; the paths are those it was made for, in their order."""
-        sizes = self._sizes[self._first + decision.rows].to(decision.equity.dtype)
-        return follow_signal(sizes, decision, self._limit)
+        sizes = self._sizes[self._first + at.rows].to(at.equity.dtype)
+        return follow_signal(sizes, at, self._limit)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What sizes are fitted to: an arm's name, the market (float64, on the CPU), its paths, their folds by number, the cap.
+
+    Attributes:
+        train_exposure: for atr_exposure_matched alone: by fold number, the `mean_exposure` of the arm it matches, walked
+            over the fold's train slices.
+    """
+
+    name: str
+    market: Market
+    paths: Paths
+    folds: Mapping[int, Fold]
+    limit_frac: float
+    train_exposure: Mapping[int, float]
 
 
 def fitted_sizer(
     name: str,
-    arm: Arm,
+    arm: Any,
     market: Market,
     paths: Paths,
     folds: Sequence[Fold],
@@ -74,31 +98,15 @@ def fitted_sizer(
     """The sizer of an arm over P paths, each with the numbers of its own fold, symbol and seed.
 
     Args:
-        name: the arm's, a part of the placebo's seeds. market: float64, on the CPU.
-        train_exposure: for atr_exposure_matched alone: by fold number, the `mean_exposure` of the arm it matches, walked
-            over the fold's train slices.
+        name: the arm's, a part of the placebo's seeds. See Given.
     Raises:
         ConfigError: the arm is not fitted, or a fold's exposure is missing.
     """
+    if arm.kind not in FITTED:
+        raise ConfigError(f"arm of kind '{arm.kind}' is not fitted: see sizers.rule_sizer, or load its policy")
     limit = position_limit_frac(account)
-    by_number = {fold.number: fold for fold in folds}
-    match arm:
-        case AtrMatchedArm():
-            missing = sorted(set(paths.fold.tolist()) - set(train_exposure or {}))
-            if missing:
-                raise ConfigError(
-                    f"arm {name}: the exposure of {arm.matches} on the train slices of fold {missing[0]} is missing: walk "
-                    f"{arm.matches} over them and pass train_exposure"
-                )
-            sizes, fit = _matched(arm, market, paths, by_number, limit, train_exposure or {})
-        case KellyArm():
-            sizes, fit = _kelly(arm, market, paths, by_number, limit)
-        case RandomPlaceboArm():
-            sizes, fit = _placebo(name, market, paths, by_number, limit)
-        case OracleArm():
-            sizes, fit = _oracle(market, paths, limit)
-        case _:
-            raise ConfigError(f"arm of kind '{arm.kind}' is not fitted: see sizers.rule_sizer, or load its policy")
+    given = Given(name, market, paths, {fold.number: fold for fold in folds}, limit, train_exposure or {})
+    sizes, fit = FITTED[arm.kind](arm, given)
     return FittedSizer(paths, sizes, limit, fit)
 
 
@@ -133,9 +141,7 @@ class Match:
     reached: bool
 
 
-def match_exposure(
-    market: Market, train: Mapping[str, Slice], arm: AtrMatchedArm, target: float, limit_frac: float
-) -> Match:
+def match_exposure(market: Market, train: Mapping[str, Slice], arm: Any, target: float, limit_frac: float) -> Match:
     """The factor at which capped ATR sizes carry `target` on the train slices.
 
     Exposure is measured as `mean_exposure` measures it on a walk over the same slices: marked at every close, drift and
@@ -147,7 +153,7 @@ def match_exposure(
     if not target >= 0.0:
         raise ConfigError(f"a mean exposure of {target} cannot be matched: pass the mean |position| / equity of a walk")
     bars = held_bars(market, walked_trades(market, train), sum(len(part) for part in train.values()))
-    raw = _atr_sizes(market.atr_frac.numpy()[bars.entry_row], arm)
+    raw = atr_sizes(market.atr_frac.numpy()[bars.entry_row], arm)
     sized = raw > 0
     highest = float((limit_frac / raw[sized]).max()) if sized.any() else 0.0
 
@@ -161,31 +167,31 @@ def match_exposure(
     return Match(factor, exposure(factor), reached=True)
 
 
-def _atr_sizes(atr_frac: np.ndarray, arm: AtrMatchedArm) -> np.ndarray:
-    """As sizers.AtrSizer without its confidence rule: share of equity before factor and cap."""
+def atr_sizes(atr_frac: np.ndarray, arm: Any) -> np.ndarray:
+    """As sizers.atr_size without its confidence rule: share of equity before factor and cap."""
     stop = arm.stop_atr * atr_frac
     return np.divide(arm.risk_frac, stop, out=np.zeros(len(stop)), where=stop > 0)
 
 
-def _matched(
-    arm: AtrMatchedArm,
-    market: Market,
-    paths: Paths,
-    folds: Mapping[int, Fold],
-    limit_frac: float,
-    train_exposure: Mapping[int, float],
-) -> tuple[list[np.ndarray], pd.DataFrame]:
-    numbers = sorted(set(paths.fold.tolist()))
-    found = {n: match_exposure(market, folds[n].train, arm, train_exposure[n], limit_frac) for n in numbers}
-    atr = market.atr_frac.numpy()
+def _matched(arm: Any, given: Given) -> Sizes:
+    numbers = sorted(set(given.paths.fold.tolist()))
+    target = given.train_exposure
+    missing = [number for number in numbers if number not in target]
+    if missing:
+        raise ConfigError(
+            f"arm {given.name}: the exposure of {arm.matches} on the train slices of fold {missing[0]} is missing: walk "
+            f"{arm.matches} over them and pass train_exposure"
+        )
+    train = {number: given.folds[number].train for number in numbers}
+    found = {n: match_exposure(given.market, train[n], arm, target[n], given.limit_frac) for n in numbers}
+    atr = given.market.atr_frac.numpy()
     sizes = [
-        found[fold].factor * _atr_sizes(atr[start : start + length], arm)
-        for fold, start, length in zip(paths.fold.tolist(), paths.start_row, paths.length, strict=True)
+        found[fold].factor * atr_sizes(atr[start : start + length], arm) for fold, start, length in given.paths.spans()
     ]
     rows = {
         number: {
             "factor": match.factor,
-            "target_pct": 100.0 * train_exposure[number],
+            "target_pct": 100.0 * target[number],
             "exposure_pct": 100.0 * match.exposure,
             "reached": match.reached,
         }
@@ -221,7 +227,7 @@ def kelly_share(unit_returns: np.ndarray, kappa: float, limit_frac: float) -> fl
 
 
 def kelly_shares(
-    market: Market, train: Mapping[str, Slice], arm: KellyArm, limit_frac: float
+    market: Market, train: Mapping[str, Slice], arm: Any, limit_frac: float
 ) -> dict[tuple[str, str], tuple[int, bool, float]]:
     """(trades, pooled, share) by symbol and regime label.
 
@@ -241,15 +247,13 @@ def kelly_shares(
     return shares
 
 
-def _kelly(
-    arm: KellyArm, market: Market, paths: Paths, folds: Mapping[int, Fold], limit_frac: float
-) -> tuple[list[np.ndarray], pd.DataFrame]:
-    numbers = sorted(set(paths.fold.tolist()))
-    found = {number: kelly_shares(market, folds[number].train, arm, limit_frac) for number in numbers}
+def _kelly(arm: Any, given: Given) -> Sizes:
+    market, numbers = given.market, sorted(set(given.paths.fold.tolist()))
+    found = {n: kelly_shares(market, given.folds[n].train, arm, given.limit_frac) for n in numbers}
     regime = market.regime.numpy()
     sizes = []
-    for fold, number, start, length in zip(paths.fold, paths.symbol, paths.start_row, paths.length, strict=True):
-        shares = found[int(fold)]
+    for number, (fold, start, length) in zip(given.paths.symbol, given.paths.spans(), strict=True):
+        shares = found[fold]
         by_code = np.array([shares[market.symbols[number], label][2] for label in LABELS])
         sizes.append(by_code[regime[start : start + length]])
     rows = [
@@ -263,32 +267,39 @@ def _kelly(
 # The placebo and the oracle.
 
 
-def _placebo(
-    name: str, market: Market, paths: Paths, folds: Mapping[int, Fold], limit_frac: float
-) -> tuple[list[np.ndarray], pd.DataFrame]:
+def _placebo(arm: Any, given: Given) -> Sizes:  # noqa: ARG001
+    market, paths = given.market, given.paths
     entry = market.entry.numpy()
     sizes, rows = [], []
-    for p, (fold, number, seed) in enumerate(zip(paths.fold.tolist(), paths.symbol, paths.seed.tolist(), strict=True)):
-        start, length = paths.start_row[p], paths.length[p]
+    for number, seed, (fold, start, length) in zip(paths.symbol, paths.seed.tolist(), paths.spans(), strict=True):
         symbol, entries = market.symbols[number], np.flatnonzero(entry[start : start + length])
-        generator = numpy_generator(name, symbol, folds[fold].scheme, fold, seed)
+        generator = numpy_generator(given.name, symbol, given.folds[fold].scheme, fold, seed)
         drawn = np.zeros(length)
-        drawn[entries] = generator.uniform(0.0, limit_frac, len(entries))
+        drawn[entries] = generator.uniform(0.0, given.limit_frac, len(entries))
         sizes.append(drawn)
         mean = 100.0 * float(drawn[entries].mean()) if len(entries) else float("nan")
         rows.append({"fold": fold, "symbol": symbol, "seed": seed, "n_entries": len(entries), "mean_size_pct": mean})
     return sizes, pd.DataFrame(rows).set_index(["fold", "symbol", "seed"])
 
 
-def _oracle(market: Market, paths: Paths, limit_frac: float) -> tuple[list[np.ndarray], pd.DataFrame]:
+def _oracle(arm: Any, given: Given) -> Sizes:  # noqa: ARG001
     """LOOKS AHEAD, on purpose: the limit where the trade will gain net of costs, nothing where it will not."""
-    sizes, rows = [], []
-    for p, (fold, number) in enumerate(zip(paths.fold.tolist(), paths.symbol, strict=True)):
-        symbol, first = market.symbols[number], paths.start_row[p] - market.first_row[number]
-        trades = walked_trades(market, {symbol: Slice(int(first), int(first + paths.length[p]))})
-        foreseen = np.zeros(paths.length[p])
-        foreseen[trades.entry_row - paths.start_row[p]] = np.where(trades.unit_return > 0.0, limit_frac, 0.0)
+    market, sizes, rows = given.market, [], []
+    for number, (fold, start, length) in zip(given.paths.symbol, given.paths.spans(), strict=True):
+        symbol, first = market.symbols[number], start - market.first_row[number]
+        trades = walked_trades(market, {symbol: Slice(int(first), int(first + length))})
+        foreseen = np.zeros(length)
+        foreseen[trades.entry_row - start] = np.where(trades.unit_return > 0.0, given.limit_frac, 0.0)
         sizes.append(foreseen)
         gaining = int((trades.unit_return > 0.0).sum())
         rows.append({"fold": fold, "symbol": symbol, "n_trades": len(trades), "n_gaining": gaining})
     return sizes, pd.DataFrame(rows).set_index(["fold", "symbol"])
+
+
+# By kind of arm.
+FITTED: dict[str, Callable[[Any, Given], Sizes]] = {
+    "atr_exposure_matched": _matched,
+    "kelly": _kelly,
+    "random_placebo": _placebo,
+    "oracle_hindsight": _oracle,
+}

@@ -1,7 +1,11 @@
-"""The field: how each arm of params becomes its out-of-sample paths, on its own ledger, over the same signals."""
+"""The field: how each arm of params becomes its out-of-sample paths, on its own ledger, over the same signals.
 
-from collections.abc import Mapping, Sequence
+`OPENERS` is the register of arms: a kind of params.arms, and what opens its sizer.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,32 +17,18 @@ from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.policy import load_outcome
 from sizewise.learning.closed_trades.sizer import OutcomeSizer
+from sizewise.learning.own import load_own, member_size, policy_folder
 from sizewise.learning.ppo.agent import Agent, load_agent
 from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.learning.tabular.store import load_table
-from sizewise.params.arms import (
-    Arm,
-    AtrMatchedArm,
-    ClosedTradeArm,
-    KellyArm,
-    OracleArm,
-    PpoArm,
-    RandomPlaceboArm,
-    TableArm,
-)
+from sizewise.params.arms import Arm
 from sizewise.params.learning.outcome import Outcome
 from sizewise.params.trading.account import Account
-from sizewise.sizing.fitted import FittedSizer, Paths, fitted_sizer, mean_exposure
-from sizewise.sizing.sizers import Sizer
+from sizewise.sizing.fitted import FITTED, Paths, fitted_sizer, mean_exposure
+from sizewise.sizing.own import Learner, checked, open_own
+from sizewise.sizing.sizers import RULES, HeldSizer, Sizer, rule_sizer
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward.walk import RULE_SEED, ArmRun, PathKey, paths_of, policies_sizer, run_rule, walk
-
-FITTED = (AtrMatchedArm, KellyArm, RandomPlaceboArm, OracleArm)
-
-
-def policy_folder(policies: Path, arm: str, fold: Fold, seed: int) -> Path:
-    """Where a trained arm's part for one fold and seed lies."""
-    return policies / arm / f"{fold.scheme}_fold{fold.number}_seed{seed}"
+from sizewise.walkforward.walk import RULE_SEED, ArmRun, PathKey, paths_of, policies_sizer, walk
 
 
 class Field:
@@ -70,23 +60,16 @@ class Field:
             DataMissingError, CheckpointError: a learned arm was not trained, or was trained for something else.
         """
         arm = self._arms[name]
-        if not isinstance(arm, (PpoArm, TableArm, ClosedTradeArm, *FITTED)):
-            return run_rule(self._market, name, arm, self._folds, self._account)
-        random = not isinstance(arm, FITTED) or isinstance(arm, RandomPlaceboArm)
-        keys = paths_of(name, self._folds, self._seeds if random else [RULE_SEED], self._market)
-        return ArmRun(name, keys, walk(self._market, keys, self._sizer(name, arm, keys), self._account))
+        keys = paths_of(name, self._folds, self._seeds if arm.learned or arm.random else [RULE_SEED], self._market)
+        return ArmRun(name, keys, walk(self._market, keys, OPENERS[arm.kind](self, name, keys), self._account))
 
-    def _sizer(self, name: str, arm: Arm, keys: Sequence[PathKey]) -> Sizer:
-        match arm:
-            case PpoArm():
-                return policies_sizer(self._market, name, keys, self._folds, self.agents(name))
-            case TableArm():
-                return self._tables(name, keys)
-            case ClosedTradeArm():
-                return self._closed_trade(name, arm, keys)
-        sizer = self._fitted(name, arm, keys)
-        self.fits.append(sizer.fit.assign(arm=name, scheme=self._folds[0].scheme))
-        return sizer
+    def rule(self, name: str, keys: Sequence[PathKey]) -> Sizer:  # noqa: ARG002
+        """A rule that needs nothing but its parameters."""
+        return rule_sizer(self._arms[name], self._account)
+
+    def policies(self, name: str, keys: Sequence[PathKey]) -> Sizer:
+        """PPO policies."""
+        return policies_sizer(self._market, name, keys, self._folds, self.agents(name))
 
     def agents(self, name: str) -> dict[tuple[int, int], Agent]:
         """A PPO arm's policies, by (fold number, seed)."""
@@ -103,16 +86,18 @@ class Field:
         numbers = {(fold.number, seed): place for place, (fold, seed) in enumerate(self._members())}
         return [numbers[key.fold, key.seed] for key in keys]
 
-    def _tables(self, name: str, keys: Sequence[PathKey]) -> TableSizer:
+    def tables(self, name: str, keys: Sequence[PathKey]) -> Sizer:
+        """Sizing tables."""
         tables = [load_table(policy_folder(self._policies, name, fold, seed)) for fold, seed in self._members()]
         starts, lengths = [key.start_row for key in keys], [key.length for key in keys]
         limit = position_limit_frac(self._account)
         return TableSizer(self._market, tables, self._of_path(keys), starts, lengths, limit)
 
-    def _closed_trade(self, name: str, arm: ClosedTradeArm, keys: Sequence[PathKey]) -> OutcomeSizer:
+    def closed_trades(self, name: str, keys: Sequence[PathKey]) -> Sizer:
+        """Models that learned from closed trades."""
         members = self._members()
         policies = [
-            load_outcome(policy_folder(self._policies, name, fold, seed), self._outcome, arm.kind)
+            load_outcome(policy_folder(self._policies, name, fold, seed), self._outcome, self._arms[name].kind)
             for fold, seed in members
         ]
         return OutcomeSizer(
@@ -126,11 +111,26 @@ class Field:
             self._account,
         )
 
-    def _fitted(self, name: str, arm: Arm, keys: Sequence[PathKey]) -> FittedSizer:
+    def fitted(self, name: str, keys: Sequence[PathKey]) -> Sizer:
+        """A rule with sizes of its own on each path."""
+        arm: Any = self._arms[name]
         rows = [(key.fold, self._market.symbols.index(key.symbol), key.seed, key.start_row, key.length) for key in keys]
-        carried = self.train_exposure(arm.matches) if isinstance(arm, AtrMatchedArm) else None
+        carried = self.train_exposure(arm.matches) if hasattr(arm, "matches") else None
         paths = Paths(*np.array(rows, dtype=np.int64).T)
-        return fitted_sizer(name, arm, self._market, paths, self._folds, self._account, train_exposure=carried)
+        sizer = fitted_sizer(name, arm, self._market, paths, self._folds, self._account, train_exposure=carried)
+        self.fits.append(sizer.fit.assign(arm=name, scheme=self._folds[0].scheme))
+        return sizer
+
+    def custom(self, name: str, keys: Sequence[PathKey]) -> Sizer:
+        """A rule or a learner of one's own."""
+        arm: Any = self._arms[name]
+        own = open_own(name, arm)
+        if isinstance(own, Learner):
+            learned = [load_own(self._policies, name, fold, seed) for fold, seed in self._members()]
+            size = member_size(own, learned, self._of_path(keys))
+        else:
+            size = own.size
+        return HeldSizer(checked(name, arm, self._market, size), position_limit_frac(self._account))
 
     def train_exposure(self, name: str) -> dict[int, float]:
         """Mean |position| over equity that an arm carries on each fold's train slices, all symbols and seeds pooled.
@@ -139,7 +139,7 @@ class Field:
             ConfigError: the arm is no PPO policy, whose walk over train is known without fitting anything else.
         """
         arm = self._arms[name]
-        if not isinstance(arm, PpoArm):
+        if arm.kind != "ppo":
             raise ConfigError(f"arm '{name}' is no PPO arm: atr_exposure_matched can match only one of those")
         agents, carried = self.agents(name), {}
         for fold in self._folds:
@@ -152,3 +152,16 @@ class Field:
             sizer = policies_sizer(self._market, name, keys, [fold], mine)
             carried[fold.number] = mean_exposure(walk(self._market, keys, sizer, self._account))
         return carried
+
+
+OPENERS: dict[str, Callable[[Field, str, Sequence[PathKey]], Sizer]] = {
+    "ppo": Field.policies,
+    "q_table": Field.tables,
+    "bandit": Field.tables,
+    "dqn": Field.closed_trades,
+    "outcome_ensemble": Field.closed_trades,
+    "custom": Field.custom,
+    "buy_and_hold": Field.rule,
+    **dict.fromkeys(RULES, Field.rule),
+    **dict.fromkeys(FITTED, Field.fitted),
+}

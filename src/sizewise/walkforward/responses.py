@@ -19,6 +19,7 @@ from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.lessons import DRAWDOWN_UNIT
 from sizewise.learning.closed_trades.policy import OutcomePolicy, load_outcome
+from sizewise.learning.own import policy_folder
 from sizewise.learning.ppo.agent import Actors, Agent, load_agent
 from sizewise.learning.ppo.encoders import CLIP, encode_rows
 from sizewise.learning.tabular.cells import confidence_of, exposure_of, performance_of, size_limit, sizes, state_of
@@ -29,7 +30,6 @@ from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.stage import Stage
 from sizewise.params.trading.account import Account
 from sizewise.trading.schemes.values import open_actions
-from sizewise.walkforward.field import policy_folder
 
 FEATURES = {"volatility (ATR%)": "atr_frac", "trend strength": "efficiency_24"}
 CONFIDENCE, DRAWDOWN, EXPOSURE = "confidence", "drawdown", "exposure before"

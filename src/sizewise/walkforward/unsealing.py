@@ -23,6 +23,7 @@ from sizewise.dataset.store import Universe, build_tables, cut_folds, read_unive
 from sizewise.evidence import verdict
 from sizewise.evidence.inference import compare_as_planned
 from sizewise.learning.field import learn_closed_trades, learn_tables
+from sizewise.learning.own import policy_folder
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.ledgers.files import LedgerWriter
@@ -38,10 +39,10 @@ from sizewise.ledgers.trials import (
     seal_of,
     sentence,
 )
-from sizewise.params.arms import Arm, AtrMatchedArm, LearnedArm, PpoArm
+from sizewise.params.arms import Arm
 from sizewise.params.reading import Params
 from sizewise.trading.trades import Prices
-from sizewise.walkforward.field import Field, policy_folder
+from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
 
 FOLDER, RECORD = "sealed", "sealed.json"
@@ -136,7 +137,7 @@ def _compared(p: Params) -> list[str]:
     """The candidate, the reference, and what the reference is matched to."""
     names = [p.plan.candidate, p.plan.reference]
     arm = p.arms[p.plan.reference]
-    return list(dict.fromkeys([*names, arm.matches] if isinstance(arm, AtrMatchedArm) else names))
+    return list(dict.fromkeys(name for name in (*names, getattr(arm, "matches", None)) if name is not None))
 
 
 def _train(given: Unsealing, market: Market, models: Mapping[str, ConfidenceModel]) -> None:
@@ -144,11 +145,10 @@ def _train(given: Unsealing, market: Market, models: Mapping[str, ConfidenceMode
     p, policies = given.params, given.folder / "policies"
     rolling = {"splits": (PRIMARY,)}
     arms: dict[str, Arm] = {name: p.arms[name] for name in _compared(p)}
-    learned = {name: arm.model_copy(update=rolling) for name, arm in arms.items() if isinstance(arm, LearnedArm)}
+    learned = {name: arm.model_copy(update=rolling) for name, arm in arms.items() if arm.learned}
     folds: dict[str, Sequence[Fold]] = {PRIMARY: [given.fold]}
     settings = training.Settings(p.train, p.observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
-    policies_of = {name: arm for name, arm in learned.items() if isinstance(arm, PpoArm)}
-    for one in training.train_jobs(market, training.plan_jobs(policies_of, folds, p.train.seeds), models, settings):
+    for one in training.train_jobs(market, training.plan_jobs(learned, folds, p.train.seeds), models, settings):
         save_agent(one.agent, policy_folder(policies, one.job.arm, given.fold, one.job.seed))
     learn_tables(market, learned, folds, p.train.seeds, p.tabular, p.account, policies)
     learn_closed_trades(market, learned, folds, p.train.seeds, p.outcome, p.account, policies)

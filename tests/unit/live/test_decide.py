@@ -14,7 +14,7 @@ from sizewise.learning.ppo.encoders import MarketView
 from sizewise.live.decide import LivePolicy, decide, load_policy
 from sizewise.params.learning.train import CausalConv, LinearRecurrent
 from sizewise.params.trading.actions import SEVEN, Levels, Steps
-from sizewise.sizing.sizers import Decision
+from sizewise.sizing.sizers import Situation
 
 SYMBOL = "BTCUSDT_1h"
 
@@ -33,7 +33,7 @@ def sizer_at(quick, agent, row):
 
 def decision_at(market, row, equity, position):
     rows = torch.tensor([row])
-    return Decision(
+    return Situation(
         rows=rows,
         equity=torch.tensor([equity], dtype=torch.float64),
         position=torch.tensor([position], dtype=torch.float64),
@@ -97,7 +97,7 @@ def test_live_equals_backtest(quick, kind, tmp_path):
 
 
 def test_a_memory_is_handed_from_close_to_close(quick, tmp_path):
-    """Decision after decision, each with the memory of the one before, is the sizer's walk over the same bars."""
+    """Situation after decision, each with the memory of the one before, is the sizer's walk over the same bars."""
     save_agent(quick.train("masked", memory=6).agent, tmp_path / "policy")
     policy = load_policy(tmp_path / "policy")
     bars, local = quick.universe.bars[SYMBOL], quick.folds["rolling"][0].test[SYMBOL].start + 60

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sizewise.base.errors import ConfigError
-from sizewise.params.arms import LearnedArm, PpoArm, RuleArm
+from sizewise.params.arms import PpoArm
 from sizewise.params.learning.train import Episode, Mlp, Train
 from sizewise.params.reading import SECTIONS, parse_params, parse_section, read_params, read_yaml
 from sizewise.params.trading.actions import SEVEN
@@ -288,9 +288,8 @@ def test_the_field_of_the_parameters(params):
     kinds = {name: arm.kind for name, arm in params.arms.items()}
     assert len(kinds) == 14
     assert {name for name, kind in kinds.items() if name != kind} == {"ppo_free"}
-    learned = {name for name, arm in params.arms.items() if isinstance(arm, LearnedArm)}
+    learned = {name for name, arm in params.arms.items() if arm.learned}
     assert learned == {"ppo", "ppo_free", "q_table", "bandit", "dqn", "outcome_ensemble"}
-    assert all(isinstance(arm, RuleArm) for name, arm in params.arms.items() if name not in learned)
 
 
 def test_the_defaults_are_the_seven_sizes_over_a_plain_window():

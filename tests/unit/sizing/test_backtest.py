@@ -12,11 +12,12 @@ from sizewise.market.costs import Costs
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
 from sizewise.sizing.backtest import PathLedger
-from sizewise.sizing.sizers import BuyAndHoldSizer, ConstantSizer, Decision, Sizer
+from sizewise.sizing.sizers import BuyAndHoldSizer, Situation, Sizer
 from sizewise.trading.schemes.values import SizingScheme
 
 from ... import plain_sizing7
 from ...hand_market import COSTS, make_market
+from ...hand_sizers import constant_sizer
 
 ACCOUNT = Account()
 HOLD, BUY_25, BUY_50, BUY_75, SELL_25, SELL_50, SELL_75 = range(7)
@@ -30,9 +31,9 @@ class Scripted:
     script: Mapping[int, float]
 
     def __post_init__(self) -> None:
-        self.decisions: list[Decision] = []
+        self.decisions: list[Situation] = []
 
-    def orders(self, decision: Decision) -> torch.Tensor:
+    def orders(self, decision: Situation) -> torch.Tensor:
         self.decisions.append(decision)
         return torch.tensor([self.script.get(int(row), 0.0) for row in decision.rows], dtype=decision.equity.dtype)
 
@@ -44,7 +45,7 @@ class ScriptedActions:
     script: torch.Tensor
     mode: str
 
-    def orders(self, decision: Decision) -> torch.Tensor:
+    def orders(self, decision: Situation) -> torch.Tensor:
         scheme = SizingScheme(ACCOUNT, self.mode, dtype=decision.equity.dtype)
         return scheme.orders(self.script[decision.rows], decision.equity, decision.position, decision.direction)
 
@@ -153,7 +154,7 @@ def test_a_path_past_its_end_repeats_its_last_mark():
 
 @pytest.mark.parametrize("p", [0, 1, 2])
 def test_a_path_does_not_depend_on_the_others(p):
-    paths, sizer, market = [(0, 25), (10, 50), (3, 2)], ConstantSizer(0.1, 0.2), make_market(70)
+    paths, sizer, market = [(0, 25), (10, 50), (3, 2)], constant_sizer(0.1, 0.2), make_market(70)
     together, alone = run(market, sizer, paths), run(market, sizer, [paths[p]])
     rows = paths[p][1]
     for name in ("equity", "position", *FLOWS):
@@ -244,12 +245,12 @@ def test_a_trade_entered_before_the_path_is_nobodys():
 def test_constant_sizing_follows_the_signal():
     # Long rows 2-4, short rows 5-6: 10% from the entry's next open to the exit's next open, turning in one fill.
     direction = np.array([0, 0, 1, 1, 1, -1, -1, 0, 0, 0], dtype=np.int8)
-    ledger = run(still(10, direction=direction), ConstantSizer(0.1, 0.2), [(0, 10)])
+    ledger = run(still(10, direction=direction), constant_sizer(0.1, 0.2), [(0, 10)])
     expected = [0.0, 0.0, 0.0, 100.0, 100.0, 100.0, -100.0, -100.0, 0.0, 0.0]
     assert ledger.position[:, 0].tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_ledger_has_the_markets_dtype(dtype):
-    ledger = run(make_market(30).to("cpu", dtype), ConstantSizer(0.1, 0.2), [(0, 30)])
+    ledger = run(make_market(30).to("cpu", dtype), constant_sizer(0.1, 0.2), [(0, 30)])
     assert {getattr(ledger, name).dtype for name in ("equity", "position", *FLOWS)} == {dtype}

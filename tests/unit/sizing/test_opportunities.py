@@ -10,9 +10,9 @@ from sizewise.dataset.splits import Slice
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
 from sizewise.sizing.opportunities import find_opportunities
-from sizewise.sizing.sizers import ConstantSizer
 
 from ...hand_market import make_market
+from ...hand_sizers import constant_sizer
 
 ACCOUNT = Account(ruin_frac=0.0)
 
@@ -24,7 +24,7 @@ def test_growth_is_linear_in_size_and_what_the_broker_does(size):
     direction = np.tile(np.repeat([1, 0, -1, 0], [7, 2, 5, 1]), 27)[:400].astype(np.int8)
     market = make_market(400, seed=2, rates=rates, direction=direction)
     trades = find_opportunities(market, {"S0": Slice(0, 400)})
-    sizer = ConstantSizer(size, 1.0)
+    sizer = constant_sizer(size, 1.0)
     one = torch.zeros(1, dtype=torch.int64)
     ledger = backtest.run(market, one, torch.tensor([400]), torch.zeros((1, 400)), one, sizer, ACCOUNT)
     equity = ledger.equity[:, 0].numpy()
@@ -40,7 +40,7 @@ def test_turns_share_their_fill():
     assert trades.entry_row.tolist() == [1, 3]
     assert trades.exit_row.tolist() == [3, 5]
     one = torch.zeros(1, dtype=torch.int64)
-    ledger = backtest.run(market, one, torch.tensor([8]), torch.zeros((1, 8)), one, ConstantSizer(0.1, 1.0), ACCOUNT)
+    ledger = backtest.run(market, one, torch.tensor([8]), torch.zeros((1, 8)), one, constant_sizer(0.1, 1.0), ACCOUNT)
     equity = ledger.equity[:, 0].numpy()
     total = 0.1 * (trades.unit_return * equity[trades.entry_row]).sum()
     assert equity[-1] - equity[0] == pytest.approx(total, rel=1e-12)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sizewise.base.errors import ConfigError
+from sizewise.learning.ppo.training import policies_of
 from sizewise.params.arms import (
     AtrArm,
     AtrMatchedArm,
@@ -16,35 +17,29 @@ from sizewise.params.arms import (
     VolTargetArm,
 )
 from sizewise.params.trading.account import Account
-from sizewise.sizing.sizers import (
-    AtrSizer,
-    BuyAndHoldSizer,
-    ConstantSizer,
-    Decision,
-    VolTargetSizer,
-    learned,
-    rule_sizer,
-)
+from sizewise.sizing.sizers import BuyAndHoldSizer, Situation, rule_sizer
+
+from ...hand_sizers import atr_sizer, constant_sizer, vol_target_sizer
 
 CAP = 0.20
 NO_CAP = 1e9
 SIGNAL_SIZERS = {
-    "atr": AtrSizer(risk_frac=0.005, stop_atr=1.5, confidence_rule=False, limit_frac=CAP),
-    "constant": ConstantSizer(size_frac=0.10, limit_frac=CAP),
-    "vol_target": VolTargetSizer(annual_vol_frac=0.10, limit_frac=CAP),
+    "atr": atr_sizer(risk_frac=0.005, stop_atr=1.5, confidence_rule=False, limit_frac=CAP),
+    "constant": constant_sizer(size_frac=0.10, limit_frac=CAP),
+    "vol_target": vol_target_sizer(annual_vol_frac=0.10, limit_frac=CAP),
 }
 
 
 def decision(
     *, equity=1000.0, position=0.0, direction=1.0, entry=True, confidence=0.6, atr_frac=0.015, annual_vol=0.8
-) -> Decision:
+) -> Situation:
     """One path (or several, where a field is a list); what is not given is broadcast."""
     fields = (equity, position, direction, confidence, atr_frac, annual_vol)
     columns = torch.broadcast_tensors(
         *(torch.tensor(field, dtype=torch.float64) for field in fields), torch.tensor(entry)
     )
     equity, position, direction, confidence, atr_frac, annual_vol, entry = columns
-    return Decision(
+    return Situation(
         rows=torch.zeros_like(equity, dtype=torch.int64),
         equity=equity,
         position=position,
@@ -56,9 +51,9 @@ def decision(
     )
 
 
-def atr(**changes) -> AtrSizer:
+def atr(**changes) -> atr_sizer:
     settings = {"risk_frac": 0.005, "stop_atr": 1.5, "confidence_rule": False, "limit_frac": NO_CAP}
-    return AtrSizer(**(settings | changes))
+    return atr_sizer(**(settings | changes))
 
 
 # C11: the ATR arm.
@@ -179,12 +174,16 @@ def test_all_arms_share_one_cap(arm, account, limit):
 
 def test_arms_hand_their_parameters_to_their_sizers():
     account = Account()
-    assert rule_sizer(AtrArm(kind="atr", risk_frac=0.01, stop_atr=2.0, confidence_rule=True), account) == AtrSizer(
-        0.01, 2.0, True, CAP
-    )
-    assert rule_sizer(ConstantArm(kind="constant", size_frac=0.07), account) == ConstantSizer(0.07, CAP)
-    assert rule_sizer(VolTargetArm(kind="vol_target", annual_vol_frac=0.3), account) == VolTargetSizer(0.3, CAP)
-    assert rule_sizer(BuyAndHoldArm(kind="buy_and_hold"), account) == BuyAndHoldSizer(CAP)
+    pairs = [
+        (AtrArm(kind="atr", risk_frac=0.001, stop_atr=2.0, confidence_rule=True), atr_sizer(0.001, 2.0, True, CAP)),
+        (ConstantArm(kind="constant", size_frac=0.07), constant_sizer(0.07, CAP)),
+        (VolTargetArm(kind="vol_target", annual_vol_frac=0.03), vol_target_sizer(0.03, CAP)),
+        (BuyAndHoldArm(kind="buy_and_hold"), BuyAndHoldSizer(CAP)),
+    ]
+    at = decision(confidence=[0.4, 0.6, 0.8], position=0.0)
+    ordered = [rule_sizer(arm, account).orders(at).tolist() for arm, _ in pairs]
+    assert ordered == [sizer.orders(at).tolist() for _, sizer in pairs]
+    assert len({tuple(orders) for orders in ordered}) == len(pairs)
 
 
 @pytest.mark.parametrize(
@@ -198,12 +197,12 @@ def test_arms_hand_their_parameters_to_their_sizers():
     ids=lambda arm: arm.kind,
 )
 def test_an_arm_with_sizes_of_its_own_is_made_elsewhere(arm):
-    with pytest.raises(ConfigError, match=f"arm of kind '{arm.kind}' has sizes of its own.*fitted_sizer"):
+    with pytest.raises(ConfigError, match=f"arm of kind '{arm.kind}' sizes by more than its parameters"):
         rule_sizer(arm, Account())
 
 
 def test_a_learned_arm_is_no_rule():
     ppo = PpoArm(kind="ppo", mode="masked")
-    with pytest.raises(ConfigError, match="arm of kind 'ppo' is learned: load its policy instead"):
+    with pytest.raises(ConfigError, match="arm of kind 'ppo' sizes by more than its parameters"):
         rule_sizer(ppo, Account())
-    assert learned({"ppo": ppo, "constant": ConstantArm(kind="constant", size_frac=0.1)}) == {"ppo": ppo}
+    assert policies_of({"ppo": ppo, "constant": ConstantArm(kind="constant", size_frac=0.1)}) == {"ppo": ppo}

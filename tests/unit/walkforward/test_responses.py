@@ -15,7 +15,7 @@ from sizewise.learning.closed_trades.sizer import OutcomeSizer
 from sizewise.learning.tabular.cells import BINS, N_STATES, SHAPE
 from sizewise.learning.tabular.learning import Table, blank
 from sizewise.learning.tabular.sizer import TableSizer
-from sizewise.sizing.sizers import Decision
+from sizewise.sizing.sizers import Situation
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.field import policy_folder
 from sizewise.walkforward.responses import (
@@ -51,9 +51,9 @@ def world(trained_field):
     return market, fold, situations, train_grids(market, fold)
 
 
-def decision_at(market, fold, rows: torch.Tensor) -> Decision:
+def decision_at(market, fold, rows: torch.Tensor) -> Situation:
     """New, flat accounts at the closes of `rows`."""
-    return Decision(
+    return Situation(
         rows=rows,
         equity=torch.full((len(rows),), EQUITY, dtype=torch.float64),
         position=torch.zeros(len(rows), dtype=torch.float64),

@@ -10,7 +10,7 @@ from sizewise.base.errors import CheckpointError, DataMissingError
 from sizewise.dataset.market_tensor import UNFITTED, fold_confidence
 from sizewise.learning.ppo.agent import PolicySizer
 from sizewise.learning.ppo.encoders import MarketView
-from sizewise.sizing.sizers import Decision
+from sizewise.sizing.sizers import Situation
 from sizewise.walkforward import responses
 from sizewise.walkforward.responses import (
     CONFIDENCE,
@@ -161,7 +161,7 @@ def test_a_policy_chooses_as_in_the_backtest(quick, world, agents, mode, held):
     equity = torch.full((len(rows),), 800.0, dtype=torch.float64)
     limit = 0.20 * equity
     position = -held * situations.direction * limit
-    decision = Decision(
+    decision = Situation(
         rows=rows,
         equity=equity,
         position=position,

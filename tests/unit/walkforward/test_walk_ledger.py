@@ -14,11 +14,11 @@ from sizewise.ledgers.columns import CENT, EQUITY_COLUMNS, FLOWS, TRADE_COLUMNS,
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
 from sizewise.sizing.backtest import PathLedger
-from sizewise.sizing.sizers import ConstantSizer
 from sizewise.trading.trades import Prices
 from sizewise.walkforward.walk import PathKey, equity_frame, trades_frame
 
 from ...hand_market import make_market
+from ...hand_sizers import constant_sizer
 
 COLUMN = "confidence_rolling_2"
 ROWS = 300
@@ -51,7 +51,7 @@ def ledger(market) -> PathLedger:
     starts, lengths = torch.tensor([10, 60]), torch.tensor([50, 200])
     confidence = market.confidence[COLUMN].unsqueeze(0)
     return backtest.run(
-        market, starts, lengths, confidence, torch.zeros(2, dtype=torch.int64), ConstantSizer(0.1, 0.2), Account()
+        market, starts, lengths, confidence, torch.zeros(2, dtype=torch.int64), constant_sizer(0.1, 0.2), Account()
     )
 
 
@@ -199,7 +199,7 @@ def test_one_trade_by_hand():
     prices = Prices(close, close, close, close)
     zero = torch.zeros(1, dtype=torch.int64)
     run = backtest.run(
-        flat, zero, zero + rows, torch.zeros((1, rows)), zero, ConstantSizer(0.1, 0.2), Account(initial_equity=1000.0)
+        flat, zero, zero + rows, torch.zeros((1, rows)), zero, constant_sizer(0.1, 0.2), Account(initial_equity=1000.0)
     )
     trade = trades_frame(key(rows, 0), 0, run, flat, prices, stop_atr=1.5).iloc[0]
     assert (trade["qty"], trade["entry_price"], trade["stop_distance"]) == pytest.approx((1.0, 100.0, 6.0))
@@ -214,7 +214,7 @@ def test_r_does_not_move_with_size(market, prices):
         zero = torch.zeros(1, dtype=torch.int64)
         confidence = market.confidence[COLUMN].unsqueeze(0)
         free = replace(market, rates=market.rates * 0.0)
-        run = backtest.run(free, zero + 60, zero + 200, confidence, zero, ConstantSizer(size, 0.2), Account())
+        run = backtest.run(free, zero + 60, zero + 200, confidence, zero, constant_sizer(size, 0.2), Account())
         found.append(trades_frame(key(), 0, run, free, prices, stop_atr=1.5))
     np.testing.assert_allclose(found[0]["r_multiple"], found[1]["r_multiple"])
     assert not np.allclose(found[0]["pnl"], found[1]["pnl"])

@@ -14,7 +14,7 @@ from sizewise.learning.closed_trades.policy import OutcomePolicy
 from sizewise.params.learning.outcome import ModelName
 from sizewise.params.trading.account import Account
 from sizewise.sizing.opportunities import find_opportunities
-from sizewise.sizing.sizers import Decision, follow_signal
+from sizewise.sizing.sizers import Situation, follow_signal
 from sizewise.trading.schemes.values import position_limit_frac
 
 NO_ROW = -1
@@ -114,15 +114,15 @@ class OutcomeSizer:
             found["dqn"] = values.argmax(-1).squeeze(1)
         return np.asarray(mean_size(found, self._shares, self._rules))
 
-    def orders(self, decision: Decision) -> torch.Tensor:
+    def orders(self, at: Situation) -> torch.Tensor:
         """See sizers.Sizer."""
-        fraction = torch.zeros_like(decision.equity)
-        paths = np.flatnonzero(decision.rows.numpy() == self._next_row)
+        fraction = torch.zeros_like(at.equity)
+        paths = np.flatnonzero(at.rows.numpy() == self._next_row)
         if len(paths):
             for path in paths.tolist():
                 self._count_results(path)
-            equity = decision.equity.numpy()[paths]
-            position = decision.position.numpy()[paths] / equity
+            equity = at.equity.numpy()[paths]
+            position = at.position.numpy()[paths] / equity
             scalars = self._standing.scalars(paths, position, equity, self._limit_frac)
             sizes = self.sizes(paths, scalars)
             fraction[torch.from_numpy(paths)] = torch.from_numpy(self._limit_frac * sizes).to(fraction.dtype)
@@ -131,7 +131,7 @@ class OutcomeSizer:
                 self._entered[path] += 1
                 left = self._rows[path][self._entered[path] :]
                 self._next_row[path] = left[0] if len(left) else NO_ROW
-        return follow_signal(fraction, decision, self._limit_frac)
+        return follow_signal(fraction, at, self._limit_frac)
 
     def _count_results(self, path: int) -> None:
         closed = self._closed_by[path][self._entered[path]]

@@ -27,7 +27,7 @@ from sizewise.params.dataset.signals import Signals
 from sizewise.params.learning.train import Train
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.actions import SEVEN, Actions
-from sizewise.sizing.sizers import Decision
+from sizewise.sizing.sizers import Situation
 from sizewise.trading.schemes.values import Mode, count_actions, open_actions
 
 # Rows encoded at once; bounds memory, changes no number.
@@ -152,18 +152,18 @@ class PolicySizer:
             segment = view.one_policy(k, first + done, symbol, count)
             self._encoded[offset + done : offset + done + count] = self._actors.encode(k, segment)
 
-    def log_prob(self, decision: Decision) -> torch.Tensor:
+    def log_prob(self, at: Situation) -> torch.Tensor:
         """Log-probabilities of the actions at this close, [P, A]; -inf where masked. Moves the memory one bar on."""
-        scalars = self._agent.scalars(decision.equity, decision.position)
-        allowed = self._scheme.allowed(decision.equity, decision.position, decision.direction)
-        encoded = self._encoded[self._offset + decision.rows - self._start_rows]
+        scalars = self._agent.scalars(at.equity, at.position)
+        allowed = self._scheme.allowed(at.equity, at.position, at.direction)
+        encoded = self._encoded[self._offset + at.rows - self._start_rows]
         log_prob, self._memory = self._actors.log_prob(encoded, scalars, allowed, self._memory)
         return log_prob
 
-    def orders(self, decision: Decision) -> torch.Tensor:
+    def orders(self, at: Situation) -> torch.Tensor:
         """The greedy action's order; see sizers.Sizer."""
-        actions = self.log_prob(decision).argmax(-1)
-        return self._scheme.orders(actions, decision.equity, decision.position, decision.direction)
+        actions = self.log_prob(at).argmax(-1)
+        return self._scheme.orders(actions, at.equity, at.position, at.direction)
 
 
 def stack(agents: Sequence[Agent]) -> Parameters:

@@ -30,7 +30,7 @@ from sizewise.learning.ppo.encoders import MarketView, Parameters, fit_scaler
 from sizewise.learning.ppo.environment import SizingEnv
 from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.ppo.update import Learner, Rates
-from sizewise.params.arms import PpoArm
+from sizewise.params.arms import Arm, PpoArm
 from sizewise.params.dataset.observation import Observation
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
@@ -90,11 +90,16 @@ class Trained:
     history: tuple[Mapping[str, float], ...]
 
 
-def plan_jobs(arms: Mapping[str, PpoArm], folds: Mapping[str, Sequence[Fold]], seeds: Sequence[int]) -> list[Job]:
-    """Every learned arm x its split schemes x folds x seeds, in a fixed order."""
+def policies_of(arms: Mapping[str, Arm]) -> dict[str, PpoArm]:
+    """The arms that PPO trains."""
+    return {name: arm for name, arm in arms.items() if isinstance(arm, PpoArm)}
+
+
+def plan_jobs(arms: Mapping[str, Arm], folds: Mapping[str, Sequence[Fold]], seeds: Sequence[int]) -> list[Job]:
+    """Every PPO arm x its split schemes x folds x seeds, in a fixed order."""
     return [
         Job(name, arm.mode, fold, seed, arm.actions)
-        for name, arm in arms.items()
+        for name, arm in policies_of(arms).items()
         for scheme in arm.splits
         for fold in folds[scheme]
         for seed in seeds

@@ -28,7 +28,7 @@ from sizewise.learning.tabular.cells import (
 )
 from sizewise.learning.tabular.learning import OpenDecision, Table, Waiting, best_tried, moved_towards, step_size
 from sizewise.sizing.opportunities import find_opportunities
-from sizewise.sizing.sizers import Decision, follow_signal
+from sizewise.sizing.sizers import Situation, follow_signal
 
 
 @dataclass(frozen=True)
@@ -215,35 +215,35 @@ class TableSizer:
         won, closed = recent_wins(trades.exit_row + 1, trades.unit_return > 0.0, rows, self._rules.win_window)
         return performance_of(won, closed, self._rules)
 
-    def states(self, decision: Decision, paths: np.ndarray) -> np.ndarray:
+    def states(self, at: Situation, paths: np.ndarray) -> np.ndarray:
         """State of each of `paths` (M,) at a decision of all paths, int64 (M,).
 
         Raises:
             ActionError: a confidence or an exposure is no number.
         """
-        rows = decision.rows.numpy()[paths]
-        equity, position = decision.equity.numpy()[paths], decision.position.numpy()[paths]
+        rows = at.rows.numpy()[paths]
+        equity, position = at.equity.numpy()[paths], at.position.numpy()[paths]
         exposure = np.abs(position) / (self._limit_frac * np.maximum(equity, np.finfo(np.float64).tiny))
         performance = [
             self._performance[self._span[path]][row - self._start[path]] for path, row in zip(paths, rows, strict=True)
         ]
         return state_of(
             self._regime[rows],
-            confidence_of(decision.confidence.numpy()[paths], self._rules),
+            confidence_of(at.confidence.numpy()[paths], self._rules),
             exposure_of(exposure, self._rules),
             performance,
         )
 
-    def fraction(self, decision: Decision) -> torch.Tensor:
+    def fraction(self, at: Situation) -> torch.Tensor:
         """Size of the trades that are entered, share of equity; 0 elsewhere."""
         chosen = np.zeros(len(self._table))
-        paths = np.flatnonzero(decision.entry.numpy())
+        paths = np.flatnonzero(at.entry.numpy())
         if len(paths):
-            action = self._action[self._table[paths], self.states(decision, paths)]
-            limit = size_limit(decision.atr_frac.numpy()[paths], self._rules, self._limit_frac)
-            every = sizes(self._rules, decision.equity.numpy()[paths], limit)
+            action = self._action[self._table[paths], self.states(at, paths)]
+            limit = size_limit(at.atr_frac.numpy()[paths], self._rules, self._limit_frac)
+            every = sizes(self._rules, at.equity.numpy()[paths], limit)
             chosen[paths] = np.take_along_axis(every, action[:, None], axis=1)[:, 0]
-        return torch.from_numpy(chosen).to(decision.equity.dtype)
+        return torch.from_numpy(chosen).to(at.equity.dtype)
 
-    def orders(self, decision: Decision) -> torch.Tensor:
-        return follow_signal(self.fraction(decision), decision, self._limit_frac)
+    def orders(self, at: Situation) -> torch.Tensor:
+        return follow_signal(self.fraction(at), at, self._limit_frac)

@@ -16,7 +16,6 @@ from sizewise.learning.ppo import training
 from sizewise.ledgers.files import LedgerWriter, read_equity
 from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines
 from sizewise.ledgers.trials import canonical, record_trials
-from sizewise.params.arms import PpoArm
 from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.ablations import Ablations, Variant
@@ -43,7 +42,7 @@ def run_variant(stage: Stage, name: str) -> None:
         raise ConfigError(f"ablations have no variant '{name}': variants are {', '.join(p.ablations.variants)}")
     variant = p.ablations.variants[name]
     arm = p.arms[p.plan.candidate]
-    if not isinstance(arm, PpoArm):
+    if arm.kind != "ppo":
         raise ConfigError(f"plan.candidate '{p.plan.candidate}' is no PPO arm: ablations change one; name one")
     universe = read_universe(stage.workspace.bars, p.data)
     folds = cut_folds(universe, p.splits, p.regimes, window_bars=p.observation.window_bars)[PRIMARY]

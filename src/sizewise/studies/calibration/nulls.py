@@ -6,6 +6,7 @@ calendar, costs and volatility, so that a portfolio of them has the days, the ga
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,6 @@ from sizewise.base.errors import BarError
 from sizewise.market.costs import instrument_rates
 from sizewise.market.indicators import atr_frac
 from sizewise.market.instruments import Instrument
-from sizewise.params.arms import AtrArm
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.calibration import Calibration
@@ -207,7 +207,7 @@ class World:
     series: Mapping[str, Series]
     settings: Calibration
     plan: Plan
-    arm: AtrArm
+    arm: Any
     signals: Signals
     data_hash: str
 

@@ -11,7 +11,7 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe, cut_folds, read_market, read_universe
 from sizewise.evidence.statistics.power import block_power
-from sizewise.params.arms import Arm, AtrArm
+from sizewise.params.arms import Arm
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
@@ -86,7 +86,7 @@ def world_of(
         ConfigError: the plan's reference is no ATR rule.
     """
     arm = arms[plan.reference]
-    if not isinstance(arm, AtrArm):
+    if arm.kind != "atr":
         raise ConfigError(
             f"plan.reference '{plan.reference}' is no atr arm: calibration varies the sizes of one; name one"
         )

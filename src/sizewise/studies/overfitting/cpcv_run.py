@@ -26,7 +26,6 @@ from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import Agent
 from sizewise.ledgers.columns import check_adds_up
 from sizewise.ledgers.daily import day_rows, difference
-from sizewise.params.arms import PpoArm
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.trading.account import Account
@@ -89,7 +88,7 @@ def train(stage: Stage, world: World) -> dict[tuple[int, int], Agent]:
     """
     p = stage.params
     arm = p.arms[p.plan.candidate]
-    if not isinstance(arm, PpoArm):
+    if arm.kind != "ppo":
         raise ConfigError(f"plan.candidate '{p.plan.candidate}' is no PPO arm: cpcv trains one; name one")
     changed = p.train.model_copy(update={"seeds": p.cpcv.seeds, "iterations": p.cpcv.iterations})
     settings = training.Settings(changed, p.observation, p.account, p.regimes, p.signals, p.splits.purge_bars)

@@ -18,7 +18,7 @@ from sizewise.base.errors import ActionError, ConfigError
 from sizewise.market.costs import BPS, Costs
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
-from sizewise.sizing.sizers import Decision, Sizer
+from sizewise.sizing.sizers import Situation, Sizer
 from sizewise.studies.planted.laws import SYNTHETIC, Law, Process, Sample, best_policy, gain_of
 
 # A cost moves the position's share of the equity it is reckoned on by its own square; the sweeps make that exact.
@@ -234,9 +234,9 @@ class _Watched:
         self._sizer, self._side = sizer, side
         self.sizes: list[torch.Tensor] = []
 
-    def orders(self, decision: Decision) -> torch.Tensor:
-        orders = self._sizer.orders(decision)
-        self.sizes.append((decision.position + orders) / decision.equity * self._side[decision.rows])
+    def orders(self, at: Situation) -> torch.Tensor:
+        orders = self._sizer.orders(at)
+        self.sizes.append((at.position + orders) / at.equity * self._side[at.rows])
         return orders
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,9 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Slice
 from sizewise.evidence.inference import BlockTest, ibragimov_mueller
 from sizewise.ledgers.metrics import BPS, portfolio
-from sizewise.params.arms import AtrArm, AtrMatchedArm
 from sizewise.params.evidence.plan import Plan
 from sizewise.sizing.backtest import PathLedger
-from sizewise.sizing.fitted import FittedSizer, Paths, mean_exposure, walked_trades
+from sizewise.sizing.fitted import FittedSizer, Paths, atr_sizes, mean_exposure, walked_trades
 from sizewise.sizing.held_paths import TURN_PASSES, held_bars
 from sizewise.sizing.sizers import Sizer
 from sizewise.walkforward.walk import ArmRun, PathKey
@@ -102,9 +102,6 @@ def _not_rejected(excess: Callable[[float], float], first: float, last: float) -
     return float(low), float(high)
 
 
-ATR = AtrArm | AtrMatchedArm
-
-
 def traded_share(market: Market, keys: Sequence[PathKey], ledger: PathLedger) -> torch.Tensor:
     """Value traded at each bar's open over the equity at the decision: [T, P]; 0 at row 0 and past a path's end."""
     steps = ledger.equity.shape[0]
@@ -117,7 +114,7 @@ def traded_share(market: Market, keys: Sequence[PathKey], ledger: PathLedger) ->
     return torch.where(inside, (opened - carried).abs() / equity, 0.0)
 
 
-def scaled_atr(market: Market, keys: Sequence[PathKey], arm: ATR, factors: Sequence[float], limit_frac: float) -> Sizer:
+def scaled_atr(market: Market, keys: Sequence[PathKey], arm: Any, factors: Sequence[float], limit_frac: float) -> Sizer:
     """ATR sizes (without a confidence rule) times one factor a path, capped like every other arm.
 
     Sizes are those of the arm atr_exposure_matched, to the last bit.
@@ -126,17 +123,11 @@ def scaled_atr(market: Market, keys: Sequence[PathKey], arm: ATR, factors: Seque
     paths = Paths(*np.array(numbers, dtype=np.int64).T)
     atr = market.atr_frac.numpy()
     sizes = [
-        factor * _atr_sizes(atr[key.start_row : key.start_row + key.length], arm)
+        factor * atr_sizes(atr[key.start_row : key.start_row + key.length], arm)
         for key, factor in zip(keys, factors, strict=True)
     ]
     fit = pd.DataFrame({"factor": list(factors)})
     return FittedSizer(paths, sizes, limit_frac, fit)
-
-
-def _atr_sizes(atr_frac: np.ndarray, arm: ATR) -> np.ndarray:
-    """Share of equity before factor and cap; nothing while ATR is not warm."""
-    stop = arm.stop_atr * atr_frac
-    return np.divide(arm.risk_frac, stop, out=np.zeros(len(stop)), where=stop > 0)
 
 
 @dataclass(frozen=True)
@@ -150,7 +141,7 @@ class TurnoverMatch:
 
 
 def match_turnover(
-    market: Market, train: Mapping[str, Slice], arm: ATR, target: float, limit_frac: float
+    market: Market, train: Mapping[str, Slice], arm: Any, target: float, limit_frac: float
 ) -> TurnoverMatch:
     """The factor at which capped ATR sizes (without a confidence rule) trade `target` on the train slices, all symbols
     together.
@@ -162,14 +153,14 @@ def match_turnover(
     """
     if not target >= 0.0:
         raise ConfigError(f"a turnover of {target} cannot be matched: pass the summed traded_share of a walk")
-    if isinstance(arm, AtrArm) and arm.confidence_rule:
+    if getattr(arm, "confidence_rule", False):
         raise ConfigError(
             "an ATR arm with confidence_rule cannot be scaled to a turnover: set confidence_rule to false"
         )
     trades = walked_trades(market, train)
     trades = trades.pick(np.argsort(trades.entry_row))
     bars = held_bars(market, trades, sum(len(part) for part in train.values()))
-    raw = _atr_sizes(market.atr_frac.numpy()[trades.entry_row], arm)
+    raw = atr_sizes(market.atr_frac.numpy()[trades.entry_row], arm)
     paid_in = 1.0 + market.gap_return.numpy()[trades.entry_row + 1]
     paid_out = paid_in * (1.0 + trades.side * trades.price_return)
 

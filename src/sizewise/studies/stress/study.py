@@ -18,7 +18,6 @@ from sizewise.learning.ppo.training import cores
 from sizewise.ledgers.files import read_equity
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
 from sizewise.ledgers.plan import PRIMARY
-from sizewise.params.arms import PpoArm
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.studies.stress import attribution
@@ -301,7 +300,7 @@ def run(stage: Stage, *, processes: int | None = None) -> Study:
 def _rows(equity: pd.DataFrame, arm: str, world: World) -> pd.DataFrame:
     """An arm's rows: every test slice of every fold, once a seed."""
     rows = equity[equity["arm"] == arm].reset_index(drop=True)
-    seeds = world.seeds if isinstance(world.arms[arm], PpoArm) else (RULE_SEED,)
+    seeds = world.seeds if world.arms[arm].kind == "ppo" else (RULE_SEED,)
     expected = {(key.symbol, key.fold, key.seed): key.length for key in paths_of(arm, world.folds, seeds, world.market)}
     found: dict[Any, int] = rows.groupby(["symbol", "fold", "seed"], observed=True).size().to_dict()
     wrong = sorted(path for path in {*expected, *found} if expected.get(path) != found.get(path))

@@ -17,13 +17,15 @@ from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import cut_folds
+from sizewise.learning.own import policy_folder
 from sizewise.learning.ppo.agent import Agent, load_agent
-from sizewise.params.arms import AtrMatchedArm, PpoArm
+from sizewise.params.arms import kind_of
 from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.fitted import match_exposure, mean_exposure
-from sizewise.sizing.sizers import Decision, Sizer, rule_sizer
+from sizewise.sizing.sizers import Situation, Sizer, rule_sizer
 from sizewise.studies.stress.days import WalkedDays, match_turnover, scaled_atr, traded_share, walked_days
 from sizewise.studies.stress.world import (
+    MATCHED,
     TURNOVER_MATCHED,
     Scenario,
     World,
@@ -33,7 +35,6 @@ from sizewise.studies.stress.world import (
     thinned_universe,
 )
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward.field import policy_folder
 from sizewise.walkforward.walk import RULE_SEED, ArmRun, PathKey, paths_of, policies_sizer, walk
 
 
@@ -61,13 +62,9 @@ class JoinedSizer:
         ends = np.cumsum(counts)
         self._parts = [(sizer, slice(end - count, end)) for sizer, count, end in zip(sizers, counts, ends, strict=True)]
 
-    def orders(self, decision: Decision) -> torch.Tensor:
+    def orders(self, at: Situation) -> torch.Tensor:
         """See sizers.Sizer."""
-        return torch.cat([sizer.orders(_of_paths(decision, part)) for sizer, part in self._parts])
-
-
-def _of_paths(decision: Decision, part: slice) -> Decision:
-    return Decision(*(getattr(decision, field.name)[part] for field in fields(Decision)))
+        return torch.cat([sizer.orders(at.pick(part)) for sizer, part in self._parts])
 
 
 class Walks:
@@ -125,7 +122,7 @@ class Walks:
         return {name: walked_days(run, market, self._world.ruin_level) for name, run in runs.items()}
 
     def _seeds(self, name: str) -> tuple[int, ...]:
-        return self._world.seeds if isinstance(self._world.arms.get(name), PpoArm) else (RULE_SEED,)
+        return self._world.seeds if kind_of(self._world.arms, name) == "ppo" else (RULE_SEED,)
 
     def _agents(self, name: str, folds: Sequence[Fold]) -> dict[tuple[int, int], Agent]:
         world = self._world
@@ -159,9 +156,9 @@ class Walks:
             factors = [fits[key.fold].turnover_factor for key in keys]
             return scaled_atr(market, keys, world.reference, factors, limit)
         arm = world.arms[name]
-        if isinstance(arm, AtrMatchedArm):
+        if arm.kind == MATCHED:
             return scaled_atr(market, keys, arm, [fits[key.fold].exposure_factor for key in keys], limit)
-        if not isinstance(arm, PpoArm):
+        if arm.kind != "ppo":
             return rule_sizer(arm, world.account)
         if not fresh and name in self._kept:
             return self._kept[name]

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 
 import pandas as pd
 import torch
@@ -26,14 +27,14 @@ from sizewise.dataset.signals import carry_from_entry
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe
 from sizewise.market.costs import BPS
-from sizewise.params.arms import Arm, AtrArm, AtrMatchedArm, BuyAndHoldArm, ConstantArm, PpoArm, VolTargetArm
+from sizewise.params.arms import Arm, AtrMatchedArm, kind_of
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.stress import Stress
 from sizewise.params.trading.account import Account
-from sizewise.sizing.sizers import Decision, Sizer
+from sizewise.sizing.sizers import RULES, Situation, Sizer
 from sizewise.trading.schemes.values import DUST_FRAC
 
 FEE, HALF_SPREAD, FUNDING = 0, 1, 3
@@ -129,20 +130,20 @@ class DelayedSizer:
         self._sizer, self._close, self._bars = sizer, close, bars
         self._pending: deque[torch.Tensor] = deque()
 
-    def orders(self, decision: Decision) -> torch.Tensor:
+    def orders(self, at: Situation) -> torch.Tensor:
         """See sizers.Sizer."""
-        price, dust = self._close[decision.rows], DUST_FRAC * decision.equity
-        coming = decision.position.clone()
+        price, dust = self._close[at.rows], DUST_FRAC * at.equity
+        coming = at.position.clone()
         for units in self._pending:
             coming += units * price
         coming = torch.where(coming.abs() > dust, coming, 0.0)
-        self._pending.append(self._sizer.orders(replace(decision, position=coming)) / price)
+        self._pending.append(self._sizer.orders(replace(at, position=coming)) / price)
         if len(self._pending) <= self._bars:
-            return torch.zeros_like(decision.position)
+            return torch.zeros_like(at.position)
         released = self._pending.popleft() * price
         # A close in units leaves a rounding of the value; it is closed whole.
-        closes = (decision.position + released).abs() <= dust
-        return torch.where(closes, -decision.position, released)
+        closes = (at.position + released).abs() <= dust
+        return torch.where(closes, -at.position, released)
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,9 @@ class MissedFills:
     sizer: Sizer
     missed: torch.Tensor
 
-    def orders(self, decision: Decision) -> torch.Tensor:
+    def orders(self, at: Situation) -> torch.Tensor:
         """See sizers.Sizer."""
-        return torch.where(self.missed[decision.rows], 0.0, self.sizer.orders(decision))
+        return torch.where(self.missed[at.rows], 0.0, self.sizer.orders(at))
 
 
 def thinned_universe(universe: Universe, frac: float, seed: int) -> Universe:
@@ -192,8 +193,9 @@ def rebuilt_market(
 # The reference's rule, scaled on train to the candidate's traded value; an arm of this study alone.
 TURNOVER_MATCHED = "atr_turnover_matched"
 
-# Rules that need nothing but their parameters.
-PLAIN = AtrArm | ConstantArm | VolTargetArm | BuyAndHoldArm
+MATCHED: Final = "atr_exposure_matched"
+# Kinds that can be walked again: a policy, what is matched to it, and rules that need nothing but their parameters.
+WALKED = {"ppo", MATCHED, "buy_and_hold", *RULES}
 
 
 @dataclass(frozen=True)
@@ -226,17 +228,17 @@ class World:
             arm = self.arms.get(name)
             if arm is None:
                 raise ConfigError(f"stress.arms names '{name}', which is no entry of arms: mend its name")
-            if isinstance(arm, AtrMatchedArm) and arm.matches != self.plan.candidate:
+            if arm.kind == MATCHED and arm.matches != self.plan.candidate:
                 raise ConfigError(
                     f"stress.arms: '{name}' matches {arm.matches}: only what matches the candidate is walked"
                 )
-            if not isinstance(arm, PpoArm | AtrMatchedArm | PLAIN):
+            if arm.kind not in WALKED:
                 raise ConfigError(
                     f"stress.arms: '{name}' is of kind '{arm.kind}', which is not walked again: leave it out"
                 )
-        if not isinstance(self.arms.get(self.plan.candidate), PpoArm):
+        if kind_of(self.arms, self.plan.candidate) != "ppo":
             raise ConfigError(f"plan.candidate '{self.plan.candidate}' is no PPO arm: stress walks one; name one")
-        if sum(isinstance(self.arms[name], AtrMatchedArm) for name in named) > 1:
+        if sum(self.arms[name].kind == MATCHED for name in named) > 1:
             raise ConfigError("stress.arms names several arms of kind atr_exposure_matched: keep one")
         if self.reference.confidence_rule:
             raise ConfigError(
@@ -249,22 +251,20 @@ class World:
             )
 
     @property
-    def reference(self) -> AtrArm:
-        """The arm that is scaled."""
-        arm = self.arms.get(self.plan.reference)
-        if not isinstance(arm, AtrArm):
+    def reference(self) -> Any:
+        """The arm that is scaled: plain ATR."""
+        if kind_of(self.arms, self.plan.reference) != "atr":
             raise ConfigError(f"plan.reference '{self.plan.reference}' is no ATR arm: stress scales one; name one")
-        return arm
+        return self.arms[self.plan.reference]
 
     @property
-    def matched(self) -> AtrMatchedArm:
+    def matched(self) -> Any:
         """The arm that is matched by exposure; the reference's rule, if none walks."""
         for name in self.rules.arms:
-            arm = self.arms[name]
-            if isinstance(arm, AtrMatchedArm):
-                return arm
+            if self.arms[name].kind == MATCHED:
+                return self.arms[name]
         rule = {"risk_frac": self.reference.risk_frac, "stop_atr": self.reference.stop_atr}
-        return AtrMatchedArm(kind="atr_exposure_matched", matches=self.plan.candidate, **rule)
+        return AtrMatchedArm(kind=MATCHED, matches=self.plan.candidate, **rule)
 
     @property
     def walked(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from sizewise.learning.ppo.environment import account_scalars
 from sizewise.learning.ppo.policy import encode, forward
 from sizewise.params.learning.train import CausalConv, LinearRecurrent
 from sizewise.params.trading.actions import Levels
-from sizewise.sizing.sizers import Decision
+from sizewise.sizing.sizers import Situation
 
 ROWS = (30, 77, 140)
 
@@ -36,7 +36,7 @@ def sizer_of(quick, two, paths):
 
 def decision_at(market, rows, equity, position):
     rows = torch.tensor(rows)
-    return Decision(
+    return Situation(
         rows=rows,
         equity=torch.tensor(equity, dtype=torch.float64),
         position=torch.tensor(position, dtype=torch.float64),

@@ -16,10 +16,10 @@ from sizewise.dataset.splits import tail_of
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import LAYOUT, load_agent
 from sizewise.learning.ppo.policy import initialise
+from sizewise.learning.ppo.training import policies_of
 from sizewise.params.arms import PpoArm
 from sizewise.params.learning.train import CausalConv, Episode, LinearRecurrent, Mlp
 from sizewise.params.trading.actions import Levels, Steps
-from sizewise.sizing.sizers import learned
 
 
 def same(a: training.Trained, b: training.Trained) -> bool:
@@ -261,7 +261,7 @@ def test_what_stopped_a_process_is_said_in_this_one(broken, tmp_path):
 
 
 def test_jobs_are_every_arm_scheme_fold_and_seed_once(quick):
-    jobs = training.plan_jobs(learned(quick.params.arms), quick.folds, quick.params.train.seeds)
+    jobs = training.plan_jobs(policies_of(quick.params.arms), quick.folds, quick.params.train.seeds)
     names = [job.name for job in jobs]
     assert len(names) == len(set(names)) == 2 * 2 * 2 + 2 * 2
     assert names[0] == "ppo_rolling_fold0_seed1"

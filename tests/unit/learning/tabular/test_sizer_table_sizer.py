@@ -16,8 +16,10 @@ from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
-from sizewise.sizing.sizers import ConstantSizer, Decision
+from sizewise.sizing.sizers import Situation
 from sizewise.trading.schemes.values import position_limit_frac
+
+from ....hand_sizers import constant_sizer
 
 ACCOUNT = Account(ruin_frac=0.0)
 LIMIT = position_limit_frac(ACCOUNT)
@@ -111,7 +113,7 @@ def test_a_path_takes_its_own_table_whoever_walks_beside_it(real):
 def test_a_table_that_always_reaches_the_cap_is_the_constant_arm_at_the_cap(real):
     market, fold = real
     ledger, _ = walk(market, fold, [fixed_table(24)], start_of(fold))
-    constant, _ = walk(market, fold, [fixed_table(24)], start_of(fold), sizer=ConstantSizer(LIMIT, LIMIT))
+    constant, _ = walk(market, fold, [fixed_table(24)], start_of(fold), sizer=constant_sizer(LIMIT, LIMIT))
     torch.testing.assert_close(ledger.equity, constant.equity, rtol=1e-12, atol=0.0)
 
 
@@ -119,7 +121,7 @@ def test_the_risk_limit_binds_the_order(real):
     market, fold = real
     wild = replace(market, atr_frac=torch.full_like(market.atr_frac, 0.1))
     ledger, _ = walk(wild, fold, [fixed_table(24)], start_of(fold))
-    constant, _ = walk(wild, fold, [fixed_table(24)], start_of(fold), sizer=ConstantSizer(0.1, LIMIT))
+    constant, _ = walk(wild, fold, [fixed_table(24)], start_of(fold), sizer=constant_sizer(0.1, LIMIT))
     torch.testing.assert_close(ledger.equity, constant.equity, rtol=1e-12, atol=0.0)
 
 
@@ -128,7 +130,7 @@ def test_a_missing_confidence_is_an_error(real):
     start, _ = market.rows("BTCUSDT_1h", fold.test["BTCUSDT_1h"])
     sizer = TableSizer(market, [fixed_table(0)], [0], [start], [100], LIMIT)
     one = torch.ones(1, dtype=torch.float64)
-    decision = Decision(
+    decision = Situation(
         torch.tensor([start]), 1000 * one, 0 * one, one, torch.tensor([True]), one * torch.nan, one * 0.01, one
     )
     with pytest.raises(ActionError, match="confidence is nan"):

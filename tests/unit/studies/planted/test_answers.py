@@ -10,10 +10,12 @@ from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.seeding import numpy_generator
 from sizewise.market.costs import Costs
 from sizewise.params.trading.account import Account
-from sizewise.sizing.sizers import BuyAndHoldSizer, ConstantSizer
+from sizewise.sizing.sizers import BuyAndHoldSizer
 from sizewise.studies.planted.answers import chosen_sizes, growth_of, interval, share_of_optimal, solve, trading_process
 from sizewise.studies.planted.laws import FREE, gain_of
 from sizewise.studies.planted.markets import constant_edge, laws, pointless_costs, pure_noise, two_regime
+
+from ....hand_sizers import constant_sizer
 
 LAWS = laws()
 FREE_LAWS = [name for name, law in LAWS.items() if not law.has_costs and not law.hidden]
@@ -204,8 +206,8 @@ def test_the_sizes_of_a_sizer():
     law = two_regime().levered(4.5)
     sample = draw(law, 300)
     account = Account(max_position_frac=1.0, safety_buffer_frac=0.0)
-    np.testing.assert_allclose(chosen_sizes(sample, ConstantSizer(0.4, 1.0), account), np.full(299, 0.4))
-    capped = chosen_sizes(sample, ConstantSizer(0.4, 0.25), account, first_row=20)
+    np.testing.assert_allclose(chosen_sizes(sample, constant_sizer(0.4, 1.0), account), np.full(299, 0.4))
+    capped = chosen_sizes(sample, constant_sizer(0.4, 0.25), account, first_row=20)
     np.testing.assert_allclose(capped, np.full(279, 0.25))
     # A sizer that only buys once drifts with the price.
     held = chosen_sizes(sample, BuyAndHoldSizer(0.5), account)
@@ -218,7 +220,7 @@ def test_sizes_are_along_the_signal():
     sample = draw(law, 200)
     account = Account(max_position_frac=1.0, safety_buffer_frac=0.0)
     assert (sample.market.direction == -1).any()
-    np.testing.assert_allclose(chosen_sizes(sample, ConstantSizer(0.3, 1.0), account), np.full(199, 0.3))
+    np.testing.assert_allclose(chosen_sizes(sample, constant_sizer(0.3, 1.0), account), np.full(199, 0.3))
 
 
 # Intervals.

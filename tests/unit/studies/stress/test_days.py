@@ -8,11 +8,11 @@ from sizewise.base.errors import ConfigError
 from sizewise.dataset.splits import Slice
 from sizewise.params.arms import AtrArm
 from sizewise.params.trading.account import Account
-from sizewise.sizing.sizers import AtrSizer
 from sizewise.studies.stress.days import match_turnover, scaled_atr, traded_share
 from sizewise.walkforward.walk import PathKey, walk
 
 from ....hand_market import make_market
+from ....hand_sizers import atr_sizer
 
 ROWS, LIMIT = 400, 0.2
 ATR = AtrArm(kind="atr")
@@ -68,7 +68,7 @@ def test_a_factor_of_one_is_the_rule_itself():
     runs = [
         walk(made, mine, sizer, ACCOUNT)
         for sizer in (
-            AtrSizer(ATR.risk_frac, ATR.stop_atr, confidence_rule=False, limit_frac=LIMIT),
+            atr_sizer(ATR.risk_frac, ATR.stop_atr, confidence_rule=False, limit_frac=LIMIT),
             scaled_atr(made, mine, ATR, [1.0, 1.0], LIMIT),
         )
     ]

@@ -9,12 +9,12 @@ import torch
 
 from sizewise.ledgers import metrics
 from sizewise.params.trading.account import Account
-from sizewise.sizing.sizers import ConstantSizer
 from sizewise.studies.stress.days import walked_days
 from sizewise.walkforward.walk import ArmRun, PathKey, equity_frame, walk
 
 from ....hand_ledger import same_days
 from ....hand_market import make_market
+from ....hand_sizers import constant_sizer
 
 ROWS = 24 * 8
 KEYS = tuple(
@@ -29,7 +29,7 @@ class BySeed:
 
     def orders(self, decision):
         sizes = torch.tensor([0.05, 0.2, 0.1, 0.15], dtype=torch.float64)
-        return ConstantSizer(0.2, 1.0).orders(decision) * sizes - decision.position * (1.0 - sizes)
+        return constant_sizer(0.2, 1.0).orders(decision) * sizes - decision.position * (1.0 - sizes)
 
 
 @pytest.fixture(scope="module")

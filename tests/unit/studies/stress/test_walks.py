@@ -8,7 +8,7 @@ import torch
 from sizewise.base.errors import DataMissingError
 from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.fitted import mean_exposure
-from sizewise.sizing.sizers import BuyAndHoldSizer, ConstantSizer
+from sizewise.sizing.sizers import BuyAndHoldSizer
 from sizewise.studies.stress import walks as stress_walks
 from sizewise.studies.stress.days import traded_share
 from sizewise.studies.stress.walks import JoinedSizer, Walks, walk_all
@@ -16,6 +16,7 @@ from sizewise.studies.stress.world import AS_IS, TURNOVER_MATCHED, Scenario, Wor
 from sizewise.walkforward.field import Field
 
 from ....hand_market import make_market
+from ....hand_sizers import constant_sizer
 from ....small_world import small_world
 from ...sizing.test_backtest import run as walk_by_hand
 
@@ -44,7 +45,7 @@ def as_is(walks, fits):
 
 def test_a_joined_sizer_is_its_sizers_side_by_side():
     market, paths = make_market(60), [(0, 30), (5, 40), (10, 50)]
-    parts = ConstantSizer(0.1, 0.2), BuyAndHoldSizer(0.2)
+    parts = constant_sizer(0.1, 0.2), BuyAndHoldSizer(0.2)
     together = walk_by_hand(market, JoinedSizer(parts, [1, 2]), paths)
     alone = [walk_by_hand(market, parts[0], paths[:1]), walk_by_hand(market, parts[1], paths[1:])]
     assert torch.equal(together.position[:30, 0], alone[0].position[:, 0])

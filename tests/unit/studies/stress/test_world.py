@@ -13,7 +13,7 @@ from sizewise.market.costs import Costs
 from sizewise.params.studies.stress import Stress
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
-from sizewise.sizing.sizers import BuyAndHoldSizer, ConstantSizer, Sizer
+from sizewise.sizing.sizers import BuyAndHoldSizer, Sizer
 from sizewise.studies.stress.world import (
     AS_IS,
     DelayedSizer,
@@ -27,6 +27,7 @@ from sizewise.studies.stress.world import (
 )
 
 from ....hand_market import make_market
+from ....hand_sizers import constant_sizer
 
 ROWS = 200
 
@@ -105,7 +106,7 @@ def test_longs_pay_funding_by_the_day_and_shorts_earn_it():
         direction = np.full(ROWS, side, dtype=np.int8)
         direction[0] = 0
         market = make_market(ROWS, costs=Costs.zero(), direction=direction, **quiet)
-        ledger = run(charged(market, Scenario("funding", 3.0)), ConstantSizer(0.1, 0.2), ((0, 5),))
+        ledger = run(charged(market, Scenario("funding", 3.0)), constant_sizer(0.1, 0.2), ((0, 5),))
         assert ledger.funding[:, 0].tolist() == pytest.approx([0.0, 0.0, 0.0, -side * 0.06, -side * 0.06], abs=1e-4)
 
 
@@ -115,8 +116,8 @@ def test_longs_pay_funding_by_the_day_and_shorts_earn_it():
 @pytest.mark.parametrize("bars", [1, 2, 5])
 def test_a_decision_is_filled_so_many_bars_later_and_once(bars):
     market = make_market(ROWS, costs=Costs.zero())
-    plain = run(market, ConstantSizer(0.1, 0.2)).position[:, 0]
-    late = run(market, DelayedSizer(ConstantSizer(0.1, 0.2), market.close, bars)).position[:, 0]
+    plain = run(market, constant_sizer(0.1, 0.2)).position[:, 0]
+    late = run(market, DelayedSizer(constant_sizer(0.1, 0.2), market.close, bars)).position[:, 0]
     # The last decision closes out, whatever is pending.
     assert torch.equal(late[bars : ROWS - 1].sign(), plain[: ROWS - 1 - bars].sign())
     assert not late[:bars].any()
@@ -140,9 +141,9 @@ def test_pending_orders_count_as_held():
 def test_paths_are_delayed_each_by_itself():
     market = make_market(ROWS)
     paths = ((0, 100), (50, 90))
-    together = run(market, DelayedSizer(ConstantSizer(0.1, 0.2), market.close, 2), paths)
+    together = run(market, DelayedSizer(constant_sizer(0.1, 0.2), market.close, 2), paths)
     for place, path in enumerate(paths):
-        alone = run(market, DelayedSizer(ConstantSizer(0.1, 0.2), market.close, 2), (path,))
+        alone = run(market, DelayedSizer(constant_sizer(0.1, 0.2), market.close, 2), (path,))
         assert torch.equal(together.equity[: path[1], place], alone.equity[:, 0])
 
 
@@ -159,7 +160,7 @@ def test_an_entry_that_is_lost_is_a_trade_that_is_not_made():
     market = make_market(ROWS)
     first = int(market.entry.nonzero()[0, 0])
     leave = first + int((market.direction[first:] != market.direction[first]).nonzero()[0, 0])
-    sizers = ConstantSizer(0.1, 0.2), MissedFills(ConstantSizer(0.1, 0.2), lost_at(first))
+    sizers = constant_sizer(0.1, 0.2), MissedFills(constant_sizer(0.1, 0.2), lost_at(first))
     plain, met = (run(market, sizer).position[:, 0] for sizer in sizers)
     assert plain[first + 1 : leave + 1].all()
     assert not met[: leave + 1].any()
@@ -170,7 +171,7 @@ def test_an_exit_that_is_lost_is_sent_again_at_the_next_close():
     direction = np.zeros(ROWS, dtype=np.int8)
     direction[10:20] = 1
     market = make_market(ROWS, direction=direction)
-    sizers = ConstantSizer(0.1, 0.2), MissedFills(ConstantSizer(0.1, 0.2), lost_at(20))
+    sizers = constant_sizer(0.1, 0.2), MissedFills(constant_sizer(0.1, 0.2), lost_at(20))
     plain, met = (run(market, sizer).position[:, 0] for sizer in sizers)
     assert plain.nonzero()[:, 0].tolist() == list(range(11, 21))
     assert met.nonzero()[:, 0].tolist() == list(range(11, 22))
@@ -178,18 +179,18 @@ def test_an_exit_that_is_lost_is_sent_again_at_the_next_close():
 
 def test_a_higher_share_loses_all_that_a_lower_one_does():
     market = make_market(4000)
-    low, high = (obstructed(ConstantSizer(0.1, 0.2), market, Scenario("missed", share), 7) for share in (0.05, 0.2))
+    low, high = (obstructed(constant_sizer(0.1, 0.2), market, Scenario("missed", share), 7) for share in (0.05, 0.2))
     assert isinstance(low, MissedFills)
     assert isinstance(high, MissedFills)
     assert bool(high.missed[low.missed].all())
     assert float(low.missed.double().mean()) == pytest.approx(0.05, abs=0.02)
     assert float(high.missed.double().mean()) == pytest.approx(0.2, abs=0.03)
-    other = obstructed(ConstantSizer(0.1, 0.2), market, Scenario("missed", 0.2), 8)
+    other = obstructed(constant_sizer(0.1, 0.2), market, Scenario("missed", 0.2), 8)
     assert not torch.equal(other.missed, high.missed)
 
 
 def test_a_cost_obstructs_nobody():
-    sizer = ConstantSizer(0.1, 0.2)
+    sizer = constant_sizer(0.1, 0.2)
     assert obstructed(sizer, make_market(10), Scenario("fee", 5.0), 1) is sizer
     assert isinstance(obstructed(sizer, make_market(10), Scenario("delay", 2.0), 1), DelayedSizer)
 

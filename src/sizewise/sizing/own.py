@@ -1,0 +1,153 @@
+"""A sizing rule or a learner of one's own: a class named in params.yaml, sized, capped and compared like every other."""
+
+import sys
+from abc import ABC, abstractmethod
+from importlib import import_module
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import ValidationError
+
+from sizewise.base.errors import ActionError, ConfigError
+from sizewise.base.paths import project_root
+from sizewise.dataset.market_tensor import Market
+from sizewise.params.arms import CustomArm
+from sizewise.params.fields import Section
+from sizewise.params.reading import place_of
+from sizewise.sizing.sizers import Situation, Size
+
+
+class Rule(Section, ABC):
+    """Base of a sizing rule of one's own. Its fields are its parameters: further keys of the arm in params.yaml."""
+
+    @abstractmethod
+    def size(self, at: Situation) -> torch.Tensor:
+        """Share of equity to hold from an entry to its exit, 0 or more, before the account's cap.
+
+        Args:
+            at: what is known at a close, one value a path. It is asked at every close and counts at entries.
+        Returns:
+            one value a path, or one for all; finite at entries.
+        """
+
+
+class Learner(Section, ABC):
+    """Base of a learner of one's own: it learns from each fold's train trades, once a seed, and sizes its test."""
+
+    @abstractmethod
+    def learn(self, trades: pd.DataFrame, seed: int) -> dict[str, np.ndarray]:
+        """What the train slice teaches, as named arrays; they are kept on disk and handed to `size`.
+
+        Args:
+            trades: the signal's finished trades, oldest first: symbol, side, confidence, atr_frac, annual_vol, regime (at
+                the entry's close), unit_return (net gain of one unit of notional), price_return, worst, best, hours.
+        """
+
+    @abstractmethod
+    def size(self, at: Situation, learned: dict[str, np.ndarray]) -> torch.Tensor:
+        """As Rule.size, with what was learned for the fold and seed of these paths."""
+
+
+def open_own(name: str, arm: CustomArm) -> Rule | Learner:
+    """The rule or learner of a custom arm, with its parameters.
+
+    Raises:
+        ConfigError: the class cannot be imported or is neither, a parameter is refused, or `splits` says otherwise.
+    """
+    place = place_of("arms", name)
+    own = _own_class(place, arm.class_)
+    try:
+        found = own(**arm.own)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"{place}: {arm.class_} refuses '{key}': {first['msg']}: mend the value, or the field of the class"
+        ) from None
+    except TypeError as error:
+        raise ConfigError(f"{place}: {arm.class_} cannot be made ({error}): give it what its base class asks") from None
+    if isinstance(found, Learner) and not arm.learned:
+        raise ConfigError(f"{place}: {arm.class_} learns: say on which splits, such as `splits: [rolling]`")
+    if isinstance(found, Rule) and arm.learned:
+        raise ConfigError(f"{place}: {arm.class_} is a rule, which nothing trains: remove `splits`")
+    return found
+
+
+def source_of(arm: CustomArm) -> Path:
+    """The file that an arm's class stands in."""
+    where = arm.class_.rpartition(":")[0]
+    if where.endswith(".py"):
+        return project_root() / where
+    return Path(str(import_module(where).__file__))
+
+
+def _own_class(place: str, path: str) -> Any:
+    where, _, wanted = path.rpartition(":")
+    try:
+        module = _file_module(where) if where.endswith(".py") else import_module(where)
+    except FileNotFoundError:
+        raise ConfigError(f"{place}: there is no file {where}: write it, or mend `class`") from None
+    # What a reader's own file may raise while it loads is anything.
+    except Exception as error:  # noqa: BLE001
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"{place}: {where} cannot be imported ({type(error).__name__}: {reason}): mend it, or `class`"
+        ) from None
+    own = getattr(module, wanted, None)
+    if own is None:
+        raise ConfigError(f"{place}: {where} has no class '{wanted}': mend `class`, written file.py:Name")
+    if not (isinstance(own, type) and issubclass(own, Rule | Learner)):
+        raise ConfigError(f"{place}: {path} is neither a sizewise.Rule nor a sizewise.Learner: derive it from one")
+    return own
+
+
+def _file_module(where: str) -> ModuleType:
+    file = project_root() / where
+    if not file.is_file():
+        raise FileNotFoundError(where)
+    loader = SourceFileLoader(f"sizewise_own_{file.stem}", str(file))
+    module = ModuleType(loader.name)
+    module.__file__ = str(file)
+    # Fields whose types are written as text are looked up in the module's own names.
+    sys.modules[loader.name] = module
+    loader.exec_module(module)
+    return module
+
+
+def checked(name: str, arm: CustomArm, market: Market, size: Size) -> Size:
+    """A size of one's own that is refused where it is none.
+
+    Raises (when asked):
+        ActionError: no number a path, or at an entry one that is not finite or below 0, an order against the signal.
+    """
+    place = f"{place_of('arms', name)}: {arm.class_}"
+
+    def ask(at: Situation) -> torch.Tensor:
+        try:
+            found = torch.as_tensor(size(at)).to(at.equity.dtype)
+            found = found.expand(at.equity.shape) if found.ndim == 0 else found
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ActionError(f"{place}: {' '.join(str(error).split())}: return one number a path") from None
+        if found.shape != at.equity.shape:
+            raise ActionError(
+                f"{place} sizes with shape {tuple(found.shape)} where {tuple(at.equity.shape)} is due: return one number "
+                "a path"
+            )
+        wrong = at.entry & ~(torch.isfinite(found) & (found >= 0.0))
+        if wrong.any():
+            first = int(wrong.int().argmax())
+            row, value = int(at.rows[first]), float(found[first])
+            what = "is an order against the signal" if value < 0 else "is no share of equity"
+            symbol = market.symbols[int(np.searchsorted(market.first_row, row, side="right")) - 1]
+            raise ActionError(
+                f"{place} sizes {symbol} with {value} at {market.times[row]:%Y-%m-%d %H:%M}, which {what}: return a finite "
+                "share, 0 or more"
+            )
+        return torch.where(at.entry, found, 0.0)
+
+    return ask
