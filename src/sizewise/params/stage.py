@@ -16,6 +16,10 @@ from sizewise.params.reading import parse_section, read_params, read_yaml
 PIPELINES = ("dvc.yaml", "studies/dvc.yaml")
 
 
+# Of the arms, a stage that depends on artifacts/arms/<stage>.json is given those that it uses; see used_arms.
+ARMS_FOLDER = "artifacts/arms"
+
+
 def declared_sections(root: Path, name: str) -> tuple[str, ...]:
     """The sections of params.yaml that a stage of dvc.yaml depends on, in the order declared.
 
@@ -25,7 +29,27 @@ def declared_sections(root: Path, name: str) -> tuple[str, ...]:
     stages = all_stages(root)
     if name not in stages:
         raise ConfigError(f"dvc.yaml has no stage '{name}': stages are {', '.join(stages)}")
-    return tuple(stages[name].get("params", ()))
+    some = f"{ARMS_FOLDER}/{name}.json" in stages[name].get("deps", ())
+    return (*stages[name].get("params", ()), *(["arms"] if some else []))
+
+
+def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of `arms` that a stage uses: a change of another one does not run it again.
+
+    Args:
+        values: all sections, raw.
+    """
+    arms, plan = values["arms"], values["plan"]
+    compared = {plan["candidate"], plan["reference"]}
+    used: set[str] = {
+        "train": {arm for arm, model in parse_section("arms", arms).items() if model.learned},
+        "calibration": {plan["reference"]},
+        "stress": compared | set(values["stress"]["arms"]),
+        "ablation": compared,
+        "cpcv": compared,
+    }.get(name, set(arms))
+    used |= {arms[arm]["matches"] for arm in used if "matches" in arms[arm]}
+    return {arm: entry for arm, entry in arms.items() if arm in used}
 
 
 def all_stages(root: Path) -> dict[str, Any]:
@@ -44,6 +68,7 @@ def stage_params(root: Path, name: str, profile: str = "full") -> dict[str, Any]
         ConfigError: unknown stage, or parameters that `reading.parse_params` refuses.
     """
     values = read_params(root, profile)
+    values["arms"] = used_arms(name, values)
     return {section: values[section] for section in declared_sections(root, name)}
 
 

@@ -1,6 +1,5 @@
 """Notebook 10: every variant beside the baseline."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,27 +12,7 @@ from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations
-
-FOLDER = "ablations"
-COLUMNS = (
-    "arm",
-    "symbol",
-    "fold",
-    "seed",
-    "timestamp",
-    "equity",
-    "position_frac",
-    "fees",
-    "slippage",
-    "borrow",
-    "funding",
-)
-
-
-def folder_of(stage: Stage, name: str) -> Path:
-    """Where a variant's ledger lies."""
-    return stage.workspace.base / "artifacts" / FOLDER / name
-
+from sizewise.studies.ablations.files import COLUMNS, folder_of
 
 def read_variants(stage: Stage) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
     """(equity, trades) of every variant, in the order of params.

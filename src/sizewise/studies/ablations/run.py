@@ -1,27 +1,36 @@
 """Ablations: the candidate policy with one thing changed, trained and walked forward like itself.
 
-`python -m sizewise.studies.ablations.run VARIANT` makes one variant's ledger; the stage `ablation` of studies/dvc.yaml
-runs them all.
+`python -m sizewise.studies.ablations.run` makes the ledger of each variant that params.yaml has. A variant whose ledger
+stands, made from the same parameters, bars and code, is kept, so that another variant or an interrupted run costs only
+what is missing.
 """
 
 import argparse
+import json
+import shutil
 import sys
 
 import torch
+from tqdm import tqdm
 
 from sizewise.base.errors import ConfigError, exit_status
+from sizewise.base.paths import write_json
 from sizewise.base.hashing import code_hash, content_hash
-from sizewise.dataset.store import cut_folds, read_market, read_models, read_universe
+from sizewise.dataset.store import Universe, cut_folds, read_market, read_models, read_universe
 from sizewise.learning.ppo import training
 from sizewise.ledgers.files import LedgerWriter, read_equity
 from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines
 from sizewise.ledgers.trials import canonical, record_trials
 from sizewise.params.learning.train import Train
+from sizewise.params.trading.actions import Actions
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.ablations import Ablations, Variant
-from sizewise.studies.ablations.report import COLUMNS, folder_of
+from sizewise.studies.ablations.files import COLUMNS, FOLDER, folder_of
 from sizewise.trading.trades import Prices
 from sizewise.walkforward.walk import frames, run_policies
+
+# What a variant's ledger was made from.
+MADE = "made.json"
 
 
 def changed(train: Train, variant: Variant, ablations: Ablations) -> Train:
@@ -31,56 +40,66 @@ def changed(train: Train, variant: Variant, ablations: Ablations) -> Train:
     return train.model_copy(update={**given, "seeds": ablations.seeds, "iterations": ablations.iterations})
 
 
+def run_variants(stage: Stage) -> None:
+    """Make the ledger of every variant that has none of these parameters, bars and code, and record its trials."""
+    for old in set(folder_of(stage, "").glob("*/")) - {folder_of(stage, name) for name in stage.params.ablations.variants}:
+        shutil.rmtree(old)
+    with tqdm(stage.params.ablations.variants, desc=FOLDER, unit="variant", file=sys.stderr, disable=None) as names:
+        for name in names:
+            run_variant(stage, name)
+
+
 def run_variant(stage: Stage, name: str) -> None:
-    """Train a variant on every rolling fold, walk it forward, write its ledger, record its trials.
+    """Train a variant on every rolling fold, walk it forward and write its ledger, unless it stands; record its trials.
 
     Raises:
-        ConfigError: params name no such variant.
+        ConfigError: the candidate is no PPO arm.
     """
     p = stage.params
-    if name not in p.ablations.variants:
-        raise ConfigError(f"ablations have no variant '{name}': variants are {', '.join(p.ablations.variants)}")
-    variant = p.ablations.variants[name]
-    arm = p.arms[p.plan.candidate]
+    variant, arm, folder = p.ablations.variants[name], p.arms[p.plan.candidate], folder_of(stage, name)
     if arm.kind != "ppo":
         raise ConfigError(f"plan.candidate '{p.plan.candidate}' is no PPO arm: ablations change one; name one")
     universe = read_universe(stage.workspace.bars, p.data)
-    folds = cut_folds(universe, p.splits, p.regimes, window_bars=p.observation.window_bars)[PRIMARY]
-    market, models = read_market(stage.workspace.features, universe), read_models(stage.workspace.features)
     train = changed(p.train, variant, p.ablations)
     observation = p.observation.model_copy(update={"raw_dollars": variant.raw_dollars})
-    settings = training.Settings(train, observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
+    sections = [variant, train, p.account, p.splits, p.regimes, observation]
+    digest = content_hash(canonical([section.model_dump() for section in sections]))
+    code = code_hash("sizewise.studies.ablations.run")
+    made = {"params": digest, "arm": arm.model_dump(mode="json"), "data": universe.data_hash, "code": code}
+    made |= {"signals": p.signals.model_dump(mode="json"), "stop_atr": stop_atr(p.arms, p.plan.reference)}
+    if not (folder / MADE).is_file() or json.loads((folder / MADE).read_text(encoding="utf-8")) != made:
+        shutil.rmtree(folder, ignore_errors=True)
+        settings = training.Settings(train, observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
+        _walk(stage, name, universe, settings, variant.actions)
+        write_json(folder / MADE, made)
+    ledger = read_equity(folder, columns=COLUMNS)
+    record_trials(stage.workspace.trials, trial_lines(f"ablation {name}", digest, universe.data_hash, ledger, code=code))
+
+
+def _walk(stage: Stage, name: str, universe: Universe, settings: training.Settings, actions: Actions) -> None:
+    p, seeds = stage.params, settings.train.seeds
+    arm = p.arms[p.plan.candidate]
+    folds = cut_folds(universe, p.splits, p.regimes, window_bars=p.observation.window_bars)[PRIMARY]
+    market, models = read_market(stage.workspace.features, universe), read_models(stage.workspace.features)
     # Streams are named after the arm, not the variant: variants differ in what they change and in no draw.
-    jobs = [
-        training.Job(p.plan.candidate, arm.mode, fold, seed, variant.actions)
-        for fold in folds
-        for seed in p.ablations.seeds
-    ]
+    jobs = [training.Job(p.plan.candidate, arm.mode, fold, seed, actions) for fold in folds for seed in seeds]
     trained = training.train_jobs(market, jobs, models, settings)
     agents = {(one.job.fold.number, one.job.seed): one.agent for one in trained}
     exact = market.to("cpu", torch.float64)
-    run = run_policies(exact, name, folds, agents, p.ablations.seeds, p.account)
+    run = run_policies(exact, name, folds, agents, seeds, p.account)
     prices = Prices.stack([universe.bars[symbol] for symbol in market.symbols])
     writer = LedgerWriter(folder_of(stage, name))
     for equity, trades in frames(run, exact, prices, stop_atr=stop_atr(p.arms, p.plan.reference)):
         writer.add(equity, trades)
     writer.close()
-    sections = [variant, train, p.account, p.splits, p.regimes, observation]
-    digest = content_hash(canonical([section.model_dump() for section in sections]))
-    ledger = read_equity(folder_of(stage, name), columns=COLUMNS)
-    lines = trial_lines(
-        f"ablation {name}", digest, universe.data_hash, ledger, code=code_hash("sizewise.studies.ablations.run")
-    )
-    record_trials(stage.workspace.trials, lines)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """`python -m sizewise.studies.ablations.run VARIANT [--profile NAME]`. Exit status 2 and one line on an error."""
+    """`python -m sizewise.studies.ablations.run [--profile NAME]`. Exit status 2 and one line on an error."""
     parser = argparse.ArgumentParser(prog="python -m sizewise.studies.ablations.run", description=__doc__)
-    parser.add_argument("variant")
     parser.add_argument("--profile", default="full", help="parameters to overlay: tests/<profile>.yaml")
     arguments = parser.parse_args(argv)
-    return exit_status(lambda: run_variant(open_stage("ablation", profile=arguments.profile), arguments.variant))
+    return exit_status(lambda: run_variants(open_stage("ablation", profile=arguments.profile)))
 
 
 if __name__ == "__main__":

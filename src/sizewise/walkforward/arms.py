@@ -1,0 +1,48 @@
+"""The arms stage: every class of one's own opened and checked, and for each stage a file of the arms that it uses.
+
+`python -m sizewise.walkforward.arms` writes artifacts/arms/<stage>.json. DVC reads the files alone: an arm that is changed
+or added runs those stages again that use it, and no others.
+"""
+
+import argparse
+import sys
+
+from sizewise.base.errors import exit_status
+from sizewise.base.hashing import content_hash
+from sizewise.base.paths import Workspace, write_json
+from sizewise.params.arms import CustomArm
+from sizewise.params.reading import parse_section, read_params
+from sizewise.params.stage import ARMS_FOLDER, all_stages, used_arms
+from sizewise.sizing.own import open_own, source_of
+
+
+def write_arms(profile: str = "full") -> None:
+    """Write a file of arms for every stage that depends on one: their entries, and the source of those of one's own.
+
+    Raises:
+        ConfigError: an arm names a class that cannot be opened with its parameters.
+    """
+    workspace = Workspace.open(profile)
+    values = read_params(workspace.root, profile)
+    sources = {}
+    for name, arm in parse_section("arms", values["arms"]).items():
+        if isinstance(arm, CustomArm):
+            open_own(name, arm)
+            sources[name] = content_hash(source_of(arm).read_bytes())
+    for stage, declared in all_stages(workspace.root).items():
+        file = f"{ARMS_FOLDER}/{stage}.json"
+        if file in declared.get("deps", ()):
+            used = used_arms(stage, values)
+            held = {"arms": used, "sources": {name: sources[name] for name in used if name in sources}}
+            write_json(workspace.base / file, held)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m sizewise.walkforward.arms`: what dvc.yaml calls. Exit status 2 and one line on an error."""
+    parser = argparse.ArgumentParser(prog="python -m sizewise.walkforward.arms", description=__doc__)
+    parser.add_argument("--profile", default="full", help="parameters to overlay: tests/<profile>.yaml")
+    return exit_status(lambda: write_arms(parser.parse_args(argv).profile))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
