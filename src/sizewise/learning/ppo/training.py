@@ -4,7 +4,6 @@ On a GPU all jobs of an arm train together as one population; on CPUs, where bat
 job after the other, one process a core. A job's result is the same either way up to the arithmetic of the device.
 """
 
-import json
 import math
 import os
 import shutil
@@ -19,7 +18,7 @@ import torch
 from dvclive.live import Live
 
 from sizewise.base.errors import TrainingError
-from sizewise.base.paths import write_atomically
+from sizewise.base.paths import write_json
 from sizewise.base.seeding import torch_generator
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column
 from sizewise.dataset.features import Scaler
@@ -396,9 +395,8 @@ def train_jobs(
     """
     finished: list[Trained] = []
     if live_dir is not None:
-        plan = json.dumps({"jobs": len(jobs), "iterations": len(jobs) * settings.train.iterations})
         shutil.rmtree(live_dir, ignore_errors=True)
-        write_atomically(live_dir / PLAN, lambda path: path.write_text(plan, encoding="utf-8"))
+        write_json(live_dir / PLAN, {"jobs": len(jobs), "iterations": len(jobs) * settings.train.iterations})
     if torch.cuda.is_available():
         batches: Iterator[list[Trained]] = (
             train_population(market.to("cuda", torch.float32), group, models, settings, live_dir=live_dir)

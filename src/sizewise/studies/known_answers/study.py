@@ -1,6 +1,5 @@
 """The study of known answers: every learner on every planted market, every declared seed, judged on bars of its own."""
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -13,7 +12,7 @@ import pandas as pd
 import torch
 
 from sizewise.base.errors import ConfigError
-from sizewise.base.paths import write_atomically
+from sizewise.base.paths import write_json
 from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.splits import Fold, Slice
@@ -232,8 +231,7 @@ def record(results: Sequence[Result]) -> dict[str, dict[str, dict[str, Any]]]:
 
 def write_record(results: Sequence[Result], folder: Path) -> None:
     """Write metrics/known_answers.json, whole."""
-    text = json.dumps(record(results), indent=2) + "\n"
-    write_atomically(folder / "known_answers.json", lambda path: path.write_text(text, encoding="utf-8"))
+    write_json(folder / "known_answers.json", record(results))
 
 
 def against_constant(results: Sequence[Result], market: str, arm: str, plan_: Plan) -> BlockTest:
