@@ -5,12 +5,9 @@ job after the other, one process a core. A job's result is the same either way u
 """
 
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from dvclive.live import Live
 
 from sizewise.base.errors import TrainingError
 from sizewise.base.paths import write_json
+from sizewise.base.pool import Pool
 from sizewise.base.seeding import torch_generator
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column
 from sizewise.dataset.features import Scaler
@@ -366,17 +364,18 @@ def _report(live: Live | None, row: Mapping[str, float]) -> None:
         live.next_step()
 
 
-_WORK: dict[str, Any] = {}
+@dataclass(frozen=True)
+class _Given:
+    """What every job of a run is trained with."""
+
+    market: Market
+    models: Mapping[str, ConfidenceModel]
+    settings: Settings
+    live_dir: Path | None
 
 
-def _begin_worker(market: Market, models: Mapping[str, ConfidenceModel], settings: Settings, live: Path | None) -> None:
-    # One thread a process: two that spin on a shared machine cost far more than they bring (see CONTRIBUTING).
-    torch.set_num_threads(1)
-    _WORK.update(market=market, models=models, settings=settings, live_dir=live)
-
-
-def _work(job: Job) -> Trained:
-    return train_population(_WORK["market"], [job], _WORK["models"], _WORK["settings"], live_dir=_WORK["live_dir"])[0]
+def _work(given: _Given, job: Job) -> Trained:
+    return train_population(given.market, [job], given.models, given.settings, live_dir=given.live_dir)[0]
 
 
 def train_jobs(
@@ -409,21 +408,13 @@ def train_jobs(
                     on_done(trained)
         order = {job.name: place for place, job in enumerate(jobs)}
         return sorted(finished, key=lambda trained: order[trained.job.name])
-    single = market.to("cpu", torch.float32)
-    workers = max(1, min(len(jobs), cores()))
-    with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_begin_worker, initargs=(single, models, settings, live_dir)
-    ) as pool:
+    given = _Given(market.to("cpu", torch.float32), models, settings, live_dir)
+    with Pool(given, most=len(jobs)) as pool:
         for trained in pool.map(_work, jobs):
             finished.append(trained)
             if on_done is not None:
                 on_done(trained)
     return finished
-
-
-def cores() -> int:
-    """Processes that can work at once."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _by_arm(jobs: Sequence[Job]) -> list[list[Job]]:

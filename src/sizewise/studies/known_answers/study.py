@@ -1,23 +1,20 @@
 """The study of known answers: every learner on every planted market, every declared seed, judged on bars of its own."""
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 
 from sizewise.base.errors import ConfigError
 from sizewise.base.paths import write_json
+from sizewise.base.pool import Pool
 from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.evidence.inference import BlockTest, ibragimov_mueller
-from sizewise.learning.ppo.training import cores
 from sizewise.learning.tabular.cells import sizes as grid_sizes
 from sizewise.learning.tabular.learning import train_tables
 from sizewise.learning.tabular.lessons import Kind
@@ -171,25 +168,15 @@ def _orders(task: Task, settings: Laboratory) -> Result:
     return Result(task, growth / best, growth / best, growth, (), float("nan"), np.zeros(0))
 
 
-_SETTINGS: list[Laboratory] = []
-
-
-def _begin(settings: Laboratory) -> None:
-    torch.set_num_threads(1)
-    _SETTINGS[:] = [settings]
-
-
-def _work(task: Task) -> Result:
-    return run_task(task, _SETTINGS[0])
-
-
 def run_study(settings: Laboratory) -> list[Result]:
     """Every task, one process a core, in the order of `plan`."""
     tasks = plan(settings)
-    with ProcessPoolExecutor(
-        min(len(tasks), cores()), get_context("spawn"), initializer=_begin, initargs=(settings,)
-    ) as pool:
+    with Pool(settings, most=len(tasks)) as pool:
         return list(pool.map(_work, tasks))
+
+
+def _work(settings: Laboratory, task: Task) -> Result:
+    return run_task(task, settings)
 
 
 def answers() -> dict[str, Answer]:
