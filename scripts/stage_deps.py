@@ -46,13 +46,13 @@ def declared_paths(files: set[str]) -> list[str]:
     return sorted(paths)
 
 
-# Packages whose files change for different stages: sections, a report a notebook, training and rules.
-APART = {".", "params", "params/studies", "learning", "reports", "studies"}
+# Packages that a stage takes apart: other stages use other parts of them.
+APART = {".", "params", "params/studies", "learning", "reports", "studies", "studies/ablations"}
 
 
 def apart(file: Path) -> Path:
-    """The path that a stage declares for a file of the package."""
-    return file if str(file.parent) in APART else file.parent
+    """The path that a stage declares for a file of the package: the outermost package that is not taken apart."""
+    return next((part for part in reversed(file.parents) if str(part) not in APART), file)
 
 
 def stage_paths(stage: dict[str, Any]) -> list[str]:

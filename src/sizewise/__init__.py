@@ -9,6 +9,8 @@
     result = sw.compare(equity_a, equity_b)
     env = sw.open_env()  # for Gymnasium; sw.SizewiseEnv takes bars of your own
 
+A scheme, a rule or a learner of your own starts from sw.ActionScheme, sw.Rule or sw.Learner.
+
 Names load on first use, so that importing one module does not import them all.
 """
 
@@ -27,28 +29,46 @@ if TYPE_CHECKING:
     from sizewise.market.bars import load_bars
     from sizewise.market.costs import Costs
     from sizewise.params.trading.account import Account
+    from sizewise.sizing.own import Learner, Rule
+    from sizewise.sizing.sizers import Situation
+    from sizewise.trading.broker.orders import Orders
+    from sizewise.trading.schemes.interface import ActionScheme, Discrete, Weights
     from sizewise.trading.simulation import simulate
 
 _HOMES = {
-    "load_bars": "market.bars",
     "Account": "params.trading.account",
+    "ActionScheme": "trading.schemes.interface",
     "Costs": "market.costs",
     "Decision": "live.decide",
+    "Discrete": "trading.schemes.interface",
+    "Learner": "sizing.own",
+    "Orders": "trading.broker.orders",
+    "Rule": "sizing.own",
+    "Situation": "sizing.sizers",
     "SizewiseEnv": "gym.environments",
     "SizewiseError": "base.errors",
     "SizewiseVectorEnv": "gym.environments",
+    "Weights": "trading.schemes.interface",
     "compare": "evidence.inference",
+    "load_bars": "market.bars",
     "load_policy": "live.decide",
     "open_env": "gym.environments",
     "simulate": "trading.simulation",
 }
 __all__ = [
     "Account",
+    "ActionScheme",
     "Costs",
     "Decision",
+    "Discrete",
+    "Learner",
+    "Orders",
+    "Rule",
+    "Situation",
     "SizewiseEnv",
     "SizewiseError",
     "SizewiseVectorEnv",
+    "Weights",
     "compare",
     "load_bars",
     "load_policy",

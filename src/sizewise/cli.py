@@ -1,66 +1,128 @@
 """The command line: check, decide, bench, report, trials, unseal. Bad input is one line on stderr and exit status 2."""
 
-import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Annotated
 
-from sizewise.base.errors import ConfigError, DataMissingError, SizewiseError
-from sizewise.base.paths import Workspace, project_root, write_atomically
+import typer
+
+from sizewise.base.errors import REFUSED, ConfigError, DataMissingError, SizewiseError
+from sizewise.base.paths import Workspace, project_root, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer(help=__doc__, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+# What typer makes of an interrupt.
+INTERRUPTED = 130
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _finite(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is not a number") from None
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{text} is not finite")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = _finite(text)
+    if value <= 0.0:
+        raise typer.BadParameter(f"{text} is not above 0")
+    return value
+
+
+Profile = Annotated[str, typer.Option(help="full, or the name of a folder in build/")]
+
+
+def _workspace(profile: str) -> Workspace:
+    workspace = Workspace.open(profile)
+    if not workspace.base.is_dir():
+        raise DataMissingError(f"build/{profile} is missing: there is no such profile, or it has not run")
+    return workspace
+
+
+@app.command()
+def check(
+    bars: Annotated[list[Path] | None, typer.Argument(metavar="BARS", help="parquet files of bars")] = None,
+    causality: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[MODULE:FUNCTION]",
+            help="whether a function of bars looks ahead, such as my_features.py:compute (without one: the project's "
+            "features, regimes, signals and slices), on the files given or the first symbol's",
+        ),
+    ] = None,
+    cut: Annotated[
+        list[int] | None,
+        typer.Option(min=1, metavar="ROW", help="with --causality: a row to cut at; repeat for several (default: 7)"),
+    ] = None,
+) -> None:
+    """Validate params.yaml and the default bars, or the files given; or find what looks ahead."""
     from sizewise.market.bars import load_bars
     from sizewise.market.instruments import find_instrument, load_instruments
     from sizewise.params.reading import parse_section, read_params
 
-    if arguments.causality is not None:
-        _check_causality(arguments)
+    if causality is not None:
+        _check_causality(causality, bars, cut)
         return
-    if arguments.cut:
+    if cut:
         raise ConfigError("--cut is a row at which --causality cuts: give both")
-    if arguments.bars:
-        for path in arguments.bars:
-            bars = load_bars(path)
-            print(f"{Path(path).name}: {len(bars)} bars, {bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d}: ok")
+    if bars:
+        for path in bars:
+            _say_ok(path.name, load_bars(path))
         return
     root = project_root()
     data = parse_section("data", read_params(root)["data"])
     print("params.yaml: ok")
     instruments = load_instruments(root / "data" / "instruments.yaml")
     for symbol in data.symbols:
-        bars = load_bars(root / "data" / "bars" / f"{symbol}.parquet", find_instrument(symbol, instruments))
-        print(f"{symbol}: {len(bars)} bars, {bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d}: ok")
+        path = root / "data" / "bars" / f"{symbol}.parquet"
+        _say_ok(symbol, load_bars(path, find_instrument(symbol, instruments)))
 
 
-def _check_causality(arguments: argparse.Namespace) -> None:
+def _say_ok(name: str, bars: "pd.DataFrame") -> None:
+    print(f"{name}: {len(bars)} bars, {bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d}: ok")
+
+
+def _check_causality(target: str, paths: list[Path] | None, cut: list[int] | None) -> None:
     from sizewise.causality import check_functions, load_function, own_parts
     from sizewise.params.reading import parse_params, parse_section, read_params
 
-    target, paths = arguments.causality, arguments.bars
     functions = {target: load_function(target)} if target else own_parts(parse_params(read_params(project_root())))
     if not paths:
         root = project_root()
         data = parse_section("data", read_params(root)["data"])
         paths = [root / "data" / "bars" / f"{data.symbols[0]}.parquet"]
-    for line in check_functions(functions, paths, arguments.cut):
+    for line in check_functions(functions, paths, cut):
         print(line)
 
 
-def _decide(arguments: argparse.Namespace) -> None:
+@app.command()
+def decide(
+    policy: Annotated[Path, typer.Argument(help="a folder such as artifacts/policies/ppo/rolling_fold5_seed1")],
+    bars: Annotated[Path, typer.Argument(help="parquet file that ends with the bar that just closed")],
+    equity: Annotated[
+        float | None, typer.Option(parser=_positive, help="current equity (default: the account's start)")
+    ] = None,
+    position: Annotated[float, typer.Option(parser=_finite, help="signed value held")] = 0.0,
+    symbol: Annotated[str | None, typer.Option(help="whose train scaler applies (default: the file's name)")] = None,
+    memory: Annotated[
+        list[float] | None,
+        typer.Option(parser=_finite, metavar="NUMBER...", help="of a recurrent policy, as its last decision gave it"),
+    ] = None,
+) -> None:
+    """Ask a trained policy for its decision at the close of the last bar."""
     from sizewise.live.decide import load_policy
     from sizewise.market.bars import load_bars
 
-    policy = load_policy(arguments.policy)
-    decision = policy.decide(
-        load_bars(arguments.bars),
-        equity=arguments.equity,
-        position=arguments.position,
-        symbol=arguments.symbol,
-        memory=tuple(arguments.memory),
+    decision = load_policy(policy).decide(
+        load_bars(bars), equity=equity, position=position, symbol=symbol, memory=tuple(memory or ())
     )
     answer = {
         "action": getattr(decision.action, "name", decision.action),
@@ -74,34 +136,43 @@ def _decide(arguments: argparse.Namespace) -> None:
     print(json.dumps(answer, indent=2))
 
 
-def _bench(arguments: argparse.Namespace) -> None:
+@app.command()
+def bench(
+    peers: Annotated[
+        bool, typer.Option("--peers", help="time Stable-Baselines3 in the same run, if installed")
+    ] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="interleaved rounds; medians are reported")] = 3,
+) -> None:
+    """Time environment and training, and write metrics/bench.json."""
     from sizewise.bench.run import run_bench
 
-    record = run_bench(peers=arguments.peers, rounds=arguments.rounds)
-    text = json.dumps(record, indent=2)
-    path = Workspace.open().metrics / "bench.json"
-    write_atomically(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
-    print(text)
+    record = run_bench(peers=peers, rounds=rounds)
+    write_json(Workspace.open().metrics / "bench.json", record)
+    print(json.dumps(record, indent=2))
 
 
-def _report(arguments: argparse.Namespace) -> None:
+@app.command()
+def report(profile: Profile = "full") -> None:
+    """Print the verdict and where the reports are."""
     from sizewise.evidence.verdict import read_record, sentence
     from sizewise.params.reading import parse_section
     from sizewise.params.stage import stage_params
 
-    workspace = _workspace(arguments.profile)
+    workspace = _workspace(profile)
     record = read_record(workspace.metrics / "verdict.json")
-    plan = parse_section("plan", stage_params(workspace.root, "compare", arguments.profile)["plan"])
+    plan = parse_section("plan", stage_params(workspace.root, "compare", profile)["plan"])
     print(sentence(record, plan.candidate, plan.reference, plan.alpha))
     print(f"Read on: {(workspace.reports / 'index.html').relative_to(workspace.root)}")
 
 
-def _trials(arguments: argparse.Namespace) -> None:
+@app.command()
+def trials(profile: Profile = "full") -> None:
+    """List every out-of-sample evaluation ever recorded."""
     from sizewise.ledgers.trials import OPENING, chain_sentence, count_trials, read_ledger, refusal, sentence
     from sizewise.params.reading import parse_section, read_params
 
-    workspace = _workspace(arguments.profile)
-    splits = parse_section("splits", read_params(workspace.root, arguments.profile)["splits"])
+    workspace = _workspace(profile)
+    splits = parse_section("splits", read_params(workspace.root, profile)["splits"])
     ledger = read_ledger(workspace.trials)
     if ledger.breach:
         raise refusal(workspace.trials, ledger.breach)
@@ -115,123 +186,61 @@ def _trials(arguments: argparse.Namespace) -> None:
     print(sentence(ledger.trials, splits))
 
 
-def _unseal(arguments: argparse.Namespace) -> None:
+@app.command()
+def unseal(
+    yes: Annotated[bool, typer.Option("--yes", help="open it; without this only say what would be done")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="open a slice that was opened before; every report says so")
+    ] = False,
+    profile: Profile = "full",
+) -> None:
+    """Evaluate candidate and reference on the sealed slice, and record that it was opened."""
     from sizewise.evidence.verdict import sentence
     from sizewise.params.reading import parse_params, read_params
-    from sizewise.walkforward.unsealing import intention, prepare, unseal
+    from sizewise.walkforward import unsealing
 
-    workspace = _workspace(arguments.profile)
-    params = parse_params(read_params(workspace.root, arguments.profile))
-    given = prepare(workspace, params)
-    print(intention(given))
-    if not arguments.yes:
+    workspace = _workspace(profile)
+    params = parse_params(read_params(workspace.root, profile))
+    given = unsealing.prepare(workspace, params)
+    print(unsealing.intention(given))
+    if not yes:
         print("Nothing was opened: add --yes to open it.")
         return
-    record = unseal(given, again=arguments.again)
+    record = unsealing.unseal(given, again=again)
     print(f"Opening {record['opening']} is recorded.")
     print(sentence(record, params.plan.candidate, params.plan.reference, params.plan.alpha))
 
 
-def _workspace(profile: str) -> Workspace:
-    workspace = Workspace.open(profile)
-    if not workspace.base.is_dir():
-        raise DataMissingError(f"build/{profile} is missing: there is no such profile, or it has not run")
-    return workspace
-
-
-def _finite(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text} is not finite")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = _finite(text)
-    if value <= 0.0:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
-    return int(text)
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose refusals are one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"sizewise: {message}: see `{self.prog} --help`\n")
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """All subcommands; each has its own --help."""
-    parser = _Parser(prog="sizewise", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(run=run)
-        return command
-
-    check = add(
-        "check", _check, "Validate params.yaml and the default bars, or the files given; or find what looks ahead."
-    )
-    check.add_argument("bars", nargs="*", type=Path, help="parquet files of bars")
-    check.add_argument(
-        "--causality",
-        nargs="?",
-        const="",
-        metavar="MODULE:FUNCTION",
-        help="whether a function of bars looks ahead, such as my_features.py:compute (default: the project's features, "
-        "regimes, signals and slices), on the files given or the first symbol's",
-    )
-    check.add_argument(
-        "--cut", type=_count, action="append", help="with --causality: a row to cut at; repeat for several (default: 7)"
-    )
-    decide = add("decide", _decide, "Ask a trained policy for its decision at the close of the last bar.")
-    decide.add_argument("policy", type=Path, help="a folder such as artifacts/policies/ppo/rolling_fold5_seed1")
-    decide.add_argument("bars", type=Path, help="parquet file that ends with the bar that just closed")
-    decide.add_argument("--equity", type=_positive, help="current equity (default: the account's start)")
-    decide.add_argument("--position", type=_finite, default=0.0, help="signed value held (default 0)")
-    decide.add_argument("--symbol", help="whose train scaler applies (default: the file's name)")
-    decide.add_argument(
-        "--memory", type=_finite, nargs="*", default=[], help="of a recurrent policy, as its last decision gave it"
-    )
-    bench = add("bench", _bench, "Time environment and training, and write metrics/bench.json.")
-    bench.add_argument("--peers", action="store_true", help="time Stable-Baselines3 in the same run, if installed")
-    bench.add_argument("--rounds", type=_count, default=3, help="interleaved rounds; medians are reported (default 3)")
-    report = add("report", _report, "Print the verdict and where the reports are.")
-    trials = add("trials", _trials, "List every out-of-sample evaluation ever recorded.")
-    unseal = add(
-        "unseal", _unseal, "Evaluate candidate and reference on the sealed slice, and record that it was opened."
-    )
-    unseal.add_argument("--yes", action="store_true", help="open it; without this only say what would be done")
-    unseal.add_argument(
-        "--again", action="store_true", help="open a slice that was opened before; every report says so"
-    )
-    for command in (report, trials, unseal):
-        command.add_argument("--profile", default="full", help="full (default), or the name of a folder in build/")
-    return parser
+def _one_value_each(arguments: Sequence[str]) -> list[str]:
+    """Options as typer reads them, one value each: `--memory 1 2` repeats the option, `--causality` alone gets ""."""
+    spread: list[str] = []
+    option = ""
+    for argument, after in zip(arguments, [*arguments[1:], "--"], strict=False):
+        if argument.startswith("--"):
+            option = argument
+        elif option == "--memory" and spread[-1] != option:
+            spread.append(option)
+        spread.append(argument)
+        if argument == "--causality" and after.startswith("--"):
+            spread.append("")
+    return spread
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `sizewise` command."""
-    arguments = build_parser().parse_args(argv)
+    arguments = _one_value_each(sys.argv[1:] if argv is None else argv)
     try:
-        arguments.run(arguments)
+        status = int(app(arguments, prog_name="sizewise", standalone_mode=False) or 0)
     except SizewiseError as error:
         print(f"sizewise: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
+        return REFUSED
+    except typer.TyperException as error:
+        place = getattr(getattr(error, "ctx", None), "command_path", "sizewise")
+        print(f"sizewise: {error.format_message().removesuffix('.')}: see `{place} --help`", file=sys.stderr)
+        return REFUSED
+    if status == INTERRUPTED:
         print("sizewise: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return status
 
 
 if __name__ == "__main__":

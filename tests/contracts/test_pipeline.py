@@ -20,8 +20,9 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from stage_deps import notebook_source, stage_files, stage_paths  # noqa: E402
 
 from sizewise.base.imports import PACKAGE, closure, imported_files  # noqa: E402
+from sizewise.params.arms import ArmSection  # noqa: E402
 from sizewise.params.reading import SECTIONS, read_params, section_file  # noqa: E402
-from sizewise.params.stage import PIPELINES  # noqa: E402
+from sizewise.params.stage import PIPELINES, declared_sections, used_arms  # noqa: E402
 from sizewise.reports.run import NOTEBOOKS  # noqa: E402
 
 MAIN, STUDIES = (yaml.safe_load((ROOT / place).read_text())["stages"] for place in PIPELINES)
@@ -90,7 +91,8 @@ def follows(stage: str, section: str) -> bool:
 
 @pytest.mark.parametrize("section", ["ablations", "calibration", "cpcv", "laboratory", "overfitting", "stress"])
 def test_a_field_added_to_a_studys_section_trains_nothing_again(section):
-    assert not any(follows(stage, section) for stage in MAIN)
+    # The arms stage says who is walked under stress; what reads its file of arms runs again if that has changed.
+    assert not any(follows(stage, section) for stage in set(MAIN) - {"arms"})
     assert [stage for stage in STUDIES if follows(stage, section)]
 
 
@@ -108,6 +110,8 @@ def sections_used(tree: ast.AST, scope: dict[str, Any], done: set[object]) -> se
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in GIVEN.values():
             found |= {node.attr} & set(SECTIONS)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "arm.sections":
+            found |= {section for kind in ArmSection.__subclasses__() for section in kind.sections}
         if isinstance(node, ast.Call) and {ast.unparse(value) for value in node.args} & {*GIVEN, *GIVEN.values()}:
             called = resolved(node.func, scope)
             if isinstance(called, FunctionType) and called.__module__.startswith("sizewise.") and called not in done:
@@ -144,12 +148,12 @@ def sections_of(source: str) -> set[str]:
 @pytest.mark.parametrize("stage", NOTEBOOKS)
 def test_stage_declares_exactly_the_sections_its_notebook_uses(stage):
     source = notebook_source(ROOT / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb")
-    assert sections_of(source) == set(STAGES[stage]["params"])
+    assert sections_of(source) == set(declared_sections(ROOT, stage))
 
 
 def test_the_ablation_stage_declares_what_a_variant_uses():
-    source = "from sizewise.studies.ablations import run\nrun.run_variant(stage, name)"
-    assert sections_of(source) == set(STAGES["ablation"]["params"])
+    source = "from sizewise.studies.ablations import run\nrun.run_variants(stage)"
+    assert sections_of(source) == set(declared_sections(ROOT, "ablation"))
 
 
 @pytest.mark.parametrize(
@@ -184,13 +188,15 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         ("outcome", {"train", "walk_forward"}, set()),
         (
             "plan",
-            {"walk_forward", "compare", "index"},
+            {"arms", "walk_forward", "compare", "index"},
             {"known_answers", "calibration", "cpcv", "overfitting", "stress", "ablation", "ablations"},
         ),
         ("ablations", set(), {"ablation", "ablations", "overfitting"}),
+        # Every stage but these is given the arms that it uses, by a file.
+        ("arms", {"arms", "compare", "index"}, {"overfitting"}),
         ("slices", {"walk_forward"}, set()),
         ("calibration", set(), {"calibration"}),
-        ("stress", set(), {"stress"}),
+        ("stress", {"arms"}, {"stress"}),
         ("overfitting", set(), {"overfitting"}),
         ("cpcv", set(), {"cpcv"}),
         ("laboratory", set(), {"known_answers"}),
@@ -200,6 +206,38 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
 def test_the_right_stages_follow_a_parameter(section, main, studies):
     assert touched("params", section, MAIN) == main
     assert touched("params", section, STUDIES) == studies
+
+
+STUDIES_OF_ARMS = {"calibration", "stress", "ablation", "cpcv"}
+
+
+def test_the_arms_stage_makes_what_the_others_read():
+    read = {dep for stage in STAGES.values() for dep in stage["deps"] if dep.startswith("artifacts/arms/")}
+    assert read == {f"artifacts/arms/{stage}.json" for stage in {"train", "walk_forward"} | STUDIES_OF_ARMS}
+    assert made_by(MAIN["arms"]) == {"artifacts/arms"}
+
+
+@pytest.mark.parametrize(
+    ("arm", "change", "stages"),
+    [
+        ("kelly", {"kappa": 0.25}, {"walk_forward"}),
+        ("constant", {"size_frac": 0.05}, {"walk_forward", "stress"}),
+        ("q_table", {"splits": ["anchored"]}, {"train", "walk_forward"}),
+        ("atr", {"risk_frac": 0.006}, {"walk_forward"} | STUDIES_OF_ARMS),
+    ],
+)
+def test_a_changed_arm_runs_those_stages_again_that_use_it(arm, change, stages):
+    values = read_params(ROOT)
+    changed = {**values, "arms": {**values["arms"], arm: {**values["arms"][arm], **change}}}
+    given = {"train", "walk_forward"} | STUDIES_OF_ARMS
+    assert {stage for stage in given if used_arms(stage, values) != used_arms(stage, changed)} == stages
+
+
+def test_a_rule_that_is_added_trains_nothing():
+    values = read_params(ROOT)
+    added = {**values, "arms": {**values["arms"], "mine": {"kind": "custom", "class": "own/mine.py:Mine"}}}
+    assert used_arms("train", added) == used_arms("train", values)
+    assert "mine" in used_arms("walk_forward", added)
 
 
 def followers(file: str, stages: dict[str, Any]) -> set[str]:
@@ -213,7 +251,7 @@ def followers(file: str, stages: dict[str, Any]) -> set[str]:
         ("learning/ppo/update.py", {"train"}, {"features", "compare", "index"}),
         ("market/indicators.py", {"features", "train"}, {"index"}),
         ("evidence/inference.py", {"compare"}, {"features", "train"}),
-        ("evidence/comparison.py", {"compare"}, {"features", "train", "walk_forward", "index"}),
+        ("evidence/comparison.py", {"compare"}, {"features", "train"}),
         # A walk, a report: nothing is trained again.
         ("walkforward/behaviour.py", {"walk_forward"}, {"features", "train", "compare", "index"}),
         ("reports/train.py", {"train"}, {"features", "walk_forward", "compare", "index"}),
@@ -233,45 +271,6 @@ def test_a_study_is_no_business_of_the_main_job(wing):
     assert not any(followers(file, MAIN) for file in files)
 
 
-# The matrix of ablations.
-
-
-def matrix_gaps(stages: dict[str, Any], variants: dict[str, Any]) -> set[str]:
-    """Variants that the matrix or params.yaml has and the other has not."""
-    return set(stages["ablation"]["matrix"]["variant"]) ^ set(variants)
-
-
-def test_the_matrix_is_the_variants_of_the_parameters():
-    variants = read_params(ROOT)["ablations"]["variants"]
-    assert STUDIES["ablation"]["matrix"]["variant"] == list(variants)
-    assert "${item.variant}" in STUDIES["ablation"]["cmd"]
-    assert STUDIES["ablation"]["outs"] == ["artifacts/ablations/${item.variant}"]
-
-
-def test_a_variant_missing_from_the_matrix_is_noticed():
-    variants = read_params(ROOT)["ablations"]["variants"]
-    assert matrix_gaps(STUDIES, variants) == set()
-    assert matrix_gaps(STUDIES, {**variants, "one_more": {}}) == {"one_more"}
-    assert matrix_gaps(STUDIES, {name: variants[name] for name in variants if name != "memory"}) == {"memory"}
-
-
-def expanded(stages: dict[str, Any]) -> dict[str, str]:
-    """Commands by the name under which dvc.lock has them: `stage`, or `stage@value` of a matrix."""
-    commands = {}
-    for name, stage in stages.items():
-        if "matrix" not in stage:
-            commands[name] = stage["cmd"]
-            continue
-        ((key, values),) = stage["matrix"].items()
-        commands |= {f"{name}@{value}": stage["cmd"].replace(f"${{item.{key}}}", value) for value in values}
-    return commands
-
-
-def test_a_matrix_is_many_commands():
-    stages = {"a": {"cmd": "run"}, "b": {"cmd": "try ${item.kind} now", "matrix": {"kind": ["x", "y"]}}}
-    assert expanded(stages) == {"a": "run", "b@x": "try x now", "b@y": "try y now"}
-
-
 def test_no_stage_reads_an_executed_notebook_but_the_index():
     for name, stage in STAGES.items():
         reads = [dep for dep in stage["deps"] if dep.startswith("reports/")]
@@ -287,14 +286,15 @@ def test_lock_matches_the_stages():
     """`dvc.lock` was written for these commands: a reader's `dvc status` starts from the committed run."""
     for place, stages in zip(PIPELINES, (MAIN, STUDIES), strict=True):
         lock = yaml.safe_load((ROOT / place).with_suffix(".lock").read_text())["stages"]
-        assert {name: stage["cmd"] for name, stage in lock.items()} == expanded(stages)
+        assert {name: stage["cmd"] for name, stage in lock.items()} == {
+            name: stage["cmd"] for name, stage in stages.items()
+        }
 
 
 def made_by(stage: dict[str, Any]) -> set[str]:
-    """Paths of a stage's outputs and metrics; those of a matrix without what varies."""
+    """Paths of a stage's outputs and metrics."""
     entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
-    paths = [path for entry in entries for path in ([entry] if isinstance(entry, str) else entry)]
-    return {path.removesuffix("/${item.variant}") for path in paths}
+    return {path for entry in entries for path in ([entry] if isinstance(entry, str) else entry)}
 
 
 def test_the_main_job_never_waits_for_a_study():

@@ -9,11 +9,9 @@ from unittest import mock
 
 import torch
 
-from sizewise.base.paths import project_root
 from sizewise.dataset.confidence import ConfidenceModel
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.ppo import training
-from sizewise.params.reading import read_params
 from sizewise.studies.ablations import run
 from sizewise.studies.known_answers import cartpole
 from sizewise.studies.overfitting import cpcv_run

@@ -5,6 +5,7 @@
 - hashing: contents and sources as short hashes
 - imports: what a file of the package imports of it
 - paths: where things lie, and writing them whole or not at all
+- pool: work in processes side by side, one thread each
 - seeding: random generators from what they are for
 - tensors: choices as arithmetic, rounding to a lot or a tick
 """

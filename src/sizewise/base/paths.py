@@ -1,10 +1,12 @@
 """Where things lie, independent of the caller's working directory (papermill's and nbval's differ)."""
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sizewise.base.errors import DataMissingError
 
@@ -91,6 +93,16 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: Any, *, indent: int | None = 2, allow_nan: bool = True) -> None:
+    """Write a JSON file, whole; floats as given, keys in the order given.
+
+    Raises:
+        ValueError: a number is not finite and `allow_nan` is false. Nothing is written then.
+    """
+    text = json.dumps(values, indent=indent, allow_nan=allow_nan) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def require(path: Path, remedy: str) -> Path:

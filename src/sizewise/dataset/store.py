@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from sizewise.base.errors import BarError, DataMissingError
-from sizewise.base.paths import write_atomically
+from sizewise.base.paths import write_atomically, write_json
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column, fit_confidence
 from sizewise.dataset.features import compute_features, longest_warmup_bars
 from sizewise.dataset.market_tensor import Market, build_market
@@ -86,8 +86,7 @@ def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame], models: Mappi
     """Write `<symbol>.parquet` and confidence.json, each whole or not at all."""
     for symbol, table in tables.items():
         write_atomically(folder / f"{symbol}.parquet", lambda path, table=table: table.to_parquet(path))  # type: ignore[misc]
-    text = json.dumps({name: model.to_json() for name, model in models.items()}, indent=1) + "\n"
-    write_atomically(folder / MODELS, lambda path: path.write_text(text, encoding="utf-8"))
+    write_json(folder / MODELS, {name: model.to_json() for name, model in models.items()}, indent=1)
 
 
 def read_models(folder: Path) -> dict[str, ConfidenceModel]:

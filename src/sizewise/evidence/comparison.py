@@ -1,6 +1,5 @@
 """The compare stage: the primary test, its sensitivities, and the verdict's record, from the ledgers of one run."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sizewise.base.paths import write_atomically
+from sizewise.base.paths import write_json
 from sizewise.dataset.slices import read_labels
 from sizewise.dataset.store import read_universe
 from sizewise.evidence import verdict
@@ -118,8 +117,7 @@ class Study:
 
     def write(self, record: dict[str, Any]) -> None:
         """Write metrics/verdict.json, whole."""
-        text = json.dumps(record, indent=2) + "\n"
-        write_atomically(self.metrics_folder / "verdict.json", lambda path: path.write_text(text, encoding="utf-8"))
+        write_json(self.metrics_folder / "verdict.json", record)
 
     def exposure_sentence(self) -> str:
         """See verdict.exposure_sentence."""

@@ -1,19 +1,17 @@
 """Training of the learners beside PPO: tables and closed-trade models, every fold and seed, on train slices alone."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pandas as pd
 import torch
 
+from sizewise.base.pool import Pool
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.policy import save_outcome
 from sizewise.learning.closed_trades.training import OutcomeTrained, train_outcome
-from sizewise.learning.ppo.training import cores
 from sizewise.learning.tabular.learning import Learned, train_tables
 from sizewise.learning.tabular.store import folder_of, save_table
 from sizewise.params.arms import Arm, ClosedTradeArm, TableArm
@@ -74,12 +72,9 @@ def learn_closed_trades(
     ]
     if not work:
         return pd.DataFrame()
-    exact = market.to("cpu", torch.float64)
-    shared: dict[str, Any] = {"market": exact, "seeds": tuple(seeds), "rules": rules, "account": account}
+    given = _Given(market.to("cpu", torch.float64), tuple(seeds), rules, account, live_dir)
     rows = []
-    with ProcessPoolExecutor(
-        min(len(work), cores()), get_context("spawn"), initializer=_begin, initargs=(shared, live_dir)
-    ) as pool:
+    with Pool(given, most=len(work)) as pool:
         for (name, _, fold), members in zip(work, pool.map(_learn, work), strict=True):
             for member in members:
                 save_outcome(member.policy, policies / name / f"{fold.scheme}_fold{fold.number}_seed{member.seed}")
@@ -88,17 +83,17 @@ def learn_closed_trades(
     return pd.DataFrame(rows)
 
 
-_SHARED: dict[str, Any] = {}
+class _Given(NamedTuple):
+    """What every closed-trade arm is trained with."""
+
+    market: Market
+    seeds: tuple[int, ...]
+    rules: Outcome
+    account: Account
+    live_dir: Path | None
 
 
-def _begin(shared: dict[str, Any], live_dir: Path | None) -> None:
-    torch.set_num_threads(1)
-    _SHARED.update(shared, live_dir=live_dir)
-
-
-def _learn(work: tuple[str, str, Fold]) -> list[OutcomeTrained]:
+def _learn(given: _Given, work: tuple[str, str, Fold]) -> list[OutcomeTrained]:
     name, kind, fold = work
-    given = _SHARED
-    return train_outcome(
-        given["market"], fold, given["seeds"], name, kind, given["rules"], given["account"], live_dir=given["live_dir"]
-    )
+    market, seeds, rules, account, live_dir = given
+    return train_outcome(market, fold, seeds, name, kind, rules, account, live_dir=live_dir)

@@ -89,7 +89,7 @@ def _arrays(name: str, arm: CustomArm, learned: object) -> dict[str, np.ndarray]
     place = f"{place_of('arms', name)}: {arm.class_} learned"
     if not isinstance(learned, dict) or not all(isinstance(key, str) for key in learned):
         raise ConfigError(f"{place} a {type(learned).__name__}: return a dict of named arrays")
-    arrays = {key: np.ascontiguousarray(value) for key, value in learned.items()}
+    arrays = {key: np.array(value, order="C") for key, value in learned.items()}
     for key, array in arrays.items():
         if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
             raise ConfigError(f"{place} '{key}', which holds more than finite numbers: return those alone")

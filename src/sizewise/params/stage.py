@@ -10,7 +10,7 @@ from typing import Any
 
 from sizewise.base.errors import ConfigError
 from sizewise.base.hashing import content_hash
-from sizewise.base.paths import Workspace, project_root, write_atomically
+from sizewise.base.paths import Workspace, project_root, write_json
 from sizewise.params.reading import parse_section, read_params, read_yaml
 
 PIPELINES = ("dvc.yaml", "studies/dvc.yaml")
@@ -83,9 +83,7 @@ class Stage:
 
     def write_metrics(self, values: Mapping[str, Any]) -> None:
         """Write metrics/<stage>.json, whole; floats as given, keys in the order given."""
-        path = self.workspace.metrics / f"{self.name}.json"
-        text = json.dumps(values, indent=2) + "\n"
-        write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_json(self.workspace.metrics / f"{self.name}.json", values)
 
 
 def open_stage(name: str, params: Mapping[str, Any] | None = None, profile: str = "full") -> Stage:

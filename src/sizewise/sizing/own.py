@@ -145,7 +145,7 @@ def checked(name: str, arm: CustomArm, market: Market, size: Size) -> Size:
             what = "is an order against the signal" if value < 0 else "is no share of equity"
             symbol = market.symbols[int(np.searchsorted(market.first_row, row, side="right")) - 1]
             raise ActionError(
-                f"{place} sizes {symbol} with {value} at {market.times[row]:%Y-%m-%d %H:%M}, which {what}: return a finite "
+                f"{place} sizes {symbol} with {value:g} at {market.times[row]:%Y-%m-%d %H:%M}, which {what}: return a finite "
                 "share, 0 or more"
             )
         return torch.where(at.entry, found, 0.0)

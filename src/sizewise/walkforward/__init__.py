@@ -1,5 +1,6 @@
 """Every arm over every fold's test slice.
 
+- arms: the arms stage: for each stage a file of those it uses
 - behaviour: how arms size
 - evaluate: the walk-forward stage
 - field: each arm of params as its paths

@@ -4,7 +4,6 @@ The opening is recorded in the trial ledger after training, which sees no sealed
 has opened the slice all the same.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 
 from sizewise.base.errors import ConfigError
 from sizewise.base.hashing import code_hash
-from sizewise.base.paths import Workspace, write_atomically
+from sizewise.base.paths import Workspace, write_json
 from sizewise.dataset.confidence import ConfidenceModel
 from sizewise.dataset.market_tensor import Market, build_market
 from sizewise.dataset.splits import Fold
@@ -128,8 +127,7 @@ def unseal(given: Unsealing, *, again: bool) -> dict[str, Any]:
         record_trials(trials, lines)
     record = _result(given, ledgers)
     record = {"opening": opened["number"], "start": given.seal.start, "end": given.seal.end, **record}
-    text = json.dumps(record, indent=2) + "\n"
-    write_atomically(given.workspace.metrics / RECORD, lambda path: path.write_text(text, encoding="utf-8"))
+    write_json(given.workspace.metrics / RECORD, record)
     return record
 
 

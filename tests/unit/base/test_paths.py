@@ -1,9 +1,11 @@
 """Where things lie, and that no reader ever meets half a file."""
 
+import json
+
 import pytest
 
 from sizewise.base.errors import DataMissingError
-from sizewise.base.paths import Workspace, project_root, require, write_atomically
+from sizewise.base.paths import Workspace, project_root, require, write_atomically, write_json
 
 
 class Interrupted(Exception):
@@ -53,6 +55,23 @@ def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path):
     write_atomically(target, look)
     assert seen == ["old"]
     assert target.read_text() == "new"
+
+
+def test_json_keeps_the_order_and_every_digit(tmp_path):
+    target = tmp_path / "metrics" / "one.json"
+    write_json(target, {"b": 0.1 + 0.2, "a": [1, None]})
+    assert target.read_text() == '{\n  "b": 0.30000000000000004,\n  "a": [\n    1,\n    null\n  ]\n}\n'
+    write_json(target, {"a": 1}, indent=None)
+    assert target.read_text() == '{"a": 1}\n'
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
+    target = tmp_path / "one.json"
+    write_json(target, {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(target, {"a": float("nan")}, allow_nan=False)
+    assert json.loads(target.read_text()) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_the_root_is_found_from_any_folder_below_it(tmp_path):

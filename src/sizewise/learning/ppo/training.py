@@ -4,14 +4,10 @@ On a GPU all jobs of an arm train together as one population; on CPUs, where bat
 job after the other, one process a core. A job's result is the same either way up to the arithmetic of the device.
 """
 
-import json
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +15,8 @@ import torch
 from dvclive.live import Live
 
 from sizewise.base.errors import TrainingError
-from sizewise.base.paths import write_atomically
+from sizewise.base.paths import write_json
+from sizewise.base.pool import Pool
 from sizewise.base.seeding import torch_generator
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column
 from sizewise.dataset.features import Scaler
@@ -372,17 +369,18 @@ def _report(live: Live | None, row: Mapping[str, float]) -> None:
         live.next_step()
 
 
-_WORK: dict[str, Any] = {}
+@dataclass(frozen=True)
+class _Given:
+    """What every job of a run is trained with."""
+
+    market: Market
+    models: Mapping[str, ConfidenceModel]
+    settings: Settings
+    live_dir: Path | None
 
 
-def _begin_worker(market: Market, models: Mapping[str, ConfidenceModel], settings: Settings, live: Path | None) -> None:
-    # One thread a process: two that spin on a shared machine cost far more than they bring (see CONTRIBUTING).
-    torch.set_num_threads(1)
-    _WORK.update(market=market, models=models, settings=settings, live_dir=live)
-
-
-def _work(job: Job) -> Trained:
-    return train_population(_WORK["market"], [job], _WORK["models"], _WORK["settings"], live_dir=_WORK["live_dir"])[0]
+def _work(given: _Given, job: Job) -> Trained:
+    return train_population(given.market, [job], given.models, given.settings, live_dir=given.live_dir)[0]
 
 
 def train_jobs(
@@ -401,9 +399,8 @@ def train_jobs(
     """
     finished: list[Trained] = []
     if live_dir is not None:
-        plan = json.dumps({"jobs": len(jobs), "iterations": len(jobs) * settings.train.iterations})
         shutil.rmtree(live_dir, ignore_errors=True)
-        write_atomically(live_dir / PLAN, lambda path: path.write_text(plan, encoding="utf-8"))
+        write_json(live_dir / PLAN, {"jobs": len(jobs), "iterations": len(jobs) * settings.train.iterations})
     if torch.cuda.is_available():
         batches: Iterator[list[Trained]] = (
             train_population(market.to("cuda", torch.float32), group, models, settings, live_dir=live_dir)
@@ -416,21 +413,13 @@ def train_jobs(
                     on_done(trained)
         order = {job.name: place for place, job in enumerate(jobs)}
         return sorted(finished, key=lambda trained: order[trained.job.name])
-    single = market.to("cpu", torch.float32)
-    workers = max(1, min(len(jobs), cores()))
-    with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_begin_worker, initargs=(single, models, settings, live_dir)
-    ) as pool:
+    given = _Given(market.to("cpu", torch.float32), models, settings, live_dir)
+    with Pool(given, most=len(jobs)) as pool:
         for trained in pool.map(_work, jobs):
             finished.append(trained)
             if on_done is not None:
                 on_done(trained)
     return finished
-
-
-def cores() -> int:
-    """Processes that can work at once."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _by_arm(jobs: Sequence[Job]) -> list[list[Job]]:

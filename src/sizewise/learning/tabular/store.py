@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from sizewise.base.errors import ActionError, CheckpointError, DataMissingError
-from sizewise.base.paths import write_atomically
+from sizewise.base.paths import write_json
 from sizewise.learning.tabular.cells import STATE_NAMES, action_names, state_name, state_number
 from sizewise.learning.tabular.learning import OpenDecision, Table, Waiting, blank
 from sizewise.params.learning.tabular import Tabular
@@ -116,8 +116,7 @@ def _write(table: Table, folder: Path) -> None:
             "rules": table.rules.model_dump(),
         },
     }
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    write_atomically(folder / FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    write_json(folder / FILE, content, indent=1, allow_nan=False)
 
 
 def _table(content: dict[str, Any], name: str) -> Table:

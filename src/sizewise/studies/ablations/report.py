@@ -14,6 +14,7 @@ from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations
 from sizewise.studies.ablations.files import COLUMNS, folder_of
 
+
 def read_variants(stage: Stage) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
     """(equity, trades) of every variant, in the order of params.
 

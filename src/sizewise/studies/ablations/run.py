@@ -14,17 +14,17 @@ import torch
 from tqdm import tqdm
 
 from sizewise.base.errors import ConfigError, exit_status
-from sizewise.base.paths import write_json
 from sizewise.base.hashing import code_hash, content_hash
+from sizewise.base.paths import write_json
 from sizewise.dataset.store import Universe, cut_folds, read_market, read_models, read_universe
 from sizewise.learning.ppo import training
 from sizewise.ledgers.files import LedgerWriter, read_equity
 from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines
 from sizewise.ledgers.trials import canonical, record_trials
 from sizewise.params.learning.train import Train
-from sizewise.params.trading.actions import Actions
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.ablations import Ablations, Variant
+from sizewise.params.trading.actions import Actions
 from sizewise.studies.ablations.files import COLUMNS, FOLDER, folder_of
 from sizewise.trading.trades import Prices
 from sizewise.walkforward.walk import frames, run_policies
@@ -42,7 +42,9 @@ def changed(train: Train, variant: Variant, ablations: Ablations) -> Train:
 
 def run_variants(stage: Stage) -> None:
     """Make the ledger of every variant that has none of these parameters, bars and code, and record its trials."""
-    for old in set(folder_of(stage, "").glob("*/")) - {folder_of(stage, name) for name in stage.params.ablations.variants}:
+    for old in set(folder_of(stage, "").glob("*/")) - {
+        folder_of(stage, name) for name in stage.params.ablations.variants
+    }:
         shutil.rmtree(old)
     with tqdm(stage.params.ablations.variants, desc=FOLDER, unit="variant", file=sys.stderr, disable=None) as names:
         for name in names:
@@ -73,7 +75,9 @@ def run_variant(stage: Stage, name: str) -> None:
         _walk(stage, name, universe, settings, variant.actions)
         write_json(folder / MADE, made)
     ledger = read_equity(folder, columns=COLUMNS)
-    record_trials(stage.workspace.trials, trial_lines(f"ablation {name}", digest, universe.data_hash, ledger, code=code))
+    record_trials(
+        stage.workspace.trials, trial_lines(f"ablation {name}", digest, universe.data_hash, ledger, code=code)
+    )
 
 
 def _walk(stage: Stage, name: str, universe: Universe, settings: training.Settings, actions: Actions) -> None:

@@ -22,7 +22,7 @@ import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from sizewise.base.errors import ConfigError, DataMissingError
-from sizewise.base.paths import Workspace, write_atomically
+from sizewise.base.paths import Workspace, write_json
 from sizewise.base.seeding import torch_generator
 from sizewise.learning.ppo.policy import PolicySpec, forward, initialise
 from sizewise.learning.ppo.update import Learner
@@ -287,9 +287,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     short = arguments.profile != "full"
     record = run_cartpole(SEEDS[:1], 4096) if short else run_cartpole()
-    text = json.dumps(record, indent=2) + "\n"
-    path = Workspace.open(arguments.profile).metrics / FILE
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_json(Workspace.open(arguments.profile).metrics / FILE, record)
     return 0
 
 

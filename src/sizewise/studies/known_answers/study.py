@@ -1,24 +1,20 @@
 """The study of known answers: every learner on every planted market, every declared seed, judged on bars of its own."""
 
-import json
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 
 from sizewise.base.errors import ConfigError
-from sizewise.base.paths import write_atomically
+from sizewise.base.paths import write_json
+from sizewise.base.pool import Pool
 from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.evidence.inference import BlockTest, ibragimov_mueller
-from sizewise.learning.ppo.training import cores
 from sizewise.learning.tabular.cells import sizes as grid_sizes
 from sizewise.learning.tabular.learning import train_tables
 from sizewise.learning.tabular.lessons import Kind
@@ -172,25 +168,15 @@ def _orders(task: Task, settings: Laboratory) -> Result:
     return Result(task, growth / best, growth / best, growth, (), float("nan"), np.zeros(0))
 
 
-_SETTINGS: list[Laboratory] = []
-
-
-def _begin(settings: Laboratory) -> None:
-    torch.set_num_threads(1)
-    _SETTINGS[:] = [settings]
-
-
-def _work(task: Task) -> Result:
-    return run_task(task, _SETTINGS[0])
-
-
 def run_study(settings: Laboratory) -> list[Result]:
     """Every task, one process a core, in the order of `plan`."""
     tasks = plan(settings)
-    with ProcessPoolExecutor(
-        min(len(tasks), cores()), get_context("spawn"), initializer=_begin, initargs=(settings,)
-    ) as pool:
+    with Pool(settings, most=len(tasks)) as pool:
         return list(pool.map(_work, tasks))
+
+
+def _work(settings: Laboratory, task: Task) -> Result:
+    return run_task(task, settings)
 
 
 def answers() -> dict[str, Answer]:
@@ -232,8 +218,7 @@ def record(results: Sequence[Result]) -> dict[str, dict[str, dict[str, Any]]]:
 
 def write_record(results: Sequence[Result], folder: Path) -> None:
     """Write metrics/known_answers.json, whole."""
-    text = json.dumps(record(results), indent=2) + "\n"
-    write_atomically(folder / "known_answers.json", lambda path: path.write_text(text, encoding="utf-8"))
+    write_json(folder / "known_answers.json", record(results))
 
 
 def against_constant(results: Sequence[Result], market: str, arm: str, plan_: Plan) -> BlockTest:

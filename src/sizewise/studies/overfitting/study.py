@@ -37,7 +37,7 @@ from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Variant
 from sizewise.params.studies.overfitting import Overfitting
-from sizewise.studies.ablations.report import FOLDER
+from sizewise.studies.ablations.files import FOLDER
 
 COLUMNS = ("arm", "symbol", "fold", "seed", "timestamp", "equity")
 

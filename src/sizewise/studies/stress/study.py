@@ -11,10 +11,10 @@ import torch
 
 from sizewise.base.errors import LedgerError
 from sizewise.base.paths import write_atomically
+from sizewise.base.pool import cores
 from sizewise.dataset.store import cut_folds, read_market, read_models, read_universe
 from sizewise.evidence.inference import effect_row
 from sizewise.evidence.statistics.power import holm
-from sizewise.learning.ppo.training import cores
 from sizewise.ledgers.files import read_equity
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
 from sizewise.ledgers.plan import PRIMARY

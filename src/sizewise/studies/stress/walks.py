@@ -5,14 +5,12 @@ what it learned. All arms of a scenario walk in one batch, scenarios and folds s
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
-from multiprocessing import get_context
-from typing import Any
 
 import numpy as np
 import torch
 
+from sizewise.base.pool import Pool
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
@@ -190,24 +188,11 @@ def walk_all(
         walks = Walks(world)
         fits = {fold.number: walks.fit(fold) for fold in world.folds}
         return fits, {scenario: walks.scenario(scenario, fits) for scenario in scenarios}
-    context = get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(world,)) as pool:
-        fits = dict(zip([fold.number for fold in world.folds], pool.map(_fit, world.folds), strict=True))
+    with Pool(Walks(world), most=processes) as pool:
+        fits = dict(zip([fold.number for fold in world.folds], pool.map(Walks.fit, world.folds), strict=True))
         walked = pool.map(_walk, [(scenario, fits) for scenario in scenarios])
         return fits, dict(zip(scenarios, walked, strict=True))
 
 
-_SHARED: dict[str, Any] = {}
-
-
-def _begin(world: World) -> None:
-    torch.set_num_threads(1)
-    _SHARED["walks"] = Walks(world)
-
-
-def _fit(fold: Fold) -> Fit:
-    return _SHARED["walks"].fit(fold)
-
-
-def _walk(work: tuple[Scenario, Mapping[int, Fit]]) -> dict[str, WalkedDays]:
-    return _SHARED["walks"].scenario(*work)
+def _walk(walks: Walks, work: tuple[Scenario, Mapping[int, Fit]]) -> dict[str, WalkedDays]:
+    return walks.scenario(*work)

@@ -19,16 +19,14 @@ from sizewise.params.learning.train import Episode, LinearRecurrent
 from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations, Variant
 from sizewise.studies.ablations import run
+from sizewise.studies.ablations.files import COLUMNS, FOLDER, folder_of
+from sizewise.studies.ablations.report import effects as effect_table
 from sizewise.studies.ablations.report import (
-    COLUMNS,
-    FOLDER,
-    folder_of,
     metrics,
     read_variants,
     sentence,
     variant_table,
 )
-from sizewise.studies.ablations.report import effects as Reporteffects
 
 from ...reports.test_walk_forward import path
 
@@ -117,8 +115,7 @@ def in_this_process(market, jobs, models, settings):
 def ledgers(stage):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "train_jobs", in_this_process)
-        for name in TWO:
-            run.run_variant(stage, name)
+        run.run_variants(stage)
     return read_variants(stage)
 
 
@@ -146,9 +143,20 @@ def test_a_variant_is_the_same_twice(stage, ledgers, monkeypatch, tmp_path):
     assert first == second
 
 
-def test_an_unknown_variant_is_named(stage):
-    with pytest.raises(ConfigError, match=r"^ablations have no variant 'bolder': variants are baseline, bold$"):
-        run.run_variant(stage, "bolder")
+def test_a_variant_that_stands_is_kept_and_what_params_no_longer_name_goes(stage, ledgers, monkeypatch, tmp_path):
+    def refuse(*_):
+        raise AssertionError("trained again")
+
+    own = replace(stage, workspace=replace(stage.workspace, base=tmp_path))
+    shutil.copytree(stage.workspace.base, tmp_path, dirs_exist_ok=True)
+    folder_of(own, "older").mkdir()
+    monkeypatch.setattr(training, "train_jobs", refuse)
+    run.run_variants(own)
+    assert not folder_of(own, "older").exists()
+    # Other parameters, or a ledger that was never finished: it is made again.
+    (folder_of(own, "bold") / run.MADE).unlink()
+    with pytest.raises(AssertionError, match="trained again"):
+        run.run_variants(own)
 
 
 def test_only_a_policy_is_ablated(stage):
@@ -170,9 +178,9 @@ def test_the_command_says_what_is_wrong_in_one_line(root, tmp_path, monkeypatch,
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(root / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    assert run.main(["seventh"]) == 2
+    assert run.main([]) == 2
     captured = capsys.readouterr()
-    assert captured.err.startswith("sizewise: ablations have no variant 'seventh': variants are seven_actions")
+    assert captured.err == "sizewise: instruments.yaml is missing: run `dvc pull data.dvc`\n"
     assert len(captured.err.splitlines()) == 1
     assert captured.out == ""
 
@@ -208,7 +216,7 @@ def effects(study) -> pd.DataFrame:
         "more": ledger("more", 0.01, seed=2),
         "noise": ledger("noise", 0.0, seed=1),
     }
-    return Reporteffects(study, made)
+    return effect_table(study, made)
 
 
 def test_a_variant_equal_to_the_baseline_has_no_effect(effects):

@@ -9,7 +9,6 @@ from sizewise.base.errors import DataMissingError
 from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.fitted import mean_exposure
 from sizewise.sizing.sizers import BuyAndHoldSizer
-from sizewise.studies.stress import walks as stress_walks
 from sizewise.studies.stress.days import traded_share
 from sizewise.studies.stress.walks import JoinedSizer, Walks, walk_all
 from sizewise.studies.stress.world import AS_IS, TURNOVER_MATCHED, Scenario, World
@@ -126,17 +125,11 @@ def test_what_is_walked_twice_is_the_same(walks, fits, world):
         assert days.growth.equals(second[name].growth), name
 
 
-def test_a_process_does_what_one_process_does(world, fits, monkeypatch):
-    monkeypatch.setattr(stress_walks, "_SHARED", {})
-    threads = torch.get_num_threads()
-    stress_walks._begin(world)
-    assert torch.get_num_threads() == 1
-    torch.set_num_threads(threads)
-    assert stress_walks._fit(world.folds[0]) == fits[0]
-    here = stress_walks._walk((AS_IS, fits))
-    found, walked = walk_all(world, [AS_IS], processes=1)
-    assert found == fits
-    assert all(here[name].growth.equals(days.growth) for name, days in walked[AS_IS].items())
+def test_several_processes_do_what_one_does(world, fits):
+    alone, here = walk_all(world, [AS_IS], processes=1)
+    found, walked = walk_all(world, [AS_IS], processes=2)
+    assert found == alone == fits
+    assert all(here[AS_IS][name].growth.equals(days.growth) for name, days in walked[AS_IS].items())
 
 
 def test_an_arm_without_a_policy_is_named(world, fits, tmp_path):

@@ -1,0 +1,95 @@
+"""The README's rule of one's own, followed literally: from the page to the row of that arm in the comparison."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from sizewise.base.paths import Workspace
+from sizewise.evidence.comparison import open_study
+from sizewise.ledgers.files import LedgerWriter
+from sizewise.params.reading import parse_params, read_params
+from sizewise.params.stage import Stage
+from sizewise.trading.schemes.values import position_limit_frac
+from sizewise.trading.trades import Prices
+from sizewise.walkforward import arms as arms_stage
+from sizewise.walkforward.field import Field
+from sizewise.walkforward.walk import frames
+
+ROOT = Path(__file__).parents[2]
+MOST_LINES = 12
+
+
+def printed() -> dict[str, str]:
+    """The code between the README's markers, by language."""
+    (section,) = re.findall(r"<!-- own-rule -->(.*?)<!-- /own-rule -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    return dict(re.findall(r"```(\w+)\n(.*?)```", section, re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """A checkout in which the page was followed: the file is written, and its line stands under `arms`."""
+    place = tmp_path_factory.mktemp("checkout")
+    for name in ("dvc.yaml", "studies/dvc.yaml", "tests/quick.yaml"):
+        (place / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, place / name)
+    (place / "data").symlink_to(ROOT / "data")
+    code = printed()["python"]
+    file = place / re.match(r"# (\S+)\n", code).group(1)
+    file.parent.mkdir()
+    file.write_text(code)
+    line = printed()["yaml"].splitlines()[1]
+    params = (ROOT / "params.yaml").read_text()
+    assert params.count("\narms:\n") == 1
+    (place / "params.yaml").write_text(params.replace("\narms:\n", f"\narms:\n{line}\n"))
+    return place
+
+
+def test_it_is_short():
+    body = printed()["python"].split("import sizewise as sw\n")[1]
+    assert len([line for line in body.splitlines() if line.strip()]) <= MOST_LINES
+    assert re.findall(r"^import (\w+)|^from (\w+)", printed()["python"], re.MULTILINE) == [("sizewise", "")]
+
+
+def test_its_stages_are_told_of_it(checkout, monkeypatch):
+    monkeypatch.chdir(checkout)
+    assert arms_stage.main(["--profile", "quick"]) == 0
+    folder = checkout / "build" / "quick" / "artifacts" / "arms"
+    walked, trained = (json.loads((folder / f"{stage}.json").read_text()) for stage in ("walk_forward", "train"))
+    assert walked["arms"]["careful"]["least_confidence"] == 0.38
+    assert "careful" not in trained["arms"]
+    source = walked["sources"]["careful"]
+    file = checkout / "own" / "careful.py"
+    file.write_text(file.read_text() + "# edited\n")
+    assert arms_stage.main(["--profile", "quick"]) == 0
+    assert json.loads((folder / "walk_forward.json").read_text())["sources"]["careful"] != source
+
+
+def test_it_has_its_row_in_the_comparison(checkout, quick, monkeypatch):
+    monkeypatch.chdir(checkout)
+    p = parse_params(read_params(checkout, "quick"))
+    names = ("atr", "careful")
+    workspace = Workspace.open("quick")
+    market, folds = quick.market.to("cpu", torch.float64), quick.folds["rolling"]
+    arms = {name: p.arms[name] for name in names}
+    field = Field(market, folds, arms, p.train.seeds, p.account, p.outcome, workspace.policies)
+    prices = Prices.stack([quick.universe.bars[symbol] for symbol in market.symbols])
+    writer = LedgerWriter(workspace.ledger)
+    runs = {name: field.walk(name) for name in names}
+    for run in runs.values():
+        for equity, trades in frames(run, market, prices, stop_atr=1.5):
+            writer.add(equity, trades)
+    writer.close()
+    given = SimpleNamespace(**vars(p.replace(arms=arms, plan=p.plan.model_copy(update={"candidate": "careful"}))))
+    table = open_study(Stage("compare", given, workspace, "0" * 16)).field()
+    assert list(table.index) == ["careful"]
+    assert np.isfinite(table.loc["careful", ["effect_bps", "low_bps", "high_bps", "p_value", "exposure_pct"]]).all()
+    # What the class says: nothing below its confidence, and ATR's size above, up to the account's cap.
+    atr, careful = (run.ledger.position / run.ledger.equity for run in runs.values())
+    assert 0 < float((careful != 0).sum()) < float((atr != 0).sum())
+    assert float(careful.abs().max()) < 1.3 * position_limit_frac(p.account)

@@ -1,0 +1,55 @@
+"""Processes side by side: results in order, what they share held once, errors as they were raised."""
+
+import os
+import time
+
+import pytest
+import torch
+
+from sizewise.base.errors import TrainingError
+from sizewise.base.pool import Pool, cores
+
+
+def late_first(shared: dict[str, int], item: int) -> tuple[int, int]:
+    time.sleep(0.5 if item == 0 else 0.0)
+    return item, shared["factor"] * item
+
+
+def counted(shared: list[int], item: int) -> tuple[int, int, int]:
+    shared.append(item)
+    return os.getpid(), len(shared), torch.get_num_threads()
+
+
+def refused(shared: str, item: int) -> int:
+    if item == 1:
+        raise TrainingError(f"{shared} cannot learn {item}")
+    return item
+
+
+def test_results_come_in_the_order_of_the_work():
+    with Pool({"factor": 3}, most=2) as pool:
+        assert list(pool.map(late_first, range(4))) == [(item, 3 * item) for item in range(4)]
+
+
+def test_a_process_keeps_its_own_copy_and_one_thread():
+    mine: list[int] = []
+    with Pool(mine, most=1) as pool:
+        first, second = pool.map(counted, [7, 8]), pool.map(counted, [9])
+        (process, *_), *_ = found = [*first, *second]
+    assert found == [(process, number, 1) for number in (1, 2, 3)]
+    assert process != os.getpid()
+    assert mine == []
+
+
+def test_an_error_arrives_as_itself_after_what_came_before_it():
+    with Pool("a table", most=1) as pool:
+        results = pool.map(refused, range(3))
+        assert next(results) == 0
+        with pytest.raises(TrainingError, match="a table cannot learn 1"):
+            next(results)
+
+
+@pytest.mark.parametrize(("most", "count"), [(0, 1), (1, 1), (10_000, cores())])
+def test_there_is_at_least_one_process_and_no_more_than_cores(most, count):
+    with Pool(None, most=most) as pool:
+        assert pool._pool._max_workers == count
