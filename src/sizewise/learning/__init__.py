@@ -3,5 +3,6 @@
 - closed_trades: models that learn from closed trades
 - field: training of the learners beside PPO
 - ppo: proximal policy optimisation
+- stored: what a learner leaves on disk, and how it is read back
 - tabular: the sizing table
 """
