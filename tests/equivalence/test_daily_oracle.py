@@ -172,11 +172,7 @@ def test_regimes(ledgers, study):
         rows_of(ledgers, "random_placebo"),
         rows_of(ledgers, "atr"),
         ledgers.trades[ledgers.trades["arm"] == "random_placebo"],
-        plan.regimes,
-        blocks=plan.blocks,
-        alpha=plan.alpha,
-        power=plan.power,
-        min_trades=plan.min_trades_per_regime,
+        plan,
     )
     pd.testing.assert_frame_equal(study.regimes(), slow, rtol=1e-9, atol=1e-10)
     assert slow["p_value"].notna().any()

@@ -11,10 +11,18 @@ from sizewise.base.paths import write_json
 from sizewise.dataset.slices import read_labels
 from sizewise.dataset.store import read_universe
 from sizewise.evidence import verdict
-from sizewise.evidence.inference import Comparison, compare_as_planned, daily_difference, effect_row, regime_effects
+from sizewise.evidence.inference import (
+    EFFECT_COLUMNS,
+    Comparison,
+    compare_as_planned,
+    daily_difference,
+    effect_row,
+    regime_effects,
+    with_holm,
+)
 from sizewise.evidence.pairing import TRADE_KEYS
 from sizewise.evidence.slice_effects import slice_effects
-from sizewise.evidence.statistics.power import benjamini_hochberg, holm
+from sizewise.evidence.statistics.power import benjamini_hochberg
 from sizewise.ledgers.daily import arm_days, check_same_bars, exposure_pct, marks, path_table, read_daily
 from sizewise.ledgers.files import read_trades
 from sizewise.ledgers.metrics import BPS
@@ -26,7 +34,6 @@ from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 
 TRADES = tuple(dict.fromkeys(("arm", "seed", "regime", *TRADE_KEYS)))
-EFFECT_COLUMNS = ["effect_bps", "low_bps", "high_bps", "p_value", "n_days"]
 
 
 @dataclass(frozen=True)
@@ -127,16 +134,8 @@ class Study:
 
     def regimes(self) -> pd.DataFrame:
         """See inference.regime_effects."""
-        plan = self.plan
-        return regime_effects(
-            *self._pair(self.daily),
-            self.trades[self.trades["arm"] == plan.candidate],
-            plan.regimes,
-            blocks=plan.blocks,
-            alpha=plan.alpha,
-            power=plan.power,
-            min_trades=plan.min_trades_per_regime,
-        )
+        trades = self.trades[self.trades["arm"] == self.plan.candidate]
+        return regime_effects(*self._pair(self.daily), trades, self.plan)
 
     def regime_sentences(self, table: pd.DataFrame) -> str:
         """One line a regime."""
@@ -155,11 +154,9 @@ class Study:
             rows[name] = effect | {"exposure_pct": exposure_pct(self.daily, name)}
         columns = [*EFFECT_COLUMNS, "exposure_pct"]
         table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).rename_axis("arm")
-        tested = table["p_value"].notna() & ~table.index.isin(looking_ahead(self.arms))
-        table[["p_holm", "p_bh"]] = np.nan
-        p_values = table.loc[tested, "p_value"].to_numpy()
-        table.loc[tested, "p_holm"], table.loc[tested, "p_bh"] = holm(p_values), benjamini_hochberg(p_values)
-        return table
+        counted = ~table.index.isin(looking_ahead(self.arms))
+        p_values = table["p_value"].where(counted).to_numpy(dtype=np.float64)
+        return with_holm(table, counted).assign(p_bh=benjamini_hochberg(p_values))
 
     def field_sentence(self, field: pd.DataFrame) -> str:
         """Which arms differ from the reference after Holm, and what the rest can say."""

@@ -215,39 +215,42 @@ def compare_as_planned(plan: Plan, equity_a: pd.DataFrame, equity_b: pd.DataFram
     )
 
 
-def effect_row(daily: pd.Series, plan: Plan) -> dict[str, float]:
-    """The primary test of a daily series for a table, in bps; fewer than two days a block leave n_days alone."""
-    values = daily.dropna().to_numpy()
-    if len(values) < 2 * plan.blocks:
-        return {"n_days": len(values)}
-    test = ibragimov_mueller(values, blocks=plan.blocks, alpha=plan.alpha, power=plan.power)
+EFFECT_COLUMNS = ["effect_bps", "low_bps", "high_bps", "p_value", "n_days"]
+
+
+def effect(test: BlockTest) -> dict[str, float]:
+    """A primary test for a table, in bps."""
     return {
         "effect_bps": BPS * test.mean,
         "low_bps": BPS * test.low,
         "high_bps": BPS * test.high,
         "p_value": test.p_value,
-        "n_days": len(values),
     }
 
 
-def regime_effects(
-    equity_a: pd.DataFrame,
-    equity_b: pd.DataFrame,
-    trades_a: pd.DataFrame,
-    regimes: tuple[str, ...],
-    *,
-    blocks: int,
-    alpha: float,
-    power: float,
-    min_trades: int,
-) -> pd.DataFrame:
+def effect_row(daily: pd.Series, plan: Plan, *, tested: bool = True) -> dict[str, float]:
+    """The primary test of a daily series for a table, EFFECT_COLUMNS; n_days alone if untested or under 2 days a block."""
+    values = daily.dropna().to_numpy()
+    if not tested or len(values) < 2 * plan.blocks:
+        return {"n_days": len(values)}
+    test = ibragimov_mueller(values, blocks=plan.blocks, alpha=plan.alpha, power=plan.power)
+    return {**effect(test), "n_days": len(values)}
+
+
+def with_holm(table: pd.DataFrame, counted: np.ndarray | None = None) -> pd.DataFrame:
+    """`table` with p_holm, its p_value adjusted over the rows that were tested (and are `counted`); NaN elsewhere."""
+    p_values = table["p_value"] if counted is None else table["p_value"].where(counted)
+    return table.assign(p_holm=holm(p_values.to_numpy(dtype=np.float64)))
+
+
+def regime_effects(equity_a: pd.DataFrame, equity_b: pd.DataFrame, trades_a: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """The primary test on each regime's part of the daily difference, with Holm over the regimes tested.
 
     A step counts under the label at its trade's entry. A regime's series holds the days on which it occurred. The label
     is the signal's, so it is the same for both arms.
 
     Args:
-        trades_a: for the count of trades a seed; a regime with fewer than `min_trades` shows its n and no statistic.
+        trades_a: for the count of trades a seed; a regime with fewer than the plan's least shows its n and no statistic.
     Returns:
         one row a regime: n_trades, n_days, effect_bps, low_bps, high_bps, p_value, p_holm (bps of equity a day on
         which the regime occurs; NaN where untested).
@@ -257,26 +260,13 @@ def regime_effects(
         frame.sort_values([*PATH, "timestamp"], kind="stable").reset_index(drop=True) for frame in (equity_a, equity_b)
     )
     rows = {}
-    for regime in regimes:
+    for regime in plan.regimes:
         parts = []
         for frame in (a, b):
             inside = frame["regime"] == regime
             parts.append(daily_returns(frame[inside], log_returns(frame)[inside]))
-        daily = portfolio(parts[0] - parts[1]).dropna()
         n_trades = round(float((trades_a["regime"] == regime).sum()) / seeds)
-        row: dict[str, float] = {"n_trades": n_trades, "n_days": len(daily)}
-        if n_trades >= min_trades and len(daily) >= 2 * blocks:
-            test = ibragimov_mueller(daily.to_numpy(), blocks=blocks, alpha=alpha, power=power)
-            row |= {
-                "effect_bps": test.mean * BPS,
-                "low_bps": test.low * BPS,
-                "high_bps": test.high * BPS,
-                "p_value": test.p_value,
-            }
-        rows[regime] = row
+        enough = n_trades >= plan.min_trades_per_regime
+        rows[regime] = {"n_trades": n_trades, **effect_row(portfolio(parts[0] - parts[1]), plan, tested=enough)}
     columns = ["n_trades", "n_days", "effect_bps", "low_bps", "high_bps", "p_value"]
-    table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).rename_axis("regime")
-    tested = table["p_value"].notna()
-    table["p_holm"] = np.nan
-    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p_value"].to_numpy())
-    return table
+    return with_holm(pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).rename_axis("regime"))

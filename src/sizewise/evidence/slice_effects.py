@@ -7,7 +7,7 @@ import pandas as pd
 
 from sizewise.base.errors import LedgerError
 from sizewise.dataset.slices import CUTS, UNLABELLED
-from sizewise.evidence.inference import ibragimov_mueller
+from sizewise.evidence.inference import effect_row, with_holm
 from sizewise.evidence.statistics.power import holm
 from sizewise.ledgers.daily import arm_days, check_same_bars, daily_returns
 from sizewise.ledgers.metrics import BPS, portfolio
@@ -44,25 +44,12 @@ def slice_effects(daily: pd.DataFrame, trades: pd.DataFrame, labels: pd.DataFram
             n_trades = round(float((entered == name).sum()) / seeds)
             if name == UNLABELLED and series.empty:
                 continue
-            row: dict[str, float] = {"n_trades": n_trades, "n_days": len(series)}
-            enough = n_trades >= plan.min_trades_per_regime and len(series) >= 2 * plan.blocks
-            if enough and name != UNLABELLED:
-                test = ibragimov_mueller(series.to_numpy(), blocks=plan.blocks, alpha=plan.alpha, power=plan.power)
-                row |= {
-                    "effect_bps": BPS * test.mean,
-                    "low_bps": BPS * test.low,
-                    "high_bps": BPS * test.high,
-                    "p_value": test.p_value,
-                }
-            rows[cut, name] = row
+            enough = n_trades >= plan.min_trades_per_regime and name != UNLABELLED
+            rows[cut, name] = {"n_trades": n_trades, **effect_row(series, plan, tested=enough)}
     table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=COLUMNS)
     table.index = pd.MultiIndex.from_tuples(rows, names=["cut", "slice"])
-    tested = table["p_value"].notna()
-    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p_value"].to_numpy())
-    for cut in CUTS:
-        of_cut = tested & (table.index.get_level_values("cut") == cut)
-        table.loc[of_cut, "p_holm_cut"] = holm(table.loc[of_cut, "p_value"].to_numpy())
-    return table
+    within = table["p_value"].groupby(level="cut")
+    return with_holm(table.assign(p_holm_cut=within.transform(lambda values: holm(values.to_numpy()))))
 
 
 def _label_table(labels: pd.DataFrame, cut: str, difference: pd.DataFrame) -> pd.DataFrame:

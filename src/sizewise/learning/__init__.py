@@ -4,5 +4,6 @@
 - field: training of the learners beside PPO
 - own: what learners of one's own learned
 - ppo: proximal policy optimisation
+- stored: what a learner leaves on disk, and how it is read back
 - tabular: the sizing table
 """

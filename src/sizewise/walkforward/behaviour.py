@@ -16,8 +16,7 @@ from sizewise.base.errors import LedgerError
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import UNFITTED, Market
 from sizewise.dataset.splits import Fold
-from sizewise.evidence.inference import BlockTest, ibragimov_mueller
-from sizewise.evidence.statistics.power import holm
+from sizewise.evidence.inference import BlockTest, ibragimov_mueller, with_holm
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.trading.account import Account
 from sizewise.sizing.fitted import walked_trades
@@ -197,10 +196,7 @@ def _of_arm(entries: pd.DataFrame, plan: Plan, measure: Measure) -> pd.DataFrame
         row |= _figures("difference_", test)
         row |= {"p_value": np.nan if test is None else test.p_value, "expected": condition.expected}
         rows.append(row)
-    table = pd.DataFrame(rows)
-    tested = table["p_value"].notna()
-    table["p_holm"] = np.nan
-    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p_value"].to_numpy())
+    table = with_holm(pd.DataFrame(rows))
     found = zip(table["difference_mean_pct"], table["p_holm"], table["expected"], strict=True)
     table["found"] = [_found(*row, plan.alpha) for row in found]
     return table

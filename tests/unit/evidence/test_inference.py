@@ -23,6 +23,7 @@ from sizewise.evidence.statistics.e_values import gather_evidence
 from sizewise.evidence.statistics.means import diebold_mariano, newey_west
 from sizewise.evidence.statistics.sharpe import ledoit_wolf
 from sizewise.ledgers.metrics import daily_returns, portfolio
+from sizewise.params.evidence.plan import Plan
 
 ALPHA, BLOCKS, POWER = 0.05, 8, 0.80
 
@@ -457,8 +458,9 @@ REGIMES = LABELS[:4]
 
 def by_regime(a: pd.DataFrame, b: pd.DataFrame, trades: list[str], **options) -> pd.DataFrame:
     table = pd.DataFrame({"regime": pd.Series(trades, dtype=object)})
-    settings = {"blocks": BLOCKS, "alpha": ALPHA, "power": POWER, "min_trades": 5} | options
-    return regime_effects(a, b, table, REGIMES, **settings)
+    named = {"candidate": "a", "reference": "b", "endpoint": "daily_log_growth_difference", "regimes": REGIMES}
+    settings = {"blocks": BLOCKS, "alpha": ALPHA, "power": POWER, "min_trades_per_regime": 5} | options
+    return regime_effects(a, b, table, Plan(**named, **settings))
 
 
 def in_regime(a: pd.DataFrame, name: str, gain: float) -> pd.DataFrame:

@@ -18,11 +18,14 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
     Own code, because that of statsmodels collects garbage at every call.
 
+    Args:
+        p_values: float64, shape (n,). NaN was not tested: it stays NaN and does not count.
     Source: Holm (1979), Scand. J. Statistics 6, 65-70.
     """
-    order = np.argsort(p_values, kind="stable")
-    steps = np.arange(len(p_values), 0, -1) * p_values[order]
-    adjusted = np.empty(len(p_values))
+    count = int(np.count_nonzero(~np.isnan(p_values)))
+    order = np.argsort(p_values, kind="stable")[:count]
+    steps = np.arange(count, 0, -1) * p_values[order]
+    adjusted = np.full(len(p_values), np.nan)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
 
@@ -30,9 +33,15 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
     """Adjusted p-values that hold the expected share of false rejections, for tests that do not depend negatively.
 
+    Args:
+        p_values: as of holm.
     Source: Benjamini and Hochberg (1995), J. Royal Statistical Society B 57, via scipy.
     """
-    return np.asarray(stats.false_discovery_control(p_values)) if len(p_values) else p_values
+    tested = ~np.isnan(p_values)
+    adjusted = np.full(len(p_values), np.nan)
+    if tested.any():
+        adjusted[tested] = stats.false_discovery_control(p_values[tested])
+    return adjusted
 
 
 def t_power(effect_errors: float, *, df: float, alpha: float) -> float:

@@ -1,21 +1,17 @@
 """Policies learned from closed trades on disk: weights as safetensors, everything else as JSON beside them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from sizewise.base.errors import CheckpointError, DataMissingError
-from sizewise.base.paths import write_atomically
+from sizewise.base.errors import CheckpointError
 from sizewise.dataset.features import NAMES, Scaler
 from sizewise.learning.closed_trades.lessons import SCALARS, flow_columns
 from sizewise.learning.closed_trades.models import Networks, contributions, layer_shapes, mean_size, proposals
+from sizewise.learning.stored import Store, Tensors, check_features, check_shapes
 from sizewise.params.learning.outcome import Outcome
 from sizewise.params.trading.account import Account
 from sizewise.trading.schemes.values import position_limit_frac
@@ -83,18 +79,13 @@ class OutcomePolicy:
 
 FORMAT = 1
 WEIGHTS, LAYOUT = "outcome.safetensors", "outcome.json"
+STORE = Store(WEIGHTS, LAYOUT, FORMAT)
 
 
 def save_outcome(policy: OutcomePolicy, folder: Path) -> None:
     """Write a policy into `folder` (made if missing): the weights, then the layout, each whole or not at all."""
-    tensors = {
-        f"{model}.{name}": value.contiguous()
-        for model, layers in policy.networks.items()
-        for name, value in layers.items()
-    }
-    write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path))
+    tensors = {f"{model}.{name}": value for model, layers in policy.networks.items() for name, value in layers.items()}
     layout = {
-        "format": FORMAT,
         "kind": policy.kind,
         "observation": {"features": list(policy.features), "account_scalars": list(SCALARS)},
         "contributions": contributions(policy.kind, policy.rules),
@@ -104,8 +95,7 @@ def save_outcome(policy: OutcomePolicy, folder: Path) -> None:
         "typical_move": dict(policy.typical_move),
         "origin": dict(policy.origin),
     }
-    text = json.dumps(layout, indent=1) + "\n"
-    write_atomically(folder / LAYOUT, lambda path: path.write_text(text, encoding="utf-8"))
+    STORE.save(folder, layout, tensors)
 
 
 def load_outcome(folder: str | Path, rules: Outcome, kind: str, *, features: Sequence[str] = NAMES) -> OutcomePolicy:
@@ -117,52 +107,33 @@ def load_outcome(folder: str | Path, rules: Outcome, kind: str, *, features: Seq
         DataMissingError: a file is missing.
         CheckpointError: unreadable, or made for other features, sizes, models or kind.
     """
-    folder = Path(folder)
-    for name in (LAYOUT, WEIGHTS):
-        if not (folder / name).is_file():
-            raise DataMissingError(f"policy '{folder.name}': {name} is missing: train it with `dvc repro train`")
-    try:
-        layout = json.loads((folder / LAYOUT).read_text(encoding="utf-8"))
-        tensors = load_file(folder / WEIGHTS)
-    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
-        raise CheckpointError(f"policy '{folder.name}' is damaged ({error}): train it again") from None
-    try:
-        _check_layout(layout, folder.name, rules, kind, features)
-        return _policy(layout, tensors, folder.name)
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"policy '{folder.name}' is damaged ({LAYOUT}: {reason}): train it again") from None
+
+    def make(layout: dict[str, Any], tensors: Tensors, name: str) -> OutcomePolicy:
+        _check_layout(layout, name, rules, kind, features)
+        return _policy(layout, tensors, name)
+
+    return STORE.load(folder, make)
 
 
 def _check_layout(layout: dict[str, Any], name: str, rules: Outcome, kind: str, features: Sequence[str]) -> None:
-    if layout.get("format") != FORMAT:
-        raise CheckpointError(
-            f"policy '{name}' has format {layout.get('format')}, this code reads {FORMAT}: train again"
-        )
     if layout["kind"] != kind:
-        raise CheckpointError(f"policy '{name}' is a {layout['kind']}, the arm is a {kind}: train again")
+        raise CheckpointError(f"{name} is a {layout['kind']}, the arm is a {kind}: train again")
     observation = layout["observation"]
-    known = observation["features"]
-    if known != list(features):
-        odd = sorted(set(known) ^ set(features)) or ["their order"]
-        raise CheckpointError(
-            f"policy '{name}' reads {len(known)} features, this market has {len(features)}; they differ in "
-            f"{', '.join(odd[:3])}: train again, or use the version that trained it"
-        )
+    check_features(observation["features"], list(features), name, "this market")
     if observation["account_scalars"] != list(SCALARS):
         raise CheckpointError(
-            f"policy '{name}' reads the account scalars {observation['account_scalars']}, this code gives "
+            f"{name} reads the account scalars {observation['account_scalars']}, this code gives "
             f"{list(SCALARS)}: train again"
         )
     for key, ours in rules.model_dump(mode="json").items():
         if layout["rules"][key] != ours:
             raise CheckpointError(
-                f"policy '{name}' was trained with outcome.{key} {layout['rules'][key]}, params.yaml says {ours}: train "
+                f"{name} was trained with outcome.{key} {layout['rules'][key]}, params.yaml says {ours}: train "
                 "again, or set it back"
             )
 
 
-def _policy(layout: dict[str, Any], tensors: Mapping[str, torch.Tensor], name: str) -> OutcomePolicy:
+def _policy(layout: dict[str, Any], tensors: Tensors, name: str) -> OutcomePolicy:
     rules = Outcome.model_validate(layout["rules"])
     features = tuple(layout["observation"]["features"])
     shapes = layer_shapes(rules, len(features))
@@ -170,13 +141,7 @@ def _policy(layout: dict[str, Any], tensors: Mapping[str, torch.Tensor], name: s
     for model in contributions(layout["kind"], rules):
         for layer, (rows, columns) in shapes[model].items():
             expected |= {f"{model}.{layer}_w": (rows, columns), f"{model}.{layer}_b": (columns,)}
-    found = {key: tuple(value.shape) for key, value in tensors.items()}
-    if found != expected:
-        odd = sorted(key for key in {*found, *expected} if found.get(key) != expected.get(key))[0]
-        raise CheckpointError(
-            f"policy '{name}': {odd} is {found.get(odd)}, its layout says {expected.get(odd)}: weights and layout belong to "
-            "different checkpoints; train it again"
-        )
+    check_shapes(tensors, expected, name)
     networks: Networks = {model: {} for model in contributions(layout["kind"], rules)}
     for model, layers in networks.items():
         prefix = f"{model}."

@@ -1,6 +1,5 @@
 """A trained policy outside of training: the same network as a sizer over real bars, one greedy action a close."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -8,12 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from sizewise.base.errors import CheckpointError, DataMissingError
-from sizewise.base.paths import write_atomically
+from sizewise.base.errors import CheckpointError
 from sizewise.base.seeding import torch_generator
 from sizewise.dataset.confidence import ConfidenceModel
 from sizewise.dataset.features import NAMES, Scaler
@@ -21,6 +16,7 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.learning.ppo.encoders import MarketView, Parameters, account_weight, actor_half, encode_rows
 from sizewise.learning.ppo.environment import N_ACCOUNT_SCALARS, account_scalars, scalar_limit
 from sizewise.learning.ppo.policy import PolicySpec, initialise, remember
+from sizewise.learning.stored import Store, check_features, check_shapes
 from sizewise.params.arms import PpoArm
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
@@ -173,14 +169,12 @@ def stack(agents: Sequence[Agent]) -> Parameters:
 
 FORMAT = 2
 WEIGHTS, LAYOUT = "policy.safetensors", "policy.json"
+STORE = Store(WEIGHTS, LAYOUT, FORMAT)
 
 
 def save_agent(agent: Agent, folder: Path) -> None:
     """Write an agent into `folder` (made if missing): policy.safetensors, then policy.json, each whole or not at all."""
-    tensors = {name: value.contiguous() for name, value in agent.parameters.items()}
-    write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path))
     layout = {
-        "format": FORMAT,
         "observation": {
             "window_bars": agent.spec.window_bars,
             "features": list(NAMES),
@@ -201,8 +195,7 @@ def save_agent(agent: Agent, folder: Path) -> None:
         "confidence": agent.confidence.to_json(),
         "origin": dict(agent.origin),
     }
-    text = json.dumps(layout, indent=1) + "\n"
-    write_atomically(folder / LAYOUT, lambda path: path.write_text(text, encoding="utf-8"))
+    STORE.save(folder, layout, agent.parameters)
 
 
 def load_agent(folder: str | Path) -> Agent:
@@ -212,20 +205,7 @@ def load_agent(folder: str | Path) -> Agent:
         DataMissingError: a file is missing.
         CheckpointError: unreadable, or made for another observation or action space than this code's.
     """
-    folder = Path(folder)
-    for name in (LAYOUT, WEIGHTS):
-        if not (folder / name).is_file():
-            raise DataMissingError(f"policy '{folder.name}': {name} is missing: train it with `dvc repro train`")
-    try:
-        layout = json.loads((folder / LAYOUT).read_text(encoding="utf-8"))
-        parameters = load_file(folder / WEIGHTS)
-    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
-        raise CheckpointError(f"policy '{folder.name}' is damaged ({error}): train it again") from None
-    try:
-        return _agent(layout, parameters, folder.name)
-    except (KeyError, TypeError, AttributeError, IndexError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"policy '{folder.name}' is damaged ({LAYOUT}: {reason}): train it again") from None
+    return STORE.load(folder, _agent)
 
 
 def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
@@ -239,14 +219,7 @@ def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
         encoder=Train(seeds=(0,), encoder=network["encoder"]).encoder,
         memory=network["memory"],
     )
-    expected = _shapes(spec)
-    found = {key: tuple(value.shape) for key, value in parameters.items()}
-    if found != expected:
-        odd = next(key for key in sorted({**expected, **found}) if expected.get(key) != found.get(key))
-        raise CheckpointError(
-            f"policy '{name}': layer {odd} is {found.get(odd)}, its layout says {expected.get(odd)}: "
-            "weights and layout belong to different checkpoints; train it again"
-        )
+    check_shapes(parameters, _shapes(spec), name)
     return Agent(
         spec=spec,
         parameters=parameters,
@@ -274,26 +247,16 @@ def _actions(layout: dict[str, Any]) -> Actions:
 
 
 def _check_layout(layout: dict[str, Any], name: str) -> None:
-    if layout.get("format") != FORMAT:
-        raise CheckpointError(
-            f"policy '{name}' has format {layout.get('format')}, this code reads {FORMAT}: train again"
-        )
     observation, actions = layout["observation"], layout["actions"]
     here = count_actions(_actions(actions))
     if actions["n_actions"] != here:
         raise CheckpointError(
-            f"policy '{name}' has {actions['n_actions']} actions, its scheme ({actions['kind']}) has {here}: "
+            f"{name} has {actions['n_actions']} actions, its scheme ({actions['kind']}) has {here}: "
             "map a 3-action model's output with sizewise.trading.schemes.values.from_legacy, or train again"
         )
-    features = observation["features"]
-    if features != list(NAMES):
-        odd = sorted(set(features) ^ set(NAMES)) or ["their order"]
-        raise CheckpointError(
-            f"policy '{name}' reads {len(features)} features ({observation['n_inputs']} inputs), this code makes "
-            f"{len(NAMES)}; they differ in {', '.join(odd[:3])}: train again, or use the version that trained it"
-        )
+    check_features(observation["features"], list(NAMES), name, "this code")
     if observation["account_scalars"] != N_ACCOUNT_SCALARS:
         raise CheckpointError(
-            f"policy '{name}' reads {observation['account_scalars']} account scalars, this code gives "
+            f"{name} reads {observation['account_scalars']} account scalars, this code gives "
             f"{N_ACCOUNT_SCALARS}: train again"
         )

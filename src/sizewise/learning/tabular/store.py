@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from sizewise.base.errors import ActionError, CheckpointError, DataMissingError
+from sizewise.base.errors import CheckpointError, DataMissingError
 from sizewise.base.paths import write_json
+from sizewise.learning.stored import reading
 from sizewise.learning.tabular.cells import STATE_NAMES, action_names, state_name, state_number
 from sizewise.learning.tabular.learning import OpenDecision, Table, Waiting, blank
 from sizewise.params.learning.tabular import Tabular
@@ -83,13 +83,9 @@ def load_table(folder: str | Path) -> Table:
     path = Path(folder) / FILE
     if not path.is_file():
         raise DataMissingError(f"table '{path.parent.name}': {FILE} is missing: train it again")
-    try:
-        return _table(json.loads(path.read_text(encoding="utf-8")), path.parent.name)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, ValidationError, ActionError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(
-            f"table '{path.parent.name}' is damaged ({FILE}: {reason}): train it again, or put its last whole copy back"
-        ) from None
+    name = f"table '{path.parent.name}'"
+    with reading(name, FILE, "train it again, or put its last whole copy back"):
+        return _table(json.loads(path.read_text(encoding="utf-8")), name)
 
 
 def _write(table: Table, folder: Path) -> None:
@@ -122,7 +118,7 @@ def _write(table: Table, folder: Path) -> None:
 def _table(content: dict[str, Any], name: str) -> Table:
     if content.get("schema") != SCHEMA or content.get("format") != FORMAT:
         raise CheckpointError(
-            f"table '{name}' has schema {content.get('schema')} {content.get('format')}, this code reads {SCHEMA} {FORMAT}: "
+            f"{name} has schema {content.get('schema')} {content.get('format')}, this code reads {SCHEMA} {FORMAT}: "
             "train it again, or use the version that wrote it"
         )
     metadata = content["metadata"]

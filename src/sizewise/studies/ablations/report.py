@@ -5,11 +5,9 @@ from typing import Any
 import pandas as pd
 
 from sizewise.base.errors import DataMissingError
-from sizewise.evidence.inference import Comparison, compare_as_planned
-from sizewise.evidence.statistics.power import holm
+from sizewise.evidence.inference import compare_as_planned, effect, with_holm
 from sizewise.ledgers.files import EQUITY, read_equity, read_trades
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
-from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations
 from sizewise.studies.ablations.files import COLUMNS, folder_of
@@ -50,7 +48,6 @@ def effects(stage: Stage, ledgers: dict[str, tuple[pd.DataFrame, pd.DataFrame]])
     p = stage.params
     baseline = ledgers[p.ablations.baseline][0]
     rows: dict[str, dict[str, float]] = {}
-    tests: dict[str, Comparison] = {}
     for name, (equity, trades) in ledgers.items():
         daily = portfolio(daily_returns(equity))
         costs = equity[["fees", "slippage", "borrow", "funding"]].sum(axis=1) / equity["equity"]
@@ -63,29 +60,15 @@ def effects(stage: Stage, ledgers: dict[str, tuple[pd.DataFrame, pd.DataFrame]])
             "n_days": float(len(daily)),
         }
         if name != p.ablations.baseline:
-            tests[name] = _test(p.plan, equity, baseline)
-            test = tests[name].primary
-            rows[name] |= {
-                "effect_bps": BPS * test.mean,
-                "low_bps": BPS * test.low,
-                "high_bps": BPS * test.high,
-                "p_value": test.p_value,
-                "mde_bps": BPS * test.mde,
-            }
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
-    tested = table["p_value"].notna()
-    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p_value"].to_numpy())
-    return table
+            test = compare_as_planned(p.plan, equity, baseline).primary
+            rows[name] |= {**effect(test), "mde_bps": BPS * test.mde}
+    return with_holm(pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant"))
 
 
 def _live_symbols(equity: pd.DataFrame) -> float:
     """Mean number of symbols that are live on a day."""
     days = equity["timestamp"].dt.floor("D")
     return float(equity.groupby(days)["symbol"].nunique().mean())
-
-
-def _test(plan: Plan, equity: pd.DataFrame, baseline: pd.DataFrame) -> Comparison:
-    return compare_as_planned(plan, equity, baseline)
 
 
 def sentence(table: pd.DataFrame, alpha: float) -> str:

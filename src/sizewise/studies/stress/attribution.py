@@ -21,7 +21,7 @@ import pandas as pd
 
 from sizewise.base.errors import LedgerError
 from sizewise.dataset.market_tensor import Market
-from sizewise.evidence.inference import effect_row
+from sizewise.evidence.inference import EFFECT_COLUMNS, effect_row
 from sizewise.ledgers.metrics import BPS, portfolio
 from sizewise.params.evidence.plan import Plan
 
@@ -41,7 +41,6 @@ COLUMNS = (
     "borrow",
     "funding",
 )
-EFFECT_COLUMNS = ["effect_bps", "low_bps", "high_bps", "p_value", "n_days"]
 # What a step's parts may miss of its log growth: rounding of a sum of five numbers.
 ROUNDING = 1e-9
 

@@ -13,15 +13,14 @@ from sizewise.base.errors import LedgerError
 from sizewise.base.paths import write_atomically
 from sizewise.base.pool import cores
 from sizewise.dataset.store import cut_folds, read_market, read_models, read_universe
-from sizewise.evidence.inference import effect_row
-from sizewise.evidence.statistics.power import holm
+from sizewise.evidence.inference import EFFECT_COLUMNS, effect_row, with_holm
 from sizewise.ledgers.files import read_equity
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
 from sizewise.ledgers.plan import PRIMARY
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.studies.stress import attribution
-from sizewise.studies.stress.attribution import EFFECT_COLUMNS, Attribution, attribute
+from sizewise.studies.stress.attribution import Attribution, attribute
 from sizewise.studies.stress.days import BreakEven, WalkedDays, break_even
 from sizewise.studies.stress.walks import Fit, walk_all
 from sizewise.studies.stress.world import AS_IS, Scenario, World, declared
@@ -82,7 +81,7 @@ class Study:
             rows[scenario.name] = row | effect | {"ruined": ruined}
         columns = [*row, *EFFECT_COLUMNS, "ruined"]
         table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).rename_axis("scenario")
-        return _with_holm(table, table.index != AS_IS.name)
+        return with_holm(table, table.index != AS_IS.name)
 
     def growth(self) -> pd.DataFrame:
         """Every arm at every multiple of all costs: growth with its interval, costs, turnover, exposure; index both."""
@@ -156,7 +155,7 @@ class Study:
             told = arm != self.plan.candidate and not days.ruined and not self.walked[AS_IS][self.plan.candidate].ruined
             rows[arm] = kept | (effect_row(self.difference(AS_IS, arm), self.plan) if told else {})
         table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=[*kept, *EFFECT_COLUMNS])
-        return _with_holm(table.rename_axis("arm"), np.ones(len(table), dtype=bool))
+        return with_holm(table.rename_axis("arm"))
 
     def by_symbol(self) -> pd.DataFrame:
         """The candidate minus the reference, one row a symbol, on the days it is live."""
@@ -173,7 +172,7 @@ class Study:
     def _effects(self, parts: Mapping[str, pd.Series], name: str) -> pd.DataFrame:
         rows = {key: effect_row(part, self.plan) for key, part in parts.items()}
         table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=EFFECT_COLUMNS).rename_axis(name)
-        return _with_holm(table, np.ones(len(table), dtype=bool))
+        return with_holm(table)
 
     def attribution(self) -> pd.DataFrame:
         """The parts of the candidate minus the reference; see Attribution.table."""
@@ -216,13 +215,6 @@ def _own(days: WalkedDays, plan: Plan) -> dict[str, float]:
         "exposure_pct": days.exposure_pct,
         "ruined": len(days.ruined),
     }
-
-
-def _with_holm(table: pd.DataFrame, counted: np.ndarray) -> pd.DataFrame:
-    tested = table["p_value"].notna().to_numpy() & counted
-    table["p_holm"] = np.nan
-    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p_value"].to_numpy())
-    return table
 
 
 def _plain(table: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -23,6 +23,14 @@ def test_adjusting_never_helps_and_keeps_the_order(values):
 
 
 @pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
+def test_what_was_not_tested_stays_out(adjust):
+    found = adjust(np.array([np.nan, 0.02, np.nan, 0.01, 0.5]))
+    np.testing.assert_array_equal(found[[1, 3, 4]], adjust(np.array([0.02, 0.01, 0.5])))
+    assert np.isnan(found[[0, 2]]).all()
+    assert np.isnan(adjust(np.full(2, np.nan))).all()
+
+
+@pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
 def test_no_tests_no_p_values(adjust):
     assert len(adjust(np.array([]))) == 0
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sizewise.base import paths
 from sizewise.base.errors import CheckpointError, DataMissingError
-from sizewise.learning.tabular import store
 from sizewise.learning.tabular.learning import blank
 from sizewise.learning.tabular.sizer import TableAgent
 from sizewise.learning.tabular.store import FILE, OUTCOME_FIELDS, folder_of, load_table, save_table, updating
@@ -148,7 +148,7 @@ def test_a_writer_that_dies_half_way_leaves_the_last_whole_file(saved, monkeypat
         path.with_name(f".{path.name}.half").write_bytes(before[:100])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "write_atomically", die)
+    monkeypatch.setattr(paths, "write_atomically", die)
     with pytest.raises(KeyboardInterrupt):
         save_table(big_table(1.0), saved.parent)
     assert saved.read_bytes() == before
