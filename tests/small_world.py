@@ -8,8 +8,8 @@ import torch
 
 from sizewise.dataset.store import cut_folds
 from sizewise.learning.ppo.agent import save_agent
+from sizewise.learning.stored import policy_folder
 from sizewise.studies.stress.world import World
-from sizewise.walkforward.field import policy_folder
 
 if TYPE_CHECKING:
     from .conftest import QuickWorld

@@ -13,12 +13,13 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.learning import field as field_training
 from sizewise.learning.ppo.agent import save_agent
+from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.learning import Learned
 from sizewise.params.arms import Arm
 from sizewise.params.learning.outcome import Outcome
 from sizewise.params.trading.account import Account
 from sizewise.reports import style
-from sizewise.walkforward.field import Field, policy_folder
+from sizewise.walkforward.field import Field
 
 SEEDS = (1, 2)
 

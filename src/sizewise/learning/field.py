@@ -12,6 +12,7 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.policy import save_outcome
 from sizewise.learning.closed_trades.training import OutcomeTrained, train_outcome
+from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.learning import Learned, train_tables
 from sizewise.learning.tabular.store import folder_of, save_table
 from sizewise.params.arms import Arm, ClosedTradeArm, TableArm
@@ -77,7 +78,7 @@ def learn_closed_trades(
     with Pool(given, most=len(work)) as pool:
         for (name, _, fold), members in zip(work, pool.map(_learn, work), strict=True):
             for member in members:
-                save_outcome(member.policy, policies / name / f"{fold.scheme}_fold{fold.number}_seed{member.seed}")
+                save_outcome(member.policy, policy_folder(policies, name, fold, member.seed))
                 where = {"arm": name, "scheme": fold.scheme, "fold": fold.number, "seed": member.seed}
                 rows += [{**where, **row} for row in member.history]
     return pd.DataFrame(rows)

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from sizewise.base.errors import CheckpointError, ConfigError
+from sizewise.base.errors import ConfigError
 from sizewise.base.paths import require, write_atomically
 from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold
+from sizewise.learning.stored import policy_folder, reading
 from sizewise.params.arms import Arm, CustomArm
 from sizewise.params.reading import place_of
 from sizewise.sizing.opportunities import find_opportunities
@@ -22,11 +22,6 @@ from sizewise.sizing.own import Learner, open_own
 from sizewise.sizing.sizers import Situation, Size
 
 FILE = "learned.safetensors"
-
-
-def policy_folder(policies: Path, arm: str, fold: Fold, seed: int) -> Path:
-    """Where a trained arm's part for one fold and seed lies."""
-    return policies / arm / f"{fold.scheme}_fold{fold.number}_seed{seed}"
 
 
 def train_trades(market: Market, fold: Fold) -> pd.DataFrame:
@@ -103,10 +98,9 @@ def load_own(policies: Path, name: str, fold: Fold, seed: int) -> dict[str, np.n
         DataMissingError: it was not trained. CheckpointError: the file is damaged.
     """
     path = policy_folder(policies, name, fold, seed) / FILE
-    try:
-        return dict(load_file(require(path, f"arm {name} has no part for it: run `dvc repro train`")))
-    except SafetensorError:
-        raise CheckpointError(f"{path.parent.name} of arm {name} is damaged: run `dvc repro train`") from None
+    require(path, f"arm {name} has no part for {path.parent.name}: run `dvc repro train`")
+    with reading(f"policy '{path.parent.name}' of arm {name}", FILE):
+        return dict(load_file(path))
 
 
 def member_size(learner: Learner, members: Sequence[dict[str, np.ndarray]], of_path: Sequence[int]) -> Size:

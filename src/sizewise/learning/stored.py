@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from sizewise.base.errors import ActionError, CheckpointError, DataMissingError
 from sizewise.base.paths import write_atomically, write_json
+from sizewise.dataset.splits import Fold
 
 Policy = TypeVar("Policy")
 Tensors = Mapping[str, torch.Tensor]
@@ -31,6 +32,11 @@ def reading(name: str, file: str, remedy: str = "train it again") -> Iterator[No
     except DAMAGE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{name} is damaged ({file}: {reason}): {remedy}") from None
+
+
+def policy_folder(policies: Path, arm: str, fold: Fold, seed: int) -> Path:
+    """Where a trained arm's part for one fold and seed lies."""
+    return policies / arm / f"{fold.scheme}_fold{fold.number}_seed{seed}"
 
 
 class Store(NamedTuple):

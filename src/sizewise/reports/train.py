@@ -14,6 +14,7 @@ from sizewise.base.seeding import torch_generator
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.ppo.policy import initial_probabilities, initialise
 from sizewise.learning.ppo.training import Job, Settings, Trained, policy_spec
+from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.learning import Learned
 from sizewise.params.trading.actions import Steps
 from sizewise.reports.style import arm_colours
@@ -130,7 +131,7 @@ def save_policies(trained: Sequence[Trained], folder: Path, origin: Mapping[str,
     for t in trained:
         agent = replace(t.agent, origin={**t.agent.origin, **origin})
         job = t.job
-        save_agent(agent, folder / job.arm / f"{job.fold.scheme}_fold{job.fold.number}_seed{job.seed}")
+        save_agent(agent, policy_folder(folder, job.arm, job.fold, job.seed))
 
 
 def save_curves(history: pd.DataFrame, folder: Path) -> None:

@@ -123,7 +123,7 @@ def checked(name: str, arm: CustomArm, market: Market, size: Size) -> Size:
     """A size of one's own that is refused where it is none.
 
     Raises (when asked):
-        ActionError: no number a path, or at an entry one that is not finite or below 0, an order against the signal.
+        ActionError: no number a path, or at an entry one that is not finite, or below 0 and so against the signal.
     """
     place = f"{place_of('arms', name)}: {arm.class_}"
 
@@ -145,8 +145,8 @@ def checked(name: str, arm: CustomArm, market: Market, size: Size) -> Size:
             what = "is an order against the signal" if value < 0 else "is no share of equity"
             symbol = market.symbols[int(np.searchsorted(market.first_row, row, side="right")) - 1]
             raise ActionError(
-                f"{place} sizes {symbol} with {value:g} at {market.times[row]:%Y-%m-%d %H:%M}, which {what}: return a finite "
-                "share, 0 or more"
+                f"{place} sizes {symbol} with {value:g} at {market.times[row]:%Y-%m-%d %H:%M}, which {what}: return a "
+                "finite share, 0 or more"
             )
         return torch.where(at.entry, found, 0.0)
 

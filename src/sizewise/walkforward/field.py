@@ -17,8 +17,9 @@ from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.policy import load_outcome
 from sizewise.learning.closed_trades.sizer import OutcomeSizer
-from sizewise.learning.own import load_own, member_size, policy_folder
+from sizewise.learning.own import load_own, member_size
 from sizewise.learning.ppo.agent import Agent, load_agent
+from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.learning.tabular.store import load_table
 from sizewise.params.arms import Arm

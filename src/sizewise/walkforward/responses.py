@@ -19,9 +19,9 @@ from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.lessons import DRAWDOWN_UNIT
 from sizewise.learning.closed_trades.policy import OutcomePolicy, load_outcome
-from sizewise.learning.own import policy_folder
 from sizewise.learning.ppo.agent import Actors, Agent, load_agent
 from sizewise.learning.ppo.encoders import CLIP, encode_rows
+from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.cells import confidence_of, exposure_of, performance_of, size_limit, sizes, state_of
 from sizewise.learning.tabular.learning import Table
 from sizewise.learning.tabular.store import load_table

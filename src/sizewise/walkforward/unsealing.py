@@ -22,9 +22,9 @@ from sizewise.dataset.store import Universe, build_tables, cut_folds, read_unive
 from sizewise.evidence import verdict
 from sizewise.evidence.inference import compare_as_planned
 from sizewise.learning.field import learn_closed_trades, learn_tables
-from sizewise.learning.own import policy_folder
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
+from sizewise.learning.stored import policy_folder
 from sizewise.ledgers.files import LedgerWriter
 from sizewise.ledgers.plan import PRIMARY, arm_hash, plan_hash, stop_atr, trial_lines
 from sizewise.ledgers.trials import (

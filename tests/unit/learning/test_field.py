@@ -7,9 +7,9 @@ import torch
 
 from sizewise.learning import field
 from sizewise.learning.closed_trades.policy import load_outcome
+from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.store import load_table
 from sizewise.params.arms import TableArm
-from sizewise.walkforward.field import policy_folder
 
 TABLES, CLOSED = ("q_table", "bandit"), ("dqn", "outcome_ensemble")
 

@@ -7,6 +7,7 @@ import torch
 
 from sizewise.base.errors import CheckpointError, ConfigError, DataMissingError
 from sizewise.learning import own
+from sizewise.learning.stored import policy_folder
 from sizewise.params.arms import ConstantArm, CustomArm
 from sizewise.sizing.own import Learner
 from sizewise.sizing.sizers import Situation
@@ -58,12 +59,12 @@ def test_it_is_trained_kept_and_walked(quick, opened, tmp_path):
 
 def test_a_part_that_is_missing_or_damaged_is_refused(quick, opened, tmp_path):
     fold = quick.folds["rolling"][0]
-    with pytest.raises(DataMissingError, match="arm mine has no part for it: run `dvc repro train`"):
+    with pytest.raises(DataMissingError, match="arm mine has no part for rolling_fold0_seed1: run `dvc repro train`"):
         own.load_own(tmp_path, "mine", fold, 1)
     own.learn_own(quick.market, {"mine": ARM}, {"rolling": [fold]}, (1,), tmp_path)
-    path = own.policy_folder(tmp_path, "mine", fold, 1) / own.FILE
+    path = policy_folder(tmp_path, "mine", fold, 1) / own.FILE
     path.write_bytes(path.read_bytes()[:5])
-    with pytest.raises(CheckpointError, match="of arm mine is damaged: run `dvc repro train`"):
+    with pytest.raises(CheckpointError, match="of arm mine is damaged"):
         own.load_own(tmp_path, "mine", fold, 1)
 
 

@@ -9,12 +9,12 @@ import torch
 from sizewise.base.errors import CheckpointError, ConfigError, DataMissingError
 from sizewise.evidence.inference import daily_difference
 from sizewise.learning.ppo.agent import load_agent
+from sizewise.learning.stored import policy_folder
 from sizewise.params.arms import AtrMatchedArm
 from sizewise.params.reading import read_params
 from sizewise.sizing.fitted import mean_exposure
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.trading.trades import Prices
-from sizewise.walkforward.field import policy_folder
 from sizewise.walkforward.walk import RULE_SEED, PathKey, frames, policies_sizer, walk
 
 from ...conftest import ROOT

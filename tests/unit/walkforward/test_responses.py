@@ -12,12 +12,12 @@ from sizewise.dataset.market_tensor import UNFITTED, fold_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.learning.closed_trades.policy import load_outcome
 from sizewise.learning.closed_trades.sizer import OutcomeSizer
+from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.cells import BINS, N_STATES, SHAPE
 from sizewise.learning.tabular.learning import Table, blank
 from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.sizing.sizers import Situation
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward.field import policy_folder
 from sizewise.walkforward.responses import (
     CONFIDENCE,
     DRAWDOWN,

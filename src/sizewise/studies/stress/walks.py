@@ -15,8 +15,8 @@ from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import cut_folds
-from sizewise.learning.own import policy_folder
 from sizewise.learning.ppo.agent import Agent, load_agent
+from sizewise.learning.stored import policy_folder
 from sizewise.params.arms import kind_of
 from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.fitted import match_exposure, mean_exposure
