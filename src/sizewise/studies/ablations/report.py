@@ -9,23 +9,12 @@ from sizewise.base.errors import DataMissingError
 from sizewise.evidence.inference import compare_as_planned, effect, with_holm
 from sizewise.ledgers.files import EQUITY, read_equity, read_trades
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
+from sizewise.ledgers.plan import LEDGER_COLUMNS
 from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations
 
 FOLDER = "ablations"
-COLUMNS = (
-    "arm",
-    "symbol",
-    "fold",
-    "seed",
-    "timestamp",
-    "equity",
-    "position_frac",
-    "fees",
-    "slippage",
-    "borrow",
-    "funding",
-)
+COLUMNS = tuple(name for name in LEDGER_COLUMNS if name != "regime")
 
 
 def folder_of(stage: Stage, name: str) -> Path:
