@@ -62,6 +62,16 @@ def hand_tape(*markets: Sequence[Bar], start: str = "2021-03-02 00:00", terms: I
     return build_tape(bars, dict.fromkeys(names, terms or instrument()))
 
 
+def stack_tapes(tapes: Sequence[Tape]) -> Tape:
+    """Several markets in one tape; an account walks within one of them."""
+    sizes = [len(tape.times) for tape in tapes]
+    starts = np.cumsum([0, *sizes[:-1]]).tolist()
+    times = pd.DatetimeIndex(tapes[0].times.append([tape.times for tape in tapes[1:]]))
+    symbols = tuple(symbols for tape in tapes for symbols in tape.symbols)
+    table, metered = torch.cat([tape.table for tape in tapes]), all(tape.metered for tape in tapes)
+    return Tape(symbols, tuple(starts), tuple(sizes), times, table, metered)
+
+
 class Units(ActionScheme):
     """Action a orders units[a] of every instrument at market: one number, or one an instrument."""
 

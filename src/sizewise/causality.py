@@ -20,6 +20,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from sizewise.base.errors import ConfigError, DataMissingError, SizewiseError
+from sizewise.base.paths import require
 from sizewise.dataset.features import compute_features
 from sizewise.dataset.regimes import label_regimes
 from sizewise.dataset.signals import trend_direction
@@ -245,8 +246,7 @@ def load_function(target: str) -> BarFunction:
 
 
 def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise DataMissingError(f"{path.name} is missing: check the path of the function to check")
+    require(path, "check the path of the function to check")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path.name} cannot be imported: give a Python file")

@@ -7,7 +7,7 @@ from scipy import stats
 
 from sizewise.evidence.inference import ibragimov_mueller
 from sizewise.evidence.statistics.e_values import gather_evidence
-from sizewise.evidence.statistics.means import bootstrap_interval, newey_west
+from sizewise.evidence.statistics.means import bootstrap_test, newey_west
 from sizewise.evidence.statistics.placebo import rotation_placebo
 from sizewise.studies.calibration.rejections import (
     block_rejects,
@@ -49,8 +49,8 @@ def test_newey_west(series):
 def test_the_bootstrap_under_the_same_seed(series):
     weights = bootstrap_weights(len(series), block_days=7, draws=99, seed=3)
     np.testing.assert_allclose(weights.sum(axis=1), 1.0)
-    intervals = [bootstrap_interval(one, block_days=7, draws=99, alpha=ALPHA, seed=3) for one in series.T]
-    same(bootstrap_rejects(series, weights, alpha=ALPHA), [low > 0 or high < 0 for low, high in intervals])
+    tests = [bootstrap_test(one, block_days=7, draws=99, alpha=ALPHA, power=POWER, seed=3) for one in series.T]
+    same(bootstrap_rejects(series, weights, alpha=ALPHA), [test.low > 0 or test.high < 0 for test in tests])
 
 
 def test_t_with_padding(series):

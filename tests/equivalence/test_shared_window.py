@@ -7,7 +7,6 @@ from sizewise.base.seeding import torch_generator
 from sizewise.learning.ppo.policy import (
     PolicySpec,
     encode,
-    flat_forward,
     flat_observation,
     forward,
     initial_probabilities,
@@ -38,6 +37,25 @@ def flat_of(segments, scalars):
         windows = [segments[k, g, t : t + 100] for g in range(GROUPS) for t in range(ROWS) for _ in range(REPLICAS)]
         rows.append(flat_observation(torch.stack(windows), scalars[k].reshape(-1, 3)))
     return torch.stack(rows)
+
+
+def flat_forward(parameters, flat):
+    """The default network over the flat observation.
+
+    Args:
+        flat: [K, N, window * (features + scalars)]: bars oldest first, each with its features, then the account scalars.
+    Returns:
+        (logits [K, N, A] before any mask, values [K, N]).
+    """
+    policies = flat.shape[0]
+    wide = parameters["b1"].shape[1]
+    weight = parameters["w1"].reshape(policies, -1, wide)
+    hidden = torch.tanh(torch.baddbmm(parameters["b1"][:, None], flat, weight))
+    outputs = []
+    for name, half in (("actor", hidden[..., : wide // 2]), ("critic", hidden[..., wide // 2 :])):
+        layer = torch.tanh(torch.baddbmm(parameters[f"{name}_b2"][:, None], half, parameters[f"{name}_w2"]))
+        outputs.append(torch.baddbmm(parameters[f"{name}_b3"][:, None], layer, parameters[f"{name}_w3"]))
+    return outputs[0], outputs[1].squeeze(-1)
 
 
 def shared(parameters, segments, scalars, *, use_fft):

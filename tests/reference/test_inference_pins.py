@@ -10,7 +10,7 @@ from statsmodels.stats.power import TTestPower
 from sizewise.evidence.inference import ibragimov_mueller
 from sizewise.evidence.statistics.many_arms import mcs, spa
 from sizewise.evidence.statistics.means import (
-    bootstrap_interval,
+    bootstrap_test,
     diebold_mariano,
     interquartile_mean,
     newey_west,
@@ -21,8 +21,6 @@ from sizewise.evidence.statistics.power import (
     benjamini_hochberg,
     detectable,
     holm,
-    welch_detectable,
-    welch_trades_needed,
     years_needed,
 )
 from sizewise.evidence.statistics.sharpe import ledoit_wolf, quadratic_spectral
@@ -64,14 +62,6 @@ def test_years_needed(ratio, years):
     # (2.80 / ratio)^2: 31.4, 7.85 and 1.96.
     assert years == f"{years_needed(ratio):.{1 if '.' in years else 0}f}"
     assert years_needed(ratio) == pytest.approx((2.80 / ratio) ** 2, rel=2e-3)
-
-
-def test_trades_needed():
-    # Standard deviation 1.5 R, 5% two-sided, 80% power: noncentral t; normal theory has 3,532 for the first.
-    assert welch_trades_needed(0.1, 1.5) == 3533
-    assert welch_trades_needed(0.2, 1.5) == 884
-    assert f"{welch_detectable(100, 1.5):.2f}" == "0.60"
-    assert 2 * (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) ** 2 * 15**2 == pytest.approx(3532.0, abs=0.01)
 
 
 def test_the_block_test_on_a_printed_sample():
@@ -139,8 +129,8 @@ def test_the_bootstrap_is_archs_under_the_same_seed(block_days):
     series = np.random.default_rng(3).normal(0.1, 1.0, 300)
     bootstrap = StationaryBootstrap(block_days, series, seed=np.random.default_rng(11))
     expected = bootstrap.conf_int(np.mean, reps=400, method="percentile", size=0.90)[:, 0]
-    found = bootstrap_interval(series, block_days=block_days, draws=400, alpha=0.10, seed=11)
-    np.testing.assert_array_equal(found, expected)
+    found = bootstrap_test(series, block_days=block_days, draws=400, alpha=0.10, power=0.8, seed=11)
+    np.testing.assert_array_equal([found.low, found.high], expected)
 
 
 def test_the_quadratic_spectral_kernel():

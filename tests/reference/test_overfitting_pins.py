@@ -3,6 +3,7 @@
 import numpy as np
 import purgedcv
 import pytest
+from scipy import integrate, special
 
 from sizewise.evidence.statistics import selection
 from sizewise.evidence.statistics.selection import Moments, cross_validated_selection, moments
@@ -47,6 +48,24 @@ def test_track_record_of_an_annual_two_against_one(periods, shape, years):
     assert f"{selection.min_track_record(m, 1.0 / periods**0.5) / periods:.3f}" == years
 
 
+def expected_maximum(n: int) -> float:
+    """Mean of the largest of n independent standard normal numbers, by quadrature.
+
+    E = int_0^inf (1 - Phi(x)^n) dx - int_-inf^0 Phi(x)^n dx.
+    """
+
+    def below(x: float) -> float:
+        return float(np.exp(n * special.log_ndtr(x)))
+
+    def above(x: float) -> float:
+        return float(-np.expm1(n * special.log_ndtr(x)))
+
+    # Beyond 15 the largest of any number of trials that could be made has no mass.
+    upper, _ = integrate.quad(above, 0.0, 15.0, epsabs=1e-12, limit=200)
+    lower, _ = integrate.quad(below, -15.0, 0.0, epsabs=1e-12, limit=200)
+    return float(upper - lower)
+
+
 @pytest.mark.parametrize(("n", "expected"), [(10, "1.5746"), (45, "2.2356"), (100, "2.5306")])
 def test_the_closed_expected_maximum(n, expected):
     assert f"{selection.expected_maximum_closed(n):.4f}" == expected
@@ -58,11 +77,11 @@ def test_the_closed_expected_maximum(n, expected):
     [(1, 0.0), (2, np.pi**-0.5), (3, 1.5 * np.pi**-0.5), (10, 1.5387527308), (100, 2.5075936364)],
 )
 def test_the_exact_expected_maximum(n, expected):
-    assert selection.expected_maximum(n) == pytest.approx(expected, abs=1e-9)
+    assert expected_maximum(n) == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_closed_form_lies_above_the_exact_one_as_its_docstring_says():
-    ratio = {n: selection.expected_maximum_closed(n) / selection.expected_maximum(n) - 1.0 for n in (10, 100)}
+    ratio = {n: selection.expected_maximum_closed(n) / expected_maximum(n) - 1.0 for n in (10, 100)}
     assert {n: f"{100 * value:.1f}" for n, value in ratio.items()} == {10: "2.3", 100: "0.9"}
 
 

@@ -105,12 +105,14 @@ def write_json(path: Path, values: Any, *, indent: int | None = 2, allow_nan: bo
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def require(path: Path, remedy: str) -> Path:
-    """`path` if it exists.
+def require(path: Path, remedy: str, *, home: str = "") -> Path:
+    """`path` if it is a file.
 
+    Args:
+        home: the folder to name beside the file, such as artifacts/ledger.
     Raises:
-        DataMissingError: it does not; the message carries `remedy`.
+        DataMissingError: it is not; the message carries `remedy`.
     """
-    if not path.exists():
-        raise DataMissingError(f"{path.name} is missing: {remedy}")
+    if not path.is_file():
+        raise DataMissingError(f"{path.name} is missing{f' from {home}' if home else ''}: {remedy}")
     return path

@@ -16,7 +16,6 @@ from sizewise.market.costs import CostRates, instrument_rates
 from sizewise.market.instruments import Instrument
 
 UNFITTED = tuple(name for name in NAMES if name != CONFIDENCE)
-CONFIDENCE_POSITION = NAMES.index(CONFIDENCE)
 
 
 @dataclass(frozen=True)

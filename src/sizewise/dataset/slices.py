@@ -15,8 +15,7 @@ import pandas as pd
 from statsmodels.tools.sm_exceptions import ModelWarning
 from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
 
-from sizewise.base.errors import DataMissingError
-from sizewise.base.paths import write_atomically
+from sizewise.base.paths import require, write_atomically
 from sizewise.dataset.regimes import LABELS, NEUTRAL, label_regimes
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.params.dataset.regimes import Regimes
@@ -235,7 +234,4 @@ def read_labels(folder: Path) -> pd.DataFrame:
     Raises:
         DataMissingError: the walk_forward stage has not run.
     """
-    path = folder / FILE
-    if not path.is_file():
-        raise DataMissingError(f"{FILE} is missing from artifacts/ledger: run `dvc repro walk_forward`")
-    return pd.read_parquet(path)
+    return pd.read_parquet(require(folder / FILE, "run `dvc repro walk_forward`", home="artifacts/ledger"))

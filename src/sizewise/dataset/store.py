@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from sizewise.base.errors import BarError, DataMissingError
-from sizewise.base.paths import write_atomically, write_json
+from sizewise.base.paths import require, write_atomically, write_json
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column, fit_confidence
 from sizewise.dataset.features import compute_features, longest_warmup_bars
 from sizewise.dataset.market_tensor import Market, build_market
@@ -22,6 +22,7 @@ from sizewise.params.dataset.signals import Signals
 from sizewise.params.dataset.splits import Splits, SplitScheme
 
 MODELS = "confidence.json"
+HOME, REMEDY = "artifacts/features", "run `dvc repro features`"
 # The network's window must fit between the end of the warm-up and the first row a slice uses.
 SCHEMES: tuple[SplitScheme, ...] = ("rolling", "anchored")
 
@@ -95,9 +96,7 @@ def read_models(folder: Path) -> dict[str, ConfidenceModel]:
     Raises:
         DataMissingError: the features stage has not run.
     """
-    path = folder / MODELS
-    if not path.is_file():
-        raise DataMissingError(f"{MODELS} is missing from artifacts/features: run `dvc repro features`")
+    path = require(folder / MODELS, REMEDY, home=HOME)
     return {name: ConfidenceModel.from_json(values) for name, values in json.loads(path.read_text()).items()}
 
 
@@ -109,10 +108,8 @@ def read_market(folder: Path, universe: Universe) -> Market:
     """
     tables = {}
     for symbol, frame in universe.bars.items():
-        path = folder / f"{symbol}.parquet"
-        if not path.is_file():
-            raise DataMissingError(f"{path.name} is missing from artifacts/features: run `dvc repro features`")
+        path = require(folder / f"{symbol}.parquet", REMEDY, home=HOME)
         tables[symbol] = pd.read_parquet(path)
         if not tables[symbol].index.equals(frame.index):
-            raise DataMissingError(f"artifacts/features/{path.name} was made from other bars: run `dvc repro features`")
+            raise DataMissingError(f"{HOME}/{path.name} was made from other bars: {REMEDY}")
     return build_market(universe.bars, tables, universe.instruments)

@@ -5,6 +5,8 @@ import pandas as pd
 
 from sizewise.base.errors import LedgerError
 
+# Where the ledgers lie, and what makes them, for whoever finds none.
+HOME, WALK = "artifacts/ledger", "run `dvc repro walk_forward`"
 FLOWS = ("price_pnl", "fees", "slippage", "borrow", "funding")
 EQUITY_COLUMNS = ("arm", "symbol", "fold", "seed", "timestamp", "equity", "position_frac", *FLOWS, "regime")
 TRADE_COLUMNS = (

@@ -12,8 +12,10 @@ import pandas as pd
 
 from sizewise.base.errors import DataMissingError, LedgerError
 from sizewise.base.hashing import content_hash
+from sizewise.base.paths import require
 from sizewise.dataset.regimes import LABELS
 from sizewise.ledgers import metrics
+from sizewise.ledgers.columns import HOME, WALK
 from sizewise.ledgers.metrics import PATH, portfolio
 
 DAILY = "daily.parquet"
@@ -111,9 +113,7 @@ def read_daily(folder: Path, arms: Sequence[str] | None = None) -> pd.DataFrame:
     Raises:
         DataMissingError: the walk_forward stage has not run, or an arm is not in its ledger.
     """
-    path = folder / DAILY
-    if not path.is_file():
-        raise DataMissingError(f"{DAILY} is missing from artifacts/ledger: run `dvc repro walk_forward`")
+    path = require(folder / DAILY, WALK, home=HOME)
     daily = pd.read_parquet(path, filters=None if arms is None else [("arm", "in", list(arms))])
     missing = sorted(set(arms or ()) - set(daily["arm"].unique()))
     if missing:
@@ -144,18 +144,18 @@ def marks(daily: pd.DataFrame, arm: str) -> pd.DataFrame:
     the start, so that ruin inside a day is seen.
 
     Returns:
-        columns arm, symbol, fold, seed, timestamp, equity, position_frac (mean |position| over equity), regime, and paid of
-        the steps up to the mark; paths in order, oldest first.
+        columns arm, symbol, fold, seed, timestamp, equity, position_frac (mean |position| over equity), regime; paths in
+        order, oldest first.
     """
     rows = arm_days(daily, arm).sort_values([*PATH, "day", "regime"], kind="stable", ignore_index=True)
     rows["equity"] = np.exp(rows.groupby(PATH, observed=True, sort=False)["log_growth"].cumsum())
     rows["timestamp"] = rows["day"] + pd.to_timedelta(rows["regime"].cat.codes.to_numpy() + 1, unit="s")
     rows["position_frac"] = rows["position"] / rows["bars"]
-    first = rows[~rows.duplicated(PATH)].assign(paid=0.0, position_frac=0.0)
+    first = rows[~rows.duplicated(PATH)].assign(position_frac=0.0)
     start = first.assign(equity=1.0, timestamp=first["day"])
     least = first.assign(equity=first["least_frac"], timestamp=first["day"] + pd.Timedelta(milliseconds=500))
     every = pd.concat([start, least, rows], ignore_index=True).sort_values([*PATH, "timestamp"], kind="stable")
-    return every[[*KEYS, "timestamp", "equity", "position_frac", "regime", "paid"]].reset_index(drop=True)
+    return every[[*KEYS, "timestamp", "equity", "position_frac", "regime"]].reset_index(drop=True)
 
 
 def check_same_bars(daily: pd.DataFrame, a: str, b: str) -> None:
@@ -202,21 +202,3 @@ def path_table(daily: pd.DataFrame, ruin_frac: float) -> pd.DataFrame:
         bars_hash=("bars_hash", "first"),
     ).reset_index()
     return table.assign(ruined=table["least_frac"] <= ruin_frac)
-
-
-def arm_summary(daily: pd.DataFrame, arm: str, trades: pd.DataFrame) -> dict[str, float]:
-    """metrics.arm_summary from days. `trades`: the arm's."""
-    rows = marks(daily, arm)
-    # The summary asks for all costs together, over the equity after them.
-    rows[["position_frac", *COSTS]] = 0.0
-    rows["fees"] = -rows["paid"] * rows["equity"]
-    return metrics.arm_summary(rows, trades) | {"exposure_pct": exposure_pct(daily, arm)}
-
-
-def regime_summary(daily: pd.DataFrame, arm: str) -> pd.DataFrame:
-    """metrics.regime_summary from days."""
-    rows = arm_days(daily, arm)
-    table = metrics.regime_summary(marks(daily, arm).assign(position_frac=0.0))
-    sums = rows.groupby("regime", observed=False)[["bars", "position"]].sum()
-    share = sums["position"] / sums["bars"].where(sums["bars"] > 0)
-    return table.assign(bars=sums["bars"] // max(1, rows["seed"].nunique()), exposure_pct=100.0 * share)

@@ -11,10 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sizewise.base.errors import DataMissingError, LedgerError
-from sizewise.base.paths import write_atomically
+from sizewise.base.errors import LedgerError
+from sizewise.base.paths import require, write_atomically
 from sizewise.dataset.regimes import LABELS
-from sizewise.ledgers.columns import EQUITY_COLUMNS, TRADE_COLUMNS
+from sizewise.ledgers.columns import EQUITY_COLUMNS, HOME, TRADE_COLUMNS, WALK
 from sizewise.ledgers.daily import DAILY, day_rows
 
 EQUITY, TRADES = "equity.parquet", "trades.parquet"
@@ -100,9 +100,7 @@ def read_equity(
     Raises:
         DataMissingError: the walk_forward stage has not run.
     """
-    path = folder / EQUITY
-    if not path.is_file():
-        raise DataMissingError(f"{EQUITY} is missing from artifacts/ledger: run `dvc repro walk_forward`")
+    path = require(folder / EQUITY, WALK, home=HOME)
     filters = None if arms is None else [("arm", "in", list(arms))]
     return pd.read_parquet(path, columns=list(columns), filters=filters)
 
@@ -113,7 +111,4 @@ def read_trades(folder: Path) -> pd.DataFrame:
     Raises:
         DataMissingError: the walk_forward stage has not run.
     """
-    path = folder / TRADES
-    if not path.is_file():
-        raise DataMissingError(f"{TRADES} is missing from artifacts/ledger: run `dvc repro walk_forward`")
-    return pd.read_parquet(path)
+    return pd.read_parquet(require(folder / TRADES, WALK, home=HOME))

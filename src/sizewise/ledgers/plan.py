@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from sizewise.base.hashing import content_hash
+from sizewise.ledgers.columns import EQUITY_COLUMNS
 from sizewise.ledgers.files import read_equity, read_trades
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio, sharpe
 from sizewise.ledgers.trials import canonical
@@ -18,20 +19,7 @@ from sizewise.params.trading.account import Account
 
 PRIMARY: SplitScheme = "rolling"
 ANCHORED_FOLDER = "anchored"
-LEDGER_COLUMNS = (
-    "arm",
-    "symbol",
-    "fold",
-    "seed",
-    "timestamp",
-    "equity",
-    "position_frac",
-    "fees",
-    "slippage",
-    "borrow",
-    "funding",
-    "regime",
-)
+LEDGER_COLUMNS = tuple(name for name in EQUITY_COLUMNS if name != "price_pnl")
 # A result is recognised as the same one by this many digits of its daily growth in bps.
 TRIAL_DIGITS = 4
 SHARPE_DIGITS = 8

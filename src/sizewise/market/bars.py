@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sizewise.base.errors import BarError, DataMissingError
+from sizewise.base.errors import BarError
+from sizewise.base.paths import require
 from sizewise.market.instruments import Instrument, load_instruments
 
 PRICES = ("open", "high", "low", "close")
@@ -32,9 +33,7 @@ def load_bars(path: str | Path, instrument: Instrument | None = None) -> pd.Data
         DataMissingError: no such file.
         BarError: unreadable, or the bars break the schema; the message names file, row and remedy.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataMissingError(f"{path.name} is missing: run `dvc pull data.dvc`, or check the path")
+    path = require(Path(path), "run `dvc pull data.dvc`, or check the path")
     try:
         frame = pq.read_table(path).to_pandas()
     except (pa.ArrowInvalid, OSError) as error:

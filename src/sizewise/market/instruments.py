@@ -11,7 +11,8 @@ import pandas as pd
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from sizewise.base.errors import DataMissingError, InstrumentError
+from sizewise.base.errors import InstrumentError
+from sizewise.base.paths import require
 from sizewise.params.fields import as_tuple
 
 
@@ -175,8 +176,7 @@ def load_instruments(path: Path) -> dict[str, Instrument]:
         DataMissingError: no such file.
         InstrumentError: no YAML mapping, or an entry lacks a field, has an unknown one, or a value out of range.
     """
-    if not path.is_file():
-        raise DataMissingError(f"{path.name} is missing: run `dvc pull data.dvc`")
+    require(path, "run `dvc pull data.dvc`")
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

@@ -1,6 +1,6 @@
 """The tape: what the broker is told of every bar, aligned on UTC for the instruments that share an account."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -185,13 +185,3 @@ def build_tape(bars: Mapping[str, pd.DataFrame], instruments: Mapping[str, Instr
         own["day"] = days
         table[:, i] = own.ffill().bfill()[list(COLUMNS)].to_numpy(dtype=np.float64)
     return Tape((tuple(bars),), (0,), (len(times),), times, torch.from_numpy(table), metered=not ticking)
-
-
-def stack_tapes(tapes: Sequence[Tape]) -> Tape:
-    """Several markets in one tape; an account walks within one of them."""
-    sizes = [len(tape.times) for tape in tapes]
-    starts = np.cumsum([0, *sizes[:-1]]).tolist()
-    times = pd.DatetimeIndex(tapes[0].times.append([tape.times for tape in tapes[1:]]))
-    symbols = tuple(symbols for tape in tapes for symbols in tape.symbols)
-    table, metered = torch.cat([tape.table for tape in tapes]), all(tape.metered for tape in tapes)
-    return Tape(symbols, tuple(starts), tuple(sizes), times, table, metered)

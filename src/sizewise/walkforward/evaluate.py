@@ -10,9 +10,8 @@ from sizewise.base.hashing import code_hash
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe
-from sizewise.evidence.inference import daily_difference
 from sizewise.ledgers.files import LedgerWriter
-from sizewise.ledgers.plan import ANCHORED_FOLDER, PRIMARY, arm_hash, arm_rows, stop_atr, trial_lines
+from sizewise.ledgers.plan import ANCHORED_FOLDER, PRIMARY, arm_hash, stop_atr, trial_lines
 from sizewise.ledgers.trials import record_trials
 from sizewise.params.stage import Stage
 from sizewise.trading.trades import Prices
@@ -56,8 +55,3 @@ def record(stage: Stage, universe: Universe, equity: pd.DataFrame) -> int:
     for arm, rows in equity.groupby("arm", observed=True, sort=False):
         lines += trial_lines(str(arm), arm_hash(stage.params, str(arm)), universe.data_hash, rows, code=code)
     return record_trials(stage.workspace.trials, lines)
-
-
-def difference(equity: pd.DataFrame, candidate: str, reference: str) -> pd.Series:
-    """Daily log growth of one arm minus another's; see inference.daily_difference."""
-    return daily_difference(arm_rows(equity, candidate), arm_rows(equity, reference))

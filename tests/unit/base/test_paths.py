@@ -107,6 +107,12 @@ def test_a_profile_writes_below_build_and_reads_the_same_bars(tmp_path, monkeypa
 
 
 def test_require_gives_the_path_or_the_remedy(tmp_path):
-    assert require(tmp_path, "never said") == tmp_path
+    there = tmp_path / "there.json"
+    there.touch()
+    assert require(there, "never said") == there
+    with pytest.raises(DataMissingError, match=rf"^{tmp_path.name} is missing: name a file$"):
+        require(tmp_path, "name a file")
     with pytest.raises(DataMissingError, match=r"equity\.parquet is missing: run the stage"):
         require(tmp_path / "equity.parquet", "run the stage")
+    with pytest.raises(DataMissingError, match=r"^a\.json is missing from artifacts/b: run the stage$"):
+        require(tmp_path / "a.json", "run the stage", home="artifacts/b")

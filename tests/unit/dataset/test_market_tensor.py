@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from sizewise.base.errors import DataMissingError
-from sizewise.dataset.market_tensor import CONFIDENCE_POSITION, UNFITTED, entry_regime, fold_confidence
+from sizewise.dataset.features import CONFIDENCE, NAMES
+from sizewise.dataset.market_tensor import UNFITTED, entry_regime, fold_confidence
 from sizewise.dataset.splits import Slice
 
 
@@ -40,7 +41,7 @@ def test_costs_are_the_instruments(quick):
 def test_features_hold_no_missing_value_and_leave_room_for_confidence(quick):
     assert torch.isfinite(quick.market.features).all()
     assert quick.market.features.shape[1] == len(UNFITTED) == 55
-    assert CONFIDENCE_POSITION == 55  # the view appends the fold's confidence as the last feature
+    assert NAMES.index(CONFIDENCE) == 55  # the view appends the fold's confidence as the last feature
 
 
 def test_an_unknown_fold_has_no_confidence(quick):

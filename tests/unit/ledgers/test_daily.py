@@ -58,7 +58,6 @@ def test_marks_are_a_ledger_of_day_ends():
     # The start, the least equity of any bar, then the days.
     assert found["equity"].tolist() == pytest.approx([1.0, 0.99, 1.1, 1.21, 1.089])
     assert found["position_frac"].tolist() == pytest.approx([0.0, 0.0, 0.1, 0.3, 0.1])
-    assert found["paid"].tolist() == pytest.approx([0.0, 0.0, 0.01, 0.01, 0.01])
     assert found["timestamp"].is_monotonic_increasing
     assert found["timestamp"].is_unique
     assert found["timestamp"].dt.strftime("%d").tolist() == ["01", "01", "01", "02", "02"]

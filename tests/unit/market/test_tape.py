@@ -9,7 +9,7 @@ from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.market.bars import load_bars
 from sizewise.market.costs import BPS, Costs, charged
 from sizewise.market.instruments import Funding, Instrument, load_instruments
-from sizewise.market.tape import COLUMNS, VOLATILITY_BARS, Bars, Tape, build_tape, stack_tapes
+from sizewise.market.tape import COLUMNS, VOLATILITY_BARS, Bars, Tape, build_tape
 
 
 @pytest.fixture(scope="module")
@@ -183,19 +183,6 @@ def test_rows_come_as_columns_by_instrument(both):
     assert isinstance(rows, Bars)
     assert {column.shape for column in rows} == {(2, 2, 3)}
     assert rows.close.tolist() == [[[100.0, 101.0, 103.0], [101.0, 102.0, 102.0]], [[299, 300, 303], [299, 303, 303]]]
-
-
-def test_stacked_markets_keep_their_bounds(known):
-    one, two = (
-        build_tape({name: frame("2020-01-06 15:00", [300.0] * n)}, known)
-        for name, n in (("SPY_5m", 3), ("BTCUSDT_1h", 2))
-    )
-    tape = stack_tapes([one, two])
-    assert (tape.first_row, tape.n_rows) == ((0, 3), (3, 2))
-    assert tape.symbols == (("SPY_5m",), ("BTCUSDT_1h",))
-    assert (tape.times == one.times.append(two.times)).all()
-    assert torch.equal(tape.table, torch.cat([one.table, two.table]))
-    assert stack_tapes([one]).symbols == one.symbols
 
 
 def test_a_tape_moves_as_a_whole(both):

@@ -9,7 +9,7 @@ import torch
 from sizewise.base.errors import ConfigError
 from sizewise.learning.ppo.environment import SizingEnv, account_scalars
 from sizewise.market.costs import priced
-from sizewise.market.tape import build_tape, stack_tapes
+from sizewise.market.tape import build_tape
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import BSH, ManageInventory, Rules, Simple, Simplex, Sizing, VenueCosts
@@ -22,7 +22,7 @@ from sizewise.trading.environment import TradingEnv
 from sizewise.trading.episodes import Ranges, Transition
 from sizewise.trading.schemes.interface import ActionScheme, Discrete
 
-from ...hand_tape import ACCOUNT, PLAIN, Units, frame, hand_tape, instrument, open_env, trading
+from ...hand_tape import ACCOUNT, PLAIN, Units, frame, hand_tape, instrument, open_env, stack_tapes, trading
 
 SIZING7, ALL_IN = Sizing(kind="sizing7"), BSH(kind="bsh")
 INVENTORY = ManageInventory(kind="manage_inventory")

@@ -153,9 +153,3 @@ def test_an_evaluation_met_again_is_no_new_trial(params, equity, tmp_path):
         "ppo",
         "ppo",
     ]
-
-
-def test_the_difference_is_of_the_two_arms_named(equity):
-    found = evaluate.difference(equity, "ppo", "atr")
-    first = np.array([23 / 24, 1.0])
-    assert found.tolist() == pytest.approx([*(0.015 * first), *(-0.03 * first)])

@@ -1,16 +1,13 @@
-"""What a test can see: detectable effects, power curves, and how long one must wait. t-tests are two-sided.
+"""What a test can see: detectable effects, power, and how long one must wait. t-tests are two-sided.
 
 Effects are in standard errors of the estimate unless a unit is named; alpha is the level and power the share of true
 effects that are found.
 """
 
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-import pandas as pd
 from scipy import optimize, stats
-from statsmodels.stats.power import TTestIndPower
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
@@ -70,26 +67,9 @@ def block_power(effect_errors: float, *, blocks: int, alpha: float) -> float:
     return t_power(abs(effect_errors), df=blocks - 1.0, alpha=alpha)
 
 
-def power_curve(effects_errors: Sequence[float], *, blocks: int, alpha: float) -> pd.DataFrame:
-    """The theory beside a power study: one row an effect (effect_errors, power)."""
-    powers = [block_power(effect, blocks=blocks, alpha=alpha) for effect in effects_errors]
-    return pd.DataFrame({"effect_errors": list(effects_errors), "power": powers})
-
-
 def years_needed(information_ratio: float, *, alpha: float = 0.05, power: float = 0.80) -> float:
     """Years until an edge of this annual information ratio (mean over standard deviation) is found.
 
     By the normal test: (2.80 / ratio)^2 at the defaults; infinite for 0.
     """
     return (detectable(alpha, power) / abs(information_ratio)) ** 2 if information_ratio else float("inf")
-
-
-def welch_trades_needed(difference: float, sd: float, *, alpha: float = 0.05, power: float = 0.80) -> int:
-    """Independent trades a group until a difference of means is found; both groups have the standard deviation `sd`."""
-    n = TTestIndPower().solve_power(effect_size=abs(difference) / sd, alpha=alpha, power=power, ratio=1.0)
-    return int(np.ceil(n))
-
-
-def welch_detectable(trades: int, sd: float, *, alpha: float = 0.05, power: float = 0.80) -> float:
-    """The difference of means, in the unit of `sd`, that `trades` independent trades a group would find."""
-    return sd * float(TTestIndPower().solve_power(nobs1=trades, alpha=alpha, power=power, ratio=1.0))

@@ -161,25 +161,6 @@ def initial_probabilities(spec: PolicySpec, parameters: Parameters) -> torch.Ten
     return forward(spec, parameters, encoded, scalars, allowed, memory).log_prob.exp().squeeze(1)
 
 
-def flat_forward(parameters: Parameters, flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The default network over the flat observation, for other people's algorithms and for the tests.
-
-    Args:
-        flat: [K, N, window * (features + scalars)]: bars oldest first, each with its features, then the account scalars.
-    Returns:
-        (logits [K, N, A] before any mask, values [K, N]).
-    """
-    policies = flat.shape[0]
-    wide = parameters["b1"].shape[1]
-    weight = parameters["w1"].reshape(policies, -1, wide)
-    hidden = torch.tanh(torch.baddbmm(parameters["b1"][:, None], flat, weight))
-    outputs = []
-    for name, half in (("actor", hidden[..., : wide // 2]), ("critic", hidden[..., wide // 2 :])):
-        layer = torch.tanh(torch.baddbmm(parameters[f"{name}_b2"][:, None], half, parameters[f"{name}_w2"]))
-        outputs.append(torch.baddbmm(parameters[f"{name}_b3"][:, None], layer, parameters[f"{name}_w3"]))
-    return outputs[0], outputs[1].squeeze(-1)
-
-
 def flat_observation(segments: torch.Tensor, scalars: torch.Tensor) -> torch.Tensor:
     """The flat view: [N, window * (features + scalars)] from windows [N, window, features] and scalars [N, scalars]."""
     repeated = scalars.unsqueeze(1).expand(-1, segments.shape[1], -1)

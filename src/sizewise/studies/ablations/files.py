@@ -2,22 +2,11 @@
 
 from pathlib import Path
 
+from sizewise.ledgers.plan import LEDGER_COLUMNS
 from sizewise.params.stage import Stage
 
 FOLDER = "ablations"
-COLUMNS = (
-    "arm",
-    "symbol",
-    "fold",
-    "seed",
-    "timestamp",
-    "equity",
-    "position_frac",
-    "fees",
-    "slippage",
-    "borrow",
-    "funding",
-)
+COLUMNS = tuple(name for name in LEDGER_COLUMNS if name != "regime")
 
 
 def folder_of(stage: Stage, name: str) -> Path:

@@ -102,7 +102,7 @@ def bootstrap_weights(days: int, *, block_days: int, draws: int, seed: int) -> n
 
 
 def bootstrap_rejects(series: np.ndarray, weights: np.ndarray, *, alpha: float) -> np.ndarray:
-    """Whether the percentile interval of `means.bootstrap_interval` leaves 0 out: bool (R,) from [days, R].
+    """Whether the percentile interval of `means.bootstrap_test` leaves 0 out: bool (R,) from [days, R].
 
     All replications share the draws, which makes resampling one product of matrices.
     """

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from sizewise.base.errors import DataMissingError
+from sizewise.base.paths import require
 from sizewise.evidence.inference import ibragimov_mueller
 from sizewise.ledgers.metrics import BPS
 from sizewise.params.stage import Stage
@@ -32,10 +32,7 @@ def read_paths(stage: Stage) -> pd.DataFrame:
     Raises:
         DataMissingError: the study has not run.
     """
-    path = folder_of(stage) / FILE
-    if not path.is_file():
-        raise DataMissingError(f"{FILE} is missing from artifacts/cpcv: run `make studies`")
-    return pd.read_parquet(path)
+    return pd.read_parquet(require(folder_of(stage) / FILE, "run `make studies`", home="artifacts/cpcv"))
 
 
 def path_table(stage: Stage) -> pd.DataFrame:

@@ -22,25 +22,13 @@ import pandas as pd
 from sizewise.base.errors import LedgerError
 from sizewise.dataset.market_tensor import Market
 from sizewise.evidence.inference import EFFECT_COLUMNS, effect_row
+from sizewise.ledgers.columns import EQUITY_COLUMNS
 from sizewise.ledgers.metrics import BPS, portfolio
 from sizewise.params.evidence.plan import Plan
 
 PARTS = ("exposure", "timing", "direction", "fees", "slippage", "carry", "compounding")
 COSTS = ("fees", "slippage", "carry")
-COLUMNS = (
-    "arm",
-    "symbol",
-    "fold",
-    "seed",
-    "timestamp",
-    "equity",
-    "position_frac",
-    "price_pnl",
-    "fees",
-    "slippage",
-    "borrow",
-    "funding",
-)
+COLUMNS = tuple(name for name in EQUITY_COLUMNS if name != "regime")
 # What a step's parts may miss of its log growth: rounding of a sum of five numbers.
 ROUNDING = 1e-9
 

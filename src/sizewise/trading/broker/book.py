@@ -140,10 +140,6 @@ class Lots(NamedTuple):
         known = None if self.seasoned is None else push(self.seasoned, torch.full_like(price, seasoned))
         return Lots(push(self.units, units), push(self.price, price), push(self.day, day), stop, take, known)
 
-    def unrealised(self, price: torch.Tensor) -> torch.Tensor:
-        """Gain of the open lots at `price` ([I, *accounts]), quote currency."""
-        return ((price - self.price) * self.units).sum(0)
-
 
 def _level(price: torch.Tensor, fraction: torch.Tensor | None, side: torch.Tensor) -> torch.Tensor:
     """A price `fraction` away on `side`; 0 where the fraction is 0."""
@@ -224,7 +220,3 @@ class Book(NamedTuple):
     def equity(self, close: torch.Tensor) -> torch.Tensor:
         """Cash plus the value of all positions at `close`, accounts' shape."""
         return self.cash + self.value(close).sum(0)
-
-    def borrowed(self) -> torch.Tensor:
-        """Cash owed, >= 0: free cash - borrowed + positions = equity."""
-        return (-self.cash).clamp(min=0.0)

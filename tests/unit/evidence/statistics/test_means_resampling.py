@@ -3,25 +3,26 @@
 import numpy as np
 import pytest
 
-from sizewise.evidence.statistics.means import bootstrap_interval, bootstrap_means, bootstrap_test
+from sizewise.evidence.statistics.means import bootstrap_means, bootstrap_test
 
 SERIES = np.random.default_rng(0).normal(size=200)
 KNOWN = {"block_days": 10, "draws": 200, "alpha": 0.05}
 
 
 def test_it_repeats_and_moves_with_its_seed():
-    first = bootstrap_interval(SERIES, seed=1, **KNOWN)
-    assert bootstrap_interval(SERIES, seed=1, **KNOWN) == first
-    assert bootstrap_interval(SERIES, seed=2, **KNOWN) != first
-    assert first[0] < SERIES.mean() < first[1]
+    first = bootstrap_test(SERIES, power=0.8, seed=1, **KNOWN)
+    assert bootstrap_test(SERIES, power=0.8, seed=1, **KNOWN) == first
+    other = bootstrap_test(SERIES, power=0.8, seed=2, **KNOWN)
+    assert (other.low, other.high) != (first.low, first.high)
+    assert first.low < SERIES.mean() < first.high
 
 
 def test_the_test_has_the_interval_and_inverts_it():
     series = SERIES + 0.2
     test = bootstrap_test(series, power=0.8, seed=3, **KNOWN)
-    assert (test.low, test.high) == bootstrap_interval(series, seed=3, **KNOWN)
     means = bootstrap_means(series, block_days=10, draws=200, seed=3)
     assert means.shape == (200,)
+    assert (test.low, test.high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), rel=1e-12)
     assert test.p_value == pytest.approx(2 * (1 + (means <= 0).sum()) / 201)
     assert test.mean == pytest.approx(series.mean())
     assert bootstrap_test(-series, power=0.8, seed=3, **KNOWN).p_value == pytest.approx(test.p_value)
@@ -38,4 +39,3 @@ def test_the_p_value_is_never_0_and_never_above_1():
 def test_a_constant_is_not_resampled(value, p_value):
     test = bootstrap_test(np.full(50, value), power=0.8, seed=3, **KNOWN)
     assert (test.mean, test.low, test.high, test.p_value, test.mde) == (value, value, value, p_value, 0.0)
-    assert bootstrap_interval(np.full(50, value), seed=3, **KNOWN) == (value, value)

@@ -19,7 +19,3 @@ def test_equity_is_cash_and_positions():
 def test_money_keeps_its_dtype_whatever_that_of_prices():
     book = Book(CASH, UNITS)
     assert (book.value(CLOSE).dtype, book.equity(CLOSE).dtype) == (torch.float32, torch.float32)
-
-
-def test_borrowed_is_cash_below_zero():
-    assert Book(CASH, UNITS).borrowed().tolist() == [50.0, 0.0, 0.0]

@@ -88,9 +88,3 @@ def test_a_place_freed_in_the_middle_is_used_again_and_age_is_kept():
     assert listed(again) == [1.0, 3.0, 4.0]
     assert again.price[:, 0].tolist() == [104.0, 102.0, 100.0]
     assert listed(again.reduced(exact(1.5), "fifo", NOT_ENDED)) == [2.5, 4.0]
-
-
-def test_unrealised_gain_is_of_the_open_lots():
-    # 1 at 100 and 2 at 101, at 110: 10 + 18.
-    assert stack(1.0, 2.0).unrealised(exact(110.0)).tolist() == [28.0]
-    assert stack(-1.0, -2.0).unrealised(exact(110.0)).tolist() == [-28.0]

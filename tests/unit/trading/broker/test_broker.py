@@ -10,13 +10,13 @@ from sizewise.base.errors import ActionError, ConfigError
 from sizewise.market.bars import load_bars
 from sizewise.market.costs import Costs, at_venue, charged
 from sizewise.market.instruments import load_instruments
-from sizewise.market.tape import Tape, build_tape, stack_tapes
+from sizewise.market.tape import Tape, build_tape
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.broker import Broker, Uses, check_leverage, check_uses
 from sizewise.trading.broker.orders import Orders, Place
 
 from ....hand_bars import Desk, bars, tape_of
-from ....hand_tape import hand_tape
+from ....hand_tape import hand_tape, stack_tapes
 
 ALL = Uses(working=True, stops=True, reduce_only=True, brackets=True, leverage=True)
 RULES = Rules(margin="isolated", max_open_lots=3, max_open_orders=2, day_trade_limit=True)

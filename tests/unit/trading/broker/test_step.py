@@ -64,7 +64,7 @@ def test_borrowed_cash_pays_interest():
     # 400 bought at 5:1 with 10,000: 30,000 borrowed at 1 bp.
     at = bars(loan=0.0001)
     desk = holding(400.0, ISOLATED, at)
-    assert desk.book.borrowed().item() == pytest.approx(30_000)
+    assert desk.book.cash.item() == pytest.approx(-30_000)
     assert flow(desk.go(at), "borrow") == pytest.approx(-3.0)
 
 
