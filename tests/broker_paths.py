@@ -294,7 +294,9 @@ def _plain_path(scenario: Scenario, rules: reference_broker.Rules, plan: list[di
     return equity, flows, fills, flags, closest
 
 
-def _plain_orders(given: dict[str, np.ndarray], uses: Uses, i: int, path: int, held: float) -> reference_broker.Orders:
+def _plain_orders(
+    given: dict[str, np.ndarray], uses: Uses, i: int, path: int, held: float
+) -> reference_broker.PlainOrders:
     def at(name: str) -> float:
         return given[name][i, path].item()
 
@@ -306,7 +308,7 @@ def _plain_orders(given: dict[str, np.ndarray], uses: Uses, i: int, path: int, h
         at("take_frac") if uses.brackets else 0.0,
     )
     if not uses.working:
-        return reference_broker.Orders(market=market if market.units else None)
+        return reference_broker.PlainOrders(market=market if market.units else None)
     place = reference_broker.Place(
         "stop" if uses.stops and at("place_is_stop") else "limit",
         at("place_units"),
@@ -317,4 +319,6 @@ def _plain_orders(given: dict[str, np.ndarray], uses: Uses, i: int, path: int, h
         at("place_stop_frac") if uses.brackets else 0.0,
         at("place_take_frac") if uses.brackets else 0.0,
     )
-    return reference_broker.Orders(bool(at("cancel")), place if place.units else None, market if market.units else None)
+    return reference_broker.PlainOrders(
+        bool(at("cancel")), place if place.units else None, market if market.units else None
+    )

@@ -9,7 +9,7 @@ import torch
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.market.costs import Costs
-from sizewise.params.learning.outcome import Outcome
+from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.account import Account
 
 from .hand_market import make_market
@@ -18,7 +18,7 @@ NAMES = ("edge", "signal_confidence")
 FIRST_ROW = 8
 BARS_A_TRADE = 4
 ACCOUNT = Account()
-RULES = Outcome(
+RULES = ClosedTrades(
     window_bars=4,
     kernel_bars=2,
     channels=8,

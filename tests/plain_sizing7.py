@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sizewise.market.costs import Costs
 from sizewise.params.trading.account import Account
-from sizewise.trading.broker.reference_broker import Bar, Market, Orders, ReferenceBroker, Rules
+from sizewise.trading.broker.reference_broker import Bar, Market, PlainOrders, ReferenceBroker, Rules
 from sizewise.trading.schemes.values import decode
 
 BPS = 1e-4
@@ -82,7 +82,7 @@ def simulate(
         # Market orders know no buying power: a loan for the step keeps the reference's from a short's tenfold gap.
         loan = 32.0 * max(abs(equity), abs(position))
         broker.cash += loan
-        step = broker.step([Orders(market=Market(units))], [bar])
+        step = broker.step([PlainOrders(market=Market(units))], [bar])
         broker.cash -= loan
         assert not step.flags[0]
         path.equity.append(broker.equity([after]))

@@ -9,7 +9,7 @@ import torch
 from sizewise.dataset.store import cut_folds
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
-from sizewise.studies.stress.world import World
+from sizewise.studies.stress.world import StressWorld
 
 if TYPE_CHECKING:
     from .conftest import QuickWorld
@@ -27,7 +27,7 @@ CUT = {
 }
 
 
-def small_world(quick: "QuickWorld", policies: Path) -> World:
+def small_world(quick: "QuickWorld", policies: Path) -> StressWorld:
     """One rolling fold; its policies are saved in `policies`."""
     p = quick.params
     splits = p.splits.model_copy(update=CUT)
@@ -35,7 +35,7 @@ def small_world(quick: "QuickWorld", policies: Path) -> World:
     folds = cut_folds(quick.universe, splits, p.regimes, window_bars=window)["rolling"]
     for trained in quick.train_together([quick.job("masked", seed=seed) for seed in SEEDS]):
         save_agent(trained.agent, policy_folder(policies, "ppo", folds[0], trained.job.seed))
-    return World(
+    return StressWorld(
         universe=quick.universe,
         market=quick.market.to("cpu", torch.float64),
         folds=folds,

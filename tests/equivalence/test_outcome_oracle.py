@@ -18,10 +18,10 @@ from sizewise.learning.closed_trades.models import (
     td_loss,
     td_targets,
 )
-from sizewise.params.learning.outcome import Outcome, Replay
+from sizewise.params.learning.outcome import ClosedTrades, Replay
 
 S, B, A, N = 3, 6, 5, 9
-RULES = Outcome(window_bars=7, kernel_bars=3, flow_features=["x"], flow_window_bars=2)
+RULES = ClosedTrades(window_bars=7, kernel_bars=3, flow_features=["x"], flow_window_bars=2)
 
 
 def networks(name="net", features=4):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sizewise.params.trading.rewards import DifferentialSharpe, DifferentialSortino, DrawdownPenalised, RewardModel
-from sizewise.trading.rewards import Outcome, open_base
+from sizewise.trading.rewards import StepOutcome, open_base
 
 RETURNS = np.random.default_rng(4).normal(2e-4, 2e-3, 300)
 DECAY, START = 0.02, 1e-3
@@ -46,7 +46,7 @@ def along(model: RewardModel, dtype: torch.dtype) -> list[float]:
     memory, equity, earned = reward.open((1,), dtype, "cpu"), torch.full((1,), 1000.0, dtype=dtype), []
     for x in RETURNS:
         change = equity * x
-        step = Outcome(equity, change, change, equity + change, equity.unsqueeze(0), torch.tensor(1.0), equity < 0)
+        step = StepOutcome(equity, change, change, equity + change, equity.unsqueeze(0), torch.tensor(1.0), equity < 0)
         value, memory = reward(step, memory)
         equity = equity + change
         earned.append(value.item())

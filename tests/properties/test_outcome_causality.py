@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise.learning.closed_trades.training import train_outcome
-from sizewise.params.learning.outcome import Outcome
+from sizewise.learning.closed_trades.training import train_closed_trades
+from sizewise.params.learning.outcome import ClosedTrades
 
 from ..hand_trades import planted_market
 from ..unit.test_outcome_learner import make, weights
 from ..unit.test_outcome_lessons import lessons_of
 
-RULES = Outcome(window_bars=8, channels=4, hidden=8, flow_window_bars=4, horizons_bars=[1, 5])
+RULES = ClosedTrades(window_bars=8, channels=4, hidden=8, flow_window_bars=4, horizons_bars=[1, 5])
 COLUMNS = ("features", "gap_return", "bar_return", "close", "high", "low", "rates", "direction", "elapsed_days")
 
 
@@ -54,7 +54,9 @@ def test_nothing_after_the_train_slice_reaches_a_policy(quick, kind):
         for name, values in spoilt.items():
             values[start:stop] = 1 if name == "direction" else values[start:stop] * 1.5
     other = replace(market, **spoilt)
-    trained = [train_outcome(m, fold, [1], kind, kind, RULES, quick.params.account)[0].policy for m in (market, other)]
+    trained = [
+        train_closed_trades(m, fold, [1], kind, kind, RULES, quick.params.account)[0].policy for m in (market, other)
+    ]
     for model, layers in trained[0].networks.items():
         assert all(torch.equal(value, trained[1].networks[model][name]) for name, value in layers.items())
     assert trained[0].scalers == trained[1].scalers
@@ -71,6 +73,7 @@ def test_a_peek_is_caught(quick):
         spoilt[start : start + 200] *= 1.5
     other = replace(market, features=spoilt)
     first, second = (
-        train_outcome(m, longer, [1], "dqn", "dqn", RULES, quick.params.account)[0].policy for m in (market, other)
+        train_closed_trades(m, longer, [1], "dqn", "dqn", RULES, quick.params.account)[0].policy
+        for m in (market, other)
     )
     assert not np.array_equal(first.networks["dqn"]["first_w"], second.networks["dqn"]["first_w"])

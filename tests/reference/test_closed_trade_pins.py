@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from sizewise.base.errors import BarError, DecisionError
-from sizewise.learning.closed_trades.learner import Learner
+from sizewise.learning.closed_trades.learner import ClosedTradeLearner
 from sizewise.learning.closed_trades.memory import DecisionLog
-from sizewise.learning.closed_trades.training import train_outcome
-from sizewise.params.learning.outcome import Contributions, Outcome, Replay
+from sizewise.learning.closed_trades.training import train_closed_trades
+from sizewise.params.learning.outcome import ClosedTrades, Contributions, Replay
 
 from ..hand_trades import ACCOUNT, NAMES, RULES, even, planted_fold, planted_market
 from ..unit.test_outcome_learner import SEEDS, changed, make, weights
@@ -28,7 +28,7 @@ def test_e1_a_price_nothing_can_be_divided_by_stops_training_by_name(price):
     close = market.close.clone()
     close[21] = price
     with pytest.raises(BarError, match=r"S0: row 21 \(2020-01-01 21:00 UTC\): close"):
-        train_outcome(
+        train_closed_trades(
             replace(market, close=close),
             planted_fold(market),
             [1],
@@ -117,7 +117,7 @@ def test_e6_contributions_stay_with_the_decision_and_sum_to_one(lessons):
 
 def test_e7_tiny_moves_are_left_out_and_the_selection_is_told():
     market, rules = planted_market(50), changed(min_move_frac=0.015)
-    member = train_outcome(
+    member = train_closed_trades(
         market, planted_fold(market), [1], "o", "dqn", rules, ACCOUNT, confidence=even(market), features=NAMES
     )[0]
     moves = lessons_of(market).trades.price_return
@@ -132,14 +132,14 @@ def test_e7_outcomes_after_1_5_and_15_bars(lessons):
     # Held for three bars: what comes after 5 and 15 is not the trade's.
     assert np.isnan(rose[:, 1:]).all()
     assert set(rose[:, 0].tolist()) == {0.0, 1.0}
-    assert Outcome(horizons_bars=[1, 5, 15]).horizons_bars == (1, 5, 15)
+    assert ClosedTrades(horizons_bars=[1, 5, 15]).horizons_bars == (1, 5, 15)
 
 
 def test_e8_the_history_tells_reward_frequency_loss_and_wins(quick):
     market = quick.market.to("cpu", torch.float64)
-    rules = Outcome(window_bars=8, flow_window_bars=4, channels=4, hidden=8, report_every=25)
+    rules = ClosedTrades(window_bars=8, flow_window_bars=4, channels=4, hidden=8, report_every=25)
     kind = "outcome_ensemble"
-    member = train_outcome(market, quick.folds["rolling"][0], [1], kind, kind, rules, quick.params.account)[0]
+    member = train_closed_trades(market, quick.folds["rolling"][0], [1], kind, kind, rules, quick.params.account)[0]
     for row in member.history:
         assert {"mean_reward", "win_rate", "mean_size", "loss_cnn", "loss_dqn", "loss_order_flow"} <= set(row)
         assert row["updates_per_close"] == 1.0
@@ -148,7 +148,7 @@ def test_e8_the_history_tells_reward_frequency_loss_and_wins(quick):
 
 def test_c10_two_open_decisions_of_one_moment_keep_their_own_results(lessons):
     """Two symbols enter at once and close in the other order; each result meets the state it was decided in."""
-    learner = Learner(lessons, RULES, "dqn", ACCOUNT, SEEDS, [0])
+    learner = ClosedTradeLearner(lessons, RULES, "dqn", ACCOUNT, SEEDS, [0])
     first, second = learner.open(0), learner.open(1)
     held = {decision: learner.log.record(decision) for decision in (first, second)}
     learner.close(second)

@@ -8,13 +8,13 @@ import torch
 
 from sizewise.params.trading.rewards import DifferentialSharpe, DifferentialSortino, RewardModel
 from sizewise.sizing.trade_rewards import Record, composite_close, outcome_reward, return_on_notional
-from sizewise.trading.rewards import Outcome, log_growth, open_base, size_weighted_return
+from sizewise.trading.rewards import StepOutcome, log_growth, open_base, size_weighted_return
 
 
-def step(simple: float) -> Outcome:
+def step(simple: float) -> StepOutcome:
     money = torch.full((1,), 1000.0, dtype=torch.float64)
     change, never = money * simple, torch.zeros(1, dtype=torch.bool)
-    return Outcome(money, change, change, money + change, money.unsqueeze(0), torch.tensor(1.0 / 24.0), never)
+    return StepOutcome(money, change, change, money + change, money.unsqueeze(0), torch.tensor(1.0 / 24.0), never)
 
 
 def test_a3_two_percent_on_a_twentieth():

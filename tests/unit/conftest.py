@@ -16,7 +16,7 @@ from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.learning import Learned
 from sizewise.params.arms import Arm
-from sizewise.params.learning.outcome import Outcome
+from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.account import Account
 from sizewise.reports import style
 from sizewise.walkforward.field import Field
@@ -44,7 +44,7 @@ class TrainedField:
     arms: Mapping[str, Arm]
     seeds: Sequence[int]
     account: Account
-    outcome: Outcome
+    outcome: ClosedTrades
     policies: Path
     tables: Mapping[str, Learned]
     closed: pd.DataFrame

@@ -32,7 +32,7 @@ FILL_VALUES = ("units", "price", "fee", "slippage", "impact")
 Frames = Mapping[str, pd.DataFrame] | pd.DataFrame
 
 
-class Outcome(NamedTuple):
+class StepResult(NamedTuple):
     """What a step did to each account: reward float64 [n], terminated and truncated bool [n]."""
 
     reward: np.ndarray
@@ -148,7 +148,7 @@ class GymAccounts:
         windows = self._windows[self.rows - (self.window_bars - 1)]
         return np.concatenate([windows, scalars.astype(np.float32)], axis=1)
 
-    def step(self, actions: Any) -> Outcome:
+    def step(self, actions: Any) -> StepResult:
         """Decide at each account's close, trade through its next bar.
 
         Args:
@@ -167,7 +167,7 @@ class GymAccounts:
         self.position, self.now, self._result = step.position, following, step.result
         self.decisions = self.decisions + 1
         over = (self.decisions >= self.episode_bars) | (self.rows == self.last_row)
-        return Outcome(step.reward.to(torch.float64).numpy(), step.terminated.numpy(), over)
+        return StepResult(step.reward.to(torch.float64).numpy(), step.terminated.numpy(), over)
 
     def _tensor(self, actions: Any) -> torch.Tensor:
         shape: tuple[int, ...] = (self.n,) if isinstance(self.space, Discrete) else (self.n, self.space.k)

@@ -10,13 +10,13 @@ import torch
 from sizewise.base.pool import Pool
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
-from sizewise.learning.closed_trades.policy import save_outcome
-from sizewise.learning.closed_trades.training import OutcomeTrained, train_outcome
+from sizewise.learning.closed_trades.policy import save_closed_trades
+from sizewise.learning.closed_trades.training import ClosedTradeTrained, train_closed_trades
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.learning import Learned, train_tables
 from sizewise.learning.tabular.store import folder_of, save_table
 from sizewise.params.arms import Arm, ClosedTradeArm, TableArm
-from sizewise.params.learning.outcome import Outcome
+from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.trading.account import Account
 
@@ -53,7 +53,7 @@ def learn_closed_trades(
     arms: Mapping[str, Arm],
     folds: Mapping[str, Sequence[Fold]],
     seeds: Sequence[int],
-    rules: Outcome,
+    rules: ClosedTrades,
     account: Account,
     policies: Path,
     *,
@@ -78,7 +78,7 @@ def learn_closed_trades(
     with Pool(given, most=len(work)) as pool:
         for (name, _, fold), members in zip(work, pool.map(_learn, work), strict=True):
             for member in members:
-                save_outcome(member.policy, policy_folder(policies, name, fold, member.seed))
+                save_closed_trades(member.policy, policy_folder(policies, name, fold, member.seed))
                 where = {"arm": name, "scheme": fold.scheme, "fold": fold.number, "seed": member.seed}
                 rows += [{**where, **row} for row in member.history]
     return pd.DataFrame(rows)
@@ -89,12 +89,12 @@ class _Given(NamedTuple):
 
     market: Market
     seeds: tuple[int, ...]
-    rules: Outcome
+    rules: ClosedTrades
     account: Account
     live_dir: Path | None
 
 
-def _learn(given: _Given, work: tuple[str, str, Fold]) -> list[OutcomeTrained]:
+def _learn(given: _Given, work: tuple[str, str, Fold]) -> list[ClosedTradeTrained]:
     name, kind, fold = work
     market, seeds, rules, account, live_dir = given
-    return train_outcome(market, fold, seeds, name, kind, rules, account, live_dir=live_dir)
+    return train_closed_trades(market, fold, seeds, name, kind, rules, account, live_dir=live_dir)

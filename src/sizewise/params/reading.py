@@ -25,7 +25,7 @@ SECTIONS = {
     "trading": "trading.trading:Trading",
     "ablations": "studies.ablations:Ablations",
     "tabular": "learning.tabular:Tabular",
-    "outcome": "learning.outcome:Outcome",
+    "outcome": "learning.outcome:ClosedTrades",
     "laboratory": "studies.laboratory:Laboratory",
     "slices": "evidence.slices:Slices",
     "calibration": "studies.calibration:Calibration",

@@ -42,7 +42,7 @@ from sizewise.sizing.trade_rewards import (
     trade_log_growth,
 )
 from sizewise.trading.broker.book import Lots
-from sizewise.trading.rewards import Outcome, open_reward
+from sizewise.trading.rewards import StepOutcome, open_reward
 from sizewise.trading.schemes.sizing import SIZES
 from sizewise.trading.schemes.values import base_order_frac
 
@@ -162,7 +162,7 @@ def _walk(model: RewardModel, moves: Values, sizes: Values) -> Values:
         level = torch.full((1, 1, *shape), entry, dtype=torch.float64)
         mark = torch.full((1, *shape), close, dtype=torch.float64)
         lots = Lots(units.unsqueeze(0), level, torch.zeros_like(level), None, None)
-        step = Outcome(before, change, price, before + change, units * mark, hour, never, None, lots, mark)
+        step = StepOutcome(before, change, price, before + change, units * mark, hour, never, None, lots, mark)
         earned, memory = reward(step, memory)
         rewards.append(earned)
     return torch.stack(rewards).numpy()

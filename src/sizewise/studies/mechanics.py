@@ -22,7 +22,7 @@ from sizewise.params.trading.trading import CostModel, InstrumentCosts, Rules, T
 from sizewise.reports.account import draw_path
 from sizewise.trading.broker import reference_broker
 from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.reference_orders import Bar, Market, Orders, Place
+from sizewise.trading.broker.reference_orders import Bar, Market, Place, PlainOrders
 from sizewise.trading.broker.reference_orders import Rules as PlainRules
 from sizewise.trading.desk import Desk
 from sizewise.trading.schemes.interface import Discrete
@@ -46,7 +46,7 @@ class Case:
     shows: str
     first: str
     last: str
-    script: Mapping[str, Orders]
+    script: Mapping[str, PlainOrders]
     rules: Rules
     uses: Uses = field(default_factory=Uses)
     costs: CostModel = SPOT
@@ -62,9 +62,9 @@ CASES: dict[str, Case] = {
         "2023-06-21 05:00",
         "2023-06-21 16:00",
         {
-            "2023-06-21 06:00": Orders(place=Place("limit", 0.02, 28787.70, bars=3)),
-            "2023-06-21 09:00": Orders(place=Place("limit", 0.02, 28820.00, bars=3)),
-            "2023-06-21 10:00": Orders(place=Place("limit", -0.02, 29400.00, bars=6, reduce_only=True)),
+            "2023-06-21 06:00": PlainOrders(place=Place("limit", 0.02, 28787.70, bars=3)),
+            "2023-06-21 09:00": PlainOrders(place=Place("limit", 0.02, 28820.00, bars=3)),
+            "2023-06-21 10:00": PlainOrders(place=Place("limit", -0.02, 29400.00, bars=6, reduce_only=True)),
         },
         Rules(max_open_orders=1),
         Uses(working=True, reduce_only=True),
@@ -76,7 +76,7 @@ CASES: dict[str, Case] = {
         "and what is left is cancelled.",
         "2023-06-20 19:00",
         "2023-06-21 04:00",
-        {"2023-06-20 20:00": Orders(place=Place("limit", 15.0, 28200.00, bars=5))},
+        {"2023-06-20 20:00": PlainOrders(place=Place("limit", 15.0, 28200.00, bars=5))},
         Rules(max_open_orders=1, max_volume_frac=0.001),
         Uses(working=True),
         InstrumentCosts(kind="instrument", impact_coef=1.0),
@@ -89,7 +89,7 @@ CASES: dict[str, Case] = {
         "first, so the stop does. The trade begins and ends inside that bar: no close sees a position.",
         "2021-01-11 08:00",
         "2021-01-11 15:00",
-        {"2021-01-11 11:00": Orders(market=Market(0.02, stop_frac=0.02, take_frac=0.02))},
+        {"2021-01-11 11:00": PlainOrders(market=Market(0.02, stop_frac=0.02, take_frac=0.02))},
         Rules(max_open_lots=2),
         Uses(brackets=True),
     ),
@@ -100,9 +100,9 @@ CASES: dict[str, Case] = {
         "2023-06-21 00:00",
         "2023-06-21 10:00",
         {
-            "2023-06-21 01:00": Orders(market=Market(0.01)),
-            "2023-06-21 04:00": Orders(market=Market(-0.02)),
-            "2023-06-21 08:00": Orders(market=Market(CLOSE)),
+            "2023-06-21 01:00": PlainOrders(market=Market(0.01)),
+            "2023-06-21 04:00": PlainOrders(market=Market(-0.02)),
+            "2023-06-21 08:00": PlainOrders(market=Market(CLOSE)),
         },
         Rules(),
     ),
@@ -113,8 +113,8 @@ CASES: dict[str, Case] = {
         "2023-06-21 02:00",
         "2023-06-21 22:00",
         {
-            "2023-06-21 03:00": Orders(market=Market(0.01)),
-            "2023-06-21 20:00": Orders(market=Market(CLOSE)),
+            "2023-06-21 03:00": PlainOrders(market=Market(0.01)),
+            "2023-06-21 20:00": PlainOrders(market=Market(CLOSE)),
         },
         Rules(margin="isolated", leverage=1.0),
         costs=PERPETUAL,
@@ -125,7 +125,7 @@ CASES: dict[str, Case] = {
         "liquidation price ends it there; the penalty takes what was left of the margin.",
         "2020-03-12 04:00",
         "2020-03-12 14:00",
-        {"2020-03-12 07:00": Orders(market=Market(0.1, leverage=5.0))},
+        {"2020-03-12 07:00": PlainOrders(market=Market(0.1, leverage=5.0))},
         Rules(margin="isolated", leverage=5.0),
         Uses(leverage=True),
         PERPETUAL,
@@ -189,16 +189,16 @@ def check(done: Simulation) -> None:
 
 
 def _hold_against_reference(
-    case: Case, bars: pd.DataFrame, instrument: Instrument, rows: Mapping[int, Orders], done: Simulation
+    case: Case, bars: pd.DataFrame, instrument: Instrument, rows: Mapping[int, PlainOrders], done: Simulation
 ) -> None:
     tape = build_tape({SYMBOL: bars}, {SYMBOL: instrument})
     names = [name for name in Bar.__dataclass_fields__ if name not in ("traded", "day_trade")]
     account = reference_broker.ReferenceBroker(PlainRules(**case.rules.model_dump()), case.cash)
     for t in range(len(bars) - 1):
         row = {name: float(tape.column(name)[t + 1, 0]) for name in names}
-        orders = rows.get(t, Orders())
+        orders = rows.get(t, PlainOrders())
         if orders.market is not None and orders.market.units == CLOSE:
-            orders = Orders(orders.cancel, orders.place, Market(-account.units[0], orders.market.leverage))
+            orders = PlainOrders(orders.cancel, orders.place, Market(-account.units[0], orders.market.leverage))
         step = account.step([orders], [Bar(**row)])  # type: ignore[arg-type]
         if abs(step.equity - done.equity.iloc[t + 1]) > AGREEMENT * case.cash:
             raise LedgerError(f"{case.title}: the brokers disagree at {bars.index[t + 1]}")

@@ -15,7 +15,7 @@ from sizewise.params.trading.trading import SizeByLeverage25, Trading
 from sizewise.trading.broker.book import Book, Lots
 from sizewise.trading.broker.broker import Broker, Result, check_leverage
 from sizewise.trading.broker.orders import Maybe, Orders
-from sizewise.trading.rewards import Memory, Outcome, at_iteration, open_reward
+from sizewise.trading.rewards import Memory, StepOutcome, at_iteration, open_reward
 from sizewise.trading.schemes.catalogue import open_scheme
 from sizewise.trading.schemes.interface import ActionScheme, View
 
@@ -226,7 +226,7 @@ class Desk:
         equity = book.cash + value.sum(0)
         terminated = equity <= self.account.ruin_frac * self.account.initial_equity
         days = torch.zeros_like(following.day[0]) if days is None else days
-        outcome = Outcome(
+        outcome = StepOutcome(
             position.equity, flows.total(), flows.price, equity, value, days, terminated, ended, book.lots, close
         )
         reward, memory = self._reward(outcome, position.memory)

@@ -31,7 +31,7 @@ LARGEST_LOSS = -1.0 + 1e-6
 SMALLEST_SHARE = 0.01
 
 
-class Outcome(NamedTuple):
+class StepOutcome(NamedTuple):
     """A step of accounts; money in their dtype and shape unless it says otherwise.
 
     Attributes:
@@ -71,28 +71,28 @@ class Reward(Protocol):
         """The memory of new accounts."""
         ...
 
-    def __call__(self, step: Outcome, memory: Memory) -> tuple[torch.Tensor, Memory]:
+    def __call__(self, step: StepOutcome, memory: Memory) -> tuple[torch.Tensor, Memory]:
         """What the step earned, in the accounts' dtype and shape, and the memory after it."""
         ...
 
 
-def log_growth(step: Outcome) -> torch.Tensor:
+def log_growth(step: StepOutcome) -> torch.Tensor:
     """log(E_t+1 / E_t), net of every cost; its sum over an episode is log(E_T / E_0)."""
     # log1p of the change keeps float32 rewards exact where the logarithm of a ratio near 1 would round them away.
     return torch.log1p((step.change / step.before).clamp(min=LARGEST_LOSS))
 
 
-def size_weighted_return(step: Outcome) -> torch.Tensor:
+def size_weighted_return(step: StepOutcome) -> torch.Tensor:
     """Price return times signed size, before costs: reference design A's weight, with the sign it lacks."""
     return step.price / step.before
 
 
-def size_added(coef: float) -> Callable[[Outcome], torch.Tensor]:
+def size_added(coef: float) -> Callable[[StepOutcome], torch.Tensor]:
     """Log growth plus coef times exposure; what reference design A warns of."""
     return lambda step: log_growth(step) + coef * (step.value.abs() / step.equity).sum(0)
 
 
-def unrealised_exposure(step: Outcome) -> torch.Tensor:
+def unrealised_exposure(step: StepOutcome) -> torch.Tensor:
     """Unrealised gain as a share of its cost, times exposure: reference design D's. It does not telescope: a gain that is
     held is earned at every step."""
     lots = step.lots
@@ -109,13 +109,13 @@ def unrealised_exposure(step: Outcome) -> torch.Tensor:
 class Memoryless:
     """A reward that is a function of the step alone."""
 
-    of: Callable[[Outcome], torch.Tensor]
+    of: Callable[[StepOutcome], torch.Tensor]
 
     def open(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | str) -> Memory:  # noqa: ARG002
         """See Reward."""
         return ()
 
-    def __call__(self, step: Outcome, memory: Memory) -> tuple[torch.Tensor, Memory]:
+    def __call__(self, step: StepOutcome, memory: Memory) -> tuple[torch.Tensor, Memory]:
         """See Reward."""
         return self.of(step), memory
 
@@ -133,7 +133,7 @@ class Drawdown:
         """See Reward. New accounts are at their peak."""
         return (torch.zeros(shape, dtype=dtype, device=device),)
 
-    def __call__(self, step: Outcome, memory: Memory) -> tuple[torch.Tensor, Memory]:
+    def __call__(self, step: StepOutcome, memory: Memory) -> tuple[torch.Tensor, Memory]:
         """See Reward."""
         (depth,) = memory
         growth = log_growth(step)
@@ -168,7 +168,7 @@ class Differential:
         mean = torch.zeros(shape, dtype=dtype, device=device)
         return mean, torch.full_like(mean, self.start_deviation**2)
 
-    def __call__(self, step: Outcome, memory: Memory) -> tuple[torch.Tensor, Memory]:
+    def __call__(self, step: StepOutcome, memory: Memory) -> tuple[torch.Tensor, Memory]:
         """See Reward."""
         mean, square = memory
         returns = (step.change / step.before).clamp(min=LARGEST_LOSS)
@@ -185,7 +185,7 @@ class Differential:
         return reward, (torch.lerp(mean, returns, self.decay), torch.lerp(square, new, self.decay))
 
 
-STEP_REWARDS: dict[str, Callable[[Outcome], torch.Tensor]] = {
+STEP_REWARDS: dict[str, Callable[[StepOutcome], torch.Tensor]] = {
     "log_growth": log_growth,
     "size_weighted_return": size_weighted_return,
     "unrealised_exposure": unrealised_exposure,
@@ -242,7 +242,7 @@ class Penalised:
         zero = torch.zeros(shape, dtype=dtype, device=device)
         return (*self.base.open(shape, dtype, device), zero, zero)
 
-    def __call__(self, step: Outcome, memory: Memory) -> tuple[torch.Tensor, Memory]:
+    def __call__(self, step: StepOutcome, memory: Memory) -> tuple[torch.Tensor, Memory]:
         """See rewards.Reward."""
         *inner, was, spent = memory
         reward, kept = self.base(step, tuple(inner))

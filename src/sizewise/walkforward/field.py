@@ -15,15 +15,15 @@ from sizewise.base.errors import ConfigError
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.splits import Fold
-from sizewise.learning.closed_trades.policy import load_outcome
-from sizewise.learning.closed_trades.sizer import OutcomeSizer
+from sizewise.learning.closed_trades.policy import load_closed_trades
+from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
 from sizewise.learning.own import load_own, member_size
 from sizewise.learning.ppo.agent import Agent, load_agent
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.learning.tabular.store import load_table
 from sizewise.params.arms import Arm
-from sizewise.params.learning.outcome import Outcome
+from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.account import Account
 from sizewise.sizing.fitted import FITTED, Paths, fitted_sizer, mean_exposure
 from sizewise.sizing.own import Learner, checked, open_own
@@ -46,7 +46,7 @@ class Field:
         arms: Mapping[str, Arm],
         seeds: Sequence[int],
         account: Account,
-        outcome: Outcome,
+        outcome: ClosedTrades,
         policies: Path,
     ):
         """Args: `market` float64, on the CPU; `outcome`: the section that closed-trade arms were trained with."""
@@ -98,10 +98,10 @@ class Field:
         """Models that learned from closed trades."""
         members = self._members()
         policies = [
-            load_outcome(policy_folder(self._policies, name, fold, seed), self._outcome, self._arms[name].kind)
+            load_closed_trades(policy_folder(self._policies, name, fold, seed), self._outcome, self._arms[name].kind)
             for fold, seed in members
         ]
-        return OutcomeSizer(
+        return ClosedTradeSizer(
             self._market,
             policies,
             [fold_confidence(self._market, fold) for fold, _ in members],

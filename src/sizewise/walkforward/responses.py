@@ -18,7 +18,7 @@ from sizewise.dataset.market_tensor import UNFITTED, Market, fold_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.lessons import DRAWDOWN_UNIT
-from sizewise.learning.closed_trades.policy import OutcomePolicy, load_outcome
+from sizewise.learning.closed_trades.policy import ClosedTradePolicy, load_closed_trades
 from sizewise.learning.ppo.agent import Actors, Agent, load_agent
 from sizewise.learning.ppo.encoders import CLIP, encode_rows
 from sizewise.learning.stored import policy_folder
@@ -39,7 +39,7 @@ EXPOSURES = (0.0, 0.25, 0.50, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
-class Situations:
+class Entries:
     """N entries of the signal as learners meet them; tensors on the CPU, one value an entry.
 
     Attributes:
@@ -68,7 +68,7 @@ class Choose(Protocol):
     without a window reads the last bar.
     """
 
-    def __call__(self, situations: Situations) -> torch.Tensor: ...
+    def __call__(self, situations: Entries) -> torch.Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Grid:
     high: np.ndarray
 
 
-def sample_entries(market: Market, fold: Fold, *, window_bars: int, most: int) -> Situations:
+def sample_entries(market: Market, fold: Fold, *, window_bars: int, most: int) -> Entries:
     """Entries of a fold's test slices, at most `most`, evenly spaced within each symbol; accounts are new and flat."""
     found = []
     for symbol, part in fold.test.items():
@@ -93,7 +93,7 @@ def sample_entries(market: Market, fold: Fold, *, window_bars: int, most: int) -
     window = torch.from_numpy(rows)[:, None] + torch.arange(1 - window_bars, 1)
     confidence = fold_confidence(market, fold)
     first = np.array(market.first_row)
-    return Situations(
+    return Entries(
         symbols=market.symbols,
         symbol=torch.from_numpy(np.searchsorted(first, rows, side="right") - 1),
         rows=torch.from_numpy(rows),
@@ -135,8 +135,8 @@ def train_grids(market: Market, fold: Fold) -> dict[str, Grid]:
 
 
 def set_condition(
-    situations: Situations, name: str, value: torch.Tensor, low: torch.Tensor, high: torch.Tensor
-) -> Situations:
+    situations: Entries, name: str, value: torch.Tensor, low: torch.Tensor, high: torch.Tensor
+) -> Entries:
     """The situations with one condition set to `value` (N,), its window kept within [low, high].
 
     A market feature is moved by the same amount at every bar of the window, so that its last bar takes the value and its
@@ -159,7 +159,7 @@ def set_condition(
     return replace(situations, windows=windows)
 
 
-def partial_dependence(choose: Choose, situations: Situations, grids: Mapping[str, Grid]) -> pd.DataFrame:
+def partial_dependence(choose: Choose, situations: Entries, grids: Mapping[str, Grid]) -> pd.DataFrame:
     """Mean size over the situations at each level of each condition.
 
     Returns:
@@ -186,7 +186,7 @@ class PolicyChoice:
         self._scheme = open_actions(agent.actions, agent.account, agent.mode, dtype=torch.float64)
         self._population = {name: value.unsqueeze(0) for name, value in agent.parameters.items()}
 
-    def _scaled(self, situations: Situations) -> torch.Tensor:
+    def _scaled(self, situations: Entries) -> torch.Tensor:
         raw = torch.cat([situations.windows, situations.confidence.unsqueeze(-1)], dim=-1)
         scaled = torch.empty_like(raw)
         for number in sorted(set(situations.symbol.tolist())):
@@ -199,7 +199,7 @@ class PolicyChoice:
             scaled[mine] = (raw[mine] - torch.tensor(scaler.mean)) * (1.0 / torch.tensor(scaler.std))
         return scaled.clamp_(-CLIP, CLIP)
 
-    def __call__(self, situations: Situations) -> torch.Tensor:
+    def __call__(self, situations: Entries) -> torch.Tensor:
         """See Choose.
 
         Raises:
@@ -233,7 +233,7 @@ class TableChoice:
         self._table, self._account, self._rules, self._volatile = table, account, rules, volatile
         self._action = table.greedy()
 
-    def __call__(self, situations: Situations) -> torch.Tensor:
+    def __call__(self, situations: Entries) -> torch.Tensor:
         """See responses.Choose."""
         last = situations.windows[:, -1].double().numpy()
         atr, trend, adx = (last[:, UNFITTED.index(name)] for name in (ATR, TREND, "adx_14"))
@@ -256,13 +256,13 @@ class TableChoice:
         return torch.from_numpy(np.take_along_axis(every, self._action[state][:, None], axis=1)[:, 0] / limit)
 
 
-class OutcomeChoice:
+class ClosedTradeChoice:
     """A closed-trade policy's size; its accounts have not traded yet, so that their win rate is neutral."""
 
-    def __init__(self, policy: OutcomePolicy):
+    def __init__(self, policy: ClosedTradePolicy):
         self._policy = policy
 
-    def __call__(self, situations: Situations) -> torch.Tensor:
+    def __call__(self, situations: Entries) -> torch.Tensor:
         """See responses.Choose."""
         bars = self._policy.rules.window_bars
         raw = torch.cat([situations.windows, situations.confidence.unsqueeze(-1)], dim=-1)[:, -bars:]
@@ -302,7 +302,7 @@ def dependence_of(stage: Stage, market: Market, folds: Sequence[Fold]) -> pd.Dat
                     case TableArm():
                         choose = TableChoice(load_table(folder), p.account, p.regimes, volatile)
                     case ClosedTradeArm():
-                        choose = OutcomeChoice(load_outcome(folder, p.outcome, arm.kind))
+                        choose = ClosedTradeChoice(load_closed_trades(folder, p.outcome, arm.kind))
                     case _:
                         continue
                 found = partial_dependence(choose, situations, grids)

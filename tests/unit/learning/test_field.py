@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sizewise.learning import field
-from sizewise.learning.closed_trades.policy import load_outcome
+from sizewise.learning.closed_trades.policy import load_closed_trades
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.store import load_table
 from sizewise.params.arms import TableArm
@@ -32,7 +32,7 @@ def test_policies_of_closed_trades_load_as_their_kind(trained_field):
     for name in CLOSED:
         for seed in trained_field.seeds:
             folder = policy_folder(trained_field.policies, name, trained_field.folds[0], seed)
-            policy = load_outcome(folder, trained_field.outcome, name)
+            policy = load_closed_trades(folder, trained_field.outcome, name)
             assert policy.kind == policy.origin["arm"] == name
             assert policy.origin["seed"] == seed
             assert set(policy.scalers) == set(trained_field.folds[0].train)

@@ -103,7 +103,7 @@ def test_an_invalid_value_is_named(project):
 
 
 def test_an_unknown_stage_is_named(project):
-    assert refusal("paper").startswith("dvc.yaml has no stage 'paper': stages are features, train")
+    assert refusal("paper").startswith("dvc.yaml has no stage 'paper': stages are arms, features")
 
 
 def test_an_unknown_profile_is_named(project):

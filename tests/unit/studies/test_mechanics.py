@@ -9,7 +9,7 @@ from sizewise.base.errors import LedgerError
 from sizewise.base.paths import Workspace
 from sizewise.params.trading.trading import Trading
 from sizewise.studies import mechanics
-from sizewise.trading.broker.reference_broker import Market, Orders, Place
+from sizewise.trading.broker.reference_broker import Market, Place, PlainOrders
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +156,8 @@ def test_a_script_is_carried_out_to_the_letter(workspace):
     case = replace(
         mechanics.CASES["maker_fill"],
         script={
-            "2023-06-21 06:00": Orders(place=Place("stop", 0.02, 28890.0, bars=2), market=Market(0.01)),
-            "2023-06-21 08:00": Orders(cancel=True, market=Market(mechanics.CLOSE)),
+            "2023-06-21 06:00": PlainOrders(place=Place("stop", 0.02, 28890.0, bars=2), market=Market(0.01)),
+            "2023-06-21 08:00": PlainOrders(cancel=True, market=Market(mechanics.CLOSE)),
         },
         uses=replace(mechanics.CASES["maker_fill"].uses, stops=True),
     )

@@ -14,9 +14,8 @@ from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import BSH, ManageInventory, Rules, Simple, Simplex, Sizing, VenueCosts
 from sizewise.trading.broker.orders import Orders
-from sizewise.trading.broker.reference_broker import Bar, ReferenceBroker
+from sizewise.trading.broker.reference_broker import Bar, PlainOrders, ReferenceBroker
 from sizewise.trading.broker.reference_broker import Market as MarketOrder
-from sizewise.trading.broker.reference_broker import Orders as PlainOrders
 from sizewise.trading.broker.reference_broker import Rules as PlainRules
 from sizewise.trading.environment import TradingEnv
 from sizewise.trading.episodes import Ranges, Transition

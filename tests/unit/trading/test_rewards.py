@@ -20,7 +20,7 @@ from sizewise.params.trading.rewards import (
 )
 from sizewise.params.trading.trading import BSH, Rules, Sizing
 from sizewise.trading.episodes import Ranges
-from sizewise.trading.rewards import LARGEST_LOSS, SMALLEST_SHARE, Outcome, open_base, renewed, unrealised_exposure
+from sizewise.trading.rewards import LARGEST_LOSS, SMALLEST_SHARE, StepOutcome, open_base, renewed, unrealised_exposure
 
 from ...hand_market import make_market
 from ...hand_tape import PLAIN, Units, hand_tape, instrument, open_desk, open_env, walk
@@ -136,12 +136,12 @@ def test_rewards_have_the_accounts_dtype(kind):
 # Rewards that remember.
 
 
-def steps_of(*returns: float) -> list[Outcome]:
+def steps_of(*returns: float) -> list[StepOutcome]:
     """Steps of one account with these net returns."""
     money = torch.full((1,), 1000.0, dtype=torch.float64)
     hour, never = torch.tensor(1.0 / 24.0), torch.zeros(1, dtype=torch.bool)
     return [
-        Outcome(money, money * x, money * x, money * (1.0 + x), (money * 0.1).unsqueeze(0), hour, never)
+        StepOutcome(money, money * x, money * x, money * (1.0 + x), (money * 0.1).unsqueeze(0), hour, never)
         for x in returns
     ]
 
@@ -257,7 +257,7 @@ def test_the_sizing_environment_hands_the_memory_on(model):
         # A ruined account's last equity is gone; its reward is left out, and what it remembered begins again.
         change = env.accounts.equity - before
         never = torch.zeros(env.shape, dtype=torch.bool)
-        step = Outcome(before, change, change, env.accounts.equity, env.accounts.position.unsqueeze(0), days, never)
+        step = StepOutcome(before, change, change, env.accounts.equity, env.accounts.position.unsqueeze(0), days, never)
         expected, memory = reward(step, memory)
         alive = ~moved.terminated
         torch.testing.assert_close(moved.reward[alive], expected[alive], rtol=1e-7, atol=1e-9)

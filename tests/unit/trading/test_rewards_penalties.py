@@ -11,7 +11,7 @@ from sizewise.params.learning.train import Episode
 from sizewise.params.trading.rewards import DrawdownPenalised, LogGrowth, Penalties, Suppression
 from sizewise.params.trading.trading import Sizing
 from sizewise.trading.episodes import Ranges
-from sizewise.trading.rewards import Memoryless, Outcome, Penalised, at_iteration, log_growth, open_reward, strength
+from sizewise.trading.rewards import Memoryless, Penalised, StepOutcome, at_iteration, log_growth, open_reward, strength
 
 from ...hand_market import make_market
 from ...hand_tape import ACCOUNT, hand_tape, open_env
@@ -42,7 +42,7 @@ def taken(rules: Penalties, values: list[float], *, hours: float = 1.0, **flags:
     paid = []
     for value in values:
         position = torch.full((1, 1), value, dtype=torch.float64)
-        step = Outcome(
+        step = StepOutcome(
             money, 0.0 * money, 0.0 * money, money, position, torch.tensor([hours / 24.0], dtype=torch.float64),
             flags.get("terminated", NONE), flags.get("ended"),
         )  # fmt: skip

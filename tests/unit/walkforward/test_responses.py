@@ -10,8 +10,8 @@ import torch
 from sizewise.base.errors import CheckpointError, DataMissingError
 from sizewise.dataset.market_tensor import UNFITTED, fold_confidence
 from sizewise.dataset.regimes import LABELS
-from sizewise.learning.closed_trades.policy import load_outcome
-from sizewise.learning.closed_trades.sizer import OutcomeSizer
+from sizewise.learning.closed_trades.policy import load_closed_trades
+from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.cells import BINS, N_STATES, SHAPE
 from sizewise.learning.tabular.learning import Table, blank
@@ -24,7 +24,7 @@ from sizewise.walkforward.responses import (
     ENTRIES,
     EXPOSURE,
     FEATURES,
-    OutcomeChoice,
+    ClosedTradeChoice,
     TableChoice,
     _volatile,
     dependence_of,
@@ -177,7 +177,7 @@ def test_volatility_and_loss_reach_a_table_of_one_order(quick, world):
 
 def policy_of(trained_field, kind: str, seed: int = 1):
     folder = policy_folder(trained_field.policies, kind, trained_field.folds[0], seed)
-    return load_outcome(folder, trained_field.outcome, kind)
+    return load_closed_trades(folder, trained_field.outcome, kind)
 
 
 @pytest.mark.parametrize("kind", ["dqn", "outcome_ensemble"])
@@ -185,7 +185,7 @@ def test_closed_trade_models_choose_as_in_the_backtest(trained_field, world, kin
     market, fold, situations, _ = world
     policy, rows = policy_of(trained_field, kind), situations.rows
     none = torch.zeros_like(rows)
-    sizer = OutcomeSizer(
+    sizer = ClosedTradeSizer(
         market,
         [policy],
         [fold_confidence(market, fold)],
@@ -199,7 +199,7 @@ def test_closed_trade_models_choose_as_in_the_backtest(trained_field, world, kin
     limit = position_limit_frac(trained_field.account)
     expected = sizer.orders(decision) * decision.direction / (limit * EQUITY)
     # A path that has closed nothing has a neutral win rate, and here nothing is held and nothing lost.
-    torch.testing.assert_close(OutcomeChoice(policy)(situations), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ClosedTradeChoice(policy)(situations), expected, rtol=1e-5, atol=1e-5)
 
 
 def with_weights(policy, scale: float):
@@ -217,16 +217,16 @@ def with_weights(policy, scale: float):
 )
 def test_what_is_changed_reaches_a_closed_trade_model(trained_field, world, kind, moves):
     policy = policy_of(trained_field, kind)
-    found = spreads(OutcomeChoice(with_weights(policy, 0.3)), world)
+    found = spreads(ClosedTradeChoice(with_weights(policy, 0.3)), world)
     assert moves <= {name for name, spread in found.items() if spread > 1.0}
-    assert max(spreads(OutcomeChoice(with_weights(policy, 0.0)), world).values()) == 0.0
+    assert max(spreads(ClosedTradeChoice(with_weights(policy, 0.0)), world).values()) == 0.0
 
 
 def test_a_symbol_the_models_never_saw_is_refused(trained_field, world):
     policy = policy_of(trained_field, "dqn")
     unseen = replace(policy, scalers={"EURUSD_1h": policy.scalers["EURUSD_1h"]})
     with pytest.raises(CheckpointError, match=r"not trained on symbol 'BTCUSDT_1h' \(it knows EURUSD_1h\)"):
-        OutcomeChoice(unseen)(world[2])
+        ClosedTradeChoice(unseen)(world[2])
 
 
 # All of them.

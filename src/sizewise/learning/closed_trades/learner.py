@@ -32,7 +32,7 @@ from sizewise.learning.closed_trades.models import (
     td_targets,
 )
 from sizewise.learning.ppo.update import Adam
-from sizewise.params.learning.outcome import ModelName, Outcome, RewardName
+from sizewise.params.learning.outcome import ClosedTrades, ModelName, RewardName
 from sizewise.params.trading.account import Account
 from sizewise.sizing.trade_rewards import Record, composite_close, outcome_reward, trade_log_growth
 from sizewise.trading.schemes.values import position_limit_frac
@@ -131,7 +131,7 @@ class Tally:
         return cls(0, 0, reward, won, sized, size, {m: np.zeros(members) for m in models}, dict.fromkeys(models, 0))
 
 
-class Learner:
+class ClosedTradeLearner:
     """See the module's text.
 
     Attributes:
@@ -143,7 +143,7 @@ class Learner:
     def __init__(
         self,
         lessons: Lessons,
-        rules: Outcome,
+        rules: ClosedTrades,
         kind: str,
         account: Account,
         names: Sequence[str],

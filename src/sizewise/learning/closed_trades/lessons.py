@@ -12,7 +12,7 @@ from sizewise.dataset.features import NAMES, Scaler
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Slice
 from sizewise.learning.ppo.encoders import MarketView
-from sizewise.params.learning.outcome import Outcome
+from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.sizing.opportunities import Opportunities, find_opportunities
 
 SCALARS = ("exposure", "drawdown", "win_rate")
@@ -105,7 +105,7 @@ def build_lessons(
     parts: Mapping[str, Slice],
     confidence: torch.Tensor,
     scalers: Mapping[str, Scaler],
-    rules: Outcome,
+    rules: ClosedTrades,
     limit_frac: float,
 ) -> Lessons:
     """The lessons of the slices `parts` alone: nothing outside of them is read, but the windows before their entries.
@@ -192,7 +192,7 @@ def check_prices(market: Market, parts: Mapping[str, Slice]) -> None:
                 )
 
 
-def flow_columns(rules: Outcome, names: Sequence[str] = NAMES) -> list[int]:
+def flow_columns(rules: ClosedTrades, names: Sequence[str] = NAMES) -> list[int]:
     """Where the order-flow model's features stand among `names`.
 
     Raises:

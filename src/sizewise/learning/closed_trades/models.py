@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from sizewise.learning.closed_trades.lessons import SCALARS
-from sizewise.params.learning.outcome import ModelName, Outcome
+from sizewise.params.learning.outcome import ClosedTrades, ModelName
 
 Parameters = dict[str, torch.Tensor]
 Networks = dict[ModelName, Parameters]
 
 
-def contributions(kind: str, rules: Outcome) -> dict[ModelName, float]:
+def contributions(kind: str, rules: ClosedTrades) -> dict[ModelName, float]:
     """Share of each model in the size, of those that have one: the Q-network alone, or the declared ensemble."""
     if kind == "dqn":
         return {"dqn": 1.0}
@@ -30,7 +30,7 @@ def contributions(kind: str, rules: Outcome) -> dict[ModelName, float]:
     return {name: share for name, share in shares.items() if share > 0.0}
 
 
-def layer_shapes(rules: Outcome, n_features: int) -> dict[ModelName, dict[str, tuple[int, int]]]:
+def layer_shapes(rules: ClosedTrades, n_features: int) -> dict[ModelName, dict[str, tuple[int, int]]]:
     """(inputs, outputs) of every layer of every model."""
     sizes, hidden = len(rules.sizes), rules.hidden
     flow = rules.flow_window_bars * len(rules.flow_features)
@@ -50,7 +50,7 @@ def layer_shapes(rules: Outcome, n_features: int) -> dict[ModelName, dict[str, t
 
 
 def initialise(
-    rules: Outcome,
+    rules: ClosedTrades,
     n_features: int,
     models: Sequence[ModelName],
     generators: Mapping[ModelName, Sequence[torch.Generator]],
@@ -152,7 +152,7 @@ def market_proposals(
     windows: torch.Tensor,
     move: torch.Tensor,
     columns: Sequence[int],
-    rules: Outcome,
+    rules: ClosedTrades,
     limit_frac: float,
 ) -> dict[ModelName, torch.Tensor]:
     """Greedy proposals of the models that read the market alone, as places in the grid: int64 [S, B] each.
@@ -176,7 +176,7 @@ def proposals(
     scalars: torch.Tensor,
     move: torch.Tensor,
     columns: Sequence[int],
-    rules: Outcome,
+    rules: ClosedTrades,
     limit_frac: float,
 ) -> dict[ModelName, torch.Tensor]:
     """Greedy proposals of every model, as places in the grid: int64 [S, B] each; scalars float32 [S, B, 3]."""
@@ -187,7 +187,7 @@ def proposals(
 
 
 def mean_size(
-    found: Mapping[ModelName, torch.Tensor], shares: Mapping[ModelName, float], rules: Outcome
+    found: Mapping[ModelName, torch.Tensor], shares: Mapping[ModelName, float], rules: ClosedTrades
 ) -> torch.Tensor:
     """Contribution-weighted mean of proposals, share of the limit: float64, their shape."""
     grid = torch.tensor(rules.sizes, dtype=torch.float64)

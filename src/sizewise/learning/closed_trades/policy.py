@@ -12,13 +12,13 @@ from sizewise.dataset.features import NAMES, Scaler
 from sizewise.learning.closed_trades.lessons import SCALARS, flow_columns
 from sizewise.learning.closed_trades.models import Networks, contributions, layer_shapes, mean_size, proposals
 from sizewise.learning.stored import Store, Tensors, check_features, check_shapes
-from sizewise.params.learning.outcome import Outcome
+from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.account import Account
 from sizewise.trading.schemes.values import position_limit_frac
 
 
 @dataclass(frozen=True)
-class OutcomePolicy:
+class ClosedTradePolicy:
     """One trained member.
 
     Attributes:
@@ -29,7 +29,7 @@ class OutcomePolicy:
     """
 
     kind: str
-    rules: Outcome
+    rules: ClosedTrades
     account: Account
     features: tuple[str, ...]
     networks: Networks
@@ -82,7 +82,7 @@ WEIGHTS, LAYOUT = "outcome.safetensors", "outcome.json"
 STORE = Store(WEIGHTS, LAYOUT, FORMAT)
 
 
-def save_outcome(policy: OutcomePolicy, folder: Path) -> None:
+def save_closed_trades(policy: ClosedTradePolicy, folder: Path) -> None:
     """Write a policy into `folder` (made if missing): the weights, then the layout, each whole or not at all."""
     tensors = {f"{model}.{name}": value for model, layers in policy.networks.items() for name, value in layers.items()}
     layout = {
@@ -98,8 +98,10 @@ def save_outcome(policy: OutcomePolicy, folder: Path) -> None:
     STORE.save(folder, layout, tensors)
 
 
-def load_outcome(folder: str | Path, rules: Outcome, kind: str, *, features: Sequence[str] = NAMES) -> OutcomePolicy:
-    """Read what `save_outcome` wrote.
+def load_closed_trades(
+    folder: str | Path, rules: ClosedTrades, kind: str, *, features: Sequence[str] = NAMES
+) -> ClosedTradePolicy:
+    """Read what `save_closed_trades` wrote.
 
     Args:
         rules, kind: what the caller will size by. features: what its market offers, the confidence last.
@@ -108,14 +110,14 @@ def load_outcome(folder: str | Path, rules: Outcome, kind: str, *, features: Seq
         CheckpointError: unreadable, or made for other features, sizes, models or kind.
     """
 
-    def make(layout: dict[str, Any], tensors: Tensors, name: str) -> OutcomePolicy:
+    def make(layout: dict[str, Any], tensors: Tensors, name: str) -> ClosedTradePolicy:
         _check_layout(layout, name, rules, kind, features)
         return _policy(layout, tensors, name)
 
     return STORE.load(folder, make)
 
 
-def _check_layout(layout: dict[str, Any], name: str, rules: Outcome, kind: str, features: Sequence[str]) -> None:
+def _check_layout(layout: dict[str, Any], name: str, rules: ClosedTrades, kind: str, features: Sequence[str]) -> None:
     if layout["kind"] != kind:
         raise CheckpointError(f"{name} is a {layout['kind']}, the arm is a {kind}: train again")
     observation = layout["observation"]
@@ -133,8 +135,8 @@ def _check_layout(layout: dict[str, Any], name: str, rules: Outcome, kind: str, 
             )
 
 
-def _policy(layout: dict[str, Any], tensors: Tensors, name: str) -> OutcomePolicy:
-    rules = Outcome.model_validate(layout["rules"])
+def _policy(layout: dict[str, Any], tensors: Tensors, name: str) -> ClosedTradePolicy:
+    rules = ClosedTrades.model_validate(layout["rules"])
     features = tuple(layout["observation"]["features"])
     shapes = layer_shapes(rules, len(features))
     expected: dict[str, tuple[int, ...]] = {}
@@ -146,7 +148,7 @@ def _policy(layout: dict[str, Any], tensors: Tensors, name: str) -> OutcomePolic
     for model, layers in networks.items():
         prefix = f"{model}."
         layers.update({key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)})
-    return OutcomePolicy(
+    return ClosedTradePolicy(
         kind=layout["kind"],
         rules=rules,
         account=Account(**layout["account"]),

@@ -10,7 +10,7 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Slice
 from sizewise.learning.closed_trades.lessons import Standing, entry_windows
 from sizewise.learning.closed_trades.models import contributions, market_proposals, mean_size, q_inputs, size_values
-from sizewise.learning.closed_trades.policy import OutcomePolicy
+from sizewise.learning.closed_trades.policy import ClosedTradePolicy
 from sizewise.params.learning.outcome import ModelName
 from sizewise.params.trading.account import Account
 from sizewise.sizing.opportunities import find_opportunities
@@ -20,7 +20,7 @@ from sizewise.trading.schemes.values import position_limit_frac
 NO_ROW = -1
 
 
-class OutcomeSizer:
+class ClosedTradeSizer:
     """P paths, each sized by a policy of its own; to be walked once, from the first bar of every path.
 
     What the models make of the market is computed for all entries beforehand, the Q-network's answer at the entry, where
@@ -30,7 +30,7 @@ class OutcomeSizer:
     def __init__(
         self,
         market: Market,
-        policies: Sequence[OutcomePolicy],
+        policies: Sequence[ClosedTradePolicy],
         confidence: Sequence[torch.Tensor],
         policy_of_path: torch.Tensor,
         start_rows: torch.Tensor,
@@ -71,7 +71,7 @@ class OutcomeSizer:
         self._next_row = np.array([rows[0] if len(rows) else NO_ROW for rows in self._rows])
 
     def _prepare(
-        self, market: Market, policy: OutcomePolicy, confidence: torch.Tensor, number: int, start: int, length: int
+        self, market: Market, policy: ClosedTradePolicy, confidence: torch.Tensor, number: int, start: int, length: int
     ) -> None:
         symbol = policy.known(market.symbols[number])
         rows = start + np.flatnonzero(market.entry[start : start + length].numpy())

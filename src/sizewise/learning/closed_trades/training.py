@@ -12,11 +12,11 @@ from sizewise.base.errors import TrainingError
 from sizewise.dataset.features import NAMES, Scaler
 from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.splits import Fold
-from sizewise.learning.closed_trades.learner import Learner, Tally
+from sizewise.learning.closed_trades.learner import ClosedTradeLearner, Tally
 from sizewise.learning.closed_trades.lessons import Lessons, build_lessons, flow_columns
-from sizewise.learning.closed_trades.policy import OutcomePolicy, save_outcome
+from sizewise.learning.closed_trades.policy import ClosedTradePolicy, save_closed_trades
 from sizewise.learning.ppo.encoders import fit_scalers
-from sizewise.params.learning.outcome import Outcome
+from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.account import Account
 from sizewise.sizing.identifiability import check_identifiable, trade_probe
 from sizewise.trading.schemes.values import position_limit_frac
@@ -33,28 +33,28 @@ Row = dict[str, float]
 
 
 @dataclass(frozen=True)
-class OutcomeTrained:
+class ClosedTradeTrained:
     """A finished member: its policy and the rows of its history, see `history_rows`."""
 
     name: str
     seed: int
-    policy: OutcomePolicy
+    policy: ClosedTradePolicy
     history: tuple[Row, ...]
 
 
-def train_outcome(
+def train_closed_trades(
     market: Market,
     fold: Fold,
     seeds: Sequence[int],
     arm: str,
     kind: str,
-    rules: Outcome,
+    rules: ClosedTrades,
     account: Account,
     *,
     confidence: torch.Tensor | None = None,
     features: Sequence[str] = NAMES,
     live_dir: Path | None = None,
-) -> list[OutcomeTrained]:
+) -> list[ClosedTradeTrained]:
     """One member a seed, trained on the trades of fold.train in the order in which they were opened and closed.
 
     Args:
@@ -73,14 +73,14 @@ def train_outcome(
     scalers = fit_scalers(market, scores, {symbol: market.rows(symbol, part) for symbol, part in fold.train.items()})
     lessons = build_lessons(market, fold.train, scores, scalers, rules, limit_frac)
     names = [f"{arm}_{fold.scheme}_fold{fold.number}_seed{seed}" for seed in seeds]
-    learner = Learner(lessons, rules, kind, account, names, flow_columns(rules, features))
+    learner = ClosedTradeLearner(lessons, rules, kind, account, names, flow_columns(rules, features))
     history: list[list[Row]] = [[] for _ in names]
     lives = [_open_live(live_dir, name) for name in names]
     origin = {"arm": arm, "scheme": fold.scheme, "fold": fold.number, "test_start": str(fold.test_start.date())}
 
-    def members() -> list[OutcomeTrained]:
+    def members() -> list[ClosedTradeTrained]:
         return [
-            OutcomeTrained(
+            ClosedTradeTrained(
                 name, seed, _policy(learner, k, kind, tuple(features), scalers, {**origin, "seed": seed}), rows
             )
             for k, (name, seed, rows) in enumerate(zip(names, seeds, map(tuple, history), strict=True))
@@ -102,7 +102,7 @@ def train_outcome(
     return members()
 
 
-def _live_through(learner: Learner, lessons: Lessons, passes: int) -> Iterator[int]:
+def _live_through(learner: ClosedTradeLearner, lessons: Lessons, passes: int) -> Iterator[int]:
     """Open and close every trade in its time, `passes` times over; yields the number of closes after each."""
     events = lessons.events()
     for _ in range(passes):
@@ -116,7 +116,7 @@ def _live_through(learner: Learner, lessons: Lessons, passes: int) -> Iterator[i
                 decision_of[trade] = learner.open(trade)
 
 
-def history_rows(learner: Learner) -> list[Row]:
+def history_rows(learner: ClosedTradeLearner) -> list[Row]:
     """One row a member about the closes since the last one.
 
     closes, updates, q_updates, skipped count from the start. updates_per_close, mean_reward (a trade, as configured, not
@@ -146,15 +146,15 @@ def history_rows(learner: Learner) -> list[Row]:
 
 
 def _policy(
-    learner: Learner,
+    learner: ClosedTradeLearner,
     member: int,
     kind: str,
     features: tuple[str, ...],
     scalers: Mapping[str, Scaler],
     origin: Mapping[str, Any],
-) -> OutcomePolicy:
+) -> ClosedTradePolicy:
     symbols = learner.lessons.symbols
-    return OutcomePolicy(
+    return ClosedTradePolicy(
         kind=kind,
         rules=learner.rules,
         account=learner.account,
@@ -169,12 +169,12 @@ def _policy(
     )
 
 
-def _keep(members: Sequence[OutcomeTrained], live_dir: Path | None) -> str:
+def _keep(members: Sequence[ClosedTradeTrained], live_dir: Path | None) -> str:
     """Save the last good policies where there is a folder for them, and say where."""
     if live_dir is None:
         return "the last good policies are kept nowhere: no folder was given"
     for member in members:
-        save_outcome(member.policy, live_dir / member.name / LAST_GOOD)
+        save_closed_trades(member.policy, live_dir / member.name / LAST_GOOD)
     return f"the last good policies are kept in {live_dir.name}/<policy>/{LAST_GOOD}"
 
 

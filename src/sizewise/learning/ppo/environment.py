@@ -23,7 +23,7 @@ from sizewise.params.trading.actions import Actions, Levels, Steps
 from sizewise.params.trading.rewards import LogGrowth, RewardModel
 from sizewise.trading.broker import fast_broker
 from sizewise.trading.episodes import Episodes, Ranges, Transition
-from sizewise.trading.rewards import Outcome, at_iteration, open_reward, renewed
+from sizewise.trading.rewards import StepOutcome, at_iteration, open_reward, renewed
 from sizewise.trading.schemes.values import Mode, open_actions
 
 N_ACCOUNT_SCALARS = 3
@@ -206,7 +206,7 @@ class SizingEnv:
         change = pnl.price + pnl.fees + pnl.slippage + pnl.borrow + pnl.funding
         # Only a reward that remembers can ask whether its budget ends.
         last = (self.episodes.steps_left == 1).to(self.device).unsqueeze(-1) if self._memory else None
-        outcome = Outcome(
+        outcome = StepOutcome(
             before.equity,
             change,
             pnl.price,

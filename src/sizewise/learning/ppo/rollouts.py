@@ -49,7 +49,7 @@ class Arena(Protocol):
         ...
 
 
-class View(Protocol):
+class ArenaView(Protocol):
     """What policies see of the market, see encoders.MarketView."""
 
     def segments(self, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
@@ -117,7 +117,7 @@ class Actor:
         self.memory = self.memory.masked_fill(moved.to(self.memory.device)[..., None, None], 0.0)
 
 
-def collect(arena: Arena, view: View, actor: Actor, reward_scale: torch.Tensor) -> Rollout:
+def collect(arena: Arena, view: ArenaView, actor: Actor, reward_scale: torch.Tensor) -> Rollout:
     """Move groups whose episode is over, then walk every account one horizon with the current policies.
 
     Args:

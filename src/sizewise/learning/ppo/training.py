@@ -26,7 +26,7 @@ from sizewise.learning.ppo.agent import Agent, PolicySizer, save_agent
 from sizewise.learning.ppo.encoders import MarketView, Parameters, fit_scaler
 from sizewise.learning.ppo.environment import SizingEnv
 from sizewise.learning.ppo.policy import PolicySpec, initialise
-from sizewise.learning.ppo.update import Learner, Rates
+from sizewise.learning.ppo.update import PpoLearner, Rates
 from sizewise.params.arms import Arm, PpoArm
 from sizewise.params.dataset.observation import Observation
 from sizewise.params.dataset.regimes import Regimes
@@ -241,7 +241,7 @@ def train_population(
     reward_scale = torch.stack([lesson.reward_scale for lesson in lessons])
     if isinstance(train.reward, DifferentialSharpe | DifferentialSortino):
         reward_scale = torch.ones_like(reward_scale)  # a ratio has no unit to remove
-    learner = Learner(env, view, spec, parameters, train, streams, reward_scale)
+    learner = PpoLearner(env, view, spec, parameters, train, streams, reward_scale)
     best = {name: value.clone() for name, value in parameters.items()}
     best_score = torch.full((len(jobs),), -torch.inf, dtype=torch.float64)
     history: list[list[dict[str, float]]] = [[] for _ in jobs]

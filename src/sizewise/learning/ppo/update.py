@@ -15,7 +15,7 @@ import torch
 
 from sizewise.learning.ppo.encoders import Parameters
 from sizewise.learning.ppo.policy import Output, PolicySpec, encode, forward
-from sizewise.learning.ppo.rollouts import Actor, Arena, Rollout, View, collect, use_fft
+from sizewise.learning.ppo.rollouts import Actor, Arena, ArenaView, Rollout, collect, use_fft
 from sizewise.params.learning.train import Train
 
 ADAM_BETAS = (0.9, 0.999)
@@ -292,7 +292,7 @@ def update(
     return {name: total if name in ("grad_norm", "updates") else total / taken for name, total in totals.items()}
 
 
-class Learner:
+class PpoLearner:
     """PPO in one arena: weights, optimiser, and what an iteration does; nothing here knows what is traded.
 
     Attributes:
@@ -302,7 +302,7 @@ class Learner:
     def __init__(
         self,
         arena: Arena,
-        view: View,
+        view: ArenaView,
         spec: PolicySpec,
         parameters: Parameters,
         settings: Train,

@@ -67,7 +67,7 @@ def step_size(rules: Tabular, visits: np.ndarray, times: np.ndarray | int) -> np
     return np.broadcast_to(1.0 - (1.0 - rules.learning_rate) ** times, np.shape(visits))
 
 
-class Study:
+class TableStudy:
     """F x S tables over a joined lesson of F folds, S seeds each.
 
     Attributes:
@@ -291,7 +291,7 @@ def train_tables(
         every = sizes(rules, account.initial_equity, limit)
         check_identifiable(trade_probe(PROBES[rules.reward]), every.tolist())
     lessons = [prepare(market, fold, kind, rules, limit) for fold in folds]
-    study = Study(join(lessons), kind, rules, limit, account.initial_equity, len(seeds))
+    study = TableStudy(join(lessons), kind, rules, limit, account.initial_equity, len(seeds))
     generators = [[numpy_generator(kind, fold.scheme, fold.number, seed) for fold in folds] for seed in seeds]
     n_actions = len(action_names(rules))
     history = []
@@ -318,7 +318,7 @@ def train_tables(
     return Learned(tuple(tables), pd.DataFrame(history))
 
 
-def _curve(study: Study, folds: Sequence[Fold], seeds: Sequence[int], number: int) -> list[dict[str, float | str]]:
+def _curve(study: TableStudy, folds: Sequence[Fold], seeds: Sequence[int], number: int) -> list[dict[str, float | str]]:
     """The history's rows of pass `number`, just gone through."""
     chosen, even = study.growths()
     lesson = study.lesson
@@ -350,7 +350,7 @@ def _curve(study: Study, folds: Sequence[Fold], seeds: Sequence[int], number: in
     return rows
 
 
-def _outcomes(study: Study, fold: int, seed: int, market: Market) -> tuple[dict[str, Any], ...]:
+def _outcomes(study: TableStudy, fold: int, seed: int, market: Market) -> tuple[dict[str, Any], ...]:
     """The latest outcomes of the last pass, in the order in which they became known."""
     lesson, rules = study.lesson, study.rules
     own = np.flatnonzero(lesson.fold_of_trade == fold)

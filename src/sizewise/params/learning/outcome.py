@@ -54,7 +54,7 @@ class Replay(Section):
     floor: Positive = 1e-2
 
 
-class Outcome(Section):
+class ClosedTrades(Section):
     """Models that propose a size at each entry and learn when, and only when, the trade closes.
 
     Attributes:
@@ -103,7 +103,7 @@ class Outcome(Section):
     report_every: Count = 50
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Outcome":
+    def _consistent(self) -> "ClosedTrades":
         if any(a >= b for a, b in zip(self.sizes, self.sizes[1:], strict=False)):
             raise ValueError("sizes must increase")
         if self.kernel_bars > self.window_bars:

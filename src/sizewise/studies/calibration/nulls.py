@@ -200,7 +200,7 @@ class RealSlice:
 
 
 @dataclass(frozen=True)
-class World:
+class NullWorld:
     """What the studies stand on: the real slices, the real series in coarse bars, and the rules."""
 
     slices: tuple[RealSlice, ...]
@@ -244,7 +244,7 @@ def noise(shape: tuple[int, int], sd: float, rng: np.random.Generator) -> np.nda
     return np.exp(sd * rng.standard_normal(shape) - sd**2 / 2.0)
 
 
-def noisy_arms(world: World, replications: int, rng: np.random.Generator) -> list[Pair]:
+def noisy_arms(world: NullWorld, replications: int, rng: np.random.Generator) -> list[Pair]:
     """A/A: the real trades, each arm's sizes with independent noise."""
     pairs = []
     for part in world.slices:
@@ -274,10 +274,10 @@ def turned_arms(symbol: str, paths: UnitPaths, sizes: np.ndarray, rng: np.random
 Make = Callable[[Series, int, Signals, np.random.Generator], NullMarket]
 
 
-def market_arms(make: Make) -> Callable[[World, int, np.random.Generator], list[Pair]]:
+def market_arms(make: Make) -> Callable[[NullWorld, int, np.random.Generator], list[Pair]]:
     """Turned sizes on made-up markets, one a symbol, whose signals are found anew."""
 
-    def arms(world: World, replications: int, rng: np.random.Generator) -> list[Pair]:
+    def arms(world: NullWorld, replications: int, rng: np.random.Generator) -> list[Pair]:
         pairs = []
         for symbol, series in world.series.items():
             made = make(series, replications, world.signals, rng)
@@ -289,7 +289,7 @@ def market_arms(make: Make) -> Callable[[World, int, np.random.Generator], list[
     return arms
 
 
-def rotated_arms(world: World, replications: int, rng: np.random.Generator) -> list[Pair]:
+def rotated_arms(world: NullWorld, replications: int, rng: np.random.Generator) -> list[Pair]:
     """Turned sizes on the real bars, each slice's signal stream turned in time."""
     pairs = []
     for part in world.slices:
@@ -301,7 +301,7 @@ def rotated_arms(world: World, replications: int, rng: np.random.Generator) -> l
     return pairs
 
 
-ARMS: dict[str, Callable[[World, int, np.random.Generator], list[Pair]]] = {
+ARMS: dict[str, Callable[[NullWorld, int, np.random.Generator], list[Pair]]] = {
     "aa": noisy_arms,
     "random_walk": market_arms(random_walks),
     "shuffled_returns": market_arms(shuffled_returns),

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from sizewise.evidence.statistics.power import block_power
 from sizewise.reports.style import COLOURS, watermark
-from sizewise.studies.calibration.nulls import World
+from sizewise.studies.calibration.nulls import NullWorld
 from sizewise.studies.calibration.rejections import Rate
 from sizewise.studies.calibration.study import PRIMARY
 
@@ -94,7 +94,7 @@ DIGITS = 6
 Rates = Mapping[str, Mapping[str, Rate]]
 
 
-def world_table(world: World) -> pd.DataFrame:
+def world_table(world: NullWorld) -> pd.DataFrame:
     """What each symbol brings to the studies."""
     rows = {}
     for symbol, series in world.series.items():

@@ -19,9 +19,9 @@ from sizewise.params.studies.calibration import Calibration
 from sizewise.sizing.held_paths import market_quotes, portfolio_growth, trades_of, unit_paths
 from sizewise.studies.calibration.nulls import (
     ARMS,
+    NullWorld,
     Pair,
     RealSlice,
-    World,
     coarse_series,
     difference,
     noisy_arms,
@@ -55,7 +55,7 @@ PASSES = 4
 Rates = dict[str, dict[str, Rate]]
 
 
-def open_world(stage: Stage) -> World:
+def open_world(stage: Stage) -> NullWorld:
     """Read bars and features, and cut them.
 
     Raises:
@@ -77,7 +77,7 @@ def world_of(
     plan: Plan,
     signals: Signals,
     settings: Calibration,
-) -> World:
+) -> NullWorld:
     """The test slices of `folds` as the studies need them.
 
     Args:
@@ -108,10 +108,12 @@ def world_of(
         )
         for symbol, parts in rows.items()
     }
-    return World(tuple(slices), series, settings, plan, arm, signals, universe.data_hash)
+    return NullWorld(tuple(slices), series, settings, plan, arm, signals, universe.data_hash)
 
 
-def judge(pairs: Sequence[Pair], world: World, weights: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def judge(
+    pairs: Sequence[Pair], world: NullWorld, weights: np.ndarray, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     """Every test on every replication: bool (R,) by name, the primary test first."""
     alpha, daily = world.plan.alpha, difference(pairs)
     ratio = np.concatenate([np.log(np.where(pair.paths.real, pair.a / _positive(pair.b), 1.0)) for pair in pairs])
@@ -127,7 +129,7 @@ def judge(pairs: Sequence[Pair], world: World, weights: np.ndarray, rng: np.rand
     }
 
 
-def judge_sizes(pairs: Sequence[Pair], world: World, rng: np.random.Generator) -> np.ndarray:
+def judge_sizes(pairs: Sequence[Pair], world: NullWorld, rng: np.random.Generator) -> np.ndarray:
     """The placebo of the first arm's own sizes, over what one unit earned: bool (R,)."""
     unit = [np.where(pair.paths.real, pair.paths.unit_return + 0.0 * pair.a, np.nan) for pair in pairs]
     sizes = [np.log(_positive(np.where(pair.paths.real, pair.a, 0.0))) for pair in pairs]
@@ -141,7 +143,7 @@ def _positive(sizes: np.ndarray) -> np.ndarray:
     return np.where(sizes > 0, sizes, 1.0)
 
 
-def _on_days(daily: np.ndarray, world: World, weights: np.ndarray) -> dict[str, np.ndarray]:
+def _on_days(daily: np.ndarray, world: NullWorld, weights: np.ndarray) -> dict[str, np.ndarray]:
     plan = world.plan
     return {
         PRIMARY: block_rejects(daily, blocks=plan.blocks, alpha=plan.alpha),
@@ -150,13 +152,13 @@ def _on_days(daily: np.ndarray, world: World, weights: np.ndarray) -> dict[str, 
     }
 
 
-def chunks(study: str, world: World, total: int) -> Iterator[tuple[int, np.random.Generator]]:
+def chunks(study: str, world: NullWorld, total: int) -> Iterator[tuple[int, np.random.Generator]]:
     """Replications in chunks, each with a generator of its own."""
     for number, start in enumerate(range(0, total, CHUNK)):
         yield min(CHUNK, total - start), numpy_generator("calibration", study, world.settings.seed, number)
 
 
-def _weights(world: World) -> np.ndarray:
+def _weights(world: NullWorld) -> np.ndarray:
     plan, settings = world.plan, world.settings
     seed = derive_seed("calibration", "bootstrap", settings.seed)
     return bootstrap_weights(
@@ -164,7 +166,7 @@ def _weights(world: World) -> np.ndarray:
     )
 
 
-def null_rates(world: World) -> Rates:
+def null_rates(world: NullWorld) -> Rates:
     """Rejections of true nulls, by study and test."""
     weights, alpha, settings = _weights(world), world.plan.alpha, world.settings
     rates: Rates = {}
@@ -189,7 +191,7 @@ def null_rates(world: World) -> Rates:
     return {**rates, "persistent_regime_null": rates_of(judged, alpha), "peeking": rates_of(peeked, alpha)}
 
 
-def power_rates(world: World) -> Rates:
+def power_rates(world: NullWorld) -> Rates:
     """Planted edges found by the primary test: studies `power` and `power_uneven`, by edge.
 
     Arm a of the A/A pair is given hindsight: its sizes are multiplied by exp(tilt) in trades that gain and by exp(-tilt) in
@@ -242,7 +244,7 @@ def _solve(gain: Callable[[np.ndarray], np.ndarray], wanted: float, none: np.nda
     return tilt
 
 
-def _first_days(world: World) -> np.ndarray:
+def _first_days(world: NullWorld) -> np.ndarray:
     """The first day of each block of the primary test."""
     days = np.unique(np.concatenate([part.quotes.day for part in world.slices]))
     return np.array([part[0] for part in np.array_split(days, world.plan.blocks)])

@@ -1,7 +1,7 @@
 """CartPole-v1: an optimum everybody knows. Environment steps until the greedy policy holds the pole, beside SB3's PPO.
 
 Both learners are examined the same way, every so many steps, on episodes of their own; the first exam at or above the mark
-counts. Stable-Baselines3 runs at the settings its zoo publishes for this task; ours run through the same `update.Learner`
+counts. Stable-Baselines3 runs at the settings its zoo publishes for this task; ours run through the same `update.PpoLearner`
 that trains sizing.
 
 Source: rl-baselines3-zoo, hyperparams/ppo.yml, CartPole-v1.
@@ -25,7 +25,7 @@ from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.paths import Workspace, write_json
 from sizewise.base.seeding import torch_generator
 from sizewise.learning.ppo.policy import PolicySpec, forward, initialise
-from sizewise.learning.ppo.update import Learner
+from sizewise.learning.ppo.update import PpoLearner
 from sizewise.params.learning.train import Mlp, Train
 from sizewise.trading.episodes import Transition
 
@@ -180,7 +180,7 @@ def ours(seed: int, budget: int = BUDGET) -> float:
     spec = task.spec((settings.hidden[0], settings.hidden[1]))
     parameters = initialise(spec, [torch_generator(TASK, "init", seed)], initial_hold_prob=None)
     streams = {purpose: [torch_generator(TASK, purpose, seed)] for purpose in ("act", "order")}
-    learner = Learner(task, NoMarket(), spec, parameters, settings, streams, torch.ones((1, 1)))
+    learner = PpoLearner(task, NoMarket(), spec, parameters, settings, streams, torch.ones((1, 1)))
 
     def act(observation: np.ndarray) -> np.ndarray:
         scalars = torch.from_numpy(np.asarray(observation, dtype=np.float32)).unsqueeze(0)

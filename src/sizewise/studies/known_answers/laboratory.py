@@ -15,7 +15,7 @@ from sizewise.dataset.features import Scaler
 from sizewise.learning.ppo.encoders import MarketView, Parameters
 from sizewise.learning.ppo.environment import SizingEnv
 from sizewise.learning.ppo.policy import PolicySpec, encode, forward, initialise
-from sizewise.learning.ppo.update import Learner
+from sizewise.learning.ppo.update import PpoLearner
 from sizewise.params.learning.train import Episode, Train
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.actions import Levels
@@ -59,7 +59,7 @@ def open_env(
 
 
 class EndlessArena(ABC):
-    """An arena whose every horizon walks new bars, and the view of them; see rollouts.Arena and rollouts.View.
+    """An arena whose every horizon walks new bars, and the view of them; see rollouts.Arena and rollouts.ArenaView.
 
     What a market is differs: `draw` gives the view of fresh bars and the accounts on them.
     """
@@ -161,7 +161,7 @@ def train_ppo(law: Law, train: Train, seed: int) -> tuple[Student, list[dict[str
     parameters = initialise(spec, [torch_generator("lab init", *names)], initial_hold_prob=None)
     streams = {purpose: [torch_generator("lab", purpose, *names)] for purpose in ("act", "order")}
     scale = torch.full((1, 1), float((law.deviation * law.time_in_state).sum()) * max(abs(x) for x in law.levels))
-    learner = Learner(arena, arena, spec, parameters, train, streams, scale)
+    learner = PpoLearner(arena, arena, spec, parameters, train, streams, scale)
     history = []
     for iteration in range(train.iterations):
         history.append({name: float(value[0]) for name, value in learner.iterate(iteration).items()})
@@ -216,7 +216,7 @@ def train_orders(law: RebateMarket, train: Train, seed: int) -> tuple[PolicySpec
     spec = PolicySpec(WINDOW_BARS, hidden, 2, n_actions, n_scalars, encoder=train.encoder)
     parameters = initialise(spec, [torch_generator("lab init", *names)], initial_hold_prob=None)
     streams = {purpose: [torch_generator("lab", purpose, *names)] for purpose in ("act", "order")}
-    learner = Learner(arena, arena, spec, parameters, train, streams, torch.full((1, 1), REWARD_SCALE))
+    learner = PpoLearner(arena, arena, spec, parameters, train, streams, torch.full((1, 1), REWARD_SCALE))
     for iteration in range(train.iterations):
         learner.iterate(iteration)
     return spec, parameters

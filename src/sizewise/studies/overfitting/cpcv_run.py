@@ -43,7 +43,7 @@ Days = Mapping[tuple[int, int], pd.DataFrame]
 
 
 @dataclass(frozen=True)
-class World:
+class CpcvWorld:
     """What the study trains and walks on; the market carries one confidence column a combination, fitted on its train."""
 
     chosen: tuple[Combination, ...]
@@ -60,7 +60,7 @@ def lookback_bars(regimes: Regimes, window_bars: int) -> int:
     return max(longest_warmup_bars(regimes), regimes.quantile_window_bars + ATR_BARS) + window_bars
 
 
-def prepare(stage: Stage) -> World:
+def prepare(stage: Stage) -> CpcvWorld:
     """Cut the combinations and fit each one's confidence.
 
     Raises:
@@ -77,10 +77,10 @@ def prepare(stage: Stage) -> World:
         lookback_bars=lookback_bars(p.regimes, p.observation.window_bars),
     )
     tables, models = build_tables(universe, chosen, p.regimes, p.signals)
-    return World(chosen, build_market(universe.bars, tables, universe.instruments), models)
+    return CpcvWorld(chosen, build_market(universe.bars, tables, universe.instruments), models)
 
 
-def train(stage: Stage, world: World) -> dict[tuple[int, int], Agent]:
+def train(stage: Stage, world: CpcvWorld) -> dict[tuple[int, int], Agent]:
     """The candidate's policies by (combination number, seed).
 
     Raises:
@@ -113,7 +113,7 @@ def stretch_keys(arm: str, chosen: Sequence[Combination], seeds: Sequence[int], 
     return keys
 
 
-def walk_days(stage: Stage, world: World, agents: Mapping[tuple[int, int], Agent]) -> Days:
+def walk_days(stage: Stage, world: CpcvWorld, agents: Mapping[tuple[int, int], Agent]) -> Days:
     """Candidate and reference over every test stretch, each flat at its ends, summed to days.
 
     Raises:

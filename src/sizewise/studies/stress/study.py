@@ -23,7 +23,7 @@ from sizewise.studies.stress import attribution
 from sizewise.studies.stress.attribution import Attribution, attribute
 from sizewise.studies.stress.days import BreakEven, WalkedDays, break_even
 from sizewise.studies.stress.walks import Fit, walk_all
-from sizewise.studies.stress.world import AS_IS, Scenario, World, declared
+from sizewise.studies.stress.world import AS_IS, Scenario, StressWorld, declared
 from sizewise.walkforward.walk import RULE_SEED, paths_of
 
 DIGITS = 6
@@ -238,7 +238,7 @@ def noted(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(note=notes)
 
 
-def open_world(stage: Stage) -> World:
+def open_world(stage: Stage) -> StressWorld:
     """What the features and train stages left, and who is walked.
 
     Raises:
@@ -246,7 +246,7 @@ def open_world(stage: Stage) -> World:
     """
     p, workspace = stage.params, stage.workspace
     universe = read_universe(workspace.bars, p.data)
-    return World(
+    return StressWorld(
         universe=universe,
         market=read_market(workspace.features, universe).to("cpu", torch.float64),
         folds=cut_folds(universe, p.splits, p.regimes, window_bars=p.observation.window_bars)[PRIMARY],
@@ -289,7 +289,7 @@ def run(stage: Stage, *, processes: int | None = None) -> Study:
     return Study(world.plan, fits, walked, attributions, BPS * max(gaps), world.universe.data_hash)
 
 
-def _rows(equity: pd.DataFrame, arm: str, world: World) -> pd.DataFrame:
+def _rows(equity: pd.DataFrame, arm: str, world: StressWorld) -> pd.DataFrame:
     """An arm's rows: every test slice of every fold, once a seed."""
     rows = equity[equity["arm"] == arm].reset_index(drop=True)
     seeds = world.seeds if world.arms[arm].kind == "ppo" else (RULE_SEED,)

@@ -26,7 +26,7 @@ from sizewise.studies.stress.world import (
     MATCHED,
     TURNOVER_MATCHED,
     Scenario,
-    World,
+    StressWorld,
     charged,
     obstructed,
     rebuilt_market,
@@ -68,7 +68,7 @@ class JoinedSizer:
 class Walks:
     """Walks scenarios of one world; encoded policies are kept between scenarios that share their bars."""
 
-    def __init__(self, world: World):
+    def __init__(self, world: StressWorld):
         self._world = world
         self._kept: dict[str, Sizer] = {}
 
@@ -178,7 +178,7 @@ def _columns(ledger: PathLedger, part: slice) -> PathLedger:
 
 
 def walk_all(
-    world: World, scenarios: Sequence[Scenario], processes: int
+    world: StressWorld, scenarios: Sequence[Scenario], processes: int
 ) -> tuple[dict[int, Fit], dict[Scenario, dict[str, WalkedDays]]]:
     """Fit every fold, then walk every scenario, in so many processes.
 

@@ -199,7 +199,7 @@ WALKED = {"ppo", MATCHED, "buy_and_hold", *RULES}
 
 
 @dataclass(frozen=True)
-class World:
+class StressWorld:
     """What every scenario starts from. market: float64, on the CPU. folds: of the primary scheme.
 
     Raises:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sizewise.trading.broker.reference_orders import Bar, Fill, Market, Orders, Place, Rules, Step
+from sizewise.trading.broker.reference_orders import Bar, Fill, Market, Place, PlainOrders, Rules, Step
 
 # What is left below this share of what was closed is rounding.
 DUST = 1e-9
@@ -82,7 +82,7 @@ class ReferenceBroker:
         used = sum(session - day < DAY_TRADE_SESSIONS for day in self._day_trades[instrument])
         return max(0, DAY_TRADES - used)
 
-    def step(self, orders: Sequence[Orders], bars: Sequence[Bar]) -> Step:
+    def step(self, orders: Sequence[PlainOrders], bars: Sequence[Bar]) -> Step:
         """From close t to close t+1: `orders` were decided at close t, `bars` are those of t+1."""
         self._bars = bars
         self._now = now = Step(flags=[set() for _ in bars])
@@ -156,7 +156,7 @@ class ReferenceBroker:
 
     # Submission, at close t.
 
-    def _submit(self, i: int, orders: Orders) -> _Part | None:
+    def _submit(self, i: int, orders: PlainOrders) -> _Part | None:
         """Cancel, then place, then market. An order of 0 units is none."""
         if orders.cancel:
             self._cancel(i)

@@ -88,7 +88,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Orders:
+class PlainOrders:
     """Decided at close t for one instrument, carried out in this order."""
 
     cancel: bool = False

@@ -9,7 +9,7 @@ from sizewise.params.trading import trading
 from sizewise.params.trading.account import Account
 from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders, Place
-from sizewise.trading.broker.reference_orders import Orders as PlainOrders
+from sizewise.trading.broker.reference_orders import PlainOrders as PlainOrders
 from sizewise.trading.schemes.interface import ActionScheme, Discrete, View, Weights
 from sizewise.trading.schemes.values import SizingScheme
 

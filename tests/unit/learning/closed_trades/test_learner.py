@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sizewise.base.errors import DecisionError, TrainingError
-from sizewise.learning.closed_trades.learner import NONE_YET, Learner
+from sizewise.learning.closed_trades.learner import NONE_YET, ClosedTradeLearner
 from sizewise.learning.closed_trades.models import gain_logits, mean_size, proposals
 from sizewise.params.learning.outcome import Contributions
 
@@ -32,7 +32,7 @@ def changed(rules=RULES, **values):
 
 
 def make(lessons, rules=RULES, kind="outcome_ensemble", names=SEEDS):
-    return Learner(lessons, rules, kind, ACCOUNT, names, [0])
+    return ClosedTradeLearner(lessons, rules, kind, ACCOUNT, names, [0])
 
 
 def live_through(learner, stop=None):

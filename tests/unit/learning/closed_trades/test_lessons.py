@@ -12,7 +12,7 @@ from sizewise.dataset.market_tensor import fold_confidence
 from sizewise.dataset.splits import Slice
 from sizewise.learning.closed_trades.lessons import build_lessons, check_prices, entry_windows, flow_columns
 from sizewise.learning.ppo.encoders import CLIP, fit_scalers
-from sizewise.params.learning.outcome import Outcome
+from sizewise.params.learning.outcome import ClosedTrades
 
 from ....hand_trades import NAMES, RULES, even, planted_fold, planted_market
 
@@ -29,7 +29,7 @@ def test_windows_end_at_the_entry_and_are_scaled_by_symbol(quick):
     fold, market = quick.folds["rolling"][0], quick.market.to("cpu", torch.float64)
     confidence = fold_confidence(market, fold)
     scalers = fit_scalers(market, confidence, {name: market.rows(name, part) for name, part in fold.train.items()})
-    rules = Outcome(window_bars=5, flow_window_bars=5)
+    rules = ClosedTrades(window_bars=5, flow_window_bars=5)
     lessons = build_lessons(market, fold.train, confidence, scalers, rules, LIMIT)
     assert lessons.windows.shape == (len(lessons), 5, len(FEATURES))
     for trade in (0, len(lessons) // 2, len(lessons) - 1):
@@ -127,8 +127,8 @@ def test_horizons_ask_the_trade_s_own_side_and_only_while_it_is_held():
 
 
 def test_order_flow_features_are_found_by_name():
-    assert [FEATURES[place] for place in flow_columns(Outcome())] == list(Outcome().flow_features)
-    book = Outcome(flow_features=["bid_depth", "ask_depth"])
+    assert [FEATURES[place] for place in flow_columns(ClosedTrades())] == list(ClosedTrades().flow_features)
+    book = ClosedTrades(flow_features=["bid_depth", "ask_depth"])
     assert flow_columns(book, ("ret_1", "ask_depth", "bid_depth")) == [2, 1]
     with pytest.raises(ConfigError, match="'bid_depth' is no feature of this market: choose from edge, signal_conf"):
         flow_columns(book, NAMES)

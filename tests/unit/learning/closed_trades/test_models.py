@@ -16,9 +16,9 @@ from sizewise.learning.closed_trades.models import (
     q_inputs,
     size_values,
 )
-from sizewise.params.learning.outcome import Contributions, Outcome
+from sizewise.params.learning.outcome import ClosedTrades, Contributions
 
-RULES = Outcome(window_bars=6, kernel_bars=3, flow_window_bars=2, flow_features=["b", "d"], horizons_bars=[1, 5])
+RULES = ClosedTrades(window_bars=6, kernel_bars=3, flow_window_bars=2, flow_features=["b", "d"], horizons_bars=[1, 5])
 FEATURES, MEMBERS, TRADES = 4, 2, 5
 COLUMNS = [1, 3]
 MODELS = ("cnn", "dqn", "order_flow")

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from sizewise.base.errors import CheckpointError, DataMissingError
-from sizewise.learning.closed_trades.policy import LAYOUT, WEIGHTS, load_outcome, save_outcome
-from sizewise.learning.closed_trades.training import train_outcome
-from sizewise.params.learning.outcome import Outcome
+from sizewise.learning.closed_trades.policy import LAYOUT, WEIGHTS, load_closed_trades, save_closed_trades
+from sizewise.learning.closed_trades.training import train_closed_trades
+from sizewise.params.learning.outcome import ClosedTrades
 
 from ....hand_trades import ACCOUNT, NAMES, RULES, even, planted_fold, planted_market
 
@@ -19,19 +19,19 @@ KIND = "outcome_ensemble"
 def policy():
     market = planted_market(10)
     fold = planted_fold(market)
-    return train_outcome(market, fold, [1], "o", KIND, RULES, ACCOUNT, confidence=even(market), features=NAMES)[
+    return train_closed_trades(market, fold, [1], "o", KIND, RULES, ACCOUNT, confidence=even(market), features=NAMES)[
         0
     ].policy
 
 
 @pytest.fixture
 def saved(policy, tmp_path):
-    save_outcome(policy, tmp_path / "rolling_fold0_seed1")
+    save_closed_trades(policy, tmp_path / "rolling_fold0_seed1")
     return tmp_path / "rolling_fold0_seed1"
 
 
 def load(folder, rules=RULES, kind=KIND, features=NAMES):
-    return load_outcome(folder, rules, kind, features=features)
+    return load_closed_trades(folder, rules, kind, features=features)
 
 
 def rewrite(folder, change):
@@ -51,7 +51,7 @@ def test_round_trip(policy, saved):
 
 def test_it_is_safetensors_and_json_and_the_same_bytes_each_time(policy, saved, tmp_path):
     assert {path.name for path in saved.iterdir()} == {WEIGHTS, LAYOUT}
-    save_outcome(policy, tmp_path / "again")
+    save_closed_trades(policy, tmp_path / "again")
     for name in (WEIGHTS, LAYOUT):
         assert (saved / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     layout = json.loads((saved / LAYOUT).read_text())
@@ -83,7 +83,7 @@ def test_another_layout_is_refused_by_name(saved, change, message):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"rules": Outcome(**{**RULES.model_dump(), "sizes": [0.0, 0.5, 1.0]})}, "outcome.sizes"),
+        ({"rules": ClosedTrades(**{**RULES.model_dump(), "sizes": [0.0, 0.5, 1.0]})}, "outcome.sizes"),
         ({"kind": "dqn"}, "is a outcome_ensemble, the arm is a dqn"),
         ({"features": ("edge", "depth", "signal_confidence")}, "differ in depth"),
     ],
@@ -95,11 +95,11 @@ def test_what_the_caller_means_otherwise_is_refused(saved, asked, message):
 
 def test_weights_of_another_policy_are_refused(policy, saved, tmp_path):
     market = planted_market(10)
-    wide = Outcome(**{**RULES.model_dump(), "channels": 5})
-    other = train_outcome(
+    wide = ClosedTrades(**{**RULES.model_dump(), "channels": 5})
+    other = train_closed_trades(
         market, planted_fold(market), [1], "o", KIND, wide, ACCOUNT, confidence=even(market), features=NAMES
     )[0].policy
-    save_outcome(other, tmp_path / "other")
+    save_closed_trades(other, tmp_path / "other")
     (saved / WEIGHTS).write_bytes((tmp_path / "other" / WEIGHTS).read_bytes())
     with pytest.raises(CheckpointError, match="belong to different checkpoints"):
         load(saved)

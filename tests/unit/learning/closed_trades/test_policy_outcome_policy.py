@@ -5,16 +5,16 @@ import torch
 
 from sizewise.base.errors import CheckpointError
 from sizewise.base.seeding import torch_generator
-from sizewise.learning.closed_trades.training import train_outcome
-from sizewise.params.learning.outcome import Contributions, Outcome
+from sizewise.learning.closed_trades.training import train_closed_trades
+from sizewise.params.learning.outcome import ClosedTrades, Contributions
 
 from ....hand_trades import ACCOUNT, NAMES, RULES, even, planted_fold, planted_market
 
 
 def test_one_policy_sizes_a_batch_of_states():
     market = planted_market(60)
-    only = Outcome(**{**RULES.model_dump(), "contributions": Contributions(cnn=0.0, dqn=0.6, order_flow=0.4)})
-    member = train_outcome(
+    only = ClosedTrades(**{**RULES.model_dump(), "contributions": Contributions(cnn=0.0, dqn=0.6, order_flow=0.4)})
+    member = train_closed_trades(
         market,
         planted_fold(market),
         [1],

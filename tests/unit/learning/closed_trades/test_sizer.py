@@ -9,10 +9,10 @@ import torch
 from sizewise.base.errors import CheckpointError
 from sizewise.dataset.market_tensor import fold_confidence
 from sizewise.dataset.splits import Slice
-from sizewise.learning.closed_trades.learner import Learner
+from sizewise.learning.closed_trades.learner import ClosedTradeLearner
 from sizewise.learning.closed_trades.lessons import build_lessons, flow_columns
-from sizewise.learning.closed_trades.sizer import OutcomeSizer
-from sizewise.learning.closed_trades.training import train_outcome
+from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
+from sizewise.learning.closed_trades.training import train_closed_trades
 from sizewise.sizing import backtest
 
 from ....hand_trades import ACCOUNT, NAMES, RULES, even, planted_fold, planted_market
@@ -25,7 +25,7 @@ FROZEN = {"learning_rate": 1e-30, "exploration": 0.0, "final_exploration": 0.0}
 def walk(market, policies, confidence, paths, account):
     """paths: (policy, symbol number, start row, length) each. Returns (ledger, sizer)."""
     policy, symbols, starts, lengths = (torch.tensor(column) for column in zip(*paths, strict=True))
-    sizer = OutcomeSizer(market, policies, confidence, policy, starts, lengths, symbols, account)
+    sizer = ClosedTradeSizer(market, policies, confidence, policy, starts, lengths, symbols, account)
     return backtest.run(market, starts, lengths, torch.stack(confidence), policy, sizer, account), sizer
 
 
@@ -40,10 +40,10 @@ def test_out_of_sample_it_meets_what_it_met_in_training(quick, exact, kind):
     fold, account = quick.folds["rolling"][0], quick.params.account
     rules = SMALL.model_copy(update=FROZEN)
     confidence = fold_confidence(exact, fold)
-    member = train_outcome(exact, fold, [1], kind, kind, rules, account)[0]
+    member = train_closed_trades(exact, fold, [1], kind, kind, rules, account)[0]
     lessons = build_lessons(exact, fold.train, confidence, member.policy.scalers, rules, 0.2)
     name = f"{kind}_rolling_fold0_seed1"
-    learner = Learner(lessons, rules, kind, account, [name], flow_columns(rules))
+    learner = ClosedTradeLearner(lessons, rules, kind, account, [name], flow_columns(rules))
     met, decisions = {}, {}
     for closes, trade in lessons.events():
         if closes:
@@ -54,7 +54,7 @@ def test_out_of_sample_it_meets_what_it_met_in_training(quick, exact, kind):
 
     seen = {}
 
-    class Watched(OutcomeSizer):
+    class Watched(ClosedTradeSizer):
         def sizes(self, paths, scalars):
             found = super().sizes(paths, scalars)
             for path, scalar, size in zip(paths, scalars, found, strict=True):
@@ -88,7 +88,9 @@ def test_out_of_sample_it_meets_what_it_met_in_training(quick, exact, kind):
 def test_sizes_are_held_from_entry_to_exit_and_capped():
     market = planted_market(80)
     fold = planted_fold(market, train=0.5)
-    members = train_outcome(market, fold, [1, 2], "o", "dqn", RULES, ACCOUNT, confidence=even(market), features=NAMES)
+    members = train_closed_trades(
+        market, fold, [1, 2], "o", "dqn", RULES, ACCOUNT, confidence=even(market), features=NAMES
+    )
     start, stop = market.rows("S0", fold.test["S0"])
     ledger, _ = walk(
         market,
@@ -109,7 +111,9 @@ def test_sizes_are_held_from_entry_to_exit_and_capped():
 def test_paths_do_not_depend_on_their_companions(quick, exact):
     fold, account = quick.folds["rolling"][0], quick.params.account
     confidence = fold_confidence(exact, fold)
-    policies = [member.policy for member in train_outcome(exact, fold, [1, 2], "e", "outcome_ensemble", SMALL, account)]
+    policies = [
+        member.policy for member in train_closed_trades(exact, fold, [1, 2], "e", "outcome_ensemble", SMALL, account)
+    ]
     paths = []
     for symbol, part in fold.test.items():
         start, stop = exact.rows(symbol, part)
@@ -126,7 +130,9 @@ def test_the_future_changes_no_decision(quick, exact, share):
     """Poison every row after a cut, results of trades included: positions up to the cut stay the same, bit for bit."""
     fold, account = quick.folds["rolling"][0], quick.params.account
     confidence = fold_confidence(exact, fold)
-    policies = [member.policy for member in train_outcome(exact, fold, [1], "d", "outcome_ensemble", SMALL, account)]
+    policies = [
+        member.policy for member in train_closed_trades(exact, fold, [1], "d", "outcome_ensemble", SMALL, account)
+    ]
     start, stop = exact.rows("BTCUSDT_1h", fold.test["BTCUSDT_1h"])
     path = [(0, 0, start, stop - start)]
     cut = start + int(share * (stop - start))
@@ -147,7 +153,9 @@ def test_the_future_changes_no_decision(quick, exact, share):
 def test_a_path_that_never_enters_stays_flat():
     market = planted_market(40)
     fold = planted_fold(market, train=0.5)
-    member = train_outcome(market, fold, [1], "o", "dqn", RULES, ACCOUNT, confidence=even(market), features=NAMES)[0]
+    member = train_closed_trades(
+        market, fold, [1], "o", "dqn", RULES, ACCOUNT, confidence=even(market), features=NAMES
+    )[0]
     quiet = replace(market, entry=torch.zeros_like(market.entry), direction=torch.zeros_like(market.direction))
     ledger, _ = walk(quiet, [member.policy], [even(market)], [(0, 0, 10, 60)], ACCOUNT)
     assert (ledger.position == 0).all()
@@ -157,7 +165,7 @@ def test_policies_that_do_not_belong_are_refused():
     market = planted_market(40, symbols=2)
     fold = replace(planted_fold(market), train={"S0": Slice(7, 168)})
     trained = {
-        kind: train_outcome(market, fold, [1], "o", kind, RULES, ACCOUNT, confidence=even(market), features=NAMES)
+        kind: train_closed_trades(market, fold, [1], "o", kind, RULES, ACCOUNT, confidence=even(market), features=NAMES)
         for kind in ("dqn", "outcome_ensemble")
     }
     mixed = [members[0].policy for members in trained.values()]

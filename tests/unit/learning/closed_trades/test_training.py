@@ -8,24 +8,24 @@ import torch
 
 from sizewise.base.errors import ConfigError, TrainingError
 from sizewise.learning.closed_trades import learner
-from sizewise.learning.closed_trades.policy import load_outcome
-from sizewise.learning.closed_trades.training import HISTORY, LAST_GOOD, train_outcome
-from sizewise.params.learning.outcome import Outcome
+from sizewise.learning.closed_trades.policy import load_closed_trades
+from sizewise.learning.closed_trades.training import HISTORY, LAST_GOOD, train_closed_trades
+from sizewise.params.learning.outcome import ClosedTrades
 
 from ....hand_trades import ACCOUNT, NAMES, RULES, even, planted_fold, planted_market
 
-SMALL = Outcome(window_bars=8, channels=4, hidden=8, flow_window_bars=4, report_every=10)
+SMALL = ClosedTrades(window_bars=8, channels=4, hidden=8, flow_window_bars=4, report_every=10)
 
 
 def train_quick(quick, seeds=(1, 2), kind="outcome_ensemble", **changes):
     market = quick.market.to("cpu", torch.float64)
     rules = SMALL.model_copy(update=changes)
-    return train_outcome(market, quick.folds["rolling"][0], seeds, kind, kind, rules, quick.params.account)
+    return train_closed_trades(market, quick.folds["rolling"][0], seeds, kind, kind, rules, quick.params.account)
 
 
 def planted(n=60, *, rules=RULES, live_dir=None, kind="outcome_ensemble", seeds=(1, 2)):
     market = planted_market(n)
-    return train_outcome(
+    return train_closed_trades(
         market,
         planted_fold(market),
         seeds,
@@ -82,7 +82,7 @@ def test_history_is_streamed_as_it_grows(tmp_path):
 
 
 def test_rows_are_on_disk_before_training_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(learner.Learner, "_learn", failing_after(learner.Learner._learn, 45))
+    monkeypatch.setattr(learner.ClosedTradeLearner, "_learn", failing_after(learner.ClosedTradeLearner._learn, 45))
     with pytest.raises(TrainingError, match="kept in"):
         planted(64, live_dir=tmp_path)
     lines = (tmp_path / "outcome_rolling_fold0_seed1" / HISTORY).read_text().splitlines()
@@ -112,7 +112,7 @@ def test_divergence_names_the_place_and_keeps_what_was_good(tmp_path):
     assert message.endswith(f"kept in live/<policy>/{LAST_GOOD}")
     for seed in (1, 2):
         folder = tmp_path / "live" / f"outcome_rolling_fold0_seed{seed}" / LAST_GOOD
-        kept = load_outcome(folder, wild, "outcome_ensemble", features=NAMES)
+        kept = load_closed_trades(folder, wild, "outcome_ensemble", features=NAMES)
         assert all(value.isfinite().all() for layers in kept.networks.values() for value in layers.values())
     with pytest.raises(TrainingError, match="kept nowhere: no folder was given"):
         planted(rules=wild)

@@ -14,9 +14,8 @@ from sizewise.market.costs import Costs
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.actions import Levels, Steps
-from sizewise.trading.broker.reference_broker import Bar, ReferenceBroker, Rules
+from sizewise.trading.broker.reference_broker import Bar, PlainOrders, ReferenceBroker, Rules
 from sizewise.trading.broker.reference_broker import Market as MarketOrder
-from sizewise.trading.broker.reference_broker import Orders as PlainOrders
 from sizewise.trading.episodes import Ranges
 from sizewise.trading.rewards import LARGEST_LOSS
 

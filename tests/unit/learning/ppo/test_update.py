@@ -236,7 +236,7 @@ def mean_pay(arena, view, network: PolicySpec, iterations: int, **changes) -> fl
     )
     streams = {name: [torch_generator("learn", name)] for name in ("act", "order")}
     parameters = initialise(network, [torch_generator("learn")], initial_hold_prob=None)
-    learner = update.Learner(arena, view, network, parameters, settings, streams, torch.ones((1, 1)))
+    learner = update.PpoLearner(arena, view, network, parameters, settings, streams, torch.ones((1, 1)))
     paid = [float(learner.iterate(i)["mean_scaled_reward"]) for i in range(iterations)]
     return sum(paid[-iterations // 4 :]) / len(paid[-iterations // 4 :])
 

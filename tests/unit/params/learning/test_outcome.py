@@ -4,11 +4,11 @@ import pytest
 from pydantic import ValidationError
 
 from sizewise.dataset.features import NAMES
-from sizewise.params.learning.outcome import Contributions, Outcome
+from sizewise.params.learning.outcome import ClosedTrades, Contributions
 
 
 def test_defaults_are_the_design_s():
-    rules = Outcome()
+    rules = ClosedTrades()
     shares = rules.contributions
     assert shares.cnn + shares.dqn + shares.order_flow == pytest.approx(1.0)
     assert (rules.replay.warmup, rules.replay.batch) == (32, 32)
@@ -34,7 +34,7 @@ def test_defaults_are_the_design_s():
 )
 def test_what_contradicts_itself_is_refused(change, message):
     with pytest.raises(ValidationError, match=message):
-        Outcome.model_validate(change)
+        ClosedTrades.model_validate(change)
 
 
 def test_a_model_may_stand_alone():

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise.studies.calibration.nulls import ARMS, World, difference, noise, turned
+from sizewise.studies.calibration.nulls import ARMS, NullWorld, difference, noise, turned
 from sizewise.studies.calibration.study import world_of
 
 RUNS = 30
 
 
 @pytest.fixture(scope="module")
-def world(quick) -> World:
+def world(quick) -> NullWorld:
     p, market = quick.params, quick.market.to("cpu", torch.float64)
     return world_of(quick.universe, quick.folds["rolling"], market, p.arms, p.plan, p.signals, p.calibration)
 

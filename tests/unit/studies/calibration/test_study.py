@@ -10,7 +10,7 @@ from sizewise.base.errors import ConfigError, LedgerError
 from sizewise.params.reading import parse_section
 from sizewise.params.studies.calibration import Calibration
 from sizewise.studies.calibration import study as calibration
-from sizewise.studies.calibration.nulls import World, difference, noisy_arms
+from sizewise.studies.calibration.nulls import NullWorld, difference, noisy_arms
 from sizewise.studies.calibration.rejections import block_means, block_rejects, rate_of, t_rejects
 from sizewise.studies.calibration.study import PRIMARY, chunks, null_rates, power_rates, world_of
 
@@ -18,12 +18,12 @@ TESTS = [PRIMARY, "newey_west", "bootstrap", "placebo", "trade_level_t"]
 
 
 @pytest.fixture(scope="module")
-def world(quick) -> World:
+def world(quick) -> NullWorld:
     p, market = quick.params, quick.market.to("cpu", torch.float64)
     return world_of(quick.universe, quick.folds["rolling"], market, p.arms, p.plan, p.signals, p.calibration)
 
 
-def with_settings(world: World, **changes: object) -> World:
+def with_settings(world: NullWorld, **changes: object) -> NullWorld:
     return replace(world, settings=world.settings.model_copy(update=changes))
 
 

@@ -39,7 +39,7 @@ def stage(quick, tmp_path_factory) -> Stage:
 
 
 @pytest.fixture(scope="module")
-def world(stage) -> cpcv_run.World:
+def world(stage) -> cpcv_run.CpcvWorld:
     return cpcv_run.prepare(stage)
 
 

@@ -11,7 +11,7 @@ from sizewise.sizing.fitted import mean_exposure
 from sizewise.sizing.sizers import BuyAndHoldSizer
 from sizewise.studies.stress.days import traded_share
 from sizewise.studies.stress.walks import JoinedSizer, Walks, walk_all
-from sizewise.studies.stress.world import AS_IS, TURNOVER_MATCHED, Scenario, World
+from sizewise.studies.stress.world import AS_IS, TURNOVER_MATCHED, Scenario, StressWorld
 from sizewise.walkforward.field import Field
 
 from ....hand_market import make_market
@@ -23,7 +23,7 @@ ARMS = ("ppo", "atr", "atr_exposure_matched", "constant")
 
 
 @pytest.fixture(scope="module")
-def world(quick, tmp_path_factory) -> World:
+def world(quick, tmp_path_factory) -> StressWorld:
     return small_world(quick, tmp_path_factory.mktemp("policies"))
 
 

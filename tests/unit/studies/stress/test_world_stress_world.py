@@ -6,13 +6,13 @@ import pytest
 
 from sizewise.base.errors import ConfigError
 from sizewise.params.arms import AtrMatchedArm
-from sizewise.studies.stress.world import TURNOVER_MATCHED, World
+from sizewise.studies.stress.world import TURNOVER_MATCHED, StressWorld
 
 
 @pytest.fixture(scope="module")
-def world(quick, tmp_path_factory) -> World:
+def world(quick, tmp_path_factory) -> StressWorld:
     p = quick.params
-    return World(
+    return StressWorld(
         universe=quick.universe,
         market=quick.market,
         folds=quick.folds["rolling"],
@@ -30,7 +30,7 @@ def world(quick, tmp_path_factory) -> World:
     )
 
 
-def with_arms(world: World, *names: str, **changes: object) -> World:
+def with_arms(world: StressWorld, *names: str, **changes: object) -> StressWorld:
     return replace(world, rules=world.rules.model_copy(update={"arms": names}), **changes)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from sizewise.trading.broker.reference_broker import Bar, Market, Orders, Place, ReferenceBroker, Rules
+from sizewise.trading.broker.reference_broker import Bar, Market, Place, PlainOrders, ReferenceBroker, Rules
 
 LOTS = Rules(max_open_lots=4, rounding=False)
 WORKING = Rules(max_open_orders=2, rounding=False)
@@ -24,7 +24,7 @@ STILL = bar()
 
 
 def go(broker: ReferenceBroker, at: Bar = STILL, **orders):
-    return broker.step([Orders(**orders)], [at])
+    return broker.step([PlainOrders(**orders)], [at])
 
 
 def holding(units: float, rules: Rules, cash: float = 10_000.0, **order) -> ReferenceBroker:
@@ -446,15 +446,15 @@ def test_what_is_held_is_not_spent_again():
 def test_instruments_share_the_cash():
     # 8 + 8 at 100 need 1,600 of 1,000.
     broker = ReferenceBroker(Rules(rounding=False), 1000.0, 2)
-    step = broker.step([Orders(market=Market(8.0)), Orders(market=Market(-8.0))], [STILL, STILL])
+    step = broker.step([PlainOrders(market=Market(8.0)), PlainOrders(market=Market(-8.0))], [STILL, STILL])
     assert [fill.units for fill in step.fills] == pytest.approx([5.0, -5.0])
     assert step.flags == [{"clipped"}, {"clipped"}]
 
 
 def test_what_one_instrument_sells_another_buys():
     broker = ReferenceBroker(Rules(), 1000.0, 2)
-    broker.step([Orders(), Orders(market=Market(10.0))], [STILL, STILL])
-    step = broker.step([Orders(market=Market(10.0)), Orders(market=Market(-10.0))], [STILL, STILL])
+    broker.step([PlainOrders(), PlainOrders(market=Market(10.0))], [STILL, STILL])
+    step = broker.step([PlainOrders(market=Market(10.0)), PlainOrders(market=Market(-10.0))], [STILL, STILL])
     assert [(fill.instrument, fill.units) for fill in step.fills] == [(1, -10.0), (0, 10.0)]
 
 
@@ -659,7 +659,7 @@ def test_the_columns_add_up_whatever_happens(seed):
                 rng.choice(["limit", "stop"]), rng.uniform(-20, 20), last[i] * rng.uniform(0.95, 1.05), 3, **bracket
             )
             market = Market(rng.uniform(-30, 30), **bracket)
-            orders.append(Orders(rng.random() < 0.1, rng.choice([None, place]), rng.choice([None, market])))
+            orders.append(PlainOrders(rng.random() < 0.1, rng.choice([None, place]), rng.choice([None, market])))
             last[i] = close
         step = broker.step(orders, bars)
         columns = (step.price, step.fees, step.slippage, step.impact, step.funding, step.borrow, step.liquidation)

@@ -6,7 +6,7 @@ import torch
 from sizewise.base.errors import ActionError
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.reference_orders import Market, Orders, Place
+from sizewise.trading.broker.reference_orders import Market, Place, PlainOrders
 from sizewise.trading.desk import Desk
 from sizewise.trading.schemes.catalogue import MODELS
 from sizewise.trading.schemes.sizing import CLOSE, Scripted
@@ -18,12 +18,12 @@ EVERYTHING = Uses(working=True, stops=True, reduce_only=True, brackets=True, lev
 RULES = Rules(margin="isolated", max_open_lots=3, max_open_orders=2, rounding=False)
 
 
-def desk(script: dict[int, Orders], uses: Uses, rules: Rules) -> Desk:
+def desk(script: dict[int, PlainOrders], uses: Uses, rules: Rules) -> Desk:
     return Desk(TAPE, trading(MODELS["sizing7"], TAPE, rules), ACCOUNT, scheme=Scripted(script, 8, uses), record=True)
 
 
 def test_lines_are_carried_out_at_their_action():
-    script = {1: Orders(market=Market(2.0)), 3: Orders(market=Market(CLOSE))}
+    script = {1: PlainOrders(market=Market(2.0)), 3: PlainOrders(market=Market(CLOSE))}
     steps = walk(desk(script, Uses(), Rules(rounding=False)), TAPE, [0, 1, 2, 3, 4])
     assert [held(step) for step in steps] == [0.0, 2.0, 2.0, 0.0, 0.0]
     assert [len(fills(step)) for step in steps] == [0, 1, 0, 1, 0]
@@ -31,7 +31,7 @@ def test_lines_are_carried_out_at_their_action():
 
 def test_every_field_reaches_the_broker():
     order = Place("stop", 3.0, 110.0, bars=4, reduce_only=True, leverage=2.0, stop_frac=0.1, take_frac=0.2)
-    script = {0: Orders(place=order, market=Market(1.0, leverage=5.0, stop_frac=0.03, take_frac=0.04))}
+    script = {0: PlainOrders(place=order, market=Market(1.0, leverage=5.0, stop_frac=0.03, take_frac=0.04))}
     book = walk(desk(script, EVERYTHING, RULES), TAPE, [0])[0].position.book
     slot = book.working[0]
     named = {"units": 3.0, "price": 110.0, "bars_left": 3.0, "is_stop": 1.0, "reduce_only": 1.0, "leverage": 2.0}
@@ -42,7 +42,7 @@ def test_every_field_reaches_the_broker():
 
 
 def test_a_cancel_frees_the_slot():
-    script = {0: Orders(place=Place("limit", 1.0, 90.0, bars=5)), 1: Orders(cancel=True)}
+    script = {0: PlainOrders(place=Place("limit", 1.0, 90.0, bars=5)), 1: PlainOrders(cancel=True)}
     steps = walk(desk(script, EVERYTHING, RULES), TAPE, [0, 1])
     assert [step.position.book.working[0].units.item() for step in steps] == [1.0, 0.0]
 
