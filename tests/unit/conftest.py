@@ -17,7 +17,7 @@ from sizewise.learning.tabular.learning import Learned
 from sizewise.params.arms import Arm
 from sizewise.params.learning.outcome import Outcome
 from sizewise.params.trading.account import Account
-from sizewise.reports import style
+from sizewise.reports.page import style
 from sizewise.walkforward.field import Field, policy_folder
 
 SEEDS = (1, 2)

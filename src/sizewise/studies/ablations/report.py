@@ -1,9 +1,9 @@
 """Notebook 10: every variant beside the baseline."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sizewise.base.errors import DataMissingError
 from sizewise.evidence.inference import Comparison, compare_as_planned
@@ -13,26 +13,8 @@ from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations
-
-FOLDER = "ablations"
-COLUMNS = (
-    "arm",
-    "symbol",
-    "fold",
-    "seed",
-    "timestamp",
-    "equity",
-    "position_frac",
-    "fees",
-    "slippage",
-    "borrow",
-    "funding",
-)
-
-
-def folder_of(stage: Stage, name: str) -> Path:
-    """Where a variant's ledger lies."""
-    return stage.workspace.base / "artifacts" / FOLDER / name
+from sizewise.reports import figures
+from sizewise.studies.ablations.files import COLUMNS, folder_of
 
 
 def read_variants(stage: Stage) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
@@ -125,6 +107,13 @@ def sentence(table: pd.DataFrame, alpha: float) -> str:
     ]
     differ = "1 differs" if len(found) == 1 else f"{len(found)} differ"
     return f"Of {len(tested)} variants, {differ} from the baseline after Holm: " + "; ".join(parts) + "."
+
+
+def effects_figure(table: pd.DataFrame, baseline: str) -> Figure:
+    """The difference of every variant to the baseline."""
+    tested = table[table["p_value"].notna()]
+    xlabel = f"difference to {baseline} (bps of equity a day) with its interval"
+    return figures.effects(tested, xlabel=xlabel, title="Ablations")
 
 
 def metrics(table: pd.DataFrame) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from sizewise.params.arms import PpoArm
 from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.ablations import Ablations, Variant
-from sizewise.studies.ablations.report import COLUMNS, folder_of
+from sizewise.studies.ablations.files import COLUMNS, folder_of
 from sizewise.trading.trades import Prices
 from sizewise.walkforward.walk import frames, run_policies
 

@@ -37,7 +37,7 @@ from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Variant
 from sizewise.params.studies.overfitting import Overfitting
-from sizewise.studies.ablations.report import FOLDER
+from sizewise.studies.ablations.files import FOLDER
 
 COLUMNS = ("arm", "symbol", "fold", "seed", "timestamp", "equity")
 
@@ -144,7 +144,7 @@ def open_study(stage: Stage) -> SelectionStudy:
         splits=p.splits,
         ahead=tuple(looking_ahead(p.arms)),
         ledger=read_ledger(stage.workspace.trials),
-        pool=read_pool(stage.workspace.base, p.arms, p.ablations.variants, p.plan.candidate),
+        pool=read_pool(stage.workspace.base, p.arms, p.ablations.files, p.plan.candidate),
         data_hash=read_universe(stage.workspace.bars, p.data).data_hash,
     )
 

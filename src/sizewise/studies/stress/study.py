@@ -11,7 +11,7 @@ import torch
 
 from sizewise.base.errors import LedgerError
 from sizewise.base.paths import write_atomically
-from sizewise.dataset.store import cut_folds, read_market, read_models, read_universe
+from sizewise.dataset.store import open_prepared
 from sizewise.evidence.inference import effect_row
 from sizewise.evidence.statistics.power import holm
 from sizewise.learning.ppo.training import cores
@@ -254,12 +254,12 @@ def open_world(stage: Stage) -> World:
         DataMissingError: they have not run. ConfigError: see World.
     """
     p, workspace = stage.params, stage.workspace
-    universe = read_universe(workspace.bars, p.data)
+    given = open_prepared(stage)
     return World(
-        universe=universe,
-        market=read_market(workspace.features, universe).to("cpu", torch.float64),
-        folds=cut_folds(universe, p.splits, p.regimes, window_bars=p.observation.window_bars)[PRIMARY],
-        models=read_models(workspace.features),
+        universe=given.universe,
+        market=given.market.to("cpu", torch.float64),
+        folds=given.folds[PRIMARY],
+        models=given.models,
         arms=p.arms,
         plan=p.plan,
         rules=p.stress,

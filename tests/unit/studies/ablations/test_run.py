@@ -19,16 +19,9 @@ from sizewise.params.learning.train import Episode, LinearRecurrent
 from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations, Variant
 from sizewise.studies.ablations import run
-from sizewise.studies.ablations.report import (
-    COLUMNS,
-    FOLDER,
-    folder_of,
-    metrics,
-    read_variants,
-    sentence,
-    variant_table,
-)
+from sizewise.studies.ablations.files import COLUMNS, FOLDER, folder_of
 from sizewise.studies.ablations.report import effects as Reporteffects
+from sizewise.studies.ablations.report import metrics, read_variants, sentence, variant_table
 
 from ...reports.test_walk_forward import path
 
