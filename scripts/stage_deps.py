@@ -15,7 +15,7 @@ import yaml
 
 from sizewise.base.imports import closure, imported_files, module_file
 from sizewise.params.reading import section_file
-from sizewise.reports.run import NOTEBOOKS
+from sizewise.reports.page.run import NOTEBOOKS
 
 ROOT = Path(__file__).resolve().parents[1]
 PIPELINES = ("dvc.yaml", "studies/dvc.yaml")
@@ -32,7 +32,7 @@ def stage_files(stage: dict[str, Any]) -> set[str]:
     """Files of the package that a stage of a pipeline runs: `python -m sizewise.<module> [STAGE]` and its notebook."""
     module, *rest = re.search(r"(sizewise\.\S+)((?: \S+)*)", stage["cmd"]).groups()
     files = {module_file(module)} | {section_file(section) for section in stage.get("params", ())}
-    if module == "sizewise.reports.run":
+    if module == "sizewise.reports.page.run":
         name = NOTEBOOKS[rest[0].split()[0]]
         files |= imported_files(notebook_source(ROOT / "notebooks" / f"{name}.ipynb"))
     return closure(files)
@@ -40,10 +40,7 @@ def stage_files(stage: dict[str, Any]) -> set[str]:
 
 def declared_paths(files: set[str]) -> list[str]:
     """Those files as few paths: the package that holds a file, or the file itself where a package is taken apart."""
-    paths = {f"{LIBRARY}/{apart(Path(file))}" for file in files}
-    if f"{LIBRARY}/reports/style.py" in paths:
-        paths.add(f"{LIBRARY}/reports/sizewise.mplstyle")
-    return sorted(paths)
+    return sorted({f"{LIBRARY}/{apart(Path(file))}" for file in files})
 
 
 # Packages that a stage takes apart: other stages use other parts of them.

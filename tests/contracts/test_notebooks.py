@@ -7,13 +7,15 @@ import nbformat
 import pytest
 import yaml
 
+from sizewise.base.imports import imported_files
 from sizewise.params.reading import read_params, section_model
 from sizewise.params.stage import stage_params
-from sizewise.reports.run import NOTEBOOKS
+from sizewise.reports.page.run import NOTEBOOKS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("*.ipynb"))
 EXECUTED = [*sorted((ROOT / "reports").glob("*.ipynb")), *sorted((ROOT / "tests" / "notebooks").glob("*.ipynb"))]
+MOST_ROOMS = 3
 SECTIONS = ("Question", "## Data", "## Method|Decision rule", "## Limitations", "## Provenance")
 
 
@@ -40,6 +42,22 @@ def test_sources_are_thin(path):
         assert len(cell.source.splitlines()) <= 12
         assert not re.search(r"^\s*(def|class|for|while|try|except)\b", cell.source, re.MULTILINE)
         assert "warnings" not in cell.source
+
+
+def rooms(source: str) -> set[str]:
+    """Files of the library that code imports by name."""
+    return {file for file in imported_files(source) if not file.endswith("__init__.py")}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_sources_import_few_rooms(path):
+    assert 2 <= len(rooms("\n".join(cell.source for cell in code_cells(read(path))))) <= MOST_ROOMS
+
+
+def test_a_room_too_many_is_noticed():
+    source = "from sizewise.reports import compare, train\nfrom sizewise.reports.page.notebook import open_page\n"
+    assert len(rooms(source)) == MOST_ROOMS
+    assert len(rooms(source + "from sizewise.ledgers import plan")) > MOST_ROOMS
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)

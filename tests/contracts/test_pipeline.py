@@ -23,12 +23,12 @@ from sizewise.base.imports import PACKAGE, closure, imported_files  # noqa: E402
 from sizewise.params.arms import ArmSection  # noqa: E402
 from sizewise.params.reading import SECTIONS, read_params, section_file  # noqa: E402
 from sizewise.params.stage import PIPELINES, declared_sections, used_arms  # noqa: E402
-from sizewise.reports.run import NOTEBOOKS  # noqa: E402
+from sizewise.reports.page.run import NOTEBOOKS  # noqa: E402
 
 MAIN, STUDIES = (yaml.safe_load((ROOT / place).read_text())["stages"] for place in PIPELINES)
 STAGES = {**MAIN, **STUDIES}
 METRICS = [
-    *("features", "train", "walk_forward", "verdict"),
+    *("features", "train", "walk_forward", "verdict", "sensitivities"),
     *("market_mechanics", "cartpole", "known_answers", "calibration", "cpcv", "overfitting", "stress", "ablations"),
 ]
 
@@ -55,7 +55,7 @@ def unneeded(files: set[str], paths: list[str]) -> set[str]:
 def test_a_stage_declares_what_it_imports_and_nothing_else(stage):
     files, paths = stage_files(STAGES[stage]), library_deps(stage)
     assert undeclared(files, paths) == set()
-    assert unneeded(files, [path for path in paths if not path.endswith(".mplstyle")]) == set()
+    assert unneeded(files, paths) == set()
     assert paths == stage_paths(STAGES[stage])
 
 
@@ -271,10 +271,19 @@ def test_a_study_is_no_business_of_the_main_job(wing):
     assert not any(followers(file, MAIN) for file in files)
 
 
-def test_no_stage_reads_an_executed_notebook_but_the_index():
-    for name, stage in STAGES.items():
-        reads = [dep for dep in stage["deps"] if dep.startswith("reports/")]
-        assert not reads or name == "index"
+def readers(stages: dict[str, Any]) -> set[str]:
+    """Stages that depend on what a report printed, and not on data."""
+    return {name for name, stage in stages.items() if any(dep.startswith("reports") for dep in stage["deps"])}
+
+
+def test_no_stage_reads_an_executed_notebook():
+    assert readers(STAGES) == set()
+
+
+@pytest.mark.parametrize("planted", ["reports/04_compare.ipynb", "reports"])
+def test_a_stage_that_reads_one_is_noticed(planted):
+    index = STAGES["index"]
+    assert readers({**STAGES, "index": {**index, "deps": [*index["deps"], planted]}}) == {"index"}
 
 
 def test_every_section_is_read_by_a_stage():

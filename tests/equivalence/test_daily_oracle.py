@@ -108,7 +108,6 @@ def study(quick, ledgers):
         splits=quick.params.splits,
         ruin_frac=quick.params.account.ruin_frac,
         ledger_folder=ledgers.folder,
-        metrics_folder=ledgers.folder,
     )
 
 

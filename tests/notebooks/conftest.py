@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from sizewise.base.paths import Workspace
-from sizewise.reports.run import NOTEBOOKS, PORTABLE_ARITHMETIC
+from sizewise.reports.page.run import NOTEBOOKS, PORTABLE_ARITHMETIC
 
 os.environ.update(PORTABLE_ARITHMETIC)
 PREPARE = Path(__file__).with_name("prepare.py")

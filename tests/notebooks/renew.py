@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from sizewise.base.paths import Workspace
-from sizewise.reports.run import NOTEBOOKS, PORTABLE_ARITHMETIC, execute
+from sizewise.reports.page.run import NOTEBOOKS, PORTABLE_ARITHMETIC, execute
 
 HERE = Path(__file__).parent
 STUDIES = ("known_answers", "overfitting")

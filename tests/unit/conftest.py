@@ -18,7 +18,7 @@ from sizewise.learning.tabular.learning import Learned
 from sizewise.params.arms import Arm
 from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.account import Account
-from sizewise.reports import style
+from sizewise.reports.page import style
 from sizewise.walkforward.field import Field
 
 SEEDS = (1, 2)

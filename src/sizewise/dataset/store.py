@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -21,6 +22,9 @@ from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.dataset.splits import Splits, SplitScheme
 
+if TYPE_CHECKING:
+    from sizewise.params.stage import Stage
+
 MODELS = "confidence.json"
 HOME, REMEDY = "artifacts/features", "run `dvc repro features`"
 # The network's window must fit between the end of the warm-up and the first row a slice uses.
@@ -34,6 +38,16 @@ class Universe:
     bars: Mapping[str, pd.DataFrame]
     instruments: Mapping[str, Instrument]
     data_hash: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What later stages start from: bars, folds by scheme, the market tensor, the folds' confidence models by column."""
+
+    universe: Universe
+    folds: Mapping[str, tuple[Fold, ...]]
+    market: Market
+    models: Mapping[str, ConfidenceModel]
 
 
 def read_universe(folder: Path, data: Data) -> Universe:
@@ -67,6 +81,13 @@ def cut_folds(universe: Universe, rules: Splits, regimes: Regimes, *, window_bar
     times = {symbol: pd.DatetimeIndex(frame.index) for symbol, frame in universe.bars.items()}
     warmup = longest_warmup_bars(regimes) + window_bars
     return {scheme: walk_forward(times, rules, scheme, warmup_bars=warmup) for scheme in SCHEMES}
+
+
+def open_data(stage: "Stage") -> tuple[Universe, dict[str, tuple[Fold, ...]]]:
+    """The bars that a stage's parameters name, and their folds; see read_universe and cut_folds."""
+    p = stage.params
+    universe = read_universe(stage.workspace.bars, p.data)
+    return universe, cut_folds(universe, p.splits, p.regimes, window_bars=p.observation.window_bars)
 
 
 def build_tables(
@@ -113,3 +134,14 @@ def read_market(folder: Path, universe: Universe) -> Market:
         if not tables[symbol].index.equals(frame.index):
             raise DataMissingError(f"{HOME}/{path.name} was made from other bars: {REMEDY}")
     return build_market(universe.bars, tables, universe.instruments)
+
+
+def open_prepared(stage: "Stage") -> Prepared:
+    """Read what the features stage left.
+
+    Raises:
+        DataMissingError: it has not run, or on other bars.
+    """
+    universe, folds = open_data(stage)
+    folder = stage.workspace.features
+    return Prepared(universe, folds, read_market(folder, universe), read_models(folder))

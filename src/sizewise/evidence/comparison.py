@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sizewise.base.paths import write_json
 from sizewise.dataset.slices import read_labels
 from sizewise.dataset.store import read_universe
 from sizewise.evidence import verdict
@@ -50,7 +49,6 @@ class Study:
     splits: Splits
     ruin_frac: float
     ledger_folder: Path
-    metrics_folder: Path
 
     def _pair(self, daily: pd.DataFrame, name: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Marks of an arm (the candidate, if none is named) and of the reference, over the same bars."""
@@ -121,10 +119,6 @@ class Study:
             plan_hash=self.plan_hash,
             data_hash=self.data_hash,
         )
-
-    def write(self, record: dict[str, Any]) -> None:
-        """Write metrics/verdict.json, whole."""
-        write_json(self.metrics_folder / "verdict.json", record)
 
     def exposure_sentence(self) -> str:
         """See verdict.exposure_sentence."""
@@ -228,15 +222,4 @@ def open_study(stage: Stage) -> Study:
         splits=p.splits,
         ruin_frac=p.account.ruin_frac,
         ledger_folder=workspace.ledger,
-        metrics_folder=workspace.metrics,
     )
-
-
-def noted(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with a `note` for compare.effects: its n, and what is missing where there is no statistic."""
-    notes = []
-    for _, row in table.iterrows():
-        trades = f"{row['n_trades']:.0f} trades, " if "n_trades" in row else ""
-        missing = "" if np.isfinite(row["effect_bps"]) else ": too few to test"
-        notes.append(f"{trades}{row['n_days']:.0f} days{missing}")
-    return table.assign(note=notes)

@@ -130,13 +130,3 @@ def sentences(table: pd.DataFrame, alpha: float) -> str:
     lead = f"Of {named} slices {tested} have enough trades and days; after Holm over all cuts {found}."
     rows = {key: dict(zip(table.columns, row, strict=True)) for key, *row in table.itertuples()}
     return "\n\n".join([lead, *(sentence(cut, name, row, alpha) for (cut, name), row in rows.items())])
-
-
-def noted(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` as compare.effects draws it: one name a row, and a `note` with its n."""
-    missing = np.where(table["p_value"].isna(), ": not tested", "")
-    notes = [
-        f"{trades:.0f} trades, {days:.0f} days{why}"
-        for trades, days, why in zip(table["n_trades"], table["n_days"], missing, strict=True)
-    ]
-    return table.assign(note=notes).set_axis([f"{cut}: {name}" for cut, name in table.index])

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from sizewise.base.errors import DataMissingError
-from sizewise.evidence.inference import Comparison
+from sizewise.evidence.inference import BlockTest, Comparison
 from sizewise.ledgers.metrics import BPS
 
 FIELDS = (
@@ -51,10 +51,7 @@ def verdict_record(
     return {
         "verdict": comparison.verdict,
         "endpoint": endpoint,
-        "effect_bps_per_day": round(float(primary.mean) * BPS, DIGITS),
-        "ci_low": round(float(primary.low) * BPS, DIGITS),
-        "ci_high": round(float(primary.high) * BPS, DIGITS),
-        "p_value": round(primary.p_value, DIGITS),
+        **effect_record(primary),
         "mde_bps_per_day": round(float(primary.mde) * BPS, DIGITS),
         "n_days": len(comparison.daily),
         "n_symbols": n_symbols,
@@ -65,6 +62,13 @@ def verdict_record(
         "data_hash": data_hash,
         "breaches": list(comparison.breaches),
     }
+
+
+def effect_record(test: BlockTest) -> dict[str, float]:
+    """A test's effect with its interval, basis points of equity a day, and its p-value, rounded."""
+    effect = {"effect_bps_per_day": test.mean, "ci_low": test.low, "ci_high": test.high}
+    in_bps = {name: round(float(value) * BPS, DIGITS) for name, value in effect.items()}
+    return {**in_bps, "p_value": round(test.p_value, DIGITS)}
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -132,14 +136,18 @@ def agreement_sentence(table: pd.DataFrame, alpha: float) -> str:
     return " ".join(parts)
 
 
-def anchored_sentence(rolling: Comparison, anchored: Comparison, alpha: float) -> str:
-    """Whether the sensitivity to anchored training agrees with the verdict in sign and in what it can tell."""
-    test = anchored.primary
-    told = "can be told from chance" if test.p_value < alpha else "cannot be told from chance"
-    same = "the same sign as" if test.mean * rolling.primary.mean > 0 else "another sign than"
+def anchored_sentence(rolling: Mapping[str, Any], anchored: Mapping[str, float], alpha: float) -> str:
+    """Whether the sensitivity to anchored training agrees with the verdict in sign and in what it can tell.
+
+    Args:
+        rolling: the verdict's record. anchored: see effect_record.
+    """
+    effect, low, high, p_value = (anchored[name] for name in ("effect_bps_per_day", "ci_low", "ci_high", "p_value"))
+    told = "can be told from chance" if p_value < alpha else "cannot be told from chance"
+    same = "the same sign as" if effect * rolling["effect_bps_per_day"] > 0 else "another sign than"
     return (
-        f"Trained on all bars before each fold, the difference is {BPS * test.mean:+.2f} bps a day "
-        f"({BPS * test.low:+.2f} to {BPS * test.high:+.2f}, p = {test.p_value:.3f}): {same} the verdict's, and it {told}."
+        f"Trained on all bars before each fold, the difference is {effect:+.2f} bps a day "
+        f"({low:+.2f} to {high:+.2f}, p = {p_value:.3f}): {same} the verdict's, and it {told}."
     )
 
 

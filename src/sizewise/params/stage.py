@@ -1,8 +1,7 @@
 """What a notebook is told: the sections of params.yaml its stage declares in dvc.yaml, validated, and where to write."""
 
 import json
-import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -81,9 +80,9 @@ class Stage:
     workspace: Workspace
     params_hash: str
 
-    def write_metrics(self, values: Mapping[str, Any]) -> None:
-        """Write metrics/<stage>.json, whole; floats as given, keys in the order given."""
-        write_json(self.workspace.metrics / f"{self.name}.json", values)
+    def write_metrics(self, values: Mapping[str, Any], name: str | None = None) -> None:
+        """Write metrics/<name>.json (the stage's, if none is given), whole; floats as given, keys in the order given."""
+        write_json(self.workspace.metrics / f"{name or self.name}.json", values)
 
 
 def open_stage(name: str, params: Mapping[str, Any] | None = None, profile: str = "full") -> Stage:
@@ -104,13 +103,3 @@ def open_stage(name: str, params: Mapping[str, Any] | None = None, profile: str 
     sections = {section: parse_section(section, values[section]) for section in declared}
     digest = content_hash(json.dumps(values, sort_keys=True, default=str).encode())
     return Stage(name, SimpleNamespace(**sections), Workspace.open(profile), digest)
-
-
-def provenance(stage: Stage, hashes: Mapping[str, str], packages: Iterable[str] = ("numpy", "pandas", "torch")) -> str:
-    """The last line of a report: what it was made from. No times and no paths, so that it is the same on every machine."""
-    from importlib.metadata import version
-
-    versions = ", ".join(f"{package} {version(package).split('+')[0]}" for package in packages)
-    parts = [f"stage {stage.name}", f"parameters {stage.params_hash}", *(f"{k} {v}" for k, v in hashes.items())]
-    python = ".".join(platform.python_version_tuple()[:2])
-    return f"{' | '.join(parts)} | Python {python}, {versions}"

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from sizewise.reports.style import COLOURS, STYLE
+from sizewise.reports.page.style import COLOURS, STYLE
 
 BUY, SELL = COLOURS[0], COLOURS[1]
 # A shape a kind of fill (orders.Kind), and what to call it.

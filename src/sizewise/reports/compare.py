@@ -1,17 +1,32 @@
-"""Figures of the walk-forward and the comparison, from tidy data, with units on every axis."""
+"""The comparison: what notebook 04 calls, its figures, and what it leaves behind."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from sizewise.evidence.inference import BlockTest
+from sizewise.base.paths import write_atomically
+from sizewise.evidence import ab_plan, slice_effects, verdict
+from sizewise.evidence.comparison import Study
+from sizewise.evidence.comparison import open_study as open_study
+from sizewise.evidence.inference import BlockTest, Comparison
+from sizewise.evidence.sensitivities import looks as looks
+from sizewise.evidence.sensitivities import looks_sentence as looks_sentence
+from sizewise.evidence.sensitivities import open_beside as open_beside
+from sizewise.evidence.sensitivities import placebo_sentence as placebo_sentence
+from sizewise.evidence.sensitivities import power_table as power_table
+from sizewise.evidence.sensitivities import seeds_and_folds as seeds_and_folds
+from sizewise.evidence.sensitivities import trade_sentence as trade_sentence
 from sizewise.evidence.statistics.power import block_power
-from sizewise.ledgers.metrics import BPS, drawdown
-from sizewise.reports.style import COLOURS, arm_colours, regime_handles, shade_regimes
+from sizewise.ledgers.daily import arm_days
+from sizewise.ledgers.metrics import BPS
+from sizewise.ledgers.plan import looking_ahead
+from sizewise.params.stage import Stage
+from sizewise.reports.figures import difference_by_block as difference_by_block
+from sizewise.reports.figures import effects as effects
+from sizewise.reports.page.style import COLOURS
 
 
 def power_curve(test: BlockTest, *, alpha: float, power: float) -> Figure:
@@ -47,108 +62,55 @@ def evidence_by_look(looks: pd.DataFrame, *, alpha: float) -> Figure:
     return figure
 
 
-def equity_by_arm(daily: pd.DataFrame, regimes: pd.Series, fold_edges: Sequence[pd.Timestamp]) -> Figure:
-    """Compounded growth of each arm's equal-weight portfolio over the regime most symbols were in, and its drawdown.
-
-    Args:
-        daily: log return a day, one column an arm. regimes: label a day on the same index.
-    """
-    colours = arm_colours(list(daily.columns))
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(10.5, 6.4), sharex=True, height_ratios=[2, 1])
-    shade_regimes(top, regimes)
-    for arm in daily.columns:
-        top.plot(daily.index, 100.0 * np.expm1(daily[arm].fillna(0.0).cumsum()), color=colours[arm], label=arm)
-        bottom.plot(daily.index, 100.0 * drawdown(daily[arm].fillna(0.0)), color=colours[arm], lw=1.1)
-    for edge in fold_edges:
-        top.axvline(edge, color="#999999", lw=0.7, ls=":")
-    top.axhline(0.0, color="#888888", lw=0.8)
-    top.set_ylabel("growth since the first test day (%)")
-    bottom.set_ylabel("drawdown (%)")
-    bottom.set_xlabel("date (UTC); dotted: a new fold, with retrained policies")
-    # Beside the lines: many arms would cover them.
-    top.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
-    figure.legend(handles=regime_handles(), loc="outside lower center", ncols=5)
-    top.set_title("Out-of-sample equity, equal weight over live symbols, net of costs")
-    return figure
+# What the tests beside the comparison say.
+agreement_sentence = verdict.agreement_sentence
+coins_sentence = ab_plan.sentence
+slice_sentences = slice_effects.sentences
+verdict_sentence = verdict.sentence
 
 
-def effects(table: pd.DataFrame, *, xlabel: str, title: str) -> Figure:
-    """Effects with intervals, one row each; rows without a statistic are named with their n. Index: names.
-
-    Args:
-        table: effect_bps, low_bps, high_bps, and `note` printed at the right.
-    """
-    figure, axes = plt.subplots(figsize=(9.0, 0.5 * len(table) + 1.4))
-    y = np.arange(len(table))
-    spread = [table["effect_bps"] - table["low_bps"], table["high_bps"] - table["effect_bps"]]
-    axes.errorbar(table["effect_bps"], y, xerr=spread, fmt="o", color=COLOURS[0], capsize=3)
-    axes.axvline(0.0, color="#888888", lw=0.9)
-    axes.set_yticks(y, [str(name).replace("_", " ") for name in table.index])
-    axes.set_ylim(len(table) - 0.5, -0.5)
-    for row, note in enumerate(table["note"]):
-        axes.annotate(note, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, color="#555555")
-    axes.set_xlabel(xlabel)
-    axes.set_title(title)
-    return figure
-
-
-def difference_by_block(daily: pd.Series, blocks: int, candidate: str, reference: str) -> Figure:
-    """The daily difference, cumulated, over the block means that the primary test is made of."""
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(9.0, 5.2), sharex=True, height_ratios=[1.6, 1])
-    top.plot(daily.index, 1e4 * daily.cumsum(), color=COLOURS[0])
-    top.axhline(0.0, color="#888888", lw=0.8)
-    top.set_ylabel("cumulated difference (bps)")
-    top.set_title(f"{candidate} minus {reference}: daily log growth, and the {blocks} block means of the primary test")
-    for part in np.array_split(np.arange(len(daily)), blocks):
-        mean = 1e4 * float(daily.iloc[part].mean())
-        start, stop = daily.index[part[0]], daily.index[part[-1]]
-        bottom.fill_between([start, stop], 0.0, mean, color=COLOURS[2] if mean > 0 else COLOURS[1], alpha=0.55, lw=0)
-    bottom.axhline(0.0, color="#888888", lw=0.8)
-    bottom.set_ylabel("block mean\n(bps a day)")
-    bottom.set_xlabel("date (UTC)")
-    return figure
-
-
-def heat_map(cells: pd.DataFrame, labels: Sequence[str], *, title: str) -> Figure:
-    """Mean daily difference by fold (rows), label and seed (columns), with the days behind it; hatched: no such day.
-
-    Args:
-        cells: columns fold, label, seed, effect_bps, n_days; see slice_effects.cells. labels: in the order to draw.
-    """
-    folds, seeds = sorted(cells["fold"].unique()), sorted(cells["seed"].unique())
-    places = pd.MultiIndex.from_product([labels, seeds])
-    table = cells.set_index(["fold", "label", "seed"])
-    values, days = (
-        table[name].unstack(["label", "seed"]).reindex(index=folds, columns=places).to_numpy(dtype=np.float64)
-        for name in ("effect_bps", "n_days")
+def field_figure(study: Study, field: pd.DataFrame) -> Figure:
+    """Every arm minus the reference, without those that look ahead: no figure should be scaled by a bound."""
+    return effects(
+        field.drop(index=looking_ahead(study.arms)),
+        xlabel=f"difference to {study.plan.reference} (bps of equity a day) with its interval",
+        title="The field, without the look-ahead bound",
     )
-    # One thin cell should not wash the others out: beyond this colour saturates, and the number still stands in the cell.
-    drawn = np.abs(values[np.isfinite(values)])
-    limit = max(float(np.quantile(drawn, 0.95)) if len(drawn) else 0.0, 1e-9)
-    figure, axes = plt.subplots(figsize=(max(6.0, 0.62 * len(places) + 2.2), 0.55 * len(folds) + 2.0))
-    axes.set_facecolor("#FFFFFF")
-    axes.grid(False)
-    image = axes.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
-    for row, column in np.ndindex(*values.shape):
-        if np.isnan(values[row, column]):
-            axes.add_patch(
-                Rectangle((column - 0.5, row - 0.5), 1.0, 1.0, fill=False, hatch="////", edgecolor="#BBBBBB", lw=0.0)
-            )
-            continue
-        dark = abs(values[row, column]) > 0.6 * limit
-        # Adding 0 turns a rounded -0.0 into 0.0.
-        text = f"{round(values[row, column], 1) + 0.0:+.1f}\n{days[row, column]:.0f} d"
-        axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color="#FFFFFF" if dark else "#222222")
-    for edge in range(len(seeds), len(places), len(seeds)):
-        axes.axvline(edge - 0.5, color="#333333", lw=1.2)
-    axes.set_xticks(range(len(places)), [str(seed) for _, seed in places])
-    axes.set_yticks(range(len(folds)), [str(fold) for fold in folds])
-    above = axes.secondary_xaxis("top")
-    middles = len(seeds) * np.arange(len(labels)) + (len(seeds) - 1) / 2
-    above.set_xticks(middles, [str(label).replace("_", " ") for label in labels])
-    above.tick_params(length=0)
-    axes.set_xlabel("seed, within each label")
-    axes.set_ylabel("fold")
-    figure.colorbar(image, ax=axes, extend="both", label="difference (bps of equity a day)")
-    axes.set_title(title, pad=24)
-    return figure
+
+
+def sensitivities(result: Comparison, anchored: Comparison) -> dict[str, Any]:
+    """The content of metrics/sensitivities.json: each test's role and p-value, and the effect of anchored training."""
+    tests = {
+        str(name): {"role": role, "p_value": round(float(p_value), verdict.DIGITS)}
+        for name, role, p_value in result.table[["role", "p_value"]].itertuples()
+    }
+    return {"tests": tests, "anchored": verdict.effect_record(anchored.primary)}
+
+
+def difference_by_day(study: Study, result: Comparison) -> pd.DataFrame:
+    """The difference that is tested, beside each day's fold and the regime that most bars of the day carried.
+
+    Returns:
+        one row a day: day (number), date, fold, regime, difference_bps.
+    """
+    rows = arm_days(study.daily, study.plan.candidate)
+    counts = rows.groupby(["day", "regime"], observed=False)["bars"].sum().unstack("regime")
+    table = pd.DataFrame({"fold": rows.groupby("day")["fold"].min(), "regime": counts.idxmax(axis=1)})
+    table = table.reindex(result.daily.index).assign(difference_bps=BPS * result.daily)
+    table.insert(0, "date", pd.DatetimeIndex(table.index).strftime("%Y-%m-%d"))
+    return table.reset_index(drop=True).rename_axis("day").reset_index()
+
+
+def anchored_sentence(result: Comparison, anchored: Comparison, alpha: float) -> str:
+    """See verdict.anchored_sentence."""
+    rolling, other = (verdict.effect_record(one.primary) for one in (result, anchored))
+    return verdict.anchored_sentence(rolling, other, alpha)
+
+
+def leave(stage: Stage, study: Study, result: Comparison, anchored: Comparison) -> None:
+    """Write the verdict's record, and what the index page shows beside it: its sensitivities and the daily difference."""
+    stage.write_metrics(study.record(result), "verdict")
+    stage.write_metrics(sensitivities(result, anchored), "sensitivities")
+    days = difference_by_day(study, result)
+    path = stage.workspace.plots / "difference_by_day.csv"
+    write_atomically(path, lambda temporary: days.to_csv(temporary, index=False, float_format="%.6f"))

@@ -17,7 +17,7 @@ from sizewise.dataset.signals import signal_trades
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe
 from sizewise.params.dataset.regimes import Regimes
-from sizewise.reports.style import COLOURS, regime_handles, shade_regimes
+from sizewise.reports.page.style import COLOURS, regime_handles, shade_regimes
 
 
 def coverage(

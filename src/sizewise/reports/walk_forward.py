@@ -1,25 +1,34 @@
-"""Tables of the walk-forward report, from ledgers."""
+"""The walk-forward: what notebook 03 calls, its tables and its figures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from sizewise.base.paths import write_atomically
-from sizewise.dataset.market_tensor import Market
+from sizewise.dataset import slices
 from sizewise.dataset.regimes import LABELS
-from sizewise.dataset.splits import Fold
-from sizewise.evidence import verdict
+from sizewise.dataset.store import Prepared
+from sizewise.dataset.store import open_prepared as open_prepared
+from sizewise.evidence import slice_effects, verdict
+from sizewise.ledgers.daily import read_daily
 from sizewise.ledgers.metrics import BPS, arm_summary, daily_returns, drawdown, portfolio, regime_summary
-from sizewise.ledgers.plan import arm_rows
+from sizewise.ledgers.plan import PRIMARY, arm_rows, is_sizer, looking_ahead, plan_hash, read_ledgers
 from sizewise.params.arms import Arm
 from sizewise.params.evidence.plan import Plan
-from sizewise.params.trading.account import Account
-from sizewise.reports.style import arm_colours
+from sizewise.params.stage import Stage
+from sizewise.reports import figures
+from sizewise.reports.page.style import arm_colours
 from sizewise.trading.schemes.values import position_limit_frac
+from sizewise.walkforward import behaviour, evaluate, responses
+from sizewise.walkforward.behaviour import MEASURES, Measure
+from sizewise.walkforward.behaviour import behaviour_sentences as behaviour_sentences
+from sizewise.walkforward.behaviour import behaviour_table as behaviour_table
 
 # Of the learner's folds and seeds, around their mean.
 BAND = (0.10, 0.90)
@@ -27,11 +36,84 @@ QUANTILE_AXIS = "quantile of the symbol's train entries (%)"
 AXES = {"drawdown": "loss since the start (%)", "exposure before": "held against the signal (% of the limit)"}
 
 
-def sizes_by_condition(table: pd.DataFrame, *, measure: str) -> Figure:
+def declared_hash(p: Any) -> str:
+    """See plan.plan_hash."""
+    return plan_hash(p.plan, p.splits, p.arms, p.account, p.train.seeds)
+
+
+def walk(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Walk every arm: (what fitted rules were given, equity, trades); see evaluate.evaluate_all and plan.read_ledgers."""
+    fits = evaluate.evaluate_all(stage, given.universe, given.market, given.folds)
+    return fits, *read_ledgers(stage.workspace.ledger)
+
+
+def record(stage: Stage, given: Prepared, equity: pd.DataFrame) -> int:
+    """See evaluate.record."""
+    return evaluate.record(stage, given.universe, equity)
+
+
+def equity_figure(p: Any, given: Prepared, equity: pd.DataFrame, daily: pd.DataFrame) -> Figure:
+    """See figures.equity_by_arm; without arms that look ahead."""
+    starts = [fold.test_start for fold in given.folds[PRIMARY]]
+    return figures.equity_by_arm(daily.drop(columns=looking_ahead(p.arms)), daily_regime(equity), starts)
+
+
+def label_days(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Label every test day and write the labels: (labels, the Markov models' fits); see slices.label_days."""
+    p = stage.params
+    labels, fits = slices.label_days(given.universe.bars, given.folds[PRIMARY], p.slices, p.regimes)
+    slices.write_labels(stage.workspace.ledger, labels)
+    return labels, fits
+
+
+# What the slices are told apart by, and what is said of them.
+markov_sentence, markov_table = slices.fit_sentence, slices.fit_table
+slice_sentences = slice_effects.sentences
+
+
+def read_pair(stage: Stage) -> pd.DataFrame:
+    """The daily ledger of the candidate and the reference."""
+    plan = stage.params.plan
+    return read_daily(stage.workspace.ledger, [plan.candidate, plan.reference])
+
+
+def slice_table(plan: Plan, days: pd.DataFrame, trades: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """See slice_effects.slice_effects; of `trades` the candidate's count."""
+    return slice_effects.slice_effects(days, trades[trades["arm"] == plan.candidate], labels, plan)
+
+
+def slice_figure(plan: Plan, table: pd.DataFrame) -> Figure:
+    """The effect on every slice, with its interval."""
+    named = table.assign(note=figures.notes(table, untested="not tested"))
+    return figures.effects(
+        named.set_axis([f"{cut}: {name}" for cut, name in table.index]),
+        xlabel="difference (bps of equity a day in the slice), with its interval",
+        title=f"{plan.candidate} minus {plan.reference} by slice",
+    )
+
+
+def cells_figure(plan: Plan, days: pd.DataFrame, labels: pd.DataFrame | None = None, cut: str = "") -> Figure:
+    """See heat_map: by regime, or by a cut's label."""
+    title = f"{plan.candidate} minus {plan.reference} by fold, {cut or 'regime'} and seed"
+    return heat_map(slice_effects.cells(days, plan, labels, cut), slices.CUTS.get(cut, plan.regimes), title=title)
+
+
+def entries(p: Any, given: Prepared, equity: pd.DataFrame) -> pd.DataFrame:
+    """Every entry of every learner that sizes the signal; see behaviour.entry_table."""
+    learners = [name for name in p.arms if is_sizer(p.arms[name])]
+    return behaviour.entry_table(equity[equity["arm"].isin(learners)], given.market, given.folds[PRIMARY], p.account)
+
+
+def dependence_table(stage: Stage, given: Prepared) -> pd.DataFrame:
+    """See responses.dependence_of."""
+    return responses.dependence_of(stage, given.market, given.folds[PRIMARY])
+
+
+def sizes_by_condition(table: pd.DataFrame, *, measure: Measure = "entry_pct") -> Figure:
     """Both cells of each condition (left) and their difference (right), with intervals, for each arm.
 
     Args:
-        table: see behaviour.behaviour_table; cells without a statistic stay empty. measure: what its sizes are.
+        table: see behaviour.behaviour_table; cells without a statistic stay empty. measure: that it was made with.
     """
     rows = table.reset_index()
     arms, conditions = list(dict.fromkeys(rows["arm"])), rows.drop_duplicates("condition")
@@ -65,7 +147,7 @@ def sizes_by_condition(table: pd.DataFrame, *, measure: str) -> Figure:
     names = zip(conditions["condition"], expected, conditions["other"], strict=True)
     cells.set_yticks(np.arange(len(conditions)), [f"{one}{side}\nagainst {other}" for one, side, other in names])
     cells.invert_yaxis()
-    cells.set_xlabel(f"{measure} (% of the position limit)\nfilled: the condition, hollow: the other entries")
+    cells.set_xlabel(f"{MEASURES[measure]} (% of the position limit)\nfilled: the condition, hollow: the other entries")
     differences.axvline(0.0, color="#888888", lw=0.9)
     differences.set_xlabel("difference (% of the position limit)")
     figure.legend(*cells.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(arms), 6))
@@ -101,6 +183,51 @@ def dependence(frame: pd.DataFrame) -> Figure:
         axes.set_ylabel("mean size (% of the limit)")
     figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(arms), 6))
     figure.suptitle("Size when one condition is changed; band: middle 80% of folds and seeds")
+    return figure
+
+
+def heat_map(cells: pd.DataFrame, labels: Sequence[str], *, title: str) -> Figure:
+    """Mean daily difference by fold (rows), label and seed (columns), with the days behind it; hatched: no such day.
+
+    Args:
+        cells: columns fold, label, seed, effect_bps, n_days; see slice_effects.cells. labels: in the order to draw.
+    """
+    folds, seeds = sorted(cells["fold"].unique()), sorted(cells["seed"].unique())
+    places = pd.MultiIndex.from_product([labels, seeds])
+    table = cells.set_index(["fold", "label", "seed"])
+    values, days = (
+        table[name].unstack(["label", "seed"]).reindex(index=folds, columns=places).to_numpy(dtype=np.float64)
+        for name in ("effect_bps", "n_days")
+    )
+    # One thin cell should not wash the others out: beyond this colour saturates, and the number still stands in the cell.
+    drawn = np.abs(values[np.isfinite(values)])
+    limit = max(float(np.quantile(drawn, 0.95)) if len(drawn) else 0.0, 1e-9)
+    figure, axes = plt.subplots(figsize=(max(6.0, 0.62 * len(places) + 2.2), 0.55 * len(folds) + 2.0))
+    axes.set_facecolor("#FFFFFF")
+    axes.grid(False)
+    image = axes.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+    for row, column in np.ndindex(*values.shape):
+        if np.isnan(values[row, column]):
+            axes.add_patch(
+                Rectangle((column - 0.5, row - 0.5), 1.0, 1.0, fill=False, hatch="////", edgecolor="#BBBBBB", lw=0.0)
+            )
+            continue
+        dark = abs(values[row, column]) > 0.6 * limit
+        # Adding 0 turns a rounded -0.0 into 0.0.
+        text = f"{round(values[row, column], 1) + 0.0:+.1f}\n{days[row, column]:.0f} d"
+        axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color="#FFFFFF" if dark else "#222222")
+    for edge in range(len(seeds), len(places), len(seeds)):
+        axes.axvline(edge - 0.5, color="#333333", lw=1.2)
+    axes.set_xticks(range(len(places)), [str(seed) for _, seed in places])
+    axes.set_yticks(range(len(folds)), [str(fold) for fold in folds])
+    above = axes.secondary_xaxis("top")
+    middles = len(seeds) * np.arange(len(labels)) + (len(seeds) - 1) / 2
+    above.set_xticks(middles, [str(label).replace("_", " ") for label in labels])
+    above.tick_params(length=0)
+    axes.set_xlabel("seed, within each label")
+    axes.set_ylabel("fold")
+    figure.colorbar(image, ax=axes, extend="both", label="difference (bps of equity a day)")
+    axes.set_title(title, pad=24)
     return figure
 
 
@@ -163,11 +290,6 @@ def daily_regime(equity: pd.DataFrame) -> pd.Series:
     return counts.idxmax(axis=1)
 
 
-def fold_starts(folds: Sequence[Fold]) -> list[pd.Timestamp]:
-    """First test day of each fold."""
-    return [fold.test_start for fold in folds]
-
-
 def by_fold_and_symbol(equity: pd.DataFrame, arm: str) -> pd.DataFrame:
     """Mean daily growth (bps), one row a fold and one column a symbol; empty where the symbol was not live."""
     rows = {fold: BPS * daily_returns(part).mean() for fold, part in arm_rows(equity, arm).groupby("fold", sort=True)}
@@ -184,17 +306,19 @@ def regime_table(equity: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     return pd.concat({arm: regime_summary(arm_rows(equity, arm)) for arm in arms}, names=["arm"])
 
 
-def cap_sentence(market: Market, folds: Sequence[Fold], arm: Arm, account: Account, reference: str) -> str:
+def cap_sentence(p: Any, given: Prepared) -> str:
     """How often the reference's rule asks for the cap or more, over all entries of the test slices."""
+    market, reference = given.market, p.plan.reference
+    arm = p.arms[reference]
     if arm.kind != "atr":
         return f"{reference} is not an ATR rule; its cap is not examined."
     asked = []
-    for fold in folds:
+    for fold in given.folds[PRIMARY]:
         for symbol, part in fold.test.items():
             start, stop = market.rows(symbol, part)
             atr = market.atr_frac[start:stop][market.entry[start:stop]].double().numpy()
             asked.append(arm.risk_frac / (arm.stop_atr * atr[atr > 0]))
-    share = 100.0 * float((np.concatenate(asked) >= position_limit_frac(account)).mean())
+    share = 100.0 * float((np.concatenate(asked) >= position_limit_frac(p.account)).mean())
     return verdict.cap_sentence(share, reference)
 
 

@@ -53,7 +53,6 @@ def study(quick, paths: list[pd.DataFrame], trades: pd.DataFrame | None = None) 
         splits=quick.params.splits,
         ruin_frac=0.1,
         ledger_folder=Path("ledger"),
-        metrics_folder=Path("metrics"),
     )
 
 
@@ -98,9 +97,3 @@ def test_arms_on_other_bars_are_refused(quick):
 )
 def test_which_arms_size_the_signal(arm, follows):
     assert comparison.follows_signal(arm) is follows
-
-
-def test_a_row_without_a_statistic_says_so():
-    table = pd.DataFrame({"effect_bps": [1.0, np.nan], "n_days": [200, 3], "n_trades": [40, 1]})
-    assert comparison.noted(table)["note"].tolist() == ["40 trades, 200 days", "1 trades, 3 days: too few to test"]
-    assert comparison.noted(table[["effect_bps", "n_days"]])["note"].tolist() == ["200 days", "3 days: too few to test"]

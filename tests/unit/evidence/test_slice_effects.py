@@ -217,9 +217,6 @@ def test_how_many_slices_tell_the_arms_apart(p_values, said):
     lead = f"Of 3 slices 2 have enough trades and days; after Holm over all cuts {said} the arms apart."
     assert text.split("\n\n")[0] == lead
     assert len(text.split("\n\n")) == 4
-    noted = slice_effects.noted(table)
-    assert noted.index.tolist() == ["trend: bull", "trend: bear", "trend: sideways"]
-    assert noted["note"].tolist() == ["41 trades, 60 days", "41 trades, 60 days", "41 trades, 60 days: not tested"]
 
 
 # On a real walk-forward.

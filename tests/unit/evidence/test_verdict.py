@@ -113,7 +113,7 @@ def test_tests_that_disagree_are_named():
     ],
 )
 def test_the_anchored_sensitivity_is_said_with_its_sign(test, words):
-    assert words in verdict.anchored_sentence(comparison(), comparison(test), 0.05)
+    assert words in verdict.anchored_sentence(record(), verdict.effect_record(test), 0.05)
 
 
 def test_the_sentence_carries_its_evidence():

@@ -1,13 +1,20 @@
-"""Figures of the comparison draw what they are given, a clone's included."""
+"""Figures of the comparison draw what they are given, a clone's included; what it leaves is what it found."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from sizewise.base.paths import Workspace
+from sizewise.evidence import verdict
 from sizewise.evidence.inference import BlockTest
+from sizewise.ledgers import daily
+from sizewise.params.stage import Stage
 from sizewise.reports import compare
+
+from ..evidence.test_comparison import path, study
 
 TEST = BlockTest(mean=2e-4, low=-1e-4, high=5e-4, t=1.5, p_value=0.18, mde=4.2e-4, blocks=8)
 
@@ -38,3 +45,29 @@ def test_evidence_is_drawn_at_every_look():
     assert np.asarray(axes.lines[0].get_ydata()).tolist() == [1.0, 0.5, 25.0]
     assert np.asarray(axes.lines[1].get_ydata())[0] == pytest.approx(20.0)
     assert axes.get_yscale() == "log"
+
+
+def daily_result(own) -> compare.Comparison:
+    """The comparison of a study, with tests made by hand."""
+    rows = {"Ibragimov-Mueller": ("primary", 0.18), "bootstrap": ("secondary", 0.25)}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["role", "p_value"])
+    series = daily.difference(own.daily, "ppo", "atr")
+    return compare.Comparison("inconclusive", TEST, 0.0, 0.0, series, table)
+
+
+def test_what_is_left_is_what_was_found(quick, tmp_path):
+    ledgers = [path(arm, drift, fold=fold) for arm, drift in (("ppo", 2e-4), ("atr", 0.0)) for fold in (0, 1)]
+    own = study(quick, ledgers)
+    result = daily_result(own)
+    stage = Stage("compare", None, Workspace(tmp_path, tmp_path), "hash")
+    compare.leave(stage, own, result, replace(result, primary=replace(TEST, mean=-3e-4)))
+    left = {file.stem: json.loads(file.read_text()) for file in (tmp_path / "metrics").iterdir()}
+    assert left["verdict"] == own.record(result)
+    assert left["sensitivities"]["tests"]["bootstrap"] == {"role": "secondary", "p_value": 0.25}
+    assert left["sensitivities"]["anchored"] == verdict.effect_record(replace(TEST, mean=-3e-4))
+    days = pd.read_csv(tmp_path / "plots" / "difference_by_day.csv")
+    assert days["day"].tolist() == list(range(len(result.daily)))
+    assert days["date"].iloc[[0, -1]].tolist() == ["2020-01-01", "2020-08-27"]
+    np.testing.assert_allclose(days["difference_bps"], 1e4 * result.daily, atol=1e-6)
+    assert days.groupby("fold").size().tolist() == [120, 120]
+    assert set(days["regime"]) == {"low_vol_trending"}

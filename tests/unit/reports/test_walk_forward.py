@@ -2,17 +2,21 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold, Slice
+from sizewise.dataset.store import Prepared, Universe
 from sizewise.evidence import verdict
 from sizewise.ledgers.metrics import arm_summary, regime_summary
-from sizewise.params.arms import AtrArm, ConstantArm
+from sizewise.ledgers.plan import PRIMARY
+from sizewise.params.arms import Arm, AtrArm, ConstantArm, OracleArm
 from sizewise.params.trading.account import Account
 from sizewise.reports import walk_forward
 
@@ -148,8 +152,10 @@ def fold(start: int, stop: int) -> Fold:
     return Fold("rolling", 0, day, day, {"S0": Slice(0, start)}, {"S0": Slice(start, stop)})
 
 
-def test_fold_starts():
-    assert walk_forward.fold_starts([fold(5, 10)]) == [pd.Timestamp("2020-01-01", tz="UTC")]
+def asked(name: str, arm: Arm, market: Market) -> tuple[SimpleNamespace, Prepared]:
+    """Parameters whose reference is `arm`, and one fold of a market."""
+    p = SimpleNamespace(plan=SimpleNamespace(reference=name), arms={name: arm}, account=Account())
+    return p, Prepared(Universe({}, {}, "hash"), {PRIMARY: (fold(10, 30),)}, market, {})
 
 
 @pytest.mark.parametrize(("inside", "share"), [([0.01, 0.016, 0.04, 0.05], 50), ([0.5, 0.5], 0), ([0.001] * 3, 100)])
@@ -161,15 +167,38 @@ def test_how_often_the_cap_is_asked_for(inside, share):
     entry[[2, 5, 38]] = True
     entry[rows], atr[rows] = True, inside
     market = replace(make_market(40), entry=torch.from_numpy(entry), atr_frac=torch.from_numpy(atr))
-    arm = AtrArm(kind="atr")
-    found = walk_forward.cap_sentence(market, [fold(10, 30)], arm, Account(), "atr")
+    found = walk_forward.cap_sentence(*asked("atr", AtrArm(kind="atr"), market))
     assert found == verdict.cap_sentence(float(share), "atr")
 
 
 def test_a_rule_without_atr_has_no_such_sentence():
     arm = ConstantArm(kind="constant", size_frac=0.1)
-    found = walk_forward.cap_sentence(make_market(40), [fold(10, 30)], arm, Account(), "constant")
+    found = walk_forward.cap_sentence(*asked("constant", arm, make_market(40)))
     assert found == "constant is not an ATR rule; its cap is not examined."
+
+
+# Figures of what was computed elsewhere.
+
+
+@pytest.mark.usefixtures("drawn")
+def test_a_slice_is_named_by_its_cut_and_says_if_it_is_not_tested(params):
+    names = pd.MultiIndex.from_tuples([("trend", "bull"), ("trend", "bear")])
+    effects = {"effect_bps": [1.0, np.nan], "low_bps": [0.0, np.nan], "high_bps": [2.0, np.nan]}
+    table = pd.DataFrame({"n_trades": [41, 3], "n_days": [60, 9], **effects}, index=names)
+    axes = walk_forward.slice_figure(params.plan, table).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["trend: bull", "trend: bear"]
+    assert [note.get_text() for note in axes.texts] == ["41 trades, 60 days", "3 trades, 9 days: not tested"]
+
+
+@pytest.mark.usefixtures("drawn")
+def test_equity_is_drawn_without_the_arm_that_looks_ahead(equity):
+    p = SimpleNamespace(
+        arms={"ppo": ConstantArm(kind="constant", size_frac=0.1), "atr": OracleArm(kind="oracle_hindsight")}
+    )
+    given = Prepared(Universe({}, {}, "hash"), {PRIMARY: (fold(10, 30),)}, make_market(40), {})
+    daily = walk_forward.daily_by_arm(equity, ["ppo", "atr"])
+    top, _ = walk_forward.equity_figure(p, given, equity, daily).axes
+    assert [line.get_label() for line in top.lines if not line.get_label().startswith("_")] == ["ppo"]
 
 
 # What was fitted, and what a reader sees of a behaviour table.

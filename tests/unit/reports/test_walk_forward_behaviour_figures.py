@@ -50,7 +50,7 @@ def legend(figure) -> list[str]:
 
 
 def test_sizes_by_condition():
-    figure = walk_forward.sizes_by_condition(table(), measure="size at entry")
+    figure = walk_forward.sizes_by_condition(table())
     figure.canvas.draw()
     cells, differences = figure.axes
     labels = [label.get_text() for label in cells.get_yticklabels()]

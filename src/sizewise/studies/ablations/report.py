@@ -3,6 +3,7 @@
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sizewise.base.errors import DataMissingError
 from sizewise.evidence.inference import compare_as_planned, effect, with_holm
@@ -10,6 +11,7 @@ from sizewise.ledgers.files import EQUITY, read_equity, read_trades
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
 from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations
+from sizewise.reports import figures
 from sizewise.studies.ablations.files import COLUMNS, folder_of
 
 
@@ -88,6 +90,13 @@ def sentence(table: pd.DataFrame, alpha: float) -> str:
     ]
     differ = "1 differs" if len(found) == 1 else f"{len(found)} differ"
     return f"Of {len(tested)} variants, {differ} from the baseline after Holm: " + "; ".join(parts) + "."
+
+
+def effects_figure(table: pd.DataFrame, baseline: str) -> Figure:
+    """The difference of every variant to the baseline."""
+    tested = table[table["p_value"].notna()]
+    xlabel = f"difference to {baseline} (bps of equity a day) with its interval"
+    return figures.effects(tested, xlabel=xlabel, title="Ablations")
 
 
 def metrics(table: pd.DataFrame) -> dict[str, Any]:

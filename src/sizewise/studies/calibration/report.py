@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from sizewise.evidence.statistics.power import block_power
-from sizewise.reports.style import COLOURS, watermark
+from sizewise.reports.page.style import COLOURS, watermark
 from sizewise.studies.calibration.nulls import NullWorld
 from sizewise.studies.calibration.rejections import Rate
 from sizewise.studies.calibration.study import PRIMARY

@@ -9,7 +9,7 @@ from sizewise.base.errors import ConfigError, LedgerError
 from sizewise.base.seeding import derive_seed, numpy_generator
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
-from sizewise.dataset.store import Universe, cut_folds, read_market, read_universe
+from sizewise.dataset.store import Universe, open_prepared
 from sizewise.evidence.statistics.power import block_power
 from sizewise.params.arms import Arm
 from sizewise.params.dataset.signals import Signals
@@ -63,10 +63,9 @@ def open_world(stage: Stage) -> NullWorld:
         ConfigError: see world_of.
     """
     p = stage.params
-    universe = read_universe(stage.workspace.bars, p.data)
-    folds = cut_folds(universe, p.splits, p.regimes, window_bars=p.observation.window_bars)["rolling"]
-    market = read_market(stage.workspace.features, universe).to("cpu", torch.float64)
-    return world_of(universe, folds, market, p.arms, p.plan, p.signals, p.calibration)
+    given = open_prepared(stage)
+    market = given.market.to("cpu", torch.float64)
+    return world_of(given.universe, given.folds["rolling"], market, p.arms, p.plan, p.signals, p.calibration)
 
 
 def world_of(

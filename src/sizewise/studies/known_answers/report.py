@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from sizewise.reports.style import COLOURS, arm_colours, watermark
+from sizewise.reports.page.style import COLOURS, arm_colours, watermark
+from sizewise.studies.known_answers import cartpole as cartpole
 from sizewise.studies.planted.answers import Answer
 
 BANNER = (

@@ -31,7 +31,7 @@ from sizewise.params.stage import Stage, open_stage
 from sizewise.params.trading.account import Account
 from sizewise.sizing.sizers import Sizer, rule_sizer
 from sizewise.studies.overfitting.cpcv_folds import combine, deal_paths
-from sizewise.studies.overfitting.cpcv_report import FILE, folder_of, metrics, path_table
+from sizewise.studies.overfitting.cpcv_paths import FILE, folder_of, metrics, path_table
 from sizewise.walkforward.walk import RULE_SEED, PathKey, equity_frame, policies_sizer, walk
 
 # The true range that Wilder's average ends on, one bar before which the regimes' trailing quantile has its last value.

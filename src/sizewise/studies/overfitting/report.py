@@ -13,7 +13,10 @@ from sizewise.evidence.statistics.selection import Selection
 from sizewise.ledgers.metrics import DAYS_PER_YEAR
 from sizewise.ledgers.trials import chain_sentence
 from sizewise.ledgers.trials import sentence as seal_sentence
-from sizewise.reports.style import COLOURS
+from sizewise.reports.page.style import COLOURS
+from sizewise.studies.overfitting.cpcv_paths import path_table as path_table
+from sizewise.studies.overfitting.cpcv_paths import read_paths as read_paths
+from sizewise.studies.overfitting.cpcv_paths import summary as cpcv_summary
 from sizewise.studies.overfitting.study import Deflation, SelectionStudy, best_of
 
 ANNUAL = DAYS_PER_YEAR**0.5
@@ -212,3 +215,62 @@ def overfitting_sentences(study: SelectionStudy, by: Deflation, table: pd.DataFr
     if study.ledger.breach:
         said.insert(0, chain_sentence(study.ledger))
     return "\n\n".join(said)
+
+
+def cpcv_sentence(table: pd.DataFrame, candidate: str, reference: str, alpha: float) -> str:
+    """What the paths show, and what they cannot."""
+    found = cpcv_summary(table)
+    above, n = int((table["effect_bps"] > 0).sum()), int(found["n_paths"])
+    told = int((table["p_value"] < alpha).sum())
+    where = {0: "none", n: "all"}.get(above, str(above))
+    apart = {0: "none of them", n: "all of them"}.get(told, f"{told} of them")
+    return (
+        f"Trained on everything around its test, before it and after it, {candidate} minus {reference} is above zero on "
+        f"{where} of {n} paths: {found['lowest_bps']:+.2f} to {found['highest_bps']:+.2f} bps of equity a day, "
+        f"{found['mean_bps']:+.2f} on average; the primary test tells {apart} from zero. Each path has seen the future of "
+        "what it is tested on, and all share one market and most of their training: this is a sensitivity to where train "
+        "lies, not an out-of-sample result, and no verdict rests on it."
+    )
+
+
+CPCV_NOTE = "each path was trained on the future of its test as well: a sensitivity, not an out-of-sample result"
+
+
+def cpcv_paths(table: pd.DataFrame) -> Figure:
+    """The difference on every path with the interval of its primary test, and their mean.
+
+    Args:
+        table: path_table.
+    """
+    figure, axes = plt.subplots(figsize=(9.0, 0.45 * len(table) + 1.8))
+    y, effect = np.arange(len(table)), table["effect_bps"]
+    spread = [effect - table["low_bps"], table["high_bps"] - effect]
+    axes.errorbar(effect, y, xerr=spread, fmt="o", color=COLOURS[0], capsize=3)
+    axes.axvline(0.0, color="#888888", lw=0.9)
+    axes.axvline(effect.mean(), color=COLOURS[1], lw=1.2, ls="--", label=f"mean of the paths, {effect.mean():+.2f}")
+    axes.set_yticks(y, [str(name) for name in table.index])
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    for row, (p_value, n_days) in enumerate(zip(table["p_value"], table["n_days"], strict=True)):
+        note = f"p = {p_value:.2f}, {n_days:.0f} days"
+        axes.annotate(note, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, color="#555555")
+    axes.set_xlabel(f"difference (bps of equity a day), with its interval\n{CPCV_NOTE}")
+    axes.set_title("Combinatorial purged cross-validation: one difference a path")
+    axes.legend(loc="best", fontsize=8)
+    return figure
+
+
+def cpcv_cumulated(daily: pd.DataFrame) -> Figure:
+    """The cumulated daily difference of every path.
+
+    Args:
+        daily: read_paths, log growth a day.
+    """
+    figure, axes = plt.subplots(figsize=(9.0, 3.8))
+    for number, name in enumerate(daily.columns):
+        axes.plot(daily.index, 1e4 * daily[name].fillna(0.0).cumsum(), color=COLOURS[number % len(COLOURS)], label=name)
+    axes.axhline(0.0, color="#888888", lw=0.8)
+    axes.set_ylabel("cumulated difference (bps)")
+    axes.set_xlabel(f"date (UTC)\n{CPCV_NOTE}")
+    axes.set_title("Combinatorial purged cross-validation: the paths over time")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+    return figure

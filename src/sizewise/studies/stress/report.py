@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from sizewise.reports.style import COLOURS, arm_colours
+from sizewise.reports.figures import effects as effects
+from sizewise.reports.page.style import COLOURS, arm_colours
 from sizewise.studies.stress.days import BreakEven
 from sizewise.studies.stress.walks import Fit
 from sizewise.studies.stress.world import AS_IS

@@ -12,7 +12,7 @@ import torch
 from sizewise.base.errors import LedgerError
 from sizewise.base.paths import write_atomically
 from sizewise.base.pool import cores
-from sizewise.dataset.store import cut_folds, read_market, read_models, read_universe
+from sizewise.dataset.store import open_prepared
 from sizewise.evidence.inference import EFFECT_COLUMNS, effect_row, with_holm
 from sizewise.ledgers.files import read_equity
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
@@ -245,12 +245,12 @@ def open_world(stage: Stage) -> StressWorld:
         DataMissingError: they have not run. ConfigError: see World.
     """
     p, workspace = stage.params, stage.workspace
-    universe = read_universe(workspace.bars, p.data)
+    given = open_prepared(stage)
     return StressWorld(
-        universe=universe,
-        market=read_market(workspace.features, universe).to("cpu", torch.float64),
-        folds=cut_folds(universe, p.splits, p.regimes, window_bars=p.observation.window_bars)[PRIMARY],
-        models=read_models(workspace.features),
+        universe=given.universe,
+        market=given.market.to("cpu", torch.float64),
+        folds=given.folds[PRIMARY],
+        models=given.models,
         arms=p.arms,
         plan=p.plan,
         rules=p.stress,

@@ -21,12 +21,7 @@ from sizewise.params.studies.ablations import Ablations, Variant
 from sizewise.studies.ablations import run
 from sizewise.studies.ablations.files import COLUMNS, FOLDER, folder_of
 from sizewise.studies.ablations.report import effects as effect_table
-from sizewise.studies.ablations.report import (
-    metrics,
-    read_variants,
-    sentence,
-    variant_table,
-)
+from sizewise.studies.ablations.report import metrics, read_variants, sentence, variant_table
 
 from ...reports.test_walk_forward import path
 

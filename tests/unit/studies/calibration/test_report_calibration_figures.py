@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.patches import Rectangle
 
-from sizewise.reports.style import WATERMARK
+from sizewise.reports.page.style import WATERMARK
 from sizewise.studies.calibration.rejections import Rate
 from sizewise.studies.calibration.report import VERDICT_COLOURS, power_curves, rejection_rates
 

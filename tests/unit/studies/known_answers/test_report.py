@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from sizewise.reports.style import WATERMARK, watermark
+from sizewise.reports.page.style import WATERMARK, watermark
 from sizewise.studies.known_answers.report import BANNER, answer_table, shares_of_optimal, sizes_by_state
 from sizewise.studies.planted.answers import interval, solve
 from sizewise.studies.planted.markets import laws

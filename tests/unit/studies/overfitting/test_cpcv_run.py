@@ -22,7 +22,8 @@ from sizewise.ledgers.daily import day_rows
 from sizewise.params.stage import Stage
 from sizewise.studies.overfitting import cpcv_run
 from sizewise.studies.overfitting.cpcv_folds import deal_paths
-from sizewise.studies.overfitting.cpcv_report import path_table, read_paths, sentence, summary
+from sizewise.studies.overfitting.cpcv_paths import path_table, read_paths, summary
+from sizewise.studies.overfitting.report import cpcv_sentence
 from sizewise.trading.episodes import Ranges
 
 from ....hand_market import make_market
@@ -286,7 +287,7 @@ def table_of(effects: list[float], p_values: list[float]) -> pd.DataFrame:
     ],
 )
 def test_the_sentence_says_what_the_paths_are(effects, p_values, said):
-    text = sentence(table_of(effects, p_values), "ppo", "atr", 0.05)
+    text = cpcv_sentence(table_of(effects, p_values), "ppo", "atr", 0.05)
     assert all(part in text for part in said)
     assert text.startswith("Trained on everything around its test, before it and after it, ppo minus atr is above zero")
     assert "has seen the future of what it is tested on" in text

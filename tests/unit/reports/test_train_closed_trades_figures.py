@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sizewise.reports import learners
+from sizewise.reports import train
 
 pytestmark = pytest.mark.usefixtures("drawn")
 
@@ -32,7 +32,7 @@ def history():
 
 
 def test_every_panel_is_labelled_and_every_model_drawn_once_a_group():
-    figure = learners.closed_trade_curves(history())
+    figure = train.closed_trade_curves(history())
     panels = figure.axes[:-1]
     assert [axes.get_xlabel() for axes in panels] == ["closed trades"] * 5
     assert all(axes.get_ylabel() for axes in panels)
@@ -45,7 +45,7 @@ def test_every_panel_is_labelled_and_every_model_drawn_once_a_group():
 
 
 def test_lines_are_means_over_folds_and_bands_over_seeds():
-    figure = learners.closed_trade_curves(history())
+    figure = train.closed_trade_curves(history())
     line = figure.axes[0].lines[0]
     assert line.get_xdata().tolist() == [50.0, 100.0, 150.0, 200.0]
     np.testing.assert_allclose(line.get_ydata(), [0.001, 0.002, 0.003, 0.004])
@@ -54,7 +54,7 @@ def test_lines_are_means_over_folds_and_bands_over_seeds():
 
 
 def test_a_history_without_losses_is_drawn():
-    figure = learners.closed_trade_curves(history().drop(columns=["loss_dqn", "loss_cnn"]))
+    figure = train.closed_trade_curves(history().drop(columns=["loss_dqn", "loss_cnn"]))
     assert not figure.axes[-2].lines
     assert figure.axes[-1].get_legend() is None
 
@@ -63,5 +63,5 @@ def test_a_last_report_of_a_few_trades_is_not_drawn():
     left_over = (
         history().query("fold == 1").assign(closes=lambda rows: rows["closes"] + 3.0 * (rows["closes"] == 200.0))
     )
-    drawn_part = learners.closed_trade_curves(left_over).axes[0].lines[0]
+    drawn_part = train.closed_trade_curves(left_over).axes[0].lines[0]
     assert drawn_part.get_xdata().tolist() == [50.0, 100.0, 150.0]

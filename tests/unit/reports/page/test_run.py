@@ -15,7 +15,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from sizewise.base.errors import DataMissingError, SizewiseError
 from sizewise.params.stage import stage_params
-from sizewise.reports import run as report
+from sizewise.reports.page import run as report
 
 SOUND = "from pathlib import Path\nprint(sorted(params), profile)\nprint((Path.cwd() / 'dvc.yaml').exists())"
 FAILING = "raise RuntimeError('the first line\\nand the second')"

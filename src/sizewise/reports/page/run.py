@@ -165,8 +165,8 @@ def run_stage(stage: str, profile: str = "full") -> Path:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """`python -m sizewise.reports.run STAGE [--profile NAME]`, as dvc.yaml calls it. Status 2 and one line on an error."""
-    parser = argparse.ArgumentParser(prog="python -m sizewise.reports.run", description=__doc__)
+    """`python -m sizewise.reports.page.run STAGE [--profile NAME]`, as dvc.yaml calls it. Status 2 on an error."""
+    parser = argparse.ArgumentParser(prog="python -m sizewise.reports.page.run", description=__doc__)
     parser.add_argument("stage", choices=list(NOTEBOOKS))
     parser.add_argument("--profile", default="full", help="parameters to overlay: tests/<profile>.yaml")
     arguments = parser.parse_args(argv)

@@ -1,0 +1,85 @@
+"""Figures that several reports draw, from tidy data, with units on every axis."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from sizewise.ledgers.metrics import drawdown
+from sizewise.reports.page.style import COLOURS, arm_colours, regime_handles, shade_regimes
+
+
+def equity_by_arm(daily: pd.DataFrame, regimes: pd.Series, fold_edges: Sequence[pd.Timestamp]) -> Figure:
+    """Compounded growth of each arm's equal-weight portfolio over the regime most symbols were in, and its drawdown.
+
+    Args:
+        daily: log return a day, one column an arm. regimes: label a day on the same index.
+    """
+    colours = arm_colours(list(daily.columns))
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(10.5, 6.4), sharex=True, height_ratios=[2, 1])
+    shade_regimes(top, regimes)
+    for arm in daily.columns:
+        top.plot(daily.index, 100.0 * np.expm1(daily[arm].fillna(0.0).cumsum()), color=colours[arm], label=arm)
+        bottom.plot(daily.index, 100.0 * drawdown(daily[arm].fillna(0.0)), color=colours[arm], lw=1.1)
+    for edge in fold_edges:
+        top.axvline(edge, color="#999999", lw=0.7, ls=":")
+    top.axhline(0.0, color="#888888", lw=0.8)
+    top.set_ylabel("growth since the first test day (%)")
+    bottom.set_ylabel("drawdown (%)")
+    bottom.set_xlabel("date (UTC); dotted: a new fold, with retrained policies")
+    # Beside the lines: many arms would cover them.
+    top.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+    figure.legend(handles=regime_handles(), loc="outside lower center", ncols=5)
+    top.set_title("Out-of-sample equity, equal weight over live symbols, net of costs")
+    return figure
+
+
+def effects(table: pd.DataFrame, *, xlabel: str, title: str) -> Figure:
+    """Effects with intervals, one row each; rows without a statistic are named with their n. Index: names.
+
+    Args:
+        table: effect_bps, low_bps, high_bps, and `note` printed at the right; without it, columns for `notes`.
+    """
+    right = table["note"] if "note" in table else notes(table)
+    figure, axes = plt.subplots(figsize=(9.0, 0.5 * len(table) + 1.4))
+    y = np.arange(len(table))
+    spread = [table["effect_bps"] - table["low_bps"], table["high_bps"] - table["effect_bps"]]
+    axes.errorbar(table["effect_bps"], y, xerr=spread, fmt="o", color=COLOURS[0], capsize=3)
+    axes.axvline(0.0, color="#888888", lw=0.9)
+    axes.set_yticks(y, [str(name).replace("_", " ") for name in table.index])
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    for row, note in enumerate(right):
+        axes.annotate(note, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, color="#555555")
+    axes.set_xlabel(xlabel)
+    axes.set_title(title)
+    return figure
+
+
+def notes(table: pd.DataFrame, *, untested: str = "too few to test") -> list[str]:
+    """Of each row its trades, if they are counted, and its days, and that there is no statistic where there is none.
+
+    Args:
+        table: effect_bps, n_days, and n_trades if trades are counted.
+    """
+    trades = [f"{n:.0f} trades, " for n in table["n_trades"]] if "n_trades" in table else [""] * len(table)
+    missing = np.where(np.isfinite(table["effect_bps"]), "", f": {untested}")
+    return [f"{n}{days:.0f} days{why}" for n, days, why in zip(trades, table["n_days"], missing, strict=True)]
+
+
+def difference_by_block(daily: pd.Series, blocks: int, candidate: str, reference: str) -> Figure:
+    """The daily difference, cumulated, over the block means that the primary test is made of."""
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(9.0, 5.2), sharex=True, height_ratios=[1.6, 1])
+    top.plot(daily.index, 1e4 * daily.cumsum(), color=COLOURS[0])
+    top.axhline(0.0, color="#888888", lw=0.8)
+    top.set_ylabel("cumulated difference (bps)")
+    top.set_title(f"{candidate} minus {reference}: daily log growth, and the {blocks} block means of the primary test")
+    for part in np.array_split(np.arange(len(daily)), blocks):
+        mean = 1e4 * float(daily.iloc[part].mean())
+        start, stop = daily.index[part[0]], daily.index[part[-1]]
+        bottom.fill_between([start, stop], 0.0, mean, color=COLOURS[2] if mean > 0 else COLOURS[1], alpha=0.55, lw=0)
+    bottom.axhline(0.0, color="#888888", lw=0.8)
+    bottom.set_ylabel("block mean\n(bps a day)")
+    bottom.set_xlabel("date (UTC)")
+    return figure

@@ -1,0 +1,23 @@
+"""How every notebook begins and ends."""
+
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from sizewise.params.stage import Stage, open_stage
+from sizewise.reports.page.style import use_style
+
+
+def open_page(name: str, params: Mapping[str, Any] | None = None, profile: str = "full") -> Stage:
+    """Apply the project's style and open a notebook's stage; see stage.open_stage."""
+    use_style()
+    return open_stage(name, params, profile)
+
+
+def provenance(stage: Stage, hashes: Mapping[str, str], packages: Iterable[str] = ("numpy", "pandas", "torch")) -> str:
+    """The last line of a report: what it was made from. No times and no paths, so that it is the same on every machine."""
+    versions = ", ".join(f"{package} {version(package).split('+')[0]}" for package in packages)
+    parts = [f"stage {stage.name}", f"parameters {stage.params_hash}", *(f"{k} {v}" for k, v in hashes.items())]
+    python = ".".join(platform.python_version_tuple()[:2])
+    return f"{' | '.join(parts)} | Python {python}, {versions}"

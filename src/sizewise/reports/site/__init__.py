@@ -1,0 +1,4 @@
+"""The pages that are no notebook: HTML from templates, which lie beside what fills them.
+
+- index: the index page, from metrics and plots
+"""

@@ -1,0 +1,210 @@
+"""The index page of the reports: the question, the verdict and what agrees with it, the result table, figures and links."""
+
+import argparse
+import base64
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from sizewise.base.errors import DataMissingError, exit_status
+from sizewise.base.paths import Workspace, write_atomically
+from sizewise.evidence import verdict
+from sizewise.ledgers.metrics import BPS
+from sizewise.ledgers.trials import TrialLedger, chain_sentence, read_ledger
+from sizewise.ledgers.trials import sentence as seal_sentence
+from sizewise.params.arms import Arm
+from sizewise.params.dataset.splits import Splits
+from sizewise.params.evidence.plan import Plan
+from sizewise.params.reading import parse_section
+from sizewise.params.stage import stage_params
+from sizewise.reports.figures import difference_by_block, equity_by_arm
+from sizewise.reports.page.style import use_style
+
+REPORTS = {
+    "01_features": "Features, regimes and the signal",
+    "02_train": "Training: every learner, one part a fold and seed",
+    "03_walk_forward": "Walk-forward: every arm, out of sample",
+    "04_compare": "The comparison: learned sizing against ATR sizing",
+}
+# Their reports are committed, and never waited for.
+STUDIES = {
+    "05_market_mechanics": "The market's mechanics: what an order does to an account",
+    "06_known_answers": "Known answers: do the learners find an optimum that is known?",
+    "07_calibration": "Calibration: do the tests keep their level, and what would they find?",
+    "08_overfitting": "Overfitting: what is the best of everything that was tried worth?",
+    "09_stress": "Stress: does the comparison survive worse conditions, and where does the difference come from?",
+    "10_ablations": "Ablations: what does each part of the candidate policy do?",
+}
+COLUMNS = {
+    "growth_bps_per_day": "growth (bps a day)",
+    "before_costs_bps_per_day": "before costs",
+    "costs_bps_per_day": "costs (bps a day)",
+    "sharpe": "Sharpe",
+    "max_drawdown_pct": "max drawdown (%)",
+    "exposure_pct": "mean exposure (%)",
+    "trades_per_seed": "trades",
+}
+PAGES = Environment(autoescape=True, loader=PackageLoader("sizewise.reports.site", "."))
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the stages left for the page.
+
+    Attributes:
+        record: metrics/verdict.json. summary: metrics/walk_forward.json, by arm. sensitivities: metrics/sensitivities.json.
+        growth: growth_pct of plots/equity_by_arm.csv, index day, one column an arm. days: plots/difference_by_day.csv, the
+            same index: fold, regime, difference_bps. trials: of trials.jsonl.
+    """
+
+    record: Mapping[str, Any]
+    summary: Mapping[str, Mapping[str, float | None]]
+    sensitivities: Mapping[str, Any]
+    growth: pd.DataFrame
+    days: pd.DataFrame
+    trials: TrialLedger
+
+
+def read_findings(workspace: Workspace, arms: Sequence[str]) -> Findings:
+    """Read metrics, plots and trials.
+
+    Raises:
+        DataMissingError: a file, an arm or one of its numbers is missing, or a file is damaged.
+    """
+    summary = _read_json(workspace.metrics / "walk_forward.json", "walk_forward")
+    for arm in arms:
+        missing = [name for name in COLUMNS if name not in summary.get(arm, {})]
+        if missing:
+            raise DataMissingError(f"metrics/walk_forward.json has no {missing[0]} of arm {arm}: run `dvc repro`")
+    curves = _read_days(workspace.plots / "equity_by_arm.csv", ["arm", "growth_pct"], "walk_forward")
+    growth = curves.pivot(columns="arm", values="growth_pct")
+    for arm in arms:
+        if arm not in growth:
+            raise DataMissingError(f"plots/equity_by_arm.csv has no arm {arm}: run `dvc repro`")
+    return Findings(
+        verdict.read_record(workspace.metrics / "verdict.json"),
+        summary,
+        _read_json(workspace.metrics / "sensitivities.json", "compare"),
+        growth,
+        _read_days(workspace.plots / "difference_by_day.csv", ["fold", "regime", "difference_bps"], "compare"),
+        read_ledger(workspace.trials),
+    )
+
+
+def _found(path: Path) -> str:
+    """The path as a message names it.
+
+    Raises:
+        DataMissingError: there is no file.
+    """
+    name = f"{path.parent.name}/{path.name}"
+    if not path.is_file():
+        raise DataMissingError(f"{name} is missing: run `dvc repro`")
+    return name
+
+
+def _read_json(path: Path, stage: str) -> Any:
+    name = _found(path)
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError:
+        raise DataMissingError(f"{name} is damaged: run `dvc repro -f {stage}`") from None
+
+
+def _read_days(path: Path, columns: list[str], stage: str) -> pd.DataFrame:
+    name = _found(path)
+    try:
+        table = pd.read_csv(path, usecols=["date", *columns])
+        return table.set_index(pd.to_datetime(table.pop("date"), utc=True))
+    except ValueError:
+        raise DataMissingError(f"{name} is damaged: run `dvc repro -f {stage}`") from None
+
+
+def equity_figure(found: Findings, arms: Sequence[str]) -> Figure:
+    """See figures.equity_by_arm; dotted where the first day of a fold is."""
+    grown = (found.growth[list(arms)] / 100.0).apply(np.log1p)
+    starts = found.days.index[found.days["fold"].diff() != 0]
+    return equity_by_arm(grown.diff().fillna(grown), found.days["regime"], list(starts))
+
+
+def beside_the_verdict(found: Findings, plan: Plan, splits: Splits) -> list[str]:
+    """What is said below the verdict: the other tests, anchored training, exposure, and how much was tried."""
+    tests = pd.DataFrame.from_dict(found.sensitivities["tests"], orient="index")
+    carried, reference = (found.summary[name]["exposure_pct"] or 0.0 for name in (plan.candidate, plan.reference))
+    said = [
+        verdict.agreement_sentence(tests, plan.alpha),
+        verdict.anchored_sentence(found.record, found.sensitivities["anchored"], plan.alpha),
+        verdict.exposure_sentence(carried, reference, plan.candidate, plan.reference),
+        f"{chain_sentence(found.trials)} {seal_sentence(found.trials.trials, splits)}",
+    ]
+    # Sentences are Markdown; the page is not.
+    return [text.replace("*", "").replace("`", "") for text in said]
+
+
+def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -> str:
+    """The whole page as HTML; it needs no network and no script."""
+    record, names = found.record, (plan.candidate, plan.reference)
+    bounds = [name for name, arm in arms.items() if arm.kind == "oracle_hindsight"]
+    use_style()
+    return PAGES.get_template("index.html.j2").render(
+        headline=verdict.headline(record, *names),
+        sentence=verdict.sentence(record, *names, plan.alpha),
+        beside=beside_the_verdict(found, plan, splits),
+        columns=["arm", *COLUMNS.values()],
+        rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},
+        bounds=bounds,
+        equity=_embedded(equity_figure(found, [arm for arm in arms if arm not in bounds])),
+        difference=_embedded(difference_by_block(found.days["difference_bps"] / BPS, plan.blocks, *names)),
+        reports=REPORTS,
+        studies=STUDIES,
+        record=record,
+    )
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.2f}"
+
+
+def _embedded(figure: Figure) -> str:
+    """A figure as base64 PNG, the same bytes whatever drew it."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
+    return base64.b64encode(drawn.getvalue()).decode()
+
+
+def build(profile: str = "full") -> Path:
+    """Write reports/index.html.
+
+    Raises:
+        DataMissingError: see read_findings.
+    """
+    workspace = Workspace.open(profile)
+    params = stage_params(workspace.root, "index", profile)
+    plan, arms, splits = (parse_section(name, params[name]) for name in ("plan", "arms", "splits"))
+    text = page(read_findings(workspace, list(arms)), plan, arms, splits)
+    target = workspace.reports / "index.html"
+    write_atomically(target, lambda path: path.write_text(text, encoding="utf-8"))
+    return target
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m sizewise.reports.site.index`: what dvc.yaml calls. Exit status 2 and one line on an error."""
+    parser = argparse.ArgumentParser(prog="python -m sizewise.reports.site.index", description=__doc__)
+    parser.add_argument("--profile", default="full")
+    arguments = parser.parse_args(argv)
+    return exit_status(lambda: build(arguments.profile))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
