@@ -18,7 +18,7 @@ from sizewise.base.seeding import torch_generator
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.store import Prepared
 from sizewise.dataset.store import open_prepared as open_prepared
-from sizewise.learning import field
+from sizewise.learning import field, own
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.ppo.policy import initial_probabilities, initialise
@@ -90,6 +90,20 @@ def learn_closed_trades(stage: Stage, given: Prepared) -> pd.DataFrame:
         workspace.policies,
         live_dir=workspace.live,
     )
+
+
+def learn_own(stage: Stage, given: Prepared) -> pd.DataFrame:
+    """See learning.own.learn_own."""
+    p = stage.params
+    return own.learn_own(given.market, p.arms, given.folds, p.train.seeds, stage.workspace.policies)
+
+
+def own_tables(learned: pd.DataFrame) -> list[pd.DataFrame]:
+    """What each learner of one's own was given and learned, by arm and scheme; no table where there is none."""
+    if learned.empty:
+        return []
+    parts = learned.groupby(["arm", "scheme"], sort=False)
+    return [parts.agg(parts=("fold", "size"), n_trades=("n_trades", "sum"), n_numbers=("n_numbers", "sum"))]
 
 
 def _by_seed(part: pd.DataFrame, along: str, name: str) -> pd.DataFrame:
