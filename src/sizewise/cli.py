@@ -154,21 +154,21 @@ def bench(
 @app.command()
 def report(profile: Profile = "full") -> None:
     """Print the verdict and where the reports are."""
-    from sizewise.evidence.verdict import read_record, sentence
+    from sizewise.evidence.verdict import read_record, verdict_sentence
     from sizewise.params.reading import parse_section
     from sizewise.params.stage import stage_params
 
     workspace = _workspace(profile)
     record = read_record(workspace.metrics / "verdict.json")
     plan = parse_section("plan", stage_params(workspace.root, "compare", profile)["plan"])
-    print(sentence(record, plan.candidate, plan.reference, plan.alpha))
+    print(verdict_sentence(record, plan.candidate, plan.reference, plan.alpha))
     print(f"Read on: {(workspace.reports / 'index.html').relative_to(workspace.root)}")
 
 
 @app.command()
 def trials(profile: Profile = "full") -> None:
     """List every out-of-sample evaluation ever recorded."""
-    from sizewise.ledgers.trials import OPENING, chain_sentence, count_trials, read_ledger, refusal, sentence
+    from sizewise.ledgers.trials import OPENING, chain_sentence, count_trials, read_ledger, refusal, seal_sentence
     from sizewise.params.reading import parse_section, read_params
 
     workspace = _workspace(profile)
@@ -183,7 +183,7 @@ def trials(profile: Profile = "full") -> None:
             print(f"{trial['id']}  {trial['arm']:14} fold {trial['fold']}  {trial['growth_bps_per_day']:+9.4f} bps/day")
     print(f"{len(ledger.trials)} lines, {count_trials(ledger.trials)} configurations")
     print(chain_sentence(ledger))
-    print(sentence(ledger.trials, splits))
+    print(seal_sentence(ledger.trials, splits))
 
 
 @app.command()
@@ -195,7 +195,7 @@ def unseal(
     profile: Profile = "full",
 ) -> None:
     """Evaluate candidate and reference on the sealed slice, and record that it was opened."""
-    from sizewise.evidence.verdict import sentence
+    from sizewise.evidence.verdict import verdict_sentence
     from sizewise.params.reading import parse_params, read_params
     from sizewise.walkforward import unsealing
 
@@ -208,7 +208,7 @@ def unseal(
         return
     record = unsealing.unseal(given, again=again)
     print(f"Opening {record['opening']} is recorded.")
-    print(sentence(record, params.plan.candidate, params.plan.reference, params.plan.alpha))
+    print(verdict_sentence(record, params.plan.candidate, params.plan.reference, params.plan.alpha))
 
 
 def _one_value_each(arguments: Sequence[str]) -> list[str]:

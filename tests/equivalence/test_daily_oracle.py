@@ -97,7 +97,7 @@ def test_exposure(ledgers, arm):
 @pytest.fixture(scope="module")
 def study(quick, ledgers):
     plan = quick.params.plan.model_copy(update={"candidate": "random_placebo", "reference": "atr"})
-    return comparison.Study(
+    return comparison.ComparedRun(
         plan=plan,
         arms=ARMS,
         daily=ledgers.days,

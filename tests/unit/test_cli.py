@@ -267,7 +267,7 @@ def test_report_before_and_after_a_run(project, capsys):
     (project / "metrics").mkdir()
     (project / "metrics" / "verdict.json").write_text(json.dumps(RECORD))
     said, where = answer(capsys, "report").splitlines()
-    assert said == verdict.sentence(RECORD, "ppo", "atr")
+    assert said == verdict.verdict_sentence(RECORD, "ppo", "atr")
     assert where == "Read on: reports/index.html"
 
 
@@ -331,7 +331,7 @@ def test_unseal_tells_what_was_found(project, capsys, monkeypatch, again):
     monkeypatch.setattr(unsealing, "unseal", lambda given, again: asked.append(again) or {"opening": 3, **RECORD})
     said = answer(capsys, "unseal", "--yes", *["--again"] * again).splitlines()
     assert asked == [again]
-    assert said[-2:] == ["Opening 3 is recorded.", verdict.sentence(RECORD, "ppo", "atr")]
+    assert said[-2:] == ["Opening 3 is recorded.", verdict.verdict_sentence(RECORD, "ppo", "atr")]
 
 
 def test_unseal_without_a_seal(project, capsys):

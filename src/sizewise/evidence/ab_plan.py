@@ -88,7 +88,7 @@ def _outcome(trades: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def sentence(plan: AbPlan, names: tuple[str, str], alpha: float) -> str:
+def coin_sentence(plan: AbPlan, names: tuple[str, str], alpha: float) -> str:
     """How much of the answer is the toss."""
     tested = ~np.isnan(plan.p_value)
     if not tested.any():

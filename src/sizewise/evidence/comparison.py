@@ -26,7 +26,7 @@ from sizewise.ledgers.daily import arm_days, check_same_bars, exposure_pct, mark
 from sizewise.ledgers.files import read_trades
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.plan import ANCHORED_FOLDER, looking_ahead, plan_hash
-from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, sentence
+from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, seal_sentence
 from sizewise.params.arms import Arm
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
@@ -36,7 +36,7 @@ TRADES = tuple(dict.fromkeys(("arm", "seed", "regime", *TRADE_KEYS)))
 
 
 @dataclass(frozen=True)
-class Study:
+class ComparedRun:
     """One run's daily ledger, its trades and its plan."""
 
     plan: Plan
@@ -189,7 +189,7 @@ class Study:
 
     def selection_sentences(self) -> str:
         """Whether the trial ledger is whole, and what became of the sealed slice."""
-        return f"{chain_sentence(self.trial_ledger)} {sentence(self.trial_ledger.trials, self.splits)}"
+        return f"{chain_sentence(self.trial_ledger)} {seal_sentence(self.trial_ledger.trials, self.splits)}"
 
     def slices(self) -> pd.DataFrame:
         """See slice_effects.slice_effects."""
@@ -202,7 +202,7 @@ def follows_signal(arm: Arm) -> bool:
     return arm.follows_signal
 
 
-def open_study(stage: Stage) -> Study:
+def open_study(stage: Stage) -> ComparedRun:
     """Read what the walk-forward stage left.
 
     Raises:
@@ -211,7 +211,7 @@ def open_study(stage: Stage) -> Study:
     p = stage.params
     workspace = stage.workspace
     trades = read_trades(workspace.ledger)
-    return Study(
+    return ComparedRun(
         plan=p.plan,
         arms=p.arms,
         daily=read_daily(workspace.ledger),

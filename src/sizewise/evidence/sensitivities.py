@@ -11,7 +11,7 @@ import pandas as pd
 
 from sizewise.base.seeding import numpy_generator
 from sizewise.evidence.ab_plan import AbPlan, toss
-from sizewise.evidence.comparison import Study, follows_signal
+from sizewise.evidence.comparison import ComparedRun, follows_signal
 from sizewise.evidence.inference import Comparison
 from sizewise.evidence.statistics.e_values import Evidence, gather_evidence
 from sizewise.evidence.statistics.means import WelchTest, budget_r, interquartile_mean, welch
@@ -96,7 +96,7 @@ class Beside:
         return mine[0].assign(r=budget_r(*mine, budget_frac=BUDGET_FRAC))
 
 
-def open_beside(study: Study) -> Beside:
+def open_beside(study: ComparedRun) -> Beside:
     """Read candidate and reference from the ledgers.
 
     Raises:

@@ -102,7 +102,7 @@ def cells(daily: pd.DataFrame, plan: Plan, labels: pd.DataFrame | None = None, c
     return found.reset_index()
 
 
-def sentence(cut: str, name: str, row: Mapping[str, float], alpha: float) -> str:
+def slice_sentence(cut: str, name: str, row: Mapping[str, float], alpha: float) -> str:
     """One slice's line: its effect with its interval, or why there is none."""
     label = f"{cut}, {name}".replace("_", " ")
     if row["p_value"] != row["p_value"]:
@@ -129,4 +129,4 @@ def sentences(table: pd.DataFrame, alpha: float) -> str:
     named = int((table.index.get_level_values("slice") != UNLABELLED).sum())
     lead = f"Of {named} slices {tested} have enough trades and days; after Holm over all cuts {found}."
     rows = {key: dict(zip(table.columns, row, strict=True)) for key, *row in table.itertuples()}
-    return "\n\n".join([lead, *(sentence(cut, name, row, alpha) for (cut, name), row in rows.items())])
+    return "\n\n".join([lead, *(slice_sentence(cut, name, row, alpha) for (cut, name), row in rows.items())])

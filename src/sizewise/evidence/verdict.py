@@ -86,7 +86,7 @@ def read_record(path: Path) -> dict[str, Any]:
         raise DataMissingError(f"metrics/{path.name} is damaged: run `dvc repro -f compare`") from None
 
 
-def sentence(record: Mapping[str, Any], candidate: str, reference: str, alpha: float = 0.05) -> str:
+def verdict_sentence(record: Mapping[str, Any], candidate: str, reference: str, alpha: float = 0.05) -> str:
     """The verdict in words, with its interval (of level 1 - alpha), p-value and minimum detectable effect."""
     effect = f"{record['effect_bps_per_day']:+.2f} bps of equity a day"
     level = f"{100.0 * (1.0 - alpha):.4g}% interval"

@@ -275,7 +275,7 @@ def seal_of(splits: Splits) -> Seal:
     return Seal(str(splits.end), str(splits.sealed_end))
 
 
-def sentence(trials: Sequence[Mapping[str, Any]], splits: Splits) -> str:
+def seal_sentence(trials: Sequence[Mapping[str, Any]], splits: Splits) -> str:
     """For every report: whether the sealed slice has been looked at, and how often.
 
     Args:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from sizewise.base.paths import write_atomically
 from sizewise.evidence import ab_plan, slice_effects, verdict
-from sizewise.evidence.comparison import Study
+from sizewise.evidence.comparison import ComparedRun
 from sizewise.evidence.comparison import open_study as open_study
 from sizewise.evidence.inference import BlockTest, Comparison
 from sizewise.evidence.sensitivities import looks as looks
@@ -64,12 +64,12 @@ def evidence_by_look(looks: pd.DataFrame, *, alpha: float) -> Figure:
 
 # What the tests beside the comparison say.
 agreement_sentence = verdict.agreement_sentence
-coins_sentence = ab_plan.sentence
+coins_sentence = ab_plan.coin_sentence
 slice_sentences = slice_effects.sentences
-verdict_sentence = verdict.sentence
+verdict_sentence = verdict.verdict_sentence
 
 
-def field_figure(study: Study, field: pd.DataFrame) -> Figure:
+def field_figure(study: ComparedRun, field: pd.DataFrame) -> Figure:
     """Every arm minus the reference, without those that look ahead: no figure should be scaled by a bound."""
     return effects(
         field.drop(index=looking_ahead(study.arms)),
@@ -87,7 +87,7 @@ def sensitivities(result: Comparison, anchored: Comparison) -> dict[str, Any]:
     return {"tests": tests, "anchored": verdict.effect_record(anchored.primary)}
 
 
-def difference_by_day(study: Study, result: Comparison) -> pd.DataFrame:
+def difference_by_day(study: ComparedRun, result: Comparison) -> pd.DataFrame:
     """The difference that is tested, beside each day's fold and the regime that most bars of the day carried.
 
     Returns:
@@ -107,7 +107,7 @@ def anchored_sentence(result: Comparison, anchored: Comparison, alpha: float) ->
     return verdict.anchored_sentence(rolling, other, alpha)
 
 
-def leave(stage: Stage, study: Study, result: Comparison, anchored: Comparison) -> None:
+def leave(stage: Stage, study: ComparedRun, result: Comparison, anchored: Comparison) -> None:
     """Write the verdict's record, and what the index page shows beside it: its sensitivities and the daily difference."""
     stage.write_metrics(study.record(result), "verdict")
     stage.write_metrics(sensitivities(result, anchored), "sensitivities")

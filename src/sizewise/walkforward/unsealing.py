@@ -36,7 +36,7 @@ from sizewise.ledgers.trials import (
     record_trials,
     refuse_second,
     seal_of,
-    sentence,
+    seal_sentence,
 )
 from sizewise.params.arms import Arm
 from sizewise.params.reading import Params
@@ -87,7 +87,7 @@ def intention(given: Unsealing) -> str:
     """What opening will do, and what has been done before."""
     p, fold = given.params, given.fold
     seeds, symbols = len(p.train.seeds), len(fold.test)
-    said = sentence(read_trials(given.workspace.trials), p.splits)
+    said = seal_sentence(read_trials(given.workspace.trials), p.splits)
     return (
         f"{said}\nOpening trains {p.plan.candidate} ({seeds} seeds) on the {p.splits.rolling_days} days before "
         f"{given.seal.start}, records the opening in trials.jsonl, walks {p.plan.candidate} and {p.plan.reference} over "

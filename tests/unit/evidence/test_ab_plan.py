@@ -46,17 +46,17 @@ def test_a_large_edge_is_found_whatever_the_toss():
     r = np.random.default_rng(3).normal(0.0, 1.0, n)
     found = tossed(trades(list(range(n)), r + 1.0), trades(list(range(n)), r))
     assert (found.p_value < 0.05).all()
-    said = ab_plan.sentence(found, NAMES, 0.05)
+    said = ab_plan.coin_sentence(found, NAMES, 0.05)
     assert said.startswith("Of 60 tosses of the coins, 100% find a better than b at the 5% level, 0% find it worse")
     reverse = tossed(trades(list(range(n)), r), trades(list(range(n)), r + 1.0))
-    assert "0% find a better than b at the 5% level, 100% find it worse" in ab_plan.sentence(reverse, NAMES, 0.05)
+    assert "0% find a better than b at the 5% level, 100% find it worse" in ab_plan.coin_sentence(reverse, NAMES, 0.05)
 
 
 def test_small_groups_have_no_statistic():
     few = trades(list(range(50)), np.ones(50))
     found = tossed(few, few)
     assert np.isnan(found.p_value).all()
-    assert ab_plan.sentence(found, NAMES, 0.05).startswith("A group has fewer than 100 trades under every toss")
+    assert ab_plan.coin_sentence(found, NAMES, 0.05).startswith("A group has fewer than 100 trades under every toss")
 
 
 def test_the_same_generator_tosses_the_same_coins():

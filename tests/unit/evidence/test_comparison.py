@@ -40,9 +40,9 @@ def path(arm: str, drift: float, *, fold: int = 0, seed: int = 0, days: int = DA
     )
 
 
-def study(quick, paths: list[pd.DataFrame], trades: pd.DataFrame | None = None) -> comparison.Study:
+def study(quick, paths: list[pd.DataFrame], trades: pd.DataFrame | None = None) -> comparison.ComparedRun:
     empty = pd.DataFrame({"arm": pd.Series(dtype=str)}) if trades is None else trades
-    return comparison.Study(
+    return comparison.ComparedRun(
         plan=quick.params.plan.model_copy(update={"candidate": "ppo", "reference": "atr"}),
         arms=ARMS,
         daily=pd.concat([daily.day_rows(frame) for frame in paths], ignore_index=True),

@@ -190,7 +190,7 @@ def row(p_value, p_cut, p_all):
     ],
 )
 def test_a_slice_in_words(holms, told):
-    said = slice_effects.sentence("decline", "not_declining", row(0.005, *holms), 0.05)
+    said = slice_effects.slice_sentence("decline", "not_declining", row(0.005, *holms), 0.05)
     assert said == (
         f"decline, not declining: -1.23 bps (-2.00 to -0.50), p = 0.005, Holm {holms[0]:.3f} within the cut and "
         f"{holms[1]:.3f} over all: {told}"
@@ -199,9 +199,9 @@ def test_a_slice_in_words(holms, told):
 
 def test_an_untested_slice_in_words():
     empty = row(*[float("nan")] * 3)
-    said = slice_effects.sentence("trend", "bear", empty, 0.05)
+    said = slice_effects.slice_sentence("trend", "bear", empty, 0.05)
     assert said == "trend, bear: 41 trades on 60 days, too few to test."
-    assert slice_effects.sentence("trend", UNLABELLED, empty, 0.05).endswith("60 days, no label was known.")
+    assert slice_effects.slice_sentence("trend", UNLABELLED, empty, 0.05).endswith("60 days, no label was known.")
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_effects_are_rounded_basis_points():
     ids=["better", "worse", "inconclusive", "a clone"],
 )
 def test_what_is_claimed(test, claim, headline):
-    assert verdict.sentence(record(test), "ppo", "atr").startswith(f"Out of sample and net of costs, {claim}")
+    assert verdict.verdict_sentence(record(test), "ppo", "atr").startswith(f"Out of sample and net of costs, {claim}")
     assert verdict.headline(record(test), "ppo", "atr") == headline
 
 
@@ -82,7 +82,7 @@ def test_a_violated_assumption_leaves_no_claim():
     values = record(TEST, ("ppo is ruined in fold 2 on SPY_5m", "the arms trade other signals"))
     assert values["verdict"] == "invalid"
     assert values["breaches"] == ["ppo is ruined in fold 2 on SPY_5m", "the arms trade other signals"]
-    text = verdict.sentence(values, "ppo", "atr")
+    text = verdict.verdict_sentence(values, "ppo", "atr")
     assert text.startswith(
         "No verdict on ppo against atr: ppo is ruined in fold 2 on SPY_5m; the arms trade other signals."
     )
@@ -117,7 +117,7 @@ def test_the_anchored_sensitivity_is_said_with_its_sign(test, words):
 
 
 def test_the_sentence_carries_its_evidence():
-    text = verdict.sentence(record(), "ppo", "atr")
+    text = verdict.verdict_sentence(record(), "ppo", "atr")
     assert "(95% interval +0.02 to +2.40, p = 0.041; 300 days, 6 symbols, 5 folds, 3 seeds)" in text
     assert text.endswith("An effect of 1.50 bps a day would have been found with the declared power.")
     assert "\n" not in text

@@ -3,7 +3,7 @@
 import pytest
 
 from sizewise.base.errors import ConfigError
-from sizewise.ledgers.trials import Seal, seal_of, sentence
+from sizewise.ledgers.trials import Seal, seal_of, seal_sentence
 
 NAME = "The sealed slice (2023-01-01 to 2024-01-02, the end not included)"
 
@@ -22,7 +22,7 @@ def test_without_a_seal_there_is_nothing_to_open(params):
         ConfigError, match=r"^splits\.sealed_end is not set: no slice is sealed; set it to a date after"
     ):
         seal_of(unsealed)
-    assert sentence([], unsealed).startswith("No slice of the bars is sealed")
+    assert seal_sentence([], unsealed).startswith("No slice of the bars is sealed")
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_without_a_seal_there_is_nothing_to_open(params):
     ids=["fresh", "evaluated", "another slice", "once", "twice"],
 )
 def test_what_a_report_says(params, trials, expected):
-    assert sentence(trials, params.splits).startswith(expected)
+    assert seal_sentence(trials, params.splits).startswith(expected)

@@ -21,7 +21,7 @@ from sizewise.base.paths import Workspace, write_atomically
 from sizewise.evidence import verdict
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, read_ledger
-from sizewise.ledgers.trials import sentence as seal_sentence
+from sizewise.ledgers.trials import seal_sentence as seal_sentence
 from sizewise.params.arms import Arm
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
@@ -158,7 +158,7 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
     use_style()
     return PAGES.get_template("index.html.j2").render(
         headline=verdict.headline(record, *names),
-        sentence=verdict.sentence(record, *names, plan.alpha),
+        sentence=verdict.verdict_sentence(record, *names, plan.alpha),
         beside=beside_the_verdict(found, plan, splits),
         columns=["arm", *COLUMNS.values()],
         rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},

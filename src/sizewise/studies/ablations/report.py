@@ -73,7 +73,7 @@ def _live_symbols(equity: pd.DataFrame) -> float:
     return float(equity.groupby(days)["symbol"].nunique().mean())
 
 
-def sentence(table: pd.DataFrame, alpha: float) -> str:
+def ablation_sentence(table: pd.DataFrame, alpha: float) -> str:
     """What the ablations show, in words: which variants differ after Holm, or that none does."""
     tested = table[table["p_value"].notna()]
     found = tested[tested["p_holm"] < alpha]

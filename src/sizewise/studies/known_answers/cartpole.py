@@ -270,7 +270,7 @@ def table(record: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("learner")
 
 
-def sentence(record: dict[str, Any]) -> str:
+def cartpole_sentence(record: dict[str, Any]) -> str:
     """Who needed fewer steps, by the mean over seeds."""
     mine, other = (record[name]["mean_steps"] for name in LEARNERS)
     said = "no more" if mine <= other else "more"

@@ -245,7 +245,7 @@ def _percent(table: pd.DataFrame, market: str, arm: str, column: str) -> float:
     return 100.0 * float(table.loc[(market, arm), column])  # type: ignore[arg-type]
 
 
-def sentence(table: pd.DataFrame, targets: Sequence[tuple[str, str, float]]) -> str:
+def answers_sentence(table: pd.DataFrame, targets: Sequence[tuple[str, str, float]]) -> str:
     """Each declared target met or missed, by the mean over all seeds: (market, arm, least share)."""
     lines = []
     for market, arm, least in targets:

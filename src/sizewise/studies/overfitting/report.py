@@ -12,7 +12,7 @@ from sizewise.evidence.statistics.many_arms import SuperiorAbility
 from sizewise.evidence.statistics.selection import Selection
 from sizewise.ledgers.metrics import DAYS_PER_YEAR
 from sizewise.ledgers.trials import chain_sentence
-from sizewise.ledgers.trials import sentence as seal_sentence
+from sizewise.ledgers.trials import seal_sentence as seal_sentence
 from sizewise.reports.page.style import COLOURS
 from sizewise.studies.overfitting.cpcv_paths import path_table as path_table
 from sizewise.studies.overfitting.cpcv_paths import read_paths as read_paths

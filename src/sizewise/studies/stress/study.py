@@ -30,7 +30,7 @@ DIGITS = 6
 
 
 @dataclass(frozen=True)
-class Study:
+class StressStudy:
     """Everything walked, and the parts of the ledgers' differences.
 
     Attributes:
@@ -264,7 +264,7 @@ def open_world(stage: Stage) -> StressWorld:
     )
 
 
-def run(stage: Stage, *, processes: int | None = None) -> Study:
+def run(stage: Stage, *, processes: int | None = None) -> StressStudy:
     """Walk every scenario, and attribute the ledgers' differences.
 
     Args:
@@ -286,7 +286,7 @@ def run(stage: Stage, *, processes: int | None = None) -> Study:
         _gap(walked[AS_IS][name].growth, daily_returns(ledgers[name]))
         for name in (world.plan.candidate, world.plan.reference)
     ]
-    return Study(world.plan, fits, walked, attributions, BPS * max(gaps), world.universe.data_hash)
+    return StressStudy(world.plan, fits, walked, attributions, BPS * max(gaps), world.universe.data_hash)
 
 
 def _rows(equity: pd.DataFrame, arm: str, world: StressWorld) -> pd.DataFrame:

@@ -97,7 +97,7 @@ def images(text: str) -> list[str]:
 def test_the_page_says_it_all(found, page):
     text = page(found)
     assert verdict.headline(RECORD, "ppo", "atr") in text
-    assert verdict.sentence(RECORD, "ppo", "atr") in text
+    assert verdict.verdict_sentence(RECORD, "ppo", "atr") in text
     assert [base64.b64decode(image)[:4] for image in images(text)] == [b"\x89PNG"] * 2
     assert "plan aaaa, data bbbb, 42 configurations evaluated so far" in text
     for name, title in {**site.REPORTS, **site.STUDIES}.items():

@@ -20,8 +20,8 @@ from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations, Variant
 from sizewise.studies.ablations import run
 from sizewise.studies.ablations.files import COLUMNS, FOLDER, folder_of
+from sizewise.studies.ablations.report import ablation_sentence, metrics, read_variants, variant_table
 from sizewise.studies.ablations.report import effects as effect_table
-from sizewise.studies.ablations.report import metrics, read_variants, sentence, variant_table
 
 from ...reports.test_walk_forward import path
 
@@ -242,17 +242,17 @@ def test_a_variants_own_figures(effects):
 
 
 def test_what_is_said_when_none_differs(effects):
-    said = sentence(effects.drop(index="more"), 0.05)
+    said = ablation_sentence(effects.drop(index="more"), 0.05)
     assert said.startswith("None of the 2 variants differs from the baseline after Holm (smallest adjusted p = ")
     assert said.endswith(f"up to about {effects.loc['noise', 'mde_bps']:.2f} bps a day could have been missed.")
 
 
 def test_what_is_said_when_some_differ(effects):
-    said = sentence(effects, 0.05)
+    said = ablation_sentence(effects, 0.05)
     size = f"{effects.loc['more', 'effect_bps']:.2f} bps a day"
     assert said.startswith(f"Of 3 variants, 1 differs from the baseline after Holm: `more` is better by {size} (95% +")
     worse = effects.assign(effect_bps=-effects["effect_bps"])
-    assert f"`more` is worse by {size}" in sentence(worse, 0.05)
+    assert f"`more` is worse by {size}" in ablation_sentence(worse, 0.05)
 
 
 def test_metrics_leave_out_what_is_missing(effects):

@@ -103,7 +103,7 @@ def test_both_learners_get_the_budget_that_is_published():
     ],
 )
 def test_what_is_said(mine, other, said):
-    assert cartpole.sentence(record(mine, other)).endswith(said)
+    assert cartpole.cartpole_sentence(record(mine, other)).endswith(said)
 
 
 def test_the_table_shows_every_seed():

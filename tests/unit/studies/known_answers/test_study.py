@@ -252,14 +252,14 @@ def test_learned_sizes_are_of_markets_traded_by_size(results):
 )
 def test_a_target_is_reached_or_missed_by_the_mean_of_all_seeds(share, verdict):
     table = study.share_table([result(seed=seed, share=share + d) for seed, d in ((1, -0.02), (2, 0.02))])
-    sentence = study.sentence(table, [("two_regime", PPO, 0.95)])
+    sentence = study.answers_sentence(table, [("two_regime", PPO, 0.95)])
     assert sentence.startswith(f"- `ppo` in `two_regime`: {100 * share:.1f}% of the optimal growth (95% ")
     assert sentence.endswith(f"lowest seed {100 * (share - 0.02):.1f}%); {verdict}")
 
 
 def test_each_target_has_its_line(results):
     targets = [("two_regime", PPO, 0.95), ("two_regime", "bandit", 0.90)]
-    lines = study.sentence(study.share_table(results), targets).splitlines()
+    lines = study.answers_sentence(study.share_table(results), targets).splitlines()
     assert [line.rsplit("; ", 1)[1] for line in lines] == ["95% reached", "90% missed"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sizewise.studies.stress.attribution import attribute
 from sizewise.studies.stress.days import WalkedDays
-from sizewise.studies.stress.study import Study, noted
+from sizewise.studies.stress.study import StressStudy, noted
 from sizewise.studies.stress.walks import Fit
 from sizewise.studies.stress.world import AS_IS, Scenario
 
@@ -42,7 +42,7 @@ def attributions():
 
 
 @pytest.fixture
-def study(params, attributions) -> Study:
+def study(params, attributions) -> StressStudy:
     plan = params.plan.model_copy(update={"blocks": 8, "alpha": 0.05})
     walked = {
         FREE: arms(4e-4, 2e-4),
@@ -50,7 +50,7 @@ def study(params, attributions) -> Study:
         TRIPLE: arms(-5e-4, -1e-4),
         LATE: arms(0.0, 1e-4, ruined=("A fold 0 seed 0",)),
     }
-    return Study(plan, {0: FIT, 1: FIT}, walked, attributions, 0.0, "hash")
+    return StressStudy(plan, {0: FIT, 1: FIT}, walked, attributions, 0.0, "hash")
 
 
 def test_effects_are_differences_of_the_portfolios(study):
@@ -88,7 +88,7 @@ def test_a_ruined_account_is_counted_named_and_not_averaged(study):
 
 def test_a_ruin_at_one_multiple_leaves_no_break_even(study):
     walked = {**study.walked, TRIPLE: arms(-5e-4, -1e-4, ruined=("A fold 0 seed 0",))}
-    found = Study(study.plan, study.fits, walked, study.attributions, 0.0, "hash")
+    found = StressStudy(study.plan, study.fits, walked, study.attributions, 0.0, "hash")
     breaks = found.break_evens()
     assert breaks["ppo minus atr"] is None
     assert breaks["atr"] is None
@@ -136,7 +136,7 @@ def test_symbols_and_years_are_cut_apart(study):
 
 def test_a_cut_with_too_few_days_shows_its_n(study):
     plan = study.plan.model_copy(update={"blocks": 16})
-    table = Study(plan, study.fits, study.walked, study.attributions, 0.0, "hash").by_symbol()
+    table = StressStudy(plan, study.fits, study.walked, study.attributions, 0.0, "hash").by_symbol()
     assert table.loc["B", "n_days"] == 30
     assert table.loc["B", ["effect_bps", "low_bps", "p_value", "p_holm"]].isna().all()
     assert noted(table).loc["B", "note"] == "30 days: too few to test"
