@@ -42,6 +42,10 @@ class OutcomePolicy:
         """Places of the order-flow model's features."""
         return flow_columns(self.rules, self.features)
 
+    def one_member(self) -> Networks:
+        """The networks with an axis of one member, as models.proposals takes them."""
+        return {model: {name: value[None] for name, value in layers.items()} for model, layers in self.networks.items()}
+
     def known(self, symbol: str) -> str:
         """`symbol`, if the policy was trained on it.
 
@@ -61,12 +65,9 @@ class OutcomePolicy:
             windows: scaled bars, float32 [B, window, features], oldest first. scalars: float32 [B, 3], see Standing.
         """
         move = torch.tensor([self.typical_move[self.known(symbol)]])
-        networks = {
-            model: {name: value[None] for name, value in layers.items()} for model, layers in self.networks.items()
-        }
         with torch.no_grad():
             found = proposals(
-                networks,
+                self.one_member(),
                 windows[None],
                 scalars[None],
                 move,
