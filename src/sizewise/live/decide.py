@@ -13,7 +13,7 @@ from sizewise.dataset.confidence import confidence_inputs
 from sizewise.dataset.features import CONFIDENCE, NAMES, compute_features, longest_warmup_bars
 from sizewise.dataset.signals import carry_from_entry
 from sizewise.learning.ppo.agent import Actors, Agent, load_agent
-from sizewise.learning.ppo.encoders import CLIP
+from sizewise.learning.ppo.encoders import scaled, scaler_of
 from sizewise.market.bars import validate_bars
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.actions import SEVEN
@@ -69,11 +69,7 @@ class LivePolicy:
         agent = self.agent
         account = account or agent.account
         name = symbol or str(bars.attrs.get("symbol", ""))
-        if name not in agent.scalers:
-            raise CheckpointError(
-                f"policy was not trained on symbol '{name}' (it knows {', '.join(sorted(agent.scalers))}): "
-                "name one of these with symbol="
-            )
+        scaler = scaler_of(agent.scalers, name)
         bars = validate_bars(bars, source=name)
         needed = longest_warmup_bars(agent.regimes) + agent.spec.window_bars
         if len(bars) < needed:
@@ -85,9 +81,7 @@ class LivePolicy:
         scores = agent.confidence.predict(confidence_inputs(table, direction))
         table[CONFIDENCE] = carry_from_entry(scores, table)
         raw = torch.from_numpy(np.nan_to_num(table[list(NAMES)].to_numpy(dtype=np.float32)[-agent.spec.window_bars :]))
-        scaler = agent.scalers[name]
-        inverse = 1.0 / torch.tensor(scaler.std)
-        segment = ((raw - torch.tensor(scaler.mean)) * inverse).clamp(-CLIP, CLIP).view(1, 1, -1, len(NAMES))
+        segment = scaled(raw, scaler).view(1, 1, -1, len(NAMES))
 
         agent = replace(agent, account=account)
         population = {key: value.unsqueeze(0) for key, value in agent.parameters.items()}

@@ -11,6 +11,7 @@ from sizewise.base.errors import CheckpointError
 from sizewise.dataset.features import NAMES, Scaler
 from sizewise.learning.closed_trades.lessons import SCALARS, flow_columns
 from sizewise.learning.closed_trades.models import Networks, contributions, layer_shapes, mean_size, proposals
+from sizewise.learning.ppo.encoders import scaler_of
 from sizewise.learning.stored import Store, Tensors, check_features, check_shapes
 from sizewise.params.learning.outcome import Outcome
 from sizewise.params.trading.account import Account
@@ -52,10 +53,7 @@ class OutcomePolicy:
         Raises:
             CheckpointError: it was not, so there is no scaler for it.
         """
-        if symbol not in self.scalers:
-            raise CheckpointError(
-                f"policy was not trained on symbol '{symbol}' (it knows {', '.join(sorted(self.scalers))}): train on it"
-            )
+        scaler_of(self.scalers, symbol)
         return symbol
 
     def sizes(self, symbol: str, windows: torch.Tensor, scalars: torch.Tensor) -> torch.Tensor:
