@@ -13,7 +13,7 @@ from sizewise.dataset.confidence import confidence_inputs
 from sizewise.dataset.features import CONFIDENCE, NAMES, compute_features, longest_warmup_bars
 from sizewise.dataset.signals import carry_from_entry
 from sizewise.learning.ppo.agent import Actors, Agent, load_agent
-from sizewise.learning.ppo.encoders import CLIP
+from sizewise.learning.ppo.encoders import scaled, scaler_of
 from sizewise.market.bars import validate_bars
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.actions import SEVEN
@@ -38,85 +38,6 @@ class Decision:
     memory: tuple[float, ...] = ()
 
 
-def decide(
-    agent: Agent,
-    bars: pd.DataFrame,
-    account: Account | None = None,
-    *,
-    equity: float | None = None,
-    position: float = 0.0,
-    symbol: str | None = None,
-    memory: Sequence[float] = (),
-) -> Decision:
-    """Decide at the close of the last bar.
-
-    Args:
-        bars: as from load_bars, ending with the bar that just closed; long enough for warm-up and one window.
-        account: default the account the policy was trained for.
-        equity: current equity; default the account's initial equity. position: signed value held, at this close.
-        symbol: whose train scaler applies; default `bars.attrs["symbol"]`, which load_bars sets.
-        memory: of a recurrent policy, from its decision at the close before; empty for an account that starts.
-    Raises:
-        BarError: the bars break the schema or are too few.
-        CheckpointError: the policy was not trained on that symbol.
-    """
-    account = account or agent.account
-    name = symbol or str(bars.attrs.get("symbol", ""))
-    if name not in agent.scalers:
-        raise CheckpointError(
-            f"policy was not trained on symbol '{name}' (it knows {', '.join(sorted(agent.scalers))}): "
-            "name one of these with symbol="
-        )
-    bars = validate_bars(bars, source=name)
-    needed = longest_warmup_bars(agent.regimes) + agent.spec.window_bars
-    if len(bars) < needed:
-        raise BarError(f"{name}: {len(bars)} bars are too few to decide: {needed} are needed for warm-up and window")
-    table = compute_features(bars, agent.regimes, agent.signals)
-    direction = table["direction"].to_numpy(dtype=np.float64)
-    scores = agent.confidence.predict(confidence_inputs(table, direction))
-    table[CONFIDENCE] = carry_from_entry(scores, table)
-    raw = torch.from_numpy(np.nan_to_num(table[list(NAMES)].to_numpy(dtype=np.float32)[-agent.spec.window_bars :]))
-    scaler = agent.scalers[name]
-    inverse = 1.0 / torch.tensor(scaler.std)
-    segment = ((raw - torch.tensor(scaler.mean)) * inverse).clamp(-CLIP, CLIP).view(1, 1, -1, len(NAMES))
-
-    agent = replace(agent, account=account)
-    population = {key: value.unsqueeze(0) for key, value in agent.parameters.items()}
-    actors = Actors.of(agent.spec, population, torch.zeros(1, dtype=torch.int64))
-    start = account.initial_equity if equity is None else equity
-    worth, held, side = torch.tensor([[start], [position], [direction[-1]]], dtype=torch.float64)
-    scheme = open_actions(agent.actions, account, agent.mode, dtype=torch.float64)
-    log_prob, kept = actors.log_prob(
-        actors.encode(0, segment),
-        agent.scalars(worth, held),
-        scheme.allowed(worth, held, side),
-        _state(agent, memory),
-    )
-    action = log_prob.argmax(-1)
-    order = float(scheme.orders(action, worth, held, side))
-    seven = agent.actions == SEVEN
-    still = decode(int(action))[0] if seven else 0
-    return Decision(
-        action=Sizing7(int(action)) if seven else int(action),
-        direction=still if order == 0.0 else int(np.sign(order)),
-        size_frac=abs(order) / float(worth),
-        dollars=order,
-        probabilities=tuple(log_prob[0].exp().tolist()),
-        memory=() if kept is None else tuple(kept[0].tolist()),
-    )
-
-
-def _state(agent: Agent, memory: Sequence[float]) -> torch.Tensor | None:
-    units = agent.spec.memory
-    if len(memory) not in (0, units):
-        raise CheckpointError(
-            f"policy remembers {units} numbers, {len(memory)} were given: pass the last decision's memory"
-        )
-    if not units:
-        return None
-    return torch.tensor([memory or [0.0] * units], dtype=torch.float32)
-
-
 @dataclass(frozen=True)
 class LivePolicy:
     """A trained policy taken out of the project: `decide` is its only business."""
@@ -133,8 +54,70 @@ class LivePolicy:
         symbol: str | None = None,
         memory: Sequence[float] = (),
     ) -> Decision:
-        """See `decide`."""
-        return decide(self.agent, bars, account, equity=equity, position=position, symbol=symbol, memory=memory)
+        """Decide at the close of the last bar.
+
+        Args:
+            bars: as from load_bars, ending with the bar that just closed; long enough for warm-up and one window.
+            account: default the account the policy was trained for.
+            equity: current equity; default the account's initial equity. position: signed value held, at this close.
+            symbol: whose train scaler applies; default `bars.attrs["symbol"]`, which load_bars sets.
+            memory: of a recurrent policy, from its decision at the close before; empty for an account that starts.
+        Raises:
+            BarError: the bars break the schema or are too few.
+            CheckpointError: the policy was not trained on that symbol.
+        """
+        agent = self.agent
+        account = account or agent.account
+        name = symbol or str(bars.attrs.get("symbol", ""))
+        scaler = scaler_of(agent.scalers, name)
+        bars = validate_bars(bars, source=name)
+        needed = longest_warmup_bars(agent.regimes) + agent.spec.window_bars
+        if len(bars) < needed:
+            raise BarError(
+                f"{name}: {len(bars)} bars are too few to decide: {needed} are needed for warm-up and window"
+            )
+        table = compute_features(bars, agent.regimes, agent.signals)
+        direction = table["direction"].to_numpy(dtype=np.float64)
+        scores = agent.confidence.predict(confidence_inputs(table, direction))
+        table[CONFIDENCE] = carry_from_entry(scores, table)
+        raw = torch.from_numpy(np.nan_to_num(table[list(NAMES)].to_numpy(dtype=np.float32)[-agent.spec.window_bars :]))
+        segment = scaled(raw, scaler).view(1, 1, -1, len(NAMES))
+
+        agent = replace(agent, account=account)
+        population = {key: value.unsqueeze(0) for key, value in agent.parameters.items()}
+        actors = Actors.of(agent.spec, population, torch.zeros(1, dtype=torch.int64))
+        start = account.initial_equity if equity is None else equity
+        worth, held, side = torch.tensor([[start], [position], [direction[-1]]], dtype=torch.float64)
+        scheme = open_actions(agent.actions, account, agent.mode, dtype=torch.float64)
+        log_prob, kept = actors.log_prob(
+            actors.encode(0, segment),
+            agent.scalars(worth, held),
+            scheme.allowed(worth, held, side),
+            _state(agent, memory),
+        )
+        action = log_prob.argmax(-1)
+        order = float(scheme.orders(action, worth, held, side))
+        seven = agent.actions == SEVEN
+        still = decode(int(action))[0] if seven else 0
+        return Decision(
+            action=Sizing7(int(action)) if seven else int(action),
+            direction=still if order == 0.0 else int(np.sign(order)),
+            size_frac=abs(order) / float(worth),
+            dollars=order,
+            probabilities=tuple(log_prob[0].exp().tolist()),
+            memory=() if kept is None else tuple(kept[0].tolist()),
+        )
+
+
+def _state(agent: Agent, memory: Sequence[float]) -> torch.Tensor | None:
+    units = agent.spec.memory
+    if len(memory) not in (0, units):
+        raise CheckpointError(
+            f"policy remembers {units} numbers, {len(memory)} were given: pass the last decision's memory"
+        )
+    if not units:
+        return None
+    return torch.tensor([memory or [0.0] * units], dtype=torch.float32)
 
 
 def load_policy(folder: str | Path) -> LivePolicy:

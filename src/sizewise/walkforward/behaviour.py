@@ -5,7 +5,7 @@ learner's seeds repeat its training and not the market; so seeds are averaged en
 blocks of time, and a t-test on the blocks gives every interval (see inference.ibragimov_mueller).
 """
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -50,19 +50,11 @@ CONDITIONS = (
 )
 
 
-def entry_table(
-    equity: pd.DataFrame,
-    market: Market,
-    folds: Sequence[Fold],
-    account: Account,
-    *,
-    own_trades: Collection[str] = (),
-) -> pd.DataFrame:
-    """Every entry of every path of a ledger: what held at its decision, and how large it became.
+def entry_table(equity: pd.DataFrame, market: Market, folds: Sequence[Fold], account: Account) -> pd.DataFrame:
+    """Every entry of the signal on every path of a ledger: what held at its decision, and how large it became.
 
     Args:
         equity: columns arm, symbol, fold, seed, equity, position_frac; rows of a path together, oldest first.
-        own_trades: arms that choose their direction; their entries are their own and not the signal's.
     Returns:
         one row an entry: arm, symbol, fold, seed, time, row (of the market tensor); entry_pct, the position after the
         trade's first fill as marked at that bar's close, and held_pct, its mean over the bars it is held, both % of the
@@ -85,26 +77,14 @@ def entry_table(
                 "splits; run `dvc repro walk_forward`"
             )
         first = market.rows(symbol, part)[0]
-        if arm in own_trades:
-            span = _own_spans(signed[rows])
-        else:
-            if (symbol, number) not in spans:
-                trades = walked_trades(market, {symbol: part})
-                spans[symbol, number] = trades.entry_row - first, trades.exit_row - first
-            span = spans[symbol, number]
+        if (symbol, number) not in spans:
+            trades = walked_trades(market, {symbol: part})
+            spans[symbol, number] = trades.entry_row - first, trades.exit_row - first
+        span = spans[symbol, number]
         seen = _market_at(market, confidence_column(by_number[number]), first + span[0])
         sizes = _sizes(signed[rows], worth[rows], *span)
         parts.append(pd.DataFrame({"arm": arm, "symbol": symbol, "fold": number, "seed": seed, **seen, **sizes}))
     return pd.concat(parts, ignore_index=True)
-
-
-def _own_spans(signed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(row that decides, last row held) of each stretch on one side of the market."""
-    side = np.sign(signed)
-    changes = np.flatnonzero(np.diff(side, prepend=0.0))
-    stops = np.append(changes[1:], len(side))
-    entered = side[changes] != 0
-    return changes[entered] - 1, stops[entered] - 1
 
 
 def _sizes(signed: np.ndarray, worth: np.ndarray, decided: np.ndarray, last: np.ndarray) -> dict[str, np.ndarray]:

@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sizewise.base.errors import CheckpointError, DataMissingError
+from sizewise.base.errors import DataMissingError
 from sizewise.dataset.market_tensor import UNFITTED, Market, fold_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.lessons import DRAWDOWN_UNIT
 from sizewise.learning.closed_trades.policy import ClosedTradePolicy, load_closed_trades
 from sizewise.learning.ppo.agent import Actors, Agent, load_agent
-from sizewise.learning.ppo.encoders import CLIP, encode_rows
+from sizewise.learning.ppo.encoders import encode_rows, scaled, scaler_of
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.cells import confidence_of, exposure_of, performance_of, size_limit, sizes, state_of
 from sizewise.learning.tabular.learning import Table
@@ -188,16 +188,11 @@ class PolicyChoice:
 
     def _scaled(self, situations: Entries) -> torch.Tensor:
         raw = torch.cat([situations.windows, situations.confidence.unsqueeze(-1)], dim=-1)
-        scaled = torch.empty_like(raw)
+        seen = torch.empty_like(raw)
         for number in sorted(set(situations.symbol.tolist())):
-            symbol, mine = situations.symbols[number], situations.symbol == number
-            if symbol not in self._agent.scalers:
-                raise CheckpointError(
-                    f"policy was not trained on symbol '{symbol}' (it knows {', '.join(sorted(self._agent.scalers))})"
-                )
-            scaler = self._agent.scalers[symbol]
-            scaled[mine] = (raw[mine] - torch.tensor(scaler.mean)) * (1.0 / torch.tensor(scaler.std))
-        return scaled.clamp_(-CLIP, CLIP)
+            mine = situations.symbol == number
+            seen[mine] = scaled(raw[mine], scaler_of(self._agent.scalers, situations.symbols[number]))
+        return seen
 
     def __call__(self, situations: Entries) -> torch.Tensor:
         """See Choose.
@@ -271,9 +266,8 @@ class ClosedTradeChoice:
         chosen = torch.zeros(len(raw), dtype=torch.float64)
         for number in sorted(set(situations.symbol.tolist())):
             symbol, mine = situations.symbols[number], situations.symbol == number
-            scaler = self._policy.scalers[self._policy.known(symbol)]
-            scaled = (raw[mine] - torch.tensor(scaler.mean)) * (1.0 / torch.tensor(scaler.std))
-            chosen[mine] = self._policy.sizes(symbol, scaled.clamp(-CLIP, CLIP), scalars[mine])
+            windows = scaled(raw[mine], scaler_of(self._policy.scalers, symbol))
+            chosen[mine] = self._policy.sizes(symbol, windows, scalars[mine])
         return chosen
 
 

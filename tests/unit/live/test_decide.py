@@ -11,7 +11,7 @@ from sizewise.dataset.features import longest_warmup_bars
 from sizewise.dataset.market_tensor import fold_confidence
 from sizewise.learning.ppo.agent import PolicySizer, load_agent, save_agent
 from sizewise.learning.ppo.encoders import MarketView
-from sizewise.live.decide import LivePolicy, decide, load_policy
+from sizewise.live.decide import LivePolicy, load_policy
 from sizewise.params.learning.train import CausalConv, LinearRecurrent
 from sizewise.params.trading.actions import SEVEN, Levels, Steps
 from sizewise.sizing.sizers import Situation
@@ -88,7 +88,7 @@ def test_live_equals_backtest(quick, kind, tmp_path):
         local = test.start + offset
         row = row_of(quick, local)
         log_prob, order = backtest_at(quick, agent, row, equity, position)
-        live = decide(agent, bars.iloc[: local + 1], equity=equity, position=position, symbol=SYMBOL)
+        live = LivePolicy(agent).decide(bars.iloc[: local + 1], equity=equity, position=position, symbol=SYMBOL)
         assert live.action == int(log_prob.argmax())
         assert round(live.dollars, 2) == round(order, 2)
         np.testing.assert_allclose(live.probabilities, log_prob.exp().numpy(), atol=2e-6)
@@ -125,15 +125,15 @@ def test_a_memory_of_another_length_is_refused(quick, agents, units, given):
     bars = quick.universe.bars[SYMBOL].iloc[:2500]
     message = rf"policy remembers {units} numbers, {given} were given: pass the last decision's memory"
     with pytest.raises(CheckpointError, match=message):
-        decide(agent, bars, symbol=SYMBOL, memory=[0.0] * given)
+        LivePolicy(agent).decide(bars, symbol=SYMBOL, memory=[0.0] * given)
 
 
 def test_a_policy_without_a_memory_hands_none_on(quick, agents):
-    assert decide(agents["free"], quick.universe.bars[SYMBOL].iloc[:2500], symbol=SYMBOL).memory == ()
+    assert LivePolicy(agents["free"]).decide(quick.universe.bars[SYMBOL].iloc[:2500], symbol=SYMBOL).memory == ()
 
 
 def test_an_action_of_another_scheme_is_its_number(quick):
-    decision = decide(trained(quick, "levels"), quick.universe.bars[SYMBOL].iloc[:2500], symbol=SYMBOL)
+    decision = LivePolicy(trained(quick, "levels")).decide(quick.universe.bars[SYMBOL].iloc[:2500], symbol=SYMBOL)
     assert type(decision.action) is int
     assert len(decision.probabilities) == 3
     assert decision.direction == np.sign(decision.dollars)
@@ -159,9 +159,9 @@ def test_a_policy_folder_decides(agents, quick, tmp_path):
 
 def test_another_account_scales_the_dollars(quick, agents):
     bars = quick.universe.bars[SYMBOL].iloc[:2500]
-    small = decide(agents["free"], bars, symbol=SYMBOL)
-    large = decide(
-        agents["free"], bars, quick.params.account.model_copy(update={"initial_equity": 25_000.0}), symbol=SYMBOL
+    small = LivePolicy(agents["free"]).decide(bars, symbol=SYMBOL)
+    large = LivePolicy(agents["free"]).decide(
+        bars, quick.params.account.model_copy(update={"initial_equity": 25_000.0}), symbol=SYMBOL
     )
     assert large.action == small.action
     assert large.dollars == pytest.approx(25.0 * small.dollars)
@@ -172,18 +172,19 @@ def test_bad_input_is_named(quick, agents, tmp_path):
     agent = agents["masked"]
     needed = longest_warmup_bars(agent.regimes) + agent.spec.window_bars
     with pytest.raises(BarError, match=rf"{needed - 1} bars are too few to decide: {needed} are needed"):
-        decide(agent, bars.iloc[: needed - 1], symbol=SYMBOL)
+        LivePolicy(agent).decide(bars.iloc[: needed - 1], symbol=SYMBOL)
     with pytest.raises(CheckpointError, match=r"not trained on symbol 'SPY_5m' \(it knows BTCUSDT_1h, EURUSD_1h\)"):
-        decide(agent, bars, symbol="SPY_5m")
+        LivePolicy(agent).decide(bars, symbol="SPY_5m")
     with pytest.raises(DataMissingError, match=r"policy 'nowhere'"):
         load_policy(tmp_path / "nowhere")
     with pytest.raises(BarError, match="sort by timestamp"):
-        decide(agent, bars.iloc[::-1], symbol=SYMBOL)
+        LivePolicy(agent).decide(bars.iloc[::-1], symbol=SYMBOL)
 
 
 def test_a_decision_uses_the_scaler_of_its_symbol(quick, agents):
     bars = quick.universe.bars[SYMBOL].iloc[:2500]
     shifted = replace(agents["free"], scalers={**agents["free"].scalers, SYMBOL: agents["free"].scalers["EURUSD_1h"]})
     assert (
-        decide(shifted, bars, symbol=SYMBOL).probabilities != decide(agents["free"], bars, symbol=SYMBOL).probabilities
+        LivePolicy(shifted).decide(bars, symbol=SYMBOL).probabilities
+        != LivePolicy(agents["free"]).decide(bars, symbol=SYMBOL).probabilities
     )

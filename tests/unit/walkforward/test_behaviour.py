@@ -88,15 +88,6 @@ def test_drawdown_is_of_the_account_at_the_decision(market):
     assert table["drawdown_frac"].tolist() == pytest.approx([-0.10, 0.0, 0.0])
 
 
-def test_an_arm_of_its_own_directions_has_entries_of_its_own(market):
-    held = dict.fromkeys(range(7, 9), 0.10) | dict.fromkeys(range(9, 13), -0.05) | {30: 0.20}
-    table = entry_table(ledger(held), market, [fold()], ACCOUNT, own_trades=["ppo"])
-    assert table["row"].tolist() == [6, 8, 29]
-    assert table["entry_pct"].tolist() == pytest.approx([50.0, 25.0, 100.0])
-    assert table["held_pct"].tolist() == pytest.approx([50.0, 25.0, 100.0])
-    assert table["before_pct"].tolist() == pytest.approx([0.0, 50.0, 0.0])
-
-
 @pytest.mark.parametrize("part", [Slice(START, STOP - 1), Slice(0, STOP)])
 def test_a_ledger_of_other_splits_is_refused(market, part):
     with pytest.raises(LedgerError, match="ledger ppo S0 fold 0 seed 1 is not that fold's test slice"):

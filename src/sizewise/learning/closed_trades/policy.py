@@ -11,6 +11,7 @@ from sizewise.base.errors import CheckpointError
 from sizewise.dataset.features import NAMES, Scaler
 from sizewise.learning.closed_trades.lessons import SCALARS, flow_columns
 from sizewise.learning.closed_trades.models import Networks, contributions, layer_shapes, mean_size, proposals
+from sizewise.learning.ppo.encoders import scaler_of
 from sizewise.learning.stored import Store, Tensors, check_features, check_shapes
 from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.account import Account
@@ -42,16 +43,17 @@ class ClosedTradePolicy:
         """Places of the order-flow model's features."""
         return flow_columns(self.rules, self.features)
 
+    def one_member(self) -> Networks:
+        """The networks with an axis of one member, as models.proposals takes them."""
+        return {model: {name: value[None] for name, value in layers.items()} for model, layers in self.networks.items()}
+
     def known(self, symbol: str) -> str:
         """`symbol`, if the policy was trained on it.
 
         Raises:
             CheckpointError: it was not, so there is no scaler for it.
         """
-        if symbol not in self.scalers:
-            raise CheckpointError(
-                f"policy was not trained on symbol '{symbol}' (it knows {', '.join(sorted(self.scalers))}): train on it"
-            )
+        scaler_of(self.scalers, symbol)
         return symbol
 
     def sizes(self, symbol: str, windows: torch.Tensor, scalars: torch.Tensor) -> torch.Tensor:
@@ -61,12 +63,9 @@ class ClosedTradePolicy:
             windows: scaled bars, float32 [B, window, features], oldest first. scalars: float32 [B, 3], see Standing.
         """
         move = torch.tensor([self.typical_move[self.known(symbol)]])
-        networks = {
-            model: {name: value[None] for name, value in layers.items()} for model, layers in self.networks.items()
-        }
         with torch.no_grad():
             found = proposals(
-                networks,
+                self.one_member(),
                 windows[None],
                 scalars[None],
                 move,

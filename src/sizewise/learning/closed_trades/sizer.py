@@ -87,13 +87,11 @@ class ClosedTradeSizer:
         self._last_bar.append(windows[:, -1:])
         found: dict[ModelName, torch.Tensor] = {}
         if len(rows):
-            networks = {
-                model: {name: value[None] for name, value in layers.items()}
-                for model, layers in policy.networks.items()
-            }
             move = torch.tensor([policy.typical_move[symbol]])
             with torch.no_grad():
-                found = market_proposals(networks, windows[None], move, policy.columns, self._rules, self._limit_frac)
+                found = market_proposals(
+                    policy.one_member(), windows[None], move, policy.columns, self._rules, self._limit_frac
+                )
         self._found.append({model: places[0] for model, places in found.items()})
 
     def sizes(self, paths: np.ndarray, scalars: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from scipy.fft import next_fast_len
 
-from sizewise.base.errors import ConfigError
+from sizewise.base.errors import CheckpointError, ConfigError
 from sizewise.dataset.features import Scaler
 from sizewise.dataset.market_tensor import Market
 from sizewise.params.learning.train import CausalConv, Encoder, LinearRecurrent, Mlp
@@ -204,6 +204,25 @@ def actor_half(parameters: Parameters) -> Parameters:
 
 # Scaled features are clipped here: beyond it a bar is an outlier whatever its size.
 CLIP = 5.0
+
+
+def scaler_of(scalers: Mapping[str, Scaler], symbol: str) -> Scaler:
+    """A policy's scaler of a symbol.
+
+    Raises:
+        CheckpointError: the policy was not trained on that symbol.
+    """
+    if symbol not in scalers:
+        raise CheckpointError(
+            f"policy was not trained on symbol '{symbol}' (it knows {', '.join(sorted(scalers))}): name one of these, or "
+            "train on it"
+        )
+    return scalers[symbol]
+
+
+def scaled(raw: torch.Tensor, scaler: Scaler) -> torch.Tensor:
+    """Features [..., F] as a policy was trained to see them; float32."""
+    return ((raw - torch.tensor(scaler.mean)) * (1.0 / torch.tensor(scaler.std))).clamp_(-CLIP, CLIP)
 
 
 class MarketView:
