@@ -59,7 +59,7 @@ def test_imports_of_the_library_are_declared():
         "jupyter_client": "nbclient",
     }
     optional = {"stable_baselines3", "torchtrade", "torchrl", "tensordict"}
-    sources = [path.read_text() for path in (ROOT / "src" / "sizewise").glob("*.py")]
+    sources = [path.read_text() for path in (ROOT / "src" / "sizewise").rglob("*.py")]
     names = {name for source in sources for name in imported_packages(source)} - optional - {"sizewise"}
     found = {homes.get(name, name).lower().replace("_", "-") for name in names - sys.stdlib_module_names}
     assert found <= requirement_names(PROJECT["dependencies"])

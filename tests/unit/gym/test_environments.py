@@ -30,7 +30,7 @@ from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.interface import ActionScheme, Discrete
 
 from ...hand_tape import frame, instrument
-from ..properties.leaks import first_leak
+from ...properties.leaks import first_leak
 
 BTC, ETH = "BTCUSDT_1h", "ETHUSD-BITFINEX_30m"
 SPOT, PERPETUAL = InstrumentCosts(), VenueCosts(kind="venue", name="bitmex")
