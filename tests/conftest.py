@@ -35,6 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=ORACLE_PART,
         help=f"accounts walked by both brokers, in {ORACLE_PART:,}s; `make verify` takes ten times the default",
     )
+    parser.addoption(
+        "--renew-drawn", action="store_true", help="keep what the figures draw now: see test_style_drawn.py"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
