@@ -23,10 +23,11 @@ test: data  ## lint, types, all tests, and the quick notebooks against their com
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest
+	pytest -n auto --dist loadscope
 	pytest --nbval tests/notebooks
 
-verify: data  ## re-run the full reports and compare every printed value with the committed ones
+verify: data  ## ten times the accounts beside their slow twin, and every printed value of the full reports made again
+	pytest -n auto --oracle-paths 100000 tests/equivalence tests/properties
 	pytest --nbval --nbval-cell-timeout=3600 reports
 
 lint: $(STAMP)

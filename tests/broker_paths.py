@@ -18,7 +18,7 @@ KINDS = {kind: kind.name.lower() for kind in Kind}
 FLAGS = {flag: flag.name.lower() for flag in Flag}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scenario:
     """P accounts of I instruments over T bars: columns [T, I, P] as in tape.Bars, and what is ordered at each close.
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import settings
 
 from sizewise.dataset import store
 from sizewise.dataset.confidence import ConfidenceModel
@@ -23,6 +24,39 @@ from sizewise.params.reading import Params, parse_params, read_params
 ROOT = Path(__file__).resolve().parents[1]
 # As in a training worker; see CONTRIBUTING, "Threads".
 torch.set_num_threads(1)
+# Accounts that one test of the batched broker walks beside its slow twin.
+ORACLE_PART = 10_000
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--oracle-paths",
+        type=int,
+        default=ORACLE_PART,
+        help=f"accounts walked by both brokers, in {ORACLE_PART:,}s; `make verify` takes ten times the default",
+    )
+    parser.addoption(
+        "--renew-drawn", action="store_true", help="keep what the figures draw now: see test_style_drawn.py"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    paths = config.getoption("--oracle-paths")
+    if paths <= 0 or paths % ORACLE_PART:
+        raise pytest.UsageError(f"--oracle-paths {paths}: give a multiple of {ORACLE_PART}")
+    settings.register_profile("sizewise", derandomize=True, deadline=None, max_examples=paths // 1000)
+    settings.load_profile("sizewise")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    paths = config.getoption("--oracle-paths")
+    return f"oracle: {paths:,} accounts on both brokers, {paths // 1000} scenarios an invariant"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A part of the oracle's accounts a test, so that workers share them."""
+    if "oracle_part" in metafunc.fixturenames:
+        metafunc.parametrize("oracle_part", range(metafunc.config.getoption("--oracle-paths") // ORACLE_PART))
 
 
 def random_walk(n_bars: int, *, seed: int, start: str = "2020-01-01", bar_minutes: int = 60) -> pd.DataFrame:
@@ -47,6 +81,12 @@ def random_walk(n_bars: int, *, seed: int, start: str = "2020-01-01", bar_minute
 @cache
 def _series(symbol: str) -> pd.DataFrame:
     return load_bars(ROOT / "data" / "bars" / f"{symbol}.parquet")
+
+
+@pytest.fixture(scope="session")
+def oracle_paths(request) -> int:
+    """How many accounts are walked by both brokers."""
+    return request.config.getoption("--oracle-paths")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from sizewise.base.imports import PACKAGE, imported_files
 
 ROOT = Path(__file__).parents[2]
 MOST_FILES = 15
+# Most sources are read again for every planted fault.
+imports = cache(imported_files)
 
 
 def floors() -> dict[str, int]:
@@ -18,6 +21,7 @@ def floors() -> dict[str, int]:
     return {name: int(floor) for floor, names in rows for name in re.findall(r"`(\w+)`", names)}
 
 
+@cache
 def library() -> dict[str, str]:
     """Source by path within the package; without the package's own face, which hands on names of every floor."""
     sources = {str(path.relative_to(PACKAGE)): path.read_text() for path in PACKAGE.rglob("*.py")}
@@ -34,14 +38,14 @@ def climbs(sources: dict[str, str], floor: dict[str, int]) -> list[str]:
     return [
         f"{file} -> {imported}"
         for file, source in sources.items()
-        for imported in sorted(imported_files(source) - {"__init__.py"})
+        for imported in sorted(imports(source) - {"__init__.py"})
         if package_of(imported) != package_of(file) and floor[package_of(imported)] >= floor[package_of(file)]
     ]
 
 
 def circle(sources: dict[str, str]) -> list[str]:
     """Files that import one another, directly or not, in the order met; empty if there are none."""
-    below = {file: imported_files(source) for file, source in sources.items()}
+    below = {file: imports(source) for file, source in sources.items()}
     done: set[str] = set()
 
     def search(file: str, way: tuple[str, ...]) -> list[str]:
@@ -94,7 +98,7 @@ def below(files: set[str], sources: dict[str, str]) -> set[str]:
     while todo:
         file = todo.pop()
         done.add(file)
-        todo |= imported_files(sources.get(file, "")) - done
+        todo |= imports(sources.get(file, "")) - done
     return done
 
 

@@ -11,8 +11,15 @@ from sizewise.reports.page.run import NOTEBOOKS, PORTABLE_ARITHMETIC
 
 os.environ.update(PORTABLE_ARITHMETIC)
 PREPARE = Path(__file__).with_name("prepare.py")
-# What a notebook waits for, by its file's stem. The overfitting report is the first to read the ablations.
-WAITING = {NOTEBOOKS["known_answers"]: "known_answers", NOTEBOOKS["overfitting"]: "overfitting"}
+# What is made beside the notebooks, from one notebook's first cell on, and which one waits for it, by their files' stems.
+# The overfitting report is the first to read the ablations; the comparison, before them, counts the trials.
+BEGINS = {NOTEBOOKS["features"]: "known_answers", NOTEBOOKS["market_mechanics"]: "overfitting"}
+WAITS = {NOTEBOOKS["known_answers"]: "known_answers", NOTEBOOKS["overfitting"]: "overfitting"}
+RUNNING: dict[str, subprocess.Popen] = {}
+
+
+def begin(study: str) -> None:
+    RUNNING[study] = subprocess.Popen([sys.executable, str(PREPARE), study])
 
 
 def pytest_sessionstart(session):
@@ -22,6 +29,16 @@ def pytest_sessionstart(session):
 
 def pytest_runtest_setup(item):
     """Before a notebook's first cell, make what it reads and no notebook before it has made."""
-    study = WAITING.pop(item.path.stem, None)
-    if study is not None:
-        subprocess.run([sys.executable, str(PREPARE), study], check=True)
+    begun, waited = BEGINS.pop(item.path.stem, None), WAITS.pop(item.path.stem, None)
+    if begun is not None:
+        begin(begun)
+    if waited is not None:
+        if waited not in RUNNING:
+            begin(waited)
+        assert RUNNING.pop(waited).wait() == 0, f"prepare.py {waited} failed"
+
+
+def pytest_sessionfinish(session):
+    for process in RUNNING.values():
+        process.terminate()
+        process.wait()

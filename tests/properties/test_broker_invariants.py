@@ -5,13 +5,14 @@ Each invariant is a function of a scenario and a broker. It is tried on random s
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sizewise.market.tape import Bars
@@ -40,6 +41,7 @@ class Seen(NamedTuple):
     steps: list[Step]
 
 
+@lru_cache(maxsize=64)
 def watch(scenario: Scenario, broker: type[Broker] = Broker, **how: object) -> Seen:
     """A walk, and every book and bar on the way."""
     steps: list[Step] = []
@@ -78,6 +80,7 @@ def same(ours: object, theirs: object) -> bool:
     return all(torch.equal(a, b) for a, b in zip(leaves(ours), leaves(theirs), strict=True))
 
 
+@lru_cache(maxsize=64)
 def make(seed: int, *, instruments: int = 1, working: bool = True, **rules: object) -> Scenario:
     rng = np.random.default_rng(seed)
     columns = market(rng, STEPS, instruments, PATHS)
@@ -90,9 +93,9 @@ def make(seed: int, *, instruments: int = 1, working: bool = True, **rules: obje
     return Scenario(Rules(**given), uses, columns, decisions(rng, columns))
 
 
-def some(**fixed: object) -> st.SearchStrategy[dict[str, object]]:
-    """Arguments of `make`."""
-    choices = {
+# Arguments of `make`.
+ANY = st.fixed_dictionaries(
+    {
         "seed": st.integers(0, 100_000),
         "instruments": st.integers(1, 2),
         "margin": st.sampled_from(["cash", "isolated"]),
@@ -103,10 +106,7 @@ def some(**fixed: object) -> st.SearchStrategy[dict[str, object]]:
         "day_trade_limit": st.booleans(),
         "rounding": st.booleans(),
     }
-    return st.fixed_dictionaries(choices | {name: st.just(value) for name, value in fixed.items()})
-
-
-on_many = settings(derandomize=True, max_examples=25, deadline=None)
+)
 
 
 def size_of(step: Step) -> torch.Tensor:
@@ -284,114 +284,35 @@ def the_idle_are_left_alone(scenario: Scenario, broker: type[Broker] = Broker) -
 
 # On random scenarios.
 
-
-@on_many
-@given(drawn=some())
-def test_cash_follows_fills(drawn):
-    cash_follows_fills(make(**drawn))
-
-
-@on_many
-@given(drawn=some())
-def test_free_cash_less_loans_and_positions_are_equity(drawn):
-    cash_loans_and_positions_are_equity(make(**drawn))
-
-
-@on_many
-@given(drawn=some())
-def test_the_columns_add_up_to_the_change_of_equity(drawn):
-    flows_add_up(make(**drawn))
-
-
-@on_many
-@given(drawn=some())
-def test_fills_lie_in_the_range_of_their_bar(drawn):
-    fills_lie_in_their_bar(make(**drawn))
-
-
-@on_many
-@given(drawn=some())
-def test_nothing_fills_without_a_bar(drawn):
-    nothing_fills_without_a_bar(make(**drawn))
+CASH, ISOLATED = {"margin": "cash"}, {"margin": "isolated", "leverage": 5.0}
+# What is settled beforehand, by invariant.
+INVARIANTS = [
+    (cash_follows_fills, {}),
+    (cash_loans_and_positions_are_equity, {}),
+    (flows_add_up, {}),
+    (fills_lie_in_their_bar, {}),
+    (nothing_fills_without_a_bar, {}),
+    (a_decision_fills_in_the_next_bar_at_the_earliest, {}),
+    (later_bars_change_nothing_earlier, {}),
+    # The day-trade rule has an amount of dollars in it.
+    (prices_have_no_unit, {"day_trade_limit": False}),
+    (a_path_may_be_split, {}),
+    (accounts_are_apart, {}),
+    (lots_make_up_the_position, {"max_open_lots": 3}),
+    (lots_keep_their_number, {"max_open_lots": 2}),
+    (openings_are_covered, {**CASH, "instruments": 1}),
+    (openings_are_covered, {**CASH, "instruments": 2, "working": False, "max_open_lots": None}),
+    (a_liquidation_costs_its_margin_at_most, ISOLATED),
+    (volume_is_shared, {"max_volume_frac": 0.1}),
+    (books_are_values, {}),
+    (the_idle_are_left_alone, {}),
+]
 
 
-@on_many
-@given(drawn=some())
-def test_a_decision_fills_in_the_next_bar_at_the_earliest(drawn):
-    a_decision_fills_in_the_next_bar_at_the_earliest(make(**drawn))
-
-
-@on_many
-@given(drawn=some())
-def test_later_bars_change_nothing_earlier(drawn):
-    later_bars_change_nothing_earlier(make(**drawn))
-
-
-# The day-trade rule has an amount of dollars in it.
-@on_many
-@given(drawn=some(day_trade_limit=False))
-def test_prices_have_no_unit(drawn):
-    prices_have_no_unit(make(**drawn))
-
-
-@on_many
-@given(drawn=some())
-def test_a_path_may_be_split_anywhere(drawn):
-    a_path_may_be_split(make(**drawn))
-
-
-@on_many
-@given(drawn=some())
-def test_permuting_accounts_permutes_results(drawn):
-    accounts_are_apart(make(**drawn))
-
-
-@on_many
-@given(drawn=some(max_open_lots=3))
-def test_lots_make_up_the_position(drawn):
-    lots_make_up_the_position(make(**drawn))
-
-
-@on_many
-@given(drawn=some(max_open_lots=2))
-def test_lots_keep_their_number(drawn):
-    lots_keep_their_number(make(**drawn))
-
-
-@on_many
-@given(drawn=some(margin="cash", instruments=1))
-def test_openings_are_within_buying_power(drawn):
-    openings_are_covered(make(**drawn))
-
-
-@on_many
-@given(drawn=some(margin="cash", instruments=2, working=False, max_open_lots=None))
-def test_openings_of_two_instruments_share_their_buying_power(drawn):
-    openings_are_covered(make(**drawn))
-
-
-@on_many
-@given(drawn=some(margin="isolated", leverage=5.0))
-def test_a_liquidation_costs_its_margin_at_most(drawn):
-    a_liquidation_costs_its_margin_at_most(make(**drawn))
-
-
-@on_many
-@given(drawn=some(max_volume_frac=0.1))
-def test_fills_of_a_bar_share_its_volume(drawn):
-    volume_is_shared(make(**drawn))
-
-
-@on_many
-@given(drawn=some())
-def test_books_are_left_as_they_were(drawn):
-    books_are_values(make(**drawn))
-
-
-@on_many
-@given(drawn=some())
-def test_a_flat_idle_account_is_left_alone(drawn):
-    the_idle_are_left_alone(make(**drawn))
+@pytest.mark.parametrize(("invariant", "settled"), INVARIANTS)
+@given(drawn=ANY)
+def test_it_holds(invariant, settled, drawn):
+    invariant(make(**drawn | settled))
 
 
 def test_everything_happens_on_these_markets():
@@ -603,7 +524,6 @@ class TradesForTheIdle(Broker):
         return super().step(book, orders._replace(market=most), bars)
 
 
-ISOLATED = {"margin": "isolated", "leverage": 5.0}
 FAULTS = {
     KeepsTheFee: (cash_follows_fills, {}),
     PocketsTheSpread: (cash_follows_fills, {}),

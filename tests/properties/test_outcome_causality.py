@@ -10,8 +10,8 @@ from sizewise.learning.closed_trades.training import train_closed_trades
 from sizewise.params.learning.outcome import ClosedTrades
 
 from ..hand_trades import planted_market
-from ..unit.test_outcome_learner import make, weights
-from ..unit.test_outcome_lessons import lessons_of
+from ..unit.learning.closed_trades.test_learner import make, weights
+from ..unit.learning.closed_trades.test_lessons import lessons_of
 
 RULES = ClosedTrades(window_bars=8, channels=4, hidden=8, flow_window_bars=4, horizons_bars=[1, 5])
 COLUMNS = ("features", "gap_return", "bar_return", "close", "high", "low", "rates", "direction", "elapsed_days")

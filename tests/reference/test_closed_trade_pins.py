@@ -13,8 +13,8 @@ from sizewise.learning.closed_trades.training import train_closed_trades
 from sizewise.params.learning.outcome import ClosedTrades, Contributions, Replay
 
 from ..hand_trades import ACCOUNT, NAMES, RULES, even, planted_fold, planted_market
-from ..unit.test_outcome_learner import SEEDS, changed, make, weights
-from ..unit.test_outcome_lessons import lessons_of
+from ..unit.learning.closed_trades.test_learner import SEEDS, changed, make, weights
+from ..unit.learning.closed_trades.test_lessons import lessons_of
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,10 @@
 """Every learner of the field, briefly trained on the first rolling fold of the quick profile's world."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
+from unittest import mock
 
 import pandas as pd
 import pytest
@@ -55,6 +57,23 @@ class TrainedField:
         return Field(given.market, given.folds, given.arms, given.seeds, given.account, given.outcome, given.policies)
 
 
+class ThisProcess:
+    """Stands for a pool of processes where it is not the pool that is tested: each takes seconds to start."""
+
+    def __init__(
+        self, workers: int, context: object, *, initializer: Callable[..., None], initargs: Sequence[object]
+    ) -> None:
+        initializer(*initargs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None: ...
+
+    def map(self, function: Callable[..., object], *arguments: Sequence[object]) -> Iterator[object]:
+        return map(function, *arguments)
+
+
 @pytest.fixture(scope="session")
 def trained_field(quick, tmp_path_factory) -> TrainedField:
     policies = tmp_path_factory.mktemp("policies")
@@ -67,5 +86,6 @@ def trained_field(quick, tmp_path_factory) -> TrainedField:
     market = quick.market.to("cpu", torch.float64)
     given = (market, p.arms, {"rolling": folds}, SEEDS)
     tables = field_training.learn_tables(*given, p.tabular, p.account, policies)
-    closed = field_training.learn_closed_trades(*given, p.outcome, p.account, policies)
+    with mock.patch.object(field_training, "ProcessPoolExecutor", ThisProcess):
+        closed = field_training.learn_closed_trades(*given, p.outcome, p.account, policies)
     return TrainedField(market, folds, p.arms, SEEDS, p.account, p.outcome, policies, tables, closed)

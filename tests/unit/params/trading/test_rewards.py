@@ -3,7 +3,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from sizewise.params.trading.rewards import DifferentialSharpe, LogGrowth, Penalties, RewardModel, Suppression
+from sizewise.params.trading.rewards import DifferentialSharpe, LogGrowth, Penalties, RewardModel
 
 
 def parsed(**values: object) -> RewardModel:
@@ -26,8 +26,3 @@ def test_relative_sizes_are_not_accepted_unasked():
     assert not DifferentialSharpe().accept_relative
     with pytest.raises(ValidationError, match="accept_relative"):
         parsed(kind="log_growth", accept_relative=True)
-
-
-def test_a_suppression_that_would_let_more_than_all_through_is_refused():
-    with pytest.raises(ValidationError, match="rate"):
-        Suppression(rate=1.1)

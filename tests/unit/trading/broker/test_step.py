@@ -1,4 +1,7 @@
-"""The batched step by hand: one test a rule. Prices start at 100 and nothing costs unless a test says so."""
+"""The batched step by hand: one test a rule. Prices start at 100 and nothing costs unless a test says so.
+
+What an order pays, and what buying power leaves of it, is tested in test_dealing.
+"""
 
 import pytest
 import torch
@@ -27,30 +30,6 @@ def holding(units: float, rules: Rules, *expected, uses: Uses = Uses(), **how) -
     desk = Desk(rules, uses, STILL, *expected)
     desk.go(STILL, units, **how)
     return desk
-
-
-def test_a_buy_pays_half_the_spread_and_its_fee_on_both():
-    # 2 at 100, 50 bps: 1. 10 bps of 201: .201.
-    at = bars(taker=0.001, half_spread=0.005)
-    desk = Desk(PLAIN, Uses(), at)
-    result = desk.go(at, 2.0)
-    assert (flow(result, "fees"), flow(result, "slippage")) == pytest.approx((-0.201, -1.0))
-    assert desk.book.cash.item() == pytest.approx(10_000 - 200 - 1.201)
-
-
-def test_a_flip_is_two_fills_and_charged_on_both():
-    # -3 on +2: 200 cost 1 and .199, 100 cost .5 and .0995.
-    at = bars(taker=0.001, half_spread=0.005)
-    result = holding(2.0, PLAIN).go(at, -3.0)
-    assert filled(result) == near((Kind.MARKET, -2, 100), (Kind.MARKET, -1, 100))
-    assert (flow(result, "fees"), flow(result, "slippage")) == pytest.approx((-0.2985, -1.5))
-
-
-def test_impact_is_the_square_root_of_the_share_of_volume():
-    # 4 of 100 units: 400 x .1 x sqrt(.04) = 8; nothing is known of a bar without volume.
-    at = bars(impact=0.1, volume=100.0)
-    assert flow(Desk(PLAIN, Uses(), at).go(at, 4.0), "impact") == pytest.approx(-8.0)
-    assert flow(Desk(PLAIN, Uses(), at).go(bars(impact=0.1, volume=0.0), 4.0), "impact") == 0.0
 
 
 def test_shorts_pay_borrow_on_the_last_close_and_longs_do_not():
@@ -165,48 +144,6 @@ def test_a_lot_opened_inside_the_bar_can_be_stopped_in_it_and_not_taken():
     assert filled(taken) == near((Kind.LIMIT, 2, 99))
 
 
-def test_a_full_stack_refuses_an_opening():
-    desk = holding(1.0, Rules(rounding=False, max_open_lots=1))
-    result = desk.go(STILL, 1.0)
-    assert (filled(result), flags(result)) == ([], Flag.LOT_LIMIT)
-
-
-# Buying power.
-
-
-def test_an_opening_is_cut_to_what_cash_covers():
-    # 120 at 100 want 12,000 and 1%: 10,000 / 101 = 99.0099.
-    at = bars(taker=0.01)
-    desk = Desk(PLAIN, Uses(), at)
-    result = desk.go(at, 120.0)
-    assert flags(result) == Flag.CLIPPED
-    assert desk.book.units.item() == pytest.approx(10_000 / 101)
-    assert desk.book.cash.item() == pytest.approx(0.0, abs=1e-9)
-
-
-def test_instruments_are_cut_by_one_share():
-    # 100 and 50 at 100 want 15,000 of 10,000.
-    two = bars([100.0, 100.0])
-    desk = Desk(PLAIN, Uses(), two)
-    assert [flags(desk.go(two, [100.0, -50.0]), i) for i in (0, 1)] == [Flag.CLIPPED] * 2
-    assert desk.book.units[:, 0].tolist() == pytest.approx([66.6667, -33.3333], rel=1e-5)
-
-
-def test_a_rebate_buys_nothing():
-    at = bars(taker=-0.01)
-    desk = Desk(PLAIN, Uses(), at)
-    desk.go(at, 120.0)
-    assert desk.book.units.item() == pytest.approx(100.0)
-
-
-def test_what_is_cut_to_next_to_nothing_is_dropped():
-    # Of 200,000 units 100 could be bought, a share of 1 / 2,000; of 2,000,000 less than 1 / 10,000.
-    for wanted, bought in [(200_000.0, 100.0), (2_000_000.0, 0.0)]:
-        desk = Desk(PLAIN, Uses(), STILL)
-        desk.go(STILL, wanted)
-        assert desk.book.units.item() == pytest.approx(bought)
-
-
 # Volume.
 
 
@@ -302,11 +239,6 @@ def test_of_stop_and_liquidation_the_nearer_comes_first(stop_frac, kind, price):
     rules = ISOLATED.model_copy(update={"max_open_lots": 2, "max_open_orders": 1})
     desk = holding(100.0, rules, uses=EVERYTHING, stop_frac=stop_frac)
     assert filled(desk.go(bars(low=80.0, maintenance=0.1))) == near((kind, -100, price))
-
-
-def test_an_order_has_its_own_leverage():
-    desk = holding(100.0, ISOLATED, uses=Uses(leverage=True), leverage=2.0)
-    assert desk.book.margin.posted.item() == pytest.approx(5_000)
 
 
 # Day trades.
