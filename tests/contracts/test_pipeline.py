@@ -264,6 +264,17 @@ def test_the_right_stages_follow_a_file(file, follow, rest):
     assert not found & rest
 
 
+@pytest.mark.parametrize(
+    ("file", "follow"),
+    [("reports/page/sizewise.mplstyle", set(NOTEBOOKS)), ("reports/site/index.html.j2", {"index"})],
+)
+def test_a_style_is_followed_by_every_report_and_a_template_by_its_page(file, follow):
+    assert (PACKAGE / file).is_file()
+    found = followers(file, STAGES)
+    assert found >= follow
+    assert not found & {"ablation", "cpcv", "cartpole"}
+
+
 @pytest.mark.parametrize("wing", ["known_answers", "planted", "ablations", "calibration", "stress", "overfitting"])
 def test_a_study_is_no_business_of_the_main_job(wing):
     files = [str(path.relative_to(PACKAGE)) for path in (PACKAGE / "studies" / wing).glob("*.py")]

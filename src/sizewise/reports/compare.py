@@ -64,6 +64,7 @@ def evidence_by_look(looks: pd.DataFrame, *, alpha: float) -> Figure:
 
 # What the tests beside the comparison say.
 agreement_sentence = verdict.agreement_sentence
+anchored_sentence, effect_record = verdict.anchored_sentence, verdict.effect_record
 coins_sentence = ab_plan.coin_sentence
 slice_sentences = slice_effects.sentences
 verdict_sentence = verdict.verdict_sentence
@@ -84,7 +85,7 @@ def sensitivities(result: Comparison, anchored: Comparison) -> dict[str, Any]:
         str(name): {"role": role, "p_value": round(float(p_value), verdict.DIGITS)}
         for name, role, p_value in result.table[["role", "p_value"]].itertuples()
     }
-    return {"tests": tests, "anchored": verdict.effect_record(anchored.primary)}
+    return {"tests": tests, "anchored": effect_record(anchored.primary)}
 
 
 def difference_by_day(study: ComparedRun, result: Comparison) -> pd.DataFrame:
@@ -99,12 +100,6 @@ def difference_by_day(study: ComparedRun, result: Comparison) -> pd.DataFrame:
     table = table.reindex(result.daily.index).assign(difference_bps=BPS * result.daily)
     table.insert(0, "date", pd.DatetimeIndex(table.index).strftime("%Y-%m-%d"))
     return table.reset_index(drop=True).rename_axis("day").reset_index()
-
-
-def anchored_sentence(result: Comparison, anchored: Comparison, alpha: float) -> str:
-    """See verdict.anchored_sentence."""
-    rolling, other = (verdict.effect_record(one.primary) for one in (result, anchored))
-    return verdict.anchored_sentence(rolling, other, alpha)
 
 
 def leave(stage: Stage, study: ComparedRun, result: Comparison, anchored: Comparison) -> None:

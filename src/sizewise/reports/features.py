@@ -254,6 +254,11 @@ def _test_trades(universe: Universe, tables: Tables, folds: Sequence[Fold]) -> t
     return np.concatenate(claimed), np.concatenate(won)
 
 
+def _briers(claimed: np.ndarray, won: np.ndarray) -> tuple[float, float]:
+    """Brier scores of the claims, and of always claiming the realised win rate."""
+    return float(np.mean((claimed - won) ** 2)), float(np.mean((won.mean() - won) ** 2))
+
+
 def confidence_table(universe: Universe, tables: Tables, folds: Sequence[Fold]) -> pd.DataFrame:
     """Claimed against realised win rates of the test trades; see confidence.calibration_table."""
     return calibration_table(*_test_trades(universe, tables, folds))
@@ -262,8 +267,7 @@ def confidence_table(universe: Universe, tables: Tables, folds: Sequence[Fold]) 
 def confidence_sentence(universe: Universe, tables: Tables, folds: Sequence[Fold]) -> str:
     """What the calibration amounts to, from the Brier scores of the model and of the plain test win rate."""
     claimed, won = _test_trades(universe, tables, folds)
-    score = float(np.mean((claimed - won) ** 2))
-    plain = float(np.mean((won.mean() - won) ** 2))
+    score, plain = _briers(claimed, won)
     better = "better than" if score < plain else "no better than"
     return (
         f"Brier score {score:.4f} on {len(won)} test trades, {better} always claiming the realised win rate ({plain:.4f}). "
@@ -274,12 +278,13 @@ def confidence_sentence(universe: Universe, tables: Tables, folds: Sequence[Fold
 def metrics(universe: Universe, tables: Tables, folds: Sequence[Fold]) -> dict[str, float]:
     """What metrics/features.json holds."""
     claimed, won = _test_trades(universe, tables, folds)
+    score, plain = _briers(claimed, won)
     return {
         "n_features": len(FEATURES),
         "n_symbols": len(universe.bars),
         "n_bars": sum(len(frame) for frame in universe.bars.values()),
         "n_folds": len(folds),
         "n_test_trades": len(won),
-        "confidence_brier": round(float(np.mean((claimed - won) ** 2)), 6),
-        "win_rate_brier": round(float(np.mean((won.mean() - won) ** 2)), 6),
+        "confidence_brier": round(score, 6),
+        "win_rate_brier": round(plain, 6),
     }

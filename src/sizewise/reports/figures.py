@@ -1,10 +1,11 @@
 """Figures that several reports draw, from tidy data, with units on every axis."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sizewise.ledgers.metrics import drawdown
@@ -44,17 +45,27 @@ def effects(table: pd.DataFrame, *, xlabel: str, title: str) -> Figure:
     """
     right = table["note"] if "note" in table else notes(table)
     figure, axes = plt.subplots(figsize=(9.0, 0.5 * len(table) + 1.4))
+    intervals(axes, table[["effect_bps", "low_bps", "high_bps"]], right)
+    axes.set_xlabel(xlabel)
+    axes.set_title(title)
+    return figure
+
+
+def intervals(axes: Axes, table: pd.DataFrame, right: Iterable[str], **points: float) -> None:
+    """A point with its interval a row, the rows named at the left and noted at the right, the first on top.
+
+    Args:
+        table: three columns: the point, the lower and the upper end. right: a note a row.
+    """
+    (_, middle), (_, low), (_, high) = table.items()
     y = np.arange(len(table))
-    spread = [table["effect_bps"] - table["low_bps"], table["high_bps"] - table["effect_bps"]]
-    axes.errorbar(table["effect_bps"], y, xerr=spread, fmt="o", color=COLOURS[0], capsize=3)
+    spread = [middle - low, high - middle]
+    axes.errorbar(middle, y, xerr=spread, fmt="o", color=COLOURS[0], **{"capsize": 3, **points})
     axes.axvline(0.0, color="#888888", lw=0.9)
     axes.set_yticks(y, [str(name).replace("_", " ") for name in table.index])
     axes.set_ylim(len(table) - 0.5, -0.5)
     for row, note in enumerate(right):
         axes.annotate(note, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, color="#555555")
-    axes.set_xlabel(xlabel)
-    axes.set_title(title)
-    return figure
 
 
 def notes(table: pd.DataFrame, *, untested: str = "too few to test") -> list[str]:

@@ -23,6 +23,7 @@ from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.ppo.policy import initial_probabilities, initialise
 from sizewise.learning.ppo.training import Job, Settings, Trained
+from sizewise.learning.ppo.training import plan_jobs as plan_jobs
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.cells import SHAPE, Confidence, sizes
 from sizewise.learning.tabular.learning import CURVE_TRADES, PHASE_ENDS, PHASES, Learned, Table
@@ -53,11 +54,6 @@ def identifiability_table(p: Any) -> pd.DataFrame:
     """See identifiability.identifiability_table, on the sizes of the first policy."""
     policy = next(iter(training.policies_of(p.arms).values()))
     return identifiability.identifiability_table(identifiability.sizes_of(policy.actions, p.account))
-
-
-def plan_jobs(p: Any, given: Prepared) -> list[Job]:
-    """See training.plan_jobs."""
-    return training.plan_jobs(training.policies_of(p.arms), given.folds, p.train.seeds)
 
 
 def settings(p: Any) -> Settings:

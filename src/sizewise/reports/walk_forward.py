@@ -16,19 +16,22 @@ from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.store import Prepared
 from sizewise.dataset.store import open_prepared as open_prepared
 from sizewise.evidence import slice_effects, verdict
-from sizewise.ledgers.daily import read_daily
+from sizewise.ledgers.daily import read_daily as read_daily
 from sizewise.ledgers.metrics import BPS, arm_summary, daily_returns, drawdown, portfolio, regime_summary
-from sizewise.ledgers.plan import PRIMARY, arm_rows, is_sizer, looking_ahead, plan_hash, read_ledgers
+from sizewise.ledgers.plan import PRIMARY, arm_rows, is_sizer, looking_ahead, read_ledgers
+from sizewise.ledgers.plan import plan_hash as plan_hash
 from sizewise.params.arms import Arm
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.reports import figures
 from sizewise.reports.page.style import arm_colours
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward import behaviour, evaluate, responses
+from sizewise.walkforward import behaviour, evaluate
 from sizewise.walkforward.behaviour import MEASURES, Measure
 from sizewise.walkforward.behaviour import behaviour_sentences as behaviour_sentences
 from sizewise.walkforward.behaviour import behaviour_table as behaviour_table
+from sizewise.walkforward.evaluate import record as record
+from sizewise.walkforward.responses import dependence_of as dependence_of
 
 # Of the learner's folds and seeds, around their mean.
 BAND = (0.10, 0.90)
@@ -36,20 +39,10 @@ QUANTILE_AXIS = "quantile of the symbol's train entries (%)"
 AXES = {"drawdown": "loss since the start (%)", "exposure before": "held against the signal (% of the limit)"}
 
 
-def declared_hash(p: Any) -> str:
-    """See plan.plan_hash."""
-    return plan_hash(p.plan, p.splits, p.arms, p.account, p.train.seeds)
-
-
 def walk(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Walk every arm: (what fitted rules were given, equity, trades); see evaluate.evaluate_all and plan.read_ledgers."""
     fits = evaluate.evaluate_all(stage, given.universe, given.market, given.folds)
     return fits, *read_ledgers(stage.workspace.ledger)
-
-
-def record(stage: Stage, given: Prepared, equity: pd.DataFrame) -> int:
-    """See evaluate.record."""
-    return evaluate.record(stage, given.universe, equity)
 
 
 def equity_figure(p: Any, given: Prepared, equity: pd.DataFrame, daily: pd.DataFrame) -> Figure:
@@ -66,20 +59,9 @@ def label_days(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFram
     return labels, fits
 
 
-# What the slices are told apart by, and what is said of them.
-markov_sentence, markov_table = slices.fit_sentence, slices.fit_table
-slice_sentences = slice_effects.sentences
-
-
-def read_pair(stage: Stage) -> pd.DataFrame:
-    """The daily ledger of the candidate and the reference."""
-    plan = stage.params.plan
-    return read_daily(stage.workspace.ledger, [plan.candidate, plan.reference])
-
-
-def slice_table(plan: Plan, days: pd.DataFrame, trades: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """See slice_effects.slice_effects; of `trades` the candidate's count."""
-    return slice_effects.slice_effects(days, trades[trades["arm"] == plan.candidate], labels, plan)
+# What the slices are told apart by, and what is found on them.
+markov_table, markov_sentence = slices.fit_table, slices.fit_sentence
+slice_table, slice_sentences = slice_effects.slice_effects, slice_effects.sentences
 
 
 def slice_figure(plan: Plan, table: pd.DataFrame) -> Figure:
@@ -104,11 +86,6 @@ def entries(p: Any, given: Prepared, equity: pd.DataFrame) -> pd.DataFrame:
     return behaviour.entry_table(equity[equity["arm"].isin(learners)], given.market, given.folds[PRIMARY], p.account)
 
 
-def dependence_table(stage: Stage, given: Prepared) -> pd.DataFrame:
-    """See responses.dependence_of."""
-    return responses.dependence_of(stage, given.market, given.folds[PRIMARY])
-
-
 def sizes_by_condition(table: pd.DataFrame, *, measure: Measure = "entry_pct") -> Figure:
     """Both cells of each condition (left) and their difference (right), with intervals, for each arm.
 
@@ -130,19 +107,9 @@ def sizes_by_condition(table: pd.DataFrame, *, measure: Measure = "entry_pct") -
             (differences, "difference_", colours[arm]),
         ):
             mean, low, high = (part[f"{prefix}{name}_pct"].to_numpy() for name in ("mean", "low", "high"))
+            points = {"fmt": "o", "ms": 4, "capsize": 2, "lw": 1, "color": colours[arm], "mfc": face}
             label = arm if prefix == "" else None
-            axes.errorbar(
-                mean,
-                y,
-                xerr=[mean - low, high - mean],
-                fmt="o",
-                ms=4,
-                capsize=2,
-                lw=1,
-                color=colours[arm],
-                mfc=face,
-                label=label,
-            )
+            axes.errorbar(mean, y, xerr=[mean - low, high - mean], label=label, **points)
     expected = [f" (expected {side})" if side else "" for side in conditions["expected"]]
     names = zip(conditions["condition"], expected, conditions["other"], strict=True)
     cells.set_yticks(np.arange(len(conditions)), [f"{one}{side}\nagainst {other}" for one, side, other in names])

@@ -13,6 +13,7 @@ from sizewise.evidence.statistics.selection import Selection
 from sizewise.ledgers.metrics import DAYS_PER_YEAR
 from sizewise.ledgers.trials import chain_sentence
 from sizewise.ledgers.trials import seal_sentence as seal_sentence
+from sizewise.reports.figures import intervals
 from sizewise.reports.page.style import COLOURS
 from sizewise.studies.overfitting.cpcv_paths import path_table as path_table
 from sizewise.studies.overfitting.cpcv_paths import read_paths as read_paths
@@ -31,20 +32,14 @@ def sharpe_ratios(table: pd.DataFrame, benchmark: float, n_trials: int) -> Figur
         table: sharpe, low, high, dsr; index names, best first. Rows without a Sharpe ratio are named and empty.
     """
     figure, axes = plt.subplots(figsize=(9.0, 0.27 * len(table) + 1.6))
-    y = np.arange(len(table))
-    spread = [table["sharpe"] - table["low"], table["high"] - table["sharpe"]]
-    axes.errorbar(table["sharpe"], y, xerr=spread, fmt="o", ms=4, color=COLOURS[0], capsize=2, lw=1.1)
-    axes.axvline(0.0, color="#888888", lw=0.9)
+    ratios = [f"{value:.3f}" if np.isfinite(value) else "-" for value in table["dsr"]]
+    intervals(axes, table[["sharpe", "low", "high"]], ratios, ms=4, capsize=2, lw=1.1)
+    axes.tick_params(axis="y", labelsize=8)
     if np.isfinite(benchmark):
         axes.axvline(
             benchmark, color=COLOURS[1], lw=1.2, ls="--", label=f"best of {n_trials} worthless trials, on average"
         )
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.0)
-    axes.set_yticks(y, [str(name).replace("_", " ") for name in table.index], fontsize=8)
-    axes.set_ylim(len(table) - 0.5, -0.5)
-    for row, value in enumerate(table["dsr"]):
-        note = "-" if not np.isfinite(value) else f"{value:.3f}"
-        axes.annotate(note, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, color="#555555")
     axes.annotate("DSR", (1.01, 1.0), xycoords="axes fraction", va="bottom", fontsize=8, color="#555555")
     axes.set_xlabel("annual Sharpe ratio, net of costs, with its interval")
     axes.set_title("Every configuration at hand")
@@ -243,16 +238,10 @@ def cpcv_paths(table: pd.DataFrame) -> Figure:
         table: path_table.
     """
     figure, axes = plt.subplots(figsize=(9.0, 0.45 * len(table) + 1.8))
-    y, effect = np.arange(len(table)), table["effect_bps"]
-    spread = [effect - table["low_bps"], table["high_bps"] - effect]
-    axes.errorbar(effect, y, xerr=spread, fmt="o", color=COLOURS[0], capsize=3)
-    axes.axvline(0.0, color="#888888", lw=0.9)
+    effect = table["effect_bps"]
+    right = [f"p = {p:.2f}, {n:.0f} days" for p, n in zip(table["p_value"], table["n_days"], strict=True)]
+    intervals(axes, table[["effect_bps", "low_bps", "high_bps"]], right)
     axes.axvline(effect.mean(), color=COLOURS[1], lw=1.2, ls="--", label=f"mean of the paths, {effect.mean():+.2f}")
-    axes.set_yticks(y, [str(name) for name in table.index])
-    axes.set_ylim(len(table) - 0.5, -0.5)
-    for row, (p_value, n_days) in enumerate(zip(table["p_value"], table["n_days"], strict=True)):
-        note = f"p = {p_value:.2f}, {n_days:.0f} days"
-        axes.annotate(note, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, color="#555555")
     axes.set_xlabel(f"difference (bps of equity a day), with its interval\n{CPCV_NOTE}")
     axes.set_title("Combinatorial purged cross-validation: one difference a path")
     axes.legend(loc="best", fontsize=8)
