@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 from unittest import mock
 
 import pandas as pd
@@ -11,6 +10,7 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 
+from sizewise.base import pool
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.learning import field as field_training
@@ -65,10 +65,7 @@ class ThisProcess:
     ) -> None:
         initializer(*initargs)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None: ...
+    def shutdown(self) -> None: ...
 
     def map(self, function: Callable[..., object], *arguments: Sequence[object]) -> Iterator[object]:
         return map(function, *arguments)
@@ -86,6 +83,6 @@ def trained_field(quick, tmp_path_factory) -> TrainedField:
     market = quick.market.to("cpu", torch.float64)
     given = (market, p.arms, {"rolling": folds}, SEEDS)
     tables = field_training.learn_tables(*given, p.tabular, p.account, policies)
-    with mock.patch.object(field_training, "ProcessPoolExecutor", ThisProcess):
+    with mock.patch.object(pool, "ProcessPoolExecutor", ThisProcess):
         closed = field_training.learn_closed_trades(*given, p.outcome, p.account, policies)
     return TrainedField(market, folds, p.arms, SEEDS, p.account, p.outcome, policies, tables, closed)
