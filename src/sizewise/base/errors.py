@@ -1,4 +1,4 @@
-"""Typed errors. Each message names what is wrong, where, and what to do about it."""
+"""Typed errors, and how a command ends on one. Each message names what is wrong, where, and what to do about it."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The trial ledger: an append-only record of every out-of-sample evaluation, so that selection can be paid for.
+"""The trial ledger and the seal: an append-only record of every out-of-sample evaluation; selection is paid for by it.
 
 One line an (arm, fold) evaluation, or an opening of the sealed slice. Making the same evaluation again, with the same
 result, adds no line. Each line carries the hash of the line before it, and the file's head beside it (`trials.head`) how

@@ -1,4 +1,4 @@
-"""Tables and figures of the features report, from bars, feature tables and folds."""
+"""The features: what notebook 01 calls, its tables and its figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -124,7 +124,7 @@ class Desk:
         return Position(book, book.cash, flat, self._reward.open(shape, self.dtype, self.device))
 
     def suppress(self, iteration: int) -> None:
-        """Put the reward's penalties as far into force as they are at an iteration of training; see reward_rules."""
+        """Put the reward's penalties into force as far as they are at an iteration of training; see params.trading."""
         self._reward = at_iteration(self._reward, iteration)
 
     def restarted(self, position: Position, where: torch.Tensor, day: torch.Tensor) -> Position:

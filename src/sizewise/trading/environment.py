@@ -1,4 +1,4 @@
-"""The general environment: any scheme, any costs, any reward, batched like `env`, for accounts that trade on a tape.
+"""The general environment: any scheme, any costs, any reward, batched like the learners', for accounts that trade on a tape.
 
 Shapes are [K, G, R]: K policies, G market paths (groups) a policy, R accounts a path.
 
@@ -94,7 +94,7 @@ class TradingEnv:
         return moving
 
     def suppress(self, iteration: int) -> None:
-        """Put the reward's penalties as far into force as they are at an iteration of training; see reward_rules."""
+        """Put the reward's penalties into force as far as they are at an iteration of training; see params.trading."""
         self.desk.suppress(iteration)
 
     def _start_holding(self, moving: torch.Tensor, everyone: torch.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Closed trades of one account, read off its positions: what was entered, left, earned and risked."""
+"""Closed trades of one account, read off its positions or its fills: what was entered, left, earned and risked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ def evaluate_all(stage: Stage, universe: Universe, market: Market, folds: Mappin
     On other schemes than the primary one only the candidate and the reference walk: they are a sensitivity of the verdict.
 
     Returns:
-        what the rule arms that are fitted on train were given, one row a number; see fitted_sizers.
+        what the rule arms that are fitted on train were given, one row a number; see sizing.fitted.
     """
     p = stage.params
     prices = Prices.stack([universe.bars[symbol] for symbol in market.symbols])

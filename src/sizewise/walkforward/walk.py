@@ -1,4 +1,4 @@
-"""Every arm over every fold's test slice: paths, their ledgers, and the files that hold them."""
+"""Arms over the folds' test slices: paths, and their ledgers as rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

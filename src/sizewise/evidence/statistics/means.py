@@ -1,4 +1,4 @@
-"""Secondary tests of a mean, and the two-sample test of the original plan with the warning it needs.
+"""Secondary tests of a mean, the bootstrap, and the two-sample test of the original plan with the warning it needs.
 
 A series that never varies is not divided by its deviation: its interval has no width, p is 1 for a series of zeros and 0
 for any other constant.

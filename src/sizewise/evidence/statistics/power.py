@@ -1,4 +1,4 @@
-"""What a test can see: detectable effects, power, and how long one must wait. t-tests are two-sided.
+"""What a test can see, and what many find by chance: detectable effects, power, waiting time. t-tests are two-sided.
 
 Effects are in standard errors of the estimate unless a unit is named; alpha is the level and power the share of true
 effects that are found.

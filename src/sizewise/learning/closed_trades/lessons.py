@@ -67,7 +67,7 @@ class Lessons:
     """Finished trades of a slice with all that any model reads or is told of them. N trades, ordered by entry.
 
     Attributes:
-        trades: see signal_outcomes. symbols: of the market, by number.
+        trades: see sizing.opportunities. symbols: of the market, by number.
         windows: float32 [N, window, features], scaled, oldest first; the last bar is the entry's decision.
         opens, closes: int64 (N,), nanoseconds UTC. opens: start of the bar whose close decides the entry, so never later
             than the decision. closes: when the exit fills. What closes no later than another opens is known to it.

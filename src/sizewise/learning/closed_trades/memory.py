@@ -1,4 +1,4 @@
-"""Which decision a closed lot belongs to: what was known and proposed at an entry is kept until its last lot is closed."""
+"""Open decisions and replay: what was known and proposed at an entry is kept until its last lot is closed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

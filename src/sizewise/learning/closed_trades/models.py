@@ -3,7 +3,7 @@
 Shapes: S members, B trades, W bars, F features, A sizes. Nothing is reduced over S.
 
 - `cnn`: a causal convolution over the window of all features, pooled over time; tells whether the trade will gain.
-- `dqn`: two layers over the features at the entry and the account's scalars; values each size (see dqn.py).
+- `dqn`: two layers over the features at the entry and the account's scalars; values each size.
 - `order_flow`: two layers over a short window of a few features; values each size of this trade alone.
 """
 

@@ -1,4 +1,4 @@
-"""Policies learned from closed trades on disk: weights as safetensors, everything else as JSON beside them."""
+"""Policies learned from closed trades, in use and on disk: weights as safetensors, everything else as JSON beside them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

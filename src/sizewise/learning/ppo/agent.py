@@ -1,4 +1,4 @@
-"""A trained policy outside of training: the same network as a sizer over real bars, one greedy action a close."""
+"""A trained policy outside of training, and its files: the same network as a sizer, one greedy action a close."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -143,7 +143,7 @@ class SizingEnv:
         return moving
 
     def suppress(self, iteration: int) -> None:
-        """Put the reward's penalties as far into force as they are at an iteration of training; see reward_rules."""
+        """Put the reward's penalties into force as far as they are at an iteration of training; see params.trading."""
         self._reward = at_iteration(self._reward, iteration)
 
     def _draw_starts(self) -> None:

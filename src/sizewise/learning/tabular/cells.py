@@ -1,4 +1,4 @@
-"""The 300 states of the sizing table: regime x confidence x exposure x recent performance, and their names.
+"""The 300 states of the sizing table: regime x confidence x exposure x recent performance, its 25 actions, and their names.
 
 Bins are half open, a lower edge belonging to the upper bin. The regime is the market's own label, `neutral` while ATR or
 ADX is warming up; everything else must be a number, and 0 is one.

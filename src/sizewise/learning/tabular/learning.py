@@ -228,7 +228,7 @@ class Table:
         values: float64 [300, 25], in the reward's unit, 0 where never updated. visits: int64 [300, 25], updates.
         updates: results it has learned from. outcomes: the latest of them, oldest first.
         origin: arm, scheme, fold and seed.
-        open: decisions of live accounts by id. waiting: by account; see table_agent.
+        open: decisions of live accounts by id. waiting: by account; see sizer.TableAgent.
     """
 
     kind: Kind

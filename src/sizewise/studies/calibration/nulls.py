@@ -1,4 +1,4 @@
-"""Nulls: markets and signals in which no size can know anything, many replications at once.
+"""Nulls: markets, signals and arms in which no size can know anything, many replications at once.
 
 SYNTHETIC but for the rotated signals, which stand on real bars. Random walks and shuffled markets keep each real series'
 calendar, costs and volatility, so that a portfolio of them has the days, the gaps and the live symbols of the real one.

@@ -1,4 +1,4 @@
-"""What the overfitting study says, in sentences made from its numbers."""
+"""What the overfitting study says: its figures, and sentences made from its numbers."""
 
 from collections.abc import Mapping
 

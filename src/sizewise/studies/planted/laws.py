@@ -1,6 +1,6 @@
 """Laws of planted markets: what the next bar returns in each state, known exactly, and bars drawn from it.
 
-See `synthetic` for the markets themselves and for how a learner uses them.
+See `markets` for the markets themselves and for how a learner uses them.
 """
 
 from bisect import bisect_right

@@ -1,4 +1,4 @@
-"""What arms trade: the traded value of walked paths, and ATR sizing scaled to trade as much as another arm does."""
+"""Walked paths by day: what arms trade, ATR sizing scaled to trade as much, and the costs at which a difference ends."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

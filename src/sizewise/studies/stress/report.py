@@ -1,4 +1,4 @@
-"""What a stress study says, in words made from its numbers."""
+"""What a stress study says: its figures, and sentences made from its numbers."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Stacks of lots, batched: what a position is made of, which lots a reduction takes, and each lot's bracket.
+"""What an account holds, batched: cash, working orders, margin, day trades, and the lots a position is made of.
 
 An account nets: a purchase closes short lots before it opens a long one, so all lots of an instrument are on one side.
 """

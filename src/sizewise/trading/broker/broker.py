@@ -8,7 +8,7 @@ Time: orders are decided at close t and fill from the open of bar t+1 on. A step
 Inside a bar the order of prices is unknown, so what hurts is assumed to come first. A limit fills when the price trades
 through it, a stop when it is touched; a gap fills at the open. Shapes are `[I, *accounts]`, I instruments.
 
-`market_orders` is the short cut for accounts that send nothing but whole market orders; a test holds the two equal.
+`fast_broker` is the short cut for accounts that send nothing but whole market orders; a test holds the two equal.
 """
 
 from dataclasses import dataclass

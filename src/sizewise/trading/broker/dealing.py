@@ -1,7 +1,7 @@
 """Dealing: a book in the hands of one step, and the two ways it changes: a trade, made of fills.
 
 A trade closes, then opens what rules and buying power let through. A fill is where units and cash move; nothing else moves
-them but what is owed for holding. Masks are floats, see `masks`.
+them but what is owed for holding. Masks are floats, see `base.tensors`.
 """
 
 from collections.abc import Iterable

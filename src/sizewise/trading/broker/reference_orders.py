@@ -1,6 +1,6 @@
 """Rules, bars, orders and fills as plain Python records: what the reference broker is given, and what it answers.
 
-They are also how a script of orders is written down, see `scripted`.
+They are also how a script of orders is written down, see `schemes.sizing`.
 """
 
 import math

@@ -1,6 +1,6 @@
 """One step of the broker under way, in the order of its rules; see `broker` for what they are.
 
-The parts of a step are methods, one each; `dealing` is where units and cash move. Masks are floats, see `masks`.
+The parts of a step are methods, one each; `dealing` is where units and cash move. Masks are floats, see `base.tensors`.
 """
 
 import torch
