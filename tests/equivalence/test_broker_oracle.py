@@ -364,7 +364,7 @@ def disagreements(path: list[list[Row]], terms: Terms, rules: Rules, broker: typ
     return [what for _, what in differing(fast, slow, torch.float64, scenario.cash)]
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(max_examples=5 * settings().max_examples)
 @given(path=_paths, terms=_terms, rules=_rules)
 # A limit and a take that are touched, not traded through; a stop that is touched.
 @example([[Row(place=50, away=-5, bars=3), Row(down=5), Row(down=6)]], FEES, LONG)
