@@ -143,7 +143,8 @@ def test_ten_thousand_accounts(oracle_part):
         for kind, count in chunk["fills"].items():
             total[kind] = total.get(kind, 0) + count
     assert set(total) == {"market", "limit", "stop", "lot_stop", "lot_take", "liquidation"}
-    assert min(total.values()) > 150
+    # Liquidations are the rarest: 85 in the poorest of the first ten parts.
+    assert min(total.values()) > 50
     assert len(set().union(*(chunk["flags"] for chunk in found))) == 9
     # Float32 may differ where a threshold was missed by a rounding of float32: a handful of accounts.
     assert sum(chunk["edge"] for chunk in found) <= 0.01 * ORACLE_PART
@@ -364,7 +365,7 @@ def disagreements(path: list[list[Row]], terms: Terms, rules: Rules, broker: typ
     return [what for _, what in differing(fast, slow, torch.float64, scenario.cash)]
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(max_examples=5 * settings().max_examples)
 @given(path=_paths, terms=_terms, rules=_rules)
 # A limit and a take that are touched, not traded through; a stop that is touched.
 @example([[Row(place=50, away=-5, bars=3), Row(down=5), Row(down=6)]], FEES, LONG)

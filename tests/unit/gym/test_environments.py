@@ -747,13 +747,13 @@ def test_ppo_of_stable_baselines_trains_unchanged(terms):
     from stable_baselines3 import PPO
 
     env = SizewiseEnv(**terms("sizing7", episode_bars=100))
-    model = PPO("MlpPolicy", env, n_steps=512, batch_size=128, n_epochs=2, device="cpu", seed=1)
+    model = PPO("MlpPolicy", env, n_steps=256, batch_size=128, n_epochs=2, device="cpu", seed=1)
     before = [parameter.detach().clone() for parameter in model.policy.parameters()]
-    model.learn(2048)
-    assert model.num_timesteps == 2048
+    model.learn(1024)
+    assert model.num_timesteps == 1024
     assert any(not torch.equal(a, b) for a, b in zip(before, model.policy.parameters(), strict=True))
     assert all(torch.isfinite(parameter).all() for parameter in model.policy.parameters())
-    assert len(model.ep_info_buffer) >= 2048 // 100 - 1
+    assert len(model.ep_info_buffer) >= 1024 // 100 - 1
 
 
 def test_ppo_of_stable_baselines_trains_on_the_batch(terms):
