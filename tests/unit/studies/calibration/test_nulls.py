@@ -12,8 +12,8 @@ from sizewise.studies.calibration.nulls import (
     ARMS,
     STATE_DAYS,
     STATE_MEAN,
+    NullWorld,
     Series,
-    World,
     coarse_series,
     difference,
     noise,
@@ -112,7 +112,7 @@ RUNS = 30
 
 
 @pytest.fixture(scope="module")
-def world(quick) -> World:
+def world(quick) -> NullWorld:
     p, market = quick.params, quick.market.to("cpu", torch.float64)
     return world_of(quick.universe, quick.folds["rolling"], market, p.arms, p.plan, p.signals, p.calibration)
 
