@@ -1,6 +1,6 @@
 """What every figure draws from fixed data is what it drew before: numbers and words, not pixels.
 
-After a change that is meant to change a figure: `pytest tests/unit/reports/test_style_drawn.py --renew-drawn`.
+After a change that is meant to change a figure: `pytest tests/unit/reports/test_figures_drawn.py --renew-drawn`.
 """
 
 import importlib
@@ -156,7 +156,7 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     "learning_by_trade_count": lambda draw: draw(
         crossed(arm=["bandit", "q_table"], seed=[1, 2], trade=[50, 200, 500]).assign(gain_bps=range(12), size_pct=50.0)
     ),
-    "sizes_by_condition": lambda draw: draw(behaviour(), measure="size at entry"),
+    "sizes_by_condition": lambda draw: draw(behaviour(), measure="entry_pct"),
     "dependence": lambda draw: draw(sizes()),
     "power_curve": lambda draw: draw(TEST, alpha=0.05, power=0.8),
     "evidence_by_look": lambda draw: draw(pd.DataFrame({"e_value": [1.0, 0.5, 25.0]}, index=days(3)), alpha=0.05),
@@ -186,8 +186,8 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     ),
     "deflated_by_trials": lambda draw: draw(pd.DataFrame({"ppo": [0.9, 0.5, 0.2]}, index=[1, 10, 100]), 10),
     "selection": lambda draw: draw({"everything": (CHOICE, np.array([0.2, 0.5, 0.5, 0.9]))}),
-    "paths": lambda draw: draw(PATHS),
-    "cumulated": lambda draw: draw(wave(20, "path 1", "path 2")),
+    "cpcv_paths": lambda draw: draw(PATHS),
+    "cpcv_cumulated": lambda draw: draw(wave(20, "path 1", "path 2")),
     "draw": lambda draw: draw(mechanics.work(mechanics.CASES["bracket"], Workspace.open())),
 }
 
