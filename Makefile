@@ -10,7 +10,7 @@ export DVC_NO_ANALYTICS := 1
 # One processor's kernels for numpy's products, whatever the machine: they round differently (see sizewise.arithmetic).
 export OPENBLAS_CORETYPE := Haswell
 
-.PHONY: reproduce studies test verify lint snapshots bench clean
+.PHONY: reproduce studies test types tests notebooks verify lint snapshots bench clean
 
 reproduce: data  ## the main job: features, training, walk-forward, comparison, index
 	dvc repro
@@ -22,8 +22,14 @@ studies: data  ## the studies behind the main job, notebooks 05 to 10
 test: data  ## lint, types, all tests, and the quick notebooks against their committed copies
 	ruff check .
 	ruff format --check .
+	$(MAKE) --no-print-directory --jobs 3 types tests notebooks
+
+# The notebooks of the quick profile wait for one another, so they run beside the tests.
+types:
 	mypy
+tests:
 	pytest -n auto --dist loadscope
+notebooks:
 	pytest --nbval tests/notebooks
 
 verify: data  ## ten times the accounts beside their slow twin, and every printed value of the full reports made again
