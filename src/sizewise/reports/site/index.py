@@ -20,8 +20,7 @@ from sizewise.base.errors import DataMissingError, exit_status
 from sizewise.base.paths import Workspace, write_atomically
 from sizewise.evidence import verdict
 from sizewise.ledgers.metrics import BPS
-from sizewise.ledgers.trials import TrialLedger, chain_sentence, read_ledger
-from sizewise.ledgers.trials import seal_sentence as seal_sentence
+from sizewise.ledgers.trials import TrialLedger, chain_sentence, read_ledger, seal_sentence
 from sizewise.params.arms import Arm
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
@@ -154,7 +153,7 @@ def beside_the_verdict(found: Findings, plan: Plan, splits: Splits) -> list[str]
 def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -> str:
     """The whole page as HTML; it needs no network and no script."""
     record, names = found.record, (plan.candidate, plan.reference)
-    bounds = [name for name, arm in arms.items() if arm.kind == "oracle_hindsight"]
+    bounds = [name for name, arm in arms.items() if arm.looks_ahead]
     use_style()
     return PAGES.get_template("index.html.j2").render(
         headline=verdict.headline(record, *names),
