@@ -134,15 +134,6 @@ def cash_follows_fills(scenario: Scenario, broker: type[Broker] = Broker) -> Non
         assert bool((((step.after.units - units) * step.bars.close).abs() <= 1e-9 * size).all())
 
 
-def cash_loans_and_positions_are_equity(scenario: Scenario, broker: type[Broker] = Broker) -> None:
-    for step in watch(scenario, broker).steps:
-        book, close = step.after, step.bars.close
-        free = book.cash.clamp(min=0.0)
-        assert bool((book.borrowed() >= 0).all())
-        equity = free + (book.units * close).sum(0) - book.borrowed()
-        assert bool(((equity - book.equity(close)).abs() <= 1e-12 * size_of(step)).all())
-
-
 def flows_add_up(scenario: Scenario, broker: type[Broker] = Broker) -> None:
     seen = watch(scenario, broker)
     size = torch.stack([size_of(step) for step in seen.steps]).numpy()
@@ -288,7 +279,6 @@ CASH, ISOLATED = {"margin": "cash"}, {"margin": "isolated", "leverage": 5.0}
 # What is settled beforehand, by invariant.
 INVARIANTS = [
     (cash_follows_fills, {}),
-    (cash_loans_and_positions_are_equity, {}),
     (flows_add_up, {}),
     (fills_lie_in_their_bar, {}),
     (nothing_fills_without_a_bar, {}),
@@ -354,19 +344,6 @@ class ForgetsTheBorrow(Broker):
     def step(self, book, orders, bars):
         after, result = super().step(book, orders, bars)
         return after, result._replace(flows=result.flows._replace(borrow=0.0 * result.flows.borrow))
-
-
-class LendsWithoutRecord(Broker):
-    """Calls a loan of the account what is owed on its shorts."""
-
-    def step(self, book, orders, bars):
-        after, result = super().step(book, orders, bars)
-
-        class Owing(Book):
-            def borrowed(self):
-                return (-self.units).clamp(min=0.0).sum(0)
-
-        return Owing(*after), result
 
 
 class FillsBelowTheLow(Broker):
@@ -528,7 +505,6 @@ FAULTS = {
     KeepsTheFee: (cash_follows_fills, {}),
     PocketsTheSpread: (cash_follows_fills, {}),
     ForgetsTheBorrow: (flows_add_up, {}),
-    LendsWithoutRecord: (cash_loans_and_positions_are_equity, {}),
     FillsBelowTheLow: (fills_lie_in_their_bar, {}),
     TradesInAHalt: (nothing_fills_without_a_bar, {}),
     FillsABarEarly: (a_decision_fills_in_the_next_bar_at_the_earliest, {}),

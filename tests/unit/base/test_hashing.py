@@ -40,7 +40,7 @@ def test_the_same_sources_give_the_same_hash(package):
         ("ledgers/metrics.py", True),
         ("__init__.py", True),
         ("evidence/__init__.py", False),
-        ("reports/index.py", False),
+        ("reports/site/index.py", False),
     ],
 )
 def test_an_edit_moves_the_hash_of_what_rests_on_it(package, edited, moves):

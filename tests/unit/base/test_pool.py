@@ -1,13 +1,22 @@
 """Processes side by side: results in order, what they share held once, errors as they were raised."""
 
+import importlib
 import os
-import time
+import sys
 
 import pytest
-import torch
 
 from sizewise.base.errors import TrainingError
 from sizewise.base.pool import Pool, cores
+
+# Other processes import what they are asked to do: it stands in a module that they find.
+WORK = """
+import os
+import time
+
+import torch
+
+from sizewise.base.errors import TrainingError
 
 
 def late_first(shared: dict[str, int], item: int) -> tuple[int, int]:
@@ -24,26 +33,35 @@ def refused(shared: str, item: int) -> int:
     if item == 1:
         raise TrainingError(f"{shared} cannot learn {item}")
     return item
+"""
 
 
-def test_results_come_in_the_order_of_the_work():
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    (tmp_path / "work_of_a_pool.py").write_text(WORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("work_of_a_pool")
+    del sys.modules["work_of_a_pool"]
+
+
+def test_results_come_in_the_order_of_the_work(work):
     with Pool({"factor": 3}, most=2) as pool:
-        assert list(pool.map(late_first, range(4))) == [(item, 3 * item) for item in range(4)]
+        assert list(pool.map(work.late_first, range(4))) == [(item, 3 * item) for item in range(4)]
 
 
-def test_a_process_keeps_its_own_copy_and_one_thread():
+def test_a_process_keeps_its_own_copy_and_one_thread(work):
     mine: list[int] = []
     with Pool(mine, most=1) as pool:
-        first, second = pool.map(counted, [7, 8]), pool.map(counted, [9])
+        first, second = pool.map(work.counted, [7, 8]), pool.map(work.counted, [9])
         (process, *_), *_ = found = [*first, *second]
     assert found == [(process, number, 1) for number in (1, 2, 3)]
     assert process != os.getpid()
     assert mine == []
 
 
-def test_an_error_arrives_as_itself_after_what_came_before_it():
+def test_an_error_arrives_as_itself_after_what_came_before_it(work):
     with Pool("a table", most=1) as pool:
-        results = pool.map(refused, range(3))
+        results = pool.map(work.refused, range(3))
         assert next(results) == 0
         with pytest.raises(TrainingError, match="a table cannot learn 1"):
             next(results)

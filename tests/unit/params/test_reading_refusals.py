@@ -77,6 +77,11 @@ def field_of(model: type[BaseModel], name: str) -> Declared:
     return declared(field.annotation, tuple(field.metadata))
 
 
+def keys(model: type[BaseModel]) -> dict[str, str]:
+    """The name of each field by the key that it has in params.yaml."""
+    return {field.alias or name: name for name, field in model.model_fields.items()}
+
+
 def tags(model: type[BaseModel]) -> tuple[str, ...]:
     return get_args(model.model_fields["kind"].annotation)
 
@@ -85,9 +90,9 @@ def example(what: Declared) -> Any:
     """A value within what is declared; sections hold what they must alone."""
     if what.models:
         (model, *_), least = what.models, {}
-        for name, field in model.model_fields.items():
-            if field.is_required() or (name == "kind" and what.tagged):
-                least[name] = example(field_of(model, name))
+        for key, name in keys(model).items():
+            if model.model_fields[name].is_required() or (name == "kind" and what.tagged):
+                least[key] = example(field_of(model, name))
         return least
     origin, arguments = get_origin(what.kind), get_args(what.kind)
     if origin is Literal:
@@ -100,7 +105,7 @@ def example(what: Declared) -> Any:
         low = what.bounds.get(Ge, what.bounds.get(Gt, 0))
         high = what.bounds.get(Le, what.bounds.get(Lt, low + 2))
         return low + 1 if what.kind is int else (low + high) / 2
-    return {str: "text", bool: False, date: "2020-01-31"}[what.kind]
+    return {str: "own/file.py:Name", bool: False, date: "2020-01-31"}[what.kind]
 
 
 def found(tree: Any, path: Path) -> Any:
@@ -192,14 +197,16 @@ def cases(section: str, base: Any, path: Path, what: Declared, seen: set[tuple[s
             mine = base
             if tag is not None and found(base, path).get("kind") != tag:
                 mine = put(base, path, example(Declared(model, {})) | {"kind": tag})
-            yield Case(section, put(mine, (*path, "nonsense"), 1), (*path, "nonsense"), (KEY,))
-            for name, field in model.model_fields.items():
-                seen.add((model.__name__, name))
+            if model.model_config.get("extra") == "forbid":
+                yield Case(section, put(mine, (*path, "nonsense"), 1), (*path, "nonsense"), (KEY,))
+            for key, name in keys(model).items():
+                field = model.model_fields[name]
+                seen.add((model.__name__, key))
                 if name == "kind" and what.tagged:
                     continue
                 if field.is_required():
-                    yield Case(section, put(mine, (*path, name), ABSENT), (*path, name), (MISSING,))
-                yield from cases(section, mine, (*path, name), field_of(model, name), seen)
+                    yield Case(section, put(mine, (*path, key), ABSENT), (*path, key), (MISSING,))
+                yield from cases(section, mine, (*path, key), field_of(model, name), seen)
     origin, arguments = get_origin(what.kind), get_args(what.kind)
     if origin is dict:
         more = found(base, path) | {ENTRY: example(declared(arguments[1]))}

@@ -76,7 +76,7 @@ def test_the_studies_stages_are_known_too(project, root):
     assert "ablation" not in all_stages(project)
     (project / "studies").mkdir()
     shutil.copy(root / "studies" / "dvc.yaml", project / "studies")
-    assert list(all_stages(project))[:2] == ["features", "train"]
+    assert list(all_stages(project))[:2] == ["arms", "features"]
     assert declared_sections(project, "cartpole") == ()
     assert stage_params(project, "cartpole") == {}
     stage = open_stage("ablation", profile="quick")

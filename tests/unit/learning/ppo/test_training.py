@@ -220,7 +220,7 @@ def test_training_that_stops_later_keeps_the_best_policy_before(quick, tmp_path,
         row["validation_bps_per_day"]
         for row in training.train_population(market, jobs, quick.models, settings)[1].history
     ]
-    iterate, seen = training.Learner.iterate, []
+    iterate, seen = training.PpoLearner.iterate, []
 
     def goes_wrong(learner, iteration):
         statistics = iterate(learner, iteration)
@@ -230,7 +230,7 @@ def test_training_that_stops_later_keeps_the_best_policy_before(quick, tmp_path,
             statistics["value_loss"][1] = float("inf")
         return statistics
 
-    monkeypatch.setattr(training.Learner, "iterate", goes_wrong)
+    monkeypatch.setattr(training.PpoLearner, "iterate", goes_wrong)
     message = rf"training {jobs[1].name}: value_loss is inf at iteration 3: .*kept in live/{jobs[1].name}/last_good$"
     with pytest.raises(TrainingError, match=message):
         training.train_population(market, jobs, quick.models, settings, live_dir=tmp_path / "live")

@@ -238,7 +238,7 @@ def test_arms_that_cannot_be_used_are_refused(stage, world):
     with pytest.raises(ConfigError, match=r"plan\.candidate 'atr' is no PPO arm: cpcv trains one; name one"):
         cpcv_run.train(changed(stage, plan=rule), world)
     fitted = stage.params.plan.model_copy(update={"reference": "kelly"})
-    with pytest.raises(ConfigError, match="arm of kind 'kelly' has sizes of its own"):
+    with pytest.raises(ConfigError, match="arm of kind 'kelly' sizes by more than its parameters"):
         cpcv_run.walk_days(changed(stage, plan=fitted), world, {})
 
 
