@@ -1,4 +1,4 @@
-"""What figures that several reports draw say of rows without a statistic; the drawing itself: page/test_style.py."""
+"""What figures that several reports draw say of rows without a statistic; the drawing itself: test_figures_drawn.py."""
 
 import numpy as np
 import pandas as pd

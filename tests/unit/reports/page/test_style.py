@@ -1,7 +1,4 @@
-"""Every figure draws from a few rows of tidy data; warnings are errors, so a figure that complains fails."""
-
-import inspect
-from collections.abc import Callable
+"""What figures mean by their lines, cells and shades; what each draws is held in test_figures_drawn.py."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from sizewise.dataset.regimes import LABELS
-from sizewise.reports import features, figures, train, walk_forward
+from sizewise.reports import figures, train, walk_forward
 from sizewise.reports.page import style
 
 ARMS = ["ppo", "atr", "constant"]
@@ -59,17 +56,6 @@ def effect_rows() -> pd.DataFrame:
     return table.assign(note=["41 trades", "3 trades: too few to test", "50 trades"])
 
 
-def coverage() -> Figure:
-    index = days(400)
-    spans = {"A": (index[0], index[-1]), "B": (index[100], index[200])}
-    return features.coverage(spans, [index[150], index[250], index[399]], {"A": 9600, "B": 2400})
-
-
-def prices() -> Figure:
-    walk = 100.0 * np.exp(draws(90, ["A", "B", "C"]).cumsum())
-    return features.prices_with_regimes({n: pd.DataFrame({"close": walk[n], "regime": labels(90)}) for n in walk})
-
-
 def equity() -> Figure:
     daily = draws(60, ARMS)
     daily.iloc[5, 1] = np.nan
@@ -88,89 +74,8 @@ def heat() -> Figure:
     return walk_forward.heat_map(heat_cells(), ["bull", "bear"], title="ppo minus atr")
 
 
-def calibration() -> Figure:
-    columns = {"claimed": [0.3, 0.5], "realised": [0.35, 0.48], "low": [0.3, 0.4], "high": [0.4, 0.55], "n": [80, 81]}
-    return features.calibration(pd.DataFrame(columns))
-
-
-FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
-    "coverage": (coverage, ["date (UTC); shaded and numbered: test windows of the folds"]),
-    "prices": (prices, ["close, quote currency (log scale)"]),
-    "correlation": (
-        lambda: features.correlation(draws(50, list("abcd")).corr(), ["g", "g", "h", "h"]),
-        ["Pearson correlation over train bars"],
-    ),
-    "calibration": (calibration, ["claimed probability of a gross profit", "realised share of gross profits"]),
-    "learning": (
-        lambda: train.learning_curves(history()),
-        [
-            "samples (thousands)",
-            "growth on the tail of train\n(bps of equity a day)",
-            "reward while exploring\n(scaled, a step)",
-            "entropy of the policy (nats)",
-        ],
-    ),
-    "equity": (
-        equity,
-        [
-            "growth since the first test day (%)",
-            "drawdown (%)",
-            "date (UTC); dotted: a new fold, with retrained policies",
-        ],
-    ),
-    "effects": (
-        lambda: figures.effects(effect_rows(), xlabel="difference (bps a day)", title="By regime"),
-        ["difference (bps a day)"],
-    ),
-    "difference": (
-        lambda: figures.difference_by_block(draws(83, ["d"])["d"], 8, "ppo", "atr"),
-        ["cumulated difference (bps)", "block mean\n(bps a day)", "date (UTC)"],
-    ),
-    "heat map": (heat, ["fold", "seed, within each label", "difference (bps of equity a day)"]),
-}
-
-
-DRAWN = {
-    *("coverage", "prices_with_regimes", "correlation", "calibration", "learning_curves"),
-    *("equity_by_arm", "effects", "difference_by_block", "heat_map"),
-}
-# Those of whole bars, ledgers or learned tables are drawn in the tests of their own reports.
-ELSEWHERE = {
-    *("coverage_figure", "correlation_figure", "regime_figure"),
-    *("table_heat_map", "learning_by_trade_count", "closed_trade_curves"),
-    *("sizes_by_condition", "dependence", "equity_figure", "slice_figure", "cells_figure"),
-}
-
-
-def texts(figure: Figure) -> list[str]:
-    """All that a reader finds beside the axes of a figure."""
-    found = [figure.get_supylabel()]
-    for axes in figure.axes:
-        found += [axes.get_xlabel(), axes.get_ylabel()]
-    return [text for text in found if text]
-
-
 def legend(figure: Figure, place: int = 0) -> list[str]:
     return [text.get_text() for text in figure.axes[place].get_legend().get_texts()]
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_it_draws_and_names_its_axes(name):
-    draw, expected = FIGURES[name]
-    figure = draw()
-    figure.canvas.draw()
-    assert set(expected) == set(texts(figure))
-    assert len(np.unique(np.asarray(figure.canvas.buffer_rgba()).view(np.uint32))) > 10
-
-
-def test_every_figure_is_here():
-    def draws_one(room, name: str, value: object) -> bool:
-        own = getattr(value, "__module__", "") == room.__name__ and not name.startswith("_")
-        return own and inspect.isfunction(value) and inspect.signature(value).return_annotation is Figure
-
-    rooms = (features, train, figures, walk_forward)
-    found = {n for room in rooms for n, f in vars(room).items() if draws_one(room, n, f)}
-    assert found == DRAWN | ELSEWHERE
 
 
 def test_legends_name_the_arms():
