@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Idle OpenMP threads sleep; spinning ones starve the workers on a shared machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 export DVC_NO_ANALYTICS := 1
-# One processor's kernels for numpy's products, whatever the machine: they round differently (see sizewise.arithmetic).
+# One processor's kernels for numpy's products, whatever the machine: they round differently (see sizewise.base.arithmetic).
 export OPENBLAS_CORETYPE := Haswell
 
 .PHONY: reproduce studies test types tests notebooks verify lint snapshots bench clean
