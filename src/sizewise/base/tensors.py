@@ -5,6 +5,8 @@ All arguments must be finite; a choice is exact. Comparisons of floats by the si
 
 import torch
 
+LN2 = 0.6931471805599453
+
 
 def above(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """1 where a > b."""
@@ -39,6 +41,16 @@ def pick(mask: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def lookup(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """table[index] of a table of one axis."""
     return table.index_select(0, index.reshape(-1)).view(index.shape)
+
+
+def root(a: torch.Tensor) -> torch.Tensor:
+    """The square root of a >= 0. torch's own goes through MKL's vector functions, whose digits depend on the processor."""
+    return a.rsqrt().reciprocal_()
+
+
+def log(a: torch.Tensor) -> torch.Tensor:
+    """The natural logarithm of a > 0, for the same reason; within two units in the last place."""
+    return torch.log2(a).mul_(LN2)
 
 
 LOT_GUARD, TICK_GUARD = 1e-9, 1e-6

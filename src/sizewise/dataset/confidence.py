@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from sizewise.base.arithmetic import fitted
 from sizewise.base.errors import ConfigError
 from sizewise.dataset.signals import carry_from_entry, signal_trades
 from sizewise.dataset.splits import Division, Slice, stretches
@@ -33,6 +34,8 @@ CONFIDENCE_INPUTS: tuple[tuple[str, bool], ...] = (
     ("vol_ratio", False),
     ("volume_z_24", False),
 )
+# What a policy reads of it. Six still differ between processors in a few cells, five in none.
+CONFIDENCE_DECIMALS = 5
 # RSI is centred before its sign is turned.
 RSI_CENTRE = 50.0
 
@@ -72,23 +75,23 @@ class ConfidenceModel:
         # Matrices this small gain nothing from more threads, which spin for most of the time where cores are shared.
         with threadpool_limits(limits=1, user_api="blas"):
             model.fit(inputs, won)
-        fitted = model.calibrated_classifiers_[0]
-        scaler, logistic = fitted.estimator[0], fitted.estimator[1]
-        calibrator = fitted.calibrators[0]
+        found = model.calibrated_classifiers_[0]
+        scaler, logistic = found.estimator[0], found.estimator[1]
+        calibrator = found.calibrators[0]
         return cls(
-            mean=tuple(map(float, scaler.mean_)),
-            scale=tuple(map(float, scaler.scale_)),
-            coefficients=tuple(map(float, logistic.coef_[0])),
-            intercept=float(logistic.intercept_[0]),
-            platt_slope=float(calibrator.a_),
-            platt_intercept=float(calibrator.b_),
+            mean=tuple(fitted(float(m), float(s)) for m, s in zip(scaler.mean_, scaler.scale_, strict=True)),
+            scale=tuple(fitted(float(value)) for value in scaler.scale_),
+            coefficients=tuple(fitted(float(value)) for value in logistic.coef_[0]),
+            intercept=fitted(float(logistic.intercept_[0])),
+            platt_slope=fitted(float(calibrator.a_)),
+            platt_intercept=fitted(float(calibrator.b_)),
             n_trades=len(won),
         )
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Probability of a gross profit: float64, shape (n,), in (0, 1); NaN where an input is NaN."""
+        """Probability of a gross profit: float64, shape (n,), in [0, 1], to CONFIDENCE_DECIMALS; NaN where an input is."""
         score = ((inputs - np.array(self.mean)) / np.array(self.scale)) @ np.array(self.coefficients) + self.intercept
-        return 1.0 / (1.0 + np.exp(self.platt_slope * score + self.platt_intercept))
+        return np.round(1.0 / (1.0 + np.exp(self.platt_slope * score + self.platt_intercept)), CONFIDENCE_DECIMALS)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

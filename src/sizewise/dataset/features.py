@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import talib
 
+from sizewise.base.arithmetic import fitted
 from sizewise.dataset.regimes import label_regimes
 from sizewise.dataset.signals import trend_direction
 from sizewise.market import indicators
@@ -263,7 +264,8 @@ class Scaler:
         """
         mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
         # A feature that never varied in train carries no information: scale 1 keeps it at its offset.
-        return cls(tuple(map(float, mean)), tuple(map(float, np.where(std > 1e-9, std, 1.0))))
+        scale = [fitted(float(value)) for value in np.where(std > 1e-9, std, 1.0)]
+        return cls(tuple(fitted(float(m), s) for m, s in zip(mean, scale, strict=True)), tuple(scale))
 
     def to_json(self) -> dict[str, Any]:
         return {"mean": list(self.mean), "std": list(self.std)}

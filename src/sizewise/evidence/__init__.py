@@ -4,6 +4,7 @@
 - comparison: the compare stage: test, sensitivities, record
 - inference: the protocol that decides
 - pairing: what two ledgers must share
+- seed_draws: what other draws of the seeds would have decided
 - sensitivities: what stands beside the verdict
 - slice_effects: the primary test on slices
 - statistics: the tests themselves

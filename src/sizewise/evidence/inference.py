@@ -3,7 +3,7 @@
 Seeds are averaged before any test: they are repeats of the training, not of the market.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy import stats
 
 from sizewise.base.errors import LedgerError
 from sizewise.evidence.pairing import ArmLedger, check_pair, check_same_seeds, check_signals, find_breaches, open_ledger
+from sizewise.evidence.seed_draws import classify, doubts_about, redraw_seeds
 from sizewise.evidence.statistics.e_values import gather_evidence
 from sizewise.evidence.statistics.means import (
     DUST,
@@ -23,6 +24,7 @@ from sizewise.evidence.statistics.means import (
     newey_west,
 )
 from sizewise.evidence.statistics.power import detectable, holm
+from sizewise.evidence.statistics.seeds import SeedDraws
 from sizewise.evidence.statistics.sharpe import SharpeTest, ledoit_wolf
 from sizewise.ledgers.metrics import BPS, PATH, daily_returns, log_returns, portfolio
 from sizewise.params.evidence.plan import Plan
@@ -32,7 +34,7 @@ from sizewise.params.evidence.plan import Plan
 class BlockTest:
     """An Ibragimov-Mueller test. All in the unit of the series; df = blocks - 1.
 
-    mde: the smallest true mean the test would detect with the declared power.
+    mde: the smallest true mean that such a test detects with the declared power, where its error is what it is here.
     """
 
     mean: float
@@ -72,13 +74,28 @@ def ibragimov_mueller(series: np.ndarray, *, blocks: int, alpha: float, power: f
     return BlockTest(centre, centre - half, centre + half, t, p_value, mde, blocks)
 
 
-def verdict_of(test: BlockTest, alpha: float, breaches: tuple[str, ...] = ()) -> str:
-    """`better`, `worse` or `inconclusive`, from the primary test alone; `invalid` where an assumption is broken."""
+def with_error(test: BlockTest, error: float, *, alpha: float, power: float) -> BlockTest:
+    """A test whose standard error is also that of something else, as independent of the blocks: here of training.
+
+    Degrees of freedom stay those of the blocks, the fewer.
+    """
+    if error <= 0.0:
+        return test
+    df = test.blocks - 1
+    total = float(np.hypot(test.mde / detectable(alpha, power, df), error))
+    half = float(stats.t.ppf(1.0 - alpha / 2.0, df)) * total
+    t = test.mean / total
+    p_value = float(2.0 * stats.t.sf(abs(t), df))
+    return BlockTest(
+        test.mean, test.mean - half, test.mean + half, t, p_value, detectable(alpha, power, df) * total, test.blocks
+    )
+
+
+def verdict_of(test: BlockTest, alpha: float, breaches: tuple[str, ...] = (), doubts: tuple[str, ...] = ()) -> str:
+    """The class of the primary test; `inconclusive` if training leaves doubts; `invalid` where an assumption is broken."""
     if breaches:
         return "invalid"
-    if test.p_value >= alpha:
-        return "inconclusive"
-    return "better" if test.mean > 0 else "worse"
+    return "inconclusive" if doubts else classify(test.mean, test.p_value, alpha)
 
 
 @dataclass(frozen=True)
@@ -86,11 +103,15 @@ class Comparison:
     """Arm a against arm b. `daily` is the series that the tests are computed from (log growth a day, a minus b).
 
     Attributes:
-        verdict: of the primary test alone, or `invalid` if there are breaches.
+        verdict: of the primary test, `inconclusive` if there are doubts, `invalid` if there are breaches.
+        primary: its error is that of the market's blocks and of the seeds; its mde is that of the days' long-run variance,
+            never of the few blocks that are being read.
         table: one row a test, index `test`, the primary one first: role (primary, secondary), effect_bps, low_bps, high_bps,
             statistic, p_value, mde_bps. Effects are basis points of equity a day, NaN where a test's effect is another.
             The e-value's statistic is the e-value and its p-value holds whenever one looks.
         breaches: what voids the verdict, a sentence each; see pairing.find_breaches.
+        seeds: what redrawing the seeds does; None where no arm has several. doubts: what of it leaves no verdict but
+            `inconclusive`, a sentence each.
         sharpe: the Ledoit-Wolf row in its own unit, Sharpe ratio a day.
     """
 
@@ -102,6 +123,8 @@ class Comparison:
     table: pd.DataFrame
     breaches: tuple[str, ...] = ()
     sharpe: SharpeTest | None = None
+    seeds: SeedDraws | None = None
+    doubts: tuple[str, ...] = ()
 
 
 def _open_pair(equity_a: pd.Series | pd.DataFrame, equity_b: pd.Series | pd.DataFrame) -> tuple[ArmLedger, ArmLedger]:
@@ -156,7 +179,14 @@ def compare(
         check_signals(trades_a, trades_b)
     returns = [daily_returns(arm.rows) for arm in (a, b)]
     daily = portfolio(returns[0] - returns[1])
-    primary = ibragimov_mueller(daily.to_numpy(), blocks=blocks, alpha=alpha, power=power)
+    market = ibragimov_mueller(daily.to_numpy(), blocks=blocks, alpha=alpha, power=power)
+    seeds = redraw_seeds(a, b, returns[0], daily, blocks=blocks, alpha=alpha, seed=bootstrap_seed)
+    error = 0.0 if seeds is None else seeds.error
+    primary = with_error(market, error, alpha=alpha, power=power)
+    hac = newey_west(daily.to_numpy(), alpha=alpha, power=power)
+    detected = _detectable(hac, error, n_days=len(daily), blocks=blocks, alpha=alpha, power=power)
+    primary = replace(primary, mde=detected)
+    doubts = doubts_about(seeds, classify(primary.mean, primary.p_value, alpha))
     breaches = [*find_breaches(a, trades_a, ruin_frac), *find_breaches(b, trades_b, ruin_frac)]
     if never_varies(daily.to_numpy()) and abs(primary.mean) > DUST:
         breaches.append(
@@ -165,16 +195,28 @@ def compare(
     sharpe = ledoit_wolf(*(portfolio(each).to_numpy() for each in returns), alpha=alpha, power=power)
     draws = {"draws": bootstrap_draws, "seed": bootstrap_seed}
     resampled = bootstrap_test(daily.to_numpy(), block_days=bootstrap_block_days, alpha=alpha, power=power, **draws)
-    table = _table(daily, primary, sharpe, resampled, alpha=alpha, power=power, look_days=bootstrap_block_days)
-    verdict = verdict_of(primary, alpha, tuple(breaches))
-    return Comparison(verdict, primary, resampled.low, resampled.high, daily, table, tuple(breaches), sharpe)
+    alone = None if seeds is None else market
+    table = _table(
+        daily, primary, alone, sharpe, resampled, hac, alpha=alpha, power=power, look_days=bootstrap_block_days
+    )
+    verdict = verdict_of(primary, alpha, tuple(breaches), doubts)
+    low, high = resampled.low, resampled.high
+    return Comparison(verdict, primary, low, high, daily, table, tuple(breaches), sharpe, seeds, doubts)
+
+
+def _detectable(hac: MeanTest, error: float, *, n_days: int, blocks: int, alpha: float, power: float) -> float:
+    """What the primary test would find, from the long-run variance of the days and the error of training."""
+    market = hac.mde / detectable(alpha, power, n_days - 1)
+    return detectable(alpha, power, blocks - 1) * float(np.hypot(market, error))
 
 
 def _table(
     daily: pd.Series,
     primary: BlockTest,
+    market: BlockTest | None,
     sharpe: SharpeTest,
     resampled: MeanTest,
+    hac: MeanTest,
     *,
     alpha: float,
     power: float,
@@ -182,11 +224,11 @@ def _table(
 ) -> pd.DataFrame:
     """Comparison.table; see there. Secondary tests in the order of the protocol."""
     values, none = daily.to_numpy(), float("nan")
-    hac = newey_west(values, alpha=alpha, power=power)
     dm = diebold_mariano(values, alpha=alpha, power=power)
     evidence = gather_evidence(daily, block_days=look_days)
     rows = {
         "Ibragimov-Mueller": (primary.mean, primary.low, primary.high, primary.t, primary.p_value, primary.mde),
+        **({} if market is None else {MARKET_ALONE: (*astuple(market)[:5], none)}),
         "Ledoit-Wolf, Sharpe ratios": (none, none, none, sharpe.z, sharpe.p_value, none),
         "stationary bootstrap": astuple(resampled),
         "Newey-West": astuple(hac),
@@ -215,6 +257,7 @@ def compare_as_planned(plan: Plan, equity_a: pd.DataFrame, equity_b: pd.DataFram
     )
 
 
+MARKET_ALONE = "the same, without training's error"
 EFFECT_COLUMNS = ["effect_bps", "low_bps", "high_bps", "p_value", "n_days"]
 
 

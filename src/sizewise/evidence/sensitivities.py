@@ -16,7 +16,7 @@ from sizewise.evidence.inference import Comparison
 from sizewise.evidence.statistics.e_values import Evidence, gather_evidence
 from sizewise.evidence.statistics.means import WelchTest, budget_r, interquartile_mean, welch
 from sizewise.evidence.statistics.placebo import COLUMNS, held_sizes, rotation_placebo
-from sizewise.evidence.statistics.power import block_power, years_needed
+from sizewise.evidence.statistics.power import block_power, detectable, years_needed
 from sizewise.ledgers.files import read_equity, read_trades
 from sizewise.ledgers.metrics import BPS
 from sizewise.params.evidence.plan import Plan
@@ -147,7 +147,7 @@ def power_table(result: Comparison, plan: Plan) -> pd.DataFrame:
         index effect_bps (multiples of the detectable effect): power, years_needed.
     """
     primary = result.primary
-    error = abs(primary.mean / primary.t) if primary.t else 0.0
+    error = primary.mde / detectable(plan.alpha, plan.power, primary.blocks - 1)
     sd = float(result.daily.std())
     rows = {}
     for multiple in (0.25, 0.5, 1.0, 1.5, 2.0):

@@ -27,6 +27,9 @@ FIELDS = (
     "plan_hash",
     "data_hash",
     "breaches",
+    "doubts",
+    "training_error_bps",
+    "seeds_changing_pct",
 )
 # Results are rounded where they leave the program: far below any interval, far above rounding noise.
 DIGITS = 6
@@ -45,9 +48,11 @@ def verdict_record(
 ) -> dict[str, Any]:
     """The content of metrics/verdict.json, keys as in FIELDS; effect and interval in basis points of equity a day.
 
-    `breaches`: what voids the verdict, a sentence each; then `verdict` is `invalid`.
+    `breaches`: what voids the verdict, a sentence each; then `verdict` is `invalid`. `doubts`: what training leaves open;
+    then it is `inconclusive`. `training_error_bps`, `seeds_changing_pct`: the standard error that is training's, and the
+    share of redraws of the seeds whose verdict is another; null where nothing was trained.
     """
-    primary = comparison.primary
+    primary, seeds = comparison.primary, comparison.seeds
     return {
         "verdict": comparison.verdict,
         "endpoint": endpoint,
@@ -61,6 +66,9 @@ def verdict_record(
         "plan_hash": plan_hash,
         "data_hash": data_hash,
         "breaches": list(comparison.breaches),
+        "doubts": list(comparison.doubts),
+        "training_error_bps": None if seeds is None else round(seeds.error * BPS, DIGITS),
+        "seeds_changing_pct": None if seeds is None else round(100.0 * seeds.changed_frac, DIGITS),
     }
 
 
@@ -104,7 +112,11 @@ def verdict_sentence(record: Mapping[str, Any], candidate: str, reference: str, 
             claim = f"{candidate} grew more slowly than {reference}"
         case _:
             claim = f"no difference between {candidate} and {reference} can be told from chance"
-    power = f"An effect of {record['mde_bps_per_day']:.2f} bps a day would have been found with the declared power."
+    doubts = "".join(f" {doubt[0].upper()}{doubt[1:]}." for doubt in record["doubts"])
+    power = (
+        f"By the noise of its days the test finds true differences of {record['mde_bps_per_day']:.2f} bps a day with the "
+        f"declared power, and smaller ones less often.{doubts}"
+    )
     return f"Out of sample and net of costs, {claim}: {effect} ({interval}; {span}). {power}"
 
 

@@ -40,7 +40,10 @@ def learn_tables(
     for name, arm in arms.items():
         if not isinstance(arm, TableArm):
             continue
-        parts = [train_tables(exact, folds[scheme], seeds, arm.kind, rules, account, arm=name) for scheme in arm.splits]
+        parts = [
+            train_tables(exact, folds[scheme], arm.seeds_on(scheme, seeds), arm.kind, rules, account, arm=name)
+            for scheme in arm.splits
+        ]
         tables = tuple(table for part in parts for table in part.tables)
         results[name] = Learned(tables, pd.concat([part.history for part in parts], ignore_index=True))
         for table in tables:
@@ -65,7 +68,7 @@ def learn_closed_trades(
         the histories, one row a report: arm, scheme, fold, seed and the columns of training.history_rows.
     """
     work = [
-        (name, arm.kind, fold)
+        (name, arm.kind, fold, arm.seeds_on(scheme, seeds))
         for name, arm in arms.items()
         if isinstance(arm, ClosedTradeArm)
         for scheme in arm.splits
@@ -73,10 +76,10 @@ def learn_closed_trades(
     ]
     if not work:
         return pd.DataFrame()
-    given = _Given(market.to("cpu", torch.float64), tuple(seeds), rules, account, live_dir)
+    given = _Given(market.to("cpu", torch.float64), rules, account, live_dir)
     rows = []
     with Pool(given, most=len(work)) as pool:
-        for (name, _, fold), members in zip(work, pool.map(_learn, work), strict=True):
+        for (name, _, fold, _), members in zip(work, pool.map(_learn, work), strict=True):
             for member in members:
                 save_closed_trades(member.policy, policy_folder(policies, name, fold, member.seed))
                 where = {"arm": name, "scheme": fold.scheme, "fold": fold.number, "seed": member.seed}
@@ -88,13 +91,12 @@ class _Given(NamedTuple):
     """What every closed-trade arm is trained with."""
 
     market: Market
-    seeds: tuple[int, ...]
     rules: ClosedTrades
     account: Account
     live_dir: Path | None
 
 
-def _learn(given: _Given, work: tuple[str, str, Fold]) -> list[ClosedTradeTrained]:
-    name, kind, fold = work
-    market, seeds, rules, account, live_dir = given
+def _learn(given: _Given, work: tuple[str, str, Fold, tuple[int, ...]]) -> list[ClosedTradeTrained]:
+    name, kind, fold, seeds = work
+    market, rules, account, live_dir = given
     return train_closed_trades(market, fold, seeds, name, kind, rules, account, live_dir=live_dir)

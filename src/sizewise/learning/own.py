@@ -70,7 +70,7 @@ def learn_own(
         learner: Any = open_own(name, arm)
         for fold in (fold for scheme in arm.splits for fold in folds[scheme]):
             trades = train_trades(exact, fold)
-            for seed in seeds:
+            for seed in arm.seeds_on(fold.scheme, seeds):
                 arrays = _arrays(name, arm, learner.learn(trades.copy(), seed))
                 path = policy_folder(policies, name, fold, seed) / FILE
                 write_atomically(path, lambda place, arrays=arrays: save_file(arrays, place))  # type: ignore[misc]

@@ -34,7 +34,7 @@ def plan_hash(
 ) -> str:
     """Hash of everything that fixes what is compared and how it is decided."""
     sections: dict[str, Any] = {name: section.model_dump() for name, section in (("plan", plan), ("splits", splits))}
-    sections |= {"arms": {name: arm.model_dump() for name, arm in arms.items()}, "account": account.model_dump()}
+    sections |= {"arms": {name: _dumped(arm) for name, arm in arms.items()}, "account": account.model_dump()}
     return content_hash(canonical({**sections, "seeds": list(seeds)}))
 
 
@@ -61,11 +61,17 @@ def read_ledgers(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 def arm_hash(params: Any, name: str) -> str:
     """Hash of the parameters that make an arm what it is: a rule does not change when the learners' settings do."""
     arm = params.arms[name]
+    own = _dumped(arm)
     matches = getattr(arm, "matches", None)
     if matches is not None:  # What it matches makes it what it is.
-        return content_hash(arm_hash(params, matches).encode(), canonical(arm.model_dump()))
-    sections = [arm, params.account, params.splits, *(getattr(params, name) for name in arm.sections)]
-    return content_hash(canonical([section.model_dump() for section in sections]))
+        return content_hash(arm_hash(params, matches).encode(), canonical(own))
+    sections = [params.account, params.splits, *(getattr(params, name) for name in arm.sections)]
+    return content_hash(canonical([own, *(section.model_dump() for section in sections)]))
+
+
+def _dumped(arm: Arm) -> dict[str, Any]:
+    """An arm's parameters; seeds that it does not name are those of `train`, and no parameter of its own."""
+    return {name: value for name, value in arm.model_dump().items() if name != "seeds" or value is not None}
 
 
 def trial_lines(

@@ -3,16 +3,18 @@
 A kind is an entry here, and a sizer under the same name in `walkforward.field`; `custom` names a class of your own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from sizewise.params.dataset.splits import SplitScheme
 from sizewise.params.fields import Count, Fraction, Positive, Section, as_tuple
 from sizewise.params.trading.actions import SEVEN, Actions
 
 SplitSchemes = Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+# Instead of train.seeds, on the first of the arm's split schemes.
+Seeds = Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)] | None
 STOP_ATR = 1.5
 
 
@@ -40,6 +42,21 @@ class ArmSection(Section):
         """Whether it trades the entries and exits of the signal, so that it differs from others in size alone."""
         return True
 
+    def seeds_on(self, scheme: str, seeds: Sequence[int]) -> tuple[int, ...]:
+        """The seeds it is trained and walks with; its own on the first of its split schemes, if it names any, else `seeds`.
+
+        What decides needs more seeds than the sensitivities and the field beside it.
+        """
+        own, splits = getattr(self, "seeds", None), getattr(self, "splits", None)
+        return own if own and splits and scheme == splits[0] else tuple(seeds)
+
+    @field_validator("seeds", check_fields=False)
+    @classmethod
+    def _differ(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if seeds and len(set(seeds)) < len(seeds):
+            raise ValueError("seeds must differ: a repeated one would count twice")
+        return seeds
+
 
 class PpoArm(ArmSection):
     """A learned arm; `masked` sizes the given signal, `free` chooses the direction as well."""
@@ -49,6 +66,7 @@ class PpoArm(ArmSection):
     mode: Literal["masked", "free"]
     actions: Annotated[Actions, Field(discriminator="kind")] = SEVEN
     splits: SplitSchemes = ("rolling",)
+    seeds: Seeds = None
 
     @property
     def follows_signal(self) -> bool:
@@ -61,6 +79,7 @@ class TableArm(ArmSection):
     sections: ClassVar[tuple[str, ...]] = ("regimes", "tabular")
     kind: Literal["bandit", "q_table"]
     splits: SplitSchemes = ("rolling",)
+    seeds: Seeds = None
 
 
 class ClosedTradeArm(ArmSection):
@@ -69,6 +88,7 @@ class ClosedTradeArm(ArmSection):
     sections: ClassVar[tuple[str, ...]] = ("regimes", "outcome")
     kind: Literal["dqn", "outcome_ensemble"]
     splits: SplitSchemes = ("rolling",)
+    seeds: Seeds = None
 
 
 class AtrArm(ArmSection):
@@ -140,13 +160,14 @@ class CustomArm(ArmSection):
 
     Attributes:
         class_: written `class`: `own/file.py:Name`, from the project's root, or `package.module:Name`.
-        splits: of a learner, the schemes it is trained on; a rule has none.
+        splits: of a learner, the schemes it is trained on; a rule has none. seeds: of a learner, see `seeds_on`.
     """
 
     model_config = ConfigDict(extra="allow", populate_by_name=True)
     kind: Literal["custom"]
     class_: Annotated[str, Field(alias="class", pattern=r"^[\w./\\-]+:\w+$")]
     splits: SplitSchemes | None = None
+    seeds: Seeds = None
 
     @property
     def own(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sizewise.evidence.sensitivities import placebo_sentence as placebo_sentence
 from sizewise.evidence.sensitivities import power_table as power_table
 from sizewise.evidence.sensitivities import seeds_and_folds as seeds_and_folds
 from sizewise.evidence.sensitivities import trade_sentence as trade_sentence
-from sizewise.evidence.statistics.power import block_power
+from sizewise.evidence.statistics.power import block_power, detectable
 from sizewise.ledgers.daily import arm_days
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.plan import looking_ahead
@@ -32,7 +32,7 @@ from sizewise.reports.page.style import COLOURS
 def power_curve(test: BlockTest, *, alpha: float, power: float) -> Figure:
     """Power of the primary test over true effects, with the observed and the minimum detectable effect marked."""
     figure, axes = plt.subplots(figsize=(9.0, 3.8))
-    error = abs(test.mean / test.t) if test.t else 0.0
+    error = test.mde / detectable(alpha, power, test.blocks - 1)
     if error > 0.0:
         effects = np.linspace(0.0, 2.0 * max(test.mde, abs(test.mean)), 121)
         curve = [block_power(effect / error, blocks=test.blocks, alpha=alpha) for effect in effects]

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import torch
 
 from sizewise.base.errors import ConfigError
+from sizewise.base.tensors import root
 from sizewise.params.trading.rewards import (
     DifferentialSharpe,
     DifferentialSortino,
@@ -179,7 +180,7 @@ class Differential:
             reward = (square * (returns - mean) - 0.5 * mean * (new - square)) / variance**1.5
         else:
             new = returns.clamp(max=0.0).square()
-            deviation = square.clamp(min=floor).sqrt()
+            deviation = root(square.clamp(min=floor))
             # A loss, whose square is new, also moves the deviation.
             reward = (returns - 0.5 * mean) / deviation - 0.5 * mean * new / deviation**3
         return reward, (torch.lerp(mean, returns, self.decay), torch.lerp(square, new, self.decay))

@@ -61,8 +61,13 @@ class Field:
             DataMissingError, CheckpointError: a learned arm was not trained, or was trained for something else.
         """
         arm = self._arms[name]
-        keys = paths_of(name, self._folds, self._seeds if arm.learned or arm.random else [RULE_SEED], self._market)
+        drawn = arm.learned or arm.random
+        keys = paths_of(name, self._folds, self.seeds(name) if drawn else [RULE_SEED], self._market)
         return ArmRun(name, keys, walk(self._market, keys, OPENERS[arm.kind](self, name, keys), self._account))
+
+    def seeds(self, name: str) -> tuple[int, ...]:
+        """The seeds an arm with randomness has on these folds."""
+        return self._arms[name].seeds_on(self._folds[0].scheme, self._seeds)
 
     def rule(self, name: str, keys: Sequence[PathKey]) -> Sizer:  # noqa: ARG002
         """A rule that needs nothing but its parameters."""
@@ -77,26 +82,26 @@ class Field:
         return {
             (fold.number, seed): load_agent(policy_folder(self._policies, name, fold, seed))
             for fold in self._folds
-            for seed in self._seeds
+            for seed in self.seeds(name)
         }
 
-    def _members(self) -> list[tuple[Fold, int]]:
-        return [(fold, seed) for fold in self._folds for seed in self._seeds]
+    def _members(self, name: str) -> list[tuple[Fold, int]]:
+        return [(fold, seed) for fold in self._folds for seed in self.seeds(name)]
 
-    def _of_path(self, keys: Sequence[PathKey]) -> list[int]:
-        numbers = {(fold.number, seed): place for place, (fold, seed) in enumerate(self._members())}
+    def _of_path(self, name: str, keys: Sequence[PathKey]) -> list[int]:
+        numbers = {(fold.number, seed): place for place, (fold, seed) in enumerate(self._members(name))}
         return [numbers[key.fold, key.seed] for key in keys]
 
     def tables(self, name: str, keys: Sequence[PathKey]) -> Sizer:
         """Sizing tables."""
-        tables = [load_table(policy_folder(self._policies, name, fold, seed)) for fold, seed in self._members()]
+        tables = [load_table(policy_folder(self._policies, name, fold, seed)) for fold, seed in self._members(name)]
         starts, lengths = [key.start_row for key in keys], [key.length for key in keys]
         limit = position_limit_frac(self._account)
-        return TableSizer(self._market, tables, self._of_path(keys), starts, lengths, limit)
+        return TableSizer(self._market, tables, self._of_path(name, keys), starts, lengths, limit)
 
     def closed_trades(self, name: str, keys: Sequence[PathKey]) -> Sizer:
         """Models that learned from closed trades."""
-        members = self._members()
+        members = self._members(name)
         policies = [
             load_closed_trades(policy_folder(self._policies, name, fold, seed), self._outcome, self._arms[name].kind)
             for fold, seed in members
@@ -105,7 +110,7 @@ class Field:
             self._market,
             policies,
             [fold_confidence(self._market, fold) for fold, _ in members],
-            torch.tensor(self._of_path(keys)),
+            torch.tensor(self._of_path(name, keys)),
             torch.tensor([key.start_row for key in keys]),
             torch.tensor([key.length for key in keys]),
             torch.tensor([self._market.symbols.index(key.symbol) for key in keys]),
@@ -127,8 +132,8 @@ class Field:
         arm: Any = self._arms[name]
         own = open_own(name, arm)
         if isinstance(own, Learner):
-            learned = [load_own(self._policies, name, fold, seed) for fold, seed in self._members()]
-            size = member_size(own, learned, self._of_path(keys))
+            learned = [load_own(self._policies, name, fold, seed) for fold, seed in self._members(name)]
+            size = member_size(own, learned, self._of_path(name, keys))
         else:
             size = own.size
         return HeldSizer(checked(name, arm, self._market, size), position_limit_frac(self._account))
@@ -148,7 +153,9 @@ class Field:
             for symbol, part in fold.train.items():
                 start, stop = self._market.rows(symbol, part)
                 column = confidence_column(fold)
-                keys += [PathKey(name, symbol, fold.number, seed, start, stop - start, column) for seed in self._seeds]
+                keys += [
+                    PathKey(name, symbol, fold.number, seed, start, stop - start, column) for seed in self.seeds(name)
+                ]
             mine = {key: agent for key, agent in agents.items() if key[0] == fold.number}
             sizer = policies_sizer(self._market, name, keys, [fold], mine)
             carried[fold.number] = mean_exposure(walk(self._market, keys, sizer, self._account))

@@ -287,7 +287,7 @@ def dependence_of(stage: Stage, market: Market, folds: Sequence[Fold]) -> pd.Dat
         grids = train_grids(market, fold)
         volatile = _volatile(market, fold, p.regimes.volatility_quantile)
         for name, arm in p.arms.items():
-            for seed in p.train.seeds:
+            for seed in arm.seeds_on(fold.scheme, p.train.seeds):
                 folder = policy_folder(stage.workspace.policies, name, fold, seed)
                 choose: Choose
                 match arm:

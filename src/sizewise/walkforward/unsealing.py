@@ -86,7 +86,7 @@ def prepare(workspace: Workspace, params: Params) -> Unsealing:
 def intention(given: Unsealing) -> str:
     """What opening will do, and what has been done before."""
     p, fold = given.params, given.fold
-    seeds, symbols = len(p.train.seeds), len(fold.test)
+    seeds, symbols = len(p.arms[p.plan.candidate].seeds_on(PRIMARY, p.train.seeds)), len(fold.test)
     said = seal_sentence(read_trials(given.workspace.trials), p.splits)
     return (
         f"{said}\nOpening trains {p.plan.candidate} ({seeds} seeds) on the {p.splits.rolling_days} days before "
@@ -179,7 +179,7 @@ def _result(given: Unsealing, ledgers: Mapping[str, pd.DataFrame]) -> dict[str, 
         result,
         endpoint=plan.endpoint,
         n_symbols=len(given.fold.test),
-        n_seeds=len(p.train.seeds),
+        n_seeds=ledgers[plan.candidate]["seed"].nunique(),
         n_folds=1,
         n_trials=count_trials(read_trials(given.workspace.trials)),
         plan_hash=given.plan_hash,

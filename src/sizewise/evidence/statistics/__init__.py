@@ -5,6 +5,7 @@
 - means: tests of a mean, and the bootstrap
 - placebo: sizes rotated over other trades
 - power: detectable effects, and adjustment for many tests
+- seeds: seeds as draws of the training
 - selection: deflated Sharpe ratio and PBO
 - sharpe: two Sharpe ratios on the same days
 """

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sizewise.base.arithmetic import fitted
 from sizewise.base.errors import BarError, ConfigError
 from sizewise.dataset.features import NAMES, Scaler
 from sizewise.dataset.market_tensor import Market
@@ -130,8 +131,8 @@ def build_lessons(
     move, spread = np.full(len(market.symbols), SMALLEST_MOVE), np.full(len(market.symbols), SMALLEST_MOVE)
     for number in np.unique(trades.symbol):
         unit = trades.unit_return[trades.symbol == number]
-        move[number] = max(float(np.abs(unit).mean()), SMALLEST_MOVE)
-        spread[number] = max(limit_frac * float(unit.std()), SMALLEST_MOVE)
+        move[number] = max(fitted(float(np.abs(unit).mean())), SMALLEST_MOVE)
+        spread[number] = max(limit_frac * fitted(float(unit.std())), SMALLEST_MOVE)
     return Lessons(
         trades=trades,
         symbols=market.symbols,

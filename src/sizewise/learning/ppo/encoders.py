@@ -20,6 +20,7 @@ import torch
 from scipy.fft import next_fast_len
 
 from sizewise.base.errors import CheckpointError, ConfigError
+from sizewise.base.tensors import log
 from sizewise.dataset.features import Scaler
 from sizewise.dataset.market_tensor import Market
 from sizewise.params.learning.train import CausalConv, Encoder, LinearRecurrent, Mlp
@@ -77,7 +78,7 @@ def initial_layers(
         scales = torch.logspace(0.0, float(torch.tensor(window_bars).log10()), first, dtype=torch.float64).repeat(2)
         keep = torch.exp(-1.0 / scales)
         return {
-            "decay": torch.log(keep / (1.0 - keep)).float(),
+            "decay": log(keep / (1.0 - keep)).float(),
             "w_in": orthogonal(n_features, halves, root, generator),
             "w_skip": orthogonal(n_features, halves, root, generator),
             "account_w": account,

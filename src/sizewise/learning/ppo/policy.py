@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import torch
 
+from sizewise.base.tensors import log
 from sizewise.dataset.features import NAMES
 from sizewise.learning.ppo.encoders import (
     FFT_MAX_REPLICAS,
@@ -84,7 +85,7 @@ def initialise(
             "actor_w2": orthogonal(first, second, root, generator),
             "actor_b2": torch.zeros(second),
             "actor_w3": orthogonal(second, spec.n_actions, 0.01, generator),
-            "actor_b3": probabilities.log(),
+            "actor_b3": log(probabilities),
             "critic_w2": orthogonal(first, second, root, generator),
             "critic_b2": torch.zeros(second),
             "critic_w3": orthogonal(second, 1, 1.0, generator),

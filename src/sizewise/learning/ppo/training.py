@@ -14,10 +14,12 @@ from typing import Any
 import torch
 from dvclive.live import Live
 
+from sizewise.base.arithmetic import fitted
 from sizewise.base.errors import TrainingError
 from sizewise.base.paths import write_json
 from sizewise.base.pool import Pool
 from sizewise.base.seeding import torch_generator
+from sizewise.base.tensors import log
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column
 from sizewise.dataset.features import Scaler
 from sizewise.dataset.market_tensor import Market, fold_confidence
@@ -99,7 +101,7 @@ def plan_jobs(arms: Mapping[str, Arm], folds: Mapping[str, Sequence[Fold]], seed
         for name, arm in policies_of(arms).items()
         for scheme in arm.splits
         for fold in folds[scheme]
-        for seed in seeds
+        for seed in arm.seeds_on(scheme, seeds)
     ]
 
 
@@ -126,7 +128,7 @@ def _prepare(market: Market, job: Job, settings: Settings) -> _Lesson:
     for symbol, spans in fit.items():
         bar_vol = float(torch.cat([moves[start:stop] for start, stop in spans]).double().std())
         cap = settings.account.max_position_frac
-        scale[market.symbols.index(symbol)] = max(bar_vol, SMALLEST_BAR_VOL) * cap
+        scale[market.symbols.index(symbol)] = max(fitted(bar_vol), SMALLEST_BAR_VOL) * cap
     scalers = {symbol: fit_scaler(market, confidence, spans) for symbol, spans in fit.items()}
     return _Lesson(_ranges(market, fit), tails, scalers, scale)
 
@@ -178,7 +180,7 @@ def _validate(
     table = torch.stack(list(confidence)).to(device)
     ledger = backtest.run(market, starts, lengths, table, owner, sizer, settings.account)
     smallest = settings.account.ruin_frac * settings.account.initial_equity * 1e-3
-    growth = torch.log(ledger.equity[-1].clamp(min=smallest) / settings.account.initial_equity).double().cpu()
+    growth = log(ledger.equity[-1].clamp(min=smallest) / settings.account.initial_equity).double().cpu()
     elapsed = market.elapsed_days.double().cpu().cumsum(0)
     first, last = starts.cpu(), (starts + lengths - 1).cpu()
     days = elapsed[last] - elapsed[first]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sizewise.base.tensors import root
 from sizewise.learning.ppo.encoders import Parameters
 from sizewise.learning.ppo.policy import Output, PolicySpec, encode, forward
 from sizewise.learning.ppo.rollouts import Actor, Arena, ArenaView, Rollout, collect, use_fft
@@ -116,7 +117,7 @@ def ppo_loss(
     log_ratio = log_prob - old_log_prob
     ratio = log_ratio.exp()
     centred = advantage - advantage.mean(dims, keepdim=True)
-    scaled = centred / (centred.square().mean(dims, keepdim=True).sqrt() + 1e-8)
+    scaled = centred / (root(centred.square().mean(dims, keepdim=True)) + 1e-8)
     clipped = ratio.clamp(1.0 - settings.clip_coef, 1.0 + settings.clip_coef)
     policy_loss = -torch.minimum(scaled * ratio, scaled * clipped).mean(dims)
     near = old_value + (output.value - old_value).clamp(-settings.value_clip_coef, settings.value_clip_coef)
@@ -161,7 +162,7 @@ class Adam:
         Returns:
             each policy's gradient norm before clipping, [K].
         """
-        norm = torch.stack([grad.flatten(1).square().sum(1) for grad in gradients.values()]).sum(0).sqrt()
+        norm = root(torch.stack([grad.flatten(1).square().sum(1) for grad in gradients.values()]).sum(0))
         shrink = (max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
         # Rates of 0 leave an inactive policy's moments and parameters exactly as they are; NaN times 0 would not.
         sound = torch.isfinite(norm) & (norm <= exploding_norm)
@@ -169,7 +170,7 @@ class Adam:
         self._steps += on
         steps = self._steps.clamp(min=1.0)
         rate = on * learning_rate / (1.0 - ADAM_BETAS[0] ** steps)
-        root = (1.0 - ADAM_BETAS[1] ** steps).rsqrt()
+        unbiased = (1.0 - ADAM_BETAS[1] ** steps).rsqrt()
         for name, parameter in parameters.items():
             shape = (-1, *([1] * (parameter.dim() - 1)))
             grad = gradients[name].mul_(shrink.view(shape))
@@ -178,7 +179,7 @@ class Adam:
             first, second = self._first[name], self._second[name]
             first.lerp_(grad, (on * (1.0 - ADAM_BETAS[0])).view(shape))
             second.lerp_(grad.square_(), (on * (1.0 - ADAM_BETAS[1])).view(shape))
-            denominator = second.sqrt().mul_(root.view(shape)).add_(ADAM_EPS)
+            denominator = root(second).mul_(unbiased.view(shape)).add_(ADAM_EPS)
             parameter.sub_(first.div(denominator).mul_(rate.view(shape)))
         return norm
 

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
+import torch
+
+from sizewise.base.arithmetic import fingerprint
 from sizewise.params.stage import Stage, open_stage
 from sizewise.reports.page.style import use_style
 
@@ -16,8 +19,10 @@ def open_page(name: str, params: Mapping[str, Any] | None = None, profile: str =
 
 
 def provenance(stage: Stage, hashes: Mapping[str, str], packages: Iterable[str] = ("numpy", "pandas", "torch")) -> str:
-    """The last line of a report: what it was made from. No times and no paths, so that it is the same on every machine."""
+    """The last line of a report: what it was made from, and with which arithmetic (see base.arithmetic). No times and no
+    paths, so that it is the same on every machine."""
     versions = ", ".join(f"{package} {version(package).split('+')[0]}" for package in packages)
     parts = [f"stage {stage.name}", f"parameters {stage.params_hash}", *(f"{k} {v}" for k, v in hashes.items())]
     python = ".".join(platform.python_version_tuple()[:2])
-    return f"{' | '.join(parts)} | Python {python}, {versions}"
+    device = ", cuda" if torch.cuda.is_available() else ""
+    return f"{' | '.join(parts)} | Python {python}, {versions} | arithmetic {fingerprint()}{device}"

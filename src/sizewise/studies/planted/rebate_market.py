@@ -28,6 +28,7 @@ import pandas as pd
 import torch
 
 from sizewise.base.errors import ConfigError
+from sizewise.base.tensors import log
 from sizewise.dataset.market_tensor import Market
 from sizewise.market.costs import Costs, plain_instrument, priced
 from sizewise.market.tape import Tape, build_tape
@@ -212,7 +213,7 @@ def solve(market: RebateMarket, trading: Trading, account: Account) -> OrderAnsw
         start = _take(position, origin)
         now, following = tape.rows(2 * pair), tape.rows(2 * pair + 1)
         step = desk.step(start, actions, now, following, torch.zeros(len(origin), dtype=torch.float64))
-        growth = torch.log(step.position.equity / start.equity).numpy().reshape(-1, n_actions, 4)
+        growth = log(step.position.equity / start.equity).numpy().reshape(-1, n_actions, 4)
         weights = chances[price[fresh.numpy()]]
         rewards.append((growth * weights[:, None, :]).sum(-1))
         after = (place // 2).numpy()

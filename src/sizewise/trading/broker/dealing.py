@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from sizewise.base.tensors import DUST, above, at_least, nonzero, pick, positive, round_lots
+from sizewise.base.tensors import DUST, above, at_least, nonzero, pick, positive, root, round_lots
 from sizewise.market.tape import Bars
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.book import SMALL_ACCOUNT, Book, Lots
@@ -222,7 +222,7 @@ class Dealing:
     def _impact(self, units: torch.Tensor, maker: Maybe) -> torch.Tensor:
         """Square-root impact of a taker's fill, as a fraction of its value; nothing where no volume is known."""
         volume = self.bars.volume
-        fraction = self.bars.impact * (units.abs() * (positive(volume) / volume.clamp(min=TINY))).sqrt()
+        fraction = self.bars.impact * root(units.abs() * (positive(volume) / volume.clamp(min=TINY)))
         return fraction if maker is None else fraction * (1.0 - maker)
 
     def _fill(

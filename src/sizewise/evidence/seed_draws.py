@@ -1,0 +1,80 @@
+"""What other draws of the learners' seeds would have made of a comparison. See statistics.seeds."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from sizewise.base.seeding import numpy_generator
+from sizewise.evidence.pairing import ArmLedger
+from sizewise.evidence.statistics.means import DUST
+from sizewise.evidence.statistics.seeds import LEAST_SEEDS, FoldSeeds, SeedDraws, redraw, training_error
+from sizewise.ledgers.metrics import log_returns
+
+
+def classify(mean: float, p_value: float, alpha: float) -> str:
+    """`better`, `worse` or `inconclusive`: the class of a mean and its p-value."""
+    if p_value >= alpha:
+        return "inconclusive"
+    return "better" if mean > 0 else "worse"
+
+
+def _growth_by_seed(arm: ArmLedger, live: pd.Series, sign: float) -> list[FoldSeeds]:
+    """What each seed of each fold adds to the daily series; nothing of an arm with one seed.
+
+    Args:
+        live: symbols live, by day.
+    """
+    if len(arm.seeds) < 2:
+        return []
+    keys = [arm.rows["fold"], arm.rows["timestamp"].dt.floor("D"), arm.rows["symbol"], arm.rows["seed"]]
+    summed = log_returns(arm.rows).groupby(keys, observed=True, sort=True).sum().unstack("seed")
+    folds = []
+    for _, part in summed.groupby(level=0):
+        by_day = part.groupby(level=1).sum()
+        growth = by_day.to_numpy() / live[by_day.index].to_numpy()[:, None]
+        folds.append(FoldSeeds(live.index.get_indexer(by_day.index), sign * growth))
+    return folds
+
+
+def redraw_seeds(
+    a: ArmLedger, b: ArmLedger, returns: pd.DataFrame, daily: pd.Series, *, blocks: int, alpha: float, seed: int
+) -> SeedDraws | None:
+    """Redraw the seeds of two arms under the primary test; None where no arm has several.
+
+    Args:
+        returns: daily log growth of an arm by symbol, for the symbols live. daily: the series that is tested.
+    """
+    live = returns.notna().sum(axis=1)
+    folds = [*_growth_by_seed(a, live, 1.0), *_growth_by_seed(b, live, -1.0)]
+    if not folds:
+        return None
+    error = training_error(folds, len(daily))
+
+    def test(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        means = np.stack([part.mean(axis=0) for part in np.array_split(series, blocks)])
+        centre = means.mean(axis=0)
+        total = np.hypot(means.std(axis=0, ddof=1) / np.sqrt(blocks), error)
+        t = np.divide(centre, total, out=np.zeros_like(centre), where=total > DUST)
+        return centre, 2.0 * stats.t.sf(np.abs(t), blocks - 1)
+
+    rng = numpy_generator(seed, "seeds")
+    return redraw(daily.to_numpy(), folds, test, lambda mean, p: classify(mean, p, alpha), rng=rng)
+
+
+def doubts_about(seeds: SeedDraws | None, own: str) -> tuple[str, ...]:
+    """Why a verdict of better or worse cannot stand, where training is a draw; a sentence each, without a full stop.
+
+    Args:
+        own: the class of the primary test with the seeds as they are.
+    """
+    if seeds is None:
+        return ()
+    found = []
+    if seeds.too_few:
+        found.append(f"{seeds.n_seeds} seeds are too few to tell what training does: a verdict needs {LEAST_SEEDS}")
+    if seeds.unstable:
+        found.append(
+            f"unstable: other draws of the seeds change the class of the primary test ({own}) in "
+            f"{100.0 * seeds.changed_frac:.0f}% of {len(seeds.effects)} redraws"
+        )
+    return tuple(found)

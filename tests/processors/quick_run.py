@@ -1,0 +1,96 @@
+"""The quick profile's learners, ledgers and comparison in one process, as hashes: what must not depend on the processor.
+
+    python tests/processors/quick_run.py
+
+prints one JSON object: what was made, and the first digits of its SHA-256.
+"""
+
+import sizewise  # noqa: F401, I001  (before numpy: it asks the libraries for their instructions)
+
+import hashlib
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sizewise.base.arithmetic import measure
+from sizewise.dataset import store
+from sizewise.dataset.market_tensor import build_market
+from sizewise.evidence.inference import compare
+from sizewise.learning.closed_trades.policy import save_closed_trades
+from sizewise.learning.closed_trades.training import train_closed_trades
+from sizewise.learning.ppo import training
+from sizewise.learning.ppo.agent import save_agent
+from sizewise.learning.stored import policy_folder
+from sizewise.learning.tabular.learning import train_tables
+from sizewise.learning.tabular.store import folder_of, save_table
+from sizewise.params.reading import parse_params, read_params
+from sizewise.trading.trades import Prices
+from sizewise.walkforward.field import Field
+from sizewise.walkforward.walk import frames
+
+ROOT = Path(__file__).resolve().parents[2]
+ARMS = ("ppo", "q_table", "dqn", "outcome_ensemble", "atr", "vol_target", "kelly", "random_placebo")
+SEED = 1
+# One fold of the quick profile, and its first weeks.
+SPLITS = {"test_starts": ("2018-08-01",), "end": "2018-10-01", "sealed_end": None}
+
+
+def main() -> dict[str, str]:
+    """Train, walk and compare; by name, hashes of what that left."""
+    params = parse_params(read_params(ROOT, "quick"))
+    splits = type(params.splits)(**{**params.splits.model_dump(), **SPLITS})
+    universe = store.read_universe(ROOT / "data" / "bars", params.data)
+    window = params.observation.window_bars
+    folds = store.cut_folds(universe, splits, params.regimes, window_bars=window)["rolling"]
+    tables, models = store.build_tables(universe, folds, params.regimes, params.signals)
+    made = {f"features {symbol}": hashed(table) for symbol, table in tables.items()}
+    market = build_market(universe.bars, tables, universe.instruments)
+    exact, fold = market.to("cpu", torch.float64), folds[0]
+    settings = training.Settings(
+        params.train, params.observation, params.account, params.regimes, params.signals, splits.purge_bars
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        policies = Path(scratch)
+        job = training.Job("ppo", "masked", fold, SEED)
+        for trained in training.train_population(market.to("cpu", torch.float32), [job], models, settings):
+            save_agent(trained.agent, policy_folder(policies, "ppo", fold, SEED))
+        for table in train_tables(exact, folds, [SEED], "q_table", params.tabular, params.account, arm="q_table").tables:
+            save_table(table, folder_of(table, policies))
+        for arm in ("dqn", "outcome_ensemble"):
+            rules = (arm, arm, params.outcome, params.account)
+            for member in train_closed_trades(exact, fold, [SEED], *rules, live_dir=None):
+                save_closed_trades(member.policy, policy_folder(policies, arm, fold, SEED))
+        made |= {
+            f"policy {path.relative_to(policies)}": hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+            for path in sorted(policies.rglob("*")) if path.is_file()
+        }  # fmt: skip
+        arms = {name: params.arms[name] for name in ARMS}
+        field = Field(exact, folds, arms, [SEED], params.account, params.outcome, policies)
+        prices = Prices.stack([universe.bars[symbol] for symbol in market.symbols])
+        ledgers = {}
+        for name in arms:
+            parts = list(frames(field.walk(name), exact, prices, stop_atr=1.5))
+            ledgers[name] = pd.concat([equity for equity, _ in parts], ignore_index=True)
+            made[f"ledger {name}"] = hashed(ledgers[name])
+            made[f"trades {name}"] = hashed(pd.concat([trades for _, trades in parts], ignore_index=True))
+    made["verdict"] = hashed(compare(ledgers["ppo"], ledgers["atr"]).table)
+    return {**measure(), **made}
+
+
+def hashed(table: pd.DataFrame) -> str:
+    """Every value of a table, to the last bit."""
+    digest = hashlib.sha256()
+    for name in table.columns:
+        column = table[name].to_numpy()
+        text = column.dtype == object or not np.issubdtype(column.dtype, np.number)
+        digest.update(str(name).encode() + (repr(list(map(str, column))).encode() if text else column.tobytes()))
+    return digest.hexdigest()[:12]
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(), indent=1))
