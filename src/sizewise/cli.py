@@ -167,7 +167,8 @@ def report(profile: Profile = "full") -> None:
 
 @app.command()
 def trials(profile: Profile = "full") -> None:
-    """List every out-of-sample evaluation ever recorded."""
+    """List every out-of-sample evaluation ever recorded, and apart from them the reruns with other digits."""
+    from sizewise.ledgers.reruns import read_reruns
     from sizewise.ledgers.trials import OPENING, chain_sentence, count_trials, read_ledger, refusal, seal_sentence
     from sizewise.params.reading import parse_section, read_params
 
@@ -184,6 +185,11 @@ def trials(profile: Profile = "full") -> None:
     print(f"{len(ledger.trials)} lines, {count_trials(ledger.trials)} configurations")
     print(chain_sentence(ledger))
     print(seal_sentence(ledger.trials, splits))
+    reruns = read_reruns(workspace.trials)
+    for rerun in reruns:
+        growth = f"{rerun['growth_bps_per_day']:+9.4f} bps/day, recorded {rerun['recorded_bps_per_day']:+9.4f}"
+        print(f"rerun             {rerun['arm']:14} fold {rerun['fold']}  {growth}")
+    print(f"{len(reruns)} reruns with other digits: no trials")
 
 
 @app.command()

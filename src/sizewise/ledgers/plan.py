@@ -20,7 +20,7 @@ from sizewise.params.trading.account import Account
 PRIMARY: SplitScheme = "rolling"
 ANCHORED_FOLDER = "anchored"
 LEDGER_COLUMNS = tuple(name for name in EQUITY_COLUMNS if name != "price_pnl")
-# A result is recognised as the same one by this many digits of its daily growth in bps.
+# A rerun is told from the result that is recorded by this many digits of its daily growth in bps.
 TRIAL_DIGITS = 4
 SHARPE_DIGITS = 8
 
@@ -71,7 +71,7 @@ def arm_hash(params: Any, name: str) -> str:
 def trial_lines(
     arm: str, params_hash: str, data_hash: str, equity: pd.DataFrame, *, code: str, scheme: str = PRIMARY
 ) -> list[dict[str, Any]]:
-    """One line a fold: what an arm was, and what it earned out of sample.
+    """One line a fold: what an arm was, and what it earned out of sample; `evaluation` is the hash of what it was.
 
     Args:
         equity: the arm's ledger. code: see code_hash; it says what the result was made with, and makes no other trial.
@@ -83,7 +83,7 @@ def trial_lines(
         ratio = sharpe(daily, periods_per_year=1.0)
         extra[fold] = {"sharpe": None if math.isnan(ratio) else round(ratio, SHARPE_DIGITS), "n_days": len(daily)}
     shared = {"arm": arm, "scheme": scheme, "params_hash": params_hash, "data_hash": data_hash}
-    evaluation = content_hash(canonical({**shared, "results": results}))
+    evaluation = content_hash(canonical(shared))
     return [
         {
             **shared,

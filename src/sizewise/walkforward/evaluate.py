@@ -48,7 +48,7 @@ def evaluate_all(stage: Stage, universe: Universe, market: Market, folds: Mappin
 def record(stage: Stage, universe: Universe, equity: pd.DataFrame) -> int:
     """Append this run's evaluations to the trial ledger; returns how many were new.
 
-    What is recorded is an arm with its own parameters and its result; that the same arm met it again is no new trial.
+    What is recorded is an arm with its own parameters; that it was met again is no new trial, whatever digits came out.
     """
     lines: list[dict[str, Any]] = []
     code = code_hash("sizewise.walkforward.evaluate")

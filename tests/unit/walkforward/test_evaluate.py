@@ -8,6 +8,7 @@ import pytest
 
 from sizewise.ledgers.metrics import daily_returns, portfolio
 from sizewise.ledgers.plan import PRIMARY, arm_hash, arm_rows, is_sizer, looking_ahead, plan_hash, stop_atr, trial_lines
+from sizewise.ledgers.reruns import read_reruns
 from sizewise.ledgers.trials import read_trials
 from sizewise.params.reading import Params
 from sizewise.walkforward import evaluate
@@ -120,7 +121,7 @@ def test_a_line_says_what_its_sharpe_ratio_is_and_what_it_was_made_with(equity):
     assert [(line["sharpe"], line["growth_bps_per_day"]) for line in flat] == [(None, 0.0)] * 2
 
 
-def test_another_result_or_other_parameters_are_another_evaluation(equity):
+def test_other_parameters_are_another_evaluation_and_another_result_is_not(equity):
     rows = arm_rows(equity, "ppo")
     other = rows.assign(equity=np.where(rows["fold"] == 1, 1000.0, rows["equity"]))
     found = [
@@ -134,8 +135,8 @@ def test_another_result_or_other_parameters_are_another_evaluation(equity):
             (("ppo", "p", "d"), other, "c"),
         ]
     ]
-    assert found[0] == found[1]
-    assert len(set(found)) == 5
+    assert found[0] == found[1] == found[5]
+    assert len(set(found)) == 4
 
 
 def test_an_evaluation_met_again_is_no_new_trial(params, equity, tmp_path):
@@ -143,6 +144,8 @@ def test_an_evaluation_met_again_is_no_new_trial(params, equity, tmp_path):
     universe = SimpleNamespace(data_hash="d")
     assert evaluate.record(stage, universe, equity) == 4
     assert evaluate.record(stage, universe, equity) == 0
+    assert evaluate.record(stage, universe, equity.assign(equity=equity["equity"] ** 1.01)) == 0
+    assert {line["arm"] for line in read_reruns(tmp_path / "trials.jsonl")} == {"ppo", "atr"}
     stage.params = changed(params, "train", gamma=0.5)
     assert evaluate.record(stage, universe, equity) == 2
     assert [line["arm"] for line in read_trials(tmp_path / "trials.jsonl")] == [
