@@ -1,4 +1,4 @@
-"""The command line: check, decide, bench, report, trials, unseal. Bad input is one line on stderr and exit status 2."""
+"""The command line: check, decide, bench, report, trials, unseal, verify. Bad input is one line on stderr, status 2."""
 
 import json
 import math
@@ -215,6 +215,27 @@ def unseal(
     record = unsealing.unseal(given, again=again)
     print(f"Opening {record['opening']} is recorded.")
     print(verdict_sentence(record, params.plan.candidate, params.plan.reference, params.plan.alpha))
+
+
+@app.command()
+def verify(
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="PATH|REVISION", help="the run to compare with: a folder or a revision (default: HEAD)"),
+    ] = None,
+) -> int:
+    """Compare this run with the committed one: same bytes, same conclusions, or other conclusions (exit status 1)."""
+    import tempfile
+
+    from sizewise.reports import verify
+
+    root = project_root()
+    with tempfile.TemporaryDirectory() as scratch:
+        found = verify.compare(root, verify.open_committed(root, against, Path(scratch)))
+    if found.differences:
+        print("\n".join(verify.table(found)))
+    print(verify.sentence(found))
+    return int(found.outcome == verify.OTHER_CONCLUSIONS)
 
 
 def _one_value_each(arguments: Sequence[str]) -> list[str]:
