@@ -150,9 +150,8 @@ class _Judge:
 
     def _other_rows(self, name: str) -> list[str]:
         """Arms whose rows of a table differ, in its order; one empty name where a table has no arms."""
-        tables = [
-            list(csv.reader(io.StringIO((_bytes(tree / name) or b"").decode(errors="replace")))) for tree in self._trees
-        ]
+        texts = [(_bytes(tree / name) or b"").decode(errors="replace") for tree in self._trees]
+        tables = [list(csv.reader(io.StringIO(text))) for text in texts]
         head = next((table[0] for table in tables if table), [])
         column = next((head.index(key) for key in ("group", "arm") if key in head), None)
         rows = [[tuple(row) for row in table] for table in tables]
@@ -244,7 +243,7 @@ def open_committed(root: Path, against: str | None, scratch: Path) -> Path:
     Raises:
         DataMissingError: there is neither, or it holds no results.
     """
-    named = None if against is None else Path(against)
+    named = Path(against) if against else None
     folder = named if named is not None and named.is_dir() else _unpack(root, against, scratch)
     if not (folder / VERDICT).is_file():
         raise DataMissingError(
@@ -264,7 +263,7 @@ def _unpack(root: Path, revision: str | None, scratch: Path) -> Path:
     top = _git(root, "rev-parse", "--show-toplevel")
     if top.returncode or Path(top.stdout.decode().strip()).resolve() != root.resolve():
         raise DataMissingError("this folder is no git checkout: name the folder of another run with --against")
-    name = revision or "HEAD"
+    name = "HEAD" if revision is None else revision
     listed = _git(root, "ls-tree", "--name-only", "--end-of-options", name)
     if listed.returncode:
         raise ConfigError(f"--against '{name}' is neither a folder nor a revision of this checkout")
