@@ -10,7 +10,7 @@ from sizewise.ledgers.metrics import daily_returns, portfolio
 from sizewise.ledgers.plan import PRIMARY, arm_hash, arm_rows, is_sizer, looking_ahead, plan_hash, stop_atr, trial_lines
 from sizewise.ledgers.reruns import read_reruns
 from sizewise.ledgers.trials import read_trials
-from sizewise.params.reading import Params
+from sizewise.params.reading import Params, parse_section
 from sizewise.walkforward import evaluate
 
 from ..reports.test_walk_forward import path
@@ -137,6 +137,19 @@ def test_other_parameters_are_another_evaluation_and_another_result_is_not(equit
     ]
     assert found[0] == found[1] == found[5]
     assert len(set(found)) == 4
+
+
+def test_an_edit_of_an_own_rule_makes_another_trial(params, tmp_path, monkeypatch):
+    source = tmp_path / "rule.py"
+    monkeypatch.setattr(evaluate, "source_of", lambda arm: source)
+    mine = parse_section("arms", {"mine": {"kind": "custom", "class": "own/rule.py:Rule"}})
+    changed_arms = params.replace(arms={**params.arms, **mine})
+    found = []
+    for text in ("a = 1\n", "a = 2\n", "a = 1\n"):
+        source.write_text(text)
+        found.append(evaluate.trial_hash(changed_arms, "mine"))
+    assert found[0] == found[2] != found[1]
+    assert evaluate.trial_hash(changed_arms, "atr") == arm_hash(params, "atr")
 
 
 def test_an_evaluation_met_again_is_no_new_trial(params, equity, tmp_path):
