@@ -13,6 +13,7 @@ from sizewise.ledgers.files import read_equity, read_trades
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio, sharpe
 from sizewise.ledgers.trials import canonical
 from sizewise.params.arms import STOP_ATR, Arm
+from sizewise.params.dataset.signals import Signals
 from sizewise.params.dataset.splits import Splits, SplitScheme
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.trading.account import Account
@@ -65,7 +66,16 @@ def arm_hash(params: Any, name: str) -> str:
     if matches is not None:  # What it matches makes it what it is.
         return content_hash(arm_hash(params, matches).encode(), canonical(arm.model_dump()))
     sections = [arm, params.account, params.splits, *(getattr(params, name) for name in arm.sections)]
-    return content_hash(canonical([section.model_dump() for section in sections]))
+    return with_signals(content_hash(canonical([section.model_dump() for section in sections])), params.signals)
+
+
+def with_signals(digest: str, signals: Signals) -> str:
+    """A configuration's hash with the signals it trades, where they are not the defaults.
+
+    Lines that were recorded on the defaults, before signals made a configuration, keep their hash.
+    """
+    other = signals.model_dump(exclude_defaults=True)
+    return content_hash(digest.encode(), canonical(other)) if other else digest
 
 
 def trial_lines(
