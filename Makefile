@@ -32,7 +32,8 @@ tests:
 notebooks:
 	pytest --nbval tests/notebooks
 
-verify: data  ## ten times the accounts beside their slow twin, and every printed value of the full reports made again
+verify: data  ## this run against the committed one, ten times the accounts beside their slow twin, every printed value again
+	sizewise verify
 	pytest -n auto --oracle-paths 100000 tests/equivalence tests/properties
 	pytest --nbval --nbval-cell-timeout=3600 reports
 

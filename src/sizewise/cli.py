@@ -1,4 +1,4 @@
-"""The command line: check, decide, bench, report, trials, unseal. Bad input is one line on stderr and exit status 2."""
+"""The command line: check, decide, bench, report, trials, unseal, verify. Bad input is one line on stderr, status 2."""
 
 import json
 import math
@@ -167,7 +167,8 @@ def report(profile: Profile = "full") -> None:
 
 @app.command()
 def trials(profile: Profile = "full") -> None:
-    """List every out-of-sample evaluation ever recorded."""
+    """List every out-of-sample evaluation ever recorded, and apart from them the reruns with other digits."""
+    from sizewise.ledgers.reruns import read_reruns
     from sizewise.ledgers.trials import OPENING, chain_sentence, count_trials, read_ledger, refusal, seal_sentence
     from sizewise.params.reading import parse_section, read_params
 
@@ -184,6 +185,11 @@ def trials(profile: Profile = "full") -> None:
     print(f"{len(ledger.trials)} lines, {count_trials(ledger.trials)} configurations")
     print(chain_sentence(ledger))
     print(seal_sentence(ledger.trials, splits))
+    reruns = read_reruns(workspace.trials)
+    for rerun in reruns:
+        growth = f"{rerun['growth_bps_per_day']:+9.4f} bps/day, recorded {rerun['recorded_bps_per_day']:+9.4f}"
+        print(f"rerun             {rerun['arm']:14} fold {rerun['fold']}  {growth}")
+    print(f"{len(reruns)} reruns with other digits: no trials")
 
 
 @app.command()
@@ -209,6 +215,27 @@ def unseal(
     record = unsealing.unseal(given, again=again)
     print(f"Opening {record['opening']} is recorded.")
     print(verdict_sentence(record, params.plan.candidate, params.plan.reference, params.plan.alpha))
+
+
+@app.command()
+def verify(
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="PATH|REVISION", help="the run to compare with: a folder or a revision (default: HEAD)"),
+    ] = None,
+) -> int:
+    """Compare this run with the committed one: same bytes, same conclusions, or other conclusions (exit status 1)."""
+    import tempfile
+
+    from sizewise.reports import verify
+
+    root = project_root()
+    with tempfile.TemporaryDirectory() as scratch:
+        found = verify.compare(root, verify.open_committed(root, against, Path(scratch)))
+    if found.differences:
+        print("\n".join(verify.table(found)))
+    print(verify.sentence(found))
+    return int(found.outcome == verify.OTHER_CONCLUSIONS)
 
 
 def _one_value_each(arguments: Sequence[str]) -> list[str]:

@@ -162,7 +162,10 @@ def test_the_ablation_stage_declares_what_a_variant_uses():
         ("p.plan.alpha + stage.params.account.ruin_frac", {"plan", "account"}),
         ("other.plan", set()),
         # Read where the stage is handed to: a table arm's hash reads the table's section.
-        ("from sizewise.ledgers import plan\nplan.arm_hash(p, name)", {"arms", "account", "splits"} | {"tabular"}),
+        (
+            "from sizewise.ledgers import plan\nplan.arm_hash(p, name)",
+            {"arms", "account", "splits"} | {"signals", "tabular"},
+        ),
         (
             "from sizewise.evidence.comparison import open_study\nopen_study(stage)",
             {"data", "plan", "splits", "train", "arms"},
@@ -183,7 +186,7 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
     ("section", "main", "studies"),
     [
         ("train", {"train", "walk_forward", "compare"}, {"ablation", "cpcv", "stress"}),
-        ("signals", {"features", "train"}, {"ablation", "calibration", "cpcv", "stress"}),
+        ("signals", {"features", "train", "walk_forward"}, {"ablation", "calibration", "cpcv", "stress"}),
         ("tabular", {"train", "walk_forward"}, set()),
         ("outcome", {"train", "walk_forward"}, set()),
         (

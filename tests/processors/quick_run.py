@@ -10,7 +10,6 @@ import sizewise  # noqa: F401, I001  (before numpy: it asks the libraries for th
 import hashlib
 import json
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +58,9 @@ def main() -> dict[str, str]:
         job = training.Job("ppo", "masked", fold, SEED)
         for trained in training.train_population(market.to("cpu", torch.float32), [job], models, settings):
             save_agent(trained.agent, policy_folder(policies, "ppo", fold, SEED))
-        for table in train_tables(exact, folds, [SEED], "q_table", params.tabular, params.account, arm="q_table").tables:
+        for table in train_tables(
+            exact, folds, [SEED], "q_table", params.tabular, params.account, arm="q_table"
+        ).tables:
             save_table(table, folder_of(table, policies))
         for arm in ("dqn", "outcome_ensemble"):
             rules = (arm, arm, params.outcome, params.account)

@@ -301,7 +301,19 @@ def test_trials_are_listed_and_counted(project, capsys):
         "3 lines, 1 configurations",
         "The chain of the 3 lines holds: none was edited, removed or moved.",
         UNOPENED,
+        "0 reruns with other digits: no trials",
     ]
+
+
+def test_reruns_are_listed_apart_and_not_counted(project, capsys):
+    for growth in (-1.5, -1.25):
+        record_trials(project / "trials.jsonl", [{**RECORDED, "fold": 0, "growth_bps_per_day": growth}])
+    lines = answer(capsys, "trials").splitlines()
+    assert lines[1] == "1 lines, 1 configurations"
+    assert (
+        lines[-2].split() == ["rerun", "ppo", "fold", "0", "-1.2500", "bps/day,", "recorded", "-1.5000", "bps/day"][:-1]
+    )
+    assert lines[-1] == "1 reruns with other digits: no trials"
 
 
 @pytest.mark.parametrize("line", ["{", '{"id": "x"}', '{"id": "x", "evaluation": "e"}'])

@@ -5,5 +5,6 @@
 - files: ledgers on disk
 - metrics: growth, risk, trading and costs by arm
 - plan: what was declared beforehand, and what makes a trial
+- reruns: reruns with other digits, which are no trials
 - trials: the trial ledger and the seal
 """

@@ -13,6 +13,7 @@ from sizewise.ledgers.files import read_equity, read_trades
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio, sharpe
 from sizewise.ledgers.trials import canonical
 from sizewise.params.arms import STOP_ATR, Arm
+from sizewise.params.dataset.signals import Signals
 from sizewise.params.dataset.splits import Splits, SplitScheme
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.trading.account import Account
@@ -20,7 +21,7 @@ from sizewise.params.trading.account import Account
 PRIMARY: SplitScheme = "rolling"
 ANCHORED_FOLDER = "anchored"
 LEDGER_COLUMNS = tuple(name for name in EQUITY_COLUMNS if name != "price_pnl")
-# A result is recognised as the same one by this many digits of its daily growth in bps.
+# A rerun is told from the result that is recorded by this many digits of its daily growth in bps.
 TRIAL_DIGITS = 4
 SHARPE_DIGITS = 8
 
@@ -66,7 +67,17 @@ def arm_hash(params: Any, name: str) -> str:
     if matches is not None:  # What it matches makes it what it is.
         return content_hash(arm_hash(params, matches).encode(), canonical(own))
     sections = [params.account, params.splits, *(getattr(params, name) for name in arm.sections)]
-    return content_hash(canonical([own, *(section.model_dump() for section in sections)]))
+    dumped = [own, *(section.model_dump() for section in sections)]
+    return with_signals(content_hash(canonical(dumped)), params.signals)
+
+
+def with_signals(digest: str, signals: Signals) -> str:
+    """A configuration's hash with the signals it trades, where they are not the defaults.
+
+    Lines that were recorded on the defaults, before signals made a configuration, keep their hash.
+    """
+    other = signals.model_dump(exclude_defaults=True)
+    return content_hash(digest.encode(), canonical(other)) if other else digest
 
 
 def _dumped(arm: Arm) -> dict[str, Any]:
@@ -77,7 +88,7 @@ def _dumped(arm: Arm) -> dict[str, Any]:
 def trial_lines(
     arm: str, params_hash: str, data_hash: str, equity: pd.DataFrame, *, code: str, scheme: str = PRIMARY
 ) -> list[dict[str, Any]]:
-    """One line a fold: what an arm was, and what it earned out of sample.
+    """One line a fold: what an arm was, and what it earned out of sample; `evaluation` is the hash of what it was.
 
     Args:
         equity: the arm's ledger. code: see code_hash; it says what the result was made with, and makes no other trial.
@@ -89,7 +100,7 @@ def trial_lines(
         ratio = sharpe(daily, periods_per_year=1.0)
         extra[fold] = {"sharpe": None if math.isnan(ratio) else round(ratio, SHARPE_DIGITS), "n_days": len(daily)}
     shared = {"arm": arm, "scheme": scheme, "params_hash": params_hash, "data_hash": data_hash}
-    evaluation = content_hash(canonical({**shared, "results": results}))
+    evaluation = content_hash(canonical(shared))
     return [
         {
             **shared,

@@ -1,9 +1,13 @@
 """The trial ledger and the seal: an append-only record of every out-of-sample evaluation; selection is paid for by it.
 
-One line an (arm, fold) evaluation, or an opening of the sealed slice. Making the same evaluation again, with the same
-result, adds no line. Each line carries the hash of the line before it, and the file's head beside it (`trials.head`) how
-many lines there are and the hash of the last: a line that was edited, removed or moved is found and named. What is found
-is an edit by hand; whoever writes the whole chain anew, with its head, leaves no trace but git's.
+One line an (arm, fold) evaluation, or an opening of the sealed slice. What is evaluated is a configuration: an arm with its
+parameters, on a scheme of folds of the same bars. Making the same evaluation again adds no line, wherever it runs and
+whatever digits come out: the result recorded first stands, and another one is noted as a rerun (see `reruns`). Lines
+written while a result still made a trial of its own may hold one configuration several times; it counts once.
+
+Each line carries the hash of the line before it, and the file's head beside it (`trials.head`) how many lines there are and
+the hash of the last: a line that was edited, removed or moved is found and named. What is found is an edit by hand; whoever
+writes the whole chain anew, with its head, leaves no trace but git's.
 """
 
 import fcntl
@@ -17,6 +21,7 @@ from typing import Any
 from sizewise.base.errors import ConfigError, LedgerError
 from sizewise.base.hashing import content_hash
 from sizewise.base.paths import write_atomically
+from sizewise.ledgers.reruns import append_reruns, rerun_line
 from sizewise.params.dataset.splits import Splits
 
 EVALUATION, OPENING = "evaluation", "opening"
@@ -24,8 +29,9 @@ EVALUATION, OPENING = "evaluation", "opening"
 CHAIN = ("id", "kind", "previous", "hash")
 FIELDS = ("evaluation", "arm", "fold", "growth_bps_per_day")
 OPENING_FIELDS = ("number", "start", "end", "plan_hash", "data_hash")
-# What makes an evaluation the same one. Not its code, and not what its Sharpe ratio was counted from.
-IDENTITY = (*FIELDS, "scheme", "params_hash", "data_hash")
+# What makes a configuration the same one, and with its fold an evaluation. Not its result, which another processor rounds
+# otherwise, and not its code.
+CONFIGURATION = ("arm", "scheme", "params_hash", "data_hash")
 # What the first line follows.
 ROOT = content_hash(b"")
 
@@ -142,21 +148,19 @@ def chain_sentence(ledger: TrialLedger) -> str:
 
 
 def record_trials(path: Path, evaluations: Sequence[Mapping[str, Any]]) -> int:
-    """Append the evaluations that are not there yet, under a lock, each line whole.
+    """Append the evaluations that are not there yet, under a lock, each line whole; note reruns with other digits.
 
     Args:
-        evaluations: `evaluation` (which run of an arm it belongs to), arm, scheme, fold, params_hash, data_hash, and
-            the result, growth_bps_per_day. Not part of what makes it the same one: code_hash, and sharpe (daily) and
-            n_days of the fold.
+        evaluations: arm, scheme, fold, params_hash, data_hash; and what does not make another one: `evaluation` (the
+            configuration's hash), growth_bps_per_day, code_hash, and sharpe (daily) and n_days of the fold.
     Returns:
-        how many lines were added.
+        how many lines were added to the ledger; reruns are none.
     Raises:
         LedgerError: the file is damaged, or its chain does not hold: nothing is written.
     """
     with _Appender(path) as appender:
         for evaluation in evaluations:
-            identity = {name: evaluation[name] for name in IDENTITY if name in evaluation}
-            appender.add(content_hash(canonical(identity)), {"kind": EVALUATION, **evaluation})
+            appender.evaluate({"kind": EVALUATION, **evaluation})
         return appender.added
 
 
@@ -198,6 +202,7 @@ class _Appender:
 
     def __init__(self, path: Path):
         self._path = path
+        self._reruns: list[dict[str, Any]] = []
         self.added = 0
 
     def __enter__(self) -> "_Appender":
@@ -209,17 +214,24 @@ class _Appender:
         except BaseException:
             self._handle.close()
             raise
-        self._known = {trial["id"] for trial in self.trials}
+        self._recorded: dict[str, list[Mapping[str, Any]]] = {}
+        for trial in evaluations(self.trials):
+            self._recorded.setdefault(identity(trial), []).append(trial)
         return self
 
-    def add(self, identity: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Chain a line to the last one, unless a line of the same identity is there."""
-        if identity in self._known:
-            return {}
-        line = {"id": identity, **values, "previous": self.trials[-1]["hash"] if self.trials else ROOT}
+    def evaluate(self, values: Mapping[str, Any]) -> None:
+        """Chain an evaluation to the last line; one that is there adds none, and is a rerun if its growth is another."""
+        known = self._recorded.setdefault(identity(values), [])
+        if not known:
+            known.append(self.add(identity(values), values))
+        elif values["growth_bps_per_day"] not in [trial["growth_bps_per_day"] for trial in known]:
+            self._reruns.append(rerun_line(known[0], values))
+
+    def add(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Chain a line to the last one."""
+        line = {"id": name, **values, "previous": self.trials[-1]["hash"] if self.trials else ROOT}
         line["hash"] = content_hash(canonical(line))
         self.trials.append(line)
-        self._known.add(identity)
         self.added += 1
         return line
 
@@ -227,6 +239,8 @@ class _Appender:
         try:
             if kind is None and self.added:
                 self._write()
+            if kind is None:
+                append_reruns(self._path, self._reruns)
         finally:
             self._handle.close()
 
@@ -251,9 +265,27 @@ def evaluations(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [trial for trial in trials if trial["kind"] == EVALUATION]
 
 
+def configuration(trial: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What an evaluation is of, over all folds: values of CONFIGURATION, None for one that a line does not say."""
+    return tuple(trial.get(name) for name in CONFIGURATION)
+
+
+def identity(trial: Mapping[str, Any]) -> str:
+    """Hash of a configuration and a fold, which is an evaluation's id; older lines' ids held the result as well."""
+    return content_hash(canonical({name: trial[name] for name in (*CONFIGURATION, "fold") if name in trial}))
+
+
+def first_recorded(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """One line an evaluation, oldest first: of several results the first stands."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for trial in evaluations(trials):
+        found.setdefault(identity(trial), trial)
+    return list(found.values())
+
+
 def count_trials(trials: Sequence[Mapping[str, Any]]) -> int:
-    """How many configurations were evaluated: distinct runs of an arm, over all its folds."""
-    return len({trial["evaluation"] for trial in evaluations(trials)})
+    """How many configurations were evaluated, over all their folds; one that was recorded with several results once."""
+    return len({configuration(trial) for trial in evaluations(trials)})
 
 
 @dataclass(frozen=True)

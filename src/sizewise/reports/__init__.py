@@ -7,5 +7,6 @@
 - page: what every report shares: opening, running, style
 - site: the index page
 - train: notebook 02
+- verify: whether a run says what the committed one says
 - walk_forward: notebook 03
 """

@@ -441,9 +441,11 @@ def save_curves(history: pd.DataFrame, folder: Path) -> None:
 def metrics(history: pd.DataFrame) -> dict[str, dict[str, float]]:
     """What metrics/train.json holds, by group."""
     table = result_table(history)
+    by_seed = _selected(history).groupby(["group", "seed"], sort=False)["validation_bps_per_day"].mean()
     return {
         str(group): {
             "selected_bps_per_day": float(row["selected (bps/day)"]),
+            **_spread("selected_bps", by_seed[group], digits=2),
             "entropy": float(row["entropy (nats)"]),
             "explained_variance": float(row["explained variance"]),
             "n_policies": int(history[history["group"] == group][["fold", "seed"]].drop_duplicates().shape[0]),
@@ -452,15 +454,22 @@ def metrics(history: pd.DataFrame) -> dict[str, dict[str, float]]:
     }
 
 
+def _spread(name: str, by_seed: pd.Series, *, digits: int) -> dict[str, float]:
+    """The deviation (ddof 1) of a figure over seeds, under its key; nothing for one seed."""
+    return {f"seed_sd_{name}": round(float(by_seed.std()), digits)} if len(by_seed) > 1 else {}
+
+
 def other_metrics(tables: Mapping[str, Learned], closed: pd.DataFrame) -> dict[str, dict[str, float]]:
     """What metrics/train.json holds of the learners beside PPO, by arm."""
     found: dict[str, dict[str, float]] = {}
     for name, one in tables.items():
-        visited = [float((table.visits > 0).mean()) for table in one.tables]
+        visited = pd.Series([float((table.visits > 0).mean()) for table in one.tables])
+        by_seed = visited.groupby([table.origin.get("seed", 0) for table in one.tables]).mean()
         found[name] = {
             "n_tables": len(one.tables),
             "updates": int(sum(table.updates for table in one.tables)),
-            "cells_visited_frac": round(float(np.mean(visited)), 4),
+            "cells_visited_frac": round(float(visited.mean()), 4),
+            **_spread("cells_visited_frac", by_seed, digits=4),
         }
     if len(closed):
         for arm, row in closed_trade_table(closed).iterrows():

@@ -222,6 +222,7 @@ def ledger_table(equity: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(counts).reindex(paths.index).fillna(0).astype(int)
 
 
+SEED_SD = "seed_sd_growth_bps"
 SHORT_NAMES = {
     "growth_bps_per_day": "growth",
     "before_costs_bps_per_day": "before costs",
@@ -235,13 +236,25 @@ SHORT_NAMES = {
     "trades_per_seed": "trades",
     "win_rate_pct": "wins (%)",
     "mean_r": "mean R",
+    SEED_SD: "growth, sd over seeds",
 }
 
 
 def summary(equity: pd.DataFrame, trades: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """One row an arm; see metrics.arm_summary."""
+    """One row an arm; see metrics.arm_summary. Beside it seed_sd_growth_bps, NaN for an arm that walked once."""
     rows = {arm: arm_summary(arm_rows(equity, arm), trades[trades["arm"] == arm]) for arm in arms}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+    spread = {arm: seed_sd_bps(arm_rows(equity, arm)) for arm in arms}
+    return pd.DataFrame.from_dict(rows, orient="index").assign(**{SEED_SD: pd.Series(spread)}).rename_axis("arm")
+
+
+def seed_sd_bps(equity: pd.DataFrame) -> float:
+    """Deviation over seeds (ddof 1) of the portfolio's mean daily growth, bps; NaN for one seed.
+
+    Args:
+        equity: one arm's ledger.
+    """
+    growth = [BPS * float(portfolio(daily_returns(part)).mean()) for _, part in equity.groupby("seed", sort=True)]
+    return float(np.std(growth, ddof=1)) if len(growth) > 1 else float("nan")
 
 
 def daily_by_arm(equity: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
@@ -310,10 +323,14 @@ def save_daily(daily: pd.DataFrame, folder: Path) -> None:
 
 
 def metrics(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    """What metrics/walk_forward.json holds, by arm."""
+    """What metrics/walk_forward.json holds, by arm; a spread over seeds only where there are seeds."""
     rounded = table.round(4)
     return {
-        str(arm): {str(name): None if pd.isna(value) else float(value) for name, value in row.items()}
+        str(arm): {
+            str(name): None if pd.isna(value) else float(value)
+            for name, value in row.items()
+            if name != SEED_SD or pd.notna(value)
+        }
         for arm, row in rounded.iterrows()
     }
 

@@ -6,14 +6,16 @@ from typing import Any
 import pandas as pd
 import torch
 
-from sizewise.base.hashing import code_hash
+from sizewise.base.hashing import code_hash, content_hash
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe
 from sizewise.ledgers.files import LedgerWriter
 from sizewise.ledgers.plan import ANCHORED_FOLDER, PRIMARY, arm_hash, stop_atr, trial_lines
 from sizewise.ledgers.trials import record_trials
+from sizewise.params.arms import CustomArm
 from sizewise.params.stage import Stage
+from sizewise.sizing.own import source_of
 from sizewise.trading.trades import Prices
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
@@ -45,13 +47,19 @@ def evaluate_all(stage: Stage, universe: Universe, market: Market, folds: Mappin
     return pd.concat(fits, ignore_index=True) if fits else pd.DataFrame()
 
 
+def trial_hash(params: Any, name: str) -> str:
+    """See plan.arm_hash; an arm of one's own is also what its file says, so that an edit there makes another trial."""
+    arm, digest = params.arms[name], arm_hash(params, name)
+    return content_hash(digest.encode(), source_of(arm).read_bytes()) if isinstance(arm, CustomArm) else digest
+
+
 def record(stage: Stage, universe: Universe, equity: pd.DataFrame) -> int:
     """Append this run's evaluations to the trial ledger; returns how many were new.
 
-    What is recorded is an arm with its own parameters and its result; that the same arm met it again is no new trial.
+    What is recorded is an arm with its own parameters; that it was met again is no new trial, whatever digits came out.
     """
     lines: list[dict[str, Any]] = []
     code = code_hash("sizewise.walkforward.evaluate")
     for arm, rows in equity.groupby("arm", observed=True, sort=False):
-        lines += trial_lines(str(arm), arm_hash(stage.params, str(arm)), universe.data_hash, rows, code=code)
+        lines += trial_lines(str(arm), trial_hash(stage.params, str(arm)), universe.data_hash, rows, code=code)
     return record_trials(stage.workspace.trials, lines)

@@ -26,7 +26,7 @@ from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
 from sizewise.ledgers.files import LedgerWriter
-from sizewise.ledgers.plan import PRIMARY, arm_hash, plan_hash, stop_atr, trial_lines
+from sizewise.ledgers.plan import PRIMARY, plan_hash, stop_atr, trial_lines
 from sizewise.ledgers.trials import (
     Seal,
     count_trials,
@@ -41,6 +41,7 @@ from sizewise.ledgers.trials import (
 from sizewise.params.arms import Arm
 from sizewise.params.reading import Params
 from sizewise.trading.trades import Prices
+from sizewise.walkforward.evaluate import trial_hash
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
 
@@ -116,13 +117,13 @@ def unseal(given: Unsealing, *, again: bool) -> dict[str, Any]:
         "end": given.seal.end,
         "plan_hash": given.plan_hash,
         "data_hash": given.universe.data_hash,
-        "params_hash": arm_hash(p, p.plan.candidate),
+        "params_hash": trial_hash(p, p.plan.candidate),
         "code_hash": code_hash("sizewise.walkforward.unsealing"),
     }
     opened = record_opening(trials, opening, again=again)
     ledgers = _walk(given, market)
     for name, equity in ledgers.items():
-        digest = arm_hash(p, name)
+        digest = trial_hash(p, name)
         lines = trial_lines(name, digest, given.universe.data_hash, equity, code=opening["code_hash"], scheme=SCHEME)
         record_trials(trials, lines)
     record = _result(given, ledgers)

@@ -12,7 +12,16 @@ import pytest
 from sizewise.base.errors import LedgerError
 from sizewise.base.hashing import content_hash
 from sizewise.ledgers import trials
-from sizewise.ledgers.trials import canonical, chain_sentence, count_trials, read_ledger, read_trials, record_trials
+from sizewise.ledgers.reruns import read_reruns
+from sizewise.ledgers.trials import (
+    canonical,
+    chain_sentence,
+    count_trials,
+    first_recorded,
+    read_ledger,
+    read_trials,
+    record_trials,
+)
 
 
 def evaluation(arm: str = "ppo", fold: int = 0, **changes: object) -> dict:
@@ -57,7 +66,7 @@ def test_twice_in_one_call_is_once(path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"growth_bps_per_day": 1.26}, {"params_hash": "q"}, {"data_hash": "e"}, {"fold": 3}, {"arm": "atr"}]
+    "change", [{"params_hash": "q"}, {"data_hash": "e"}, {"fold": 3}, {"arm": "atr"}, {"scheme": "sealed"}]
 )
 def test_another_evaluation_adds_one(path, change):
     record_trials(path, [evaluation()])
@@ -65,6 +74,64 @@ def test_another_evaluation_adds_one(path, change):
     assert record_trials(path, [evaluation() | change]) == 1
     assert path.read_text().startswith(first)
     assert [trial.items() >= (evaluation() | change).items() for trial in read_trials(path)] == [False, True]
+
+
+def test_a_rerun_with_other_digits_is_no_trial(path):
+    """Another processor, or other code: the ledger and its head stay as they were to the byte."""
+    record_trials(path, [evaluation(fold=fold, code_hash="c") for fold in (0, 1)])
+    kept = [file.read_bytes() for file in (path, path.with_suffix(".head"))]
+    other = [evaluation(fold=0, code_hash="c"), evaluation(fold=1, growth_bps_per_day=1.2501, code_hash="d")]
+    for _ in range(2):
+        assert record_trials(path, other) == 0
+        assert [file.read_bytes() for file in (path, path.with_suffix(".head"))] == kept
+        (rerun,) = read_reruns(path)
+        assert (rerun["arm"], rerun["fold"]) == ("ppo", 1)
+        assert (rerun["recorded_bps_per_day"], rerun["growth_bps_per_day"]) == (1.25, 1.2501)
+        assert (rerun["recorded_code_hash"], rerun["code_hash"]) == ("c", "d")
+    assert count_trials(read_trials(path)) == 1
+
+
+def older(path: Path) -> list[dict]:
+    """A ledger of when a result made a trial: two configurations, one of them with a second run of other digits."""
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    runs = [("ppo", "first", 1.25), ("atr", "only", 0.5), ("ppo", "second", 1.2501)]
+    lines = [
+        evaluation(arm, fold, evaluation=run, growth_bps_per_day=growth) for arm, run, growth in runs for fold in (0, 1)
+    ]
+    head = content_hash(b"")
+    for number, line in enumerate(lines):
+        values = {"id": f"old {number}", "kind": "evaluation", **line, "previous": head}
+        head = content_hash(canonical(values))
+        with path.open("a") as handle:
+            handle.write(json.dumps({**values, "hash": head}, sort_keys=True) + "\n")
+    return lines
+
+
+def test_an_older_ledger_counts_configurations_and_is_not_written_again(path):
+    lines = older(path)
+    assert read_ledger(path).breach == ""
+    assert count_trials(read_trials(path)) == 2
+    before = path.read_bytes()
+    assert record_trials(path, lines) == 0
+    assert record_trials(path, [line | {"evaluation": "anew"} for line in lines]) == 0
+    assert path.read_bytes() == before
+    assert read_reruns(path) == []
+    assert record_trials(path, [evaluation(growth_bps_per_day=1.2502), evaluation("kelly")]) == 1
+    assert path.read_bytes().startswith(before)
+    assert [rerun["recorded_bps_per_day"] for rerun in read_reruns(path)] == [1.25]
+    assert count_trials(read_trials(path)) == 3
+
+
+def test_of_several_results_the_first_stands(path):
+    older(path)
+    found = first_recorded(read_trials(path))
+    assert [(one["arm"], one["fold"], one["growth_bps_per_day"]) for one in found] == [
+        ("ppo", 0, 1.25),
+        ("ppo", 1, 1.25),
+        ("atr", 0, 0.5),
+        ("atr", 1, 0.5),
+    ]
 
 
 def test_lines_are_read_oldest_first_with_their_id(path):
@@ -283,7 +350,9 @@ def test_a_report_reads_on_and_says_so(chain):
 
 
 def test_the_committed_ledger_is_whole(root):
-    assert read_ledger(root / "trials.jsonl").breach == ""
+    ledger = read_ledger(root / "trials.jsonl")
+    assert ledger.breach == ""
+    assert len(first_recorded(ledger.trials)) == len(ledger.trials)
     assert (root / "trials.head").is_file()
 
 

@@ -144,6 +144,9 @@ def test_metrics_are_by_group(history):
     found = training_tables.metrics(history)
     assert found["ppo (rolling)"]["n_policies"] == 3
     assert found["ppo (rolling)"]["selected_bps_per_day"] == 1.67
+    # Seed 1 selects 3 and 0 on its folds, seed 2 selects 2.
+    assert found["ppo (rolling)"]["seed_sd_selected_bps"] == round((2.0 - 1.5) / 2**0.5, 2)
+    assert "seed_sd_selected_bps" not in training_tables.metrics(history[history["seed"] == 1])["ppo (rolling)"]
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
@@ -213,6 +216,11 @@ def test_metrics_of_the_other_learners(closed):
     learned = Learned((replace(table, visits=visits, updates=6), replace(table, updates=1)), pd.DataFrame())
     found = training_tables.other_metrics({"bandit": learned}, closed)
     assert found["bandit"] == {"n_tables": 2, "updates": 7, "cells_visited_frac": round(1 / 7500, 4)}
+    members = tuple(
+        replace(table, updates=1, visits=v, origin={"seed": s}) for v, s in ((visits, 1), (table.visits, 2))
+    )
+    spread = training_tables.other_metrics({"bandit": Learned(members, pd.DataFrame())}, closed)["bandit"]
+    assert spread["seed_sd_cells_visited_frac"] == round(2 / 7500 / 2**0.5, 4)
     assert found["dqn (rolling)"] == {"n_models": 2, "closes": 300}
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert training_tables.other_metrics({}, pd.DataFrame()) == {}

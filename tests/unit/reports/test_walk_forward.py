@@ -80,7 +80,7 @@ def test_the_summary_is_metrics_arm_by_arm(equity, trades):
     assert list(table.index) == ["atr", "ppo"]
     for arm in table.index:
         alone = arm_summary(equity[equity["arm"] == arm], trades[trades["arm"] == arm])
-        assert table.loc[arm].to_dict() == pytest.approx(alone, nan_ok=True)
+        assert table.loc[arm].drop("seed_sd_growth_bps").to_dict() == pytest.approx(alone, nan_ok=True)
     assert set(table.columns) == set(walk_forward.SHORT_NAMES)
     assert list(table.rename(columns=walk_forward.SHORT_NAMES).columns) != list(table.columns)
 
@@ -121,6 +121,18 @@ def test_regimes_of_each_arm(equity):
     pd.testing.assert_frame_equal(table.loc["atr"], regime_summary(one), check_names=False)
     daily = walk_forward.daily_by_arm(equity, ["atr"])["atr"]
     assert table.loc["atr", "growth_bps_per_day"].sum() == pytest.approx(1e4 * daily.mean())
+
+
+def test_the_spread_over_seeds_stands_where_there_are_seeds(equity, trades):
+    table = walk_forward.summary(equity, trades, ["atr", "ppo"])
+    ppo = equity[equity["arm"] == "ppo"]
+    alone = [walk_forward.summary(ppo[ppo["seed"] == seed], trades, ["ppo"]) for seed in (1, 2)]
+    growth = [one.loc["ppo", "growth_bps_per_day"] for one in alone]
+    assert np.mean(growth) == pytest.approx(table.loc["ppo", "growth_bps_per_day"])
+    found = walk_forward.metrics(table)
+    assert found["ppo"]["seed_sd_growth_bps"] == round(abs(growth[1] - growth[0]) / 2**0.5, 4) > 0.0
+    assert "seed_sd_growth_bps" not in found["atr"]
+    assert "seed_sd_growth_bps" not in walk_forward.metrics(alone[0])["ppo"]
 
 
 def test_metrics_are_json_without_nan(equity):

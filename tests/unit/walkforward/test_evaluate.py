@@ -8,8 +8,9 @@ import pytest
 
 from sizewise.ledgers.metrics import daily_returns, portfolio
 from sizewise.ledgers.plan import PRIMARY, arm_hash, arm_rows, is_sizer, looking_ahead, plan_hash, stop_atr, trial_lines
+from sizewise.ledgers.reruns import read_reruns
 from sizewise.ledgers.trials import read_trials
-from sizewise.params.reading import Params
+from sizewise.params.reading import Params, parse_section
 from sizewise.walkforward import evaluate
 
 from ..reports.test_walk_forward import path
@@ -41,6 +42,7 @@ LEARNED = {"ppo", "ppo_free", "q_table", "bandit", "dqn", "outcome_ensemble"}
         ("train", {"gamma": 0.5}, {"ppo", "ppo_free", "atr_exposure_matched"}),
         ("observation", {"window_bars": 7}, {"ppo", "ppo_free", "atr_exposure_matched"}),
         ("regimes", {"trending_adx": 30.0}, LEARNED | {"atr_exposure_matched"}),
+        ("signals", {"entry_bars": 48}, set()),
         ("plan", {"alpha": 0.01}, set()),
         ("laboratory", {"exam_bars": 7}, set()),
     ],
@@ -50,8 +52,11 @@ def test_an_arm_is_its_own_parameters(params, section, changes, arms):
     assert moved(params, changed(params, section, **changes)) == arms
 
 
-@pytest.mark.parametrize(("section", "changes"), [("account", {"ruin_frac": 0.2}), ("splits", {"purge_bars": 101})])
-def test_the_account_and_the_splits_make_every_arm(params, section, changes):
+@pytest.mark.parametrize(
+    ("section", "changes"),
+    [("account", {"ruin_frac": 0.2}), ("splits", {"purge_bars": 101}), ("signals", {"entry_bars": 40})],
+)
+def test_the_account_the_splits_and_the_signals_make_every_arm(params, section, changes):
     assert moved(params, changed(params, section, **changes)) == set(params.arms)
 
 
@@ -120,7 +125,7 @@ def test_a_line_says_what_its_sharpe_ratio_is_and_what_it_was_made_with(equity):
     assert [(line["sharpe"], line["growth_bps_per_day"]) for line in flat] == [(None, 0.0)] * 2
 
 
-def test_another_result_or_other_parameters_are_another_evaluation(equity):
+def test_other_parameters_are_another_evaluation_and_another_result_is_not(equity):
     rows = arm_rows(equity, "ppo")
     other = rows.assign(equity=np.where(rows["fold"] == 1, 1000.0, rows["equity"]))
     found = [
@@ -134,8 +139,21 @@ def test_another_result_or_other_parameters_are_another_evaluation(equity):
             (("ppo", "p", "d"), other, "c"),
         ]
     ]
-    assert found[0] == found[1]
-    assert len(set(found)) == 5
+    assert found[0] == found[1] == found[5]
+    assert len(set(found)) == 4
+
+
+def test_an_edit_of_an_own_rule_makes_another_trial(params, tmp_path, monkeypatch):
+    source = tmp_path / "rule.py"
+    monkeypatch.setattr(evaluate, "source_of", lambda arm: source)
+    mine = parse_section("arms", {"mine": {"kind": "custom", "class": "own/rule.py:Rule"}})
+    changed_arms = params.replace(arms={**params.arms, **mine})
+    found = []
+    for text in ("a = 1\n", "a = 2\n", "a = 1\n"):
+        source.write_text(text)
+        found.append(evaluate.trial_hash(changed_arms, "mine"))
+    assert found[0] == found[2] != found[1]
+    assert evaluate.trial_hash(changed_arms, "atr") == arm_hash(params, "atr")
 
 
 def test_an_evaluation_met_again_is_no_new_trial(params, equity, tmp_path):
@@ -143,6 +161,8 @@ def test_an_evaluation_met_again_is_no_new_trial(params, equity, tmp_path):
     universe = SimpleNamespace(data_hash="d")
     assert evaluate.record(stage, universe, equity) == 4
     assert evaluate.record(stage, universe, equity) == 0
+    assert evaluate.record(stage, universe, equity.assign(equity=equity["equity"] ** 1.01)) == 0
+    assert {line["arm"] for line in read_reruns(tmp_path / "trials.jsonl")} == {"ppo", "atr"}
     stage.params = changed(params, "train", gamma=0.5)
     assert evaluate.record(stage, universe, equity) == 2
     assert [line["arm"] for line in read_trials(tmp_path / "trials.jsonl")] == [

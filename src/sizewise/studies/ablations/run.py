@@ -19,7 +19,7 @@ from sizewise.base.paths import write_json
 from sizewise.dataset.store import Universe, cut_folds, read_market, read_models, read_universe
 from sizewise.learning.ppo import training
 from sizewise.ledgers.files import LedgerWriter, read_equity
-from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines
+from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines, with_signals
 from sizewise.ledgers.trials import canonical, record_trials
 from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage, open_stage
@@ -65,7 +65,7 @@ def run_variant(stage: Stage, name: str) -> None:
     train = changed(p.train, variant, p.ablations)
     observation = p.observation.model_copy(update={"raw_dollars": variant.raw_dollars})
     sections = [variant, train, p.account, p.splits, p.regimes, observation]
-    digest = content_hash(canonical([section.model_dump() for section in sections]))
+    digest = with_signals(content_hash(canonical([section.model_dump() for section in sections])), p.signals)
     code = code_hash("sizewise.studies.ablations.run")
     made = {"params": digest, "arm": arm.model_dump(mode="json"), "data": universe.data_hash, "code": code}
     made |= {"signals": p.signals.model_dump(mode="json"), "stop_atr": stop_atr(p.arms, p.plan.reference)}

@@ -3,6 +3,7 @@
 Sharpe ratios in tables are annual; what they are judged by is computed from daily ones.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from sizewise.evidence.statistics.selection import (
 from sizewise.ledgers.files import EQUITY, read_equity
 from sizewise.ledgers.metrics import BPS, DAYS_PER_YEAR, daily_returns, portfolio
 from sizewise.ledgers.plan import PRIMARY, looking_ahead
-from sizewise.ledgers.trials import TrialLedger, count_trials, evaluations, read_ledger
+from sizewise.ledgers.trials import TrialLedger, configuration, count_trials, evaluations, first_recorded, read_ledger
 from sizewise.params.arms import Arm
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
@@ -150,16 +151,21 @@ def open_study(stage: Stage) -> SelectionStudy:
 
 
 def configurations(trials: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row a configuration of the trial ledger, index its `evaluation`.
+    """One row a configuration of the trial ledger, index the `evaluation` of its first line.
 
     Returns:
-        arm, scheme, lines, and sharpe, the daily Sharpe ratio over all its folds: the folds' means and deviations pooled,
-        which is that of their days put end to end. NaN where a line does not say it, and where growth never varied.
+        arm, scheme, lines (all of them), and sharpe, the daily Sharpe ratio over all its folds: the folds' means and
+        deviations pooled, which is that of their days put end to end. Where a fold was recorded with several results the
+        first one stands. NaN where such a line does not say it, and where growth never varied.
     """
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for trial in evaluations(trials):
-        groups.setdefault(trial["evaluation"], []).append(trial)
-    rows = [(name, of[0]["arm"], of[0].get("scheme"), len(of), _pooled_sharpe(of)) for name, of in groups.items()]
+    lines = Counter(configuration(trial) for trial in evaluations(trials))
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for trial in first_recorded(trials):
+        groups.setdefault(configuration(trial), []).append(trial)
+    rows = [
+        (of[0]["evaluation"], of[0]["arm"], of[0].get("scheme"), lines[key], _pooled_sharpe(of))
+        for key, of in groups.items()
+    ]
     return pd.DataFrame(rows, columns=["evaluation", "arm", "scheme", "lines", "sharpe"]).set_index("evaluation")
 
 

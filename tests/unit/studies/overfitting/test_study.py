@@ -24,8 +24,9 @@ DAYS = pd.date_range("2020-01-01", periods=400, freq="D", tz="UTC", name="day")
 
 
 def line(evaluation: str, *, arm: str = "ppo", fold: int = 0, sharpe: object = 0.1, **changes: object) -> dict:
-    """By default 2 bps a day over 100 days."""
+    """By default 2 bps a day over 100 days; each `evaluation` has parameters of its own."""
     values = {"kind": "evaluation", "evaluation": evaluation, "arm": arm, "scheme": "rolling", "fold": fold}
+    values |= {"params_hash": evaluation, "data_hash": "d"}
     return values | {"growth_bps_per_day": 2.0, "sharpe": sharpe, "n_days": 100} | changes
 
 
@@ -112,6 +113,13 @@ def test_n_counts_everything_and_v_what_could_have_been_chosen(study):
     assert found.benchmark == pytest.approx(
         365**0.5 * found.variance**0.5 * overfitting.expected_maximum_closed(5), rel=1e-12
     )
+
+
+def test_another_result_of_a_configuration_moves_neither_n_nor_v(study):
+    again = [line("run", params_hash="b", sharpe=0.9, growth_bps_per_day=9.0)]
+    twice = replace(study, ledger=TrialLedger((*study.ledger.trials, *again), ""))
+    assert overfitting_study.deflation(twice) == overfitting_study.deflation(study)
+    assert overfitting_study.trials_by_arm(twice).loc["ppo"].tolist() == [4, 5, 3]
 
 
 def test_v_falls_back_to_what_is_at_hand(study):
