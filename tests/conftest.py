@@ -1,5 +1,8 @@
 """What tests share: a planted random walk, slices of the real series, and the quick profile's world."""
 
+import sizewise  # noqa: F401  (first: it asks the libraries for their instructions before they load)
+
+# isort: split
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,8 +25,6 @@ from sizewise.market.bars import load_bars
 from sizewise.params.reading import Params, parse_params, read_params
 
 ROOT = Path(__file__).resolve().parents[1]
-# As in a training worker; see CONTRIBUTING, "Threads".
-torch.set_num_threads(1)
 # Accounts that one test of the batched broker walks beside its slow twin.
 ORACLE_PART = 10_000
 

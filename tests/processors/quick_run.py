@@ -5,8 +5,9 @@
 prints one JSON object: what was made, and the first digits of its SHA-256.
 """
 
-import sizewise  # noqa: F401, I001  (before numpy: it asks the libraries for their instructions)
+import sizewise  # noqa: F401  (first: it asks the libraries for their instructions before they load)
 
+# isort: split
 import hashlib
 import json
 import tempfile

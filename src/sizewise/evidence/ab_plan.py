@@ -40,7 +40,7 @@ def signal_of(trades: pd.DataFrame, reference: pd.DataFrame) -> np.ndarray:
     place = np.full(len(trades), -1)
     parts = reference.reset_index(drop=True).groupby(GROUP, observed=True, sort=False)
     for (symbol, fold), rows in parts:
-        ordered = rows.sort_values("entry_time")
+        ordered = rows.sort_values("entry_time", kind="stable")
         mine = np.flatnonzero((trades["symbol"] == symbol) & (trades["fold"] == fold))
         found = ordered["entry_time"].searchsorted(trades["entry_time"].iloc[mine], side="right") - 1
         place[mine] = np.where(found >= 0, ordered.index.to_numpy()[np.maximum(found, 0)], -1)

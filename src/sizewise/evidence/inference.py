@@ -79,7 +79,7 @@ def with_error(test: BlockTest, error: float, *, alpha: float, power: float) -> 
 
     Degrees of freedom stay those of the blocks, the fewer.
     """
-    if error <= 0.0:
+    if error <= DUST:
         return test
     df = test.blocks - 1
     total = float(np.hypot(test.mde / detectable(alpha, power, df), error))

@@ -58,7 +58,7 @@ def draw_path(frame: pd.DataFrame, fills: pd.DataFrame, *, quote: str = "quote c
             middle.plot(part["time"], part["position"], color=colours[symbol], drawstyle="steps-mid")
         middle.axhline(0.0, color="#888888", lw=0.8)
         middle.set(title="Position at the close", ylabel=quote)
-        equity = frame.drop_duplicates("time").sort_values("time")
+        equity = frame.drop_duplicates("time").sort_values("time", kind="stable")
         bottom.plot(equity["time"], equity["equity"], color="#333333")
         bottom.axhline(equity["equity"].iloc[0], color="#888888", lw=0.8, ls=":")
         bottom.set(title="Equity at the close", ylabel=quote, xlabel="time (UTC)")

@@ -61,7 +61,7 @@ def held_bars(market: Market, trades: Opportunities, n_rows: int) -> HeldBars:
     Args:
         market: float64, on the CPU. n_rows: rows that the trades were found in.
     """
-    trades = trades.pick(np.argsort(trades.entry_row))
+    trades = trades.pick(np.argsort(trades.entry_row, kind="stable"))
     entry, leave, side = trades.entry_row, trades.exit_row, trades.side
     close = market.close.numpy()
     before = np.concatenate([close[:1], close[:-1]])

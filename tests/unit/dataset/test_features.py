@@ -163,8 +163,8 @@ def test_the_scaler_is_fitted_on_the_rows_it_is_given(bars, params):
     scaler = Scaler.fit(train)
     varies = train.std(axis=0) > 1e-9
     scaled = (train - scaler.mean) / scaler.std
-    np.testing.assert_allclose(scaled.mean(axis=0), 0.0, atol=1e-9)
-    np.testing.assert_allclose(scaled.std(axis=0)[varies], 1.0, rtol=1e-9)
+    np.testing.assert_allclose(scaled.mean(axis=0), 0.0, atol=1e-5)  # six digits, see arithmetic.fitted
+    np.testing.assert_allclose(scaled.std(axis=0)[varies], 1.0, rtol=1e-5)
     assert Scaler.fit(values[600:2500]) != scaler
 
 

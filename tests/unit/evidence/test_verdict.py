@@ -119,7 +119,10 @@ def test_the_anchored_sensitivity_is_said_with_its_sign(test, words):
 def test_the_sentence_carries_its_evidence():
     text = verdict.verdict_sentence(record(), "ppo", "atr")
     assert "(95% interval +0.02 to +2.40, p = 0.041; 300 days, 6 symbols, 5 folds, 3 seeds)" in text
-    assert text.endswith("An effect of 1.50 bps a day would have been found with the declared power.")
+    assert text.endswith(
+        "By the noise of its days the test finds true differences of 1.50 bps a day with the declared power, and smaller "
+        "ones less often."
+    )
     assert "\n" not in text
 
 

@@ -61,7 +61,13 @@ def spa(
     days = _complete(daily)
     gains = days.drop(columns=reference).sub(days[reference], axis=0)
     clones = [str(name) for name in gains if _same(days[name].to_numpy(), days[reference].to_numpy())]
-    arms = (BPS * gains.mean()).rename("effect_bps").rename_axis("arm").sort_values(ascending=False).to_frame()
+    arms = (
+        (BPS * gains.mean())
+        .rename("effect_bps")
+        .rename_axis("arm")
+        .sort_values(ascending=False, kind="stable")
+        .to_frame()
+    )
     rivals = days.drop(columns=[reference, *clones])
     # A constant gain has no deviation to be measured by, and arch divides by it.
     constant = [str(name) for name in rivals if never_varies(gains[name].to_numpy())]

@@ -158,7 +158,7 @@ def match_turnover(
             "an ATR arm with confidence_rule cannot be scaled to a turnover: set confidence_rule to false"
         )
     trades = walked_trades(market, train)
-    trades = trades.pick(np.argsort(trades.entry_row))
+    trades = trades.pick(np.argsort(trades.entry_row, kind="stable"))
     bars = held_bars(market, trades, sum(len(part) for part in train.values()))
     raw = atr_sizes(market.atr_frac.numpy()[trades.entry_row], arm)
     paid_in = 1.0 + market.gap_return.numpy()[trades.entry_row + 1]

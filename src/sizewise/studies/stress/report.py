@@ -30,7 +30,7 @@ def growth_by_multiple(growth: pd.DataFrame, *, level_pct: float) -> Figure:
     step = SPREAD * float(np.diff(multiples).min()) if len(multiples) > 1 else SPREAD
     figure, axes = plt.subplots(figsize=(9.0, 4.8))
     for place, arm in enumerate(arms):
-        part = table[table["arm"] == arm].sort_values("multiple")
+        part = table[table["arm"] == arm].sort_values("multiple", kind="stable")
         x = part["multiple"] + step * ((place + 0.5) / len(arms) - 0.5)
         spread = [part["growth_bps"] - part["low_bps"], part["high_bps"] - part["growth_bps"]]
         axes.errorbar(

@@ -26,6 +26,7 @@ RECORD = dict.fromkeys(verdict.FIELDS, 1) | {
     "ci_high": -0.1,
     "p_value": 0.03,
     "n_trials": 42,
+    "doubts": [],
     "plan_hash": "aaaa",
     "data_hash": "bbbb",
 }
