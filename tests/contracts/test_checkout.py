@@ -49,7 +49,7 @@ def test_other_line_ends_are_noticed(tmp_path):
 
 @needs_history
 def test_what_is_binary_is_marked():
-    stored = [name for name in git("ls-files", "dvcstore").decode().split()]
+    stored = git("ls-files", "dvcstore").decode().split()
     marked = git("check-attr", "diff", *stored, "a.png", "b.parquet", "c.safetensors").decode().splitlines()
     assert stored
     assert [line for line in marked if not line.endswith("unset")] == []

@@ -1,0 +1,86 @@
+"""The kernel a report runs in: this interpreter's own, whatever kernels are installed, spoken to over private sockets."""
+
+import os
+import shlex
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Any
+
+from ipykernel.kernelspec import make_ipkernel_cmd
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+
+from sizewise.base.errors import ConfigError
+
+PREFIX = "SIZEWISE_KERNEL_PREFIX"
+# The path of a Unix socket has room for 107 bytes on Linux and 103 elsewhere; names within the folder take up to 12.
+LONGEST_FOLDER = 90
+IPYTHON = "ipython"
+# An emulated processor takes minutes to import what a kernel needs.
+START_SECONDS = 600
+# What is raised, without a type of its own, where a kernel ends before it answers.
+NEVER_STARTED = "Kernel died before replying"
+
+
+class LocalKernelManager(AsyncKernelManager):
+    """Starts `python -m ipykernel_launcher` of the running interpreter.
+
+    A kernel spec named python3 that another environment has left on the Jupyter path is not asked, and neither are the
+    start-up files of the user's IPython. The kernel is spoken to over local sockets in a folder that is the user's alone:
+    nothing listens on a network port while a report runs, and nothing is left in the working directory.
+
+    The environment variable SIZEWISE_KERNEL_PREFIX names a program that starts the kernel, with its arguments, as a shell
+    would read them: under `qemu-x86_64 -cpu Haswell` a report shows that its numbers do not depend on the processor.
+    """
+
+    transport = "ipc" if os.name == "posix" else "tcp"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.folder = private_folder()
+        self._removal = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        (self.folder / IPYTHON).mkdir()
+        self.connection_file = str(self.folder / "kernel.json")
+        if self.transport == "ipc":
+            self.ip = str(self.folder / "socket")
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        return KernelSpec(argv=kernel_command(self.folder), display_name="Python 3", language="python")
+
+    async def cleanup_resources(self, restart: bool = False) -> None:  # type: ignore[override]
+        await super().cleanup_resources(restart=restart)
+        if not restart:
+            self._removal()
+
+
+def kernel_prefix() -> list[str]:
+    """The words of SIZEWISE_KERNEL_PREFIX; none where it is not set.
+
+    Raises:
+        ConfigError: they are no words, or the first is no program.
+    """
+    text = os.environ.get(PREFIX, "")
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"{PREFIX} is {text!r}: {error}: quote it as for a shell") from None
+    if words and shutil.which(words[0]) is None:
+        raise ConfigError(f"{PREFIX} names '{words[0]}', which is no program here: install it, or unset the variable")
+    return words
+
+
+def kernel_command(folder: Path) -> list[str]:
+    """The command that starts a kernel; `folder` takes the place of the user's IPython folder."""
+    return [*kernel_prefix(), *make_ipkernel_cmd(), f"--ipython-dir={folder / IPYTHON}"]
+
+
+def private_folder() -> Path:
+    """A new folder that only its owner may enter, with a path that is short enough for sockets in it."""
+    folder = Path(tempfile.mkdtemp(prefix="sizewise-"))
+    if len(os.fsencode(folder)) > LONGEST_FOLDER and os.name == "posix":
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="sizewise-", dir="/tmp"))
+    return folder

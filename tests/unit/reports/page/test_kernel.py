@@ -1,0 +1,65 @@
+"""The kernel's command and its folder; that a report runs in it is tested in test_run."""
+
+import asyncio
+import os
+import stat
+import sys
+
+import pytest
+
+from sizewise.base.errors import ConfigError
+from sizewise.reports.page import kernel
+
+
+def test_the_kernel_is_of_the_running_interpreter(tmp_path, monkeypatch):
+    monkeypatch.delenv(kernel.PREFIX, raising=False)
+    command = kernel.kernel_command(tmp_path)
+    assert command[:5] == [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    assert command[5:] == [f"--ipython-dir={tmp_path / 'ipython'}"]
+
+
+def test_another_program_may_start_it(tmp_path, monkeypatch):
+    program = tmp_path / "an emulator"
+    program.write_text("#!/bin/sh")
+    program.chmod(0o755)
+    monkeypatch.setenv(kernel.PREFIX, f"'{program}' -cpu Haswell")
+    assert kernel.kernel_command(tmp_path)[:4] == [str(program), "-cpu", "Haswell", sys.executable]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "no-such-emulator -x",
+            "names 'no-such-emulator', which is no program here: install it, or unset the variable$",
+        ),
+        ("env 'half", "No closing quotation: quote it as for a shell$"),
+    ],
+)
+def test_a_prefix_that_starts_nothing_is_refused(monkeypatch, text, message):
+    monkeypatch.setenv(kernel.PREFIX, text)
+    with pytest.raises(ConfigError, match=f"^SIZEWISE_KERNEL_PREFIX .*{message}"):
+        kernel.kernel_prefix()
+
+
+def test_the_folder_is_private_and_short_enough_for_sockets(tmp_path, monkeypatch):
+    long = tmp_path / ("a" * 80)
+    long.mkdir()
+    monkeypatch.setattr(kernel.tempfile, "tempdir", str(long))
+    folder = kernel.private_folder()
+    try:
+        assert len(os.fsencode(folder)) <= kernel.LONGEST_FOLDER
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert list(long.iterdir()) == []
+    finally:
+        folder.rmdir()
+
+
+def test_everything_of_a_kernel_lies_in_its_folder_and_goes_with_it():
+    manager = kernel.LocalKernelManager(kernel_name="python3")
+    for path in (manager.connection_file, manager.ip):
+        assert os.path.dirname(path) == str(manager.folder)
+    asyncio.run(manager.cleanup_resources(restart=True))
+    assert manager.folder.is_dir()
+    asyncio.run(manager.cleanup_resources())
+    assert not manager.folder.exists()
