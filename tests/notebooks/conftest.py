@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 from sizewise.base.paths import Workspace
+from sizewise.reports.page.kernel import prepare_figures
 from sizewise.reports.page.run import NOTEBOOKS, PORTABLE_ARITHMETIC
 
 os.environ.update(PORTABLE_ARITHMETIC)
+prepare_figures()
 PREPARE = Path(__file__).with_name("prepare.py")
 # What is made beside the notebooks, from one notebook's first cell on, and which one waits for it, by their files' stems.
 # The overfitting report is the first to read the ablations; the comparison, before them, counts the trials.

@@ -91,8 +91,8 @@ def stale_sentences(workspace: Workspace) -> list[str]:
         also = f", and so are those that build on it ({', '.join(after)})" if after else ""
         place = copy.relative_to(workspace.root)
         said.append(
-            f"{copy.stem} stopped in its last run: its report is of an earlier run{also}. See {place}, which goes when the "
-            "notebook runs to its end."
+            f"{copy.stem} stopped in its last run: its report is of an earlier run{also}. See {place}: a run to the end "
+            "removes it, and so may you."
         )
     return said
 

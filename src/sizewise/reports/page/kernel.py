@@ -1,5 +1,6 @@
 """The kernel a report runs in: this interpreter's own, whatever kernels are installed, spoken to over private sockets."""
 
+import importlib
 import os
 import shlex
 import shutil
@@ -75,6 +76,15 @@ def kernel_prefix() -> list[str]:
 def kernel_command(folder: Path) -> list[str]:
     """The command that starts a kernel; `folder` takes the place of the user's IPython folder."""
     return [*kernel_prefix(), *make_ipkernel_cmd(), f"--ipython-dir={folder / IPYTHON}"]
+
+
+def prepare_figures() -> None:
+    """Let matplotlib make its folder and its list of fonts before a kernel asks for them.
+
+    On a machine where it has never drawn, or for a user without a home, it says so on standard error: here that is the
+    command's, in a kernel it would stand in the report. A folder that it had to make elsewhere the kernel inherits.
+    """
+    importlib.import_module("matplotlib.font_manager")
 
 
 def private_folder() -> Path:

@@ -22,7 +22,13 @@ from sizewise.base.errors import DataMissingError, SizewiseError, exit_status
 from sizewise.base.paths import Workspace, project_root, require, require_writable, write_atomically
 from sizewise.params.stage import stage_params
 from sizewise.reports.page import failed
-from sizewise.reports.page.kernel import NEVER_STARTED, START_SECONDS, LocalKernelManager, kernel_prefix
+from sizewise.reports.page.kernel import (
+    NEVER_STARTED,
+    START_SECONDS,
+    LocalKernelManager,
+    kernel_prefix,
+    prepare_figures,
+)
 
 NOTEBOOKS = {
     "features": "01_features",
@@ -73,6 +79,7 @@ def execute(stage: str, profile: str, target: Path) -> None:
     workspace = Workspace.open(profile)
     require_writable(target.parent)
     kernel_prefix()
+    prepare_figures()
     if profile != "full":
         os.environ.update(PORTABLE_ARITHMETIC)
     with tempfile.TemporaryDirectory() as scratch, _progress(workspace, stage):

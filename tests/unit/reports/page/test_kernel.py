@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+import subprocess
 import sys
 
 import pytest
@@ -40,6 +41,21 @@ def test_a_prefix_that_starts_nothing_is_refused(monkeypatch, text, message):
     monkeypatch.setenv(kernel.PREFIX, text)
     with pytest.raises(ConfigError, match=f"^SIZEWISE_KERNEL_PREFIX .*{message}"):
         kernel.kernel_prefix()
+
+
+def test_matplotlib_has_nothing_to_say_in_a_report(tmp_path):
+    """Of a user without a home: a folder below a file cannot be made, whoever runs this."""
+    (tmp_path / "file").touch()
+    homes = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(tmp_path / "file" / "home"))
+    environment = {name: value for name, value in os.environ.items() if name != "MPLCONFIGDIR"} | homes
+    code = (
+        "import subprocess, sys\nfrom sizewise.reports.page.kernel import prepare_figures\nprepare_figures()\n"
+        "child = [sys.executable, '-c', 'import matplotlib.font_manager']\n"
+        "print(subprocess.run(child, capture_output=True, text=True, check=True).stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert "temporary cache directory" in done.stderr
+    assert done.stdout == "\n"
 
 
 def test_the_folder_is_private_and_short_enough_for_sockets(tmp_path, monkeypatch):
