@@ -33,7 +33,9 @@ class LocalKernelManager(AsyncKernelManager):
     nothing listens on a network port while a report runs, and nothing is left in the working directory.
 
     The environment variable SIZEWISE_KERNEL_PREFIX names a program that starts the kernel, with its arguments, as a shell
-    would read them: under `qemu-x86_64 -cpu Haswell` a report shows that its numbers do not depend on the processor.
+    would read them: under `qemu-x86_64 -cpu Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid` (plain Haswell warns at
+    each thread, and that would stand in the report) the numbers of a report are seen not to depend on the processor. The
+    worker processes that a kernel starts are not under it: qemu hands a new program to the machine itself.
     """
 
     transport = "ipc" if os.name == "posix" else "tcp"
