@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 STAMP := $(VENV)/.installed
 SHELL := /bin/bash
-export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 # Idle OpenMP threads sleep; spinning ones starve the workers on a shared machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 export DVC_NO_ANALYTICS := 1
@@ -48,7 +48,9 @@ snapshots: data  ## renew the executed quick notebooks after a change that is me
 bench: $(STAMP)  ## speed of environment and training, into metrics/bench.json
 	sizewise bench
 
+# A download without history is no Git repository, and DVC asks for one unless a file that Git ignores says otherwise.
 data: $(STAMP)
+	@[ -e .git ] || git rev-parse --git-dir > /dev/null 2>&1 || dvc config --quiet --local core.no_scm true
 	dvc pull --quiet data.dvc
 
 .PHONY: data

@@ -9,6 +9,7 @@ is one, 2 if a tree cannot be read.
 import argparse
 import io
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -81,6 +82,8 @@ def _missing(name: str, old: Path, new: Path) -> str | None:
 
 def _revision(name: str, folder: Path) -> Path:
     """A revision's results, unpacked into `folder`."""
+    if shutil.which("git") is None:
+        raise SystemExit(f"pure_change: '{name}' is no folder, and git, which knows revisions, is not installed")
     listed = subprocess.run(["git", "ls-tree", "--name-only", name], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
         raise SystemExit(f"pure_change: '{name}' is neither a folder nor a revision")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sizewise.base.errors import REFUSED, ConfigError, DataMissingError, SizewiseError
-from sizewise.base.paths import Workspace, project_root, write_json
+from sizewise.base.errors import REFUSED, ConfigError, DataMissingError, SizewiseError, access_error
+from sizewise.base.paths import Workspace, project_root, require_writable, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,8 +146,9 @@ def bench(
     """Time environment and training, and write metrics/bench.json."""
     from sizewise.bench.run import run_bench
 
+    metrics = require_writable(Workspace.open().metrics)
     record = run_bench(peers=peers, rounds=rounds)
-    write_json(Workspace.open().metrics / "bench.json", record)
+    write_json(metrics / "bench.json", record)
     print(json.dumps(record, indent=2))
 
 
@@ -157,11 +158,14 @@ def report(profile: Profile = "full") -> None:
     from sizewise.evidence.verdict import read_record, verdict_sentence
     from sizewise.params.reading import parse_section
     from sizewise.params.stage import stage_params
+    from sizewise.reports.page.failed import stale_sentences
 
     workspace = _workspace(profile)
     record = read_record(workspace.metrics / "verdict.json")
     plan = parse_section("plan", stage_params(workspace.root, "compare", profile)["plan"])
     print(verdict_sentence(record, plan.candidate, plan.reference, plan.alpha))
+    for said in stale_sentences(workspace):
+        print(said)
     print(f"Read on: {(workspace.reports / 'index.html').relative_to(workspace.root)}")
 
 
@@ -212,6 +216,8 @@ def unseal(
     if not yes:
         print("Nothing was opened: add --yes to open it.")
         return
+    for folder in (given.folder, workspace.base):
+        require_writable(folder)
     record = unsealing.unseal(given, again=again)
     print(f"Opening {record['opening']} is recorded.")
     print(verdict_sentence(record, params.plan.candidate, params.plan.reference, params.plan.alpha))
@@ -258,8 +264,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _one_value_each(sys.argv[1:] if argv is None else argv)
     try:
         status = int(app(arguments, prog_name="sizewise", standalone_mode=False) or 0)
-    except SizewiseError as error:
-        print(f"sizewise: {error}", file=sys.stderr)
+    except (SizewiseError, OSError) as error:
+        said = access_error(error) if isinstance(error, OSError) else error
+        if said is None:
+            raise
+        print(f"sizewise: {said}", file=sys.stderr)
         return REFUSED
     except typer.TyperException as error:
         place = getattr(getattr(error, "ctx", None), "command_path", "sizewise")

@@ -102,6 +102,8 @@ def test_executed_notebooks_are_of_todays_sources_and_parameters(path):
 
 def test_quick_profile_overlays_known_parameters_only():
     quick = yaml.safe_load((ROOT / "tests" / "quick.yaml").read_text())
+    arms = quick.pop("arms")
+    assert set(arms) <= set(read_params(ROOT)["arms"])
     assert all(key in section_model(section).model_fields for section, values in quick.items() for key in values)
 
 
@@ -109,3 +111,8 @@ def test_quick_profile_keeps_every_arm_and_variant():
     full, quick = (read_params(ROOT, profile) for profile in ("full", "quick"))
     assert list(quick["arms"]) == list(full["arms"])
     assert list(quick["ablations"]["variants"]) == list(full["ablations"]["variants"])
+
+
+def test_notebooks_are_tested_in_the_running_interpreter(pytestconfig):
+    """And not in whatever kernel is called python3 on this machine."""
+    assert pytestconfig.option.nbval_current_env

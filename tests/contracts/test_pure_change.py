@@ -94,3 +94,10 @@ def test_a_tree_that_cannot_be_read_is_refused(tmp_path, capsys):
     assert "holds no metrics" in capsys.readouterr().err
     assert pure_change.main(["no-such-revision"]) == 2
     assert "neither a folder nor a revision" in capsys.readouterr().err
+
+
+def test_a_revision_without_git_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(pure_change.shutil, "which", lambda name: None)
+    assert pure_change.main(["HEAD~1"]) == 2
+    said = "pure_change: 'HEAD~1' is no folder, and git, which knows revisions, is not installed\n"
+    assert capsys.readouterr() == ("", said)

@@ -1,15 +1,15 @@
 """nbval starts kernels from this process: give them the arithmetic the committed copies were made with."""
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from sizewise.base.paths import Workspace
-from sizewise.reports.page.run import NOTEBOOKS, PORTABLE_ARITHMETIC
+from sizewise.reports.page.kernel import prepare_figures
+from sizewise.reports.page.run import NOTEBOOKS
 
-os.environ.update(PORTABLE_ARITHMETIC)
+prepare_figures()
 PREPARE = Path(__file__).with_name("prepare.py")
 # What is made beside the notebooks, from one notebook's first cell on, and which one waits for it, by their files' stems.
 # The overfitting report is the first to read the ablations; the comparison, before them, counts the trials.

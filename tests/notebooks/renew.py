@@ -1,13 +1,12 @@
 """Execute the quick profile's notebooks and keep them here; `make test` re-runs them and compares every printed value."""
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from sizewise.base.paths import Workspace
-from sizewise.reports.page.run import NOTEBOOKS, PORTABLE_ARITHMETIC, execute
+from sizewise.reports.page.run import NOTEBOOKS, execute
 
 HERE = Path(__file__).parent
 STUDIES = ("known_answers", "overfitting")
@@ -16,7 +15,6 @@ STUDIES = ("known_answers", "overfitting")
 def main() -> None:
     """Start from nothing, as a test does in a fresh clone, and run the stages in order."""
     shutil.rmtree(Workspace.open("quick").base, ignore_errors=True)
-    os.environ.update(PORTABLE_ARITHMETIC)
     for stage, name in NOTEBOOKS.items():
         if stage in STUDIES:
             subprocess.run([sys.executable, str(HERE / "prepare.py"), stage], check=True)

@@ -1,6 +1,7 @@
 """The command line: good input answers and exits with 0; bad input is one line on stderr, nothing on stdout, and 2."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -269,6 +270,56 @@ def test_report_before_and_after_a_run(project, capsys):
     said, where = answer(capsys, "report").splitlines()
     assert said == verdict.verdict_sentence(RECORD, "ppo", "atr")
     assert where == "Read on: reports/index.html"
+
+
+def test_report_tells_of_a_notebook_that_stopped(project, capsys):
+    for name, text in (("metrics/verdict.json", json.dumps(RECORD)), ("build/failed/04_compare.ipynb", "{}")):
+        (project / name).parent.mkdir(parents=True)
+        (project / name).write_text(text)
+    _, stale, where = answer(capsys, "report").splitlines()
+    assert stale.startswith("04_compare stopped in its last run: its report is of an earlier run. See build/failed/04")
+    assert where == "Read on: reports/index.html"
+
+
+def refused_folder(capsys, monkeypatch, project, *arguments: str) -> str:
+    """What a command says in a checkout that cannot be written, before it works."""
+    monkeypatch.setattr(os, "access", lambda path, mode: path != project)
+    assert main(list(arguments)) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    return err
+
+
+def test_bench_asks_for_its_folder_first(project, capsys, monkeypatch):
+    monkeypatch.setattr(run, "run_bench", lambda **options: pytest.fail("it was timed"))
+    said = refused_folder(capsys, monkeypatch, project, "bench")
+    assert said.startswith(f"sizewise: the folder {project.name}/metrics cannot be written: ")
+
+
+def test_unseal_asks_for_its_folder_first(project, capsys, monkeypatch):
+    monkeypatch.setattr(unsealing, "unseal", lambda *a, **k: pytest.fail("it was opened"))
+    said = refused_folder(capsys, monkeypatch, project, "unseal", "--yes")
+    assert said.startswith(f"sizewise: the folder {project.name}/artifacts/")
+
+
+def test_a_file_that_may_not_be_read_is_one_line(project, capsys, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied", str(project / "metrics" / "verdict.json"))
+
+    monkeypatch.setattr(verdict, "read_record", refuse)
+    said = refusal(capsys, "report")
+    assert said.startswith(
+        f"{project}/metrics/verdict.json cannot be used (Permission denied): give yourself the right"
+    )
+
+
+def test_other_errors_of_the_system_keep_their_traceback(project, monkeypatch):
+    def fail(*arguments):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(verdict, "read_record", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        main(["report"])
 
 
 @pytest.mark.parametrize("text", ["", '{"verdict": "bet', "[]", "{}", '{"verdict": "better"}'])

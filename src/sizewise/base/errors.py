@@ -1,7 +1,9 @@
 """Typed errors, and how a command ends on one. Each message names what is wrong, where, and what to do about it."""
 
+import errno
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class SizewiseError(Exception):
@@ -14,6 +16,10 @@ class ConfigError(SizewiseError):
 
 class DataMissingError(SizewiseError):
     """A file that a step needs is not there."""
+
+
+class WriteError(SizewiseError):
+    """A folder that a step writes into cannot be written."""
 
 
 class BarError(SizewiseError):
@@ -45,13 +51,27 @@ class TrainingError(SizewiseError):
 
 
 REFUSED = 2
+# No right to a file, or a file system that cannot be written: the checkout's place, and no fault of the program.
+NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def access_error(error: OSError) -> WriteError | None:
+    """What to say of a file that the system does not let us touch; None for any other error of the system."""
+    if error.errno not in NO_ACCESS or not isinstance(error.filename, str):
+        return None
+    folder = Path(error.filename).parent
+    reason = f"{error.filename} cannot be used ({error.strerror})"
+    return WriteError(f"{reason}: give yourself the right to read and write in {folder}, or work in a copy")
 
 
 def exit_status(action: Callable[[], object]) -> int:
     """Run a command's work; a typed error becomes one line on standard error, without a traceback."""
     try:
         action()
-    except SizewiseError as error:
-        print(f"sizewise: {error}", file=sys.stderr)
+    except (SizewiseError, OSError) as error:
+        said = access_error(error) if isinstance(error, OSError) else error
+        if said is None:
+            raise
+        print(f"sizewise: {said}", file=sys.stderr)
         return REFUSED
     return 0

@@ -2,6 +2,7 @@
 
 import hashlib
 from functools import cache
+from pathlib import Path
 
 from sizewise.base.imports import PACKAGE, closure, module_file
 
@@ -15,6 +16,11 @@ def content_hash(*parts: bytes) -> str:
     return digest.hexdigest()[:16]
 
 
+def text_bytes(path: Path) -> bytes:
+    """What a text file says, as bytes to hash: line ends are LF, so that a checkout with CRLF hashes alike."""
+    return path.read_bytes().replace(b"\r\n", b"\n")
+
+
 @cache
 def code_hash(module: str) -> str:
     """Hash of a module of this package and of everything in it that it imports, directly or not.
@@ -22,4 +28,4 @@ def code_hash(module: str) -> str:
     Args:
         module: its dotted name, such as `sizewise.walkforward.evaluate`.
     """
-    return content_hash(*((PACKAGE / file).read_bytes() for file in sorted(closure({module_file(module)}))))
+    return content_hash(*(text_bytes(PACKAGE / file) for file in sorted(closure({module_file(module)}))))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sizewise.base.errors import DataMissingError
+from sizewise.base.errors import NO_ACCESS, DataMissingError, WriteError
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -76,14 +76,28 @@ class Workspace:
         return self.base / "reports"
 
     @property
+    def failed(self) -> Path:
+        """Where half-run copies of notebooks that stopped are kept; never tracked."""
+        return (self.base / "build" if self.base == self.root else self.base) / "failed"
+
+    @property
     def trials(self) -> Path:
         return self.base / "trials.jsonl"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary neighbour of `path`, then rename it: readers see the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Let `write` fill a temporary neighbour of `path`, then rename it: readers see the old file or the whole new one.
+
+    Raises:
+        WriteError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        if error.errno not in NO_ACCESS:
+            raise
+        raise _unwritable(path.parent) from None
     os.close(handle)
     temporary = Path(name)
     try:
@@ -93,6 +107,28 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path) -> Path:
+    """`folder` if files can be made in it, or it can be made: asked before work whose result would be lost.
+
+    Raises:
+        WriteError: they cannot.
+    """
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _unwritable(folder)
+    return folder
+
+
+def _unwritable(folder: Path) -> WriteError:
+    """The error that names a folder as from the checkout's own, and no path of this machine."""
+    try:
+        root = project_root(folder)
+        name = str(Path(root.name) / folder.resolve().relative_to(root))
+    except DataMissingError:
+        name = str(folder)
+    return WriteError(f"the folder {name} cannot be written: make it writable, or work in a copy of the checkout")
 
 
 def write_json(path: Path, values: Any, *, indent: int | None = 2, allow_nan: bool = True) -> None:

@@ -1,17 +1,29 @@
 """Work in processes side by side, one thread each: the place that a cluster would take.
 
 Two threads that spin on a shared machine cost far more than they bring (see CONTRIBUTING), so a process has one.
+
+The environment variable SIZEWISE_EMULATOR names a program, with its arguments as a shell would read them, that workers and
+the kernels of reports run under: with `qemu-x86_64 -cpu Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid` a run is seen
+not to depend on the processor (plain `Haswell` warns at each thread, and that would stand in a report).
 """
 
 import os
+import shlex
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
 
+from sizewise.base.errors import ConfigError
+
+EMULATOR = "SIZEWISE_EMULATOR"
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,6 +34,33 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def emulator() -> list[str]:
+    """The words of SIZEWISE_EMULATOR; none where it is not set.
+
+    Raises:
+        ConfigError: they are no words, or the first is no program.
+    """
+    text = os.environ.get(EMULATOR, "")
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"{EMULATOR} is {text!r}: {error}: quote it as for a shell") from None
+    if words and shutil.which(words[0]) is None:
+        raise ConfigError(f"{EMULATOR} names '{words[0]}', which is no program here: install it, or unset the variable")
+    return words
+
+
+@cache
+def _interpreter(words: tuple[str, ...]) -> str:
+    """A command that starts this interpreter under other words: what multiprocessing runs is one file."""
+    if not words:
+        return sys.executable
+    script = Path(tempfile.mkdtemp(prefix="sizewise-")) / "python"
+    script.write_text(f'#!/bin/sh\nexec {shlex.join([*words, sys.executable])} "$@"\n', encoding="utf-8")
+    script.chmod(0o700)
+    return str(script)
+
+
 class Pool(Generic[Shared]):
     """Fresh processes that each hold one copy of what their work shares; leaving the `with` ends them."""
 
@@ -29,7 +68,9 @@ class Pool(Generic[Shared]):
         """Args: `shared`: sent to each process once, and kept there with what work changes of it. `most`: processes
         wanted; there are no more than cores."""
         count = max(1, min(most, cores()))
-        self._pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(shared,))
+        spawn = get_context("spawn")
+        spawn.set_executable(_interpreter(tuple(emulator())))
+        self._pool = ProcessPoolExecutor(count, spawn, initializer=_begin, initargs=(shared,))
 
     def __enter__(self) -> "Pool[Shared]":
         return self

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from sizewise.base.errors import BarError, DataMissingError
+from sizewise.base.hashing import text_bytes
 from sizewise.base.paths import require, write_atomically, write_json
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column, fit_confidence
 from sizewise.dataset.features import compute_features, longest_warmup_bars
@@ -60,7 +61,7 @@ def read_universe(folder: Path, data: Data) -> Universe:
     """
     catalogue = folder.parent / "instruments.yaml"
     instruments = load_instruments(catalogue)
-    digest = hashlib.sha256(catalogue.read_bytes())
+    digest = hashlib.sha256(text_bytes(catalogue))
     bars, chosen = {}, {}
     for symbol in data.symbols:
         instrument = find_instrument(symbol, instruments)

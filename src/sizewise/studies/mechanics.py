@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sizewise.base.errors import LedgerError
-from sizewise.base.hashing import content_hash
+from sizewise.base.hashing import content_hash, text_bytes
 from sizewise.base.paths import Workspace
 from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.signals import trend_direction
@@ -173,8 +173,8 @@ def _instrument(case: Case, workspace: Workspace) -> Instrument:
 
 def data_hash(workspace: Workspace) -> str:
     """A hash of the bars and terms the cases are walked on."""
-    files = (workspace.bars / f"{SYMBOL}.parquet", workspace.bars.parent / "instruments.yaml")
-    return content_hash(b"".join(path.read_bytes() for path in files))
+    bars, terms = workspace.bars / f"{SYMBOL}.parquet", workspace.bars.parent / "instruments.yaml"
+    return content_hash(bars.read_bytes() + text_bytes(terms))
 
 
 def check(done: Simulation) -> None:

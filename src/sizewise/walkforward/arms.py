@@ -8,7 +8,7 @@ import argparse
 import sys
 
 from sizewise.base.errors import exit_status
-from sizewise.base.hashing import content_hash
+from sizewise.base.hashing import content_hash, text_bytes
 from sizewise.base.paths import Workspace, write_json
 from sizewise.params.arms import CustomArm
 from sizewise.params.reading import parse_section, read_params
@@ -28,7 +28,7 @@ def write_arms(profile: str = "full") -> None:
     for name, arm in parse_section("arms", values["arms"]).items():
         if isinstance(arm, CustomArm):
             open_own(name, arm)
-            sources[name] = content_hash(source_of(arm).read_bytes())
+            sources[name] = content_hash(text_bytes(source_of(arm)))
     for stage, declared in all_stages(workspace.root).items():
         file = f"{ARMS_FOLDER}/{stage}.json"
         if file in declared.get("deps", ()):

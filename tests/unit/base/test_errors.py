@@ -1,5 +1,7 @@
 """Bad input is one line and status 2; a fault of the program keeps its traceback."""
 
+import errno
+
 import pytest
 
 from sizewise.base.errors import ConfigError, exit_status
@@ -21,3 +23,22 @@ def test_bad_input_is_one_line(capsys):
 def test_a_fault_of_the_program_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         exit_status(lambda: 1 // 0)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_file_that_may_not_be_touched_is_one_line(capsys, number):
+    def refuse() -> None:
+        raise OSError(number, "No", "/a checkout/trials.jsonl")
+
+    assert exit_status(refuse) == 2
+    said = "/a checkout/trials.jsonl cannot be used (No): give yourself the right to read and write in /a checkout"
+    assert capsys.readouterr() == ("", f"sizewise: {said}, or work in a copy\n")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "No", "/a/b"), OSError(errno.EACCES, "No")])
+def test_other_errors_of_the_system_are_not_hidden(error):
+    def refuse() -> None:
+        raise error
+
+    with pytest.raises(OSError, match="No"):
+        exit_status(refuse)

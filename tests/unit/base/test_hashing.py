@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from sizewise.base import hashing, imports
-from sizewise.base.hashing import code_hash
+from sizewise.base.hashing import code_hash, text_bytes
 
 INFERENCE = "sizewise.evidence.inference"
 
@@ -49,3 +49,22 @@ def test_an_edit_moves_the_hash_of_what_rests_on_it(package, edited, moves):
     path.write_text(path.read_text() + '\n"""More."""\n')
     forget()
     assert (code_hash(INFERENCE) != before) == moves
+
+
+def with_crlf(path):
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def test_windows_line_ends_hash_alike(package):
+    before = code_hash(INFERENCE)
+    for path in package.rglob("*.py"):
+        with_crlf(path)
+    forget()
+    assert b"\r\n" in (package / "evidence" / "inference.py").read_bytes()
+    assert code_hash(INFERENCE) == before
+
+
+def test_text_is_read_with_one_kind_of_line_end(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(b"a\r\nb\nc\rd\r\n")
+    assert text_bytes(path) == b"a\nb\nc\rd\n"

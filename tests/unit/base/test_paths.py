@@ -1,11 +1,14 @@
 """Where things lie, and that no reader ever meets half a file."""
 
+import errno
 import json
+import os
+import tempfile
 
 import pytest
 
-from sizewise.base.errors import DataMissingError
-from sizewise.base.paths import Workspace, project_root, require, write_atomically, write_json
+from sizewise.base.errors import DataMissingError, WriteError
+from sizewise.base.paths import Workspace, project_root, require, require_writable, write_atomically, write_json
 
 
 class Interrupted(Exception):
@@ -74,6 +77,45 @@ def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+UNWRITABLE = "the folder {} cannot be written: make it writable, or work in a copy of the checkout"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch, number):
+    def refuse(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(WriteError) as caught:
+        write_atomically(tmp_path / "metrics" / "one.json", lambda path: path.write_text("{}"))
+    assert str(caught.value) == UNWRITABLE.format(tmp_path / "metrics")
+    for name in ("dvc.yaml", "params.yaml"):
+        (tmp_path / name).touch()
+    with pytest.raises(WriteError) as caught:
+        write_atomically(tmp_path / "metrics" / "one.json", lambda path: path.write_text("{}"))
+    assert str(caught.value) == UNWRITABLE.format(f"{tmp_path.name}/metrics")
+
+
+def test_another_fault_of_the_disk_keeps_its_own_words(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(tmp_path / "one.json", lambda path: path.write_text("{}"))
+
+
+def test_a_folder_is_asked_before_the_work(tmp_path, monkeypatch):
+    deep = tmp_path / "not" / "there"
+    assert require_writable(deep) == deep
+    assert not deep.exists()
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, mode: asked.append(path))
+    with pytest.raises(WriteError, match=r"there cannot be written"):
+        require_writable(deep)
+    assert asked == [tmp_path]
+
+
 def test_the_root_is_found_from_any_folder_below_it(tmp_path):
     for name in ("dvc.yaml", "params.yaml"):
         (tmp_path / name).touch()
@@ -103,6 +145,8 @@ def test_a_profile_writes_below_build_and_reads_the_same_bars(tmp_path, monkeypa
         assert getattr(quick, name).relative_to(tmp_path / "build" / "quick") == getattr(full, name).relative_to(
             tmp_path
         )
+    assert full.failed == tmp_path / "build" / "failed"
+    assert quick.failed == tmp_path / "build" / "quick" / "failed"
     assert len({getattr(full, name) for name in written}) == len(written)
 
 

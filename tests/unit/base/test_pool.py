@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from sizewise.base.errors import TrainingError
-from sizewise.base.pool import Pool, cores
+from sizewise.base.errors import ConfigError, TrainingError
+from sizewise.base.pool import EMULATOR, Pool, cores, emulator
 
 # Other processes import what they are asked to do: it stands in a module that they find.
 WORK = """
@@ -27,6 +27,10 @@ def late_first(shared: dict[str, int], item: int) -> tuple[int, int]:
 def counted(shared: list[int], item: int) -> tuple[int, int, int]:
     shared.append(item)
     return os.getpid(), len(shared), torch.get_num_threads()
+
+
+def seen(shared: str, item: int) -> str:
+    return os.environ.get(shared, "")
 
 
 def refused(shared: str, item: int) -> int:
@@ -71,3 +75,27 @@ def test_an_error_arrives_as_itself_after_what_came_before_it(work):
 def test_there_is_at_least_one_process_and_no_more_than_cores(most, count):
     with Pool(None, most=most) as pool:
         assert pool._pool._max_workers == count
+
+
+def test_workers_run_under_the_emulator(work, monkeypatch):
+    """`env` stands for one: what it sets is seen by the worker."""
+    assert emulator() == []
+    monkeypatch.setenv(EMULATOR, "env SEEN=1")
+    with Pool("SEEN", most=1) as pool:
+        assert list(pool.map(work.seen, [0])) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "no-such-emulator -x",
+            "names 'no-such-emulator', which is no program here: install it, or unset the variable$",
+        ),
+        ("env 'half", "No closing quotation: quote it as for a shell$"),
+    ],
+)
+def test_an_emulator_that_starts_nothing_is_refused(monkeypatch, text, message):
+    monkeypatch.setenv(EMULATOR, text)
+    with pytest.raises(ConfigError, match=f"^SIZEWISE_EMULATOR .*{message}"):
+        emulator()

@@ -51,6 +51,13 @@ def test_the_universe_is_cut_and_hashed(root, quick):
         read_universe(folder, Data(symbols=["DOGE"]))
 
 
+def test_the_universe_of_a_checkout_with_windows_line_ends_hashes_alike(root, quick, tmp_path):
+    (tmp_path / "bars").symlink_to(root / "data" / "bars")
+    terms = (root / "data" / "instruments.yaml").read_bytes()
+    (tmp_path / "instruments.yaml").write_bytes(terms.replace(b"\n", b"\r\n"))
+    assert read_universe(tmp_path / "bars", quick.params.data).data_hash == quick.universe.data_hash
+
+
 def test_no_slice_starts_before_a_full_window_of_warm_features(quick):
     params = quick.params
     folds = cut_folds(quick.universe, params.splits, params.regimes, window_bars=50)

@@ -163,3 +163,11 @@ def test_a_script_is_carried_out_to_the_letter(workspace):
     )
     done = mechanics.work(case, workspace).done
     assert done.fills[["kind", "units"]].to_numpy().tolist() == [["market", 0.01], ["stop", 0.02], ["market", -0.03]]
+
+
+def test_the_terms_hash_alike_with_windows_line_ends(workspace, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "bars").symlink_to(workspace.bars)
+    terms = (workspace.bars.parent / "instruments.yaml").read_bytes()
+    (tmp_path / "data" / "instruments.yaml").write_bytes(terms.replace(b"\n", b"\r\n"))
+    assert mechanics.data_hash(Workspace(tmp_path, tmp_path)) == mechanics.data_hash(workspace)

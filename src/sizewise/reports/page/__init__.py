@@ -1,6 +1,8 @@
 """What every report shares, so that a stage declares it as one path.
 
 - notebook: how a notebook begins, and its last line
+- failed: where a notebook stopped, its half-run copy, and which reports are older than that
+- kernel: the kernel a notebook runs in: the running interpreter's own
 - run: execute a notebook and keep it as a report
 - style: how figures look
 """

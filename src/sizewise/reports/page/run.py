@@ -13,15 +13,23 @@ from typing import Any
 
 import nbformat
 import papermill
-from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
+from sizewise.base.arithmetic import notice
 from sizewise.base.errors import DataMissingError, SizewiseError, exit_status
-from sizewise.base.paths import Workspace, project_root, require, write_atomically
+from sizewise.base.paths import Workspace, project_root, require, require_writable, write_atomically
+from sizewise.base.pool import emulator
 from sizewise.params.stage import stage_params
+from sizewise.reports.page import failed
+from sizewise.reports.page.kernel import (
+    NEVER_STARTED,
+    START_SECONDS,
+    LocalKernelManager,
+    prepare_figures,
+)
 
 NOTEBOOKS = {
     "features": "01_features",
@@ -36,20 +44,6 @@ NOTEBOOKS = {
     "ablations": "10_ablations",
 }
 POLL_SECONDS = 1.0
-# Instruction sets that every x86-64 machine of the last ten years has. Training amplifies a last-bit difference, so the
-# quick profile, whose outputs are compared between machines, asks its libraries for these.
-PORTABLE_ARITHMETIC = {
-    "ATEN_CPU_CAPABILITY": "avx2",
-    "MKL_CBWR": "COMPATIBLE",
-    "OPENBLAS_CORETYPE": "Haswell",
-    "ONEDNN_MAX_CPU_ISA": "AVX2",
-}
-
-
-class LocalKernelManager(AsyncKernelManager):
-    """Kernels spoken to over local sockets: nothing listens on a network port while a report runs."""
-
-    transport = "ipc" if os.name == "posix" else "tcp"
 
 
 def notebook_path(root: Path, stage: str) -> Path:
@@ -66,14 +60,19 @@ def notebook_path(root: Path, stage: str) -> Path:
 def execute(stage: str, profile: str, target: Path) -> None:
     """Execute a stage's notebook with its declared parameters and write the result to `target`, whole or not at all.
 
+    A notebook that stops leaves a half-run copy in build/failed, with its outputs and the traceback; a run to the end
+    removes it.
+
     Raises:
-        SizewiseError: the notebook stopped; the message is that of the cell's error.
+        SizewiseError: the notebook stopped; the message names cell and line, the cell's error, and the copy.
+        WriteError: the folder of `target` cannot be written.
     """
-    root = project_root()
+    root, name = project_root(), NOTEBOOKS[stage]
     params = stage_params(root, stage, profile)
     workspace = Workspace.open(profile)
-    if profile != "full":
-        os.environ.update(PORTABLE_ARITHMETIC)
+    require_writable(target.parent)
+    emulator()
+    prepare_figures()
     with tempfile.TemporaryDirectory() as scratch, _progress(workspace, stage):
         executed = Path(scratch) / "executed.ipynb"
         try:
@@ -84,19 +83,35 @@ def execute(stage: str, profile: str, target: Path) -> None:
                 kernel_name="python3",
                 progress_bar=False,
                 kernel_manager_class=LocalKernelManager,
+                start_timeout=START_SECONDS,
                 # A kernel logs its own orderly shutdown as an error.
                 extra_arguments=["--log-level=CRITICAL"],
                 cwd=str(root),
             )
         except PapermillExecutionError as error:
             reason = " ".join(str(error.evalue).split())
-            raise SizewiseError(f"{NOTEBOOKS[stage]}: {error.ename}: {reason}") from None
+            place = failed.place_of(name, error, root)
+            raise SizewiseError(f"{place}: {error.ename}: {reason}{_kept(workspace, name, executed)}") from None
         except DeadKernelError:
-            raise SizewiseError(f"{NOTEBOOKS[stage]}: the kernel died: is there enough memory?") from None
+            copy = _kept(workspace, name, executed)
+            raise SizewiseError(f"{name}: the kernel died: is there enough memory?{copy}") from None
+        except RuntimeError as error:
+            if NEVER_STARTED not in str(error):
+                raise
+            raise SizewiseError(f"{name}: the kernel did not start: what it said of it stands above") from None
         notebook = nbformat.read(executed, as_version=4)
     settle(notebook)
     text = nbformat.writes(notebook) + "\n"
     write_atomically(target, lambda path: path.write_text(text, encoding="utf-8"))
+    failed.forget(workspace, name)
+
+
+def _kept(workspace: Workspace, name: str, executed: Path) -> str:
+    """Settle and keep a half-run notebook; see failed.keep."""
+    notebook = failed.half_run(executed)
+    if notebook is not None:
+        settle(notebook)
+    return failed.keep(workspace, name, notebook)
 
 
 def settle(notebook: Any) -> None:
@@ -172,6 +187,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     # Colours in a traceback would put escape codes into reports.
     os.environ.setdefault("NO_COLOR", "1")
+    said = notice()
+    if said:
+        print(f"sizewise: {said}", file=sys.stderr)
     return exit_status(lambda: run_stage(arguments.stage, arguments.profile))
 
 

@@ -27,6 +27,7 @@ from sizewise.params.evidence.plan import Plan
 from sizewise.params.reading import parse_section
 from sizewise.params.stage import stage_params
 from sizewise.reports.figures import difference_by_block, equity_by_arm
+from sizewise.reports.page.failed import stale_sentences
 from sizewise.reports.page.style import use_style
 
 REPORTS = {
@@ -63,7 +64,8 @@ class Findings:
     Attributes:
         record: metrics/verdict.json. summary: metrics/walk_forward.json, by arm. sensitivities: metrics/sensitivities.json.
         growth: growth_pct of plots/equity_by_arm.csv, index day, one column an arm. days: plots/difference_by_day.csv, the
-            same index: fold, regime, difference_bps. trials: of trials.jsonl.
+            same index: fold, regime, difference_bps. trials: of trials.jsonl. stale: of notebooks that stopped; see
+            failed.stale_sentences.
     """
 
     record: Mapping[str, Any]
@@ -72,6 +74,7 @@ class Findings:
     growth: pd.DataFrame
     days: pd.DataFrame
     trials: TrialLedger
+    stale: Sequence[str] = ()
 
 
 def read_findings(workspace: Workspace, arms: Sequence[str]) -> Findings:
@@ -97,6 +100,7 @@ def read_findings(workspace: Workspace, arms: Sequence[str]) -> Findings:
         growth,
         _read_days(workspace.plots / "difference_by_day.csv", ["fold", "regime", "difference_bps"], "compare"),
         read_ledger(workspace.trials),
+        stale_sentences(workspace),
     )
 
 
@@ -158,6 +162,7 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
     return PAGES.get_template("index.html.j2").render(
         headline=verdict.headline(record, *names),
         sentence=verdict.verdict_sentence(record, *names, plan.alpha),
+        stale=found.stale,
         beside=beside_the_verdict(found, plan, splits),
         columns=["arm", *COLUMNS.values()],
         rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},

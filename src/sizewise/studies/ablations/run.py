@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from sizewise.base.errors import ConfigError, exit_status
 from sizewise.base.hashing import code_hash, content_hash
-from sizewise.base.paths import write_json
+from sizewise.base.paths import require_writable, write_json
 from sizewise.dataset.store import Universe, cut_folds, read_market, read_models, read_universe
 from sizewise.learning.ppo import training
 from sizewise.ledgers.files import LedgerWriter, read_equity
@@ -42,6 +42,7 @@ def changed(train: Train, variant: Variant, ablations: Ablations) -> Train:
 
 def run_variants(stage: Stage) -> None:
     """Make the ledger of every variant that has none of these parameters, bars and code, and record its trials."""
+    require_writable(folder_of(stage, ""))
     for old in set(folder_of(stage, "").glob("*/")) - {
         folder_of(stage, name) for name in stage.params.ablations.variants
     }:

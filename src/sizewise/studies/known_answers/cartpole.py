@@ -21,8 +21,8 @@ import pandas as pd
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from sizewise.base.errors import ConfigError, DataMissingError
-from sizewise.base.paths import Workspace, write_json
+from sizewise.base.errors import ConfigError, DataMissingError, exit_status
+from sizewise.base.paths import Workspace, require_writable, write_json
 from sizewise.base.seeding import torch_generator
 from sizewise.learning.ppo.policy import PolicySpec, forward, initialise
 from sizewise.learning.ppo.update import PpoLearner
@@ -281,14 +281,18 @@ def cartpole_sentence(record: dict[str, Any]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """`python -m sizewise.studies.known_answers.cartpole [--profile NAME]`: writes metrics/cartpole.json."""
+    """`python -m sizewise.studies.known_answers.cartpole [--profile NAME]`. Exit status 2 and one line on an error."""
     parser = argparse.ArgumentParser(prog="python -m sizewise.studies.known_answers.cartpole", description=__doc__)
     parser.add_argument("--profile", default="full", help="a profile other than full makes a short try of one seed")
     arguments = parser.parse_args(argv)
-    short = arguments.profile != "full"
-    record = run_cartpole(SEEDS[:1], 4096) if short else run_cartpole()
-    write_json(Workspace.open(arguments.profile).metrics / FILE, record)
-    return 0
+    return exit_status(lambda: write_record(arguments.profile))
+
+
+def write_record(profile: str) -> None:
+    """Train and write metrics/cartpole.json."""
+    metrics = require_writable(Workspace.open(profile).metrics)
+    record = run_cartpole() if profile == "full" else run_cartpole(SEEDS[:1], 4096)
+    write_json(metrics / FILE, record)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from sizewise.base.errors import ConfigError, exit_status
-from sizewise.base.paths import write_atomically
+from sizewise.base.paths import require_writable, write_atomically
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column
 from sizewise.dataset.features import longest_warmup_bars
 from sizewise.dataset.market_tensor import Market, build_market
@@ -157,6 +157,7 @@ def glue(days: Days, chosen: Sequence[Combination], candidate: str, reference: s
 def run(stage: Stage) -> pd.DataFrame:
     """The whole study; returns path_table."""
     p = stage.params
+    require_writable(folder_of(stage))
     world = prepare(stage)
     glued = glue(walk_days(stage, world, train(stage, world)), world.chosen, p.plan.candidate, p.plan.reference)
     write_atomically(folder_of(stage) / FILE, lambda path: glued.to_parquet(path))

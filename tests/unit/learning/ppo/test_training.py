@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -115,6 +116,7 @@ def test_processes_train_what_one_process_trains(quick, tmp_path):
     assert live["entropy"] == pytest.approx(results[0].history[-1]["entropy"])
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="it makes a Git repository: git is not installed")
 def test_progress_leaves_no_file_of_the_repository_open(quick, tmp_path, monkeypatch):
     """A clone keeps its history in packs; what stays open warns when it is collected, in whichever test runs then."""
     author = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org"]

@@ -158,6 +158,13 @@ def test_an_arm_that_looks_ahead_is_named_as_a_bound_and_not_drawn(found, page):
     assert images(text)[0] != images(page(found))[0]
 
 
+def test_a_notebook_that_stopped_is_told_of_where_it_is_seen(found, page):
+    text = page(replace(found, stale=["01_features & more stopped"]))
+    assert "<b>Older than the last run.</b> 01_features &amp; more stopped</p>" in text
+    assert text.index("01_features &amp;") < text.index('class="verdict"')
+    assert "Older" not in page(found)
+
+
 # It follows its data.
 
 
@@ -230,6 +237,17 @@ def test_the_command_writes_the_page_and_reads_no_notebook(project, capsys, para
     assert (project / "reports" / "index.html").read_bytes() == first
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
+
+
+def test_the_command_tells_of_a_notebook_that_stopped(project):
+    copy = project / "build" / "failed" / "02_train.ipynb"
+    copy.parent.mkdir(parents=True)
+    copy.write_text("{}")
+    assert site.main([]) == 0
+    assert "02_train stopped in its last run: its report is of" in (project / "reports" / "index.html").read_text()
+    copy.unlink()
+    assert site.main([]) == 0
+    assert "stopped" not in (project / "reports" / "index.html").read_text()
 
 
 def remove(path):
