@@ -37,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"accounts walked by both brokers, in {ORACLE_PART:,}s; `make verify` takes ten times the default",
     )
     parser.addoption(
+        "--processors",
+        choices=["few", "whole"],
+        default="few",
+        help="what is made on other processors, see test_processors.py; `make verify` makes the whole",
+    )
+    parser.addoption(
         "--renew-drawn", action="store_true", help="keep what the figures draw now: see test_style_drawn.py"
     )
 

@@ -1,0 +1,90 @@
+"""The quick run gives the same bytes on other processors: this one without its widest instructions, and emulated ones.
+
+`make test` emulates one processor and walks three arms; `make verify` emulates both and walks all (`--processors whole`).
+Without `qemu-x86_64` (Debian: qemu-user) the emulated ones are skipped.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sizewise.base.arithmetic import BASELINE, PORTABLE, VARIABLE
+
+RUN = Path(__file__).with_name("quick_run.py")
+FEW = ("ppo", "dqn", "atr")
+QEMU = shutil.which("qemu-x86_64")
+EMULATED = {
+    "Intel Haswell": "Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid",
+    "AMD Milan": "EPYC-Milan",
+}
+# The C library's own choice of functions, and a reader's settings, which do not matter.
+NARROW = {
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "ATEN_CPU_CAPABILITY": "default",
+    "OPENBLAS_CORETYPE": "Nehalem",
+    "OMP_NUM_THREADS": "2",
+}
+
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the bytes are those of x86-64")
+
+
+def run(arms: tuple[str, ...], *under: str, **variables: str) -> dict[str, str]:
+    """What quick_run makes in a process of its own."""
+    environment = {**os.environ, VARIABLE: PORTABLE} | variables
+    command = [*under, sys.executable, str(RUN), *arms]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+def parted(expected: dict[str, str], found: dict[str, str]) -> list[str]:
+    """Names of what differs, in the order in which it was made."""
+    assert list(found) == list(expected)
+    return [name for name in expected if found[name] != expected[name]]
+
+
+def widest() -> bool:
+    """Whether this processor has instructions that the emulated ones lack."""
+    return "avx512f" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def arms(request) -> tuple[str, ...]:
+    return () if request.config.getoption("--processors") == "whole" else FEW
+
+
+@pytest.fixture(scope="module")
+def here(arms) -> dict[str, str]:
+    return run(arms)
+
+
+def test_without_the_widest_instructions(here, arms):
+    assert set(parted(here, run(arms, **NARROW))) <= {"planted"}
+
+
+def test_another_arithmetic_is_caught(here, arms):
+    """It parts from the first operation on, down to the policies."""
+    found = parted(here, run(arms, **{VARIABLE: BASELINE}))
+    assert found[0] == "numpy's product"
+    assert any(name.startswith("policy ppo") for name in found)
+    assert "verdict" in found
+
+
+@pytest.mark.skipif(QEMU is None, reason="qemu-x86_64 is not installed (Debian: qemu-user)")
+def test_on_emulated_processors(here, arms):
+    """And what is planted to depend on the processor is caught where this one differs from those."""
+    names = list(EMULATED) if not arms else list(EMULATED)[:1]
+    with ThreadPoolExecutor() as workers:
+        made = dict(
+            zip(names, workers.map(lambda name: run(arms, str(QEMU), "-cpu", EMULATED[name]), names), strict=True)
+        )
+    expected = ["planted"] if widest() else []
+    assert {name: parted(here, found) for name, found in made.items()} == dict.fromkeys(names, expected)
