@@ -10,7 +10,7 @@ from sizewise.base.paths import Workspace
 from sizewise.reports.page.run import NOTEBOOKS, PORTABLE_ARITHMETIC, execute
 
 HERE = Path(__file__).parent
-STUDIES = ("known_answers", "overfitting")
+STUDIES = ("known_answers", "overfitting", "stability")
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ NOTEBOOKS = {
     "overfitting": "08_overfitting",
     "stress": "09_stress",
     "ablations": "10_ablations",
+    "stability": "11_stability",
 }
 POLL_SECONDS = 1.0
 # Instruction sets that every x86-64 machine of the last ten years has. Training amplifies a last-bit difference, so the
