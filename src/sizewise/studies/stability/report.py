@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from sizewise.evidence.inference import Comparison
 from sizewise.evidence.seed_draws import classify
@@ -73,7 +74,8 @@ def seed_gaps(main: pd.DataFrame, second: pd.DataFrame | None, *, arithmetic: st
     pairs = [(main[a], main[b]) for i, a in enumerate(columns) for b in columns[i + 1 :]]
     same = [] if second is None else [(main[seed], second[seed]) for seed in second.columns]
     for axes, points, colour, size in ((left, same, COLOURS[0], 22.0), (right, pairs, COLOURS[4], 10.0)):
-        for x, y in points:
+        # Of two seeds neither comes first.
+        for x, y in [*points, *((y, x) for x, y in points if axes is right)]:
             axes.scatter(x, y, s=size, color=colour, alpha=0.7, lw=0)
         axes.axhline(0.0, color="#888888", lw=0.8)
         axes.axvline(0.0, color="#888888", lw=0.8)
@@ -90,8 +92,8 @@ def seed_gaps(main: pd.DataFrame, second: pd.DataFrame | None, *, arithmetic: st
     left.set_title(f"One seed, two arithmetics ({len(same) * len(main)} points)")
     left.set_xlabel("as in the main job (bps a day)")
     left.set_ylabel(f"again under {arithmetic} (bps a day)")
-    right.set_title(f"Two seeds, one arithmetic ({len(pairs) * len(main)} points)")
-    right.set_xlabel("one seed (bps a day)")
+    right.set_title(f"Two seeds, one arithmetic ({len(pairs) * len(main)} pairs)")
+    right.set_xlabel("one seed (bps a day); a pair stands both ways")
     right.set_ylabel("another seed of the fold (bps a day)")
     return figure
 
@@ -110,8 +112,10 @@ def redraws(draws: SeedDraws, effect_bps: float, p_value: float, *, alpha: float
         width = float(np.ptp(values)) / 40.0 or 1.0
         first = line - width * np.ceil((line - float(values.min())) / width)
         edges = first + width * np.arange(int(np.ceil((float(values.max()) - first) / width)) + 2)
-        parts = [values[kinds == kind] for kind in KINDS]
-        axes.hist(parts, bins=list(edges), stacked=True, color=[KIND_COLOURS[kind] for kind in KINDS], label=KINDS)
+        met = [kind for kind in KINDS if (kinds == kind).any()]
+        parts = [values[kinds == kind] for kind in met]
+        axes.hist(parts, bins=list(edges), stacked=True, color=[KIND_COLOURS[kind] for kind in met], label=met)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.axvline(own, color=COLOURS[0], lw=1.6, label="as it is")
     left.axvline(0.0, color="#888888", lw=0.9)
     right.axvline(alpha, color="#000000", lw=1.1, ls="--", label=f"{100.0 * alpha:g}% level")
@@ -119,7 +123,7 @@ def redraws(draws: SeedDraws, effect_bps: float, p_value: float, *, alpha: float
     right.set_xlabel("p-value of the primary test")
     left.set_ylabel(f"redraws of {len(effects)}")
     left.set_title("Effect under other draws of the seeds")
-    right.set_title("and its p-value")
+    right.set_title("Its p-value")
     right.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
@@ -139,7 +143,7 @@ def seeds_enough(table: pd.DataFrame, *, alpha: float) -> Figure:
     p_values.axhline(alpha, color="#000000", lw=1.1, ls="--")
     p_values.set_ylim(bottom=0.0)
     base = np.zeros(len(table))
-    for kind in KINDS:
+    for kind in [kind for kind in KINDS if (table[f"{kind}_pct"] > 0.0).any()]:
         share = table[f"{kind}_pct"].to_numpy()
         shares.bar(places, share, bottom=base, width=0.7, color=KIND_COLOURS[kind], label=kind)
         base += share

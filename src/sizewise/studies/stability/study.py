@@ -67,12 +67,12 @@ class StabilityStudy:
             then the repeats, then all seeds of the candidate.
         """
         own, given = fingerprint(), self.stability
-        rows = {f"seeds {said(seeds)}": self.set_row(seeds) for seeds in self.triples()}
+        rows = {labelled(seeds): self.set_row(seeds) for seeds in self.triples()}
         if SECOND in self.repeats:
-            rows[f"seeds {said(given.seeds)}, {given.arithmetic}"] = self._row(
+            rows[f"{labelled(given.seeds)}, {given.arithmetic}"] = self._row(
                 given.arithmetic, given.seeds, self.repeats[SECOND]
             )
-        rows[f"fresh seeds {said(given.fresh_seeds)}"] = self._row(own, given.fresh_seeds, self.repeats[FRESH])
+        rows[f"fresh {labelled(given.fresh_seeds)}"] = self._row(own, given.fresh_seeds, self.repeats[FRESH])
         rows[f"all {len(self.seeds)} seeds"] = self.set_row(self.seeds)
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("set")
 
@@ -125,6 +125,11 @@ def said(seeds: Sequence[int]) -> str:
     return f"{listed[0]}-{listed[-1]}" if run else ", ".join(map(str, listed))
 
 
+def labelled(seeds: Sequence[int]) -> str:
+    """`seeds 1-3`, `seed 4`."""
+    return f"seed{'' if len(seeds) == 1 else 's'} {said(seeds)}"
+
+
 def middle(values: np.ndarray) -> dict[str, float]:
     """The ends of the middle 90%."""
     low, high = np.quantile(values, MIDDLE)
@@ -165,7 +170,7 @@ def gap_ratio(main: pd.DataFrame, second: pd.DataFrame, *, seed: int, draws: int
     pairs = [(main[a] - main[b]).abs() for a, b in combinations(main.columns, 2)]
     other = pd.concat(pairs, axis=1).mean(axis=1).to_numpy()
     if not other.mean() > 0.0:
-        return GapRatio(float(same.mean()), 0.0, *[float("nan")] * 3, n_folds=len(same))
+        return GapRatio(float(same.mean()), 0.0, np.nan, np.nan, np.nan, len(same))
     drawn = numpy_generator(seed, "gap ratio").integers(len(same), size=(draws, len(same)))
     below = other[drawn].mean(axis=1)
     # A draw of folds whose seeds do not differ has no ratio.

@@ -192,6 +192,7 @@ def test_classes_are_counted():
 @pytest.mark.parametrize(("seeds", "text"), [((1, 2, 3), "1-3"), ((4,), "4"), ((1, 3), "1, 3"), ((2, 1), "2, 1")])
 def test_how_seeds_are_said(seeds, text):
     assert study.said(seeds) == text
+    assert study.labelled(seeds) == ("seed 4" if seeds == (4,) else f"seeds {text}")
 
 
 # From files.
