@@ -44,7 +44,7 @@ def declared_paths(files: set[str]) -> list[str]:
 
 
 # Packages that a stage takes apart: other stages use other parts of them.
-APART = {".", "params", "params/studies", "learning", "reports", "studies", "studies/ablations"}
+APART = {".", "params", "params/studies", "learning", "reports", "studies", "studies/ablations", "studies/stability"}
 
 
 def apart(file: Path) -> Path:

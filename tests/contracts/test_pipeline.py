@@ -30,6 +30,7 @@ STAGES = {**MAIN, **STUDIES}
 METRICS = [
     *("features", "train", "walk_forward", "verdict", "sensitivities"),
     *("market_mechanics", "cartpole", "known_answers", "calibration", "cpcv", "overfitting", "stress", "ablations"),
+    "stability",
 ]
 
 
@@ -89,7 +90,9 @@ def follows(stage: str, section: str) -> bool:
     return not undeclared({section_file(section)}, library_deps(stage))
 
 
-@pytest.mark.parametrize("section", ["ablations", "calibration", "cpcv", "laboratory", "overfitting", "stress"])
+@pytest.mark.parametrize(
+    "section", ["ablations", "calibration", "cpcv", "laboratory", "overfitting", "stability", "stress"]
+)
 def test_a_field_added_to_a_studys_section_trains_nothing_again(section):
     # The arms stage says who is walked under stress; what reads its file of arms runs again if that has changed.
     assert not any(follows(stage, section) for stage in set(MAIN) - {"arms"})
@@ -156,6 +159,11 @@ def test_the_ablation_stage_declares_what_a_variant_uses():
     assert sections_of(source) == set(declared_sections(ROOT, "ablation"))
 
 
+def test_the_stability_stage_declares_what_a_repeat_uses():
+    source = "from sizewise.studies.stability import run\nrun.run_sets(stage)"
+    assert sections_of(source) == set(declared_sections(ROOT, "stability_run"))
+
+
 @pytest.mark.parametrize(
     ("source", "sections"),
     [
@@ -185,14 +193,19 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize(
     ("section", "main", "studies"),
     [
-        ("train", {"train", "walk_forward", "compare"}, {"ablation", "cpcv", "stress"}),
-        ("signals", {"features", "train", "walk_forward"}, {"ablation", "calibration", "cpcv", "stress"}),
+        ("train", {"train", "walk_forward", "compare"}, {"ablation", "cpcv", "stability_run", "stress"}),
+        (
+            "signals",
+            {"features", "train", "walk_forward"},
+            {"ablation", "calibration", "cpcv", "stability_run", "stress"},
+        ),
         ("tabular", {"train", "walk_forward"}, set()),
         ("outcome", {"train", "walk_forward"}, set()),
         (
             "plan",
             {"arms", "walk_forward", "compare", "index"},
-            {"known_answers", "calibration", "cpcv", "overfitting", "stress", "ablation", "ablations"},
+            {"known_answers", "calibration", "cpcv", "overfitting", "stress", "ablation", "ablations"}
+            | {"stability", "stability_run"},
         ),
         ("ablations", set(), {"ablation", "ablations", "overfitting"}),
         # Every stage but these is given the arms that it uses, by a file.
@@ -202,6 +215,7 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         ("stress", {"arms"}, {"stress"}),
         ("overfitting", set(), {"overfitting"}),
         ("cpcv", set(), {"cpcv"}),
+        ("stability", set(), {"stability", "stability_run"}),
         ("laboratory", set(), {"known_answers"}),
         ("trading", set(), {"market_mechanics"}),
     ],
@@ -211,7 +225,7 @@ def test_the_right_stages_follow_a_parameter(section, main, studies):
     assert touched("params", section, STUDIES) == studies
 
 
-STUDIES_OF_ARMS = {"calibration", "stress", "ablation", "cpcv"}
+STUDIES_OF_ARMS = {"calibration", "stress", "ablation", "cpcv", "stability_run"}
 
 
 def test_the_arms_stage_makes_what_the_others_read():
@@ -275,10 +289,12 @@ def test_a_style_is_followed_by_every_report_and_a_template_by_its_page(file, fo
     assert (PACKAGE / file).is_file()
     found = followers(file, STAGES)
     assert found >= follow
-    assert not found & {"ablation", "cpcv", "cartpole"}
+    assert not found & {"ablation", "cpcv", "stability_run", "cartpole"}
 
 
-@pytest.mark.parametrize("wing", ["known_answers", "planted", "ablations", "calibration", "stress", "overfitting"])
+@pytest.mark.parametrize(
+    "wing", ["known_answers", "planted", "ablations", "calibration", "stress", "overfitting", "stability"]
+)
 def test_a_study_is_no_business_of_the_main_job(wing):
     files = [str(path.relative_to(PACKAGE)) for path in (PACKAGE / "studies" / wing).glob("*.py")]
     assert any(followers(file, STUDIES) for file in files)
@@ -327,9 +343,10 @@ def test_the_main_job_never_waits_for_a_study():
 
 
 def test_studies_wait_for_what_they_read():
-    """Known answers show CartPole, the ablations' report shows every variant."""
+    """Known answers show CartPole, the ablations' report shows every variant, that of stability the repeats."""
     assert made_by(STUDIES["cartpole"]) <= set(STUDIES["known_answers"]["deps"])
     assert made_by(STUDIES["ablation"]) <= set(STUDIES["ablations"]["deps"])
+    assert made_by(STUDIES["stability_run"]) <= set(STUDIES["stability"]["deps"])
     assert set(STUDIES["ablation"]["deps"]) & made_by(MAIN["features"])
 
 

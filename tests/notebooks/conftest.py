@@ -13,8 +13,12 @@ prepare_figures()
 PREPARE = Path(__file__).with_name("prepare.py")
 # What is made beside the notebooks, from one notebook's first cell on, and which one waits for it, by their files' stems.
 # The overfitting report is the first to read the ablations; the comparison, before them, counts the trials.
-BEGINS = {NOTEBOOKS["features"]: "known_answers", NOTEBOOKS["market_mechanics"]: "overfitting"}
-WAITS = {NOTEBOOKS["known_answers"]: "known_answers", NOTEBOOKS["overfitting"]: "overfitting"}
+BEGINS = {
+    NOTEBOOKS["features"]: "known_answers",
+    NOTEBOOKS["market_mechanics"]: "overfitting",
+    NOTEBOOKS["overfitting"]: "stability",
+}
+WAITS = {NOTEBOOKS[study]: study for study in ("known_answers", "overfitting", "stability")}
 RUNNING: dict[str, subprocess.Popen] = {}
 
 

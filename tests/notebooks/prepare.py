@@ -1,8 +1,11 @@
-"""What the quick copies of the studies' notebooks read and no notebook makes: a short CartPole, every ablation, CPCV.
+"""What the quick copies of the studies' notebooks read and no notebook makes: a short CartPole, every ablation, CPCV,
+the candidate trained again.
 
-`python tests/notebooks/prepare.py known_answers` or `... overfitting`, the latter once the features stage has run.
+`python tests/notebooks/prepare.py known_answers`, or `... overfitting` or `... stability`, the latter two once the features
+stage has run.
 """
 
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from unittest import mock
@@ -15,6 +18,7 @@ from sizewise.learning.ppo import training
 from sizewise.studies.ablations import run
 from sizewise.studies.known_answers import cartpole
 from sizewise.studies.overfitting import cpcv_run
+from sizewise.studies.stability import run as stability
 
 
 def train_here(
@@ -30,6 +34,9 @@ def main(study: str) -> int:
     torch.set_num_threads(1)
     if study == "known_answers":
         return cartpole.main(["--profile", "quick"])
+    if study == "stability":
+        # Its processes start from its own module, which pins their arithmetic before anything loads torch.
+        return subprocess.call([sys.executable, "-m", stability.__name__, "--profile", "quick"])
     with mock.patch.object(training, "train_jobs", train_here):
         return max(run.main(["--profile", "quick"]), cpcv_run.main(["--profile", "quick"]))
 

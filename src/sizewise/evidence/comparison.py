@@ -167,14 +167,7 @@ class ComparedRun:
 
     def by_fold_and_seed(self) -> pd.DataFrame:
         """Mean daily difference (bps), one row a fold and one column a seed."""
-        candidate, reference = self._pair(self.daily)
-        rows: dict[int, dict[str, float]] = {}
-        for fold in sorted(candidate["fold"].unique()):
-            other = reference[reference["fold"] == fold]
-            for seed in sorted(candidate["seed"].unique()):
-                mine = candidate[(candidate["fold"] == fold) & (candidate["seed"] == seed)]
-                rows.setdefault(int(fold), {})[f"seed {seed}"] = BPS * float(daily_difference(mine, other).mean())
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("fold")
+        return fold_and_seed_means(*self._pair(self.daily)).add_prefix("seed ").rename_axis(None, axis=1)
 
     def anchored(self) -> Comparison:
         """The candidate trained on anchored slices against the reference."""
@@ -195,6 +188,21 @@ class ComparedRun:
         """See slice_effects.slice_effects."""
         trades = self.trades[self.trades["arm"] == self.plan.candidate]
         return slice_effects(self.daily, trades, read_labels(self.ledger_folder), self.plan)
+
+
+def fold_and_seed_means(candidate: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """Mean daily difference (bps), one row a fold and one column a seed of the candidate.
+
+    Args:
+        candidate, reference: see daily.marks; over the same bars.
+    """
+    rows: dict[int, dict[int, float]] = {}
+    for fold in sorted(candidate["fold"].unique()):
+        other = reference[reference["fold"] == fold]
+        for seed in sorted(candidate["seed"].unique()):
+            mine = candidate[(candidate["fold"] == fold) & (candidate["seed"] == seed)]
+            rows.setdefault(int(fold), {})[int(seed)] = BPS * float(daily_difference(mine, other).mean())
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("fold").rename_axis("seed", axis=1)
 
 
 def follows_signal(arm: Arm) -> bool:

@@ -1,14 +1,17 @@
 """What other draws of the learners' seeds would have made of a comparison. See statistics.seeds."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from sizewise.base.seeding import numpy_generator
-from sizewise.evidence.pairing import ArmLedger
+from sizewise.evidence.pairing import ArmLedger, check_pair, open_ledger
 from sizewise.evidence.statistics.means import DUST
 from sizewise.evidence.statistics.seeds import LEAST_SEEDS, FoldSeeds, SeedDraws, redraw, training_error
-from sizewise.ledgers.metrics import log_returns
+from sizewise.ledgers.metrics import daily_returns, log_returns, portfolio
+from sizewise.params.evidence.plan import Plan
 
 
 def classify(mean: float, p_value: float, alpha: float) -> str:
@@ -49,6 +52,45 @@ def redraw_seeds(
     if not folds:
         return None
     error = training_error(folds, len(daily))
+    return _redraw(daily, folds, error, blocks=blocks, alpha=alpha, rng=numpy_generator(seed, "seeds"))
+
+
+def redraw_sizes(
+    plan: Plan, equity_a: pd.DataFrame, equity_b: pd.DataFrame, sizes: Sequence[int], *, market_alone: bool
+) -> dict[int, SeedDraws]:
+    """What two arms' comparison would have been with so many seeds a fold, drawn with replacement from all there are.
+
+    Args:
+        market_alone: test without training's error; else with that of so many seeds.
+    Returns:
+        by size; nothing where no arm has several seeds. Both kinds of test meet the same draws.
+    Raises:
+        LedgerError: the two do not cover the same symbols, folds and bars.
+    """
+    a, b = open_ledger(equity_a, "first arm"), open_ledger(equity_b, "second arm")
+    check_pair(a, b)
+    returns = [daily_returns(arm.rows) for arm in (a, b)]
+    daily, live = portfolio(returns[0] - returns[1]), returns[0].notna().sum(axis=1)
+    folds = [*_growth_by_seed(a, live, 1.0), *_growth_by_seed(b, live, -1.0)]
+    found = {}
+    for size in sizes if folds else ():
+        error = 0.0 if market_alone else training_error(folds, len(daily), size)
+        rng = numpy_generator(plan.bootstrap_seed, "seeds", size)
+        found[size] = _redraw(daily, folds, error, blocks=plan.blocks, alpha=plan.alpha, rng=rng, size=size)
+    return found
+
+
+def _redraw(
+    daily: pd.Series,
+    folds: list[FoldSeeds],
+    error: float,
+    *,
+    blocks: int,
+    alpha: float,
+    rng: np.random.Generator,
+    size: int | None = None,
+) -> SeedDraws:
+    """Redraw under the primary test, whose standard error is also `error`, that of training."""
 
     def test(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         means = np.stack([part.mean(axis=0) for part in np.array_split(series, blocks)])
@@ -57,8 +99,7 @@ def redraw_seeds(
         t = np.divide(centre, total, out=np.zeros_like(centre), where=total > DUST)
         return centre, 2.0 * stats.t.sf(np.abs(t), blocks - 1)
 
-    rng = numpy_generator(seed, "seeds")
-    return redraw(daily.to_numpy(), folds, test, lambda mean, p: classify(mean, p, alpha), rng=rng)
+    return redraw(daily.to_numpy(), folds, test, lambda mean, p: classify(mean, p, alpha), rng=rng, size=size)
 
 
 def doubts_about(seeds: SeedDraws | None, own: str) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ SECTIONS = {
     "stress": "studies.stress:Stress",
     "overfitting": "studies.overfitting:Overfitting",
     "cpcv": "studies.cpcv:Cpcv",
+    "stability": "studies.stability:Stability",
 }
 
 Model = TypeVar("Model", bound=BaseModel)

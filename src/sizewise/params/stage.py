@@ -46,6 +46,7 @@ def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         "stress": compared | set(values["stress"]["arms"]),
         "ablation": compared,
         "cpcv": compared,
+        "stability_run": compared,
     }.get(name, set(arms))
     used |= {arms[arm]["matches"] for arm in used if "matches" in arms[arm]}
     return {arm: entry for arm, entry in arms.items() if arm in used}

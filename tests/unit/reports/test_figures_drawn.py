@@ -27,6 +27,7 @@ import sizewise
 from sizewise.base.paths import Workspace
 from sizewise.dataset.regimes import LABELS
 from sizewise.evidence.inference import BlockTest
+from sizewise.evidence.statistics.seeds import SeedDraws
 from sizewise.evidence.statistics.selection import Selection
 from sizewise.learning.tabular.cells import Confidence
 from sizewise.studies import mechanics
@@ -135,6 +136,7 @@ CHOICE = Selection(
 )
 DAILY, EDGES = wave(20, "ppo", "atr"), list(days(20)[[0, 9]])
 TEST = BlockTest(mean=2e-4, low=-1e-4, high=5e-4, t=1.5, p_value=0.18, mde=4.2e-4, blocks=8)
+SEED_MEANS = pd.DataFrame({1: [1.0, -2.0, 0.5], 2: [0.5, -1.0, -0.5], 3: [0.0, -1.5, 1.5]})
 MULTIPLES = pd.MultiIndex.from_product([[0.0, 1.0, 3.0], ["ppo", "atr"]], names=["multiple", "arm"])
 PARTS = ["exposure", "timing", "fees", "sum: the difference"]
 
@@ -188,6 +190,30 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     "selection": lambda draw: draw({"everything": (CHOICE, np.array([0.2, 0.5, 0.5, 0.9]))}),
     "cpcv_paths": lambda draw: draw(PATHS),
     "cpcv_cumulated": lambda draw: draw(wave(20, "path 1", "path 2")),
+    "set_effects": lambda draw: draw(
+        spread([-1.0, -0.5, -0.75], ["seeds 1-3", "fresh seeds 11-13", "all 3 seeds"]).assign(
+            p_value=[0.01, 0.2, 0.05], **{"class": ["worse", "inconclusive", "inconclusive"]}
+        ),
+        title="Three seeds at a time",
+        level_pct=95.0,
+    ),
+    "seed_gaps": lambda draw: draw(SEED_MEANS, SEED_MEANS[[1]] + 0.1, arithmetic="baseline"),
+    "redraws": lambda draw: draw(
+        SeedDraws(3, 1e-5, 1e-4 * np.linspace(-2.0, 0.5, 50), np.linspace(0.0, 0.1, 50), 0.5), -0.8, 0.04, alpha=0.05
+    ),
+    "seeds_enough": lambda draw: draw(
+        pd.DataFrame(
+            {
+                "effect_low_bps": [-2.0, -1.2],
+                "effect_high_bps": [0.5, -0.4],
+                "p_low": [0.001, 0.01],
+                "p_high": [0.6, 0.1],
+            }
+            | {"better_pct": [0.0, 0.0], "worse_pct": [40.0, 80.0], "inconclusive_pct": [60.0, 20.0]},
+            index=[1, 10],
+        ),
+        alpha=0.05,
+    ),
     "draw": lambda draw: draw(mechanics.work(mechanics.CASES["bracket"], Workspace.open())),
 }
 

@@ -54,15 +54,18 @@ class SeedDraws:
         return self.n_seeds < LEAST_SEEDS
 
 
-def training_error(folds: Sequence[FoldSeeds], n_days: int) -> float:
+def training_error(folds: Sequence[FoldSeeds], n_days: int, size: int | None = None) -> float:
     """Standard error of the mean of the daily series, seeds averaged, over draws of the seeds.
 
     The folds' errors add as squares: their policies have no draw in common.
+
+    Args:
+        size: seeds that are averaged a fold; as many as there are, if none is given.
     """
     variances = []
     for fold in folds:
         means = fold.growth.sum(axis=0) / n_days
-        variances.append(float(means.var(ddof=1)) / len(means))
+        variances.append(float(means.var(ddof=1)) / (size or len(means)))
     return float(np.sqrt(sum(variances)))
 
 
@@ -74,22 +77,25 @@ def redraw(
     *,
     rng: np.random.Generator,
     draws: int = DRAWS,
+    size: int | None = None,
 ) -> SeedDraws:
     """Redraw the seeds of every fold.
 
     Args:
+        size: seeds drawn a fold; as many as there are, if none is given. `error` is that of so many.
         daily: float64 (n,), the series with all seeds averaged. folds: of every arm with at least two seeds.
         test: (means, p-values) of series (n, draws). verdict: the class of a mean and a p-value.
     """
     moved = np.zeros((len(daily), draws))
     for fold in folds:
         seeds = fold.growth.shape[1]
-        counts = rng.multinomial(seeds, np.full(seeds, 1.0 / seeds), size=draws)
+        drawn = size or seeds
+        counts = rng.multinomial(drawn, np.full(seeds, 1.0 / seeds), size=draws)
         # Rows are distinct within a fold, so that indexing adds each once.
-        moved[fold.rows] += fold.growth @ (counts.T / seeds - 1.0 / seeds)
+        moved[fold.rows] += fold.growth @ (counts.T / drawn - 1.0 / seeds)
     effects, p_values = test(daily[:, None] + moved)
     own_effect, own_p = test(daily[:, None])
     own = verdict(float(own_effect[0]), float(own_p[0]))
     changed = sum(verdict(float(e), float(p)) != own for e, p in zip(effects, p_values, strict=True))
-    error = training_error(folds, len(daily))
+    error = training_error(folds, len(daily), size)
     return SeedDraws(min(fold.growth.shape[1] for fold in folds), error, effects, p_values, changed / draws)

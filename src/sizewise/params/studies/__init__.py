@@ -5,5 +5,6 @@
 - cpcv: train on both sides of test
 - laboratory: planted markets
 - overfitting: what selection is worth
+- stability: another arithmetic, other seeds
 - stress: worse conditions
 """

@@ -42,6 +42,7 @@ NOTEBOOKS = {
     "overfitting": "08_overfitting",
     "stress": "09_stress",
     "ablations": "10_ablations",
+    "stability": "11_stability",
 }
 POLL_SECONDS = 1.0
 

@@ -44,6 +44,7 @@ STUDIES = {
     "08_overfitting": "Overfitting: what is the best of everything that was tried worth?",
     "09_stress": "Stress: does the comparison survive worse conditions, and where does the difference come from?",
     "10_ablations": "Ablations: what does each part of the candidate policy do?",
+    "11_stability": "Stability: what would other seeds and another arithmetic have decided?",
 }
 COLUMNS = {
     "growth_bps_per_day": "growth (bps a day)",
