@@ -7,8 +7,6 @@ export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 # Idle OpenMP threads sleep; spinning ones starve the workers on a shared machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 export DVC_NO_ANALYTICS := 1
-# One processor's kernels for numpy's products, whatever the machine: they round differently (see sizewise.base.arithmetic).
-export OPENBLAS_CORETYPE := Haswell
 
 .PHONY: reproduce studies test types tests notebooks verify lint snapshots bench clean
 
@@ -32,8 +30,9 @@ tests:
 notebooks:
 	pytest --nbval tests/notebooks
 
-verify: data  ## this run against the committed one, ten times the accounts beside their slow twin, every printed value again
+verify: data  ## this run against the committed one, emulated processors, ten times the accounts, every printed value again
 	sizewise verify
+	pytest --processors whole tests/processors
 	pytest -n auto --oracle-paths 100000 tests/equivalence tests/properties
 	pytest --nbval --nbval-cell-timeout=3600 reports
 

@@ -120,6 +120,17 @@ def verdict_sentence(record: Mapping[str, Any], candidate: str, reference: str, 
     return f"Out of sample and net of costs, {claim}: {effect} ({interval}; {span}). {power}"
 
 
+def seeds_sentence(record: Mapping[str, Any]) -> str:
+    """How much of the verdict is the luck of training."""
+    if record["training_error_bps"] is None:
+        return "Nothing was trained here, so no seed was drawn."
+    return (
+        f"Training is a draw as well: its standard error over {record['n_seeds']} seeds is "
+        f"{record['training_error_bps']:.2f} bps a day and is part of the interval, and other draws of the seeds change the "
+        f"class of the primary test in {record['seeds_changing_pct']:.1f}% of redraws."
+    )
+
+
 def headline(record: Mapping[str, Any], candidate: str, reference: str) -> str:
     """A title of a few words."""
     if record["verdict"] == "invalid":

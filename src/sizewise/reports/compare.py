@@ -67,7 +67,7 @@ agreement_sentence = verdict.agreement_sentence
 anchored_sentence, effect_record = verdict.anchored_sentence, verdict.effect_record
 coins_sentence = ab_plan.coin_sentence
 slice_sentences = slice_effects.sentences
-verdict_sentence = verdict.verdict_sentence
+verdict_sentence, seeds_sentence = verdict.verdict_sentence, verdict.seeds_sentence
 
 
 def field_figure(study: ComparedRun, field: pd.DataFrame) -> Figure:
