@@ -119,8 +119,8 @@ def test_the_anchored_sensitivity_is_said_with_its_sign(test, words):
 def test_seeds_are_said_to_be_draws():
     trained = record() | {"training_error_bps": 0.123, "seeds_changing_pct": 4.2, "n_seeds": 10}
     assert verdict.seeds_sentence(trained) == (
-        "Training is a draw as well: its standard error over 10 seeds is 0.12 bps a day and is part of the interval, and other "
-        "draws of the seeds change the class of the primary test in 4.2% of redraws."
+        "Training is a draw as well: its standard error over 10 seeds is 0.12 bps a day and is part of the interval, and "
+        "other draws of the seeds change the class of the primary test in 4.2% of redraws."
     )
     assert verdict.seeds_sentence(record()) == "Nothing was trained here, so no seed was drawn."
     doubtful = record() | {"verdict": "inconclusive", "doubts": ["unstable: other draws decide"]}
