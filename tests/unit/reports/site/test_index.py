@@ -137,12 +137,13 @@ def test_names_are_escaped(found, page):
 def test_what_stands_beside_the_verdict_is_said_on_the_page(found, page, plan):
     tests = pd.DataFrame.from_dict(SENSITIVITIES["tests"], orient="index")
     said = re.findall(r"<li>([^<]*)</li>", page(found))
-    assert [html.unescape(text) for text in said[:3]] == [
+    assert [html.unescape(text) for text in said[:4]] == [
+        verdict.seeds_sentence(RECORD),
         verdict.agreement_sentence(tests, plan.alpha),
         verdict.anchored_sentence(RECORD, SENSITIVITIES["anchored"], plan.alpha),
         verdict.exposure_sentence(1234.5, 1234.5, "ppo", "atr"),
     ]
-    assert said[3].startswith(chain_sentence(TrialLedger((), "")))
+    assert said[4].startswith(chain_sentence(TrialLedger((), "")))
 
 
 def test_marks_of_markdown_are_left_out(found, page):
