@@ -39,6 +39,8 @@ VERDICT, WALK_FORWARD, TRAIN, FEATURES = (
 # What a verdict must share besides its figures.
 EFFECT, SPREAD = "effect_bps_per_day", "seed_sd_"
 EXACT = "n_"
+PARTS = ("n_policies", "n_tables")
+UNSTATED = ("ci_low", "ci_high", "p_value", "mde_bps_per_day", "doubts", "training_error_bps", "seeds_changing_pct")
 MOST_ROWS = 20
 Record = Mapping[str, Any]
 
@@ -206,15 +208,25 @@ class _Judge:
             if None in sides:
                 return None
             return math.hypot(*(side for side in sides if side is not None)) or RULE_RELATIVE * abs(committed)
-        unstated = ("ci_low", "ci_high", "p_value", "mde_bps_per_day")
-        return None if figure in unstated else 0.0
+        return None if figure in UNSTATED else 0.0
 
     def _standard_errors(self, records: Sequence[Record], figure: str) -> float | None:
         """So many standard errors of an arm's mean over seeds; the committed run's, or this one's where that says none."""
-        name = SPREAD + figure.removesuffix("_per_day")
-        spread = next((record[name] for record in records if record.get(name) is not None), None)
-        seeds = next((verdict["n_seeds"] for verdict in self._verdicts if verdict.get("n_seeds")), None)
-        return None if spread is None or seeds is None else STANDARD_ERRORS * float(spread) / math.sqrt(seeds)
+        names = (SPREAD + figure, SPREAD + figure.removesuffix("_per_day"))
+        for record in records:
+            spread = next((record[name] for name in names if record.get(name) is not None), None)
+            seeds = self._seeds(record)
+            if spread is not None and seeds:
+                return STANDARD_ERRORS * float(spread) / math.sqrt(seeds)
+        return None
+
+    def _seeds(self, record: Record) -> float | None:
+        """How many seeds an arm's figures are a mean of, as its record says or its parts tell: one a fold and seed."""
+        if "n_seeds" in record:
+            return float(record["n_seeds"])
+        parts = next((record[name] for name in PARTS if name in record), None)
+        folds = next((verdict["n_folds"] for verdict in self._verdicts if verdict.get("n_folds")), None)
+        return None if parts is None or folds is None else parts / folds
 
     def _matched(self, arm: str) -> bool:
         """Whether an arm is scaled to what a learned one carries, so that it moves with it and has no seeds of its own."""

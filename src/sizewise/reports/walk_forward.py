@@ -222,7 +222,6 @@ def ledger_table(equity: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(counts).reindex(paths.index).fillna(0).astype(int)
 
 
-SEED_SD = "seed_sd_growth_bps"
 SHORT_NAMES = {
     "growth_bps_per_day": "growth",
     "before_costs_bps_per_day": "before costs",
@@ -236,25 +235,29 @@ SHORT_NAMES = {
     "trades_per_seed": "trades",
     "win_rate_pct": "wins (%)",
     "mean_r": "mean R",
-    SEED_SD: "growth, sd over seeds",
 }
 
 
 def summary(equity: pd.DataFrame, trades: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """One row an arm; see metrics.arm_summary. Beside it seed_sd_growth_bps, NaN for an arm that walked once."""
+    """One row an arm; see metrics.arm_summary."""
     rows = {arm: arm_summary(arm_rows(equity, arm), trades[trades["arm"] == arm]) for arm in arms}
-    spread = {arm: seed_sd_bps(arm_rows(equity, arm)) for arm in arms}
-    return pd.DataFrame.from_dict(rows, orient="index").assign(**{SEED_SD: pd.Series(spread)}).rename_axis("arm")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
 
-def seed_sd_bps(equity: pd.DataFrame) -> float:
-    """Deviation over seeds (ddof 1) of the portfolio's mean daily growth, bps; NaN for one seed.
+def spreads(equity: pd.DataFrame, trades: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Deviation over seeds (ddof 1) of each figure of `summary`, one row an arm that walked more than once.
 
-    Args:
-        equity: one arm's ledger.
+    Returns:
+        n_seeds, and the columns of `summary`.
     """
-    growth = [BPS * float(portfolio(daily_returns(part)).mean()) for _, part in equity.groupby("seed", sort=True)]
-    return float(np.std(growth, ddof=1)) if len(growth) > 1 else float("nan")
+    rows = {}
+    for arm in arms:
+        own, closed = arm_rows(equity, arm), trades[trades["arm"] == arm]
+        seeds = sorted(own["seed"].unique())
+        if len(seeds) > 1:
+            parts = [arm_summary(own[own["seed"] == seed], closed[closed["seed"] == seed]) for seed in seeds]
+            rows[arm] = {"n_seeds": len(seeds), **pd.DataFrame(parts).std(ddof=1)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
 
 def daily_by_arm(equity: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
@@ -322,17 +325,17 @@ def save_daily(daily: pd.DataFrame, folder: Path) -> None:
     write_atomically(folder / "equity_by_arm.csv", lambda path: frame.to_csv(path, index=False, float_format="%.4f"))
 
 
-def metrics(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    """What metrics/walk_forward.json holds, by arm; a spread over seeds only where there are seeds."""
-    rounded = table.round(4)
-    return {
-        str(arm): {
-            str(name): None if pd.isna(value) else float(value)
-            for name, value in row.items()
-            if name != SEED_SD or pd.notna(value)
-        }
-        for arm, row in rounded.iterrows()
+def metrics(table: pd.DataFrame, spread: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """What metrics/walk_forward.json holds, by arm: the figures, and of arms with seeds n_seeds and seed_sd_ of each."""
+    found = {
+        str(arm): {str(name): None if pd.isna(value) else float(value) for name, value in row.items()}
+        for arm, row in table.round(4).iterrows()
     }
+    for arm, row in spread.round(4).iterrows():
+        found[str(arm)]["n_seeds"] = int(row["n_seeds"])
+        for name in table.columns:
+            found[str(arm)][f"seed_sd_{name}"] = None if pd.isna(row[name]) else float(row[name])
+    return found
 
 
 def fit_table(fits: pd.DataFrame) -> pd.DataFrame:

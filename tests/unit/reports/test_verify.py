@@ -12,7 +12,8 @@ from sizewise.cli import main
 from sizewise.reports import verify
 from sizewise.reports.verify import OTHER_CONCLUSIONS, SAME_BYTES, SAME_CONCLUSIONS
 
-PPO, RULE = {"growth_bps_per_day": -1.95, "sharpe": -1.7, "seed_sd_growth_bps": 0.3}, {"growth_bps_per_day": -1.45}
+PPO = {"growth_bps_per_day": -1.95, "sharpe": -1.7, "n_seeds": 3, "seed_sd_growth_bps_per_day": 0.3}
+RULE = {"growth_bps_per_day": -1.45}
 METRICS = {
     "features": {"n_features": 56, "confidence_brier": 0.236781},
     "train": {"ppo (rolling)": {"selected_bps_per_day": -0.91, "seed_sd_selected_bps": 0.2, "n_policies": 18}},
@@ -23,6 +24,8 @@ METRICS = {
         "ci_low": -0.8,
         "p_value": 0.007,
         "n_seeds": 3,
+        "n_folds": 6,
+        "doubts": [],
         "n_trials": 56,
         "plan_hash": "p",
         "breaches": [],
@@ -93,7 +96,7 @@ def test_the_same_bytes(run, capsys):
         ("train", ("ppo (rolling)", "selected_bps_per_day"), -0.6, "train, ppo (rolling)"),
         # What no tolerance can be stated of.
         ("walk_forward", ("ppo", "sharpe"), 5.0, "walk_forward, ppo"),
-        ("walk_forward", ("ppo", "seed_sd_growth_bps"), 9.0, "walk_forward, ppo"),
+        ("walk_forward", ("ppo", "seed_sd_growth_bps_per_day"), 9.0, "walk_forward, ppo"),
         ("walk_forward", ("atr_exposure_matched", "growth_bps_per_day"), 5.0, "walk_forward, atr_exposure_matched"),
         ("verdict", ("p_value",), 0.04, "compare, ppo"),
         ("verdict", ("effect_bps_per_day",), -0.5 + 0.9 * TOLERANCE, "compare, ppo"),
@@ -141,21 +144,21 @@ def test_other_conclusions(run, capsys, file, keys, value, first):
 
 
 def test_a_sign_that_turned_is_another_conclusion_however_wide_the_seeds_lie(run, capsys):
-    plant(run, "walk_forward", "ppo", "seed_sd_growth_bps", value=90.0)
+    plant(run, "walk_forward", "ppo", "seed_sd_growth_bps_per_day", value=90.0)
     git(run, "commit", "-qam", "wide seeds")
     plant(run, "verdict", "effect_bps_per_day", value=0.1)
     assert told(run, None, capsys)[0] == 1
 
 
 def test_the_tolerance_is_the_committed_runs(run, capsys):
-    plant(run, "walk_forward", "ppo", "seed_sd_growth_bps", value=90.0)
+    plant(run, "walk_forward", "ppo", "seed_sd_growth_bps_per_day", value=90.0)
     plant(run, "walk_forward", "ppo", "growth_bps_per_day", value=5.0)
     assert told(run, None, capsys)[0] == 1
 
 
 def test_a_committed_run_that_states_no_spread_is_given_this_ones(run, capsys):
     for file, arm, key in (
-        ("walk_forward", "ppo", "seed_sd_growth_bps"),
+        ("walk_forward", "ppo", "seed_sd_growth_bps_per_day"),
         ("train", "ppo (rolling)", "seed_sd_selected_bps"),
     ):
         values = json.loads((run / f"metrics/{file}.json").read_text())

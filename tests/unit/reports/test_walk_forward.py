@@ -80,7 +80,7 @@ def test_the_summary_is_metrics_arm_by_arm(equity, trades):
     assert list(table.index) == ["atr", "ppo"]
     for arm in table.index:
         alone = arm_summary(equity[equity["arm"] == arm], trades[trades["arm"] == arm])
-        assert table.loc[arm].drop("seed_sd_growth_bps").to_dict() == pytest.approx(alone, nan_ok=True)
+        assert table.loc[arm].to_dict() == pytest.approx(alone, nan_ok=True)
     assert set(table.columns) == set(walk_forward.SHORT_NAMES)
     assert list(table.rename(columns=walk_forward.SHORT_NAMES).columns) != list(table.columns)
 
@@ -129,15 +129,21 @@ def test_the_spread_over_seeds_stands_where_there_are_seeds(equity, trades):
     alone = [walk_forward.summary(ppo[ppo["seed"] == seed], trades, ["ppo"]) for seed in (1, 2)]
     growth = [one.loc["ppo", "growth_bps_per_day"] for one in alone]
     assert np.mean(growth) == pytest.approx(table.loc["ppo", "growth_bps_per_day"])
-    found = walk_forward.metrics(table)
-    assert found["ppo"]["seed_sd_growth_bps"] == round(abs(growth[1] - growth[0]) / 2**0.5, 4) > 0.0
-    assert "seed_sd_growth_bps" not in found["atr"]
-    assert "seed_sd_growth_bps" not in walk_forward.metrics(alone[0])["ppo"]
+    trades = trades.assign(seed=1)
+    spread = walk_forward.spreads(equity, trades, ["atr", "ppo"])
+    assert list(spread.index) == ["ppo"]
+    found = walk_forward.metrics(table, spread)
+    assert found["ppo"]["n_seeds"] == 2
+    assert found["ppo"]["seed_sd_growth_bps_per_day"] == round(abs(growth[1] - growth[0]) / 2**0.5, 4) > 0.0
+    assert {f"seed_sd_{name}" for name in table.columns} < set(found["ppo"])
+    assert not any(name.startswith("seed_sd_") for name in found["atr"])
+    assert walk_forward.spreads(ppo[ppo["seed"] == 1], trades, ["ppo"]).empty
 
 
 def test_metrics_are_json_without_nan(equity):
-    empty = pd.DataFrame({"arm": pd.Series(dtype=str), "pnl": pd.Series(dtype=float), "r_multiple": []})
-    found = walk_forward.metrics(walk_forward.summary(equity, empty, ["ppo"]))
+    empty = pd.DataFrame({"arm": pd.Series(dtype=str), "pnl": pd.Series(dtype=float), "r_multiple": [], "seed": []})
+    given = (equity, empty, ["ppo"])
+    found = walk_forward.metrics(walk_forward.summary(*given), walk_forward.spreads(*given))
     assert found["ppo"]["win_rate_pct"] is None
     assert found["ppo"]["exposure_pct"] == pytest.approx(10.0 * (ROWS - 2) / ROWS, abs=1e-4)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
