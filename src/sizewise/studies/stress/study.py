@@ -290,9 +290,11 @@ def run(stage: Stage, *, processes: int | None = None) -> StressStudy:
 
 
 def _rows(equity: pd.DataFrame, arm: str, world: StressWorld) -> pd.DataFrame:
-    """An arm's rows: every test slice of every fold, once a seed."""
-    rows = equity[equity["arm"] == arm].reset_index(drop=True)
-    seeds = world.seeds_of(arm) if world.arms[arm].kind == "ppo" else (RULE_SEED,)
+    """An arm's rows: every test slice of every fold, once a seed of those that walk here."""
+    rows = equity[equity["arm"] == arm]
+    seeds = world.seeds if world.arms[arm].kind == "ppo" else (RULE_SEED,)
+    # What decides may have more seeds than a sensitivity walks.
+    rows = rows[rows["seed"].isin(seeds)].reset_index(drop=True)
     expected = {(key.symbol, key.fold, key.seed): key.length for key in paths_of(arm, world.folds, seeds, world.market)}
     found: dict[Any, int] = rows.groupby(["symbol", "fold", "seed"], observed=True).size().to_dict()
     wrong = sorted(path for path in {*expected, *found} if expected.get(path) != found.get(path))

@@ -79,13 +79,11 @@ class Walks:
         for symbol, part in fold.train.items():
             start, stop = world.market.rows(symbol, part)
             column = confidence_column(fold)
-            keys += [
-                PathKey(name, symbol, fold.number, seed, start, stop - start, column) for seed in world.seeds_of(name)
-            ]
+            keys += [PathKey(name, symbol, fold.number, seed, start, stop - start, column) for seed in world.seeds]
         sizer = policies_sizer(world.market, name, keys, [fold], self._agents(name, [fold]))
         ledger = walk(world.market, keys, sizer, world.account)
         exposure = mean_exposure(ledger)
-        target = float(traded_share(world.market, keys, ledger).sum()) / len(world.seeds_of(name))
+        target = float(traded_share(world.market, keys, ledger).sum()) / len(world.seeds)
         limit = position_limit_frac(world.account)
         held = match_exposure(world.market, fold.train, world.matched, exposure, limit)
         traded = match_turnover(world.market, fold.train, world.reference, target, limit)
@@ -122,14 +120,14 @@ class Walks:
         return {name: walked_days(run, market, self._world.ruin_level) for name, run in runs.items()}
 
     def _seeds(self, name: str) -> tuple[int, ...]:
-        return self._world.seeds_of(name) if kind_of(self._world.arms, name) == "ppo" else (RULE_SEED,)
+        return self._world.seeds if kind_of(self._world.arms, name) == "ppo" else (RULE_SEED,)
 
     def _agents(self, name: str, folds: Sequence[Fold]) -> dict[tuple[int, int], Agent]:
         world = self._world
         return {
             (fold.number, seed): load_agent(policy_folder(world.policies, name, fold, seed))
             for fold in folds
-            for seed in world.seeds_of(name)
+            for seed in world.seeds
         }
 
     def _thinned(self, scenario: Scenario) -> tuple[Market, tuple[Fold, ...]]:

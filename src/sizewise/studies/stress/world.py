@@ -26,7 +26,6 @@ from sizewise.dataset.market_tensor import Market, build_market
 from sizewise.dataset.signals import carry_from_entry
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe
-from sizewise.ledgers.plan import PRIMARY
 from sizewise.market.costs import BPS
 from sizewise.params.arms import Arm, AtrMatchedArm, kind_of
 from sizewise.params.dataset.regimes import Regimes
@@ -222,10 +221,6 @@ class StressWorld:
     splits: Splits
     window_bars: int
     policies: Path
-
-    def seeds_of(self, name: str) -> tuple[int, ...]:
-        """The seeds a policy arm was trained with."""
-        return self.arms[name].seeds_on(PRIMARY, self.seeds)
 
     def __post_init__(self) -> None:
         named = self.rules.arms
