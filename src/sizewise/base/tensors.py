@@ -3,9 +3,8 @@
 All arguments must be finite; a choice is exact. Comparisons of floats by the sign of their difference are exact too.
 """
 
+import numpy as np
 import torch
-
-LN2 = 0.6931471805599453
 
 
 def above(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -49,8 +48,13 @@ def root(a: torch.Tensor) -> torch.Tensor:
 
 
 def log(a: torch.Tensor) -> torch.Tensor:
-    """The natural logarithm of a > 0, for the same reason; within two units in the last place."""
-    return torch.log2(a).mul_(LN2)
+    """The natural logarithm of a > 0, for the same reason numpy's on a CPU; without a gradient."""
+    return torch.from_numpy(np.asarray(np.log(a.detach().numpy()))) if a.device.type == "cpu" else a.log()
+
+
+def log10(a: torch.Tensor) -> torch.Tensor:
+    """The logarithm to base 10 of a > 0, as `log`."""
+    return torch.from_numpy(np.asarray(np.log10(a.detach().numpy()))) if a.device.type == "cpu" else a.log10()
 
 
 LOT_GUARD, TICK_GUARD = 1e-9, 1e-6

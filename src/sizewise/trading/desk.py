@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from sizewise.base.errors import ConfigError
-from sizewise.base.tensors import nonzero, pick
+from sizewise.base.tensors import log10, nonzero, pick
 from sizewise.market.tape import Bars, Tape
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import SizeByLeverage25, Trading
@@ -171,7 +171,7 @@ class Desk:
         scalars = [
             *(share / account.max_position_frac).unbind(0),
             (1.0 - account.safety_buffer_frac) - share.abs().sum(0),
-            torch.log10(equity.clamp(min=1e-30) / account.initial_equity),
+            log10(equity.clamp(min=1e-30) / account.initial_equity),
         ]
         if self.scheme.uses.working:
             sides = torch.stack([slot.units.sign() for slot in book.working]).sum(0)

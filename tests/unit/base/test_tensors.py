@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizewise.base.tensors import above, at_least, log, lookup, nonzero, not_negative, pick, positive, root
+from sizewise.base.tensors import above, at_least, log, log10, lookup, nonzero, not_negative, pick, positive, root
 
 WIDTH = {torch.float32: 32, torch.float64: 64}
 
@@ -80,11 +80,17 @@ def test_not_negative_holds_of_zero_and_leaves_its_argument_alone(dtype):
 
 def test_roots_and_logarithms_are_within_two_units_in_the_last_place():
     for dtype in (torch.float32, torch.float64):
+        assert log10(torch.tensor([1000.0], dtype=dtype)).dtype == dtype
         values = torch.cat([torch.logspace(-30, 30, 4001, dtype=dtype), torch.tensor([1.0, 4.0], dtype=dtype)])
         unit = torch.finfo(dtype).eps
         exact = values.double().numpy()
-        for found, expected in ((root(values), np.sqrt(exact)), (log(values), np.log(exact))):
+        for found, expected in (
+            (root(values), np.sqrt(exact)),
+            (log(values), np.log(exact)),
+            (log10(values), np.log10(exact)),
+        ):
             gap = np.abs(found.double().numpy() - expected)
             assert (gap <= 2.0 * unit * np.maximum(np.abs(expected), 1e-30)).all()
     assert root(torch.tensor([0.0, 4.0])).tolist() == [0.0, 2.0]
     assert log(torch.tensor([1.0])).tolist() == [0.0]
+    assert log10(torch.tensor(100.0)).shape == ()

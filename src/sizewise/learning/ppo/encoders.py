@@ -13,6 +13,7 @@ Sources: van den Oord et al. (2016), arXiv:1609.03499 (dilated causal convolutio
 (linear recurrent units).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,7 +76,7 @@ def initial_layers(
     account = orthogonal(n_scalars, halves, root, generator)
     if isinstance(encoder, LinearRecurrent):
         # Time scales from one bar to the window, evenly in logarithm, for actor and critic alike.
-        scales = torch.logspace(0.0, float(torch.tensor(window_bars).log10()), first, dtype=torch.float64).repeat(2)
+        scales = torch.logspace(0.0, math.log10(window_bars), first, dtype=torch.float64).repeat(2)
         keep = torch.exp(-1.0 / scales)
         return {
             "decay": log(keep / (1.0 - keep)).float(),

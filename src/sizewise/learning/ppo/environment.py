@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import torch
 
+from sizewise.base.tensors import log10
 from sizewise.dataset.market_tensor import Market
 from sizewise.market.costs import CostRates
 from sizewise.params.learning.train import Episode
@@ -53,7 +54,7 @@ def account_scalars(
         [
             share / limit,
             ((1.0 - account.safety_buffer_frac) - share.abs()) / max(1.0, limit),
-            torch.log10(equity / account.initial_equity),
+            log10(equity / account.initial_equity),
         ],
         dim=-1,
     )
