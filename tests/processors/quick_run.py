@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 
 from sizewise.base.arithmetic import measure
+from sizewise.base.tensors import log, log10, root
 from sizewise.dataset import store
 from sizewise.dataset.market_tensor import build_market
 from sizewise.evidence.inference import compare
@@ -27,10 +28,12 @@ from sizewise.learning.closed_trades.policy import save_closed_trades
 from sizewise.learning.closed_trades.training import train_closed_trades
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
+from sizewise.learning.ppo.environment import account_scalars
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.learning import train_tables
 from sizewise.learning.tabular.store import folder_of, save_table
 from sizewise.params.reading import parse_params, read_params
+from sizewise.params.trading.account import Account
 from sizewise.trading.trades import Prices
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
@@ -85,7 +88,17 @@ def main(arms: tuple[str, ...] = ARMS) -> dict[str, str]:
             made[f"ledger {name}"] = hashed(ledgers[name])
             made[f"trades {name}"] = hashed(pd.concat([trades for _, trades in parts], ignore_index=True))
     made["verdict"] = hashed(compare(ledgers["ppo"], ledgers["atr"]).table)
-    return {**measure(), **made, "planted": planted()}
+    return {**measure(), "functions": functions(), **made, "planted": planted()}
+
+
+def functions() -> str:
+    """What a policy sees of many accounts, and functions of many numbers: a short run meets too few of them to tell."""
+    digest = hashlib.sha256()
+    for dtype in (torch.float32, torch.float64):
+        values = torch.logspace(-4.0, 4.0, 40_000, dtype=dtype)
+        for found in (root(values), log(values), log10(values), account_scalars(1e3 * values, values, Account())):
+            digest.update(found.numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def planted() -> str:
