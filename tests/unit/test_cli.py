@@ -260,7 +260,7 @@ def test_decide_with_bad_options(capsys, bars_file, policy, option, value, messa
 
 # report, trials and unseal
 
-RECORD = dict.fromkeys(verdict.FIELDS, 1) | {"verdict": "better", "effect_bps_per_day": 0.5}
+RECORD = dict.fromkeys(verdict.FIELDS, 1) | {"verdict": "better", "effect_bps_per_day": 0.5, "doubts": []}
 
 
 def test_report_before_and_after_a_run(project, capsys):
@@ -383,7 +383,7 @@ def test_trials_that_were_edited(project, capsys):
 def test_unseal_only_says_what_it_would_do(project, capsys):
     said = answer(capsys, "unseal").splitlines()
     assert said[0] == UNOPENED
-    assert said[1].startswith("Opening trains ppo (3 seeds) on the 730 days before 2023-01-01, records the opening in")
+    assert said[1].startswith("Opening trains ppo (10 seeds) on the 730 days before 2023-01-01, records the opening in")
     assert said[-1] == "Nothing was opened: add --yes to open it."
     assert not (project / "trials.jsonl").exists()
 
