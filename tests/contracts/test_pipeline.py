@@ -35,7 +35,7 @@ METRICS = [
 
 
 LIBRARY = "src/sizewise/"
-MOST_ROWS = 300
+MOST_ROWS = 320
 
 
 def library_deps(stage: str) -> list[str]:
