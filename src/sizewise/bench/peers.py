@@ -19,9 +19,9 @@ import torch
 from sizewise.dataset.features import NAMES
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.ppo.encoders import MarketView
-from sizewise.learning.ppo.environment import N_ACCOUNT_SCALARS, SizingEnv
 from sizewise.learning.ppo.policy import flat_observation
 from sizewise.params.learning.train import Train
+from sizewise.trading.environment import TradingEnv
 from sizewise.trading.schemes.values import N_ACTIONS
 
 Measure = Callable[[], dict[str, float]]
@@ -39,7 +39,7 @@ def _refuse(*_: Any, **__: Any) -> Any:
     raise AttributeError("the benchmark's environment has nothing to ask for")
 
 
-def sb3_ppo(env: SizingEnv, view: MarketView, train: Train) -> Measure:
+def sb3_ppo(env: TradingEnv, view: MarketView, train: Train) -> Measure:
     """Stable-Baselines3's PPO on the flat observation: samples a CPU second, rollout and update.
 
     A path's segment is scaled once a horizon, so that a step copies one window an account and no more.
@@ -58,7 +58,7 @@ def sb3_ppo(env: SizingEnv, view: MarketView, train: Train) -> Measure:
         set_attr = env_method = env_is_wrapped = close = _refuse
 
         def __init__(self) -> None:
-            box = spaces.Box(-np.inf, np.inf, (window * (len(NAMES) + N_ACCOUNT_SCALARS),), np.float32)
+            box = spaces.Box(-np.inf, np.inf, (window * (len(NAMES) + len(env.desk.scalar_names())),), np.float32)
             super().__init__(accounts, box, spaces.Discrete(N_ACTIONS))
 
         def get_attr(self, *_: Any) -> list[None]:
@@ -119,7 +119,7 @@ def _open_torchtrade(market: Market, window_bars: int, accounts: int) -> tuple[A
     """TorchTrade's vectorised spot environment on the market's bars and features, and the name of its window."""
     library = import_module("torchtrade.envs.offline.vectorized_sequential")
     close = market.close.double().numpy()
-    opened = close / (1.0 + market.bar_return.double().numpy())
+    opened = market.tape.column("open")[:, 0].numpy()
     prices = {"open": opened, "high": np.maximum(opened, close), "low": np.minimum(opened, close), "close": close}
     features = torch.cat([market.features, next(iter(market.confidence.values())).unsqueeze(1)], dim=1).numpy()
     columns = [f"features_{name}" for name in NAMES]
@@ -134,8 +134,8 @@ def _open_torchtrade(market: Market, window_bars: int, accounts: int) -> tuple[A
         window_sizes=[window_bars],
         execute_on="1Hour",
         initial_cash=1000,
-        transaction_fee=float(market.rates[0, 0]),
-        slippage=float(market.rates[0, 1]),
+        transaction_fee=float(market.column("taker")[0]),
+        slippage=float(market.column("half_spread")[0]),
         max_traj_length=EPISODE_BARS,
         action_levels=list(LEVELS),
     )
@@ -212,7 +212,7 @@ def torchrl_ppo(market: Market, window_bars: int, train: Train) -> Measure:
     return lambda: {"samples_per_s": max(iterate(), iterate())}
 
 
-def open_peers(market: Market, view: MarketView, env: SizingEnv, train: Train) -> dict[str, Measure | None]:
+def open_peers(market: Market, view: MarketView, env: TradingEnv, train: Train) -> dict[str, Measure | None]:
     """Every peer's measurement by name, None where its library is missing; `env` as for `sb3_ppo`.
 
     TorchTrade's window of one bar shows what remains of its distance where no window is copied.

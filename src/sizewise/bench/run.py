@@ -28,17 +28,18 @@ from sizewise.dataset.features import NAMES, Scaler
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.ppo import update
 from sizewise.learning.ppo.encoders import MarketView
-from sizewise.learning.ppo.environment import N_ACCOUNT_SCALARS, SizingEnv
 from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.ppo.rollouts import Actor, collect, use_fft
 from sizewise.market.costs import Costs
 from sizewise.params.learning.train import Train
 from sizewise.params.reading import parse_section, read_params
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import InstrumentCosts, Mode, Rules, Sizing, Trading
 from sizewise.studies.planted.laws import SYNTHETIC, planted_market
+from sizewise.trading.environment import TradingEnv
 from sizewise.trading.episodes import Ranges
 from sizewise.trading.schemes.catalogue import MODELS
-from sizewise.trading.schemes.values import N_ACTIONS, Mode
+from sizewise.trading.schemes.values import N_ACTIONS
 
 # Every cost is charged, borrow included, so that no account is cheaper to step than a real one.
 COSTS = Costs(taker_bps=10.0, half_spread_bps=1.0, borrow_bps_per_day=2.0)
@@ -50,16 +51,12 @@ def synthetic_market(bars: int) -> Market:
     rng = numpy_generator("bench", bars)
     gap, bar = rng.normal(0.0, 0.001, bars), rng.normal(0.0, 0.01, bars)
     direction = np.repeat(rng.integers(-1, 2, bars // 16 + 1), 16)[:bars].astype(np.int8)
-    close = 100.0 * np.cumprod((1.0 + gap) * (1.0 + bar))
     columns = {
         "features": rng.normal(0.0, 1.0, (bars, len(NAMES) - 1)).astype(np.float32),
         "gap_return": gap,
         "bar_return": bar,
         "direction": direction,
         "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
-        "close": close,
-        "high": close,
-        "low": close,
         "annual_vol": np.full(bars, 0.5),
     }
     confidence = {SYNTHETIC: rng.uniform(0.0, 1.0, bars)}
@@ -72,12 +69,24 @@ def synthetic_view(market: Market, window_bars: int) -> MarketView:
     return MarketView(market, [market.confidence[SYNTHETIC]], [{SYNTHETIC: unit}], window_bars)
 
 
-def open_env(market: Market, mode: Mode, window_bars: int, groups: int, replicas: int, horizon: int) -> SizingEnv:
+def open_env(market: Market, mode: Mode, window_bars: int, groups: int, replicas: int, horizon: int) -> TradingEnv:
     """One policy's accounts, from the first bar of the synthetic market that has a window to its last."""
-    place = Ranges((0,), (window_bars,), market.n_rows)
-    streams = [torch_generator("bench", "env")]
-    return SizingEnv(
-        market, [place], Account(), mode, groups=groups, replicas=replicas, horizon=horizon, generators=streams
+    trading = Trading(
+        symbols=market.symbols,
+        scheme=Sizing(kind="sizing7", mode=mode),
+        costs=InstrumentCosts(kind="instrument"),
+        rules=Rules(rounding=False),
+    )
+    return TradingEnv(
+        market.tape,
+        [Ranges((0,), (window_bars,), market.n_rows)],
+        trading,
+        Account(),
+        groups=groups,
+        replicas=replicas,
+        horizon=horizon,
+        generators=[torch_generator("bench", "env")],
+        direction=market.direction,
     )
 
 
@@ -123,7 +132,7 @@ class BenchSizes:
         return Train(seeds=(1,), groups=groups, replicas=replicas, **shared)
 
 
-def env_speeds(env: SizingEnv, steps: int) -> dict[str, float]:
+def env_speeds(env: TradingEnv, steps: int) -> dict[str, float]:
     """Account steps a CPU second over whole horizons, restarts and rewards included; random actions, 0..6."""
     shape = (DISTINCT_ACTIONS, *env.shape)
     actions = torch.randint(0, N_ACTIONS, shape, generator=torch_generator("bench", "actions")).unbind(0)
@@ -180,7 +189,7 @@ def flops_per_sample(train: Train, window_bars: int) -> float:
     first, second = train.hidden
     # n inputs and m outputs take 2nm forward. Actor and critic stand side by side, and a group shares its row.
     row = 2 * window_bars * len(NAMES) * (2 * first) / train.replicas
-    account = 2 * N_ACCOUNT_SCALARS * (2 * first)
+    account = 2 * 3 * (2 * first)
     rest = 2 * (2 * first * second + second * (N_ACTIONS + 1))
     # A rollout goes forward; an epoch goes forward, back to the weights and, past the first layer, back to the inputs.
     return (1 + 2 * train.epochs) * (row + account) + (1 + 3 * train.epochs) * rest

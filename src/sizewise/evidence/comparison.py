@@ -31,6 +31,7 @@ from sizewise.params.arms import Arm
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
+from sizewise.params.trading.world import World
 
 TRADES = tuple(dict.fromkeys(("arm", "seed", "regime", *TRADE_KEYS)))
 
@@ -224,7 +225,7 @@ def open_study(stage: Stage) -> ComparedRun:
         arms=p.arms,
         daily=read_daily(workspace.ledger),
         trades=trades[list(TRADES)],
-        plan_hash=plan_hash(p.plan, p.splits, p.arms, p.account, p.train.seeds),
+        plan_hash=plan_hash(p.plan, p.splits, p.arms, World.of(p), p.train.seeds),
         data_hash=read_universe(workspace.bars, p.data).data_hash,
         trial_ledger=read_ledger(workspace.trials),
         splits=p.splits,

@@ -7,7 +7,9 @@ from sizewise.base.errors import LedgerError
 
 # Where the ledgers lie, and what makes them, for whoever finds none.
 HOME, WALK = "artifacts/ledger", "run `dvc repro walk_forward`"
-FLOWS = ("price_pnl", "fees", "slippage", "borrow", "funding")
+FLOWS = ("price_pnl", "fees", "slippage", "impact", "funding", "borrow", "liquidation")
+# What is paid for trading, and for holding.
+COSTS = FLOWS[1:]
 EQUITY_COLUMNS = ("arm", "symbol", "fold", "seed", "timestamp", "equity", "position_frac", *FLOWS, "regime")
 TRADE_COLUMNS = (
     "arm",

@@ -15,12 +15,11 @@ from sizewise.base.hashing import content_hash
 from sizewise.base.paths import require
 from sizewise.dataset.regimes import LABELS
 from sizewise.ledgers import metrics
-from sizewise.ledgers.columns import HOME, WALK
+from sizewise.ledgers.columns import COSTS, HOME, WALK
 from sizewise.ledgers.metrics import PATH, portfolio
 
 DAILY = "daily.parquet"
 KEYS = ("arm", *PATH)
-COSTS = ("fees", "slippage", "borrow", "funding")
 SUMS = ("bars", "log_growth", "simple_growth", "position", *COSTS, "paid")
 DAILY_COLUMNS = (*KEYS, "day", "regime", *SUMS, "least_frac", "bars_hash")
 DAY_NS = 86_400_000_000_000
@@ -30,13 +29,13 @@ def day_rows(equity: pd.DataFrame) -> pd.DataFrame:
     """An equity ledger summed to days.
 
     Args:
-        equity: columns arm, symbol, fold, seed, timestamp, equity, position_frac, fees, slippage, borrow, funding, regime,
-            as in columns.EQUITY_COLUMNS; rows of a path together, oldest first.
+        equity: columns arm, symbol, fold, seed, timestamp, equity, position_frac, regime and columns.COSTS, as in
+            columns.EQUITY_COLUMNS; rows of a path together, oldest first.
     Returns:
         columns DAILY_COLUMNS, paths in the order given, then by day and regime.
         bars: rows of the ledger. log_growth, simple_growth: sums of log(E_t/E_{t-1}) and of E_t/E_{t-1} - 1, 0 at a path's
-        first row; log_growth is -inf from where equity is not positive. position: sum of |position| over equity. fees,
-        slippage, borrow, funding: sums of the signed flow over the equity before it. paid: sum of all four over the equity
+        first row; log_growth is -inf from where equity is not positive. position: sum of |position| over equity.
+        columns.COSTS: sums of the signed flow over the equity before it. paid: sum of all of them over the equity
         after them, positive is a cost. least_frac: the path's least equity over its start. bars_hash: of the path's bar
         times, so that a path over other bars is told apart.
     Raises:

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from sizewise.ledgers.columns import COSTS
+
 PATH = ["symbol", "fold", "seed"]
 DAYS_PER_YEAR = 365.0
 BPS = 1e4
@@ -93,7 +95,7 @@ def arm_summary(equity: pd.DataFrame, trades: pd.DataFrame) -> dict[str, float]:
         (mean |position| / equity over bars); trades_per_seed, win_rate_pct, mean_r.
     """
     daily = portfolio(daily_returns(equity))
-    costs = -equity[["fees", "slippage", "borrow", "funding"]].sum(axis=1) / equity["equity"]
+    costs = -equity[list(COSTS)].sum(axis=1) / equity["equity"]
     growth = float(daily.mean()) * BPS
     paid = float(portfolio(daily_returns(equity, costs)).mean()) * BPS
     seeds = max(1, equity["seed"].nunique())

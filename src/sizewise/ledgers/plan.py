@@ -16,7 +16,7 @@ from sizewise.params.arms import STOP_ATR, Arm
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.dataset.splits import Splits, SplitScheme
 from sizewise.params.evidence.plan import Plan
-from sizewise.params.trading.account import Account
+from sizewise.params.trading.world import World
 
 PRIMARY: SplitScheme = "rolling"
 ANCHORED_FOLDER = "anchored"
@@ -30,12 +30,12 @@ def plan_hash(
     plan: Plan,
     splits: Splits,
     arms: Mapping[str, Arm],
-    account: Account,
+    world: World,
     seeds: Sequence[int],
 ) -> str:
     """Hash of everything that fixes what is compared and how it is decided."""
     sections: dict[str, Any] = {name: section.model_dump() for name, section in (("plan", plan), ("splits", splits))}
-    sections |= {"arms": {name: _dumped(arm) for name, arm in arms.items()}, "account": account.model_dump()}
+    sections |= {"arms": {name: _dumped(arm) for name, arm in arms.items()}, **_world(world)}
     return content_hash(canonical({**sections, "seeds": list(seeds)}))
 
 
@@ -66,9 +66,14 @@ def arm_hash(params: Any, name: str) -> str:
     matches = getattr(arm, "matches", None)
     if matches is not None:  # What it matches makes it what it is.
         return content_hash(arm_hash(params, matches).encode(), canonical(own))
-    sections = [params.account, params.splits, *(getattr(params, name) for name in arm.sections)]
+    world = [params.account, params.rules, params.decisions]
+    sections = [*world, params.splits, *(getattr(params, name) for name in arm.sections)]
     dumped = [own, *(section.model_dump() for section in sections)]
     return with_signals(content_hash(canonical(dumped)), params.signals)
+
+
+def _world(world: World) -> dict[str, Any]:
+    return {name: getattr(world, name).model_dump() for name in ("account", "rules", "decisions")}
 
 
 def with_signals(digest: str, signals: Signals) -> str:

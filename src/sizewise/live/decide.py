@@ -16,8 +16,9 @@ from sizewise.learning.ppo.agent import Actors, Agent, load_agent
 from sizewise.learning.ppo.encoders import scaled, scaler_of
 from sizewise.market.bars import validate_bars
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.actions import SEVEN
-from sizewise.trading.schemes.values import Sizing7, decode, open_actions
+from sizewise.params.trading.trading import SEVEN
+from sizewise.trading.schemes.values import Sizing7, decode
+from sizewise.trading.situation import standing
 
 
 @dataclass(frozen=True)
@@ -83,21 +84,20 @@ class LivePolicy:
         raw = torch.from_numpy(np.nan_to_num(table[list(NAMES)].to_numpy(dtype=np.float32)[-agent.spec.window_bars :]))
         segment = scaled(raw, scaler).view(1, 1, -1, len(NAMES))
 
-        agent = replace(agent, account=account)
+        agent = replace(agent, world=replace(agent.world, account=account))
         population = {key: value.unsqueeze(0) for key, value in agent.parameters.items()}
         actors = Actors.of(agent.spec, population, torch.zeros(1, dtype=torch.int64))
         start = account.initial_equity if equity is None else equity
         worth, held, side = torch.tensor([[start], [position], [direction[-1]]], dtype=torch.float64)
-        scheme = open_actions(agent.actions, account, agent.mode, dtype=torch.float64)
+        scheme, observe = agent.opened(torch.float64)
+        at = standing(worth, held, side)
         log_prob, kept = actors.log_prob(
-            actors.encode(0, segment),
-            agent.scalars(worth, held),
-            scheme.allowed(worth, held, side),
-            _state(agent, memory),
+            actors.encode(0, segment), observe(at.held, at.bar).float(), scheme.allowed(at.view()), _state(agent, memory)
         )
         action = log_prob.argmax(-1)
-        order = float(scheme.orders(action, worth, held, side))
-        seven = agent.actions == SEVEN
+        orders = scheme.orders(action, at.view())
+        order = 0.0 if orders.market is None else float(orders.market * at.close)
+        seven = agent.scheme == SEVEN
         still = decode(int(action))[0] if seven else 0
         return Decision(
             action=Sizing7(int(action)) if seven else int(action),

@@ -1,6 +1,6 @@
 """The tape: what the broker is told of every bar, aligned on UTC for the instruments that share an account."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -99,6 +99,13 @@ class Tape:
         """The same on `device`."""
         return replace(self, table=self.table.to(device))
 
+    def changed(self, **columns: torch.Tensor | float) -> "Tape":
+        """The same with other columns, broadcast against [R, I]."""
+        table = self.table.clone()
+        for name, values in columns.items():
+            table[..., COLUMNS.index(name)] = values
+        return replace(self, table=table)
+
 
 def _own_columns(bars: pd.DataFrame, instrument: Instrument) -> dict[str, np.ndarray]:
     times = pd.DatetimeIndex(bars.index)
@@ -185,3 +192,17 @@ def build_tape(bars: Mapping[str, pd.DataFrame], instruments: Mapping[str, Instr
         own["day"] = days
         table[:, i] = own.ffill().bfill()[list(COLUMNS)].to_numpy(dtype=np.float64)
     return Tape((tuple(bars),), (0,), (len(times),), times, torch.from_numpy(table), metered=not ticking)
+
+
+def chain_tapes(tapes: Sequence[Tape]) -> Tape:
+    """The markets of several tapes, one after the other; all have as many instruments."""
+    rows = [len(tape.times) for tape in tapes]
+    starts = [sum(rows[:i]) for i in range(len(rows))]
+    return Tape(
+        symbols=tuple(symbols for tape in tapes for symbols in tape.symbols),
+        first_row=tuple(start + first for tape, start in zip(tapes, starts, strict=True) for first in tape.first_row),
+        n_rows=tuple(n for tape in tapes for n in tape.n_rows),
+        times=pd.DatetimeIndex(np.concatenate([tape.times.as_unit("ns").asi8 for tape in tapes]), tz="UTC"),
+        table=torch.cat([tape.table for tape in tapes]),
+        metered=all(tape.metered for tape in tapes),
+    )

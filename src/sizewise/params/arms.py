@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from sizewise.params.dataset.splits import SplitScheme
 from sizewise.params.fields import Count, Fraction, Positive, Section, as_tuple
-from sizewise.params.trading.actions import SEVEN, Actions
+from sizewise.params.trading.trading import SEVEN, SchemeModel
 
 SplitSchemes = Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 # Instead of train.seeds, on the first of the arm's split schemes.
@@ -56,21 +56,6 @@ class ArmSection(Section):
         if seeds and len(set(seeds)) < len(seeds):
             raise ValueError("seeds must differ: a repeated one would count twice")
         return seeds
-
-
-class PpoArm(ArmSection):
-    """A learned arm; `masked` sizes the given signal, `free` chooses the direction as well."""
-
-    sections: ClassVar[tuple[str, ...]] = ("observation", "regimes", "train")
-    kind: Literal["ppo"]
-    mode: Literal["masked", "free"]
-    actions: Annotated[Actions, Field(discriminator="kind")] = SEVEN
-    splits: SplitSchemes = ("rolling",)
-    seeds: Seeds = None
-
-    @property
-    def follows_signal(self) -> bool:
-        return self.mode == "masked"
 
 
 class TableArm(ArmSection):
@@ -173,6 +158,47 @@ class CustomArm(ArmSection):
     def own(self) -> dict[str, Any]:
         """The parameters of the class."""
         return dict(self.model_extra or {})
+
+
+RuleArm = Annotated[AtrArm | ConstantArm | VolTargetArm | CustomArm, Field(discriminator="kind")]
+
+
+class MultiplesOf(Section):
+    """Each action holds a multiple of what a reference rule would hold at this close, on the signal's side.
+
+    Attributes:
+        base: the rule, written like an arm. multiples: 0 holds nothing, 1 is the rule.
+    """
+
+    kind: Literal["multiples_of"]
+    base: RuleArm
+    multiples: Annotated[
+        tuple[Annotated[float, Field(ge=0.0)], ...], BeforeValidator(as_tuple), Field(min_length=2)
+    ] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+
+
+AnyScheme = Annotated[SchemeModel | MultiplesOf, Field(discriminator="kind")]
+
+
+def follows_signal(scheme: AnyScheme) -> bool:
+    """Whether the signal gives a scheme its side and its exits, so that its action is a size alone."""
+    if isinstance(scheme, MultiplesOf) or scheme.kind == "size_by_leverage25":
+        return True
+    return getattr(scheme, "mode", None) == "masked"
+
+
+class PpoArm(ArmSection):
+    """A learned arm: PPO chooses the actions of a scheme."""
+
+    sections: ClassVar[tuple[str, ...]] = ("observation", "regimes", "train")
+    kind: Literal["ppo"]
+    scheme: AnyScheme = SEVEN
+    splits: SplitSchemes = ("rolling",)
+    seeds: Seeds = None
+
+    @property
+    def follows_signal(self) -> bool:
+        return follows_signal(self.scheme)
 
 
 Arm = Annotated[

@@ -19,6 +19,8 @@ SECTIONS = {
     "splits": "dataset.splits:Splits",
     "observation": "dataset.observation:Observation",
     "account": "trading.account:Account",
+    "rules": "trading.trading:Rules",
+    "decisions": "trading.decisions:Decisions",
     "train": "learning.train:Train",
     "arms": "arms:Arms",
     "plan": "evidence.plan:Plan",
@@ -74,8 +76,8 @@ def _chooses_kind(path: list[str], i: int) -> bool:
     if path[:i] in (["arms"], ["trading", "scheme", "criteria"]) or path[: i + 1] in _OF_KINDS:
         return True
     if path[0] == "ablations":
-        return path[1:2] == ["variants"] and i == 3 and path[3] in ("actions", "encoder", "reward")
-    return i == 2 and path[0] == "arms" and path[2] == "actions"
+        return path[1:2] == ["variants"] and i == 3 and path[3] in ("scheme", "encoder", "reward")
+    return i == 2 and path[0] == "arms" and path[2] == "scheme"
 
 
 def _explain(error: ValidationError, where: str) -> str:

@@ -21,14 +21,15 @@ from sizewise.dataset.store import open_prepared as open_prepared
 from sizewise.learning import field, own
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
-from sizewise.learning.ppo.policy import initial_probabilities, initialise
+from sizewise.learning.ppo.policy import PolicySpec, initial_probabilities, initialise
 from sizewise.learning.ppo.training import Job, Settings, Trained
 from sizewise.learning.ppo.training import plan_jobs as plan_jobs
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.cells import SHAPE, Confidence, sizes
 from sizewise.learning.tabular.learning import CURVE_TRADES, PHASE_ENDS, PHASES, Learned, Table
+from sizewise.params.arms import AnyScheme, follows_signal
 from sizewise.params.stage import Stage
-from sizewise.params.trading.actions import Steps
+from sizewise.params.trading.world import World
 from sizewise.reports.page.style import arm_colours
 from sizewise.sizing import identifiability
 from sizewise.trading.schemes.values import Sizing7
@@ -53,12 +54,12 @@ KEY = ["group", "fold", "seed"]
 def identifiability_table(p: Any) -> pd.DataFrame:
     """See identifiability.identifiability_table, on the sizes of the first policy."""
     policy = next(iter(training.policies_of(p.arms).values()))
-    return identifiability.identifiability_table(identifiability.sizes_of(policy.actions, p.account))
+    return identifiability.identifiability_table(identifiability.sizes_of(policy.scheme, p.account))
 
 
 def settings(p: Any) -> Settings:
     """What the policies are trained with."""
-    return Settings(p.train, p.observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
+    return Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
 
 
 def learn_policies(stage: Stage, given: Prepared, jobs: Sequence[Job]) -> list[Trained]:
@@ -119,15 +120,25 @@ def _title(figure: Figure, text: str) -> None:
 
 def jobs_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """How many policies are trained, by arm and split scheme."""
-    rows = [(job.arm, job.mode, job.fold.scheme, job.fold.number, job.seed) for job in jobs]
-    frame = pd.DataFrame(rows, columns=["arm", "mode", "scheme", "fold", "seed"])
-    grouped = frame.groupby(["arm", "mode", "scheme"], sort=False)
+    rows = [(job.arm, _acts(job.scheme), job.fold.scheme, job.fold.number, job.seed) for job in jobs]
+    frame = pd.DataFrame(rows, columns=["arm", "actions", "scheme", "fold", "seed"])
+    grouped = frame.groupby(["arm", "actions", "scheme"], sort=False)
     return grouped.agg(folds=("fold", "nunique"), seeds=("seed", "nunique"), policies=("fold", "size"))
+
+
+def _acts(scheme: AnyScheme) -> str:
+    """What a policy's actions are, and whether the signal gives their side."""
+    return scheme.kind + ("" if follows_signal(scheme) else ", free")
 
 
 def initial_policy(rules: Settings) -> pd.DataFrame:
     """Action probabilities of an untrained policy: a slight bias to trade."""
-    spec = training.policy_spec(rules, Steps())
+    spec = PolicySpec(
+        rules.observation.window_bars,
+        (rules.train.hidden[0], rules.train.hidden[1]),
+        encoder=rules.train.encoder,
+        memory=rules.train.memory,
+    )
     fresh = initialise(spec, [torch_generator("table")], initial_hold_prob=rules.train.initial_hold_prob)
     probabilities = initial_probabilities(spec, fresh)[0]
     names = [action.name for action in Sizing7]

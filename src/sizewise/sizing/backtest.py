@@ -1,21 +1,32 @@
-"""Walk many accounts over real bars with one sizer: the loop behind walk-forward, validation and `simulate`."""
+"""Walk many accounts over real bars with one sizer: the loop behind walk-forward and validation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+import numpy as np
+import pandas as pd
 import torch
 
 from sizewise.dataset.market_tensor import Market
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import Rules
 from sizewise.sizing.sizers import Situation, Sizer
-from sizewise.trading.broker import fast_broker
+from sizewise.trading.broker.broker import Result
+from sizewise.trading.broker.orders import Fill, Flag, Flows, Orders
+from sizewise.trading.desk import Walker
+
+# What is kept of a fill, and in which order.
+FILL_COLUMNS = ("path", "step", "kind", "units", "price", "fee", "slippage", "impact")
 
 
 @dataclass(frozen=True)
 class PathLedger:
     """What happened on P paths of up to T bars, time first. Rows past a path's end repeat its last mark, flows are 0.
 
-    equity, position: [T, P] marks at each close; row 0 is the start. price, fees, slippage, borrow, funding: [T, P], signed
+    equity, position: [T, P] marks at each close; row 0 is the start. price ... liquidation: [T, P], as orders.Flows, signed
     contributions of the step that ends at the row (row 0 is 0). lengths: int64 [P], rows of each path.
+    fills: FILL_COLUMNS, a row a fill, in the order they happened within a path; `step` is the bar's place in the path.
+    events: path, step, event (orders.Flag, lower case): what the venue did to an order or a position. Both are empty where
+    nothing was recorded.
     """
 
     equity: torch.Tensor
@@ -23,9 +34,58 @@ class PathLedger:
     price: torch.Tensor
     fees: torch.Tensor
     slippage: torch.Tensor
-    borrow: torch.Tensor
+    impact: torch.Tensor
     funding: torch.Tensor
+    borrow: torch.Tensor
+    liquidation: torch.Tensor
     lengths: torch.Tensor
+    fills: pd.DataFrame
+    events: pd.DataFrame
+
+    def part(self, paths: slice) -> "PathLedger":
+        """That of some of its paths."""
+        first, stop = paths.start, paths.stop
+        cut = {field.name: getattr(self, field.name)[:, paths] for field in fields(self)[:9]}
+        for name in ("fills", "events"):
+            table = getattr(self, name)
+            mine = table[(table["path"] >= first) & (table["path"] < stop)]
+            cut[name] = mine.assign(path=mine["path"] - first).reset_index(drop=True)
+        return PathLedger(**cut, lengths=self.lengths[paths])
+
+
+class _Recorder:
+    """Fills and events of all paths as they happen."""
+
+    def __init__(self) -> None:
+        self._fills: list[np.ndarray] = []
+        self._events: list[tuple[int, int, str]] = []
+
+    def add(self, result: Result, step: int, alive: torch.Tensor) -> None:
+        """Keep what a bar brought to the paths that are `alive`."""
+        for fill in result.fills:
+            units = fill.units[0] * alive
+            paths = units.nonzero().flatten()
+            if len(paths):
+                self._fills.append(_rows(fill, paths, step))
+        if bool(result.flags.any()):
+            flags = result.flags[0] * alive.to(result.flags.dtype)
+            for path in flags.nonzero().flatten().tolist():
+                held = int(flags[path])
+                self._events += [(path, step, str(flag.name).lower()) for flag in Flag if held & flag]
+
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """(fills, events), by path."""
+        found = np.concatenate(self._fills) if self._fills else np.zeros((0, len(FILL_COLUMNS)))
+        fills = pd.DataFrame(found[np.argsort(found[:, 0], kind="stable")], columns=list(FILL_COLUMNS))
+        whole = dict.fromkeys(("path", "step", "kind"), np.int64)
+        events = pd.DataFrame(self._events, columns=["path", "step", "event"])
+        return fills.astype(whole), events.sort_values("path", kind="stable", ignore_index=True)
+
+
+def _rows(fill: Fill, paths: torch.Tensor, step: int) -> np.ndarray:
+    columns = [part.expand(fill.units.shape)[0, paths].cpu().double().numpy() for part in fill[1:]]
+    n = len(paths)
+    return np.column_stack([paths.cpu().numpy(), np.full(n, step), np.full(n, int(fill.kind)), *columns])
 
 
 def run(
@@ -36,6 +96,10 @@ def run(
     confidence_of_path: torch.Tensor,
     sizer: Sizer,
     account: Account,
+    rules: Rules | None = None,
+    *,
+    decides: torch.Tensor | None = None,
+    record: bool = False,
 ) -> PathLedger:
     """Walk path p over rows start_rows[p] ... start_rows[p] + lengths[p] - 1, from a flat account, and close it out.
 
@@ -47,41 +111,62 @@ def run(
         market: on one device; its float dtype is the accounts'.
         start_rows, lengths: int64 [P], lengths >= 2.
         confidence: float32 [C, R], one row of the market's length a fold; path p reads row `confidence_of_path[p]`.
+        rules: default those of a cash account without lots, ticks and minimum orders.
+        decides: bool (R,), rows at whose close the sizer is asked; None: at every one.
+        record: keep fills and events.
     """
-    dtype, device = market.close.dtype, market.close.device
+    dtype, device = market.dtype, market.atr_frac.device
     paths, steps = len(start_rows), int(lengths.max())
-    accounts = fast_broker.Accounts.open((paths,), account.initial_equity, dtype=dtype, device=device)
-    records = torch.zeros((7, steps, paths), dtype=dtype, device=device)
-    records[0, 0] = accounts.equity
+    rules = rules or Rules(rounding=False)
+    desk = Walker(market.tape, account, rules, sizer.uses, dtype=dtype, device=device, record=record)
+    position = desk.open((paths,))
+    records = torch.zeros((2 + len(Flows._fields), steps, paths), dtype=dtype, device=device)
+    records[0, 0] = position.equity
     ruined = torch.zeros(paths, dtype=torch.bool, device=device)
     joined = torch.zeros_like(ruined)
     last = start_rows + lengths - 1
+    kept = _Recorder()
+    bars = market.tape.rows(start_rows)
     for t in range(steps - 1):
         rows = torch.minimum(start_rows + t, last)
         joined = joined | market.entry[rows]
-        at = Situation(
-            rows=rows,
-            equity=accounts.equity,
-            position=accounts.position,
-            direction=market.direction[rows].to(dtype) * joined,
-            entry=market.entry[rows],
-            confidence=confidence[confidence_of_path, rows].to(dtype),
-            atr_frac=market.atr_frac[rows],
-            annual_vol=market.annual_vol[rows],
-        )
-        orders = torch.where(ruined | (rows + 1 >= last), -accounts.position, sizer.orders(at))
+        asked = None if decides is None else decides[rows]
+        closing = ruined | (rows + 1 >= last)
+        orders = Orders()
+        if asked is None or bool(asked.any()):
+            now = position.coming()
+            at = Situation(
+                rows=rows,
+                equity=position.equity,
+                position=now.book.value(bars.close)[0],
+                direction=market.direction[rows].to(dtype) * joined,
+                entry=market.entry[rows],
+                confidence=confidence[confidence_of_path, rows].to(dtype),
+                atr_frac=market.atr_frac[rows],
+                annual_vol=market.annual_vol[rows],
+                close=bars.close[0].to(dtype),
+                account=position,
+                bars=bars,
+                decides=asked,
+            )
+            orders = sizer.orders(at)
+            if asked is not None:
+                orders = orders.only(asked)
         following = torch.minimum(rows + 1, last)
         alive = rows < last
-        move = fast_broker.Move(
-            market.gap_return[following], market.bar_return[following], market.elapsed_days[following]
-        )
-        after, pnl = fast_broker.step(accounts, orders, move, market.rates_at(following))
-        accounts = fast_broker.Accounts(
-            torch.where(alive, after.equity, accounts.equity), torch.where(alive, after.position, accounts.position)
-        )
-        ruined = ruined | (accounts.equity <= account.ruin_frac * account.initial_equity)
-        records[0, t + 1], records[1, t + 1] = accounts.equity, accounts.position
-        for slot, flow in enumerate(pnl, start=2):
+        bars = market.tape.rows(following)
+        if bool(closing.any()):
+            position, orders = desk.closing_out(position, orders, closing)
+        moved = desk.move(position, orders, bars)
+        if record:
+            kept.add(moved.result, t + 1, alive)
+        position = moved.position
+        # A path that is over repeats its last mark.
+        records[0, t + 1] = torch.where(alive, position.equity, records[0, t])
+        records[1, t + 1] = torch.where(alive, position.book.value(bars.close)[0], 0.0)
+        for slot, flow in enumerate(moved.result.flows, start=2):
             records[slot, t + 1] = torch.where(alive, flow, 0.0)
-    equity, position, price, fees, slippage, borrow, funding = records
-    return PathLedger(equity, position, price, fees, slippage, borrow, funding, lengths)
+        ruined = ruined | moved.terminated & alive
+    equity, held, *flows = records
+    fills, events = kept.tables()
+    return PathLedger(equity, held, *flows, lengths, fills, events)

@@ -26,7 +26,8 @@ from sizewise.params.trading.account import Account
 from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.held_paths import held_bars
 from sizewise.sizing.opportunities import Opportunities, find_opportunities
-from sizewise.sizing.sizers import Situation, follow_signal
+from sizewise.sizing.sizers import AT_MARKET, Situation, follow_signal
+from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.values import position_limit_frac
 
 # Share of equity at each row of each path, and what was fitted, for the report.
@@ -55,6 +56,8 @@ class FittedSizer:
         fit: what was fitted, drawn or looked up, one row a number, for the report.
     """
 
+    uses = AT_MARKET
+
     def __init__(self, paths: Paths, sizes: Sequence[np.ndarray], limit_frac: float, fit: pd.DataFrame):
         """Args: `sizes`: share of equity at each row of each path, read at entries only and capped."""
         self.fit = fit
@@ -62,7 +65,7 @@ class FittedSizer:
         self._sizes = torch.from_numpy(np.concatenate(sizes))
         self._first = torch.from_numpy(np.cumsum(paths.length) - paths.length - paths.start_row)
 
-    def orders(self, at: Situation) -> torch.Tensor:
+    def orders(self, at: Situation) -> Orders:
         """See sizers.Sizer; the paths are those it was made for, in their order."""
         sizes = self._sizes[self._first + at.rows].to(at.equity.dtype)
         return follow_signal(sizes, at, self._limit)

@@ -15,6 +15,7 @@ import numpy as np
 
 from sizewise.base.errors import LedgerError
 from sizewise.dataset.market_tensor import Market
+from sizewise.market.tape import Bars
 from sizewise.sizing.opportunities import Opportunities
 
 # The leg that ends the trade before a turn moves equity by the order of a gap between two bars, and its own dependence on
@@ -63,12 +64,9 @@ def held_bars(market: Market, trades: Opportunities, n_rows: int) -> HeldBars:
     """
     trades = trades.pick(np.argsort(trades.entry_row, kind="stable"))
     entry, leave, side = trades.entry_row, trades.exit_row, trades.side
-    close = market.close.numpy()
-    before = np.concatenate([close[:1], close[:-1]])
-    open_ = before * (1.0 + market.gap_return.numpy())
-    fee, half_spread, borrow, funding = market.rates.numpy().T
-    lent = np.cumsum(before * borrow * market.elapsed_days.numpy())
-    funded = np.cumsum(open_ * funding)
+    bars = Bars(*market.tape.table[:, 0].numpy().T)
+    close, open_, half_spread, fee = bars.close, bars.open, bars.half_spread, bars.taker
+    lent, funded = np.cumsum(bars.last_close * bars.borrow), np.cumsum(open_ * bars.funding)
     into, unit = entry + 1, 1.0 / close[entry]
     paid = open_[into] * unit
     cost = paid * (half_spread[into] + (1.0 + side * half_spread[into]) * fee[into])
@@ -128,7 +126,7 @@ class Trades:
 def quotes_of(
     open_: np.ndarray, close: np.ndarray, rates: np.ndarray, elapsed_days: np.ndarray, day: np.ndarray
 ) -> Quotes:
-    """Args: open_, close: [T, P]. rates: [T, 4] as in the market tensor. elapsed_days, day: (T,)."""
+    """Args: open_, close: [T, P]. rates: [T, 4], see costs.instrument_rates. elapsed_days, day: (T,)."""
     fee, half_spread, borrow, funding = (column[:, None] for column in rates.T)
     before = np.concatenate([close[:1], close[:-1]])
     lent = np.cumsum(before * borrow * elapsed_days[:, None], axis=0)
@@ -137,13 +135,10 @@ def quotes_of(
 
 def market_quotes(market: Market, start: int, stop: int) -> Quotes:
     """Rows [start, stop) of one symbol of a market tensor (float64, on the CPU)."""
-    close = market.close.numpy()
-    before = np.concatenate([close[:1], close[:-1]])
-    open_ = before * (1.0 + market.gap_return.numpy())
-    part = slice(start, stop)
-    day = market.times[part].as_unit("ns").asi8 // 86_400_000_000_000
-    rates, elapsed = market.rates.numpy()[part], market.elapsed_days.numpy()[part]
-    return quotes_of(open_[part, None], close[part, None], rates, elapsed, day)
+    bars = Bars(*market.tape.table[start:stop, 0].numpy().T[..., None])
+    day = market.times[start:stop].as_unit("ns").asi8 // 86_400_000_000_000
+    lent, funded = np.cumsum(bars.last_close * bars.borrow, axis=0), np.cumsum(bars.open * bars.funding, axis=0)
+    return Quotes(bars.open, bars.close, bars.taker, bars.half_spread, lent, funded, day)
 
 
 def trades_of(direction: np.ndarray, entry: np.ndarray) -> Trades:

@@ -20,9 +20,9 @@ import torch
 
 from sizewise.base.errors import ConfigError
 from sizewise.base.seeding import numpy_generator
+from sizewise.params.arms import AnyScheme, MultiplesOf
 from sizewise.params.trading import trading
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.actions import Actions, Levels, Steps
 from sizewise.params.trading.rewards import (
     DifferentialSharpe,
     DifferentialSortino,
@@ -43,8 +43,8 @@ from sizewise.sizing.trade_rewards import (
 )
 from sizewise.trading.broker.book import Lots
 from sizewise.trading.rewards import StepOutcome, open_reward
-from sizewise.trading.schemes.sizing import SIZES
-from sizewise.trading.schemes.values import base_order_frac
+from sizewise.trading.schemes.sizing import SIZES, sizes_of_kind
+from sizewise.trading.schemes.values import base_order_frac, position_limit_frac
 
 EQUITY = 1000.0
 TRADE_STEPS = 24
@@ -264,19 +264,21 @@ def identifiability_table(sizes: Sequence[float], *, threshold: float = THRESHOL
     return table
 
 
-def sizes_of(scheme: trading.SchemeModel | Actions, account: Account) -> tuple[float, ...]:
+def sizes_of(scheme: AnyScheme, account: Account) -> tuple[float, ...]:
     """Sizes that one order of the scheme can have on a side, shares of equity, as of the first order of an account.
 
     Of weights, which may be anything, a few stand for all. The all-or-nothing scheme has one.
     """
     base = base_order_frac(account)
     match scheme:
-        case Steps():
-            return tuple(base * size for size in scheme.sizes)
-        case Levels():
-            return tuple(sorted({abs(level) for level in scheme.levels}))
         case trading.Sizing():
-            return tuple(base * size for size in SIZES[scheme.kind])
+            return tuple(base * size for size in sizes_of_kind(scheme))
+        case trading.Levels():
+            return tuple(sorted({abs(level) for level in scheme.levels}))
+        case MultiplesOf():
+            # Of a rule that asks for half of what an account may hold.
+            usual = 0.5 * position_limit_frac(account)
+            return tuple(usual * multiple for multiple in scheme.multiples)
         case trading.Legacy3():
             return tuple(base * size for size in SIZES["sizing3"])
         case trading.SizeByLeverage25():

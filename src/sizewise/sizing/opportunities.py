@@ -71,8 +71,11 @@ def _of_symbol(market: Market, number: int, start: int, stop: int) -> Opportunit
         return values[start:stop].cpu().numpy()
 
     direction, entry = rows(market.direction).astype(np.float64), rows(market.entry)
-    close, gap = rows(market.close).astype(np.float64), rows(market.gap_return).astype(np.float64)
-    fee, half_spread, borrow, funding = rows(market.rates).astype(np.float64).T
+    def bars(name: str) -> np.ndarray:
+        return rows(market.tape.column(name)[:, 0])
+
+    open_, close, before = bars("open"), bars("close"), bars("last_close")
+    fee, half_spread = bars("taker"), bars("half_spread")
     days = rows(market.elapsed_days).astype(np.float64)
     entries = np.flatnonzero(entry)
     ends = np.flatnonzero((np.diff(direction, prepend=direction[:1]) != 0) | entry)
@@ -84,8 +87,6 @@ def _of_symbol(market: Market, number: int, start: int, stop: int) -> Opportunit
     into, out = entries + 1, exits + 1
     side = direction[entries]
 
-    before = np.concatenate([close[:1], close[:-1]])
-    open_ = before * (1.0 + gap)
     unit = 1.0 / close[entries]
     paid_in, paid_out = open_[into] * unit, open_[out] * unit
     price = side * (paid_out - paid_in)
@@ -94,9 +95,9 @@ def _of_symbol(market: Market, number: int, start: int, stop: int) -> Opportunit
     fees = (
         paid_in * (1.0 + side * half_spread[into]) * fee[into] + paid_out * (1.0 - side * half_spread[out]) * fee[out]
     )
-    lent, funded = np.cumsum(before * borrow * days), np.cumsum(open_ * funding)
+    lent, funded = np.cumsum(before * bars("borrow")), np.cumsum(open_ * bars("funding"))
     carry = np.where(side < 0, lent[out] - lent[into], 0.0) + side * (funded[out] - funded[into])
-    high, low = rows(market.high).astype(np.float64), rows(market.low).astype(np.float64)
+    high, low = bars("high"), bars("low")
     # A trade sees the extremes of the bars it is held through, and the open at which it leaves.
     top = np.maximum(_between(np.maximum, high, into, out), open_[out]) / open_[into] - 1.0
     bottom = np.minimum(_between(np.minimum, low, into, out), open_[out]) / open_[into] - 1.0

@@ -1,58 +1,46 @@
 """Sizing rules behind one interface: what to order at a close, given the account and the signal."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
 import torch
 
 from sizewise.base.errors import ConfigError
 from sizewise.params.trading.account import Account
+from sizewise.trading.broker.broker import Uses
+from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.values import position_limit_frac
+from sizewise.trading.situation import Situation as Situation
 
-
-@dataclass(frozen=True)
-class Situation:
-    """What a sizer sees at a close. All tensors share one shape, one value a path.
-
-    Attributes:
-        rows: int64, rows of the market tensor. equity, position: quote currency, marked at this close.
-        direction: -1, 0 or 1, the signal; entry: bool, a trade is decided at this bar.
-        confidence: probability of a gross profit, 0 when flat. atr_frac: share of price. annual_vol: share per year.
-    """
-
-    rows: torch.Tensor
-    equity: torch.Tensor
-    position: torch.Tensor
-    direction: torch.Tensor
-    entry: torch.Tensor
-    confidence: torch.Tensor
-    atr_frac: torch.Tensor
-    annual_vol: torch.Tensor
-
-    def pick(self, index: torch.Tensor | slice) -> "Situation":
-        """That of some paths: positions, a slice, or a mask."""
-        return Situation(*(getattr(self, field.name)[index] for field in fields(self)))
+AT_MARKET = Uses()
 
 
 class Sizer(Protocol):
-    """Anything that trades: a rule, a learner, a placebo."""
+    """Anything that trades: a rule, a learner, a placebo.
 
-    def orders(self, at: Situation) -> torch.Tensor:
-        """Signed order value at the close, quote currency, the situation's shape; fills at the next open."""
+    Attributes:
+        uses: what its orders carry.
+    """
+
+    uses: Uses
+
+    def orders(self, at: Situation) -> Orders:
+        """What it sends at the close, one account a path; it fills at the next open, or waits."""
         ...
 
 
 Size = Callable[[Situation], torch.Tensor]
 
 
-def follow_signal(fraction: torch.Tensor, at: Situation, limit_frac: float) -> torch.Tensor:
+def follow_signal(fraction: torch.Tensor, at: Situation, limit_frac: float) -> Orders:
     """Orders that hold `fraction` of equity (capped) from each entry to its exit, and nothing when the signal is flat."""
     with_signal = at.position * at.direction > 0
     kept = torch.where(with_signal, at.position, 0.0)
     opened = at.direction * fraction.clamp(max=limit_frac) * at.equity
-    return torch.where(at.entry, opened, kept) - at.position
+    return at.at_market(torch.where(at.entry, opened, kept) - at.position)
 
 
 @dataclass(frozen=True)
@@ -65,8 +53,9 @@ class HeldSizer:
 
     size: Size
     limit_frac: float
+    uses: Uses = AT_MARKET
 
-    def orders(self, at: Situation) -> torch.Tensor:
+    def orders(self, at: Situation) -> Orders:
         return follow_signal(self.size(at), at, self.limit_frac)
 
 
@@ -75,9 +64,31 @@ class BuyAndHoldSizer:
     """Long at the cap from the first decision on, whatever the signal says."""
 
     limit_frac: float
+    uses: Uses = AT_MARKET
 
-    def orders(self, at: Situation) -> torch.Tensor:
-        return torch.where(at.position == 0, self.limit_frac * at.equity, 0.0)
+    def orders(self, at: Situation) -> Orders:
+        return at.at_market(torch.where(at.position == 0, self.limit_frac * at.equity, 0.0))
+
+
+class JoinedSizer:
+    """Sizers that order at market side by side: each sees its own paths and nothing of the others'."""
+
+    uses = AT_MARKET
+
+    def __init__(self, sizers: Sequence[Sizer], counts: Sequence[int]):
+        """Args: `counts`: paths of each, in their order."""
+        ends = pairwise(accumulate(counts, initial=0))
+        self._parts = [(sizer, slice(*bounds)) for sizer, bounds in zip(sizers, ends, strict=True)]
+
+    def orders(self, at: Situation) -> Orders:
+        """See Sizer."""
+        return Orders(market=torch.cat([_market(sizer.orders(at.pick(part))) for sizer, part in self._parts], dim=-1))
+
+
+def _market(orders: Orders) -> torch.Tensor:
+    if orders.market is None:
+        raise ConfigError("sizers that walk side by side order at market: walk others by themselves")
+    return orders.market
 
 
 def atr_size(arm: Any, at: Situation) -> torch.Tensor:

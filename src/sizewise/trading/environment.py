@@ -1,16 +1,16 @@
-"""The general environment: any scheme, any costs, any reward, batched like the learners', for accounts that trade on a tape.
+"""The environment: any scheme, any costs, any reward, any clock, batched, for accounts that trade on a tape.
 
 Shapes are [K, G, R]: K policies, G market paths (groups) a policy, R accounts a path.
 
-    observation  (row of the tape, account scalars: desk.Desk.scalar_names)
+    observation  (row of the tape, account scalars: accounts.Observer)
     action       what the scheme's space says
     reward       see rewards and penalties; log equity growth by default
     terminated   equity fell to the ruin level: the account starts again, the clock goes on
     truncated    the group's step budget ends: its accounts start again, and the group moves when the horizon ends
 
-Inside, accounts lie as [K, R, G]: groups innermost, where torch is fast with what a path's accounts share.
+A step is one decision. Between two of them the market moves bar by bar, see `course`.
 
-`environment.SizingEnv` is its short cut for the seven sizes at market on a cash account; a test holds the two equal.
+Inside, accounts lie as [K, R, G]: groups innermost, where torch is fast with what a path's accounts share.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,17 @@ from sizewise.market.tape import Bars, Tape
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Trading
+from sizewise.trading.accounts import Position, merge
 from sizewise.trading.broker.orders import Orders
-from sizewise.trading.desk import Desk, merge
+from sizewise.trading.course import Course, Stretch
+from sizewise.trading.desk import Desk, Move
 from sizewise.trading.episodes import Episodes, Ranges, Transition
-from sizewise.trading.schemes.interface import ActionScheme
+from sizewise.trading.schemes.interface import ActionScheme, View
+from sizewise.trading.situation import Signals, Situation
 
 
 class TradingEnv:
-    """See the module's text. `direction` is the signal a scheme may follow, int8 [R], one value a row of the tape.
+    """See the module's text.
 
     Raises:
         ConfigError: a slice is too short, or scheme, costs, reward and rules do not go together.
@@ -46,39 +49,80 @@ class TradingEnv:
         horizon: int,
         generators: Sequence[torch.Generator],
         direction: torch.Tensor | None = None,
+        signals: Signals | None = None,
+        decides: torch.Tensor | None = None,
+        leaps: bool = True,
         scheme: ActionScheme | None = None,
         episode: Episode | None = None,
         regimes: torch.Tensor | None = None,
+        raw_dollars: bool = False,
         dtype: torch.dtype = torch.float32,
     ):
-        """Args: `tape` on one device; `ranges` and `generators` one a policy; `scheme`: one of your own; `regimes`: code
-        of each row, where starts are balanced over them."""
+        """Args:
+        tape: on one device. ranges, generators: one a policy. scheme: one of your own.
+        direction: the signal a scheme may follow, int8 (R,), one value a row of the tape; `signals` says it as well.
+        signals: all that the market says, for a scheme that reads it.
+        decides: bool (R,), rows at whose close something is decided; None: at every one.
+        leaps: walk bars in which nothing can happen as one; without it bar by bar, which is slower and the same.
+        regimes: code of each row, where starts are balanced over them. raw_dollars: see accounts.Observer.
+        """
         self.tape, self.account, self.horizon = tape, account, horizon
         self.device, self.dtype = tape.table.device, dtype
         self._episode, self._generators = episode or Episode(), generators
+        self._course = Course(tape, decides)
         self.episodes = Episodes(
             tape.symbols,
-            ranges,
+            [self._course.of_rows(place) for place in ranges],
             groups=groups,
             horizon=horizon,
             generators=generators,
             episode=self._episode,
-            regimes=regimes,
+            regimes=None if regimes is None else regimes[self._course.at],
             lead=int(self._episode.random_position_prob > 0.0),
         )
-        self.desk = Desk(tape, trading, account, scheme=scheme, dtype=dtype, device=self.device)
+        walks = not self._course.every_bar
+        self.desk = Desk(
+            tape,
+            trading,
+            account,
+            scheme=scheme,
+            dtype=dtype,
+            device=self.device,
+            raw_dollars=raw_dollars,
+            pauses=walks,
+        )
+        self._leaps = leaps and self.desk.nothing_happens_between()
         self.shape = (len(ranges), groups, replicas)
+        if signals is not None:
+            direction = signals.direction
         rows = len(tape.times)
         self._direction_table = (
             torch.zeros(rows, dtype=torch.int8, device=self.device) if direction is None else direction.to(self.device)
         )
+        self._signals = signals if self.desk.scheme.reads_market else None
         self._inner = (len(ranges), replicas, groups)
         self.position = self.desk.open(self._inner)
+
+    @property
+    def rows(self) -> torch.Tensor:
+        """Row of the tape at which each group stands: int64 [K, G], on the CPU."""
+        return self._course.at[self.episodes.rows]
+
+    @property
+    def symbols(self) -> torch.Tensor:
+        """Symbol number of each group: int64 [K, G], on the CPU."""
+        return self.episodes.symbols
+
+    def horizon_rows(self) -> torch.Tensor | None:
+        """Rows that decide in the coming horizon, int64 [K, G, horizon + 1]; None where they follow each other."""
+        if self._course.every_bar:
+            return None
+        return self._course.at[self.episodes.horizon_rows("cpu")].movedim(0, -1)
 
     def restart(self) -> torch.Tensor:
         """Move groups whose episode is over to new random starts, with new accounts. Call between horizons.
 
-        Accounts that start with a position have bought it at the bar before, through the broker and at its costs.
+        Accounts that start with a position have bought it at the decision before, through the broker and at its costs.
 
         Returns:
             bool [K, G], the groups that moved.
@@ -98,59 +142,124 @@ class TradingEnv:
         self.desk.suppress(iteration)
 
     def _start_holding(self, moving: torch.Tensor, everyone: torch.Tensor) -> None:
-        """Open the moved groups' accounts, buy or sell some of them something, and walk those groups one bar on."""
-        rows = self.episodes.rows.to(self.device).unsqueeze(1)
-        now, following = self.tape.rows(rows), self.tape.rows(rows + 1)
+        """Open the moved groups' accounts, buy or sell some of them something, and walk those groups one decision on."""
+        places = self.episodes.rows.to(self.device).unsqueeze(1)
+        rows = self._course.at.to(self.device)[places]
+        now = self.tape.rows(rows)
         fresh = self.desk.restarted(self.position, everyone, now.day)
         shares = []
         for generator in self._generators:
             holds, share = torch.rand((2, *self._inner[1:]), generator=generator)
             shares.append(torch.where(holds < self._episode.random_position_prob, 2.0 * share - 1.0, 0.0))
-        limit = min(self.account.max_position_frac, 1.0 - self.account.safety_buffer_frac)
-        value = torch.stack(shares).to(self.device, self.dtype) * (limit * self.account.initial_equity)
-        units = value / now.close.to(self.dtype) / self.desk.n_instruments
-        held = self.desk.trade(fresh, Orders(market=units * everyone), following)
-        self.position = merge(everyone, held.position, self.position)
+        limit = self.desk.scheme.limit_frac
+        if limit is None:
+            limit = min(self.account.max_position_frac, 1.0 - self.account.safety_buffer_frac)
+        held = torch.stack(shares).to(self.device, self.dtype)
+        if self.desk.scheme.follows_signal:
+            # It holds at the coming decision what that one's signal lets it hold.
+            following = self._course.at.to(self.device)[places + 1]
+            held = held.abs() * self._direction_table[following].to(self.dtype)
+        units = held * (limit * self.account.initial_equity) / now.close.to(self.dtype) / self.desk.n_instruments
+        stretch = self._course.stretch(places, self.dtype)
+        walked = self._walk(fresh, Orders(market=units * everyone), stretch)[-1].position
+        self.position = merge(everyone, walked, self.position)
         self.episodes.rows = torch.where(moving, self.episodes.rows + 1, self.episodes.rows)
 
     def reload(self) -> None:
         """Gather the bars of the next horizon, time first, so that a step only slices; `restart` does, and so must whoever
         sets `episodes.rows`."""
-        steps = self.episodes.horizon_rows(self.device).unsqueeze(2)
+        places = self.episodes.horizon_rows(self.device).unsqueeze(2)
+        steps = self._course.at.to(self.device)[places]
         columns = self.tape.table[steps].movedim((-1, -2), (1, 2)).contiguous()
         self._bars = [Bars(*bar.unbind(0)) for bar in columns]
-        self._money = [Bars(*bar.unbind(0)) for bar in columns.to(self.dtype)]
+        if self._course.every_bar:
+            self._money = [Bars(*bar.unbind(0)) for bar in columns.to(self.dtype)]
+        else:
+            self._stretches = [self._course.stretch(place, self.dtype) for place in places[:-1]]
         self._direction = self._direction_table[steps].to(self.dtype)
+        if self._signals is not None:
+            self._reload_situations(steps)
         self._steps = 0
+
+    def _reload_situations(self, steps: torch.Tensor) -> None:
+        """What the market says at the coming decisions, each [horizon + 1, K, 1, G]."""
+        known = self._signals
+        if known is None:
+            return
+        policy = torch.arange(len(known.confidence), device=self.device).view(-1, 1, 1)
+        named = {name: getattr(known, name)[steps] for name in ("entry", "atr_frac", "annual_vol")}
+        confidence = torch.stack([known.confidence[policy, row] for row in steps])
+        self._known = {"rows": steps, "confidence": confidence.to(self.dtype), **named}
+
+    def _situation(self) -> Situation | None:
+        if self._signals is None:
+            return None
+        t, position = self._steps, self.position
+        known = {name: column[t].expand(self._inner) for name, column in self._known.items()}
+        bars = self._bars[t]
+        return Situation(
+            equity=position.equity,
+            position=position.coming().book.value(bars.close)[0],
+            direction=self._direction[t].expand(self._inner),
+            close=bars.close[0].to(self.dtype),
+            account=position,
+            bars=bars,
+            **known,
+        )
+
+    def _view(self) -> View:
+        t = self._steps
+        return self.desk.view(self.position, self._bars[t], self._direction[t], self._situation())
 
     def observe(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(account scalars [K, G, R, n], allowed actions bool [K, G, R, a]) at the current close."""
-        bars, direction = self._bars[self._steps], self._direction[self._steps]
-        view = self.desk.view(self.position, bars, direction)
-        return self.desk.observe(self.position, bars).transpose(1, 2), self.desk.scheme.allowed(view).transpose(1, 2)
+        scalars = self.desk.observe(self.position.coming(), self._bars[self._steps])
+        return scalars.float().transpose(1, 2), self.desk.scheme.allowed(self._view()).transpose(1, 2)
 
     def step(self, actions: torch.Tensor) -> Transition:
-        """Order at this close, trade through the next bar, mark at its close.
+        """Order at this close, trade through the bars up to the next decision, mark at its close.
 
         Args:
             actions: as the scheme's space has them, [K, G, R] (weights: one more axis). They are not checked again.
         """
         t = self._steps
         now, following = self._bars[t], self._bars[t + 1]
-        inner = actions.transpose(1, 2).contiguous()
+        orders = self.desk.scheme.orders(actions.transpose(1, 2).contiguous(), self._view())
         last = (self.episodes.steps_left == 1).to(self.device).unsqueeze(1)
-        step = self.desk.step(self.position, inner, now, following, self._direction[t], self._money[t + 1], last)
+        if self._course.every_bar:
+            moves = [self.desk.move(self.position, orders, following, self._money[t + 1])]
+        else:
+            moves = self._walk(self.position, orders, self._stretches[t])
+        step = self.desk.rewarded(self.position, moves, following, following.day[0] - now.day[0], last)
         self.position = step.position
         self._steps = t + 1
         ended = self.episodes.advance()
         over, truncated, final = step.terminated, None, None
         if ended is not None:
-            final = self.desk.observe(step.position, following).transpose(1, 2)
+            final = self.desk.observe(step.position.coming(), following).float().transpose(1, 2)
             cut = ended.to(self.device).unsqueeze(1) & ~step.terminated
             over, truncated = over | cut, cut.transpose(1, 2)
         if bool(over.any()):
             self.position = self.desk.restarted(step.position, over, following.day)
-        return Transition(step.reward.transpose(1, 2), step.terminated.transpose(1, 2), truncated, final)
+        return Transition(step.reward.float().transpose(1, 2), step.terminated.transpose(1, 2), truncated, final)
+
+    def _walk(self, position: Position, orders: Orders, stretch: Stretch) -> list[Move]:
+        """From a decision to the next: the bar that fills, and those after it in one leap or one by one."""
+        moves = [self.desk.move(position, orders, stretch.first, stretch.first_money)]
+        if not stretch.longest:
+            return moves
+        if self._leaps and stretch.leads_nobody_to(self.desk.ruin_level, moves[0].position):
+            rest = [(stretch.leap, stretch.leap_money)]
+        else:
+            rest = stretch.one_by_one()
+        for bars, money in rest:
+            before = moves[-1]
+            going_on = before.position
+            if bool(before.terminated.any()):
+                going_on = self.desk.idle(going_on, before.terminated)
+            moved = self.desk.move(going_on, Orders(), bars, money)
+            moves.append(moved._replace(terminated=moved.terminated | before.terminated))
+        return moves
 
     @property
     def equity(self) -> torch.Tensor:

@@ -15,8 +15,8 @@ from sizewise.ledgers.plan import ANCHORED_FOLDER, PRIMARY, arm_hash, stop_atr, 
 from sizewise.ledgers.trials import record_trials
 from sizewise.params.arms import CustomArm
 from sizewise.params.stage import Stage
+from sizewise.params.trading.world import World
 from sizewise.sizing.own import source_of
-from sizewise.trading.trades import Prices
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
 
@@ -30,17 +30,16 @@ def evaluate_all(stage: Stage, universe: Universe, market: Market, folds: Mappin
         what the rule arms that are fitted on train were given, one row a number; see sizing.fitted.
     """
     p = stage.params
-    prices = Prices.stack([universe.bars[symbol] for symbol in market.symbols])
     exact = market.to("cpu", torch.float64)
     atr_stop = stop_atr(p.arms, p.plan.reference)
     fits: list[pd.DataFrame] = []
     for scheme in folds:
         primary = scheme == PRIMARY
-        field = Field(exact, folds[scheme], p.arms, p.train.seeds, p.account, p.outcome, stage.workspace.policies)
+        world = World.of(p)
+        field = Field(exact, folds[scheme], p.arms, p.train.seeds, world, p.outcome, stage.workspace.policies)
         writer = LedgerWriter(stage.workspace.ledger / ("" if primary else ANCHORED_FOLDER))
-        for name in p.arms if primary else (p.plan.candidate, p.plan.reference):
-            run = field.walk(name)
-            for equity, trades in frames(run, exact, prices, stop_atr=atr_stop):
+        for run in field.walk_all(list(p.arms) if primary else [p.plan.candidate, p.plan.reference]):
+            for equity, trades in frames(run, exact, stop_atr=atr_stop):
                 writer.add(equity, trades)
         writer.close()
         fits += field.fits

@@ -3,7 +3,8 @@
 `OPENERS` is the register of arms: a kind of params.arms, and what opens its sizer.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,17 @@ from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.learning.tabular.store import load_table
 from sizewise.params.arms import Arm
 from sizewise.params.learning.outcome import ClosedTrades
-from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import Rules
+from sizewise.params.trading.world import World
 from sizewise.sizing.fitted import FITTED, Paths, fitted_sizer, mean_exposure
+from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.own import Learner, checked, open_own
-from sizewise.sizing.sizers import RULES, HeldSizer, Sizer, rule_sizer
+from sizewise.sizing.sizers import RULES, HeldSizer, JoinedSizer, Sizer, rule_sizer
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.walk import RULE_SEED, ArmRun, PathKey, paths_of, policies_sizer, walk
+
+# Rows of paths (as many as the longest of them has, each) that walk side by side: bounds the memory of their ledgers.
+SIDE_BY_SIDE = 8_000_000
 
 
 class Field:
@@ -45,25 +51,68 @@ class Field:
         folds: Sequence[Fold],
         arms: Mapping[str, Arm],
         seeds: Sequence[int],
-        account: Account,
+        world: World,
         outcome: ClosedTrades,
         policies: Path,
     ):
         """Args: `market` float64, on the CPU; `outcome`: the section that closed-trade arms were trained with."""
         self._market, self._folds, self._arms, self._seeds = market, folds, arms, seeds
-        self._account, self._outcome, self._policies = account, outcome, policies
+        self._world, self._account, self._outcome, self._policies = world, world.account, outcome, policies
         self.fits: list[pd.DataFrame] = []
 
     def walk(self, name: str) -> ArmRun:
-        """An arm over all folds and, if it has randomness, all seeds.
+        """An arm over all folds and, if it has randomness, all seeds; see walk_all."""
+        return next(self.walk_all([name]))
+
+    def walk_all(self, names: Sequence[str]) -> Iterator[ArmRun]:
+        """Arms one after the other; those that order at market under the same rules walk side by side, up to SIDE_BY_SIDE
+        rows at once.
 
         Raises:
             DataMissingError, CheckpointError: a learned arm was not trained, or was trained for something else.
         """
+        waiting: list[tuple[str, tuple[PathKey, ...]]] = []
+        for name in names:
+            keys = self._keys(name)
+            if waiting and not self._beside(waiting, name, keys):
+                yield from self._walked(waiting)
+                waiting = []
+            waiting.append((name, keys))
+        if waiting:
+            yield from self._walked(waiting)
+
+    def _keys(self, name: str) -> tuple[PathKey, ...]:
         arm = self._arms[name]
         drawn = arm.learned or arm.random
-        keys = paths_of(name, self._folds, self.seeds(name) if drawn else [RULE_SEED], self._market)
-        return ArmRun(name, keys, walk(self._market, keys, OPENERS[arm.kind](self, name, keys), self._account))
+        return paths_of(name, self._folds, self.seeds(name) if drawn else [RULE_SEED], self._market)
+
+    def _beside(self, waiting: Sequence[tuple[str, tuple[PathKey, ...]]], name: str, keys: Sequence[PathKey]) -> bool:
+        """Whether an arm can walk with those that wait."""
+        other = waiting[0][0]
+        if self._rules(name) != self._rules(other) or self._follows(name) != self._follows(other):
+            return False
+        every = [*(key for _, mine in waiting for key in mine), *keys]
+        return len(every) * max(key.length for key in every) <= SIDE_BY_SIDE
+
+    def _rules(self, name: str) -> Rules:
+        arm: Any = self._arms[name]
+        return rules_of(arm.scheme, self._world.rules) if arm.kind == "ppo" else self._world.rules
+
+    def _follows(self, name: str) -> bool:
+        return self._arms[name].follows_signal
+
+    def _walked(self, waiting: Sequence[tuple[str, tuple[PathKey, ...]]]) -> Iterator[ArmRun]:
+        sizers = [OPENERS[self._arms[name].kind](self, name, keys) for name, keys in waiting]
+        counts = [len(keys) for _, keys in waiting]
+        sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, counts)
+        first = waiting[0][0]
+        under = replace(self._world, rules=self._rules(first))
+        every = [key for _, keys in waiting for key in keys]
+        ledger = walk(self._market, every, sizer, under, follows_signal=self._follows(first), record=True)
+        start = 0
+        for (name, keys), count in zip(waiting, counts, strict=True):
+            yield ArmRun(name, keys, ledger.part(slice(start, start + count)))
+            start += count
 
     def seeds(self, name: str) -> tuple[int, ...]:
         """The seeds an arm with randomness has on these folds."""
@@ -158,7 +207,9 @@ class Field:
                 ]
             mine = {key: agent for key, agent in agents.items() if key[0] == fold.number}
             sizer = policies_sizer(self._market, name, keys, [fold], mine)
-            carried[fold.number] = mean_exposure(walk(self._market, keys, sizer, self._account))
+            under = replace(self._world, rules=self._rules(name))
+            ledger = walk(self._market, keys, sizer, under, follows_signal=self._follows(name))
+            carried[fold.number] = mean_exposure(ledger)
         return carried
 
 

@@ -29,7 +29,8 @@ from sizewise.params.arms import ClosedTradeArm, PpoArm, TableArm
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.stage import Stage
 from sizewise.params.trading.account import Account
-from sizewise.trading.schemes.values import open_actions
+from sizewise.params.trading.trading import Levels, Sizing
+from sizewise.trading.situation import standing
 
 FEATURES = {"volatility (ATR%)": "atr_frac", "trend strength": "efficiency_24"}
 CONFIDENCE, DRAWDOWN, EXPOSURE = "confidence", "drawdown", "exposure before"
@@ -183,7 +184,8 @@ class PolicyChoice:
 
     def __init__(self, agent: Agent):
         self._agent = agent
-        self._scheme = open_actions(agent.actions, agent.account, agent.mode, dtype=torch.float64)
+        self._scheme, self._observe = agent.opened(torch.float64)
+        self._limit = agent.size_limit
         self._population = {name: value.unsqueeze(0) for name, value in agent.parameters.items()}
 
     def _scaled(self, situations: Entries) -> torch.Tensor:
@@ -205,13 +207,20 @@ class PolicyChoice:
         segments = self._scaled(situations).unsqueeze(0)
         encoded = encode_rows(spec.encoder, actors.encoder, segments, spec.window_bars, use_fft=False)[0, :, 0]
         equity = self._agent.account.initial_equity * (1.0 - situations.drawdown_frac)
-        limit = self._scheme.limit_frac * equity
+        limit = self._limit * equity
         position = -situations.direction * situations.exposure * limit
-        allowed = self._scheme.allowed(equity, position, situations.direction)
+        at = standing(equity, position, situations.direction)
         memory = torch.zeros((n, spec.memory)) if spec.memory else None
-        log_prob, _ = actors.log_prob(encoded, self._agent.scalars(equity, position), allowed, memory)
-        orders = self._scheme.orders(log_prob.argmax(-1), equity, position, situations.direction)
-        return (position + orders) * situations.direction / limit
+        scalars, allowed = self._observe(at.held, at.bar).float(), self._scheme.allowed(at.view())
+        log_prob, _ = actors.log_prob(encoded, scalars, allowed, memory)
+        orders = self._scheme.orders(log_prob.argmax(-1), at.view())
+        ordered = torch.zeros_like(position) if orders.market is None else orders.market[0] * at.close
+        return (position + ordered) * situations.direction / limit
+
+
+def sizes_at_market(arm: PpoArm) -> bool:
+    """Whether an arm's action at an entry is a size on the signal's side, from the account and its window alone."""
+    return isinstance(arm.scheme, Sizing | Levels) and arm.follows_signal
 
 
 # Real entries a fold that each condition is changed on.
@@ -291,7 +300,7 @@ def dependence_of(stage: Stage, market: Market, folds: Sequence[Fold]) -> pd.Dat
                 folder = policy_folder(stage.workspace.policies, name, fold, seed)
                 choose: Choose
                 match arm:
-                    case PpoArm(mode="masked"):
+                    case PpoArm() if sizes_at_market(arm):
                         choose = PolicyChoice(load_agent(folder))
                     case TableArm():
                         choose = TableChoice(load_table(folder), p.account, p.regimes, volatile)

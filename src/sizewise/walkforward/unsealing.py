@@ -40,7 +40,7 @@ from sizewise.ledgers.trials import (
 )
 from sizewise.params.arms import Arm
 from sizewise.params.reading import Params
-from sizewise.trading.trades import Prices
+from sizewise.params.trading.world import World
 from sizewise.walkforward.evaluate import trial_hash
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
@@ -81,7 +81,7 @@ def prepare(workspace: Workspace, params: Params) -> Unsealing:
     rules = p.splits.model_copy(update={"test_starts": (p.splits.end,), "end": p.splits.sealed_end, "sealed_end": None})
     (fold,) = cut_folds(universe, rules, p.regimes, window_bars=p.observation.window_bars)[PRIMARY]
     fold = replace(fold, number=len(p.splits.test_starts))
-    return Unsealing(p, workspace, seal, universe, fold, plan_hash(p.plan, p.splits, p.arms, p.account, p.train.seeds))
+    return Unsealing(p, workspace, seal, universe, fold, plan_hash(p.plan, p.splits, p.arms, World.of(p), p.train.seeds))
 
 
 def intention(given: Unsealing) -> str:
@@ -146,7 +146,7 @@ def _train(given: Unsealing, market: Market, models: Mapping[str, ConfidenceMode
     arms: dict[str, Arm] = {name: p.arms[name] for name in _compared(p)}
     learned = {name: arm.model_copy(update=rolling) for name, arm in arms.items() if arm.learned}
     folds: dict[str, Sequence[Fold]] = {PRIMARY: [given.fold]}
-    settings = training.Settings(p.train, p.observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
+    settings = training.Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
     for one in training.train_jobs(market, training.plan_jobs(learned, folds, p.train.seeds), models, settings):
         save_agent(one.agent, policy_folder(policies, one.job.arm, given.fold, one.job.seed))
     learn_tables(market, learned, folds, p.train.seeds, p.tabular, p.account, policies)
@@ -157,13 +157,12 @@ def _walk(given: Unsealing, market: Market) -> dict[str, pd.DataFrame]:
     """Candidate and reference over the sealed slice; their ledgers are kept in the folder of the opening."""
     p = given.params
     exact = market.to("cpu", torch.float64)
-    prices = Prices.stack([given.universe.bars[symbol] for symbol in market.symbols])
-    field = Field(exact, [given.fold], p.arms, p.train.seeds, p.account, p.outcome, given.folder / "policies")
+    field = Field(exact, [given.fold], p.arms, p.train.seeds, World.of(p), p.outcome, given.folder / "policies")
     writer = LedgerWriter(given.folder)
     ledgers = {}
     for name in (p.plan.candidate, p.plan.reference):
         parts = []
-        for equity, trades in frames(field.walk(name), exact, prices, stop_atr=stop_atr(p.arms, p.plan.reference)):
+        for equity, trades in frames(field.walk(name), exact, stop_atr=stop_atr(p.arms, p.plan.reference)):
             writer.add(equity, trades)
             parts.append(equity)
         ledgers[name] = pd.concat(parts, ignore_index=True)

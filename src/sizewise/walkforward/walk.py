@@ -1,13 +1,14 @@
 """Arms over the folds' test slices: paths, and their ledgers as rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
 import torch
 
 from sizewise.base.errors import DataMissingError, LedgerError
+from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.regimes import LABELS
@@ -16,11 +17,13 @@ from sizewise.learning.ppo.agent import Agent, PolicySizer
 from sizewise.learning.ppo.encoders import MarketView
 from sizewise.ledgers.columns import EQUITY_COLUMNS, FLOWS, TRADE_COLUMNS, check_adds_up
 from sizewise.params.arms import Arm
-from sizewise.params.trading.account import Account
+from sizewise.params.trading.world import World
 from sizewise.sizing import backtest
 from sizewise.sizing.backtest import PathLedger
+from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.sizers import Sizer, rule_sizer
-from sizewise.trading.trades import Flows, Prices, closed_trades
+from sizewise.trading.broker.orders import Kind
+from sizewise.trading.trades import Trade, trades_of_path
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def equity_frame(key: PathKey, path: int, ledger: PathLedger, market: Market) ->
     cut = slice(0, key.length)
     equity = ledger.equity[cut, path].cpu().numpy().astype(np.float64)
     position = ledger.position[cut, path].cpu().numpy().astype(np.float64)
-    flows = (ledger.price, ledger.fees, ledger.slippage, ledger.borrow, ledger.funding)
+    flows = (getattr(ledger, "price" if name == FLOWS[0] else name) for name in FLOWS)
     codes = market.regime[rows].cpu().numpy()
     # A step that ends at row t was decided at row t - 1.
     codes = np.concatenate([codes[:1], codes[:-1]])
@@ -71,11 +74,11 @@ def trades_frame(
     path: int,
     ledger: PathLedger,
     market: Market,
-    prices: Prices,
+    fills: pd.DataFrame,
     *,
     stop_atr: float,
 ) -> pd.DataFrame:
-    """The closed trades of one path (TRADE_COLUMNS), oldest first; see trades.closed_trades for their figures.
+    """The closed trades of one path (TRADE_COLUMNS), oldest first; see trades.trades_of_fills for their figures.
 
     `decision_id` names the symbol and the close that decided the trade, so that arms that followed the same signal can
     be matched. `stop_distance`: `stop_atr` average true ranges at the decision, quote currency. `r_multiple`:
@@ -90,18 +93,19 @@ def trades_frame(
     def at(values: torch.Tensor) -> np.ndarray:
         return values[rows].cpu().numpy()
 
-    carry = column(ledger.borrow) + column(ledger.funding)
-    flows = Flows(column(ledger.price), column(ledger.fees), column(ledger.slippage), carry)
-    cut = Prices(*(getattr(prices, name)[rows] for name in ("open", "high", "low", "close")))
-    trades = closed_trades(column(ledger.position), flows, cut, at(market.rates)[:, 1].astype(np.float64))
-    if len(trades) and trades["exit_row"].isna().any():
+    carry = column(ledger.borrow) + column(ledger.funding) + column(ledger.liquidation)
+    high, low, close = (at(market.tape.column(name)[:, 0]) for name in ("high", "low", "close"))
+    at_open = (fills["kind"] == int(Kind.MARKET)).to_numpy()
+    found = trades_of_path(fills.rename(columns={"step": "row"}), at_open, high, low, close, carry)
+    if any(trade.exit_row is None for trade in found):
         raise LedgerError(f"ledger {key.arm} {key.symbol} fold {key.fold}: a trade is still open at the path's end")
+    trades = pd.DataFrame([vars(trade) for trade in found], columns=[field.name for field in fields(Trade)])
     entry, leave = trades["entry_row"].to_numpy(dtype=np.int64), trades["exit_row"].to_numpy(dtype=np.int64)
     decided = np.maximum(entry - 1, 0)
     times = market.times[rows]
-    stop = stop_atr * at(market.atr_frac).astype(np.float64)[decided] * cut.close[decided]
-    risk = trades["qty"].to_numpy() * stop
-    pnl = trades["pnl"].to_numpy()
+    stop = stop_atr * at(market.atr_frac).astype(np.float64)[decided] * close[decided]
+    risk = trades["qty"].to_numpy(dtype=np.float64) * stop
+    pnl = trades["pnl"].to_numpy(dtype=np.float64)
     extra = {
         "arm": key.arm,
         "symbol": key.symbol,
@@ -142,20 +146,36 @@ def paths_of(arm: str, folds: Sequence[Fold], seeds: Sequence[int], market: Mark
     return tuple(keys)
 
 
-def walk(market: Market, keys: Sequence[PathKey], sizer: Sizer, account: Account) -> PathLedger:
-    """Trade the paths of `keys` with one sizer, each reading the confidence of its own fold."""
+def walk(
+    market: Market,
+    keys: Sequence[PathKey],
+    sizer: Sizer,
+    world: World,
+    *,
+    follows_signal: bool = True,
+    record: bool = False,
+) -> PathLedger:
+    """Trade the paths of `keys` with one sizer in one world, each reading the confidence of its own fold.
+
+    Args:
+        follows_signal: the sizer decides while a trade of the signal is on, see clock.decision_rows. record: keep fills.
+    """
     names = sorted({key.confidence_column for key in keys})
     table = torch.stack([market.confidence[name] for name in names])
     of_path = torch.tensor([names.index(key.confidence_column) for key in keys])
     starts = torch.tensor([key.start_row for key in keys])
     lengths = torch.tensor([key.length for key in keys])
-    return backtest.run(market, starts, lengths, table, of_path, sizer, account)
+    decides = decision_rows(market, world.decisions, follows_signal=follows_signal)
+    return backtest.run(
+        market, starts, lengths, table, of_path, sizer, world.account, world.rules, decides=decides, record=record
+    )
 
 
-def run_rule(market: Market, name: str, arm: Arm, folds: Sequence[Fold], account: Account) -> ArmRun:
+def run_rule(market: Market, name: str, arm: Arm, folds: Sequence[Fold], world: World) -> ArmRun:
     """Walk a rule arm over all folds at once. `market`: float64."""
     keys = paths_of(name, folds, [RULE_SEED], market)
-    return ArmRun(name, keys, walk(market, keys, rule_sizer(arm, account), account))
+    sizer = rule_sizer(arm, world.account)
+    return ArmRun(name, keys, walk(market, keys, sizer, world, follows_signal=arm.follows_signal, record=True))
 
 
 def run_policies(
@@ -164,7 +184,7 @@ def run_policies(
     folds: Sequence[Fold],
     agents: Mapping[tuple[int, int], Agent],
     seeds: Sequence[int],
-    account: Account,
+    world: World,
 ) -> ArmRun:
     """Walk a learned arm over all folds and seeds at once, each path by the policy of its own fold and seed.
 
@@ -174,7 +194,9 @@ def run_policies(
         DataMissingError: a policy is missing.
     """
     keys = paths_of(name, folds, seeds, market)
-    return ArmRun(name, keys, walk(market, keys, policies_sizer(market, name, keys, folds, agents), account))
+    sizer, first = policies_sizer(market, name, keys, folds, agents), next(iter(agents.values()))
+    under = replace(world, rules=rules_of(first.scheme, world.rules))
+    return ArmRun(name, keys, walk(market, keys, sizer, under, follows_signal=first.follows_signal, record=True))
 
 
 def policies_sizer(
@@ -210,11 +232,11 @@ def policies_sizer(
     )
 
 
-def frames(
-    run: ArmRun, market: Market, prices: Prices, *, stop_atr: float
-) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+def frames(run: ArmRun, market: Market, *, stop_atr: float) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     """(equity rows, trades) of each path of a run; every path is checked to add up on the way."""
+    fills = dict(iter(run.ledger.fills.groupby("path", sort=False)))
+    none = run.ledger.fills.iloc[:0]
     for path, key in enumerate(run.keys):
         equity = equity_frame(key, path, run.ledger, market)
         check_adds_up(equity)
-        yield equity, trades_frame(key, path, run.ledger, market, prices, stop_atr=stop_atr)
+        yield equity, trades_frame(key, path, run.ledger, market, fills.get(path, none), stop_atr=stop_atr)

@@ -123,10 +123,11 @@ def build_lessons(
     if not len(trades):
         raise ConfigError(f"no trade of {', '.join(parts)} finishes in its train slice: lengthen splits.rolling_days")
     times = np.asarray(market.times.asi8)
-    close, gap = market.close.numpy(), market.gap_return.numpy()
+    close = market.close.numpy()
     entry, exit_ = trades.entry_row, trades.exit_row
-    fill = close[entry] * (1.0 + gap[entry + 1])
-    fee, half_spread = market.rates.numpy()[entry + 1, :2].T
+    fill, fee, half_spread = (
+        market.tape.column(name)[entry + 1, 0].numpy() for name in ("open", "taker", "half_spread")
+    )
     entering = fill * (half_spread + (1.0 + trades.side * half_spread) * fee)
     move, spread = np.full(len(market.symbols), SMALLEST_MOVE), np.full(len(market.symbols), SMALLEST_MOVE)
     for number in np.unique(trades.symbol):
@@ -183,7 +184,7 @@ def check_prices(market: Market, parts: Mapping[str, Slice]) -> None:
     for symbol, part in parts.items():
         start, stop = market.rows(symbol, part)
         for name in ("close", "high", "low"):
-            values = getattr(market, name)[start:stop].cpu().double().numpy()
+            values = market.tape.column(name)[start:stop, 0].cpu().numpy()
             wrong = ~(np.isfinite(values) & (values > 0.0))
             if wrong.any():
                 row = start + int(wrong.argmax())

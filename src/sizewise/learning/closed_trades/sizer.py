@@ -14,7 +14,8 @@ from sizewise.learning.closed_trades.policy import ClosedTradePolicy
 from sizewise.params.learning.outcome import ModelName
 from sizewise.params.trading.account import Account
 from sizewise.sizing.opportunities import find_opportunities
-from sizewise.sizing.sizers import Situation, follow_signal
+from sizewise.sizing.sizers import AT_MARKET, Situation, follow_signal
+from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.values import position_limit_frac
 
 NO_ROW = -1
@@ -26,6 +27,8 @@ class ClosedTradeSizer:
     What the models make of the market is computed for all entries beforehand, the Q-network's answer at the entry, where
     the account is known. A result is counted in the win rate from the bar on whose open its exit has filled.
     """
+
+    uses = AT_MARKET
 
     def __init__(
         self,
@@ -112,7 +115,7 @@ class ClosedTradeSizer:
             found["dqn"] = values.argmax(-1).squeeze(1)
         return np.asarray(mean_size(found, self._shares, self._rules))
 
-    def orders(self, at: Situation) -> torch.Tensor:
+    def orders(self, at: Situation) -> Orders:
         """See sizers.Sizer."""
         fraction = torch.zeros_like(at.equity)
         paths = np.flatnonzero(at.rows.numpy() == self._next_row)

@@ -14,17 +14,23 @@ from sizewise.dataset.confidence import ConfidenceModel
 from sizewise.dataset.features import NAMES, Scaler
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.ppo.encoders import MarketView, Parameters, account_weight, actor_half, encode_rows
-from sizewise.learning.ppo.environment import N_ACCOUNT_SCALARS, account_scalars, scalar_limit
 from sizewise.learning.ppo.policy import PolicySpec, initialise, remember
 from sizewise.learning.stored import Store, check_features, check_shapes
-from sizewise.params.arms import PpoArm
+from sizewise.params.arms import AnyScheme, PpoArm, follows_signal
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.learning.train import Train
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.actions import SEVEN, Actions
+from sizewise.params.trading.decisions import Decisions
+from sizewise.params.trading.trading import Rules
+from sizewise.params.trading.world import World
+from sizewise.sizing.multiples import open_any, rules_of
 from sizewise.sizing.sizers import Situation
-from sizewise.trading.schemes.values import Mode, count_actions, open_actions
+from sizewise.trading.accounts import Observer
+from sizewise.trading.broker.orders import Orders
+from sizewise.trading.desk import observer_of
+from sizewise.trading.schemes.interface import ActionScheme, Discrete
+from sizewise.trading.schemes.values import position_limit_frac
 
 # Rows encoded at once; bounds memory, changes no number.
 ENCODE_ROWS = 2048
@@ -38,25 +44,44 @@ class Agent:
         parameters: as in policy.initialise, without the population axis.
         scalers: by symbol, from the train slice. confidence: the fold's fitted model.
         origin: provenance: arm, scheme, fold, seed, train window, data and parameter hashes.
-        actions: the scheme its actions belong to. raw_dollars: how its account scalars are given.
+        scheme: what its actions mean. world: account, rules and clock. raw_dollars: how its account scalars are given.
     """
 
     spec: PolicySpec
     parameters: Parameters
-    mode: Mode
-    account: Account
+    scheme: AnyScheme
+    world: World
     scalers: Mapping[str, Scaler]
     confidence: ConfidenceModel
     regimes: Regimes
     signals: Signals
     origin: Mapping[str, Any] = field(default_factory=dict)
-    actions: Actions = SEVEN
     raw_dollars: bool = False
 
-    def scalars(self, equity: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
-        """The account part of the observation, as in training; float32."""
-        limit = scalar_limit(self.actions, self.account)
-        return account_scalars(equity, position, self.account, limit_frac=limit, raw_dollars=self.raw_dollars).float()
+    @property
+    def account(self) -> Account:
+        return self.world.account
+
+    @property
+    def follows_signal(self) -> bool:
+        """Whether the signal gives its side and its exits."""
+        return follows_signal(self.scheme)
+
+    @property
+    def rules(self) -> Rules:
+        """What its broker permits."""
+        return rules_of(self.scheme, self.world.rules)
+
+    @property
+    def size_limit(self) -> float:
+        """Largest position its actions lead to, share of equity."""
+        limit = open_any(self.scheme, (ONE,), self.account).limit_frac
+        return position_limit_frac(self.account) if limit is None else limit
+
+    def opened(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> tuple[ActionScheme, Observer]:
+        """Its scheme, and what its accounts show it, as in training."""
+        scheme = open_any(self.scheme, (ONE,), self.account, dtype=dtype, device=device)
+        return scheme, observer_of(scheme, self.account, self.rules, raw_dollars=self.raw_dollars)
 
 
 @dataclass(frozen=True)
@@ -127,9 +152,9 @@ class PolicySizer:
         """Args: `view` of the K agents, which share all but weights and scalers; `policy_of_path`, `start_rows`, `lengths`,
         `symbols` int64 [P]; `population`: weights [K, ...] to use instead of the agents' own."""
         first = agents[0]
-        self._agent = first
-        dtype, device = market.close.dtype, market.close.device
-        self._scheme = open_actions(first.actions, first.account, first.mode, dtype=dtype, device=device)
+        device = market.atr_frac.device
+        self._scheme, self._observe = first.opened(market.dtype, device)
+        self.uses = self._scheme.uses
         self._actors = Actors.of(first.spec, stack(agents) if population is None else population, policy_of_path)
         self._memory = torch.zeros((len(start_rows), first.spec.memory), device=device) if first.spec.memory else None
         self._start_rows = start_rows
@@ -150,16 +175,17 @@ class PolicySizer:
 
     def log_prob(self, at: Situation) -> torch.Tensor:
         """Log-probabilities of the actions at this close, [P, A]; -inf where masked. Moves the memory one bar on."""
-        scalars = self._agent.scalars(at.equity, at.position)
-        allowed = self._scheme.allowed(at.equity, at.position, at.direction)
+        scalars, allowed = self._observe(at.held.coming(), at.bar).float(), self._scheme.allowed(at.view())
         encoded = self._encoded[self._offset + at.rows - self._start_rows]
-        log_prob, self._memory = self._actors.log_prob(encoded, scalars, allowed, self._memory)
+        log_prob, kept = self._actors.log_prob(encoded, scalars, allowed, self._memory)
+        if kept is not None and self._memory is not None and at.decides is not None:
+            kept = torch.where(at.decides.unsqueeze(-1), kept, self._memory)
+        self._memory = kept
         return log_prob
 
-    def orders(self, at: Situation) -> torch.Tensor:
+    def orders(self, at: Situation) -> Orders:
         """The greedy action's order; see sizers.Sizer."""
-        actions = self.log_prob(at).argmax(-1)
-        return self._scheme.orders(actions, at.equity, at.position, at.direction)
+        return self._scheme.orders(self.log_prob(at).argmax(-1), at.view())
 
 
 def stack(agents: Sequence[Agent]) -> Parameters:
@@ -167,7 +193,9 @@ def stack(agents: Sequence[Agent]) -> Parameters:
     return {name: torch.stack([agent.parameters[name] for agent in agents]) for name in agents[0].parameters}
 
 
-FORMAT = 2
+# A policy's scheme trades one instrument, whatever its name.
+ONE = "one"
+FORMAT = 3
 WEIGHTS, LAYOUT = "policy.safetensors", "policy.json"
 STORE = Store(WEIGHTS, LAYOUT, FORMAT)
 
@@ -178,17 +206,20 @@ def save_agent(agent: Agent, folder: Path) -> None:
         "observation": {
             "window_bars": agent.spec.window_bars,
             "features": list(NAMES),
-            "account_scalars": N_ACCOUNT_SCALARS,
+            "account_scalars": list(agent.opened(torch.float64)[1].names()),
             "raw_dollars": agent.raw_dollars,
             "n_inputs": agent.spec.n_inputs,
         },
-        "actions": {**agent.actions.model_dump(), "n_actions": agent.spec.n_actions, "mode": agent.mode},
+        "scheme": agent.scheme.model_dump(by_alias=True),
+        "n_actions": agent.spec.n_actions,
         "network": {
             "hidden": list(agent.spec.hidden),
             "memory": agent.spec.memory,
             "encoder": agent.spec.encoder.model_dump(),
         },
         "account": agent.account.model_dump(),
+        "rules": agent.world.rules.model_dump(),
+        "decisions": agent.world.decisions.model_dump(),
         "regimes": agent.regimes.model_dump(),
         "signals": agent.signals.model_dump(),
         "scalers": {symbol: scaler.to_json() for symbol, scaler in agent.scalers.items()},
@@ -209,13 +240,16 @@ def load_agent(folder: str | Path) -> Agent:
 
 
 def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
-    _check_layout(layout, name)
-    network, actions = layout["network"], layout["actions"]
+    network, observation = layout["network"], layout["observation"]
+    scheme = PpoArm(kind="ppo", scheme=layout["scheme"]).scheme
+    world = World(Account(**layout["account"]), Rules(**layout["rules"]), Decisions(**layout["decisions"]))
+    _check_layout(layout, scheme, world, name)
     hidden = network["hidden"]
     spec = PolicySpec(
-        layout["observation"]["window_bars"],
+        observation["window_bars"],
         (hidden[0], hidden[1]),
-        n_actions=actions["n_actions"],
+        n_actions=layout["n_actions"],
+        n_scalars=len(observation["account_scalars"]),
         encoder=Train(seeds=(0,), encoder=network["encoder"]).encoder,
         memory=network["memory"],
     )
@@ -223,15 +257,14 @@ def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
     return Agent(
         spec=spec,
         parameters=parameters,
-        mode=layout["actions"]["mode"],
-        account=Account(**layout["account"]),
+        scheme=scheme,
+        world=world,
         scalers={symbol: Scaler.from_json(values) for symbol, values in layout["scalers"].items()},
         confidence=ConfidenceModel.from_json(layout["confidence"]),
         regimes=Regimes(**layout["regimes"]),
         signals=Signals(**layout["signals"]),
         origin=layout["origin"],
-        actions=_actions(actions),
-        raw_dollars=layout["observation"]["raw_dollars"],
+        raw_dollars=observation["raw_dollars"],
     )
 
 
@@ -241,22 +274,18 @@ def _shapes(spec: PolicySpec) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape[1:]) for name, value in fresh.items()}
 
 
-def _actions(layout: dict[str, Any]) -> Actions:
-    given = {key: value for key, value in layout.items() if key not in ("n_actions", "mode")}
-    return PpoArm(kind="ppo", mode=layout["mode"], actions=given).actions  # type: ignore[arg-type]
-
-
-def _check_layout(layout: dict[str, Any], name: str) -> None:
-    observation, actions = layout["observation"], layout["actions"]
-    here = count_actions(_actions(actions))
-    if actions["n_actions"] != here:
+def _check_layout(layout: dict[str, Any], scheme: AnyScheme, world: World, name: str) -> None:
+    observation, opened = layout["observation"], open_any(scheme, (ONE,), world.account)
+    here = opened.space.n if isinstance(opened.space, Discrete) else 0
+    if layout["n_actions"] != here:
         raise CheckpointError(
-            f"{name} has {actions['n_actions']} actions, its scheme ({actions['kind']}) has {here}: "
+            f"{name} has {layout['n_actions']} actions, its scheme ({scheme.kind}) has {here}: "
             "map a 3-action model's output with sizewise.trading.schemes.values.from_legacy, or train again"
         )
     check_features(observation["features"], list(NAMES), name, "this code")
-    if observation["account_scalars"] != N_ACCOUNT_SCALARS:
+    given = observer_of(opened, world.account, rules_of(scheme, world.rules)).names()
+    if tuple(observation["account_scalars"]) != given:
         raise CheckpointError(
-            f"{name} reads {observation['account_scalars']} account scalars, this code gives "
-            f"{N_ACCOUNT_SCALARS}: train again"
+            f"{name} reads the account scalars {observation['account_scalars']}, this code gives {list(given)}: "
+            "train again"
         )

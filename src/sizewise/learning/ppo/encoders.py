@@ -263,6 +263,21 @@ class MarketView:
         policy = torch.arange(rows.shape[0], device=device).view(-1, 1)
         return self._gather(policy.expand_as(rows), rows.to(device), symbols.to(device), length)
 
+    def windows(self, rows: torch.Tensor, symbols: torch.Tensor) -> torch.Tensor:
+        """The window of each of some rows that need not follow each other.
+
+        Args:
+            rows: int64 [K, G, L], symbols: [K, G], on the CPU.
+        Returns:
+            float32 [K, G, L, window, features], oldest first.
+        """
+        device = self._features.device
+        policy = torch.arange(rows.shape[0], device=device).view(-1, 1, 1).expand_as(rows).flatten(1)
+        found = self._gather(
+            policy, rows.to(device).flatten(1), symbols.to(device).unsqueeze(-1).expand_as(rows).flatten(1), 1
+        )
+        return found.view(*rows.shape, *found.shape[2:])
+
     def one_policy(self, policy: int, row: int, symbol: int, length: int) -> torch.Tensor:
         """One stretch as one policy sees it: [1, 1, length + window - 1, features]."""
         device = self._features.device

@@ -26,7 +26,6 @@ from sizewise.learning.ppo.encoders import (
     initial_layers,
     orthogonal,
 )
-from sizewise.learning.ppo.environment import N_ACCOUNT_SCALARS
 from sizewise.params.learning.train import Encoder, Mlp
 from sizewise.trading.schemes.values import N_ACTIONS
 
@@ -41,7 +40,7 @@ class PolicySpec:
     hidden: tuple[int, int] = (64, 64)
     n_features: int = len(NAMES)
     n_actions: int = N_ACTIONS
-    n_scalars: int = N_ACCOUNT_SCALARS
+    n_scalars: int = 3
     encoder: Encoder = FREE_WEIGHTS
     memory: int = 0
 
@@ -105,7 +104,14 @@ def initialise(
 
 
 def encode(spec: PolicySpec, parameters: Parameters, segments: torch.Tensor, *, use_fft: bool) -> torch.Tensor:
-    """The market's part of the first layer: [K, G, L, wide]; see encoders.encode_rows."""
+    """The market's part of the first layer: [K, G, L, wide]; see encoders.encode_rows.
+
+    Args:
+        segments: of rows that follow each other; or a window each, [K, G, L, window, features], see MarketView.windows.
+    """
+    if segments.ndim == 5:
+        alone = encode_rows(spec.encoder, parameters, segments.flatten(1, 2), spec.window_bars, use_fft=False)
+        return alone.view(*segments.shape[:3], -1)
     return encode_rows(spec.encoder, parameters, segments, spec.window_bars, use_fft=use_fft)
 
 

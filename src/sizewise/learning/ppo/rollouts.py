@@ -16,7 +16,7 @@ from sizewise.trading.episodes import Transition
 
 
 class Arena(Protocol):
-    """Where policies act: `environment.SizingEnv`, `environment.TradingEnv`, or a task of one's own.
+    """Where policies act: `trading.environment.TradingEnv`, or a task of one's own.
 
     Attributes:
         shape: [K, G, R]: policies, paths (groups) a policy, accounts a path. horizon: steps between restarts.
@@ -36,6 +36,11 @@ class Arena(Protocol):
         """Symbol number of each group: int64 [K, G], on the CPU."""
         ...
 
+    def horizon_rows(self) -> torch.Tensor | None:
+        """Rows at which something is decided in the coming horizon, int64 [K, G, horizon + 1], on the CPU; None where they
+        follow each other."""
+        ...
+
     def restart(self) -> torch.Tensor:
         """Move groups whose episode is over; bool [K, G], those that moved. Called between horizons."""
         ...
@@ -45,7 +50,7 @@ class Arena(Protocol):
         ...
 
     def step(self, actions: torch.Tensor) -> Transition:
-        """One bar, from actions int64 [K, G, R]."""
+        """One decision, from actions int64 [K, G, R]."""
         ...
 
 
@@ -56,12 +61,17 @@ class ArenaView(Protocol):
         """Scaled rows, [K, G, length + window - 1, features]."""
         ...
 
+    def windows(self, rows: torch.Tensor, symbols: torch.Tensor) -> torch.Tensor:
+        """The window of each row, [K, G, L, window, features]."""
+        ...
+
 
 @dataclass(frozen=True)
 class Rollout:
     """One horizon of experience. Shapes [K, G, T, R] unless noted.
 
-    segments: the scaled market rows it walked, [K, G, T + window, features] (one more row than steps, for the bootstrap).
+    segments: the scaled market rows it walked, [K, G, T + window, features] (one more row than steps, for the bootstrap), or
+    the window of each, [K, G, T + 1, window, features].
     scalars: [..., scalars]. allowed: [..., A]. value: the critic's, in scaled reward. last_value: [K, G, R], of the
     observation after the last step. rewards: scaled. terminated: the account was ruined by the step. truncated: its step
     budget ended with the step; cut_value: the critic's of what it would have observed next (0 elsewhere); both None where
@@ -127,7 +137,9 @@ def collect(arena: Arena, view: ArenaView, actor: Actor, reward_scale: torch.Ten
     policies, groups, replicas = arena.shape
     horizon, device = arena.horizon, arena.device
     spec, parameters = actor.spec, actor.parameters
-    segments = view.segments(arena.rows, arena.symbols, horizon + 1)
+    rows = arena.horizon_rows()
+    symbols = arena.symbols
+    segments = view.segments(arena.rows, symbols, horizon + 1) if rows is None else view.windows(rows, symbols)
     scale = reward_scale[torch.arange(policies).view(-1, 1), arena.symbols].to(device).unsqueeze(-1)
     draws = [torch.rand((horizon, groups, replicas), generator=generator) for generator in actor.generators]
     uniform = torch.stack(draws, dim=1).to(device)

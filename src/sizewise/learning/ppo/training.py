@@ -15,32 +15,36 @@ import torch
 from dvclive.live import Live
 
 from sizewise.base.arithmetic import fitted
-from sizewise.base.errors import TrainingError
+from sizewise.base.errors import ConfigError, TrainingError
 from sizewise.base.paths import write_json
 from sizewise.base.pool import Pool
 from sizewise.base.seeding import torch_generator
 from sizewise.base.tensors import log
+from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column
 from sizewise.dataset.features import Scaler
 from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.splits import Division, Fold, Slice, stretches, tail_of
 from sizewise.learning.ppo.agent import Agent, PolicySizer, save_agent
 from sizewise.learning.ppo.encoders import MarketView, Parameters, fit_scaler
-from sizewise.learning.ppo.environment import SizingEnv
 from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.ppo.update import PpoLearner, Rates
-from sizewise.params.arms import Arm, PpoArm
+from sizewise.params.arms import AnyScheme, Arm, MultiplesOf, PpoArm, follows_signal
 from sizewise.params.dataset.observation import Observation
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.learning.train import Train
-from sizewise.params.trading.account import Account
-from sizewise.params.trading.actions import SEVEN, Actions
-from sizewise.params.trading.rewards import DifferentialSharpe, DifferentialSortino
+from sizewise.params.trading.rewards import DifferentialSharpe, DifferentialSortino, RewardModel
+from sizewise.params.trading.trading import SEVEN, InstrumentCosts, Trading
+from sizewise.params.trading.world import World
 from sizewise.sizing import backtest
 from sizewise.sizing.identifiability import check_identifiable, sizes_of, step_probe
+from sizewise.sizing.multiples import open_any, rules_of
+from sizewise.trading.desk import Desk
+from sizewise.trading.environment import TradingEnv
 from sizewise.trading.episodes import Ranges
-from sizewise.trading.schemes.values import Mode, count_actions
+from sizewise.trading.schemes.interface import Discrete
+from sizewise.trading.situation import Signals as KnownSignals
 
 # An untraded symbol would divide by nothing; no market's bar moves less than this.
 SMALLEST_BAR_VOL = 1e-6
@@ -57,10 +61,9 @@ class Job:
     """One policy to train."""
 
     arm: str
-    mode: Mode
     fold: Division
     seed: int
-    actions: Actions = SEVEN
+    scheme: AnyScheme = SEVEN
 
     @property
     def name(self) -> str:
@@ -74,7 +77,7 @@ class Settings:
 
     train: Train
     observation: Observation
-    account: Account
+    world: World
     regimes: Regimes
     signals: Signals
     purge_bars: int
@@ -97,7 +100,7 @@ def policies_of(arms: Mapping[str, Arm]) -> dict[str, PpoArm]:
 def plan_jobs(arms: Mapping[str, Arm], folds: Mapping[str, Sequence[Fold]], seeds: Sequence[int]) -> list[Job]:
     """Every PPO arm x its split schemes x folds x seeds, in a fixed order."""
     return [
-        Job(name, arm.mode, fold, seed, arm.actions)
+        Job(name, fold, seed, arm.scheme)
         for name, arm in policies_of(arms).items()
         for scheme in arm.splits
         for fold in folds[scheme]
@@ -115,7 +118,7 @@ class _Lesson:
     reward_scale: torch.Tensor
 
 
-def _prepare(market: Market, job: Job, settings: Settings) -> _Lesson:
+def _prepare(market: Market, job: Job, settings: Settings, decides: torch.Tensor | None) -> _Lesson:
     fit: dict[str, list[tuple[int, int]]] = {}
     tails: dict[str, list[Slice]] = {}
     for symbol, learn in job.fold.train.items():
@@ -124,13 +127,22 @@ def _prepare(market: Market, job: Job, settings: Settings) -> _Lesson:
             fit.setdefault(symbol, []).append(market.rows(symbol, head))
             tails.setdefault(symbol, []).append(tail)
     scale = torch.ones(len(market.symbols))
-    moves, confidence = market.gap_return + market.bar_return, fold_confidence(market, job.fold)
+    confidence = fold_confidence(market, job.fold)
     for symbol, spans in fit.items():
-        bar_vol = float(torch.cat([moves[start:stop] for start, stop in spans]).double().std())
-        cap = settings.account.max_position_frac
-        scale[market.symbols.index(symbol)] = max(fitted(bar_vol), SMALLEST_BAR_VOL) * cap
+        step_vol = float(torch.cat([_moves(market, decides, *span) for span in spans]).std())
+        cap = settings.world.account.max_position_frac
+        scale[market.symbols.index(symbol)] = max(fitted(step_vol), SMALLEST_BAR_VOL) * cap
     scalers = {symbol: fit_scaler(market, confidence, spans) for symbol, spans in fit.items()}
     return _Lesson(_ranges(market, fit), tails, scalers, scale)
+
+
+def _moves(market: Market, decides: torch.Tensor | None, start: int, stop: int) -> torch.Tensor:
+    """What the price does from one decision to the next, as shares of it, float64."""
+    close = market.tape.column("close")[start:stop, 0].cpu()
+    if decides is None:
+        return (market.gap_return + market.bar_return)[start:stop].double().cpu()
+    close = close[decides[start:stop].cpu()]
+    return close[1:] / close[:-1] - 1.0
 
 
 def _ranges(market: Market, fit: Mapping[str, Sequence[tuple[int, int]]]) -> Ranges:
@@ -174,13 +186,24 @@ def _validate(
     parts = [_chunks(market, lesson, settings.train.validation_chunk_bars) for lesson in lessons]
     starts, lengths, symbols = (torch.cat([part[i] for part in parts]) for i in range(3))
     owner = torch.cat([torch.full((len(part[0]),), k) for k, part in enumerate(parts)])
-    device = market.close.device
+    device = market.atr_frac.device
     starts, lengths, symbols, owner = (values.to(device) for values in (starts, lengths, symbols, owner))
     sizer = PolicySizer(market, agents, view, owner, starts, lengths, symbols, population=population)
     table = torch.stack(list(confidence)).to(device)
-    ledger = backtest.run(market, starts, lengths, table, owner, sizer, settings.account)
-    smallest = settings.account.ruin_frac * settings.account.initial_equity * 1e-3
-    growth = log(ledger.equity[-1].clamp(min=smallest) / settings.account.initial_equity).double().cpu()
+    world = settings.world
+    ledger = backtest.run(
+        market,
+        starts,
+        lengths,
+        table,
+        owner,
+        sizer,
+        world.account,
+        rules_of(agents[0].scheme, world.rules),
+        decides=decision_rows(market, world.decisions, follows_signal=agents[0].follows_signal),
+    )
+    smallest = world.account.ruin_frac * world.account.initial_equity * 1e-3
+    growth = log(ledger.equity[-1].clamp(min=smallest) / world.account.initial_equity).double().cpu()
     elapsed = market.elapsed_days.double().cpu().cumsum(0)
     first, last = starts.cpu(), (starts + lengths - 1).cpu()
     days = elapsed[last] - elapsed[first]
@@ -212,31 +235,35 @@ def train_population(
         TrainingError: a statistic is not finite, or the gradient has exploded; names the job, the iteration, the
             statistic, and where the last good policy is kept.
     """
-    train = settings.train
-    for actions in {job.actions for job in jobs}:
-        check_identifiable(step_probe(train.reward), sizes_of(actions, settings.account))
-    device = market.close.device
-    lessons = [_prepare(market, job, settings) for job in jobs]
+    train, world, model = settings.train, settings.world, jobs[0].scheme
+    check_identifiable(step_probe(train.reward), sizes_of(model, world.account))
+    device = market.atr_frac.device
+    decides = decision_rows(market, world.decisions, follows_signal=follows_signal(model))
+    lessons = [_prepare(market, job, settings, decides) for job in jobs]
     confidence = [fold_confidence(market, job.fold) for job in jobs]
     view = MarketView(market, confidence, [lesson.scalers for lesson in lessons], settings.observation.window_bars)
     streams = {
         purpose: [torch_generator(job.name, purpose) for job in jobs] for purpose in ("init", "env", "act", "order")
     }
-    env = SizingEnv(
-        market,
+    known = (market.direction, market.entry, torch.stack(confidence).to(device), market.atr_frac, market.annual_vol)
+    env = TradingEnv(
+        market.tape,
         [lesson.ranges for lesson in lessons],
-        settings.account,
-        jobs[0].mode,
+        trading_of(market, model, world, train.reward),
+        world.account,
         groups=train.groups,
         replicas=train.replicas,
         horizon=train.horizon,
         generators=streams["env"],
-        actions=jobs[0].actions,
+        signals=KnownSignals(*known),
+        decides=decides,
+        scheme=open_any(model, market.symbols[:1], world.account, dtype=market.dtype, device=device),
         episode=train.episode,
-        reward=train.reward,
+        regimes=market.regime,
         raw_dollars=settings.observation.raw_dollars,
+        dtype=market.dtype,
     )
-    spec = policy_spec(settings, jobs[0].actions)
+    spec = policy_spec(settings, env.desk)
     fresh = initialise(spec, streams["init"], initial_hold_prob=train.initial_hold_prob)
     parameters = {name: value.to(device) for name, value in fresh.items()}
     agents = [_agent(spec, parameters, k, job, lessons[k], models, settings) for k, job in enumerate(jobs)]
@@ -279,13 +306,30 @@ def train_population(
     ]
 
 
-def policy_spec(settings: Settings, actions: Actions) -> PolicySpec:
-    """The network that params describe."""
-    train = settings.train
+def trading_of(market: Market, model: AnyScheme, world: World, reward: RewardModel) -> Trading:
+    """How an arm's accounts trade: by `model`, at each instrument's own costs, under the world's rules."""
+    # A desk is handed its scheme; what stands here is a name for messages.
+    named = SEVEN if isinstance(model, MultiplesOf) else model
+    costs = InstrumentCosts(kind="instrument")
+    return Trading(
+        symbols=market.symbols[:1], scheme=named, costs=costs, reward=reward, rules=rules_of(model, world.rules)
+    )
+
+
+def policy_spec(settings: Settings, desk: Desk) -> PolicySpec:
+    """The network that params describe, for the actions and scalars of a desk.
+
+    Raises:
+        ConfigError: actions without an end, which PPO here cannot choose from.
+    """
+    train, space = settings.train, desk.scheme.space
+    if not isinstance(space, Discrete):
+        raise ConfigError("PPO chooses among a number of actions: name a scheme that has one, or give weights a grid")
     return PolicySpec(
         settings.observation.window_bars,
         (train.hidden[0], train.hidden[1]),
-        n_actions=count_actions(actions),
+        n_actions=space.n,
+        n_scalars=len(desk.scalar_names()),
         encoder=train.encoder,
         memory=train.memory,
     )
@@ -303,13 +347,12 @@ def _agent(
     return Agent(
         spec=spec,
         parameters={name: value[k] for name, value in parameters.items()},
-        mode=job.mode,
-        account=settings.account,
+        scheme=job.scheme,
+        world=settings.world,
         scalers=lesson.scalers,
         confidence=models[confidence_column(job.fold)],
         regimes=settings.regimes,
         signals=settings.signals,
-        actions=job.actions,
         raw_dollars=settings.observation.raw_dollars,
     )
 

@@ -28,7 +28,8 @@ from sizewise.learning.tabular.cells import (
 )
 from sizewise.learning.tabular.learning import OpenDecision, Table, Waiting, best_tried, moved_towards, step_size
 from sizewise.sizing.opportunities import find_opportunities
-from sizewise.sizing.sizers import Situation, follow_signal
+from sizewise.sizing.sizers import AT_MARKET, Situation, follow_signal
+from sizewise.trading.broker.orders import Orders
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,8 @@ class TableSizer:
         ConfigError: tables of different rules, or trained under another limit.
     """
 
+    uses = AT_MARKET
+
     def __init__(
         self,
         market: Market,
@@ -245,5 +248,5 @@ class TableSizer:
             chosen[paths] = np.take_along_axis(every, action[:, None], axis=1)[:, 0]
         return torch.from_numpy(chosen).to(at.equity.dtype)
 
-    def orders(self, at: Situation) -> torch.Tensor:
+    def orders(self, at: Situation) -> Orders:
         return follow_signal(self.fraction(at), at, self._limit_frac)

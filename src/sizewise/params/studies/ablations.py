@@ -4,16 +4,17 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from sizewise.params.arms import AnyScheme
 from sizewise.params.fields import Count, Section, as_tuple
 from sizewise.params.learning.train import Encoder, Episode
-from sizewise.params.trading.actions import SEVEN, Actions
 from sizewise.params.trading.rewards import RewardModel
+from sizewise.params.trading.trading import SEVEN
 
 
 class Variant(Section):
     """One change of the candidate policy's training; null keeps what `train` and `observation` say."""
 
-    actions: Annotated[Actions, Field(discriminator="kind")] = SEVEN
+    scheme: AnyScheme = SEVEN
     encoder: Annotated[Encoder, Field(discriminator="kind")] | None = None
     memory: Annotated[int, Field(ge=0)] | None = None
     reward: Annotated[RewardModel, Field(discriminator="kind")] | None = None

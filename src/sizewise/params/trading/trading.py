@@ -27,29 +27,34 @@ class Rules(Section):
 
     Attributes:
         margin: `cash` holds at most its equity, long and short together, and is never liquidated; `isolated` posts
-            notional / leverage for each position, which is liquidated when what is left of it falls to maintenance.
+            notional / leverage for each position, which is liquidated when what is left of it falls to maintenance;
+            `unlimited` lends whatever is asked and calls nothing in, as no venue does: for laboratories.
         leverage: of an order that names none.
         closing: which lots a reduction takes, and so what is realised.
         max_open_lots: lots an instrument may hold; null keeps no stack of lots, and then no order may carry a bracket.
         max_open_orders: working orders an instrument may have.
         max_volume_frac: share of a bar's volume one account may fill; null is no limit.
+        latency_bars: a decision's orders reach the venue so many bars after the next open.
+        limit_fills: a limit fills when the price trades `through` it, or already when it is touched.
         day_trade_limit: apply the dated day-trade rule of US equity accounts below $25,000.
         rounding: apply the venue's tick, lot and minimum order.
     """
 
-    margin: Literal["cash", "isolated"] = "cash"
+    margin: Literal["cash", "isolated", "unlimited"] = "cash"
     leverage: Annotated[float, Field(ge=1.0, le=5.0)] = 1.0
     closing: Literal["fifo", "average"] = "fifo"
     max_open_lots: Count | None = None
     max_open_orders: Annotated[int, Field(ge=0, le=16)] = 0
     max_volume_frac: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    latency_bars: Annotated[int, Field(ge=0, le=100)] = 0
+    limit_fills: Literal["through", "touch"] = "through"
     day_trade_limit: bool = False
     rounding: bool = True
 
     @model_validator(mode="after")
     def _levered_only_on_margin(self) -> "Rules":
-        if self.margin == "cash" and self.leverage > 1.0:
-            raise ValueError("a cash account has leverage 1: set margin to isolated")
+        if self.margin != "isolated" and self.leverage > 1.0:
+            raise ValueError(f"leverage is {self.leverage:g}, which margin {self.margin} has not: set it to isolated")
         return self
 
 
@@ -91,12 +96,33 @@ class FlatCosts(Section):
 CostModel = Annotated[InstrumentCosts | ZeroCosts | VenueCosts | FlatCosts, Field(discriminator="kind")]
 
 
-class Sizing(Section):
-    """Sizes of the base allocation, 3, 7 or 13 actions; `masked` follows the signal. `close_action` adds a CLOSE."""
+Mode = Literal["masked", "free"]
 
-    kind: Literal["sizing3", "sizing7", "sizing13"]
-    mode: Literal["masked", "free"] = "free"
+
+class Sizing(Section):
+    """Hold, buy or sell sizes of the base allocation: 3, 7 or 13 actions, or with `sizing` one's own `sizes`.
+
+    `masked` follows the signal. `close_action` adds a CLOSE.
+    """
+
+    kind: Literal["sizing3", "sizing7", "sizing13", "sizing"]
+    mode: Mode = "free"
+    sizes: Shares | None = None
     close_action: bool = False
+
+    @model_validator(mode="after")
+    def _sized(self) -> "Sizing":
+        if (self.sizes is None) == (self.kind == "sizing"):
+            raise ValueError(f"kind {self.kind} " + ("names its sizes: leave them out" if self.sizes else "needs sizes"))
+        return self
+
+
+class Levels(Section):
+    """Each action is the position wanted, as a share of equity: of the signal's side in masked mode, else signed."""
+
+    kind: Literal["levels"]
+    levels: Annotated[tuple[float, ...], BeforeValidator(as_tuple), Field(min_length=2)]
+    mode: Mode = "masked"
 
 
 class Legacy3(Section):
@@ -189,9 +215,39 @@ class ManageInventory(Section):
 
 
 SchemeModel = Annotated[
-    Sizing | Legacy3 | SizeByLeverage25 | Simple | ManagedRisk | BSH | Simplex | ManageInventory,
+    Sizing | Levels | Legacy3 | SizeByLeverage25 | Simple | ManagedRisk | BSH | Simplex | ManageInventory,
     Field(discriminator="kind"),
 ]
+
+
+def rules_for(model: SchemeModel, rules: Rules) -> Rules:
+    """`rules`, and beside them what a scheme cannot do without; see least_rules."""
+    least = least_rules(model)
+    lots = [limit for limit in (rules.max_open_lots, least.max_open_lots) if limit is not None]
+    return rules.model_copy(
+        update={
+            "margin": least.margin if rules.margin == "cash" else rules.margin,
+            "max_open_orders": max(rules.max_open_orders, least.max_open_orders),
+            "max_open_lots": max(lots, default=None),
+        }
+    )
+
+
+def least_rules(model: SchemeModel) -> Rules:
+    """The least that the broker must permit for a scheme to work."""
+    match model:
+        case SizeByLeverage25():
+            return Rules(margin="isolated")
+        case Simple():
+            return Rules(max_open_orders=1)
+        case ManagedRisk():
+            return Rules(max_open_orders=1, max_open_lots=1)
+        case ManageInventory():
+            return Rules(max_open_orders=1, max_open_lots=round(1.0 / model.stake_frac))
+    return Rules()
+
+
+SEVEN = Sizing(kind="sizing7", mode="masked")
 
 
 class Trading(Section):
@@ -208,3 +264,7 @@ class Trading(Section):
         if len(set(self.symbols)) < len(self.symbols):
             raise ValueError("symbols must differ: an account holds one position of each")
         return self
+
+    def under(self, rules: Rules) -> "Trading":
+        """The same under the world's rules, and what its scheme cannot do without."""
+        return self.model_copy(update={"rules": rules_for(self.scheme, rules)})

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from sizewise.base.errors import DataMissingError
 from sizewise.evidence.inference import compare_as_planned, effect, with_holm
+from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.files import EQUITY, read_equity, read_trades
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
 from sizewise.params.stage import Stage
@@ -52,7 +53,7 @@ def effects(stage: Stage, ledgers: dict[str, tuple[pd.DataFrame, pd.DataFrame]])
     rows: dict[str, dict[str, float]] = {}
     for name, (equity, trades) in ledgers.items():
         daily = portfolio(daily_returns(equity))
-        costs = equity[["fees", "slippage", "borrow", "funding"]].sum(axis=1) / equity["equity"]
+        costs = equity[list(COSTS)].sum(axis=1) / equity["equity"]
         seeds = equity["seed"].nunique()
         rows[name] = {
             "growth_bps": BPS * float(daily.mean()),

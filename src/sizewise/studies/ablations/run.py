@@ -21,12 +21,12 @@ from sizewise.learning.ppo import training
 from sizewise.ledgers.files import LedgerWriter, read_equity
 from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines, with_signals
 from sizewise.ledgers.trials import canonical, record_trials
+from sizewise.params.arms import AnyScheme
 from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.ablations import Ablations, Variant
-from sizewise.params.trading.actions import Actions
+from sizewise.params.trading.world import World
 from sizewise.studies.ablations.files import COLUMNS, FOLDER, folder_of
-from sizewise.trading.trades import Prices
 from sizewise.walkforward.walk import frames, run_policies
 
 # What a variant's ledger was made from.
@@ -65,15 +65,15 @@ def run_variant(stage: Stage, name: str) -> None:
     universe = read_universe(stage.workspace.bars, p.data)
     train = changed(p.train, variant, p.ablations)
     observation = p.observation.model_copy(update={"raw_dollars": variant.raw_dollars})
-    sections = [variant, train, p.account, p.splits, p.regimes, observation]
+    sections = [variant, train, p.account, p.rules, p.decisions, p.splits, p.regimes, observation]
     digest = with_signals(content_hash(canonical([section.model_dump() for section in sections])), p.signals)
     code = code_hash("sizewise.studies.ablations.run")
     made = {"params": digest, "arm": arm.model_dump(mode="json"), "data": universe.data_hash, "code": code}
     made |= {"signals": p.signals.model_dump(mode="json"), "stop_atr": stop_atr(p.arms, p.plan.reference)}
     if not (folder / MADE).is_file() or json.loads((folder / MADE).read_text(encoding="utf-8")) != made:
         shutil.rmtree(folder, ignore_errors=True)
-        settings = training.Settings(train, observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
-        _walk(stage, name, universe, settings, variant.actions)
+        settings = training.Settings(train, observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
+        _walk(stage, name, universe, settings, variant.scheme)
         write_json(folder / MADE, made)
     ledger = read_equity(folder, columns=COLUMNS)
     record_trials(
@@ -81,20 +81,18 @@ def run_variant(stage: Stage, name: str) -> None:
     )
 
 
-def _walk(stage: Stage, name: str, universe: Universe, settings: training.Settings, actions: Actions) -> None:
+def _walk(stage: Stage, name: str, universe: Universe, settings: training.Settings, scheme: AnyScheme) -> None:
     p, seeds = stage.params, settings.train.seeds
-    arm = p.arms[p.plan.candidate]
     folds = cut_folds(universe, p.splits, p.regimes, window_bars=p.observation.window_bars)[PRIMARY]
     market, models = read_market(stage.workspace.features, universe), read_models(stage.workspace.features)
     # Streams are named after the arm, not the variant: variants differ in what they change and in no draw.
-    jobs = [training.Job(p.plan.candidate, arm.mode, fold, seed, actions) for fold in folds for seed in seeds]
+    jobs = [training.Job(p.plan.candidate, fold, seed, scheme) for fold in folds for seed in seeds]
     trained = training.train_jobs(market, jobs, models, settings)
     agents = {(one.job.fold.number, one.job.seed): one.agent for one in trained}
     exact = market.to("cpu", torch.float64)
-    run = run_policies(exact, name, folds, agents, seeds, p.account)
-    prices = Prices.stack([universe.bars[symbol] for symbol in market.symbols])
+    run = run_policies(exact, name, folds, agents, seeds, World.of(p))
     writer = LedgerWriter(folder_of(stage, name))
-    for equity, trades in frames(run, exact, prices, stop_atr=stop_atr(p.arms, p.plan.reference)):
+    for equity, trades in frames(run, exact, stop_atr=stop_atr(p.arms, p.plan.reference)):
         writer.add(equity, trades)
     writer.close()
 

@@ -73,6 +73,10 @@ class GymTask:
     def _scalars(self, observation: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.asarray(observation, dtype=np.float32)).view(*self.shape, self.n_scalars)
 
+    def horizon_rows(self) -> None:
+        """Every step decides."""
+        return
+
     def observe(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(observation [K, G, 1, n], every action allowed)."""
         return self._scalars(self._observation), torch.ones((*self.shape, self.n_actions), dtype=torch.bool)

@@ -13,12 +13,11 @@ import torch
 from sizewise.base.seeding import numpy_generator, torch_generator
 from sizewise.dataset.features import Scaler
 from sizewise.learning.ppo.encoders import MarketView, Parameters
-from sizewise.learning.ppo.environment import SizingEnv
 from sizewise.learning.ppo.policy import PolicySpec, encode, forward, initialise
 from sizewise.learning.ppo.update import PpoLearner
 from sizewise.params.learning.train import Episode, Train
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.actions import Levels
+from sizewise.params.trading.trading import InstrumentCosts, Levels, Rules, Trading
 from sizewise.studies.planted.laws import SYNTHETIC, Law, Sample
 from sizewise.studies.planted.rebate_market import RebateMarket, RebateSample
 from sizewise.trading.environment import TradingEnv
@@ -40,21 +39,29 @@ def view_of(sample: Sample) -> MarketView:
 
 def open_env(
     sample: Sample, law: Law, groups: int, replicas: int, horizon: int, generator: torch.Generator
-) -> SizingEnv:
-    """One policy's accounts on a sample; an action is the share of equity held along the signal."""
-    market = sample.market.to("cpu", torch.float32)
-    place = Ranges((0,), (WINDOW_BARS - 1,), (len(sample.state),))
-    return SizingEnv(
-        market,
-        [place],
+) -> TradingEnv:
+    """One policy's accounts on a sample; an action is the share of equity held along the signal.
+
+    Money is in double precision: the price of a planted market may leave what single precision holds.
+    """
+    trading = Trading(
+        symbols=(SYNTHETIC,),
+        scheme=Levels(kind="levels", levels=law.levels),
+        costs=InstrumentCosts(kind="instrument"),
+        rules=Rules(margin="unlimited", rounding=False),
+    )
+    return TradingEnv(
+        sample.market.tape,
+        [Ranges((0,), (WINDOW_BARS - 1,), (len(sample.state),))],
+        trading,
         ACCOUNT,
-        "masked",
         groups=groups,
         replicas=replicas,
         horizon=horizon,
         generators=[generator],
-        actions=Levels(kind="levels", levels=law.levels),
+        direction=sample.market.direction,
         episode=Episode(mean_steps=horizon),
+        dtype=torch.float64,
     )
 
 
@@ -64,7 +71,7 @@ class EndlessArena(ABC):
     What a market is differs: `draw` gives the view of fresh bars and the accounts on them.
     """
 
-    env: SizingEnv | TradingEnv
+    env: TradingEnv
 
     def __init__(self, train: Train):
         self.shape, self.horizon = (1, train.groups, train.replicas), train.horizon
@@ -72,7 +79,7 @@ class EndlessArena(ABC):
         self.restart()
 
     @abstractmethod
-    def draw(self) -> tuple[MarketView, SizingEnv | TradingEnv]:
+    def draw(self) -> tuple[MarketView, TradingEnv]:
         """Fresh bars for one horizon of every group."""
 
     def restart(self) -> torch.Tensor:
@@ -82,11 +89,14 @@ class EndlessArena(ABC):
 
     @property
     def rows(self) -> torch.Tensor:
-        return self.env.episodes.rows
+        return self.env.rows
 
     @property
     def symbols(self) -> torch.Tensor:
-        return self.env.episodes.symbols
+        return self.env.symbols
+
+    def horizon_rows(self) -> torch.Tensor | None:
+        return self.env.horizon_rows()
 
     def observe(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self.env.observe()
@@ -97,6 +107,9 @@ class EndlessArena(ABC):
     def segments(self, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
         return self._view.segments(rows, symbols, length)
 
+    def windows(self, rows: torch.Tensor, symbols: torch.Tensor) -> torch.Tensor:
+        return self._view.windows(rows, symbols)
+
 
 class EndlessMarket(EndlessArena):
     """Endless bars of a planted law."""
@@ -105,7 +118,7 @@ class EndlessMarket(EndlessArena):
         self._law, self._train, self._bars, self._starts = law, train, bars, starts
         super().__init__(train)
 
-    def draw(self) -> tuple[MarketView, SizingEnv]:
+    def draw(self) -> tuple[MarketView, TradingEnv]:
         """See EndlessArena."""
         train = self._train
         sample = self._law.make(train.groups * train.horizon + 1, self._bars)

@@ -28,7 +28,7 @@ from sizewise.ledgers.columns import check_adds_up
 from sizewise.ledgers.daily import day_rows, difference
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.stage import Stage, open_stage
-from sizewise.params.trading.account import Account
+from sizewise.params.trading.world import World
 from sizewise.sizing.sizers import Sizer, rule_sizer
 from sizewise.studies.overfitting.cpcv_folds import combine, deal_paths
 from sizewise.studies.overfitting.cpcv_paths import FILE, folder_of, metrics, path_table
@@ -91,9 +91,9 @@ def train(stage: Stage, world: CpcvWorld) -> dict[tuple[int, int], Agent]:
     if arm.kind != "ppo":
         raise ConfigError(f"plan.candidate '{p.plan.candidate}' is no PPO arm: cpcv trains one; name one")
     changed = p.train.model_copy(update={"seeds": p.cpcv.seeds, "iterations": p.cpcv.iterations})
-    settings = training.Settings(changed, p.observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
+    settings = training.Settings(changed, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
     jobs = [
-        training.Job(p.plan.candidate, arm.mode, one, seed, arm.actions)
+        training.Job(p.plan.candidate, one, seed, arm.scheme)
         for one in world.chosen
         for seed in p.cpcv.seeds
     ]
@@ -120,22 +120,22 @@ def walk_days(stage: Stage, world: CpcvWorld, agents: Mapping[tuple[int, int], A
         ConfigError: the reference is no rule that needs nothing but its parameters.
     """
     p = stage.params
-    market, account = world.market.to("cpu", torch.float64), p.account
-    reference = rule_sizer(p.arms[p.plan.reference], account)
+    market, traded = world.market.to("cpu", torch.float64), World.of(p)
+    reference = rule_sizer(p.arms[p.plan.reference], traded.account)
     keys = stretch_keys(p.plan.candidate, world.chosen, p.cpcv.seeds, market)
     candidate = policies_sizer(market, p.plan.candidate, list(keys), world.chosen, agents)
     found: dict[tuple[int, int], list[pd.DataFrame]] = {}
     others = stretch_keys(p.plan.reference, world.chosen, [RULE_SEED], market)
     for groups, sizer in ((keys, candidate), (others, reference)):
-        for rows, place in _walked(market, groups, sizer, account):
+        for rows, place in _walked(market, groups, sizer, traded):
             found.setdefault(place, []).append(rows)
     return {place: pd.concat(rows, ignore_index=True) for place, rows in found.items()}
 
 
 def _walked(
-    market: Market, groups: Mapping[PathKey, int], sizer: Sizer, account: Account
+    market: Market, groups: Mapping[PathKey, int], sizer: Sizer, world: World
 ) -> list[tuple[pd.DataFrame, tuple[int, int]]]:
-    ledger = walk(market, list(groups), sizer, account)
+    ledger = walk(market, list(groups), sizer, world)
     parts = []
     for path, (key, group) in enumerate(groups.items()):
         equity = equity_frame(key, path, ledger, market)

@@ -14,7 +14,8 @@ from scipy.special import ndtri
 
 from sizewise.base.errors import ActionError, ConfigError
 from sizewise.dataset.market_tensor import Market
-from sizewise.market.costs import BPS, Costs
+from sizewise.market.costs import BPS, Costs, plain_instrument
+from sizewise.market.tape import Tape, build_tape, chain_tapes
 
 # Values settle geometrically; what has not by then never will.
 MAX_SWEEPS = 200_000
@@ -99,51 +100,71 @@ def planted_market(
     """A market tensor from a few columns, float64, equal rows a symbol, one after the other.
 
     Args:
-        columns: `bar_return`, shape (R,), and whatever else of Market's columns differs from: no gap, one hour a bar,
-            long from an entry at every bar, regime 0, no extremes beyond open and close, one feature of 0, and an ATR and
-            a forecast of 1% a bar.
+        columns: `bar_return`, shape (R,), and whatever else of PRICED or of Market's columns differs from: no gap, one hour
+            a bar, a close of 100 before the first bar, no extremes beyond open and close, long from an entry at every
+            bar, regime 0, one feature of 0, and an ATR and a forecast of 1% a bar.
         confidence: by column name, shape (R,).
     Raises:
         ConfigError: a column that a market does not have, or rows that do not divide among the symbols.
     """
-    bar_return = np.asarray(columns["bar_return"], dtype=np.float64)
-    total = len(bar_return)
-    known = {field.name for field in fields(Market)} - {"symbols", "first_row", "n_rows", "confidence", "times"}
+    known = {field.name for field in fields(Market)} - {"tape", "confidence"} | set(PRICED)
     if set(columns) - known:
         raise ConfigError(
             f"a market has no column {', '.join(sorted(set(columns) - known))}: name one of {sorted(known)}"
         )
+    total = len(columns["bar_return"])
     if total % len(symbols):
         raise ConfigError(f"{total} rows do not divide among {len(symbols)} symbols: give each as many")
-    gap = np.asarray(columns.get("gap_return", np.zeros(total)), dtype=np.float64)
-    close = np.asarray(columns.get("close", 100.0 * np.cumprod((1.0 + gap) * (1.0 + bar_return))), dtype=np.float64)
-    open_ = close / (1.0 + bar_return)
-    bps = (costs.taker_bps, costs.half_spread_bps, costs.borrow_bps_per_day, 0.0)
+    rows = total // len(symbols)
     values: dict[str, np.ndarray] = {
         "features": np.zeros((total, 1), dtype=np.float32),
-        "gap_return": gap,
-        "elapsed_days": np.full(total, 1.0 / 24.0),
-        "rates": np.tile(np.array(bps) * BPS, (total, 1)),
         "direction": np.ones(total, dtype=np.int8),
         "entry": np.ones(total, dtype=bool),
         "regime": np.zeros(total, dtype=np.int8),
-        "close": close,
-        "high": np.maximum(open_, close),
-        "low": np.minimum(open_, close),
         "atr_frac": np.full(total, 0.01),
         "annual_vol": np.full(total, 0.01 * np.sqrt(HOURS_PER_YEAR)),
-        **columns,
+        **{name: column for name, column in columns.items() if name not in PRICED},
     }
-    rows = total // len(symbols)
+    given = {name: np.asarray(columns[name], dtype=np.float64) for name in PRICED if name in columns}
+    tapes = [
+        _tape(symbol, {name: column[i * rows : (i + 1) * rows] for name, column in given.items()}, costs)
+        for i, symbol in enumerate(symbols)
+    ]
     shown = {name: torch.as_tensor(np.asarray(value, dtype=np.float32)) for name, value in (confidence or {}).items()}
-    return Market(
-        symbols=tuple(symbols),
-        first_row=tuple(range(0, total, rows)),
-        n_rows=(rows,) * len(symbols),
-        confidence=shown,
-        times=pd.date_range("2020-01-01", periods=total, freq="h", tz="UTC"),
-        **{name: torch.from_numpy(np.array(value)) for name, value in values.items()},
+    tensors = {name: torch.from_numpy(np.array(value)) for name, value in values.items()}
+    return Market(tape=chain_tapes(tapes), confidence=shown, **tensors)
+
+
+# Columns from which the tape of a planted market is made. `funding`: of the value at the open, paid by longs.
+PRICED = ("bar_return", "gap_return", "elapsed_days", "high", "low", "funding")
+
+
+def _tape(symbol: str, given: Mapping[str, np.ndarray], costs: Costs) -> Tape:
+    bar_return = given["bar_return"]
+    gap, elapsed = given.get("gap_return", 0.0 * bar_return), given.get("elapsed_days", 0.0 * bar_return + 1.0 / 24.0)
+    close = 100.0 * np.cumprod((1.0 + gap) * (1.0 + bar_return))
+    before = np.concatenate([[100.0], close[:-1]])
+    open_ = before * (1.0 + gap)
+    frame = pd.DataFrame(
+        {
+            "open": open_,
+            "high": given.get("high", np.maximum(open_, close)),
+            "low": given.get("low", np.minimum(open_, close)),
+            "close": close,
+            "volume": np.ones(len(close)),
+        },
+        index=pd.date_range("2020-01-01", periods=len(close), freq="h", tz="UTC"),
     )
+    tape = build_tape({symbol: frame}, {symbol: plain_instrument(costs)})
+    passed = {
+        "last_close": before,
+        "day": np.cumsum(elapsed),
+        "borrow": costs.borrow_bps_per_day * BPS * elapsed,
+        "loan": costs.loan_bps_per_day * BPS * elapsed,
+    }
+    if "funding" in given:
+        passed["funding"] = given["funding"]
+    return tape.changed(**{name: torch.from_numpy(column[:, None]) for name, column in passed.items()})
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ Of the optimum's .86 bps a bar 20,000 bars measure about half a percent, for wha
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -123,17 +123,15 @@ class RebateMarket:
         first = draws[:1, 0] < 0.5
         state = (np.cumsum(np.concatenate([first, draws[1:, 0] < self.turning])) % 2).astype(np.int64)
         bars = self.frame(state, draws[:, 1] < self.wide)
-        columns = {name: bars[name].to_numpy() for name in ("high", "low", "close")}
+        tape = self.tape(bars)
         market = planted_market(
-            columns
-            | {
+            {
                 "bar_return": (bars["close"] / bars["open"] - 1.0).to_numpy(),
                 "features": (2.0 * state[:, None] - 1.0).astype(np.float32),
             },
-            costs=Costs(taker_bps=self.taker_bps, half_spread_bps=self.half_spread_bps, maker_bps=self.maker_bps),
             confidence={SYNTHETIC: np.where(state == LOW, self.turning, 1.0 - self.turning)},
         )
-        return RebateSample(bars, self.tape(bars), market, state)
+        return RebateSample(bars, tape, replace(market, tape=tape), state)
 
     def next_bars(self) -> tuple[Tape, np.ndarray]:
         """Every bar that can follow a price, as pairs of rows (the price, the bar), and its chance.

@@ -27,8 +27,8 @@ from sizewise.ledgers.files import LedgerWriter
 from sizewise.ledgers.plan import PRIMARY, stop_atr, with_signals
 from sizewise.ledgers.trials import canonical
 from sizewise.params.stage import Stage, open_stage
+from sizewise.params.trading.world import World
 from sizewise.studies.stability.files import LEFT_OUT, SECOND, folder_of, seeds_of
-from sizewise.trading.trades import Prices
 from sizewise.walkforward.walk import frames, run_policies
 
 # What a repeat's ledger was made from.
@@ -103,7 +103,7 @@ def _fingerprint(_shared: None, _item: None) -> str:
 
 def _made_from(stage: Stage, name: str, asked: str | None, universe: Universe) -> dict[str, Any]:
     p = stage.params
-    sections = [p.arms[p.plan.candidate], p.train, p.account, p.splits, p.regimes, p.observation]
+    sections = [p.arms[p.plan.candidate], p.train, p.account, p.rules, p.decisions, p.splits, p.regimes, p.observation]
     return {
         # Without the candidate's seeds: it may be given more.
         "params": with_signals(
@@ -126,18 +126,17 @@ def _walk(stage: Stage, name: str, asked: str | None, universe: Universe) -> Non
     arm = p.arms[p.plan.candidate]
     folds = cut_folds(universe, p.splits, p.regimes, window_bars=p.observation.window_bars)[PRIMARY]
     market, models = read_market(stage.workspace.features, universe), read_models(stage.workspace.features)
-    settings = training.Settings(p.train, p.observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
+    settings = training.Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
     # Streams are named after the arm: a seed draws what it drew in the main job.
-    jobs = [training.Job(p.plan.candidate, arm.mode, fold, seed, arm.actions) for fold in folds for seed in seeds]
+    jobs = [training.Job(p.plan.candidate, fold, seed, arm.scheme) for fold in folds for seed in seeds]
     # Processes start as work comes, so that all of it happens inside.
     with asking(asked) if asked else nullcontext():
         trained = training.train_jobs(market, jobs, models, settings)
     agents = {(one.job.fold.number, one.job.seed): one.agent for one in trained}
     exact = market.to("cpu", torch.float64)
-    run = run_policies(exact, name, folds, agents, seeds, p.account)
-    prices = Prices.stack([universe.bars[symbol] for symbol in market.symbols])
+    run = run_policies(exact, name, folds, agents, seeds, World.of(p))
     writer = LedgerWriter(folder_of(stage, name))
-    for equity, trades in frames(run, exact, prices, stop_atr=stop_atr(p.arms, p.plan.reference)):
+    for equity, trades in frames(run, exact, stop_atr=stop_atr(p.arms, p.plan.reference)):
         writer.add(equity, trades)
     writer.close()
 

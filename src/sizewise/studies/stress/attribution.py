@@ -1,13 +1,13 @@
 """Where the difference between two arms comes from: exposure, timing of size, direction, costs. The parts add up exactly.
 
-A step's growth is x = (price + fees + slippage + borrow + funding) / E_{t-1}, and log(1 + x) its log growth. With a the
+A step's growth is x = (price + its costs) / E_{t-1}, and log(1 + x) its log growth. With a the
 candidate's price part, b the reference's, k the ratio of their mean |position| / equity, and a' what the candidate's size
 would have made on the side that the reference holds:
 
     exposure     (k - 1) b          more or less of the same
     timing       a' - k b           the same amount, otherwise spread over bars
     direction    a - a'             the other side, or a position where the reference has none
-    fees, slippage, carry           differences of the cost columns, each over its own equity
+    fees, slippage, carry           differences of the cost columns, each over its own equity; impact counts as slippage
     compounding  difference of log(1 + x) - x
 
 An arm that carries more also pays more: that stands under costs, not under exposure. The ratio k is one number of the whole
@@ -126,8 +126,9 @@ class _Path:
         carried = held * _gaps(symbol, self.times, market)
         self.legs = np.stack([carried, price - carried])
         self.sides = np.sign(np.stack([held, share]))
-        self.fees, self.slippage = (rows[name].to_numpy() / before for name in ("fees", "slippage"))
-        self.carry = (rows["borrow"].to_numpy() + rows["funding"].to_numpy()) / before
+        self.fees = rows["fees"].to_numpy() / before
+        self.slippage = rows[["slippage", "impact"]].to_numpy().sum(1) / before
+        self.carry = rows[["borrow", "funding", "liquidation"]].to_numpy().sum(1) / before
         self.x = price + self.fees + self.slippage + self.carry
         if not (equity > 0).all() or not np.abs(self.x - (equity / before - 1.0)).max() <= ROUNDING:
             raise LedgerError(

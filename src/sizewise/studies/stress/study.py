@@ -19,6 +19,7 @@ from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
 from sizewise.ledgers.plan import PRIMARY
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
+from sizewise.params.trading.world import World
 from sizewise.studies.stress import attribution
 from sizewise.studies.stress.attribution import Attribution, attribute
 from sizewise.studies.stress.days import BreakEven, WalkedDays, break_even
@@ -255,7 +256,7 @@ def open_world(stage: Stage) -> StressWorld:
         plan=p.plan,
         rules=p.stress,
         seeds=p.train.seeds,
-        account=p.account,
+        world=World.of(p),
         regimes=p.regimes,
         signals=p.signals,
         splits=p.splits,

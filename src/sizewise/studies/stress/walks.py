@@ -5,9 +5,8 @@ what it learned. All arms of a scenario walk in one batch, scenarios and folds s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from sizewise.base.pool import Pool
@@ -18,9 +17,8 @@ from sizewise.dataset.store import cut_folds
 from sizewise.learning.ppo.agent import Agent, load_agent
 from sizewise.learning.stored import policy_folder
 from sizewise.params.arms import kind_of
-from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.fitted import match_exposure, mean_exposure
-from sizewise.sizing.sizers import Situation, Sizer, rule_sizer
+from sizewise.sizing.sizers import JoinedSizer, Sizer, rule_sizer
 from sizewise.studies.stress.days import WalkedDays, match_turnover, scaled_atr, traded_share, walked_days
 from sizewise.studies.stress.world import (
     MATCHED,
@@ -28,6 +26,7 @@ from sizewise.studies.stress.world import (
     Scenario,
     StressWorld,
     charged,
+    delayed,
     obstructed,
     rebuilt_market,
     thinned_universe,
@@ -52,19 +51,6 @@ class Fit:
     turnover_reached: bool
 
 
-class JoinedSizer:
-    """Several sizers side by side: each sees its own paths and nothing of the others'."""
-
-    def __init__(self, sizers: Sequence[Sizer], counts: Sequence[int]):
-        """Args: `counts`: paths of each, in their order."""
-        ends = np.cumsum(counts)
-        self._parts = [(sizer, slice(end - count, end)) for sizer, count, end in zip(sizers, counts, ends, strict=True)]
-
-    def orders(self, at: Situation) -> torch.Tensor:
-        """See sizers.Sizer."""
-        return torch.cat([sizer.orders(at.pick(part)) for sizer, part in self._parts])
-
-
 class Walks:
     """Walks scenarios of one world; encoded policies are kept between scenarios that share their bars."""
 
@@ -81,7 +67,7 @@ class Walks:
             column = confidence_column(fold)
             keys += [PathKey(name, symbol, fold.number, seed, start, stop - start, column) for seed in world.seeds]
         sizer = policies_sizer(world.market, name, keys, [fold], self._agents(name, [fold]))
-        ledger = walk(world.market, keys, sizer, world.account)
+        ledger = walk(world.market, keys, sizer, world.world)
         exposure = mean_exposure(ledger)
         target = float(traded_share(world.market, keys, ledger).sum()) / len(world.seeds)
         limit = position_limit_frac(world.account)
@@ -107,11 +93,11 @@ class Walks:
         sizers = [self._sizer(name, market, folds, keys[name], fits, fresh=scenario.kind == "thinned") for name in keys]
         joined = JoinedSizer(sizers, [len(mine) for mine in keys.values()])
         every = [key for mine in keys.values() for key in mine]
-        ledger = walk(market, every, obstructed(joined, market, scenario, world.rules.seed), world.account)
+        ledger = walk(market, every, obstructed(joined, market, scenario, world.rules.seed), delayed(world.world, scenario))
         runs, end = {}, 0
         for name, mine in keys.items():
             start, end = end, end + len(mine)
-            runs[name] = ArmRun(name, mine, _columns(ledger, slice(start, end)))
+            runs[name] = ArmRun(name, mine, ledger.part(slice(start, end)))
         return market, runs
 
     def scenario(self, scenario: Scenario, fits: Mapping[int, Fit]) -> dict[str, WalkedDays]:
@@ -170,11 +156,6 @@ class Walks:
 
 def _days(market: Market, start: int, stop: int) -> int:
     return int(market.times[start:stop].floor("D").nunique())
-
-
-def _columns(ledger: PathLedger, part: slice) -> PathLedger:
-    values = (getattr(ledger, field.name) for field in fields(PathLedger))
-    return PathLedger(*(value[:, part] if value.ndim > 1 else value[part] for value in values))
 
 
 def walk_all(

@@ -9,7 +9,6 @@ missed    an order is lost with a probability; it is sent again if its rule stil
 thinned   a share of the bars is dropped before features and signals are computed from the rest
 """
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,10 +33,12 @@ from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.stress import Stress
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.world import World
 from sizewise.sizing.sizers import RULES, Situation, Sizer
-from sizewise.trading.schemes.values import DUST_FRAC
+from sizewise.trading.broker.broker import Uses
+from sizewise.trading.broker.orders import Orders
 
-FEE, HALF_SPREAD, FUNDING = 0, 1, 3
+RATES = ("taker", "maker", "half_spread", "borrow", "loan", "funding")
 NAMES = {
     "costs": "costs x{:g}",
     "fee": "fee {:g} bps",
@@ -90,17 +91,25 @@ def declared(rules: Stress) -> tuple[Scenario, ...]:
 
 def charged(market: Market, scenario: Scenario) -> Market:
     """The market with a scenario's rates; as it is if the scenario changes no rate."""
-    rates = market.rates.clone()
+    tape, amount = market.tape, scenario.amount
     match scenario.kind:
         case "costs":
-            rates *= scenario.amount
+            tape = tape.changed(**{name: amount * tape.column(name) for name in RATES})
         case "fee":
-            rates[:, FEE] = scenario.amount * BPS
+            tape = tape.changed(taker=amount * BPS, maker=amount * BPS)
         case "slippage":
-            rates[:, HALF_SPREAD] += scenario.amount * BPS
+            tape = tape.changed(half_spread=tape.column("half_spread") + amount * BPS)
         case "funding":
-            rates[:, FUNDING] += scenario.amount * BPS * market.elapsed_days
-    return replace(market, rates=rates)
+            days = market.elapsed_days.double().unsqueeze(-1)
+            tape = tape.changed(funding=tape.column("funding") + amount * BPS * days)
+    return replace(market, tape=tape)
+
+
+def delayed(world: World, scenario: Scenario) -> World:
+    """The world in which orders arrive as late as a scenario says; as it is if it says nothing of that."""
+    if scenario.kind != "delay":
+        return world
+    return replace(world, rules=world.rules.model_copy(update={"latency_bars": int(scenario.amount)}))
 
 
 def obstructed(sizer: Sizer, market: Market, scenario: Scenario, seed: int) -> Sizer:
@@ -110,40 +119,10 @@ def obstructed(sizer: Sizer, market: Market, scenario: Scenario, seed: int) -> S
         seed: of the draws of missed fills: one a row of the market, so that every arm and path loses the same bars' orders,
             and a higher share loses all that a lower one does.
     """
-    if scenario.kind == "delay":
-        return DelayedSizer(sizer, market.close, int(scenario.amount))
     if scenario.kind == "missed":
         draws = numpy_generator("missed fills", seed).random(len(market.close))
         return MissedFills(sizer, torch.from_numpy(draws < scenario.amount))
     return sizer
-
-
-class DelayedSizer:
-    """Orders in units, filled `bars` bars later than the next open.
-
-    The sizer sees the position it will have when its pending orders are filled, so it orders nothing twice. A path is
-    closed out at its last open, whatever is pending. Remembers from call to call, so it walks its paths once.
-    """
-
-    def __init__(self, sizer: Sizer, close: torch.Tensor, bars: int):
-        """Args: `close` of the market, shape (R,)."""
-        self._sizer, self._close, self._bars = sizer, close, bars
-        self._pending: deque[torch.Tensor] = deque()
-
-    def orders(self, at: Situation) -> torch.Tensor:
-        """See sizers.Sizer."""
-        price, dust = self._close[at.rows], DUST_FRAC * at.equity
-        coming = at.position.clone()
-        for units in self._pending:
-            coming += units * price
-        coming = torch.where(coming.abs() > dust, coming, 0.0)
-        self._pending.append(self._sizer.orders(replace(at, position=coming)) / price)
-        if len(self._pending) <= self._bars:
-            return torch.zeros_like(at.position)
-        released = self._pending.popleft() * price
-        # A close in units leaves a rounding of the value; it is closed whole.
-        closes = (at.position + released).abs() <= dust
-        return torch.where(closes, -at.position, released)
 
 
 @dataclass(frozen=True)
@@ -153,9 +132,13 @@ class MissedFills:
     sizer: Sizer
     missed: torch.Tensor
 
-    def orders(self, at: Situation) -> torch.Tensor:
+    @property
+    def uses(self) -> Uses:
+        return self.sizer.uses
+
+    def orders(self, at: Situation) -> Orders:
         """See sizers.Sizer."""
-        return torch.where(self.missed[at.rows], 0.0, self.sizer.orders(at))
+        return self.sizer.orders(at).only((~self.missed[at.rows]).double())
 
 
 def thinned_universe(universe: Universe, frac: float, seed: int) -> Universe:
@@ -215,12 +198,16 @@ class StressWorld:
     plan: Plan
     rules: Stress
     seeds: tuple[int, ...]
-    account: Account
+    world: World
     regimes: Regimes
     signals: Signals
     splits: Splits
     window_bars: int
     policies: Path
+
+    @property
+    def account(self) -> Account:
+        return self.world.account
 
     def __post_init__(self) -> None:
         named = self.rules.arms

@@ -54,9 +54,17 @@ class Broker:
     """
 
     def __init__(
-        self, tape: Tape, rules: Rules, uses: Uses, *, dtype: torch.dtype = torch.float64, record: bool = False
+        self,
+        tape: Tape,
+        rules: Rules,
+        uses: Uses,
+        *,
+        dtype: torch.dtype = torch.float64,
+        record: bool = False,
+        pauses: bool = False,
     ):
-        """Args: `dtype` is that of money and units; prices stay float64. `record`: keep every fill and flag."""
+        """Args: `dtype` is that of money and units; prices stay float64. `record`: keep every fill and flag. `pauses`: some
+        accounts will be shown bars without a trade while others go on."""
         check_uses(rules, uses)
         check_leverage(tape, rules.leverage, "trading.rules.leverage")
         if rules.max_volume_frac is not None and not tape.metered:
@@ -66,7 +74,7 @@ class Broker:
             )
         self.rules, self.uses = rules, uses
         present = {name: bool((tape.column(name) != 0).any()) for name in ("borrow", "loan", "funding", "impact")}
-        silences = bool((tape.column("traded") == 0).any())
+        silences = pauses or bool((tape.column("traded") == 0).any())
         self._terms = Terms(rules, tape.n_instruments, dtype, **present, silences=silences, record=record)
 
     def open(self, shape: tuple[int, ...], cash: float, device: torch.device | str = "cpu") -> Book:

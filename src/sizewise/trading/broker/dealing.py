@@ -189,6 +189,8 @@ class Dealing:
         self, opening: torch.Tensor, price: torch.Tensor, mark: torch.Tensor, maker: Maybe, leverage: Maybe
     ) -> torch.Tensor:
         """Openings within buying power, scaled jointly over instruments."""
+        if self.rules.margin == "unlimited":
+            return opening
         bars = self.bars
         cost = bars.half_spread + bars.taker.clamp(min=0.0) * (1.0 + bars.half_spread)
         if maker is not None:

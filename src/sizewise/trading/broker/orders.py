@@ -46,6 +46,26 @@ class Orders(NamedTuple):
     place: Place | None = None
     cancel: Maybe = None
 
+    def only(self, mask: torch.Tensor) -> "Orders":
+        """Those of the accounts whose mask is 1, nothing of those whose mask is 0."""
+
+        def kept(values: Maybe) -> Maybe:
+            return None if values is None else values * mask.to(values.dtype)
+
+        place = self.place
+        if place is not None:
+            place = place._replace(units=place.units * mask.to(place.units.dtype))
+        return self._replace(market=kept(self.market), place=place, cancel=kept(self.cancel))
+
+    def leaving(self, units: torch.Tensor, mask: torch.Tensor, *, working: bool) -> "Orders":
+        """The same, but accounts whose mask is 1 cancel everything and leave their `units` at market."""
+        rest, mask = self.only(1.0 - mask), mask.expand(units.shape)
+        market = -units * mask if rest.market is None else rest.market - units * mask
+        cancel = rest.cancel
+        if working:
+            cancel = mask if cancel is None else cancel + mask
+        return rest._replace(market=market, cancel=cancel)
+
 
 class Kind(IntEnum):
     """Why something filled."""

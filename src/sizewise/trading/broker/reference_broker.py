@@ -287,10 +287,14 @@ class ReferenceBroker:
                 self.working[i][slot] = None
 
     def _trigger(self, i: int, working: Working) -> float | None:
-        """A limit fills when the bar trades through it, a stop when it touches; both at the open if that is beyond."""
+        """A limit fills when the bar trades through it (or touches it, where the rules say so), a stop when it touches; both
+        at the open if that is beyond."""
         bar, price, buys = self._bars[i], working.order.price, working.units > 0.0
         if working.order.kind == "limit":
-            through = bar.low < price if buys else bar.high > price
+            if self.rules.limit_fills == "touch":
+                through = bar.low <= price if buys else bar.high >= price
+            else:
+                through = bar.low < price if buys else bar.high > price
             return (min if buys else max)(bar.open, price) if through else None
         touched = bar.high >= price if buys else bar.low <= price
         return (max if buys else min)(bar.open, price) if touched else None
@@ -322,7 +326,8 @@ class ReferenceBroker:
         bar = self._bars[i]
         for lot in [lot for lot in self.lots[i] if not lot.fresh and lot.take > 0.0]:
             best, better = (bar.high, max) if lot.units > 0.0 else (bar.low, min)
-            if not self._is_past(lot.units, best, lot.take):
+            beyond = self._versus(best, lot.take) * (1.0 if lot.units > 0.0 else -1.0)
+            if beyond > 0.0 or (beyond == 0.0 and self.rules.limit_fills == "touch"):
                 self._close_lot(i, lot, "lot_take", better(bar.open, lot.take), taker=False)
 
     # A trade.
@@ -379,7 +384,7 @@ class ReferenceBroker:
 
     def _cut_to_buying_power(self, parts: dict[int, _Part], marks: list[float]) -> None:
         """3. Openings that need more than is available are scaled down together."""
-        if not parts:
+        if not parts or self.rules.margin == "unlimited":
             return
         available = self.equity(marks) - sum(self._locked(i, mark) for i, mark in enumerate(marks))
         need = sum(self._need(i, part) for i, part in parts.items())
@@ -409,7 +414,7 @@ class ReferenceBroker:
         return abs(part.opening) * part.price * (1.0 / leverage + slip + max(0.0, rate) * (1.0 + slip) + impact)
 
     def _leverage(self, order: Market | Place) -> float:
-        if self.rules.margin == "cash":
+        if self.rules.margin != "isolated":
             return 1.0
         return self.rules.leverage if order.leverage is None else order.leverage
 

@@ -12,12 +12,13 @@ class Rules:
     """What holds for the whole account.
 
     Attributes:
-        margin: "cash" or "isolated" (each position has its own margin and can be liquidated).
+        margin: "cash", "isolated" (each position has its own margin and can be liquidated) or "unlimited" (any loan).
         leverage: of an opening order that names none; isolated only.
         closing: "fifo" reduces the oldest lot first, "average" every lot by the same share.
         max_open_lots: per instrument; None keeps no lots, so that there are no brackets.
         max_open_orders: slots for working orders, per instrument.
         max_volume_frac: share of a bar's volume the account's orders may take of it; None is no limit.
+        limit_fills: a limit fills when the price trades "through" it, or at a "touch".
         day_trade_limit: no opening below 25,000 of equity when three of the last five sessions' day trades are used.
         rounding: tick, lot and minimum order are applied.
     """
@@ -28,6 +29,7 @@ class Rules:
     max_open_lots: int | None = None
     max_open_orders: int = 0
     max_volume_frac: float | None = None
+    limit_fills: str = "through"
     day_trade_limit: bool = False
     rounding: bool = True
 

@@ -126,7 +126,9 @@ class TradingStep(Dealing):
             return
         side = self._side()
         best = pick(positive(side), exact.high.expand(side.shape), exact.low.expand(side.shape))
-        taken = positive((best - lots.take).mul_(side)) * positive(lots.take)
+        beyond = (best - lots.take).mul_(side)
+        reached = positive(beyond) if self.rules.limit_fills == "through" else not_negative(beyond) * side.abs()
+        taken = reached * positive(lots.take)
         paid = side * torch.maximum(side * exact.open, side * lots.take)
         if lots.seasoned is None:
             self._leave(lots, taken, paid, taken)
@@ -160,7 +162,8 @@ class TradingStep(Dealing):
             side = slot.units.sign().to(torch.float64)
             buy, at_open, at_price = positive(side), side * exact.open, side * slot.price
             high, low = exact.high.expand(buy.shape), exact.low.expand(buy.shape)
-            hit = positive((slot.price - pick(buy, low, high)).mul_(side))
+            beyond = (slot.price - pick(buy, low, high)).mul_(side)
+            hit = positive(beyond) if self.rules.limit_fills == "through" else not_negative(beyond) * side.abs()
             paid = side * torch.minimum(at_open, at_price)
             # A limit that was marketable when it came took liquidity.
             maker = 1.0 - above(at_price, at_open) * slot.fresh

@@ -7,15 +7,17 @@ import torch
 from sizewise.base.errors import ConfigError
 from sizewise.params.trading import trading
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import least_rules as least_rules
 from sizewise.trading.schemes.interface import ActionScheme
 from sizewise.trading.schemes.orders import ManagedRisk, ManageInventory, Simple
-from sizewise.trading.schemes.sizing import BSH, Legacy3, Simplex, SizeByLeverage, SizingActions
+from sizewise.trading.schemes.sizing import BSH, Legacy3, LevelActions, Simplex, SizeByLeverage, SizingActions
 
 # Every kind with its defaults.
 MODELS: dict[str, trading.SchemeModel] = {
     "sizing3": trading.Sizing(kind="sizing3"),
     "sizing7": trading.Sizing(kind="sizing7"),
     "sizing13": trading.Sizing(kind="sizing13"),
+    "levels": trading.Levels(kind="levels", levels=(0.0, 0.05, 0.10, 0.15, 0.20)),
     "legacy3": trading.Legacy3(kind="legacy3", encoding="signed"),
     "size_by_leverage25": trading.SizeByLeverage25(kind="size_by_leverage25"),
     "simple": trading.Simple(kind="simple"),
@@ -24,20 +26,6 @@ MODELS: dict[str, trading.SchemeModel] = {
     "simplex": trading.Simplex(kind="simplex"),
     "manage_inventory": trading.ManageInventory(kind="manage_inventory"),
 }
-
-
-def least_rules(model: trading.SchemeModel) -> trading.Rules:
-    """The least that the broker must permit for a scheme to work."""
-    match model:
-        case trading.SizeByLeverage25():
-            return trading.Rules(margin="isolated")
-        case trading.Simple():
-            return trading.Rules(max_open_orders=1)
-        case trading.ManagedRisk():
-            return trading.Rules(max_open_orders=1, max_open_lots=1)
-        case trading.ManageInventory():
-            return trading.Rules(max_open_orders=1, max_open_lots=round(1.0 / model.stake_frac))
-    return trading.Rules()
 
 
 def open_scheme(
@@ -62,6 +50,8 @@ def open_scheme(
     match model:
         case trading.Sizing():
             return SizingActions(model, account, dtype, device)
+        case trading.Levels():
+            return LevelActions(model, dtype, device)
         case trading.Legacy3():
             return Legacy3(model, account, dtype, device)
         case trading.SizeByLeverage25():

@@ -5,15 +5,14 @@ A scheme of one's own is a subclass with `space`, `orders` and, if its orders ne
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 
 from sizewise.base.errors import ActionError
 from sizewise.base.tensors import nonzero
-from sizewise.trading.broker.book import Book
 from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders
+from sizewise.trading.situation import View as View
 
 WEIGHTS_TOLERANCE = 1e-6
 
@@ -79,37 +78,21 @@ class Weights:
 Space = Discrete | Weights
 
 
-class View(NamedTuple):
-    """What a scheme sees at a close. Money in the accounts' dtype, prices float64.
-
-    Attributes:
-        book: accounts. equity: accounts' shape. position: signed value, `[I, *accounts]`.
-        close, bid, ask: `[I, ...]`, broadcast against positions; bid and ask are the close less and plus the half-spread.
-        direction: the signal, -1, 0 or 1, broadcast against accounts; 0 where no signal is followed.
-    """
-
-    book: Book
-    equity: torch.Tensor
-    position: torch.Tensor
-    close: torch.Tensor
-    bid: torch.Tensor
-    ask: torch.Tensor
-    direction: torch.Tensor
-
-    def units(self, value: torch.Tensor) -> torch.Tensor:
-        """Units worth `value` at the close, in the accounts' dtype."""
-        return value / self.close.to(value.dtype)
-
-
 class ActionScheme(ABC):
     """An action space, and orders for each of its actions; batched, and the same for training, evaluation and live use.
 
     Attributes:
         space: Discrete or Weights. uses: what its orders carry, which the broker's rules must permit.
+        follows_signal: the signal gives the side and ends the trade; the action is a size alone.
+        limit_frac: largest position it leads to, share of equity; None: the account's cap.
+        reads_market: it looks at `View.situation`.
     """
 
     space: Space
     uses: Uses = Uses()
+    follows_signal: bool = False
+    limit_frac: float | None = None
+    reads_market: bool = False
 
     @abstractmethod
     def orders(self, actions: torch.Tensor, view: View) -> Orders:

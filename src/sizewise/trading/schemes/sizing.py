@@ -11,7 +11,17 @@ from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders, Place
 from sizewise.trading.broker.reference_orders import PlainOrders as PlainOrders
 from sizewise.trading.schemes.interface import ActionScheme, Discrete, View, Weights
-from sizewise.trading.schemes.values import SizingScheme
+from sizewise.trading.schemes.values import DUST_FRAC, base_order_frac, position_limit_frac
+
+
+class Sent(ActionScheme):
+    """No actions: the orders come from elsewhere, such as a rule that walks."""
+
+    def __init__(self, uses: Uses = Uses()):
+        self.space, self.uses = Discrete(1), uses
+
+    def orders(self, actions: torch.Tensor, view: View) -> Orders:  # noqa: ARG002
+        return Orders()
 
 
 class BSH(ActionScheme):
@@ -100,22 +110,76 @@ SIZES = {
 }
 
 
+def sizes_of_kind(model: trading.Sizing) -> tuple[float, ...]:
+    """The multipliers of the base allocation."""
+    return SIZES[model.kind] if model.sizes is None else model.sizes
+
+
 class SizingActions(ActionScheme):
-    """Hold, buys and sells of some sizes of the base allocation; see values.SizingScheme for what binds them."""
+    """0 holds, then the buys, then the sells by size, as shares of the base allocation.
+
+    In `masked` mode the position follows a signal: it is closed when the signal leaves its side, and actions may only
+    bring it to 0 or to the signal's side. In `free` mode actions alone move it. With `close_action` there is one more
+    action, the last, that closes the position. The limit binds the resulting position and only its growth: a position
+    that drifted past it is not cut.
+    """
 
     def __init__(self, model: trading.Sizing, account: Account, dtype: torch.dtype, device: torch.device | str):
-        sizes = SIZES[model.kind]
-        self._scheme = SizingScheme(
-            account, model.mode, dtype=dtype, device=device, sizes=sizes, close_action=model.close_action
-        )
-        self.space = Discrete(self._scheme.n_actions)
+        sizes, close = sizes_of_kind(model), model.close_action
+        self.follows_signal = model.mode == "masked"
+        self.space = Discrete(1 + 2 * len(sizes) + close)
+        self._close = self.space.n - 1 if close else None
+        self._limit = position_limit_frac(account)
+        base = base_order_frac(account)
+        side = [0, *[1] * len(sizes), *[-1] * len(sizes), *[0] * close]
+        scale = [0.0, *sizes, *sizes, *[0.0] * close]
+        signed = [base * direction * size for direction, size in zip(side, scale, strict=True)]
+        self._order_frac = torch.tensor(signed, dtype=dtype, device=device)
+        self._side = torch.tensor(side, dtype=dtype, device=device)
+
+    def _kept(self, view: View) -> torch.Tensor:
+        position = view.position[0]
+        return torch.where(position * view.direction > 0, position, 0.0) if self.follows_signal else position
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
-        value = self._scheme.orders(actions, view.equity, view.position[0], view.direction)
+        kept, equity, position = self._kept(view), view.equity, view.position[0]
+        limit = equity * self._limit
+        target = kept + lookup(self._order_frac, actions) * equity
+        target = torch.minimum(torch.maximum(target, torch.minimum(kept, -limit)), torch.maximum(kept, limit))
+        if self._close is not None:
+            target = torch.where(actions == self._close, 0.0, target)
+        value = torch.where(target.abs() > DUST_FRAC * equity, target, 0.0) - position
         return Orders(market=view.units(value.unsqueeze(0)))
 
     def allowed(self, view: View) -> torch.Tensor:
-        return self._scheme.allowed(view.equity, view.position[0], view.direction)
+        """HOLD is always allowed; in free mode everything is, CLOSE of nothing excepted."""
+        equity, position = view.equity, view.position[0]
+        if self.follows_signal:
+            kept = self._kept(view)
+            with_signal = self._side * view.direction.unsqueeze(-1) > 0
+            after = kept.unsqueeze(-1) + self._order_frac * equity.unsqueeze(-1)
+            reduces = (self._side * kept.unsqueeze(-1) < 0) & (after * kept.unsqueeze(-1) >= 0)
+            mask = with_signal | reduces | (self._side == 0)
+        else:
+            mask = torch.ones((*equity.shape, self.space.n), dtype=torch.bool, device=equity.device)
+        if self._close is not None:
+            mask[..., self._close] = position != 0
+        return mask
+
+
+class LevelActions(ActionScheme):
+    """Each action is the position wanted, as a share of equity: its side is the signal's in masked mode, else its sign."""
+
+    def __init__(self, model: trading.Levels, dtype: torch.dtype, device: torch.device | str):
+        self.follows_signal = model.mode == "masked"
+        self.space = Discrete(len(model.levels))
+        self.limit_frac = max(abs(level) for level in model.levels)
+        self._levels = torch.tensor(model.levels, dtype=dtype, device=device)
+
+    def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        wanted = lookup(self._levels, actions) * view.equity
+        value = (wanted * view.direction if self.follows_signal else wanted) - view.position[0]
+        return Orders(market=view.units(value.unsqueeze(0)))
 
 
 class Legacy3(SizingActions):
@@ -148,6 +212,14 @@ class SizeByLeverage(ActionScheme):
         self._margin = torch.tensor(sizes, dtype=dtype, device=device).repeat_interleave(len(model.leverages))
         self._leverage = torch.tensor(model.leverages, dtype=dtype, device=device).repeat(len(sizes))
         self.space = Discrete(len(self._margin))
+
+    follows_signal = True
+
+    def allowed(self, view: View) -> torch.Tensor:
+        """What the venue gives; the one at no leverage is always among them."""
+        return self._leverage <= view.max_leverage[0].to(self._leverage.dtype).unsqueeze(-1).expand(
+            *view.equity.shape, 1
+        )
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
         leverage = lookup(self._leverage, actions).unsqueeze(0)

@@ -1,0 +1,78 @@
+"""Any scheme of params.yaml, those that ask a rule among them: multiples of what the rule would hold."""
+
+from collections.abc import Sequence
+
+import torch
+
+from sizewise.base.errors import ConfigError
+from sizewise.base.tensors import lookup
+from sizewise.params.arms import AnyScheme, CustomArm, MultiplesOf
+from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import Rules, rules_for
+from sizewise.sizing.own import Rule, open_own
+from sizewise.sizing.sizers import RULES, Size
+from sizewise.trading.broker.orders import Orders
+from sizewise.trading.schemes.catalogue import open_scheme
+from sizewise.trading.schemes.interface import ActionScheme, Discrete, View
+from sizewise.trading.schemes.values import position_limit_frac
+
+
+class Multiples(ActionScheme):
+    """Each action holds a multiple of the reference rule's size of the moment, on the signal's side, up to the account's cap.
+
+    The size is asked at every decision; without a signal nothing is held.
+    """
+
+    follows_signal, reads_market = True, True
+
+    def __init__(
+        self, model: MultiplesOf, size: Size, account: Account, dtype: torch.dtype, device: torch.device | str
+    ):
+        self.space = Discrete(len(model.multiples))
+        self._size, self._limit = size, position_limit_frac(account)
+        self._multiples = torch.tensor(model.multiples, dtype=dtype, device=device)
+
+    def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        at = view.situation
+        if at is None:
+            raise ConfigError("multiples_of asks a rule, which reads the market's signals: nothing here gives them")
+        share = (lookup(self._multiples, actions) * self._size(at)).clamp(max=self._limit)
+        target = torch.where(view.direction == 0, 0.0, share * view.direction * view.equity)
+        return Orders(market=view.units((target - view.position[0]).unsqueeze(0)))
+
+
+def open_any(
+    model: AnyScheme,
+    symbols: Sequence[str],
+    account: Account,
+    *,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+) -> ActionScheme:
+    """The scheme that `model` describes; see catalogue.open_scheme.
+
+    Raises:
+        ConfigError: see there; a base that is no rule of one size a path.
+    """
+    if isinstance(model, MultiplesOf):
+        return Multiples(model, size_of(model), account, dtype, device)
+    return open_scheme(model, symbols, account, dtype=dtype, device=device)
+
+
+def size_of(model: MultiplesOf) -> Size:
+    """The reference rule's size, a share of equity."""
+    base = model.base
+    if isinstance(base, CustomArm):
+        own = open_own("scheme.base", base)
+        if not isinstance(own, Rule):
+            raise ConfigError(f"multiples_of: {base.class_} learns, which needs a training of its own: name a rule")
+        return own.size
+    rule = RULES[base.kind]
+    return lambda at: rule(base, at)
+
+
+def rules_of(model: AnyScheme, rules: Rules) -> Rules:
+    """`rules`, and what the scheme cannot do without."""
+    return rules if isinstance(model, MultiplesOf) else rules_for(model, rules)
+
+

@@ -1,0 +1,125 @@
+"""The course of the market between decisions: which rows decide, and the bars from one to the next.
+
+Places number the rows that decide, in the order of the tape; where every bar decides, a place is a row.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from sizewise.market.tape import Bars, Tape
+from sizewise.trading.accounts import Position
+from sizewise.trading.episodes import Ranges
+
+
+class Course:
+    """Rows of one tape that decide, and what lies between them."""
+
+    def __init__(self, tape: Tape, decides: torch.Tensor | None = None):
+        """Args: `decides`: bool (R,); None: every row does."""
+        self._tape = tape
+        self.every_bar = decides is None or bool(decides.all())
+        rows = len(tape.times)
+        self.at = torch.arange(rows) if self.every_bar else decides.cpu().nonzero().flatten()  # type: ignore[union-attr]
+
+    def of_rows(self, place: Ranges) -> Ranges:
+        """The places within each range of rows."""
+        if self.every_bar:
+            return place
+        start, stop = (torch.searchsorted(self.at, torch.tensor(rows)).tolist() for rows in (place.start, place.stop))
+        return Ranges(place.symbols, tuple(start), tuple(stop))
+
+    @cached_property
+    def _sums(self) -> torch.Tensor:
+        """What holding one unit, or one of borrowed cash, costs up to each row: float64 [R, I, 3], of Bars' borrow (times the
+        close before), funding (times the open) and loan."""
+        column = self._tape.column
+        parts = (column("last_close") * column("borrow"), column("open") * column("funding"), column("loan"))
+        return torch.stack(parts, dim=-1).cumsum(0)
+
+    @cached_property
+    def _extremes(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Lowest and highest close after each place up to the next, float64 [D, I]."""
+        close = self._tape.column("close").cpu().numpy()
+        edges = np.minimum(self.at.numpy() + 1, len(close) - 1)
+        device = self._tape.table.device
+        low, high = np.minimum.reduceat(close, edges), np.maximum.reduceat(close, edges)
+        return torch.from_numpy(low).to(device), torch.from_numpy(high).to(device)
+
+    def stretch(self, places: torch.Tensor, dtype: torch.dtype) -> "Stretch":
+        """From the decisions at `places` (int64, any shape, none the last of its market) to the following ones."""
+        at = self.at.to(places.device)
+        return Stretch(self, self._tape, places, at[places], at[places + 1], dtype)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The bars after the decisions at rows `start` up to the decisions at rows `stop`, int64, any shape."""
+
+    course: Course
+    tape: Tape
+    places: torch.Tensor
+    start: torch.Tensor
+    stop: torch.Tensor
+    dtype: torch.dtype
+
+    @cached_property
+    def longest(self) -> int:
+        """Bars after the first, at most."""
+        return int((self.stop - self.start).max()) - 1
+
+    @cached_property
+    def first(self) -> Bars:
+        """The bar after each decision, where its orders fill."""
+        return self.tape.rows(self.start + 1)
+
+    @cached_property
+    def first_money(self) -> Bars:
+        return self.first.to(self.dtype)
+
+    @cached_property
+    def leap(self) -> Bars:
+        """All bars after the first as one, for accounts to which nothing can happen in them but what holding costs."""
+        last, first = self.tape.rows(self.stop), self.first
+        between = self.course._sums[self.stop] - self.course._sums[self.start + 1]
+        lent, funded, loan = between.movedim((-1, -2), (0, 1)).unbind(0)
+        flat = dict.fromkeys(("last_close", "open"), first.close)
+        extremes = {"high": torch.maximum(first.close, last.close), "low": torch.minimum(first.close, last.close)}
+        costs = {"borrow": lent / first.close, "funding": funded / first.close, "loan": loan}
+        return last._replace(**flat, **extremes, **costs)
+
+    @cached_property
+    def leap_money(self) -> Bars:
+        return self.leap.to(self.dtype)
+
+    def leads_nobody_to(self, ruin_level: float, position: Position) -> bool:
+        """Whether no account can fall to `ruin_level` on the way, nor owe interest on interest; on the safe side."""
+        low, high = (values[self.places].movedim(-1, 0) for values in self.course._extremes)
+        units, leap = position.book.units, self.leap_money
+        worst = torch.where(units < 0, high, low).to(units.dtype)
+        carry = (units.clamp(max=0.0) * (leap.last_close * leap.borrow) - (units * (leap.open * leap.funding)).abs()).sum(0)
+        owes = position.book.cash + carry < 0.0
+        equity = position.book.cash + (units * worst).sum(0) + carry
+        lent = bool((self.tape.column("loan") != 0).any())
+        # A rounding of single precision must not decide.
+        return bool((equity > ruin_level * (1.0 + 1e-3)).all()) and not (lent and bool(owes.any()))
+
+    def one_by_one(self) -> Iterator[tuple[Bars, Bars]]:
+        """The bars after the first, for all; whoever has arrived is shown bars in which nothing is and nothing costs."""
+        for ahead in range(2, self.longest + 2):
+            rows = self.start + ahead
+            bars = self.tape.rows(torch.minimum(rows, self.stop))
+            bars = paused(bars, rows > self.stop)
+            yield bars, bars.to(self.dtype)
+
+
+def paused(bars: Bars, where: torch.Tensor) -> Bars:
+    """`bars`, and `where` it says (bool) a time without one after them."""
+    still = dict.fromkeys(("last_close", "open", "high", "low", "close"), bars.close)
+    nothing = dict.fromkeys(("volume", "traded", "borrow", "loan", "funding"), torch.zeros_like(bars.close))
+    changed = {name: torch.where(where, value, getattr(bars, name)) for name, value in (still | nothing).items()}
+    return bars._replace(**changed)
+

@@ -1,0 +1,156 @@
+"""What is known at a close where something is decided: the market's signals and the accounts that trade them."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
+
+import torch
+
+from sizewise.base.errors import ConfigError
+from sizewise.market.tape import Bars
+from sizewise.trading.accounts import Position
+from sizewise.trading.broker.book import Book
+from sizewise.trading.broker.orders import Orders
+
+
+class View(NamedTuple):
+    """What a scheme sees at a close. Money in the accounts' dtype, prices float64.
+
+    Attributes:
+        book: accounts. equity: accounts' shape. position: signed value, `[I, *accounts]`.
+        close, bid, ask: `[I, ...]`, broadcast against positions; bid and ask are the close less and plus the half-spread.
+        direction: the signal, -1, 0 or 1, broadcast against accounts; 0 where no signal is followed.
+        max_leverage: of the venue, `[I, ...]`. situation: what else the market says, for a scheme that reads it.
+    """
+
+    book: Book
+    equity: torch.Tensor
+    position: torch.Tensor
+    close: torch.Tensor
+    bid: torch.Tensor
+    ask: torch.Tensor
+    direction: torch.Tensor
+    max_leverage: torch.Tensor
+    situation: "Situation | None" = None
+
+    def units(self, value: torch.Tensor) -> torch.Tensor:
+        """Units worth `value` at the close, in the accounts' dtype."""
+        return value / self.close.to(value.dtype)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a rule, a learner or a scheme sees at a close. All tensors share one shape, one value an account.
+
+    Attributes:
+        rows: int64, rows of the market tensor. equity, position: quote currency, marked at this close.
+        direction: -1, 0 or 1, the signal; entry: bool, a trade is decided at this bar.
+        confidence: probability of a gross profit, 0 when flat. atr_frac: share of price. annual_vol: share per year.
+        close: quote currency. account: all that the accounts hold, and bars: all of the bar that closes; None by hand.
+        decides: bool, the clock says that something is decided at this close; None: everywhere.
+    """
+
+    rows: torch.Tensor
+    equity: torch.Tensor
+    position: torch.Tensor
+    direction: torch.Tensor
+    entry: torch.Tensor
+    confidence: torch.Tensor
+    atr_frac: torch.Tensor
+    annual_vol: torch.Tensor
+    close: torch.Tensor
+    account: Position | None = None
+    bars: Bars | None = None
+    decides: torch.Tensor | None = None
+
+    def pick(self, index: torch.Tensor | slice) -> "Situation":
+        """That of some accounts of one axis: positions, a slice, or a mask."""
+        return replace(self, **{field.name: picked(getattr(self, field.name), index) for field in fields(self)})
+
+    @property
+    def held(self) -> Position:
+        """What the accounts hold.
+
+        Raises:
+            ConfigError: a situation made by hand does not say.
+        """
+        if self.account is None:
+            raise ConfigError("this situation does not say what its accounts hold: give it their position")
+        return self.account
+
+    @property
+    def bar(self) -> Bars:
+        """The bar that closes.
+
+        Raises:
+            ConfigError: a situation made by hand does not say.
+        """
+        if self.bars is None:
+            raise ConfigError("this situation does not say its bar: give it the tape's")
+        return self.bars
+
+    def view(self) -> View:
+        """The same as a scheme sees it."""
+        return view_of(self.held, self.bar, self.direction, self)
+
+    def at_market(self, value: torch.Tensor) -> Orders:
+        """Orders of signed `value` (quote currency, the situation's shape) at the next open."""
+        return Orders(market=(value / self.close).unsqueeze(0))
+
+
+def view_of(position: Position, bars: Bars, direction: torch.Tensor, situation: Situation | None = None) -> View:
+    """What a scheme sees at the close of `bars`; orders on their way count as arrived."""
+    position = position.coming()
+    close, spread = bars.close, bars.half_spread
+    quotes = (close, close * (1.0 - spread), close * (1.0 + spread))
+    value = position.book.value(close)
+    return View(position.book, position.equity, value, *quotes, direction, bars.max_leverage, situation)
+
+
+class Signals(NamedTuple):
+    """What is known of every row of a market beside its bars, shape (R,): columns as in `Situation`; direction int8.
+
+    confidence: [K, R], one a policy.
+    """
+
+    direction: torch.Tensor
+    entry: torch.Tensor
+    confidence: torch.Tensor
+    atr_frac: torch.Tensor
+    annual_vol: torch.Tensor
+
+
+def picked(state: Any, index: torch.Tensor | slice) -> Any:
+    """Accounts `index` of a state whose tensors all end with the accounts' axis."""
+    if isinstance(state, torch.Tensor):
+        return state[..., index] if state.ndim and state.shape[-1] > 1 else state
+    if isinstance(state, tuple):
+        parts = [picked(part, index) for part in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
+    return state
+
+
+def standing(equity: torch.Tensor, position: torch.Tensor, direction: torch.Tensor) -> Situation:
+    """Accounts of plain cash and one position, at a close of 1 and without costs; shape (N,), float64.
+
+    Args:
+        equity, position: quote currency; direction: -1, 0 or 1.
+    """
+    none, one = torch.zeros_like(equity), torch.ones_like(equity)
+    unit = one.unsqueeze(0)
+    bars = Bars(**dict.fromkeys(Bars._fields, 0.0 * unit))._replace(
+        **dict.fromkeys(("last_close", "open", "high", "low", "close", "traded", "max_leverage"), unit)
+    )
+    book = Book(equity - position, position.unsqueeze(0))
+    return Situation(
+        rows=torch.zeros(equity.shape, dtype=torch.int64),
+        equity=equity,
+        position=position,
+        direction=direction,
+        entry=direction != 0,
+        confidence=none,
+        atr_frac=none,
+        annual_vol=none,
+        close=one,
+        account=Position(book, equity, 0.0 * unit),
+        bars=bars,
+    )
