@@ -23,6 +23,8 @@ from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import Agent
 from sizewise.market.bars import load_bars
 from sizewise.params.reading import Params, parse_params, read_params
+from sizewise.params.trading.trading import Sizing
+from sizewise.params.trading.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
 # Accounts that one test of the batched broker walks beside its slow twin.
@@ -145,7 +147,8 @@ class QuickWorld:
         return self.train_together([self.job(mode, seed=seed, fold=fold)], **changes)[0]
 
     def job(self, mode: str, *, seed: int = 1, fold: int = 0) -> training.Job:
-        return training.Job("ppo" if mode == "masked" else "ppo_free", mode, self.folds["rolling"][fold], seed)
+        scheme = Sizing(kind="sizing7", mode=mode)
+        return training.Job("ppo" if mode == "masked" else "ppo_free", self.folds["rolling"][fold], seed, scheme)
 
     def train_together(self, jobs: list[training.Job], **changes: object) -> list[training.Trained]:
         settings = replace(self.settings, train=self.settings.train.model_copy(update=changes))
@@ -162,7 +165,7 @@ def quick(root) -> QuickWorld:
     tables, models = store.build_tables(universe, every, params.regimes, params.signals)
     market = build_market(universe.bars, tables, universe.instruments)
     settings = training.Settings(
-        params.train, params.observation, params.account, params.regimes, params.signals, params.splits.purge_bars
+        params.train, params.observation, World.of(params), params.regimes, params.signals, params.splits.purge_bars
     )
     return QuickWorld(params, universe, folds, market, models, settings)
 

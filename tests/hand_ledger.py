@@ -8,15 +8,15 @@ import pandas as pd
 
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.regimes import LABELS
-
-COST_COLUMNS = ("fees", "slippage", "borrow", "funding")
+from sizewise.ledgers.columns import COSTS
 
 
 def same_days(market: Market) -> Market:
     """A hand-made market whose symbols all trade at the hours of the first."""
     rows = market.n_rows[0]
     times = market.times[:rows]
-    return replace(market, times=times.append([times] * (len(market.symbols) - 1)))
+    tape = replace(market.tape, times=times.append([times] * (len(market.symbols) - 1)))
+    return replace(market, tape=tape)
 
 
 def ledger(
@@ -39,7 +39,7 @@ def ledger(
     where = slice(first + rows.start, first + rows.stop)
     gap, bar = market.gap_return[where].numpy(), market.bar_return[where].numpy()
     before = np.append(0.0, held[:-1])
-    shares = {"price_pnl": before * gap + held * bar} | {name: np.zeros(len(held)) for name in COST_COLUMNS}
+    shares = {"price_pnl": before * gap + held * bar} | {name: np.zeros(len(held)) for name in COSTS}
     shares |= dict(costs or {})
     for share in shares.values():
         share[0] = 0.0

@@ -1,17 +1,24 @@
 """A market tensor made by hand, for the tests of everything that trades on one."""
 
+from dataclasses import replace
+
 import numpy as np
+import torch
 
 from sizewise.dataset.market_tensor import Market
 from sizewise.market.costs import Costs
+from sizewise.market.tape import Tape
 from sizewise.studies.planted.laws import planted_market
 
 COSTS = Costs(taker_bps=10.0, half_spread_bps=2.0, borrow_bps_per_day=5.0)
+# What a tape can be made from again, see `remade`.
+PRICED = ("gap_return", "bar_return", "elapsed_days", "high", "low", "rates")
 
 
 def make_market(rows: int, *, symbols: int = 1, seed: int = 0, costs: Costs = COSTS, **columns: object) -> Market:
-    """Random bars in float64, `rows` of each symbol; `columns` replace what they name."""
+    """Random bars in float64, `rows` of each symbol; `columns` replace what they name; `rates` as in `rates_of`."""
     rng, total = np.random.default_rng(seed), rows * symbols
+    rates = columns.pop("rates", None)
     values = {
         "gap_return": rng.normal(0.0, 0.003, total),
         "bar_return": rng.normal(0.0, 0.01, total),
@@ -22,13 +29,61 @@ def make_market(rows: int, *, symbols: int = 1, seed: int = 0, costs: Costs = CO
     } | columns
     moves = (1.0 + np.asarray(values["gap_return"])) * (1.0 + np.asarray(values["bar_return"]))
     direction = np.asarray(values["direction"])
-    close = 100.0 * np.cumprod(moves)
+    close = 100.0 * np.cumprod(moves.reshape(symbols, rows), axis=1).ravel()
     derived = {
-        "close": close,
         "high": 1.004 * close * np.maximum(1.0, 1.0 / (1.0 + np.asarray(values["bar_return"]))),
         "low": 0.996 * close * np.minimum(1.0, 1.0 / (1.0 + np.asarray(values["bar_return"]))),
         "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
     }
     columns = {name: np.asarray(column) for name, column in (derived | values).items()}
     names = [f"S{s}" for s in range(symbols)]
-    return planted_market(columns, symbols=names, costs=costs)
+    market = planted_market(columns, symbols=names, costs=costs)
+    return market if rates is None else remade(market, rates=torch.as_tensor(rates))
+
+
+def rates_of(market: Market) -> torch.Tensor:
+    """(R, 4): taker fee, half-spread, borrow a day, funding, in the market's dtype."""
+    days = market.elapsed_days.double()
+    a_day = market.tape.column("borrow")[:, 0] / torch.where(days > 0, days, 1.0)
+    fee, half_spread, funding = (market.tape.column(name)[:, 0] for name in ("taker", "half_spread", "funding"))
+    return torch.stack([fee, half_spread, a_day, funding], dim=-1).to(market.dtype)
+
+
+def priced(market: Market) -> dict[str, torch.Tensor]:
+    """Copies of the columns PRICED."""
+    found = {name: getattr(market, name) for name in ("gap_return", "bar_return", "elapsed_days")}
+    found |= {name: market.column(name) for name in ("high", "low")} | {"rates": rates_of(market)}
+    return {name: column.clone() for name, column in found.items()}
+
+
+def remade(market: Market, **columns: torch.Tensor) -> Market:
+    """The market with other columns, PRICED or its own; prices follow the returns."""
+    given = {name: columns.pop(name).double() for name in list(columns) if name in PRICED}
+    return replace(market, tape=_tape(market, given), **columns) if given else replace(market, **columns)
+
+
+def _tape(market: Market, given: dict[str, torch.Tensor]) -> Tape:
+    changed, tape = {}, market.tape
+    if {"gap_return", "bar_return"} & set(given):
+        gap = given.get("gap_return", market.gap_return.double())
+        bar = given.get("bar_return", market.bar_return.double())
+        moves, close = (1.0 + gap) * (1.0 + bar), torch.empty_like(gap)
+        for first, rows in zip(market.first_row, market.n_rows, strict=True):
+            part = slice(first, first + rows)
+            close[part] = tape.column("last_close")[first, 0] * moves[part].cumprod(0)
+        open_ = close / (1.0 + bar)
+        changed = {"last_close": open_ / (1.0 + gap), "open": open_, "close": close}
+        old = {name: tape.column(name)[:, 0] for name in ("open", "high", "low", "close")}
+        reach = old["high"] / torch.maximum(old["open"], old["close"]), old["low"] / torch.minimum(old["open"], old["close"])
+        changed |= {"high": torch.maximum(open_, close) * reach[0], "low": torch.minimum(open_, close) * reach[1]}
+    changed |= {name: given[name] for name in ("high", "low") if name in given}
+    days = given.get("elapsed_days", market.elapsed_days.double())
+    if "rates" in given or "elapsed_days" in given:
+        fee, half_spread, borrow, funding = given.get("rates", rates_of(market).double()).unbind(-1)
+        changed |= {"taker": fee, "half_spread": half_spread, "borrow": borrow * days, "funding": funding}
+        changed["day"] = torch.cat([days[first : first + rows].cumsum(0) for first, rows in _bounds(market)])
+    return tape.changed(**{name: column.unsqueeze(-1) for name, column in changed.items()})
+
+
+def _bounds(market: Market) -> list[tuple[int, int]]:
+    return list(zip(market.first_row, market.n_rows, strict=True))

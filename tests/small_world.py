@@ -9,6 +9,7 @@ import torch
 from sizewise.dataset.store import cut_folds
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
+from sizewise.params.trading.world import World
 from sizewise.studies.stress.world import StressWorld
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def small_world(quick: "QuickWorld", policies: Path) -> StressWorld:
         plan=p.plan.model_copy(update={"blocks": 4}),
         rules=p.stress.model_copy(update={"arms": ARMS}),
         seeds=SEEDS,
-        account=p.account,
+        world=World.of(p),
         regimes=p.regimes,
         signals=p.signals,
         splits=splits,

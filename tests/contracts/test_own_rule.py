@@ -16,7 +16,6 @@ from sizewise.ledgers.files import LedgerWriter
 from sizewise.params.reading import parse_params, read_params
 from sizewise.params.stage import Stage
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.trading.trades import Prices
 from sizewise.walkforward import arms as arms_stage
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
@@ -78,11 +77,10 @@ def test_it_has_its_row_in_the_comparison(checkout, quick, monkeypatch):
     market, folds = quick.market.to("cpu", torch.float64), quick.folds["rolling"]
     arms = {name: p.arms[name] for name in names}
     field = Field(market, folds, arms, p.train.seeds, p.account, p.outcome, workspace.policies)
-    prices = Prices.stack([quick.universe.bars[symbol] for symbol in market.symbols])
     writer = LedgerWriter(workspace.ledger)
     runs = {name: field.walk(name) for name in names}
     for run in runs.values():
-        for equity, trades in frames(run, market, prices, stop_atr=1.5):
+        for equity, trades in frames(run, market, stop_atr=1.5):
             writer.add(equity, trades)
     writer.close()
     given = SimpleNamespace(**vars(p.replace(arms=arms, plan=p.plan.model_copy(update={"candidate": "careful"}))))

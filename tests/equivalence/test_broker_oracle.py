@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sizewise.trading.broker.fast_broker import Accounts, Move
 
 from sizewise.market.bars import load_bars
 from sizewise.market.costs import CostRates, Costs, at_venue, charged
@@ -21,7 +22,6 @@ from sizewise.market.tape import COLUMNS, Bars, build_tape
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker import fast_broker
 from sizewise.trading.broker.broker import Broker, Uses
-from sizewise.trading.broker.fast_broker import Accounts, Move
 from sizewise.trading.broker.orders import Flag, Orders
 
 from ..broker_faults import FAULTS

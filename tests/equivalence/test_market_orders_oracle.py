@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sizewise.trading.broker.fast_broker import Accounts, Move, PnL
 
 from sizewise.dataset.signals import trend_direction
 from sizewise.market.bars import load_bars
@@ -17,7 +18,6 @@ from sizewise.market.instruments import load_instruments
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.trading.account import Account
 from sizewise.trading.broker import fast_broker
-from sizewise.trading.broker.fast_broker import Accounts, Move, PnL
 from sizewise.trading.schemes.values import SizingScheme, decode
 
 from .. import plain_sizing7

@@ -16,7 +16,7 @@ from sizewise.sizing.opportunities import find_opportunities
 from sizewise.sizing.sizers import Situation, follow_signal
 from sizewise.walkforward.walk import run_rule
 
-from ..hand_market import make_market
+from ..hand_market import make_market, remade
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def test_turns_shorts_and_every_cost(seed, params):
     market = make_market(400, symbols=2, seed=seed)
     rng = np.random.default_rng(seed)
     rates = np.column_stack([rng.uniform(0.0, 2e-3, (800, 3)), rng.normal(0.0, 1e-4, 800)])
-    market = Market(**{**vars(market), "rates": torch.from_numpy(rates)})
+    market = remade(market, rates=torch.from_numpy(rates))
     bounds, replications = [(3, 391), (400, 800), (410, 417)], 3
     sizes = rng.uniform(0.0, 1.5, (replications, 800))
     account = params.account.model_copy(update={"ruin_frac": 1e-6})

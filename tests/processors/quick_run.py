@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from sizewise.learning.ppo.environment import account_scalars
 
 from sizewise.base.arithmetic import measure
 from sizewise.base.tensors import log, log10, root
@@ -28,13 +29,11 @@ from sizewise.learning.closed_trades.policy import save_closed_trades
 from sizewise.learning.closed_trades.training import train_closed_trades
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
-from sizewise.learning.ppo.environment import account_scalars
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.learning import train_tables
 from sizewise.learning.tabular.store import folder_of, save_table
 from sizewise.params.reading import parse_params, read_params
 from sizewise.params.trading.account import Account
-from sizewise.trading.trades import Prices
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
 
@@ -80,10 +79,9 @@ def main(arms: tuple[str, ...] = ARMS) -> dict[str, str]:
         field = Field(
             exact, folds, {name: params.arms[name] for name in arms}, [SEED], params.account, params.outcome, policies
         )
-        prices = Prices.stack([universe.bars[symbol] for symbol in market.symbols])
         ledgers = {}
         for name in arms:
-            parts = list(frames(field.walk(name), exact, prices, stop_atr=1.5))
+            parts = list(frames(field.walk(name), exact, stop_atr=1.5))
             ledgers[name] = pd.concat([equity for equity, _ in parts], ignore_index=True)
             made[f"ledger {name}"] = hashed(ledgers[name])
             made[f"trades {name}"] = hashed(pd.concat([trades for _, trades in parts], ignore_index=True))

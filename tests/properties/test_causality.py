@@ -23,7 +23,8 @@ from sizewise.params.dataset.signals import Signals
 from sizewise.params.evidence.slices import Slices
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
-from sizewise.sizing.sizers import Situation, Sizer
+from sizewise.sizing.sizers import AT_MARKET, Situation, Sizer
+from sizewise.trading.broker.orders import Orders
 
 from ..hand_sizers import atr_sizer
 from .leaks import CUTS, FEW, LEAKS, first_leak
@@ -157,13 +158,15 @@ class Recorder:
     """Passes a sizer's orders on and keeps them."""
 
     sizer: Sizer
+    uses = AT_MARKET
 
     def __post_init__(self) -> None:
         self.taken: list[torch.Tensor] = []
 
-    def orders(self, decision: Situation) -> torch.Tensor:
-        self.taken.append(self.sizer.orders(decision))
-        return self.taken[-1]
+    def orders(self, decision: Situation) -> Orders:
+        sent = self.sizer.orders(decision)
+        self.taken.append(sent.market[0] * decision.close)
+        return sent
 
 
 def orders(build, bars: pd.DataFrame) -> np.ndarray:

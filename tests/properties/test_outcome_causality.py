@@ -9,12 +9,12 @@ import torch
 from sizewise.learning.closed_trades.training import train_closed_trades
 from sizewise.params.learning.outcome import ClosedTrades
 
+from ..hand_market import priced, remade
 from ..hand_trades import planted_market
 from ..unit.learning.closed_trades.test_learner import make, weights
 from ..unit.learning.closed_trades.test_lessons import lessons_of
 
 RULES = ClosedTrades(window_bars=8, channels=4, hidden=8, flow_window_bars=4, horizons_bars=[1, 5])
-COLUMNS = ("features", "gap_return", "bar_return", "close", "high", "low", "rates", "direction", "elapsed_days")
 
 
 def proposals_until_closed(lessons, poisoned, target):
@@ -47,13 +47,13 @@ def test_a_result_changes_nothing_before_its_close(target):
 def test_nothing_after_the_train_slice_reaches_a_policy(quick, kind):
     """Poison every row after each symbol's train slice: the trained parameters stay the same, bit for bit."""
     market, fold = quick.market.to("cpu", torch.float64), quick.folds["rolling"][0]
-    spoilt = {name: getattr(market, name).clone() for name in COLUMNS}
+    spoilt = priced(market) | {name: getattr(market, name).clone() for name in ("features", "direction")}
     for symbol, part in fold.train.items():
         _, start = market.rows(symbol, part)
         stop = market.first_row[market.symbols.index(symbol)] + market.n_rows[market.symbols.index(symbol)]
         for name, values in spoilt.items():
             values[start:stop] = 1 if name == "direction" else values[start:stop] * 1.5
-    other = replace(market, **spoilt)
+    other = remade(market, **spoilt)
     trained = [
         train_closed_trades(m, fold, [1], kind, kind, RULES, quick.params.account)[0].policy for m in (market, other)
     ]

@@ -11,13 +11,14 @@ from sizewise.studies.planted.markets import laws, pointless_costs
 from sizewise.studies.planted.rebate_market import RebateMarket
 
 LAWS = laws()
-COLUMNS = ("features", "bar_return", "direction", "regime", "close", "high", "low", "atr_frac", "annual_vol", "rates")
+COLUMNS = ("features", "bar_return", "direction", "regime", "close", "atr_frac", "annual_vol")
 
 
 def same_start(name: str, cut: int) -> bool:
     """Whether the first `cut` rows are the same, whatever comes after."""
     short, long = (LAWS[name].make(n, numpy_generator("causal", name)) for n in (cut, 400))
     rows = [torch.equal(getattr(short.market, c), getattr(long.market, c)[:cut]) for c in COLUMNS]
+    rows.append(torch.equal(short.market.tape.table, long.market.tape.table[:cut]))
     rows.append(torch.equal(short.market.confidence[SYNTHETIC], long.market.confidence[SYNTHETIC][:cut]))
     return all(rows) and np.array_equal(short.state, long.state[:cut])
 

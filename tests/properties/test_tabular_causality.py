@@ -1,6 +1,5 @@
 """A table knows nothing of what comes after its train slice, and a decision nothing of what comes after its bar."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,16 +13,16 @@ from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
 from sizewise.trading.schemes.values import position_limit_frac
 
+from ..hand_market import priced, remade
+
 ACCOUNT = Account()
-PRICES = ("gap_return", "bar_return", "close", "high", "low", "atr_frac")
 
 
 def poisoned(market, after):
     """The market with everything from those rows on changed: prices, signals, labels, costs, confidence."""
     changed = {}
-    for name in PRICES:
-        values = getattr(market, name).clone()
-        values[after] = values[after] * 1.7 + 0.01
+    for name, values in (priced(market) | {"atr_frac": market.atr_frac.clone()}).items():
+        values[after] = 0.5 if name == "rates" else values[after] * 1.7 + 0.01
         changed[name] = values
     for name in ("direction", "regime", "entry"):
         values = getattr(market, name).clone()
@@ -33,7 +32,7 @@ def poisoned(market, after):
     for name, column in market.confidence.items():
         confidence[name] = column.clone()
         confidence[name][after] = 0.9
-    return replace(market, **changed, rates=torch.where(after[:, None], 0.5, market.rates), confidence=confidence)
+    return remade(market, **changed, confidence=confidence)
 
 
 @pytest.mark.parametrize("kind", ["bandit", "q_table"])

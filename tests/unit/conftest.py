@@ -20,6 +20,7 @@ from sizewise.learning.tabular.learning import Learned
 from sizewise.params.arms import Arm
 from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.world import World
 from sizewise.reports.page import style
 from sizewise.walkforward.field import Field
 
@@ -45,7 +46,7 @@ class TrainedField:
     folds: tuple[Fold, ...]
     arms: Mapping[str, Arm]
     seeds: Sequence[int]
-    account: Account
+    world: World
     outcome: ClosedTrades
     policies: Path
     tables: Mapping[str, Learned]
@@ -54,7 +55,7 @@ class TrainedField:
     def field(self, **changes: object) -> Field:
         """The field as it was trained, or with something else in it."""
         given = replace(self, **changes)
-        return Field(given.market, given.folds, given.arms, given.seeds, given.account, given.outcome, given.policies)
+        return Field(given.market, given.folds, given.arms, given.seeds, given.world, given.outcome, given.policies)
 
 
 class ThisProcess:
@@ -85,4 +86,4 @@ def trained_field(quick, tmp_path_factory) -> TrainedField:
     tables = field_training.learn_tables(*given, p.tabular, p.account, policies)
     with mock.patch.object(pool, "ProcessPoolExecutor", ThisProcess):
         closed = field_training.learn_closed_trades(*given, p.outcome, p.account, policies)
-    return TrainedField(market, folds, p.arms, SEEDS, p.account, p.outcome, policies, tables, closed)
+    return TrainedField(market, folds, p.arms, SEEDS, World.of(p), p.outcome, policies, tables, closed)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from sizewise.dataset.market_tensor import Market
-from sizewise.params.trading.decisions import Bars, Decisions, Hours
+from sizewise.params.trading.decisions import Decisions
 
 HOUR_NS = 3_600_000_000_000
 
@@ -30,14 +30,14 @@ def decision_rows(market: Market, decisions: Decisions, *, follows_signal: bool)
 
 
 def _periodic(market: Market, decisions: Decisions, last: np.ndarray) -> np.ndarray:
-    every = decisions.every
-    if isinstance(every, Bars):
+    every, count = decisions.every, decisions.count
+    if every == "bar":
         first = np.repeat(np.array(market.first_row), np.array(market.n_rows))
-        return (np.arange(len(last)) - first) % every.bars == every.bars - 1
-    if isinstance(every, Hours):
-        number = market.times.as_unit("ns").asi8 // int(every.hours * HOUR_NS)
+        return (np.arange(len(last)) - first) % count == count - 1
+    if every == "hour":
+        number = market.times.as_unit("ns").asi8 // HOUR_NS // count
     elif every == "session":
-        number = market.tape.column("session")[:, 0].cpu().numpy()
+        number = market.tape.column("session")[:, 0].cpu().numpy() // count
     else:
         return np.zeros(len(last), dtype=bool)
     return np.append(number[1:] != number[:-1], True)

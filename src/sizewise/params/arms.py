@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from sizewise.params.dataset.splits import SplitScheme
 from sizewise.params.fields import Count, Fraction, Positive, Section, as_tuple
-from sizewise.params.trading.trading import SEVEN, SchemeModel
+from sizewise.params.trading.trading import SEVEN, Schemes
 
 SplitSchemes = Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 # Instead of train.seeds, on the first of the arm's split schemes.
@@ -177,7 +177,7 @@ class MultiplesOf(Section):
     ] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
-AnyScheme = Annotated[SchemeModel | MultiplesOf, Field(discriminator="kind")]
+AnyScheme = Annotated[Schemes | MultiplesOf, Field(discriminator="kind")]
 
 
 def follows_signal(scheme: AnyScheme) -> bool:

@@ -73,7 +73,9 @@ _OF_KINDS = (
 
 def _chooses_kind(path: list[str], i: int) -> bool:
     """Whether a section of several kinds ends at path[i]."""
-    if path[:i] in (["arms"], ["trading", "scheme", "criteria"]) or path[: i + 1] in _OF_KINDS:
+    if path[:i] == ["arms"] or path[max(0, i - 2) : i] == ["scheme", "criteria"] or path[: i + 1] in _OF_KINDS:
+        return True
+    if path[max(0, i - 1) : i + 1] == ["scheme", "base"]:
         return True
     if path[0] == "ablations":
         return path[1:2] == ["variants"] and i == 3 and path[3] in ("scheme", "encoder", "reward")

@@ -271,7 +271,7 @@ def sizes_of(scheme: AnyScheme, account: Account) -> tuple[float, ...]:
     """
     base = base_order_frac(account)
     match scheme:
-        case trading.Sizing():
+        case trading.Sizing() | trading.OwnSizes():
             return tuple(base * size for size in sizes_of_kind(scheme))
         case trading.Levels():
             return tuple(sorted({abs(level) for level in scheme.levels}))

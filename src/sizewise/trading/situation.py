@@ -45,7 +45,8 @@ class Situation:
         rows: int64, rows of the market tensor. equity, position: quote currency, marked at this close.
         direction: -1, 0 or 1, the signal; entry: bool, a trade is decided at this bar.
         confidence: probability of a gross profit, 0 when flat. atr_frac: share of price. annual_vol: share per year.
-        close: quote currency. account: all that the accounts hold, and bars: all of the bar that closes; None by hand.
+        close: quote currency. account: all that the accounts hold, and bars: all of the bar that closes; None by hand, and a
+            close of 1.
         decides: bool, the clock says that something is decided at this close; None: everywhere.
     """
 
@@ -57,7 +58,7 @@ class Situation:
     confidence: torch.Tensor
     atr_frac: torch.Tensor
     annual_vol: torch.Tensor
-    close: torch.Tensor
+    close: torch.Tensor | float = 1.0
     account: Position | None = None
     bars: Bars | None = None
     decides: torch.Tensor | None = None

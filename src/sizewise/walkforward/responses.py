@@ -29,7 +29,7 @@ from sizewise.params.arms import ClosedTradeArm, PpoArm, TableArm
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.stage import Stage
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.trading import Levels, Sizing
+from sizewise.params.trading.trading import Levels, OwnSizes, Sizing
 from sizewise.trading.situation import standing
 
 FEATURES = {"volatility (ATR%)": "atr_frac", "trend strength": "efficiency_24"}
@@ -220,7 +220,7 @@ class PolicyChoice:
 
 def sizes_at_market(arm: PpoArm) -> bool:
     """Whether an arm's action at an entry is a size on the signal's side, from the account and its window alone."""
-    return isinstance(arm.scheme, Sizing | Levels) and arm.follows_signal
+    return isinstance(arm.scheme, Sizing | OwnSizes | Levels) and arm.follows_signal
 
 
 # Real entries a fold that each condition is changed on.

@@ -32,10 +32,11 @@ def test_returns_rebuild_the_prices(quick):
 
 
 def test_costs_are_the_instruments(quick):
-    rates = quick.market.rates_at(torch.tensor(quick.market.first_row))
-    assert rates.fee.tolist() == pytest.approx([10e-4, 0.35e-4])
-    assert rates.half_spread.tolist() == pytest.approx([1e-4, 0.5e-4])
-    assert rates.borrow_per_day.tolist() == pytest.approx([3e-4, 0.0])
+    first = torch.tensor(quick.market.first_row)
+    assert quick.market.column("taker")[first].tolist() == pytest.approx([10e-4, 0.35e-4])
+    assert quick.market.column("half_spread")[first].tolist() == pytest.approx([1e-4, 0.5e-4])
+    hour = quick.market.column("borrow")[first + 1]
+    assert hour.tolist() == pytest.approx([3e-4 / 24, 0.0])
 
 
 def test_features_hold_no_missing_value_and_leave_room_for_confidence(quick):

@@ -16,7 +16,7 @@ from sizewise.params.arms import AtrArm, BuyAndHoldArm, ConstantArm, OracleArm, 
 
 DAYS = 120
 ARMS = {
-    "ppo": PpoArm(kind="ppo", mode="masked"),
+    "ppo": PpoArm(kind="ppo"),
     "atr": AtrArm(kind="atr"),
     "constant": ConstantArm(kind="constant", size_frac=0.1),
     "oracle": OracleArm(kind="oracle_hindsight"),
@@ -35,7 +35,7 @@ def path(arm: str, drift: float, *, fold: int = 0, seed: int = 0, days: int = DA
     regime = pd.Categorical([LABELS[0]] * len(times), categories=list(LABELS))
     return pd.DataFrame(
         {"arm": arm, "symbol": "S", "fold": fold, "seed": seed, "timestamp": times, "equity": equity}
-        | {"position_frac": 0.1, "price_pnl": flows, "fees": 0.0, "slippage": 0.0, "borrow": 0.0, "funding": 0.0}
+        | {"position_frac": 0.1, "price_pnl": flows, "fees": 0.0, "slippage": 0.0, "borrow": 0.0, "funding": 0.0, "impact": 0.0, "liquidation": 0.0}
         | {"regime": regime}
     )
 
@@ -89,8 +89,8 @@ def test_arms_on_other_bars_are_refused(quick):
 @pytest.mark.parametrize(
     ("arm", "follows"),
     [
-        (PpoArm(kind="ppo", mode="masked"), True),
-        (PpoArm(kind="ppo", mode="free"), False),
+        (PpoArm(kind="ppo"), True),
+        (PpoArm(kind="ppo", scheme={"kind": "sizing7", "mode": "free"}), False),
         (BuyAndHoldArm(kind="buy_and_hold"), False),
         (AtrArm(kind="atr"), True),
     ],

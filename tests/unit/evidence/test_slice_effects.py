@@ -12,7 +12,6 @@ from sizewise.evidence import slice_effects
 from sizewise.evidence.inference import ibragimov_mueller
 from sizewise.evidence.statistics.power import holm
 from sizewise.ledgers.daily import day_rows
-from sizewise.trading.trades import Prices
 from sizewise.walkforward.walk import frames, run_rule
 
 DAYS = pd.date_range("2020-01-01", periods=80, freq="D", tz="UTC")
@@ -226,11 +225,10 @@ def test_how_many_slices_tell_the_arms_apart(p_values, said):
 def walked(quick):
     """(daily ledger, trades of `constant`, labels) of two rules over the quick world, constant as the candidate."""
     market, folds = quick.market.to("cpu", torch.float64), quick.folds["rolling"]
-    prices = Prices.stack([quick.universe.bars[symbol] for symbol in market.symbols])
     equity, trades = [], []
     for name in ("constant", "atr"):
         run = run_rule(market, name, quick.params.arms[name], folds, quick.params.account)
-        for rows, closed in frames(run, market, prices, stop_atr=1.5):
+        for rows, closed in frames(run, market, stop_atr=1.5):
             equity.append(rows)
             trades.append(closed)
     labels, _ = label_days(quick.universe.bars, folds, quick.params.slices, quick.params.regimes)

@@ -20,6 +20,7 @@ def path(
     frame = pd.DataFrame(values)
     paid = 0.01 * frame["equity"].to_numpy() * [0.0, 1.0, 1.0, 1.0][: len(frame)]
     costs = {"fees": -0.5 * paid, "slippage": -0.25 * paid, "borrow": -0.15 * paid, "funding": -0.1 * paid}
+    costs |= {"impact": 0.0, "liquidation": 0.0}
     position = {"position_frac": [0.0, 0.2, -0.1, 0.3][: len(frame)]}
     return frame.assign(**position, **costs, regime=[TREND, TREND, CALM, TREND][: len(frame)])
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sizewise.ledgers.columns import COSTS
 from sizewise.dataset.regimes import LABELS
 from sizewise.ledgers import metrics
 
@@ -21,7 +22,7 @@ def ledger(
         parts.append(pd.DataFrame(values))
     frame = pd.concat(parts, ignore_index=True)
     frame["position_frac"] = 0.1
-    frame[["fees", "slippage", "borrow", "funding"]] = 0.0
+    frame[list(COSTS)] = 0.0
     frame["regime"] = pd.Categorical(["neutral"] * len(frame), categories=list(LABELS))
     return frame
 

@@ -12,7 +12,7 @@ from sizewise.base.errors import ConfigError
 from sizewise.params.arms import PpoArm
 from sizewise.params.learning.train import Episode, Mlp, Train
 from sizewise.params.reading import SECTIONS, parse_params, parse_section, read_params, read_yaml
-from sizewise.params.trading.actions import SEVEN
+from sizewise.params.trading.trading import SEVEN
 
 ABSENT = object()
 
@@ -164,8 +164,8 @@ def test_a_profile_is_validated(tmp_path, values):
         ("train.encoder", {"kind": "causal_conv", "channels": 8, "kernel_bars": 2}),
         ("train.final_entropy_coef", 0.0),
         ("train.final_entropy_coef", None),
-        ("arms.ppo.actions", {"kind": "steps", "sizes": [0.5, 1.0], "close_action": True}),
-        ("arms.ppo.actions", {"kind": "levels", "levels": [-1.0, 0.0, 4.0]}),
+        ("arms.ppo.scheme", {"kind": "sizing", "mode": "free", "sizes": [0.5, 1.0], "close_action": True}),
+        ("arms.ppo.scheme", {"kind": "levels", "mode": "masked", "levels": [-1.0, 0.0, 4.0]}),
     ],
 )
 def test_what_is_chosen_in_params_is_what_is_parsed(values, place, value):
@@ -190,4 +190,4 @@ def test_the_defaults_are_the_seven_sizes_over_a_plain_window():
     train = Train(seeds=[1])
     assert train.encoder == Mlp()
     assert (train.memory, train.episode, train.final_entropy_coef) == (0, Episode(), None)
-    assert PpoArm(kind="ppo", mode="free").actions == SEVEN
+    assert PpoArm(kind="ppo").scheme == SEVEN

@@ -1,7 +1,7 @@
 """The backtest loop on hand-made markets: when orders fill, how paths end, and the reference broker beside it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,10 +10,12 @@ import torch
 from sizewise.dataset.market_tensor import Market
 from sizewise.market.costs import Costs
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import Rules, Sizing
 from sizewise.sizing import backtest
 from sizewise.sizing.backtest import PathLedger
-from sizewise.sizing.sizers import BuyAndHoldSizer, Situation, Sizer
-from sizewise.trading.schemes.values import SizingScheme
+from sizewise.sizing.sizers import AT_MARKET, BuyAndHoldSizer, Situation, Sizer
+from sizewise.trading.broker.orders import Orders
+from sizewise.trading.schemes.sizing import SizingActions
 
 from ... import plain_sizing7
 from ...hand_market import COSTS, make_market
@@ -29,13 +31,15 @@ class Scripted:
     """Orders by row of the market, and the decisions it was asked for."""
 
     script: Mapping[int, float]
+    uses = AT_MARKET
 
     def __post_init__(self) -> None:
         self.decisions: list[Situation] = []
 
-    def orders(self, decision: Situation) -> torch.Tensor:
+    def orders(self, decision: Situation) -> Orders:
         self.decisions.append(decision)
-        return torch.tensor([self.script.get(int(row), 0.0) for row in decision.rows], dtype=decision.equity.dtype)
+        value = [self.script.get(int(row), 0.0) for row in decision.rows]
+        return decision.at_market(torch.tensor(value, dtype=decision.equity.dtype))
 
 
 @dataclass
@@ -44,10 +48,11 @@ class ScriptedActions:
 
     script: torch.Tensor
     mode: str
+    uses = AT_MARKET
 
-    def orders(self, decision: Situation) -> torch.Tensor:
-        scheme = SizingScheme(ACCOUNT, self.mode, dtype=decision.equity.dtype)
-        return scheme.orders(self.script[decision.rows], decision.equity, decision.position, decision.direction)
+    def orders(self, decision: Situation) -> Orders:
+        scheme = SizingActions(Sizing(kind="sizing7", mode=self.mode), ACCOUNT, decision.equity.dtype, "cpu")
+        return scheme.orders(self.script[decision.rows], decision.view())
 
 
 def run(
@@ -58,13 +63,14 @@ def run(
     confidence: torch.Tensor | None = None,
     confidence_of_path: Sequence[int] | None = None,
     account: Account = ACCOUNT,
+    rules: Rules | None = None,
 ) -> PathLedger:
     """`paths`: (first row, rows) of each."""
     start_rows, lengths = torch.tensor(paths).T
     if confidence is None:
         confidence = torch.zeros((1, len(market.close)))
     which = torch.tensor(confidence_of_path or [0] * len(paths))
-    return backtest.run(market, start_rows, lengths, confidence, which, sizer, account)
+    return backtest.run(market, start_rows, lengths, confidence, which, sizer, account, rules, record=True)
 
 
 def still(rows: int, **columns: object) -> Market:
@@ -95,10 +101,10 @@ def test_an_order_fills_at_the_next_open():
 def test_rates_are_those_of_the_bar_that_fills():
     # Row 4 alone costs anything. Three sales of 100 fill at rows 3, 4 and 5: the second pays the fee and the spread, and
     # the 100 held short since row 3 pay borrow for the two days to row 4.
-    rates, days = np.zeros((10, 4)), at(10, {4: 2.0})
-    rates[4] = [0.01, 0.02, 0.03, 0.0]
-    sizer = Scripted({2: -100.0, 3: -100.0, 4: -100.0})
-    ledger = run(still(10, rates=rates, elapsed_days=days), sizer, [(1, 8)])
+    sizer, market = Scripted({2: -100.0, 3: -100.0, 4: -100.0}), still(10, elapsed_days=at(10, {4: 2.0}))
+    rates = {"taker": 0.01, "half_spread": 0.02, "borrow": 0.06}
+    there = {name: torch.from_numpy(at(10, {4: value})[:, None]) for name, value in rates.items()}
+    ledger = run(replace(market, tape=market.tape.changed(**there)), sizer, [(1, 8)])
     assert ledger.fees[:, 0].tolist() == pytest.approx([0.0, 0.0, 0.0, -0.98, 0.0, 0.0, 0.0, 0.0])
     assert ledger.slippage[:, 0].tolist() == pytest.approx([0.0, 0.0, 0.0, -2.0, 0.0, 0.0, 0.0, 0.0])
     assert ledger.borrow[:, 0].tolist() == pytest.approx([0.0, 0.0, 0.0, -6.0, 0.0, 0.0, 0.0, 0.0])
@@ -230,8 +236,10 @@ def test_a_path_is_what_the_reference_broker_makes_of_it(mode):
 class FollowAtOnce:
     """Holds 50 on the signal's side whenever it sees one, entered before or not."""
 
+    uses = AT_MARKET
+
     def orders(self, decision):
-        return decision.direction * 50.0 - decision.position
+        return decision.at_market(decision.direction * 50.0 - decision.position)
 
 
 def test_a_trade_entered_before_the_path_is_nobodys():

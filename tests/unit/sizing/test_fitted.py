@@ -28,10 +28,9 @@ from sizewise.sizing.fitted import (
 )
 from sizewise.sizing.opportunities import find_opportunities
 from sizewise.sizing.sizers import Sizer, rule_sizer
-from sizewise.trading.trades import Prices
 from sizewise.walkforward.walk import PathKey, trades_frame
 
-from ...hand_market import make_market
+from ...hand_market import make_market, priced, remade
 
 ACCOUNT = Account()
 LIMIT = 0.20
@@ -55,7 +54,7 @@ def paths_of(market: Market, folds, part: str, seeds=(0,)) -> Paths:
 def walk(market: Market, paths: Paths, sizer: Sizer) -> backtest.PathLedger:
     starts, lengths = torch.from_numpy(paths.start_row), torch.from_numpy(paths.length)
     none = torch.zeros(len(starts), dtype=torch.int64)
-    return backtest.run(market, starts, lengths, torch.zeros((1, len(market.close))), none, sizer, ACCOUNT)
+    return backtest.run(market, starts, lengths, torch.zeros((1, len(market.close))), none, sizer, ACCOUNT, record=True)
 
 
 @pytest.fixture(scope="module")
@@ -255,13 +254,12 @@ def foreseen(quick, world) -> tuple[Paths, FittedSizer, backtest.PathLedger]:
 def test_the_oracle_never_loses_a_trade(quick, world, foreseen):
     market, folds = world
     paths, sizer, ledger = foreseen
-    prices = Prices.stack([quick.universe.bars[symbol] for symbol in market.symbols])
     won = 0
     for p in range(len(paths.fold)):
         fold = folds[paths.fold[p]]
         column = confidence_column(fold)
         key = PathKey("oracle", market.symbols[paths.symbol[p]], 0, 0, paths.start_row[p], paths.length[p], column)
-        trades = trades_frame(key, p, ledger, market, prices, stop_atr=1.5)
+        trades = trades_frame(key, p, ledger, market, ledger.fills[ledger.fills["path"] == p], stop_atr=1.5)
         assert (trades["pnl"] > 0).all()
         won += len(trades)
     assert won == sizer.fit["n_gaining"].sum()
@@ -323,22 +321,23 @@ def test_what_is_fitted_knows_the_train_slice_alone(world):
     """Every row after the fold's train slices is replaced; the fitted numbers do not move."""
     market, folds = world
     fold = folds[0]
-    poisoned = {name: getattr(market, name).clone() for name in ("gap_return", "bar_return", "close", "high", "low")}
-    poisoned |= {name: getattr(market, name).clone() for name in ("rates", "atr_frac", "direction", "entry", "regime")}
+    poisoned = priced(market)
+    poisoned |= {name: getattr(market, name).clone() for name in ("atr_frac", "direction", "entry", "regime")}
     for symbol, part in fold.train.items():
         number = market.symbols.index(symbol)
         stop, end = market.rows(symbol, part)[1], market.first_row[number] + market.n_rows[number]
-        for name in ("gap_return", "bar_return", "close", "high", "low", "rates", "atr_frac"):
+        for name in ("gap_return", "bar_return", "high", "low", "rates", "atr_frac"):
             poisoned[name][stop:end] = poisoned[name][stop:end] * 3.0 + 0.01
         poisoned["direction"][stop:end] = -1
         poisoned["entry"][stop:end] = True
         poisoned["regime"][stop:end] = 1
-    changed = replace(market, **poisoned)
+    changed = remade(market, **poisoned)
     few = KellyArm(kind="kelly", min_trades=3)
     assert kelly_shares(changed, fold.train, few, LIMIT) == kelly_shares(market, fold.train, few, LIMIT)
     assert kelly_shares(changed, folds[1].train, few, LIMIT) != kelly_shares(market, folds[1].train, few, LIMIT)
     fits = [match_exposure(world, fold.train, MATCHED, 0.05, LIMIT) for world in (market, changed)]
-    assert fits[0] == fits[1]
+    assert (fits[0].factor, fits[0].reached) == (fits[1].factor, fits[1].reached)
+    assert fits[0].exposure == pytest.approx(fits[1].exposure, rel=1e-12)
     assert match_exposure(changed, folds[1].train, MATCHED, 0.05, LIMIT) != match_exposure(
         market, folds[1].train, MATCHED, 0.05, LIMIT
     )

@@ -115,6 +115,7 @@ def walk(market, sizes_by_row):
 def test_exposure_is_what_the_broker_marks(turns):
     rng = np.random.default_rng(5)
     rates = rng.uniform(-2e-4, 1e-3, (800, 4))
+    rates[:, 1] = np.abs(rates[:, 1])
     columns = {} if turns else {"direction": np.tile(np.repeat([1, 0, -1, 0], [7, 2, 5, 1]), 54)[:800].astype(np.int8)}
     market = make_market(400, symbols=2, seed=4, rates=rates, **columns)
     trades = walked_trades(market, PARTS)

@@ -6,7 +6,6 @@ import pytest
 from sizewise.base.errors import ConfigError
 from sizewise.params.trading import trading
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.actions import Levels, Steps
 from sizewise.params.trading.rewards import (
     DifferentialSharpe,
     DifferentialSortino,
@@ -16,6 +15,7 @@ from sizewise.params.trading.rewards import (
     SizeWeightedReturn,
     UnrealisedExposure,
 )
+from sizewise.params.trading.trading import SEVEN, Levels
 from sizewise.sizing.identifiability import (
     Probe,
     check_identifiable,
@@ -188,7 +188,7 @@ def test_sizes_of_every_scheme():
     assert sizes["manage_inventory"] == pytest.approx([0.1 * i for i in range(1, 11)])
     assert sizes["simple"] == trading.Simple(kind="simple").sizes
     assert len(sizes["simplex"]) > 1
-    assert sizes_of(Steps(), account) == pytest.approx(sizes["sizing7"])
+    assert sizes_of(SEVEN, account) == pytest.approx(sizes["sizing7"])
     assert sizes_of(Levels(kind="levels", levels=(-2.0, 0.0, 1.0, 2.0)), account) == (0.0, 1.0, 2.0)
 
 

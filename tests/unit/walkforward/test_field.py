@@ -14,7 +14,6 @@ from sizewise.params.arms import AtrMatchedArm
 from sizewise.params.reading import read_params
 from sizewise.sizing.fitted import mean_exposure
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.trading.trades import Prices
 from sizewise.walkforward.walk import RULE_SEED, PathKey, frames, policies_sizer, walk
 
 from ...conftest import ROOT
@@ -119,7 +118,7 @@ def test_exposure_is_pooled_over_symbols_and_seeds(trained_field):
             agent = load_agent(policy_folder(trained_field.policies, "ppo", fold, seed))
             key = PathKey("ppo", symbol, 0, seed, start, stop - start, next(iter(market.confidence)))
             sizer = policies_sizer(market, "ppo", [key], [fold], {(0, seed): agent})
-            held += mean_exposure(walk(market, [key], sizer, trained_field.account)) * (stop - start)
+            held += mean_exposure(walk(market, [key], sizer, trained_field.world)) * (stop - start)
             bars += stop - start
     assert trained_field.field().train_exposure("ppo")[0] == pytest.approx(held / bars, rel=1e-9)
 
@@ -137,11 +136,10 @@ def test_only_a_policy_can_be_matched(trained_field, other):
 
 def test_a_clone_of_atr_differs_by_nothing(quick, trained_field):
     market = trained_field.market
-    prices = Prices.stack([quick.universe.bars[symbol] for symbol in market.symbols])
     field = trained_field.field(arms={"atr": trained_field.arms["atr"], "clone": trained_field.arms["atr"]})
     ledgers = []
     for name in ("atr", "clone"):
-        parts = [equity for equity, _ in frames(field.walk(name), market, prices, stop_atr=1.5)]
+        parts = [equity for equity, _ in frames(field.walk(name), market, stop_atr=1.5)]
         ledgers.append(pd.concat(parts, ignore_index=True))
     difference = daily_difference(*ledgers)
     assert len(difference) > 30

@@ -13,8 +13,9 @@ from sizewise.ledgers import daily, files
 from sizewise.ledgers.columns import EQUITY_COLUMNS, TRADE_COLUMNS
 from sizewise.ledgers.files import GROUP_ROWS, LedgerWriter, read_equity, read_trades
 from sizewise.params.arms import AtrArm, ConstantArm
-from sizewise.params.trading.account import Account
-from sizewise.trading.trades import Prices
+from sizewise.params.trading.world import World
+from sizewise.sizing.sizers import AT_MARKET
+from sizewise.trading.broker.orders import Orders
 from sizewise.walkforward.walk import RULE_SEED, frames, paths_of, run_policies, run_rule, walk
 
 
@@ -41,18 +42,20 @@ def test_a_path_a_fold_symbol_and_seed(market, folds):
 class Watched:
     """A sizer that never trades and remembers the confidence it was shown."""
 
+    uses = AT_MARKET
+
     def __init__(self):
         self.seen = []
 
     def orders(self, decision):
         self.seen.append((decision.rows, decision.confidence))
-        return torch.zeros_like(decision.equity)
+        return Orders()
 
 
 def test_each_path_reads_the_confidence_of_its_own_fold(market, folds):
     keys = paths_of("mine", folds, [RULE_SEED], market)
     sizer = Watched()
-    walk(market, keys, sizer, Account())
+    walk(market, keys, sizer, World())
     rows, confidence = sizer.seen[5]
     for path, key in enumerate(keys):
         own = market.confidence[key.confidence_column][rows[path]]
@@ -63,7 +66,7 @@ def test_each_path_reads_the_confidence_of_its_own_fold(market, folds):
 
 
 def test_a_rule_walks_once_whatever_the_seeds(market, folds):
-    run = run_rule(market, "atr", AtrArm(kind="atr"), folds, Account())
+    run = run_rule(market, "atr", AtrArm(kind="atr"), folds, World())
     assert {key.seed for key in run.keys} == {RULE_SEED}
     assert run.ledger.equity.shape[1] == len(run.keys)
 
@@ -71,7 +74,7 @@ def test_a_rule_walks_once_whatever_the_seeds(market, folds):
 def test_each_path_is_traded_by_the_policy_of_its_fold_and_seed(quick, market, folds):
     trained = quick.train_together([quick.job("masked", seed=seed) for seed in (1, 2)])
     agents = {(0, seed): one.agent for seed, one in zip((1, 2), trained, strict=True)}
-    account = Account()
+    account = World()
     together = run_policies(market, "ppo", folds[:1], agents, [1, 2], account)
     for path, key in enumerate(together.keys):
         mine = {(0, key.seed): agents[0, key.seed]}
@@ -97,14 +100,13 @@ def test_missing_ledgers_are_named(tmp_path):
 
 
 def test_what_is_written_is_read(quick, market, folds, tmp_path):
-    prices = Prices.stack([quick.universe.bars[symbol] for symbol in market.symbols])
     writer, written = LedgerWriter(tmp_path), []
     for name, arm in (
         ("atr", AtrArm(kind="atr")),
         ("still", ConstantArm(kind="constant", size_frac=0.0)),
     ):
-        run = run_rule(market, name, arm, folds[:1], Account())
-        for equity, trades in frames(run, market, prices, stop_atr=1.5):
+        run = run_rule(market, name, arm, folds[:1], World())
+        for equity, trades in frames(run, market, stop_atr=1.5):
             writer.add(equity, trades)
             written.append((equity, trades))
     assert list(tmp_path.iterdir()) == []
@@ -124,10 +126,9 @@ def test_what_is_written_is_read(quick, market, folds, tmp_path):
 
 
 def test_a_ledger_without_a_trade_has_its_columns(quick, market, folds, tmp_path):
-    prices = Prices.stack([quick.universe.bars[symbol] for symbol in market.symbols])
-    run = run_rule(market, "still", ConstantArm(kind="constant", size_frac=0.0), folds[:1], Account())
+    run = run_rule(market, "still", ConstantArm(kind="constant", size_frac=0.0), folds[:1], World())
     writer = LedgerWriter(tmp_path)
-    for equity, trades in frames(run, market, prices, stop_atr=1.5):
+    for equity, trades in frames(run, market, stop_atr=1.5):
         writer.add(equity, trades)
     writer.close()
     assert read_trades(tmp_path).empty
@@ -135,13 +136,12 @@ def test_a_ledger_without_a_trade_has_its_columns(quick, market, folds, tmp_path
 
 
 def test_a_file_written_in_groups_is_the_same_ledger(quick, market, folds, tmp_path, monkeypatch):
-    prices = Prices.stack([quick.universe.bars[symbol] for symbol in market.symbols])
     for rows, folder in ((GROUP_ROWS, "whole"), (1500, "groups")):
         monkeypatch.setattr(files, "GROUP_ROWS", rows)
         writer = LedgerWriter(tmp_path / folder)
         for name in ("first", "second"):
-            run = run_rule(market, name, AtrArm(kind="atr"), folds, Account())
-            for equity, trades in frames(run, market, prices, stop_atr=1.5):
+            run = run_rule(market, name, AtrArm(kind="atr"), folds, World())
+            for equity, trades in frames(run, market, stop_atr=1.5):
                 writer.add(equity, trades)
         writer.close()
     assert pq.ParquetFile(tmp_path / "groups" / "equity.parquet").num_row_groups > 2

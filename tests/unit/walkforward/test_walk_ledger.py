@@ -14,10 +14,9 @@ from sizewise.ledgers.columns import CENT, EQUITY_COLUMNS, FLOWS, TRADE_COLUMNS,
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
 from sizewise.sizing.backtest import PathLedger
-from sizewise.trading.trades import Prices
 from sizewise.walkforward.walk import PathKey, equity_frame, trades_frame
 
-from ...hand_market import make_market
+from ...hand_market import make_market, remade
 from ...hand_sizers import constant_sizer
 
 COLUMN = "confidence_rolling_2"
@@ -39,19 +38,12 @@ def market() -> Market:
 
 
 @pytest.fixture(scope="module")
-def prices(market) -> Prices:
-    close = market.close.numpy()
-    open_ = close / (1.0 + market.bar_return.numpy())
-    return Prices(open_, np.maximum(open_, close) * 1.001, np.minimum(open_, close) * 0.999, close)
-
-
-@pytest.fixture(scope="module")
 def ledger(market) -> PathLedger:
     """Two paths: path 1 is rows 60-259, path 0 a shorter one."""
     starts, lengths = torch.tensor([10, 60]), torch.tensor([50, 200])
     confidence = market.confidence[COLUMN].unsqueeze(0)
     return backtest.run(
-        market, starts, lengths, confidence, torch.zeros(2, dtype=torch.int64), constant_sizer(0.1, 0.2), Account()
+        market, starts, lengths, confidence, torch.zeros(2, dtype=torch.int64), constant_sizer(0.1, 0.2), Account(), record=True
     )
 
 
@@ -61,8 +53,8 @@ def equity(market, ledger) -> pd.DataFrame:
 
 
 @pytest.fixture
-def trades(market, ledger, prices) -> pd.DataFrame:
-    return trades_frame(key(), 1, ledger, market, prices, stop_atr=1.5)
+def trades(market, ledger) -> pd.DataFrame:
+    return trades_frame(key(), 1, ledger, market, ledger.fills[ledger.fills["path"] == 1], stop_atr=1.5)
 
 
 # The equity ledger.
@@ -70,7 +62,7 @@ def trades(market, ledger, prices) -> pd.DataFrame:
 
 def test_equity_columns_are_those_of_the_design(equity):
     path, marks = ["arm", "symbol", "fold", "seed"], ["timestamp", "equity", "position_frac"]
-    assert list(EQUITY_COLUMNS) == [*path, *marks, "price_pnl", "fees", "slippage", "borrow", "funding", "regime"]
+    assert list(EQUITY_COLUMNS) == [*path, *marks, *FLOWS, "regime"]
     assert list(equity.columns) == list(EQUITY_COLUMNS)
 
 
@@ -104,10 +96,10 @@ def test_a_step_counts_under_the_label_at_its_decision(equity, market):
 
 
 @pytest.mark.parametrize("seed", [0, 40_000, 20_200_101])
-def test_any_seed_of_the_parameters_is_kept(seed, ledger, market, prices):
+def test_any_seed_of_the_parameters_is_kept(seed, ledger, market):
     named = key(seed=seed)
     assert equity_frame(named, 1, ledger, market)["seed"].unique().tolist() == [seed]
-    assert trades_frame(named, 1, ledger, market, prices, stop_atr=1.5)["seed"].unique().tolist() == [seed]
+    assert trades_frame(named, 1, ledger, market, ledger.fills[ledger.fills["path"] == 1], stop_atr=1.5)["seed"].unique().tolist() == [seed]
 
 
 # That it adds up.
@@ -171,7 +163,7 @@ def test_trades_sum_to_the_change_of_equity(trades, equity):
     assert (trades["exit_time"] > trades["entry_time"]).all()
 
 
-def test_every_figure_of_a_decision(trades, market, prices):
+def test_every_figure_of_a_decision(trades, market):
     times = market.times
     for _, trade in trades.iterrows():
         fill = times.get_loc(trade["entry_time"])
@@ -181,11 +173,11 @@ def test_every_figure_of_a_decision(trades, market, prices):
         assert trade["side"] == int(market.direction[decided])
         assert trade["regime"] == LABELS[int(market.regime[decided])]
         assert trade["confidence"] == market.confidence[COLUMN][decided].item()
-        stop = 1.5 * market.atr_frac[decided].item() * prices.close[decided]
+        stop = 1.5 * market.atr_frac[decided].item() * market.close.numpy()[60 + decided]
         assert trade["stop_distance"] == pytest.approx(stop)
         assert trade["r_multiple"] == pytest.approx(trade["pnl"] / (trade["qty"] * stop))
         # A tenth of equity at the decision, in units of its close; about 1000 here.
-        assert trade["qty"] == pytest.approx(0.1 * 1000.0 / prices.close[decided], rel=0.2)
+        assert trade["qty"] == pytest.approx(0.1 * 1000.0 / market.close.numpy()[60 + decided], rel=0.2)
 
 
 def test_one_trade_by_hand():
@@ -196,46 +188,45 @@ def test_one_trade_by_hand():
     flat = make_market(rows, gap_return=gap, bar_return=np.zeros(rows), direction=direction, rates=np.zeros((rows, 4)))
     flat = replace(flat, confidence={COLUMN: torch.zeros(rows)}, atr_frac=torch.full((rows,), 0.04))
     close = flat.close.numpy()
-    prices = Prices(close, close, close, close)
     zero = torch.zeros(1, dtype=torch.int64)
     run = backtest.run(
-        flat, zero, zero + rows, torch.zeros((1, rows)), zero, constant_sizer(0.1, 0.2), Account(initial_equity=1000.0)
+        flat, zero, zero + rows, torch.zeros((1, rows)), zero, constant_sizer(0.1, 0.2), Account(), record=True
     )
-    trade = trades_frame(key(rows, 0), 0, run, flat, prices, stop_atr=1.5).iloc[0]
+    trade = trades_frame(key(rows, 0), 0, run, flat, run.fills[run.fills["path"] == 0], stop_atr=1.5).iloc[0]
     assert (trade["qty"], trade["entry_price"], trade["stop_distance"]) == pytest.approx((1.0, 100.0, 6.0))
     assert trade["exit_price"] == pytest.approx(112.0)
     assert trade["pnl"] == pytest.approx(12.0)
     assert trade["r_multiple"] == pytest.approx(2.0)
 
 
-def test_r_does_not_move_with_size(market, prices):
+def test_r_does_not_move_with_size(market):
     found = []
     for size in (0.02, 0.10):
         zero = torch.zeros(1, dtype=torch.int64)
         confidence = market.confidence[COLUMN].unsqueeze(0)
-        free = replace(market, rates=market.rates * 0.0)
-        run = backtest.run(free, zero + 60, zero + 200, confidence, zero, constant_sizer(size, 0.2), Account())
-        found.append(trades_frame(key(), 0, run, free, prices, stop_atr=1.5))
+        free = remade(market, rates=torch.zeros((ROWS, 4)))
+        run = backtest.run(free, zero + 60, zero + 200, confidence, zero, constant_sizer(size, 0.2), Account(), record=True)
+        found.append(trades_frame(key(), 0, run, free, run.fills[run.fills["path"] == 0], stop_atr=1.5))
     np.testing.assert_allclose(found[0]["r_multiple"], found[1]["r_multiple"])
     assert not np.allclose(found[0]["pnl"], found[1]["pnl"])
 
 
-def test_no_atr_no_r(market, ledger, prices):
+def test_no_atr_no_r(market, ledger):
     cold = replace(market, atr_frac=torch.zeros(ROWS))
-    trades = trades_frame(key(), 1, ledger, cold, prices, stop_atr=1.5)
+    trades = trades_frame(key(), 1, ledger, cold, ledger.fills[ledger.fills["path"] == 1], stop_atr=1.5)
     assert trades["r_multiple"].isna().all()
     assert (trades["stop_distance"] == 0.0).all()
 
 
-def test_a_trade_left_open_is_refused(market, ledger, prices):
+def test_a_trade_left_open_is_refused(market, ledger):
     held = (ledger.position[:200, 1] != 0).nonzero().flatten()
     cut = int(held[len(held) // 2])
     with pytest.raises(LedgerError, match=r"^ledger atr S0 fold 2: a trade is still open at the path's end"):
-        trades_frame(key(cut + 1), 1, ledger, market, prices, stop_atr=1.5)
+        trades_frame(key(cut + 1), 1, ledger, market, ledger.fills[ledger.fills["path"] == 1], stop_atr=1.5)
 
 
-def test_a_path_without_trades_has_no_rows(market, ledger, prices):
-    flat = replace(ledger, position=torch.zeros_like(ledger.position))
-    empty = trades_frame(key(), 1, flat, market, prices, stop_atr=1.5)
+def test_a_path_without_trades_has_no_rows(market, ledger):
+    flat = replace(ledger, fills=ledger.fills.iloc[:0])
+    empty = trades_frame(key(), 1, flat, market, flat.fills[flat.fills["path"] == 1], stop_atr=1.5)
     assert len(empty) == 0
     assert list(empty.columns) == list(TRADE_COLUMNS)

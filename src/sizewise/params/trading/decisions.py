@@ -1,35 +1,23 @@
 """The section `decisions`: at which closes something is decided; the same for every arm."""
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from sizewise.params.fields import Count, Section
-
-
-class Bars(Section):
-    """Every so many bars."""
-
-    bars: Count
-
-
-class Hours(Section):
-    """At the last close before each multiple of so many hours, UTC."""
-
-    hours: Annotated[float, Field(gt=0.0, le=24.0 * 366)]
 
 
 class Decisions(Section):
     """The clock of decisions.
 
     Attributes:
-        every: a number of bars or hours, each `session` (at its last close), or `entry`: only where a trade begins. What
-            follows the signal decides while a trade is on, and always where one begins or ends.
+        every: a `bar`, an `hour` (at the last close before it is full, UTC), a `session` (at its last close), or `entry`: only
+            where a trade begins. What follows the signal decides while a trade is on, and always where one begins or ends.
+        count: so many of them; of no use to `entry`.
     """
 
-    every: Literal["session", "entry"] | Bars | Hours = Bars(bars=1)
+    every: Literal["bar", "hour", "session", "entry"] = "bar"
+    count: Count = 1
 
     @property
     def every_bar(self) -> bool:
         """Whether no close is left out."""
-        return self.every == Bars(bars=1)
+        return self.every == "bar" and self.count == 1

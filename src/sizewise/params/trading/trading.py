@@ -54,7 +54,7 @@ class Rules(Section):
     @model_validator(mode="after")
     def _levered_only_on_margin(self) -> "Rules":
         if self.margin != "isolated" and self.leverage > 1.0:
-            raise ValueError(f"leverage is {self.leverage:g}, which margin {self.margin} has not: set it to isolated")
+            raise ValueError(f"an account of margin {self.margin} has leverage 1: set margin to isolated")
         return self
 
 
@@ -100,21 +100,21 @@ Mode = Literal["masked", "free"]
 
 
 class Sizing(Section):
-    """Hold, buy or sell sizes of the base allocation: 3, 7 or 13 actions, or with `sizing` one's own `sizes`.
+    """Hold, buy or sell sizes of the base allocation, 3, 7 or 13 actions; `masked` follows the signal. `close_action` adds a
+    CLOSE."""
 
-    `masked` follows the signal. `close_action` adds a CLOSE.
-    """
-
-    kind: Literal["sizing3", "sizing7", "sizing13", "sizing"]
+    kind: Literal["sizing3", "sizing7", "sizing13"]
     mode: Mode = "free"
-    sizes: Shares | None = None
     close_action: bool = False
 
-    @model_validator(mode="after")
-    def _sized(self) -> "Sizing":
-        if (self.sizes is None) == (self.kind == "sizing"):
-            raise ValueError(f"kind {self.kind} " + ("names its sizes: leave them out" if self.sizes else "needs sizes"))
-        return self
+
+class OwnSizes(Section):
+    """The same with sizes of one's own, as shares of the base allocation."""
+
+    kind: Literal["sizing"]
+    sizes: Shares
+    mode: Mode = "free"
+    close_action: bool = False
 
 
 class Levels(Section):
@@ -214,10 +214,8 @@ class ManageInventory(Section):
     roll: bool = True
 
 
-SchemeModel = Annotated[
-    Sizing | Levels | Legacy3 | SizeByLeverage25 | Simple | ManagedRisk | BSH | Simplex | ManageInventory,
-    Field(discriminator="kind"),
-]
+Schemes = Sizing | OwnSizes | Levels | Legacy3 | SizeByLeverage25 | Simple | ManagedRisk | BSH | Simplex | ManageInventory
+SchemeModel = Annotated[Schemes, Field(discriminator="kind")]
 
 
 def rules_for(model: SchemeModel, rules: Rules) -> Rules:

@@ -48,7 +48,7 @@ def open_scheme(
             "name one symbol, or use simple, managed_risk or simplex"
         )
     match model:
-        case trading.Sizing():
+        case trading.Sizing() | trading.OwnSizes():
             return SizingActions(model, account, dtype, device)
         case trading.Levels():
             return LevelActions(model, dtype, device)

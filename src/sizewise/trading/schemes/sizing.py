@@ -110,9 +110,9 @@ SIZES = {
 }
 
 
-def sizes_of_kind(model: trading.Sizing) -> tuple[float, ...]:
+def sizes_of_kind(model: trading.Sizing | trading.OwnSizes) -> tuple[float, ...]:
     """The multipliers of the base allocation."""
-    return SIZES[model.kind] if model.sizes is None else model.sizes
+    return model.sizes if isinstance(model, trading.OwnSizes) else SIZES[model.kind]
 
 
 class SizingActions(ActionScheme):
@@ -124,7 +124,13 @@ class SizingActions(ActionScheme):
     that drifted past it is not cut.
     """
 
-    def __init__(self, model: trading.Sizing, account: Account, dtype: torch.dtype, device: torch.device | str):
+    def __init__(
+        self,
+        model: trading.Sizing | trading.OwnSizes,
+        account: Account,
+        dtype: torch.dtype,
+        device: torch.device | str = "cpu",
+    ):
         sizes, close = sizes_of_kind(model), model.close_action
         self.follows_signal = model.mode == "masked"
         self.space = Discrete(1 + 2 * len(sizes) + close)

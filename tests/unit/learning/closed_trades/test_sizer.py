@@ -15,6 +15,7 @@ from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
 from sizewise.learning.closed_trades.training import train_closed_trades
 from sizewise.sizing import backtest
 
+from ....hand_market import priced, remade
 from ....hand_trades import ACCOUNT, NAMES, RULES, even, planted_fold, planted_market
 from .test_training import SMALL
 
@@ -136,12 +137,11 @@ def test_the_future_changes_no_decision(quick, exact, share):
     start, stop = exact.rows("BTCUSDT_1h", fold.test["BTCUSDT_1h"])
     path = [(0, 0, start, stop - start)]
     cut = start + int(share * (stop - start))
-    columns = ("features", "gap_return", "bar_return", "close", "high", "low", "rates")
-    poisoned = {name: getattr(exact, name).clone() for name in columns}
+    poisoned = priced(exact) | {"features": exact.features.clone()}
     for values in poisoned.values():
         values[cut:stop] *= 1.5
     poisoned["gap_return"][cut:stop] -= 0.05
-    other = replace(exact, **poisoned)
+    other = remade(exact, **poisoned)
     before, _ = walk(exact, policies, [confidence], path, account)
     after, _ = walk(other, policies, [confidence], path, account)
     known = cut - start

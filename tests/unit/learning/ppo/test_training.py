@@ -10,17 +10,19 @@ from dataclasses import replace
 import psutil
 import pytest
 import torch
+from sizewise.params.trading.actions import Levels, Steps
 
 from sizewise.base.errors import TrainingError
 from sizewise.base.seeding import torch_generator
 from sizewise.dataset.splits import tail_of
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import LAYOUT, load_agent
-from sizewise.learning.ppo.policy import initialise
+from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.ppo.training import policies_of
 from sizewise.params.arms import PpoArm
 from sizewise.params.learning.train import CausalConv, Episode, LinearRecurrent, Mlp
-from sizewise.params.trading.actions import Levels, Steps
+
+from ....hand_market import remade
 
 
 def same(a: training.Trained, b: training.Trained) -> bool:
@@ -166,26 +168,27 @@ def test_nothing_after_the_train_slice_reaches_a_policy(quick):
         poisoned["bar_return"][start:stop] *= -3.0
         poisoned["direction"][start:stop] *= -1
     clean = quick.train("masked")
-    world = replace(quick, market=replace(market, **poisoned))
+    world = replace(quick, market=remade(market, **poisoned))
     assert same(world.train("masked"), clean)
     leak = {**poisoned, "bar_return": poisoned["bar_return"].clone()}
     first, last = market.rows(*next(iter(fold.train.items())))
     leak["bar_return"][first:last] *= -3.0
-    assert not same(replace(quick, market=replace(market, **leak)).train("masked"), clean)
+    assert not same(replace(quick, market=remade(market, **leak)).train("masked"), clean)
 
 
 @pytest.fixture
 def broken(quick):
     """The quick world with a train slice whose prices are no numbers."""
-    prices = quick.market.bar_return.clone()
+    features = quick.market.features.clone()
     start, stop = quick.market.rows(*next(iter(quick.folds["rolling"][0].train.items())))
-    prices[start:stop] = float("nan")
-    return replace(quick, market=replace(quick.market, bar_return=prices))
+    features[start:stop] = float("nan")
+    return replace(quick, market=replace(quick.market, features=features))
 
 
 def initial_weights(quick, job):
     """What the job's policy starts from."""
-    spec = training.policy_spec(quick.settings, job.actions)
+    train = quick.settings.train
+    spec = PolicySpec(quick.settings.observation.window_bars, train.hidden, n_scalars=4, encoder=train.encoder)
     fresh = initialise(
         spec, [torch_generator(job.name, "init")], initial_hold_prob=quick.settings.train.initial_hold_prob
     )
@@ -268,7 +271,7 @@ def test_jobs_are_every_arm_scheme_fold_and_seed_once(quick):
     names = [job.name for job in jobs]
     assert len(names) == len(set(names)) == 2 * 2 * 2 + 2 * 2
     assert names[0] == "ppo_rolling_fold0_seed1"
-    wide = PpoArm(kind="ppo", mode="masked", actions=Levels(kind="levels", levels=[0.0, 1.0]))
+    wide = PpoArm(kind="ppo", actions=Levels(kind="levels", levels=[0.0, 1.0]))
     planned = training.plan_jobs({"ppo": wide}, quick.folds, [1])
     assert {job.actions for job in planned} == {wide.actions}
 

@@ -44,7 +44,7 @@ def two_regimes(bars: int, seed: int):
         regime=regime.astype(np.int8),
     )
     fold = Fold("rolling", 0, START, END, {"S0": Slice(0, bars)}, {})
-    return replace(market, symbols=("S0",), confidence={confidence_column(fold): torch.full((bars,), 0.5)}), fold
+    return replace(market, confidence={confidence_column(fold): torch.full((bars,), 0.5)}), fold
 
 
 def growth(size: np.ndarray, regime: int) -> np.ndarray:

@@ -14,7 +14,6 @@ from sizewise.ledgers.files import LedgerWriter, read_equity
 from sizewise.params.stage import Stage
 from sizewise.studies.stress import study as stress
 from sizewise.studies.stress.world import AS_IS, declared
-from sizewise.trading.trades import Prices
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
 
@@ -30,10 +29,9 @@ def stage(quick, root, tmp_path_factory) -> Stage:
     tables, models = build_tables(quick.universe, quick.folds["rolling"], p.regimes, p.signals)
     write_tables(workspace.features, tables, models)
     field = Field(world.market, world.folds, world.arms, world.seeds, world.account, p.outcome, world.policies)
-    prices = Prices.stack([quick.universe.bars[symbol] for symbol in world.market.symbols])
     writer = LedgerWriter(workspace.ledger)
     for name in world.rules.arms:
-        for equity, trades in frames(field.walk(name), world.market, prices, stop_atr=1.5):
+        for equity, trades in frames(field.walk(name), world.market, stop_atr=1.5):
             writer.add(equity, trades)
     writer.close()
     rules = world.rules.model_copy(update={"cost_multiples": (0.0, 1.0), "delays_bars": (1,)})

@@ -12,31 +12,39 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.market.costs import Costs
 from sizewise.params.studies.stress import Stress
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import Rules
+from sizewise.params.trading.world import World
 from sizewise.sizing import backtest
 from sizewise.sizing.sizers import BuyAndHoldSizer, Sizer
 from sizewise.studies.stress.world import (
     AS_IS,
-    DelayedSizer,
     MissedFills,
     Scenario,
     charged,
     declared,
+    delayed,
     obstructed,
     rebuilt_market,
     thinned_universe,
 )
 
-from ....hand_market import make_market
+from ....hand_market import make_market, rates_of
 from ....hand_sizers import constant_sizer
 
 ROWS = 200
 
 
-def run(market: Market, sizer: Sizer, paths: tuple[tuple[int, int], ...] = ((0, ROWS),)) -> backtest.PathLedger:
+def run(
+    market: Market, sizer: Sizer, paths: tuple[tuple[int, int], ...] = ((0, ROWS),), rules: Rules | None = None
+) -> backtest.PathLedger:
     starts, lengths = torch.tensor(paths).T
-    return backtest.run(
-        market, starts, lengths, torch.zeros((1, len(market.close))), torch.zeros_like(starts), sizer, Account()
-    )
+    none = torch.zeros_like(starts)
+    confidence = torch.zeros((1, len(market.close)))
+    return backtest.run(market, starts, lengths, confidence, none, sizer, Account(), rules)
+
+
+def late_rules(bars: int) -> Rules:
+    return delayed(World(), Scenario("delay", float(bars))).rules
 
 
 def test_every_declared_amount_is_a_scenario_of_its_own_name():
@@ -85,17 +93,18 @@ def test_a_scenario_changes_its_rates_alone(scenario, column, expected):
     changed = charged(market, scenario)
     columns = range(4) if column is None else [column]
     for i in range(4):
-        wanted = expected(market.rates[:, i], market.elapsed_days) if i in columns else market.rates[:, i]
-        torch.testing.assert_close(changed.rates[:, i], wanted, rtol=0.0, atol=1e-18)
-    rest = [field.name for field in fields(Market) if field.name != "rates"]
+        wanted = expected(rates_of(market)[:, i], market.elapsed_days) if i in columns else rates_of(market)[:, i]
+        torch.testing.assert_close(rates_of(changed)[:, i], wanted, rtol=0.0, atol=1e-18)
+    rest = [field.name for field in fields(Market) if field.name != "tape"]
     assert all(getattr(changed, name) is getattr(market, name) for name in rest)
+    prices = ("last_close", "open", "high", "low", "close", "volume", "day", "lot")
+    assert all(torch.equal(changed.tape.column(name), market.tape.column(name)) for name in prices)
 
 
 @pytest.mark.parametrize("scenario", [AS_IS, Scenario("delay", 2.0), Scenario("missed", 0.5)])
 def test_what_charges_nothing_leaves_every_bit_of_the_rates(scenario):
     market = make_market(ROWS)
-    assert torch.equal(charged(market, scenario).rates, market.rates)
-    assert charged(market, scenario).rates is not market.rates
+    assert torch.equal(charged(market, scenario).tape.table, market.tape.table)
 
 
 def test_longs_pay_funding_by_the_day_and_shorts_earn_it():
@@ -117,7 +126,7 @@ def test_longs_pay_funding_by_the_day_and_shorts_earn_it():
 def test_a_decision_is_filled_so_many_bars_later_and_once(bars):
     market = make_market(ROWS, costs=Costs.zero())
     plain = run(market, constant_sizer(0.1, 0.2)).position[:, 0]
-    late = run(market, DelayedSizer(constant_sizer(0.1, 0.2), market.close, bars)).position[:, 0]
+    late = run(market, constant_sizer(0.1, 0.2), rules=late_rules(bars)).position[:, 0]
     # The last decision closes out, whatever is pending.
     assert torch.equal(late[bars : ROWS - 1].sign(), plain[: ROWS - 1 - bars].sign())
     assert not late[:bars].any()
@@ -213,7 +222,7 @@ def test_bars_are_dropped_and_a_higher_share_drops_more(quick):
 def test_all_bars_give_the_market_as_it_is_on_test_rows(quick):
     p, folds = quick.params, quick.folds["rolling"]
     market = rebuilt_market(quick.universe, folds, quick.models, p.regimes, p.signals)
-    for name in ("features", "direction", "entry", "rates", "close", "regime"):
+    for name in ("features", "direction", "entry", "close", "regime"):
         assert torch.equal(getattr(market, name), getattr(quick.market, name)), name
     for fold in folds:
         name = f"confidence_rolling_{fold.number}"

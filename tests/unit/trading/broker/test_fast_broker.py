@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sizewise.trading.broker.fast_broker import Accounts, Move
 
 from sizewise.base.errors import ConfigError
 from sizewise.market.costs import CostRates, Costs, instrument_rates
 from sizewise.market.instruments import load_instruments
 from sizewise.trading.broker import fast_broker
-from sizewise.trading.broker.fast_broker import Accounts, Move
 
 DATA = Path(__file__).parents[4] / "data"
 
@@ -37,7 +37,7 @@ def test_two_percent_at_five_and_a_quarter(side, simple):
     equity, position, pnl = step(1000.0, side * 52.50, 0.0, gap=0.02)
     assert equity / 1000.0 - 1.0 == pytest.approx(simple, rel=1e-9)
     assert position == pytest.approx(side * 53.55)
-    assert pnl == {"price": pytest.approx(side * 1.05), "fees": 0.0, "slippage": 0.0, "borrow": 0.0, "funding": 0.0}
+    assert pnl == {"price": pytest.approx(side * 1.05), "fees": 0.0, "slippage": 0.0, "borrow": 0.0, "funding": 0.0, "impact": 0.0, "liquidation": 0.0}
 
 
 def test_a_new_order_earns_the_bar_but_not_the_gap_before_it():
