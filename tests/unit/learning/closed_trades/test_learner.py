@@ -63,7 +63,10 @@ def greedy(learner, trades, scalars=None):
     found = proposals(learner.networks, windows, state, move, [0], learner.rules, learner.limit_frac)
     grid = torch.tensor(learner.rules.sizes)
     each = {model: grid[places].numpy() for model, places in found.items()}
-    return each | {"ensemble": mean_size(found, learner.contributions, learner.rules).numpy()}
+    shares = {
+        model: torch.from_numpy(learner.contributions()[:, [place]]) for place, model in enumerate(learner.models)
+    }
+    return each | {"ensemble": mean_size(found, shares, learner.rules).numpy()}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +101,8 @@ def test_the_record_holds_what_was_proposed(lessons):
     decision = learner.open(0)
     held = learner.log.record(decision)
     assert held.trade == 0
-    assert dict(held.contributions) == {"cnn": 0.35, "dqn": 0.45, "order_flow": 0.2}
+    assert learner.models == ("cnn", "dqn", "order_flow")
+    assert held.contributions.tolist() == [[0.35, 0.45, 0.2]] * 2
     np.testing.assert_allclose(held.size, expected["ensemble"][:, 0])
     for place, model in enumerate(learner.models):
         np.testing.assert_allclose(np.array(RULES.sizes)[held.chosen[:, place]], expected[model][:, 0])
