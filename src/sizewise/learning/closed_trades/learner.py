@@ -289,7 +289,7 @@ class ClosedTradeLearner:
         Raises:
             DecisionError: contributions of unknown models, or that are no shares. Nothing is changed then.
         """
-        weights = self._given(contributions)
+        weights = self.weights(contributions)
         symbol = self.lessons.symbol_of(trade)
         equity, position = self._marked(symbol) if seen is None else self._of_others(seen)
         scalars = self._standing.scalars((slice(None), symbol), position, equity, self.limit_frac)
@@ -305,7 +305,8 @@ class ClosedTradeLearner:
         self._latest[symbol] = decision
         return decision
 
-    def _given(self, contributions: Mapping[ModelName, float] | None) -> np.ndarray:
+    def weights(self, contributions: Mapping[ModelName, float] | None) -> np.ndarray:
+        """Contributions to one decision, float64 [S, M], by default `contributions()`; raises what `open` does."""
         if contributions is None:
             return self.contributions()
         unknown = [name for name in contributions if name not in self.models]

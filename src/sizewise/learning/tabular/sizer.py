@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from sizewise.learning.tabular.cells import (
     state_of,
 )
 from sizewise.learning.tabular.learning import OpenDecision, Table, Waiting, best_tried, moved_towards, step_size
+from sizewise.learning.tabular.store import save_table
 from sizewise.sizing.opportunities import find_opportunities
 from sizewise.sizing.sizers import Situation, follow_signal
 
@@ -84,6 +86,10 @@ class TableAgent:
             open=dict(self._open),
             waiting=dict(self._waiting),
         )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the table, with all that is open, into `folder` (made if missing), whole or not at all; see store."""
+        save_table(self.table, folder)
 
     def state(self, account: str, regime: str, confidence: float) -> int:
         """State of an account's next decision, from what it holds open and how its last trades ended.
