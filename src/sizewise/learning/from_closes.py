@@ -17,7 +17,7 @@ from sizewise.learning.tabular.learning import PROBES, blank
 from sizewise.learning.tabular.lessons import Kind as TableKind
 from sizewise.learning.tabular.sizer import TableAgent
 from sizewise.learning.tabular.store import load_table
-from sizewise.learning.trade_log import Event, TradeLog, read_log
+from sizewise.learning.trade_log import TradeLog, read_log
 from sizewise.market.bars import validate_bars
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
@@ -90,7 +90,7 @@ def learn_from(
         account: its position limit caps every size; default an account of the first open's equity.
         regimes: how bars are labelled. seed: of a network's weights, exploration and replay.
         after: a learner to go on from, which is changed; it has its own kind, rules, account and scale of features. Tell it
-            closes that it has not been told yet.
+            closes that it has not been told yet; opens that it knows are passed over.
     Returns:
         the learner: `TableAgent` or `OwnTradeLearner`; `save` keeps either, `load_learner` reads it back.
     Raises:
@@ -99,18 +99,14 @@ def learn_from(
         ConfigError: rules of another kind, or a reward that cannot teach sizes.
     """
     log = read_log(closes, opens)
-    account = account or Account(initial_equity=_first_equity(log))
     markets = _Markets.of(bars or {}, regimes or Regimes())
-    if isinstance(after, TableAgent) or (after is None and kind in ("bandit", "q_table")):
-        agent = after or _open_table(kind, _rules(rules, Tabular), account, log)
-        _teach_table(agent, log, markets)
-        return agent
     learner = after
     if learner is None:
-        given = _rules(rules, ClosedTrades)
-        scalers = markets.scalers(log, given.window_bars)
-        learner = OwnTradeLearner(kind, given, account, tuple(scalers), NAMES, scalers=scalers, seed=seed)
-    _teach_models(learner, log, markets)
+        learner = _blank(log, markets, kind, rules, account or Account(initial_equity=_first_equity(log)), seed)
+    if isinstance(learner, TableAgent):
+        _teach_table(learner, log, markets)
+    else:
+        _teach_models(learner, log, markets)
     return learner
 
 
@@ -137,12 +133,23 @@ def _first_equity(log: TradeLog) -> float:
     return float(log.opens.sort_values("opened", kind="stable")["equity"].iloc[0])
 
 
-def _open_table(kind: TableKind, rules: Tabular, account: Account, log: TradeLog) -> TableAgent:
-    limit = position_limit_frac(account)
-    if not rules.accept_size_blind:
-        every = sizes(rules, account.initial_equity, limit)
-        check_identifiable(trade_probe(PROBES[rules.reward]), every.tolist())
-    return TableAgent(blank(kind, rules, limit, source="closes", first=log.opens["opened"].min().isoformat()))
+def _blank(
+    log: TradeLog,
+    markets: "_Markets",
+    kind: TableKind | ModelKind,
+    rules: Tabular | ClosedTrades | None,
+    account: Account,
+    seed: int,
+) -> TableAgent | OwnTradeLearner:
+    """A learner that has been told nothing."""
+    if kind == "bandit" or kind == "q_table":
+        table, limit = _rules(rules, Tabular), position_limit_frac(account)
+        if not table.accept_size_blind:
+            check_identifiable(trade_probe(PROBES[table.reward]), sizes(table, account.initial_equity, limit).tolist())
+        return TableAgent(blank(kind, table, limit, source="closes"))
+    models = _rules(rules, ClosedTrades)
+    scalers = markets.scalers(log, models.window_bars)
+    return OwnTradeLearner(kind, models, account, tuple(scalers), NAMES, scalers=scalers, seed=seed)
 
 
 def _teach_table(agent: TableAgent, log: TradeLog, markets: "_Markets") -> None:
@@ -154,12 +161,12 @@ def _teach_table(agent: TableAgent, log: TradeLog, markets: "_Markets") -> None:
                 event.decision_id,
                 unit_return=now["pnl_pct"] / 100.0,
                 worst=-now["drawdown_pct"] / 100.0,
-                side=_opened(log, event)["side"],
-                hours=_hours(log, event),
+                side=now["side"],
+                hours=_hours(now),
                 timestamp=f"{now['closed']:%Y-%m-%dT%H:%M:%SZ}",
                 share=now["share"],
             )
-        elif event.decision_id not in agent:
+        elif not agent.knows(event.decision_id):
             regime, atr_frac = markets.situation(now)
             agent.decide(
                 event.decision_id,
@@ -179,10 +186,10 @@ def _teach_models(learner: OwnTradeLearner, log: TradeLog, markets: "_Markets") 
                 event.decision_id,
                 unit_return=now["pnl_pct"] / 100.0,
                 worst=-now["drawdown_pct"] / 100.0,
-                hours=_hours(log, event),
+                hours=_hours(now),
                 share=now["share"],
             )
-        elif event.decision_id not in learner:
+        elif not learner.knows(event.decision_id):
             learner.open(
                 event.decision_id,
                 now["symbol"],
@@ -194,12 +201,8 @@ def _teach_models(learner: OwnTradeLearner, log: TradeLog, markets: "_Markets") 
             )
 
 
-def _opened(log: TradeLog, event: Event) -> "pd.Series[Any]":
-    return log.opens.loc[event.decision_id]
-
-
-def _hours(log: TradeLog, event: Event) -> float:
-    return float((event.told["closed"] - _opened(log, event)["opened"]).total_seconds() / 3600.0)
+def _hours(told: Mapping[str, Any]) -> float:
+    return float((told["closed"] - told["opened"]).total_seconds() / 3600.0)
 
 
 def _contributions(opened: Mapping[str, Any]) -> dict[ModelName, float] | None:

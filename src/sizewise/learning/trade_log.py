@@ -51,7 +51,7 @@ DUST, WHOLE = 1e-9, 1e-6
 
 
 class Event(NamedTuple):
-    """An open (its columns) or a close (its columns) of a decision."""
+    """An open or a close of a decision. told: columns of its open, and of a close those of the close as well."""
 
     kind: Literal["open", "close"]
     decision_id: str
@@ -73,13 +73,15 @@ class TradeLog:
     def events(self) -> Iterator[Event]:
         """Opens and closes in the order of time; at one moment closes come first, then the log's own order."""
         times = np.concatenate([pd.DatetimeIndex(t).asi8 for t in (self.closes["closed"], self.opens["opened"])])
-        closes, opens = self.closes.to_dict("records"), self.opens.reset_index().to_dict("records")
+        opens = [
+            {str(name): value for name, value in row.items()} for row in self.opens.reset_index().to_dict("records")
+        ]
+        of = {row[ID]: row for row in opens}
+        closes = [{**of[row[ID]], **row} for row in self.closes.to_dict("records")]
         for place in np.argsort(times, kind="stable"):
-            if place < len(closes):
-                yield Event("close", str(closes[place][ID]), {str(k): v for k, v in closes[place].items()})
-            else:
-                row = opens[place - len(closes)]
-                yield Event("open", str(row[ID]), {str(k): v for k, v in row.items()})
+            closing = place < len(closes)
+            told = closes[place] if closing else opens[place - len(closes)]
+            yield Event("close" if closing else "open", str(told[ID]), told)
 
 
 def read_log(closes: pd.DataFrame, opens: pd.DataFrame | None = None) -> TradeLog:
@@ -152,15 +154,15 @@ def _column(table: pd.DataFrame, name: str, column: str) -> "pd.Series[Any]":
     return numbers
 
 
-def _check(table: pd.DataFrame, name: str, wrong: "pd.Series[bool]", column: str, why: str) -> None:
-    if wrong.any():
+def _check(table: pd.DataFrame, name: str, wrong: "pd.Series[bool] | np.ndarray", column: str, why: str) -> None:
+    if np.asarray(wrong).any():
         _refuse(LedgerError, name, table, wrong, column, f"{why}: mend the log, a value is never filled in")
 
 
 def _refuse(
-    error: type[Exception], name: str, table: pd.DataFrame, wrong: "pd.Series[bool]", column: str, why: str
+    error: type[Exception], name: str, table: pd.DataFrame, wrong: "pd.Series[bool] | np.ndarray", column: str, why: str
 ) -> None:
-    place = int(np.argmax(wrong.to_numpy()))
+    place = int(np.argmax(np.asarray(wrong)))
     row = table.iloc[place]
     of = "" if column == ID else f" of decision '{row[ID]}'"
     raise error(f"{name} row {table.index[place]}, column {column}: {row[column]}{of} {why}")

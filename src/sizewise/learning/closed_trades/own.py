@@ -133,12 +133,17 @@ class OwnTradeLearner:
         columns = flow_columns(rules, features)
         self._learner = ClosedTradeLearner(self._trades, rules, kind, account, [f"own_{kind}_seed{seed}"], columns)
         self._number: dict[str, int] = {}
+        self._known: set[str] = set()
         self._windows: list[torch.Tensor] = []
         self._journal: list[dict[str, Any]] = []
 
     def __contains__(self, decision_id: object) -> bool:
         """Whether something of a decision is open."""
         return decision_id in self._number
+
+    def knows(self, decision_id: str) -> bool:
+        """Whether a decision is open or has been."""
+        return decision_id in self._known
 
     @property
     def closes(self) -> int:
@@ -229,6 +234,7 @@ class OwnTradeLearner:
         seen = Seen(equity, position_frac, None if size_frac is None else size_frac / learner.limit_frac)
         number = learner.open(trade, seen=seen, contributions=weights)
         self._number[decision_id] = number
+        self._known.add(decision_id)
         self._windows.append(raw)
         told = {"symbol": symbol, "equity": equity, "position_frac": position_frac, "size_frac": size_frac}
         self._journal.append({"open": decision_id, **told, "contributions": weights})

@@ -74,6 +74,10 @@ class TableAgent:
         """Whether something of a decision is open."""
         return decision_id in self._open
 
+    def knows(self, decision_id: str) -> bool:
+        """Whether a decision is open, or among the outcomes that are kept."""
+        return decision_id in self._open or any(outcome["decision_id"] == decision_id for outcome in self._latest())
+
     @property
     def table(self) -> Table:
         """The table as it now is."""
