@@ -7,6 +7,7 @@
     policy = sw.load_policy("artifacts/policies/ppo/rolling_fold5_seed1")
     decision = policy.decide(bars, sw.Account())
     result = sw.compare(equity_a, equity_b)
+    learner = sw.learn_from(closes)  # a table of your own bot's closed trades
     env = sw.open_env()  # for Gymnasium; sw.SizewiseEnv takes bars of your own
 
 A scheme, a rule or a learner of your own starts from sw.ActionScheme, sw.Rule or sw.Learner.
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sizewise.base.errors import SizewiseError
     from sizewise.evidence.inference import compare
     from sizewise.gym.environments import SizewiseEnv, SizewiseVectorEnv, open_env
+    from sizewise.learning.from_closes import learn_from, load_learner
     from sizewise.live.decide import Decision, load_policy
     from sizewise.market.bars import load_bars
     from sizewise.market.costs import Costs
@@ -50,7 +52,9 @@ _HOMES = {
     "SizewiseVectorEnv": "gym.environments",
     "Weights": "trading.schemes.interface",
     "compare": "evidence.inference",
+    "learn_from": "learning.from_closes",
     "load_bars": "market.bars",
+    "load_learner": "learning.from_closes",
     "load_policy": "live.decide",
     "open_env": "gym.environments",
     "simulate": "trading.simulation",
@@ -70,7 +74,9 @@ __all__ = [
     "SizewiseVectorEnv",
     "Weights",
     "compare",
+    "learn_from",
     "load_bars",
+    "load_learner",
     "load_policy",
     "open_env",
     "simulate",

@@ -4,6 +4,7 @@
 - lessons: what a fold's closed trades teach
 - memory: open decisions and replay
 - models: the networks
+- own: a learner of anybody's own closed trades
 - policy: what was learned, as inputs to a size and on disk
 - sizer: the policies as a sizer
 - training: train a fold, all seeds together

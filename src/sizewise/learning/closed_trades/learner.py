@@ -1,24 +1,27 @@
 """Models that size trades together and learn from a trade when it closes, and at no other time (reference design E).
 
-`Learner.open` asks every model for a size and keeps what it saw and proposed under a decision id; `Learner.close` takes
-the decision back, remembers its result and makes one update of every model that contributed. S members (seeds) meet the
-same trades side by side; each has its own parameters, draws and accounts, one account a symbol.
+`open` asks every model for a size and keeps what it saw and proposed, and how much each model contributed to this very
+decision, under an id; `close` takes the decision back, or a part of it, remembers the result and makes one update of every
+model that contributed, weighted by its contribution and the part's share. S members (seeds) meet the same trades side by
+side; each has its own parameters, draws and accounts, one account a symbol.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from sizewise.base.errors import DecisionError, TrainingError
 from sizewise.base.seeding import numpy_generator, torch_generator
-from sizewise.learning.closed_trades.lessons import SCALARS, Lessons, Standing
+from sizewise.learning.closed_trades.lessons import SCALARS, Result, Standing
 from sizewise.learning.closed_trades.memory import DecisionLog, Memory
 from sizewise.learning.closed_trades.models import (
     Networks,
     Parameters,
     contributions,
+    earned_contributions,
     flow_inputs,
     gain_logits,
     gain_loss,
@@ -31,6 +34,7 @@ from sizewise.learning.closed_trades.models import (
     td_loss,
     td_targets,
 )
+from sizewise.learning.closed_trades.policy import WHOLE
 from sizewise.learning.ppo.update import Adam
 from sizewise.params.learning.outcome import ClosedTrades, ModelName, RewardName
 from sizewise.params.trading.account import Account
@@ -41,13 +45,54 @@ PCT = 100.0
 MINUTES = 60.0
 
 
+class Trades(Protocol):
+    """What a learner asks of its trades: those of a market (lessons.Lessons), or of somebody's own log (own.OwnTrades).
+
+    Attributes:
+        symbols: by number. windows: float32 [N, window, features], scaled, oldest first. rose, typical_move,
+            typical_growth: see lessons.Lessons.
+    """
+
+    @property
+    def symbols(self) -> Sequence[str]: ...
+    @property
+    def windows(self) -> torch.Tensor: ...
+    @property
+    def rose(self) -> np.ndarray: ...
+    @property
+    def typical_move(self) -> np.ndarray: ...
+    @property
+    def typical_growth(self) -> np.ndarray: ...
+    @property
+    def marked(self) -> np.ndarray: ...
+    @property
+    def drift(self) -> np.ndarray: ...
+    @property
+    def planned(self) -> int: ...
+    def symbol_of(self, trade: int) -> int: ...
+    def result(self, trade: int) -> Result: ...
+
+
+class Seen(NamedTuple):
+    """The account in which somebody else decided, just before the decision.
+
+    Attributes:
+        equity: quote currency, > 0. position_frac: |position| over equity. size: share of the position limit that was
+            taken then; None takes what the models propose.
+    """
+
+    equity: float
+    position_frac: float
+    size: float | None = None
+
+
 class CloseRewards:
     """Rewards of one kind for S members, each with a record of its own on every account.
 
     The variants are given results as shares of equity: as shares of notional they would be the same for every size.
     """
 
-    def __init__(self, kind: RewardName, lessons: Lessons, fractions: np.ndarray, members: int):
+    def __init__(self, kind: RewardName, lessons: Trades, fractions: np.ndarray, members: int):
         """Args: fractions: float64 (A,), the grid as shares of equity."""
         self._kind = kind
         self._lessons = lessons
@@ -62,32 +107,36 @@ class CloseRewards:
         """What a reward of the trade's symbol is divided by before a network learns it, so that 1 is an ordinary one."""
         if self._kind != "log_growth":
             return 1.0
-        return float(self._lessons.typical_growth[self._lessons.trades.symbol[trade]])
+        return float(self._lessons.typical_growth[self._lessons.symbol_of(trade)])
 
-    def of_close(self, trade: int, taken: np.ndarray, *, last: bool) -> tuple[np.ndarray, np.ndarray]:
+    def of_close(
+        self, trade: int, taken: np.ndarray, result: Result | None = None, *, whole: float | None = None, last: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Rewards of a close; the trade enters the account's record, at the size it was held at, with its last part.
 
         Args:
-            taken: float64 [S], share of equity held. last: whether nothing of it stays open.
+            taken: float64 [S], share of equity held. result: of what is closed, by default the trade's.
+            whole: unit return of all parts of the trade together, by default the result's. last: whether nothing of it
+                stays open.
         Returns:
             of every size [S, A], and of the size taken [S]; not scaled.
         """
-        symbol = int(self._lessons.trades.symbol[trade])
+        closed = self._lessons.result(trade) if result is None else result
+        symbol = self._lessons.symbol_of(trade)
         record = self._records[symbol]
-        grid = np.stack([self._reward(trade, np.full_like(taken, size), record)[0] for size in self._fractions], axis=1)
-        own, after = self._reward(trade, taken, record)
+        grid = np.stack([self._reward(closed, np.full_like(taken, size), record) for size in self._fractions], axis=1)
+        own = self._reward(closed, taken, record)
         if last:
-            self._records[symbol] = after
+            self._records[symbol] = record.after(taken * (closed.unit_return if whole is None else whole))
         return grid, own
 
-    def _reward(self, trade: int, size: np.ndarray, record: Record) -> tuple[np.ndarray, Record]:
-        trades = self._lessons.trades
-        pnl = size * trades.unit_return[trade]
+    def _reward(self, closed: Result, size: np.ndarray, record: Record) -> np.ndarray:
+        pnl = size * closed.unit_return
         if self._kind == "log_growth":
-            return trade_log_growth(size, trades.unit_return[trade]), record
+            return trade_log_growth(size, closed.unit_return)
         if self._kind == "outcome_of_equity":
-            return outcome_reward(PCT * pnl, trades.hours[trade], -PCT * size * trades.worst[trade]), record
-        return composite_close(pnl, MINUTES * trades.hours[trade], size, record)
+            return outcome_reward(PCT * pnl, closed.hours, -PCT * size * closed.worst)
+        return composite_close(pnl, MINUTES * closed.hours, size, record)[0]
 
 
 # A trade whose account has not decided again since.
@@ -100,14 +149,14 @@ class Proposal:
 
     Attributes:
         trade: number in the lessons. scalars: float32 [S, 3], the accounts as seen. chosen: int64 [S, M], each model's
-            place in the grid, in the order of `contributions`. contributions: of the M models, they sum to 1.
-        size: [S], their weighted mean, share of the limit. equity: [S], at the decision.
+            place in the grid, in the order of the learner's models. contributions: float64 [S, M], of the models to this
+            decision. size: [S], share of the limit. equity: [S], at the decision.
     """
 
     trade: int
     scalars: np.ndarray
     chosen: np.ndarray
-    contributions: Mapping[ModelName, float]
+    contributions: np.ndarray
     size: np.ndarray
     equity: np.ndarray
 
@@ -135,14 +184,14 @@ class ClosedTradeLearner:
     """See the module's text.
 
     Attributes:
-        networks: by model, parameters [S, ...]. log: the decisions that are open.
+        models: those that may contribute. networks: by model, parameters [S, ...]. log: the decisions that are open.
         closes, updates, skipped: so far; a close, or a part of one, is an update unless it was skipped.
         q_updates: updates at which the memory was full enough for the Q-network.
     """
 
     def __init__(
         self,
-        lessons: Lessons,
+        lessons: Trades,
         rules: ClosedTrades,
         kind: str,
         account: Account,
@@ -152,17 +201,14 @@ class ClosedTradeLearner:
         """Args: names: of the S members, each the root of its own draws. columns: see lessons.flow_columns."""
         self.lessons = lessons
         self.rules = rules
-        self.contributions = contributions(kind, rules)
-        self.models = tuple(self.contributions)
+        declared = contributions(kind, rules)
+        self.models = tuple(declared)
+        self._declared = np.array(list(declared.values()))
         self.account = account
         self.limit_frac = position_limit_frac(account)
         self._sizes = np.array(rules.sizes)
         self._fractions = self.limit_frac * self._sizes
         self._columns = columns
-        self._symbol = lessons.trades.symbol
-        self._move = torch.from_numpy(lessons.typical_move[self._symbol]).float()
-        self._unit = torch.from_numpy(lessons.trades.unit_return).float()
-        self._rose = torch.from_numpy(lessons.rose)
         members, n_features = len(names), lessons.windows.shape[2]
         generators = {model: [torch_generator(name, model, "init") for name in names] for model in self.models}
         self.networks: Networks = initialise(rules, n_features, self.models, generators)
@@ -176,6 +222,7 @@ class ClosedTradeLearner:
         self.log: DecisionLog[Proposal] = DecisionLog()
         self.closes = self.updates = self.q_updates = self.skipped = 0
         self._decisions = 0
+        self._earned = np.zeros((members, len(self.models)))
         self.tally = Tally.empty(members, self.models)
         self.restart()
 
@@ -184,12 +231,15 @@ class ClosedTradeLearner:
         return {
             "decision": np.zeros((), dtype=np.int64),
             "trade": np.zeros((), dtype=np.int64),
+            "unit": np.zeros((), dtype=np.float32),
+            "move": np.zeros((), dtype=np.float32),
+            "rose": np.zeros(self.lessons.rose.shape[1], dtype=np.float32),
             "scalars": scalars,
             "next_trade": np.zeros((), dtype=np.int64),
             "next_scalars": scalars,
             "rewards": np.zeros((members, len(self._sizes)), dtype=np.float32),
             "chosen": np.zeros((members, len(self.models)), dtype=np.int64),
-            "weight": np.zeros(len(self.models), dtype=np.float32),
+            "weight": np.zeros((members, len(self.models)), dtype=np.float32),
         }
 
     def restart(self) -> None:
@@ -205,40 +255,90 @@ class ClosedTradeLearner:
         self._rewards.restart()
         self._equity = np.full(shape, self.account.initial_equity)
         self._latest: dict[int, int] = {}
+        self._gained: dict[int, float] = {}
         self._followed: dict[int, tuple[int, np.ndarray]] = {}
         self._waiting: dict[int, list[int]] = {}
 
     def progress(self) -> float:
-        """Share of the closes of all passes that have been."""
-        return min(1.0, self.closes / (len(self.lessons) * self.rules.passes))
+        """Share of the closes of all passes that have been; 1 where nobody knows how many come."""
+        planned = self.lessons.planned * self.rules.passes
+        return min(1.0, self.closes / planned) if planned else 1.0
+
+    def contributions(self) -> np.ndarray:
+        """Of each model to a decision that is taken now, float64 [S, M]; see models.earned_contributions."""
+        return earned_contributions(self._declared, self._earned, self.rules.contribution_rate)
 
     def exploration(self) -> float:
         """Share of proposals that are drawn at random now."""
         first, last = self.rules.exploration, self.rules.final_exploration
         return first + (last - first) * self.progress()
 
-    def open(self, trade: int, *, quantity: float = 1.0) -> int:
-        """Propose a size for an entry; returns the decision's id."""
-        symbol = int(self._symbol[trade])
-        equity, position = self._marked(symbol)
+    def open(
+        self,
+        trade: int,
+        *,
+        quantity: float = 1.0,
+        seen: Seen | None = None,
+        contributions: Mapping[ModelName, float] | None = None,
+    ) -> int:
+        """Propose a size for an entry; returns the decision's id.
+
+        Args:
+            seen: the account, if it is not the learner's own to keep. contributions: of the models to this decision, by
+                default `contributions()`; their sum may be below 1, if something else decided with them.
+        Raises:
+            DecisionError: contributions of unknown models, or that are no shares. Nothing is changed then.
+        """
+        weights = self.weights(contributions)
+        symbol = self.lessons.symbol_of(trade)
+        equity, position = self._marked(symbol) if seen is None else self._of_others(seen)
         scalars = self._standing.scalars((slice(None), symbol), position, equity, self.limit_frac)
         chosen = self._propose(trade, scalars)
+        self._explored(chosen)
+        size = self._size(chosen, weights)
+        if seen is not None and seen.size is not None:
+            size = np.full_like(size, seen.size)
+        self._decisions += 1
+        decision = self._decisions
+        self.log.register(decision, Proposal(trade, scalars, chosen, weights, size, equity), quantity)
+        self._follow(self._latest.get(symbol), trade, scalars)
+        self._latest[symbol] = decision
+        return decision
+
+    def weights(self, contributions: Mapping[ModelName, float] | None) -> np.ndarray:
+        """Contributions to one decision, float64 [S, M], by default `contributions()`; raises what `open` does."""
+        if contributions is None:
+            return self.contributions()
+        unknown = [name for name in contributions if name not in self.models]
+        if unknown:
+            raise DecisionError(f"'{unknown[0]}' does not contribute here: the models are {', '.join(self.models)}")
+        shares = np.array([contributions.get(model, 0.0) for model in self.models], dtype=np.float64)
+        if not ((shares >= 0.0).all() and 0.0 < shares.sum() <= 1.0 + WHOLE):
+            told = ", ".join(f"{name} {share:g}" for name, share in contributions.items())
+            raise DecisionError(
+                f"contributions {told}: give shares of at least 0 that sum to more than 0 and at most 1"
+            )
+        return np.tile(shares, (len(self._member), 1))
+
+    def _of_others(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+        equity = np.full(len(self._member), seen.equity)
+        return equity, np.full_like(equity, seen.position_frac)
+
+    def _explored(self, chosen: np.ndarray) -> None:
         rate = self.exploration()
         for member, stream in enumerate(self._explore):
             drawn = stream.random(2 * len(self.models)).reshape(2, -1)
             anything = (drawn[1] * len(self._sizes)).astype(np.int64)
             chosen[member] = np.where(drawn[0] < rate, anything, chosen[member])
-        size = mean_size(
-            {model: torch.from_numpy(chosen[:, place]) for place, model in enumerate(self.models)},
-            self.contributions,
-            self.rules,
+
+    def _size(self, chosen: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Share of the limit that the models propose together, [S]: a mean by contribution, whatever those sum to."""
+        whole = weights.sum(axis=1, keepdims=True)
+        shares = np.where(np.abs(whole - 1.0) <= WHOLE, weights, weights / whole)
+        places = {model: torch.from_numpy(chosen[:, place]) for place, model in enumerate(self.models)}
+        return mean_size(
+            places, {model: torch.from_numpy(shares[:, place]) for place, model in enumerate(self.models)}, self.rules
         ).numpy()
-        self._decisions += 1
-        decision = self._decisions
-        self.log.register(decision, Proposal(trade, scalars, chosen, self.contributions, size, equity), quantity)
-        self._follow(self._latest.get(symbol), trade, scalars)
-        self._latest[symbol] = decision
-        return decision
 
     def _marked(self, symbol: int) -> tuple[np.ndarray, np.ndarray]:
         """Equity and |position| / equity of an account's members at a new entry; the last trade may still be on.
@@ -261,12 +361,15 @@ class ClosedTradeLearner:
                 self.networks,
                 windows,
                 torch.from_numpy(scalars).unsqueeze(1),
-                self._move[trade : trade + 1],
+                self._typical_move(trade),
                 self._columns,
                 self.rules,
                 self.limit_frac,
             )
         return torch.cat([found[model] for model in self.models], dim=1).numpy().copy()
+
+    def _typical_move(self, trade: int) -> torch.Tensor:
+        return torch.from_numpy(self.lessons.typical_move[[self.lessons.symbol_of(trade)]]).float()
 
     def _follow(self, before: int | None, trade: int, scalars: np.ndarray) -> None:
         """Tell the account's last decision what came after it: its Q-target looks ahead to there."""
@@ -279,11 +382,15 @@ class ClosedTradeLearner:
         if before in self.log:
             self._followed[before] = (trade, scalars)
 
-    def close(self, decision: int, quantity: float | None = None) -> None:
-        """Close `quantity` of a decision, default all of it, and learn from it.
+    def close(self, decision: int, quantity: float | None = None, *, result: Result | None = None) -> np.ndarray:
+        """Close `quantity` of a decision, default all that is left, and learn from it.
 
-        A part counts by its share, in the account as in the update.
+        A part counts by its share, in the account as in the update. A trade gained if all of its parts did together.
 
+        Args:
+            result: of what is closed, by default the trade's from entry to exit.
+        Returns:
+            what the size held earned, [S], as configured, not scaled.
         Raises:
             DecisionError: unknown decision, or more than is open; nothing is changed.
             TrainingError: a loss or gradient is not finite or explodes; that update is not made, so that all parameters
@@ -291,35 +398,44 @@ class ClosedTradeLearner:
         """
         closed = self.log.close(decision, quantity)
         held, trade = closed.record, closed.record.trade
-        symbol = int(self._symbol[trade])
-        unit = float(self.lessons.trades.unit_return[trade])
+        done = self.lessons.result(trade) if result is None else result
+        symbol, unit = self.lessons.symbol_of(trade), done.unit_return
+        whole = self._gained.pop(decision, 0.0) + closed.share * unit
         taken = self.limit_frac * held.size
         self._equity[:, symbol] += closed.share * taken * unit * held.equity
-        rewards, own = self._rewards.of_close(trade, taken, last=closed.last)
+        rewards, own = self._rewards.of_close(trade, taken, done, whole=whole, last=closed.last)
         sized = taken > 0.0
         if closed.last:
-            self._standing.record((slice(None), symbol), unit > 0.0, sized)
+            self._standing.record((slice(None), symbol), whole > 0.0, sized)
+        else:
+            self._gained[decision] = whole
         self.closes += 1
         self._count(closed.share * own, sized & (unit > 0.0), sized, held.size)
+        scaled = rewards / self._rewards.scale(trade)
+        self._earned += closed.share * np.take_along_axis(scaled, held.chosen, axis=1)
         following = self._followed.pop(decision, None) if closed.last else self._followed.get(decision)
-        if abs(float(self.lessons.trades.price_return[trade])) < self.rules.min_move_frac:
+        if abs(done.price_return) < self.rules.min_move_frac:
             self.skipped += 1
-            return
+            return own
         slot = self._memory.add(
             {
                 "decision": np.int64(decision),
                 "trade": np.int64(trade),
+                "unit": np.float32(unit),
+                "move": np.float32(self.lessons.typical_move[symbol]),
+                "rose": self.lessons.rose[trade],
                 "scalars": held.scalars,
                 "next_trade": np.int64(NONE_YET if following is None else following[0]),
                 "next_scalars": np.zeros_like(held.scalars) if following is None else following[1],
-                "rewards": (rewards / self._rewards.scale(trade)).astype(np.float32),
+                "rewards": scaled.astype(np.float32),
                 "chosen": held.chosen,
-                "weight": closed.share * np.array(list(held.contributions.values()), dtype=np.float32),
+                "weight": closed.share * held.contributions.astype(np.float32),
             }
         )
         if following is None:
             self._waiting.setdefault(decision, []).append(slot)
         self._learn(slot)
+        return own
 
     def _count(self, reward: np.ndarray, won: np.ndarray, sized: np.ndarray, size: np.ndarray) -> None:
         tally = self.tally
@@ -330,8 +446,8 @@ class ClosedTradeLearner:
         tally.size += size
 
     def _learn(self, slot: int) -> None:
-        """One update of every model: each trade of the batch counts by its contribution and share, and the step is as long
-        as those of the trade that closed."""
+        """One update of every model that contributed: each trade of the batch counts by its contribution and share, and the
+        step is as long as those of the trade that closed."""
         memory, rules = self._memory, self.rules
         beta = rules.replay.beta + (1.0 - rules.replay.beta) * self.progress()
         slots, importance = memory.sample(slot, self._replay, beta)
@@ -340,27 +456,29 @@ class ClosedTradeLearner:
         windows = self.lessons.windows[trades]
         rewards = torch.from_numpy(stored["rewards"][slots, self._member])
         chosen = torch.from_numpy(stored["chosen"][slots, self._member])
-        weights = stored["weight"][slots]
+        weights = stored["weight"][slots, self._member]
         # Relative to the batch's mean: what a weight is in all, the step carries, because Adam forgets the scale of a loss.
-        relative = torch.from_numpy(weights / weights.mean(axis=1, keepdims=True) * importance[:, :, None])
+        # A model that did not contribute to this trade is not trained, so that no mean that matters is 0.
+        mean = np.maximum(weights.mean(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        relative = torch.from_numpy(weights / mean * importance[:, :, None])
+        own = stored["weight"][slot]
         self.updates += 1
         self.tally.updates += 1
         for place, model in enumerate(self.models):
-            if model == "dqn" and not memory.ready:
+            if not own[:, place].any() or (model == "dqn" and not memory.ready):
                 continue
             weight = relative[:, :, place]
             parameters = {name: value.requires_grad_() for name, value in self.networks[model].items()}
             if model == "cnn":
-                loss = gain_loss(
-                    gain_logits(parameters, windows), self._unit[trades], self._move[trades], self._rose[trades], weight
-                )
+                unit, move, rose = (torch.from_numpy(stored[name][slots]) for name in ("unit", "move", "rose"))
+                loss = gain_loss(gain_logits(parameters, windows), unit, move, rose, weight)
             elif model == "order_flow":
                 values = size_values(parameters, flow_inputs(windows, self._columns, rules.flow_window_bars))
                 loss, _ = td_loss(values, rewards, chosen[:, :, place], weight, every_size=rules.every_size)
             else:
                 loss, errors = self._q_loss(parameters, windows, slots, rewards, chosen[:, :, place], weight)
                 memory.reprioritise(slots, errors.numpy())
-            self._step(model, parameters, loss, float(stored["weight"][slot, place]))
+            self._step(model, parameters, loss, torch.from_numpy(own[:, place].copy()))
 
     def _q_loss(
         self,
@@ -386,12 +504,12 @@ class ClosedTradeLearner:
         inputs = q_inputs(windows, torch.from_numpy(stored["scalars"][slots, self._member]))
         return td_loss(size_values(parameters, inputs), targets, chosen, weight, every_size=rules.every_size)
 
-    def _step(self, model: ModelName, parameters: Parameters, loss: torch.Tensor, weight: float) -> None:
+    def _step(self, model: ModelName, parameters: Parameters, loss: torch.Tensor, weight: torch.Tensor) -> None:
         gradients = dict(zip(parameters, torch.autograd.grad(loss.sum(), list(parameters.values())), strict=True))
         for value in parameters.values():
             value.requires_grad_(False)
         rate = self.rules.learning_rate * weight
-        active = torch.ones(len(loss), dtype=torch.bool)
+        active = weight > 0.0
         norm = self._optimisers[model].step(
             parameters, gradients, rate, self.rules.max_grad_norm, active, self.rules.exploding_norm
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -59,6 +59,19 @@ class Standing:
         self._won[at] = np.where(sized[..., None], moved, recent)
 
 
+class Result(NamedTuple):
+    """What a closed trade, or a part of one, did for one unit of notional; see opportunities.Opportunities.
+
+    Attributes:
+        unit_return: net of every cost. price_return: before costs. worst: largest adverse excursion, <= 0. hours: held.
+    """
+
+    unit_return: float
+    price_return: float
+    worst: float
+    hours: float
+
+
 # A symbol whose train trades never moved would divide by nothing; no traded symbol's move less than this.
 SMALLEST_MOVE = 1e-6
 
@@ -92,6 +105,19 @@ class Lessons:
 
     def __len__(self) -> int:
         return len(self.trades)
+
+    @property
+    def planned(self) -> int:
+        """Trades of one pass, which exploration falls over."""
+        return len(self)
+
+    def symbol_of(self, trade: int) -> int:
+        """Number of a trade's symbol."""
+        return int(self.trades.symbol[trade])
+
+    def result(self, trade: int) -> Result:
+        """What a trade did, from its entry to its exit."""
+        return Result(*(float(getattr(self.trades, name)[trade]) for name in Result._fields))
 
     def events(self) -> list[tuple[bool, int]]:
         """(whether it closes, trade) in the order of time; at one moment closes come first."""

@@ -9,17 +9,20 @@ Shapes: S members, B trades, W bars, F features, A sizes. Nothing is reduced ove
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
 from sizewise.learning.closed_trades.lessons import SCALARS
 from sizewise.params.learning.outcome import ClosedTrades, ModelName
 
 Parameters = dict[str, torch.Tensor]
+# Of each model in a size: one number, or one a member or policy that broadcasts with its proposals.
+Shares = Mapping[ModelName, float | torch.Tensor]
 Networks = dict[ModelName, Parameters]
 
 
 def contributions(kind: str, rules: ClosedTrades) -> dict[ModelName, float]:
-    """Share of each model in the size, of those that have one: the Q-network alone, or the declared ensemble."""
+    """Declared share of each model in the size, of those that have one: the Q-network alone, or the ensemble."""
     if kind == "dqn":
         return {"dqn": 1.0}
     shares: dict[ModelName, float] = {
@@ -28,6 +31,22 @@ def contributions(kind: str, rules: ClosedTrades) -> dict[ModelName, float]:
         "order_flow": rules.contributions.order_flow,
     }
     return {name: share for name, share in shares.items() if share > 0.0}
+
+
+def earned_contributions(declared: np.ndarray, record: np.ndarray, rate: float) -> np.ndarray:
+    """Shares in proportion to the declared ones times exp(rate x what each model's own proposals have earned).
+
+    Args:
+        declared: float64 (M,), > 0, sum 1. record: float64 [S, M], scaled rewards added up. rate: >= 0; 0 keeps `declared`.
+    Returns:
+        float64 [S, M]; each member's sum to 1.
+    Source: Freund and Schapire (1997), Journal of Computer and System Sciences 55, 119-139, Hedge.
+    """
+    if rate == 0.0:
+        return np.broadcast_to(declared, record.shape).copy()
+    lead = rate * (record - record.max(axis=1, keepdims=True))
+    weight = declared * np.exp(lead)
+    return weight / weight.sum(axis=1, keepdims=True)
 
 
 def layer_shapes(rules: ClosedTrades, n_features: int) -> dict[ModelName, dict[str, tuple[int, int]]]:
@@ -186,9 +205,7 @@ def proposals(
     return found
 
 
-def mean_size(
-    found: Mapping[ModelName, torch.Tensor], shares: Mapping[ModelName, float], rules: ClosedTrades
-) -> torch.Tensor:
+def mean_size(found: Mapping[ModelName, torch.Tensor], shares: Shares, rules: ClosedTrades) -> torch.Tensor:
     """Contribution-weighted mean of proposals, share of the limit: float64, their shape."""
     grid = torch.tensor(rules.sizes, dtype=torch.float64)
     return torch.stack([share * grid[found[model]] for model, share in shares.items()]).sum(0)

@@ -13,7 +13,7 @@ from sizewise.learning.closed_trades.lessons import SCALARS, flow_columns
 from sizewise.learning.closed_trades.models import Networks, contributions, layer_shapes, mean_size, proposals
 from sizewise.learning.ppo.encoders import scaler_of
 from sizewise.learning.stored import Store, Tensors, check_features, check_shapes
-from sizewise.params.learning.outcome import ClosedTrades
+from sizewise.params.learning.outcome import ClosedTrades, ModelName
 from sizewise.params.trading.account import Account
 from sizewise.trading.schemes.values import position_limit_frac
 
@@ -24,7 +24,8 @@ class ClosedTradePolicy:
 
     Attributes:
         kind: dqn or outcome_ensemble. features: names of what its windows hold, in order, the fold's confidence among them.
-        networks: by model, parameters without the axis of members.
+        networks: by model, parameters without the axis of members. contributions: share of each model in a size, at the end
+            of training; they sum to 1.
         scalers, typical_move: by symbol, from the train slice; see Lessons.
         origin: provenance: arm, scheme, fold, seed, closes learned from.
     """
@@ -34,6 +35,7 @@ class ClosedTradePolicy:
     account: Account
     features: tuple[str, ...]
     networks: Networks
+    contributions: Mapping[ModelName, float]
     scalers: Mapping[str, Scaler]
     typical_move: Mapping[str, float]
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -73,10 +75,12 @@ class ClosedTradePolicy:
                 self.rules,
                 position_limit_frac(self.account),
             )
-        return mean_size(found, contributions(self.kind, self.rules), self.rules)[0]
+        return mean_size(found, self.contributions, self.rules)[0]
 
 
 FORMAT = 1
+# Shares are floats: a sum this near to 1 is 1.
+WHOLE = 1e-6
 WEIGHTS, LAYOUT = "outcome.safetensors", "outcome.json"
 STORE = Store(WEIGHTS, LAYOUT, FORMAT)
 
@@ -87,7 +91,7 @@ def save_closed_trades(policy: ClosedTradePolicy, folder: Path) -> None:
     layout = {
         "kind": policy.kind,
         "observation": {"features": list(policy.features), "account_scalars": list(SCALARS)},
-        "contributions": contributions(policy.kind, policy.rules),
+        "contributions": dict(policy.contributions),
         "rules": policy.rules.model_dump(mode="json"),
         "account": policy.account.model_dump(),
         "scalers": {symbol: scaler.to_json() for symbol, scaler in policy.scalers.items()},
@@ -144,6 +148,9 @@ def _policy(layout: dict[str, Any], tensors: Tensors, name: str) -> ClosedTradeP
             expected |= {f"{model}.{layer}_w": (rows, columns), f"{model}.{layer}_b": (columns,)}
     check_shapes(tensors, expected, name)
     networks: Networks = {model: {} for model in contributions(layout["kind"], rules)}
+    shares = {model: float(layout["contributions"][model]) for model in networks}
+    if min(shares.values()) < 0.0 or not abs(sum(shares.values()) - 1.0) <= WHOLE:
+        raise ValueError(f"its contributions {shares} are no shares of one size")
     for model, layers in networks.items():
         prefix = f"{model}."
         layers.update({key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)})
@@ -153,6 +160,7 @@ def _policy(layout: dict[str, Any], tensors: Tensors, name: str) -> ClosedTradeP
         account=Account(**layout["account"]),
         features=features,
         networks=networks,
+        contributions=shares,
         scalers={symbol: Scaler.from_json(values) for symbol, values in layout["scalers"].items()},
         typical_move={symbol: float(value) for symbol, value in layout["typical_move"].items()},
         origin=layout["origin"],

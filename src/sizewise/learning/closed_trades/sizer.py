@@ -9,7 +9,7 @@ from sizewise.base.errors import CheckpointError
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Slice
 from sizewise.learning.closed_trades.lessons import Standing, entry_windows
-from sizewise.learning.closed_trades.models import contributions, market_proposals, mean_size, q_inputs, size_values
+from sizewise.learning.closed_trades.models import market_proposals, mean_size, q_inputs, size_values
 from sizewise.learning.closed_trades.policy import ClosedTradePolicy
 from sizewise.params.learning.outcome import ModelName
 from sizewise.params.trading.account import Account
@@ -51,7 +51,10 @@ class ClosedTradeSizer:
         if any((policy.kind, policy.rules) != (first.kind, first.rules) for policy in policies):
             raise CheckpointError("policies of different kinds or outcome parameters: train them again, all alike")
         self._rules = first.rules
-        self._shares = contributions(first.kind, first.rules)
+        self._shares = {
+            model: torch.tensor([policy.contributions[model] for policy in policies], dtype=torch.float64)
+            for model in first.contributions
+        }
         self._limit_frac = position_limit_frac(account)
         self._policy_of_path = policy_of_path
         paths = len(start_rows)
@@ -101,6 +104,7 @@ class ClosedTradeSizer:
         """Shares of the limit for the next entry of `paths` (n,), given their scalars float32 [n, 3]: float64 (n,)."""
         entries = self._entered[paths].tolist()
         places = list(zip(paths.tolist(), entries, strict=True))
+        policy = self._policy_of_path[torch.from_numpy(paths)]
         found: dict[ModelName, torch.Tensor] = {
             model: torch.stack([self._found[path][model][entry] for path, entry in places])
             for model in self._shares
@@ -108,12 +112,11 @@ class ClosedTradeSizer:
         }
         if self._q_network:
             bars = torch.stack([self._last_bar[path][entry] for path, entry in places]).unsqueeze(1)
-            mine = {
-                name: value[self._policy_of_path[torch.from_numpy(paths)]] for name, value in self._q_network.items()
-            }
+            mine = {name: value[policy] for name, value in self._q_network.items()}
             values = size_values(mine, q_inputs(bars, torch.from_numpy(scalars).unsqueeze(1)))
             found["dqn"] = values.argmax(-1).squeeze(1)
-        return np.asarray(mean_size(found, self._shares, self._rules))
+        shares = {model: share[policy] for model, share in self._shares.items()}
+        return np.asarray(mean_size(found, shares, self._rules))
 
     def orders(self, at: Situation) -> Orders:
         """See sizers.Sizer."""

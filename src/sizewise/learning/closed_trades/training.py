@@ -121,9 +121,10 @@ def history_rows(learner: ClosedTradeLearner) -> list[Row]:
 
     closes, updates, q_updates, skipped count from the start. updates_per_close, mean_reward (a trade, as configured, not
     scaled), win_rate (of trades that had a size, NaN without one), mean_size (share of the limit) and a loss_<model> for
-    each (mean of an update, NaN without one) are of the closes since the last row.
+    each (mean of an update, NaN without one) are of the closes since the last row. contribution_<model> is of now.
     """
     tally, rows = learner.tally, []
+    contributions = learner.contributions()
     for k in range(len(tally.reward)):
         sized = float(tally.sized[k])
         row = {
@@ -141,7 +142,8 @@ def history_rows(learner: ClosedTradeLearner) -> list[Row]:
             f"loss_{model}": float(total[k]) / tally.steps[model] if tally.steps[model] else float("nan")
             for model, total in tally.loss.items()
         }
-        rows.append(row | losses)
+        shares = {f"contribution_{model}": float(contributions[k, m]) for m, model in enumerate(learner.models)}
+        rows.append(row | losses | shares)
     return rows
 
 
@@ -163,6 +165,7 @@ def _policy(
             model: {name: value[member].clone() for name, value in parameters.items()}
             for model, parameters in learner.networks.items()
         },
+        contributions=dict(zip(learner.models, learner.contributions()[member].tolist(), strict=True)),
         scalers=scalers,
         typical_move={symbol: float(learner.lessons.typical_move[symbols.index(symbol)]) for symbol in scalers},
         origin={**origin, "closes": learner.closes, "updates": learner.updates, "skipped": learner.skipped},

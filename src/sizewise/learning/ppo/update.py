@@ -149,7 +149,7 @@ class Adam:
         self,
         parameters: Parameters,
         gradients: dict[str, torch.Tensor],
-        learning_rate: float,
+        learning_rate: float | torch.Tensor,
         max_grad_norm: float,
         active: torch.Tensor,
         exploding_norm: float = float("inf"),
@@ -157,7 +157,7 @@ class Adam:
         """Update `parameters` in place.
 
         Args:
-            gradients: used as scratch space.
+            gradients: used as scratch space. learning_rate: one, or one a policy, [K].
             active: bool [K]. A policy whose norm is above `exploding_norm`, or not finite, is left out as well.
         Returns:
             each policy's gradient norm before clipping, [K].

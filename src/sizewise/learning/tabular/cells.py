@@ -88,6 +88,17 @@ def rewards(rules: Tabular, size_frac: np.ndarray, leverage: np.ndarray, results
     return return_on_notional(size_frac * results.unit_return, size_frac)
 
 
+def nearest_action(size_frac: float, leverage: float, equity: float, rules: Tabular) -> int:
+    """The action whose margin and leverage are nearest, as ratios, to those of a position that somebody else took.
+
+    Args:
+        size_frac: |position| over equity, > 0. leverage: notional over margin, >= 1. equity: quote currency, > 0.
+    """
+    account = equity if rules.reference_equity is None else rules.reference_equity
+    margin = np.maximum(margins(rules), SMALLEST_EQUITY) / (size_frac * account / leverage)
+    return int((np.abs(np.log(margin)) + np.abs(np.log(leverages(rules) / leverage))).argmin())
+
+
 def decode(action: int, rules: Tabular) -> tuple[float, float]:
     """(margin in quote currency, leverage) of one action.
 

@@ -57,10 +57,11 @@ def moved_towards(value: np.ndarray, target: np.ndarray | float, step: np.ndarra
     return value + step * (target - value)
 
 
-def step_size(rules: Tabular, visits: np.ndarray, times: np.ndarray | int) -> np.ndarray:
+def step_size(rules: Tabular, visits: np.ndarray, times: np.ndarray | float) -> np.ndarray:
     """Step towards the mean of `times` targets that come at once, in a cell that had `visits` updates before.
 
     What that many single steps towards their mean would come to: 1 - (1 - learning_rate)^times, or times / (all visits).
+    A part of a trade counts as less than one time, so that the steps of all parts come to that of the whole.
     """
     if rules.learning_rate_schedule == "visits":
         return times / (visits + times)
@@ -162,7 +163,7 @@ class TableStudy:
 
     def table(self, fold: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """(values, visits) of one table, [300, A]."""
-        return self.values[fold, seed].copy(), self.visits[fold, seed].copy()
+        return self.values[fold, seed].copy(), self.visits[fold, seed].astype(np.float64)
 
     def growths(self) -> tuple[np.ndarray, np.ndarray]:
         """Log growth of each trade of the last pass: [S, N] at the action taken, [N] of an evenly drawn one."""
@@ -202,21 +203,30 @@ def best_tried(values: np.ndarray, visits: np.ndarray) -> np.ndarray:
 
 
 class OpenDecision(NamedTuple):
-    """A decision whose trade is not closed yet. `following`: state of the account's next decision, once it is taken."""
+    """A decision whose trade is not closed yet.
+
+    Attributes:
+        size_frac: of its action; limit: the largest it could have been; equity: the account's, quote currency.
+        left: share of the position that is still open. following: state of the account's next decision, once it is taken.
+    """
 
     account: str
     state: int
     action: int
     size_frac: float
+    limit: float
+    equity: float
+    left: float = 1.0
     following: int | None = None
 
 
 class Waiting(NamedTuple):
-    """A closed trade whose update waits for the account's next state."""
+    """A closed trade, or `share` of one, whose update waits for the account's next state."""
 
     state: int
     action: int
     reward: float
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -225,7 +235,8 @@ class Table:
 
     Attributes:
         kind: `bandit` or `q_table`. limit_frac: largest position it was trained with, share of equity.
-        values: float64 [300, 25], in the reward's unit, 0 where never updated. visits: int64 [300, 25], updates.
+        values: float64 [300, 25], in the reward's unit, 0 where never updated. visits: float64 [300, 25], trades that
+            updated it, parts by their share.
         updates: results it has learned from. outcomes: the latest of them, oldest first.
         origin: arm, scheme, fold and seed.
         open: decisions of live accounts by id. waiting: by account; see sizer.TableAgent.
@@ -240,7 +251,7 @@ class Table:
     outcomes: tuple[Mapping[str, Any], ...] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)
     open: Mapping[str, OpenDecision] = field(default_factory=dict)
-    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    waiting: Mapping[str, tuple[Waiting, ...]] = field(default_factory=dict)
 
     def greedy(self) -> np.ndarray:
         """Action of each state once it is no longer learning, int64 [300]; see `best_tried`."""
@@ -262,7 +273,7 @@ class Learned(NamedTuple):
 def blank(kind: Kind, rules: Tabular, limit_frac: float, **origin: object) -> Table:
     """A table that has learned nothing."""
     shape = (N_STATES, len(action_names(rules)))
-    return Table(kind, rules, limit_frac, np.zeros(shape), np.zeros(shape, dtype=np.int64), origin=origin)
+    return Table(kind, rules, limit_frac, np.zeros(shape), np.zeros(shape), origin=origin)
 
 
 def train_tables(
@@ -362,6 +373,8 @@ def _outcomes(study: TableStudy, fold: int, seed: int, market: Market) -> tuple[
     return tuple(
         {
             "decision_id": f"{market.symbols[trades.symbol[i]]}@{opened[i]:%Y%m%dT%H%M}",
+            "account": market.symbols[trades.symbol[i]],
+            "share": 1.0,
             "state_key": STATE_NAMES[study.state[seed, latest[i]]],
             "action_key": names[action[i]],
             "reward": float(paid[i]),

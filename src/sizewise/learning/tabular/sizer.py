@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from sizewise.base.errors import ActionError, ConfigError, DecisionError
 from sizewise.dataset.market_tensor import Market
+from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Slice
 from sizewise.learning.tabular.cells import (
     STATE_NAMES,
@@ -27,9 +29,13 @@ from sizewise.learning.tabular.cells import (
     state_of,
 )
 from sizewise.learning.tabular.learning import OpenDecision, Table, Waiting, best_tried, moved_towards, step_size
+from sizewise.learning.tabular.store import save_table
 from sizewise.sizing.opportunities import find_opportunities
 from sizewise.sizing.sizers import AT_MARKET, Situation, follow_signal
 from sizewise.trading.broker.orders import Orders
+
+# Shares are floats: less than this of a position counts as nothing.
+DUST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,11 @@ class TableAgent:
     """A table that trades one decision at a time, for any number of accounts (a symbol, say).
 
     A bandit learns at each close; Q-learning once the account's next decision is known as well, so that its last closed
-    trade waits. Everything that is open is part of `table`, and so of its file: a restart loses nothing.
+    trade waits. Nothing else teaches it. A position may be closed in parts, each of which teaches by its share. Everything
+    that is open is part of `table`, and so of its file: a restart loses nothing.
+
+    Under `feedback: every` a bandit learns from a close what all 25 actions would have earned. Q-learning learns of the
+    action taken alone, because the state that another size would have led to is not seen.
 
     Args:
         table: to go on from; it is not changed.
@@ -57,9 +67,17 @@ class TableAgent:
 
     def __init__(self, table: Table, rng: np.random.Generator | None = None):
         self._start, self._rng = table, rng
-        self._values, self._visits = table.values.copy(), table.visits.copy()
+        self._values, self._visits = table.values.copy(), table.visits.astype(np.float64)
         self._updates, self._outcomes = table.updates, list(table.outcomes)
         self._open, self._waiting = dict(table.open), dict(table.waiting)
+
+    def __contains__(self, decision_id: object) -> bool:
+        """Whether something of a decision is open."""
+        return decision_id in self._open
+
+    def knows(self, decision_id: str) -> bool:
+        """Whether a decision is open, or among the outcomes that are kept."""
+        return decision_id in self._open or any(outcome["decision_id"] == decision_id for outcome in self._latest())
 
     @property
     def table(self) -> Table:
@@ -69,75 +87,165 @@ class TableAgent:
             values=self._values.copy(),
             visits=self._visits.copy(),
             updates=self._updates,
-            outcomes=tuple(self._outcomes[-self._start.rules.outcomes_kept :]),
+            outcomes=tuple(self._latest()),
             open=dict(self._open),
             waiting=dict(self._waiting),
         )
 
-    def decide(self, decision_id: str, account: str, state: int, *, equity: float, atr_frac: float) -> Choice:
-        """Choose size and leverage of a trade.
+    def save(self, folder: str | Path) -> None:
+        """Write the table, with all that is open, into `folder` (made if missing), whole or not at all; see store."""
+        save_table(self.table, folder)
+
+    def state(self, account: str, regime: str, confidence: float) -> int:
+        """State of an account's next decision, from what it holds open and how its last trades ended.
+
+        Positions count at the size they were opened with. A trade that was closed in parts gained if all of them did so
+        together; one that is open in part has not ended.
 
         Args:
-            decision_id: of this trade, until it is closed. state: see cells.state_of.
-            equity: of the account, quote currency. atr_frac: share of price, 0 while not warm.
+            regime: one of regimes.LABELS. confidence: of the signal.
         Raises:
-            DecisionError: the id is open already. ActionError: the state is none.
+            ActionError: unknown regime, or a confidence that is no finite number.
+        """
+        if regime not in LABELS:
+            raise ActionError(f"regime '{regime}' is unknown: choose from {', '.join(LABELS)}")
+        rules = self._start.rules
+        held = sum(taken.left * taken.size_frac for taken in self._open.values() if taken.account == account)
+        ended = self._ended(account)[-rules.win_window :]
+        return int(
+            state_of(
+                LABELS.index(regime),
+                confidence_of(confidence, rules),
+                exposure_of(held / self._start.limit_frac, rules),
+                performance_of(sum(gain > 0.0 for gain in ended), len(ended), rules),
+            )
+        )
+
+    def _latest(self) -> list[Mapping[str, Any]]:
+        return self._outcomes[-self._start.rules.outcomes_kept :]
+
+    def _ended(self, account: str) -> list[float]:
+        """Gains of the account's ended trades, the latest last."""
+        gains: dict[str, float] = {}
+        for outcome in self._latest():
+            name = outcome["decision_id"]
+            if outcome["account"] == account and name not in self._open:
+                # Taken out and put back: a trade stands where its last part does.
+                gains[name] = gains.pop(name, 0.0) + outcome["share"] * outcome["pnl_pct"]
+        return list(gains.values())
+
+    def decide(
+        self, decision_id: str, account: str, state: int, *, equity: float, atr_frac: float, action: int | None = None
+    ) -> Choice:
+        """Choose size and leverage of a trade, and keep the decision until its last part is closed.
+
+        Args:
+            decision_id: of this trade, until it is closed. state: see `state` and cells.state_of.
+            equity: of the account, quote currency. atr_frac: share of price, 0 while not warm.
+            action: that somebody else took, see cells.nearest_action; None chooses one.
+        Raises:
+            DecisionError: the id is open already. ActionError: no such state or action.
         """
         if decision_id in self._open:
             raise DecisionError(f"decision '{decision_id}' is open already: give every trade an id of its own")
         state_name(state)
-        self._follow(account, state)
-        rules = self._start.rules
-        action, explored = int(best_tried(self._values[state], self._visits[state])), False
-        if self._rng is not None:
-            rate = rules.exploration if rules.final_exploration is None else rules.final_exploration
-            explored = bool(self._rng.random() < rate)
-            action = int(self._rng.integers(len(self._values[state]))) if explored else action
+        rules, explored = self._start.rules, False
+        if action is None:
+            action, explored = self._choose(state)
+        margin, leverage = decode(action, rules)
         limit = size_limit(np.array(atr_frac), rules, self._start.limit_frac)
         size = float(sizes(rules, equity, limit)[action])
-        self._open[decision_id] = OpenDecision(account, int(state), action, size)
-        return Choice(decision_id, action, *decode(action, rules), size, explored)
+        self._follow(account, state)
+        self._open[decision_id] = OpenDecision(account, int(state), int(action), size, float(limit), float(equity))
+        return Choice(decision_id, int(action), margin, leverage, size, explored)
+
+    def _choose(self, state: int) -> tuple[int, bool]:
+        """(action, whether it was drawn)."""
+        best = int(best_tried(self._values[state], self._visits[state]))
+        if self._rng is None:
+            return best, False
+        rules = self._start.rules
+        rate = rules.exploration if rules.final_exploration is None else rules.final_exploration
+        if self._rng.random() < rate:
+            return int(self._rng.integers(len(self._values[state]))), True
+        return best, False
 
     def close(
-        self, decision_id: str, *, unit_return: float, worst: float, side: int, hours: float, timestamp: str
+        self,
+        decision_id: str,
+        *,
+        unit_return: float,
+        worst: float,
+        side: int,
+        hours: float,
+        timestamp: str,
+        share: float = 1.0,
     ) -> float:
-        """Learn from a closed trade; the reward it paid.
+        """Learn from a closed trade, or from a part of one; the reward it paid.
 
         Args:
-            unit_return, worst, side, hours: see opportunities.Opportunities. timestamp: UTC, of the exit.
+            unit_return, worst, side, hours: of what is closed, see opportunities.Opportunities. timestamp: UTC, of the
+                exit. share: of the whole position, that is closed now; what all parts teach adds up to one trade.
         Raises:
-            DecisionError: no such decision is open. ActionError: a figure is no finite number. Nothing is changed then.
+            DecisionError: no such decision is open, or less of it than `share`. ActionError: a figure is no finite number.
+                Nothing is changed then.
         """
-        if decision_id not in self._open:
-            raise DecisionError(
-                f"decision '{decision_id}' is not open: it was never taken, or its close has been counted; "
-                f"{len(self._open)} are open"
-            )
+        taken = self._find(decision_id, share)
         figures = (unit_return, worst, side, hours)
         if not np.isfinite(figures).all() or worst > 0 or side not in (-1, 1):
             raise ActionError(
                 f"decision '{decision_id}' closed with unit return {unit_return}, worst excursion {worst}, side {side}, "
                 f"{hours} hours: they must be finite, worst at most 0 and side -1 or 1"
             )
-        taken, rules = self._open.pop(decision_id), self._start.rules
         results = Results(*(np.array(figure, dtype=np.float64) for figure in figures))
-        reward = float(rewards(rules, np.array(taken.size_frac), leverages(rules)[taken.action], results))
-        if self._start.kind == "bandit":
-            self._update(taken.state, taken.action, reward)
-        elif taken.following is not None:
-            self._update(taken.state, taken.action, reward + self._worth(taken.following))
+        reward = self._learn(taken, results, share)
+        left = taken.left - share
+        if left > DUST:
+            self._open[decision_id] = taken._replace(left=left)
         else:
-            self._waiting[taken.account] = Waiting(taken.state, taken.action, reward)
-        self._outcomes.append(self._outcome(decision_id, taken, reward, figures, timestamp))
+            del self._open[decision_id]
+        self._outcomes.append(self._outcome(decision_id, taken, reward, figures, timestamp, share))
+        return reward
+
+    def _find(self, decision_id: str, share: float) -> OpenDecision:
+        if decision_id not in self._open:
+            raise DecisionError(
+                f"decision '{decision_id}' is not open: it was never taken, or its close has been counted; "
+                f"{len(self._open)} are open"
+            )
+        taken = self._open[decision_id]
+        if not 0.0 < share <= taken.left + DUST:
+            raise DecisionError(
+                f"decision '{decision_id}': a share of {share:g} to close, {taken.left:g} of the position is open: give "
+                "the share of the whole position that this part closes, above 0"
+            )
+        return taken
+
+    def _learn(self, taken: OpenDecision, results: Results, share: float) -> float:
+        rules, action = self._start.rules, taken.action
+        every = sizes(rules, taken.equity, taken.limit)
+        paid = rewards(rules, every, leverages(rules), results)
+        reward = float(paid[action])
+        if self._start.kind == "bandit":
+            if rules.feedback == "every":
+                self._update(taken.state, slice(None), paid, share)
+            else:
+                self._update(taken.state, action, reward, share)
+        elif taken.following is not None:
+            self._update(taken.state, action, reward + self._worth(taken.following), share)
+        else:
+            waiting = self._waiting.get(taken.account, ())
+            self._waiting[taken.account] = (*waiting, Waiting(taken.state, action, reward, share))
         return reward
 
     def _follow(self, account: str, state: int) -> None:
         """Tell what came before of the account's next state."""
         if self._start.kind == "bandit":
             return
-        waiting = self._waiting.pop(account, None)
-        if waiting is not None:
-            self._update(waiting.state, waiting.action, waiting.reward + self._worth(state))
+        # One value for all parts of a trade, which would otherwise chase one another.
+        worth = self._worth(state)
+        for closed in self._waiting.pop(account, ()):
+            self._update(closed.state, closed.action, closed.reward + worth, closed.share)
         for decision_id, taken in self._open.items():
             if taken.account == account and taken.following is None:
                 self._open[decision_id] = taken._replace(following=int(state))
@@ -145,19 +253,27 @@ class TableAgent:
     def _worth(self, state: int) -> float:
         return self._start.rules.gamma * float(self._values[state].max())
 
-    def _update(self, state: int, action: int, target: float) -> None:
+    def _update(self, state: int, action: int | slice, target: np.ndarray | float, share: float) -> None:
         cell = (state, action)
-        step = step_size(self._start.rules, self._visits[cell], 1)
+        step = step_size(self._start.rules, self._visits[cell], share)
         self._values[cell] = moved_towards(self._values[cell], target, step)
-        self._visits[cell] += 1
+        self._visits[cell] += share
         self._updates += 1
 
     def _outcome(
-        self, decision_id: str, taken: OpenDecision, reward: float, figures: tuple[float, ...], timestamp: str
+        self,
+        decision_id: str,
+        taken: OpenDecision,
+        reward: float,
+        figures: tuple[float, ...],
+        timestamp: str,
+        share: float,
     ) -> Mapping[str, Any]:
         unit_return, worst, _, hours = figures
         return {
             "decision_id": decision_id,
+            "account": taken.account,
+            "share": share,
             "state_key": STATE_NAMES[taken.state],
             "action_key": action_names(self._start.rules)[taken.action],
             "reward": reward,

@@ -18,10 +18,12 @@ from sizewise.learning.tabular.cells import STATE_NAMES, action_names, state_nam
 from sizewise.learning.tabular.learning import OpenDecision, Table, Waiting, blank
 from sizewise.params.learning.tabular import Tabular
 
-FORMAT, SCHEMA = 1, "sizing_table"
+FORMAT, SCHEMA = 2, "sizing_table"
 FILE = "table.json"
 OUTCOME_FIELDS = (
     "decision_id",
+    "account",
+    "share",
     "state_key",
     "action_key",
     "reward",
@@ -96,10 +98,10 @@ def _write(table: Table, folder: Path) -> None:
         "format": FORMAT,
         "schema": SCHEMA,
         "q_table": {f"{names[s]}|{actions[a]}": float(table.values[s, a]) for s, a in cells},
-        "visits": {f"{names[s]}|{actions[a]}": int(table.visits[s, a]) for s, a in cells},
+        "visits": {f"{names[s]}|{actions[a]}": float(table.visits[s, a]) for s, a in cells},
         "outcomes": [dict(outcome) for outcome in table.outcomes],
         "open": {name: taken._asdict() for name, taken in table.open.items()},
-        "waiting": {name: closed._asdict() for name, closed in table.waiting.items()},
+        "waiting": {name: [closed._asdict() for closed in parts] for name, parts in table.waiting.items()},
         "metadata": {
             "kind": table.kind,
             "learning_rate": table.rules.learning_rate,
@@ -128,7 +130,7 @@ def _table(content: dict[str, Any], name: str) -> Table:
         raise ValueError("q_table and visits name different cells")
     for key, value in content["q_table"].items():
         cell = _cell(key, rules)
-        table.values[cell], table.visits[cell] = _number(value), _count(content["visits"][key])
+        table.values[cell], table.visits[cell] = _number(value), _amount(content["visits"][key])
     return Table(
         kind=table.kind,
         rules=rules,
@@ -139,7 +141,9 @@ def _table(content: dict[str, Any], name: str) -> Table:
         outcomes=tuple(_outcome(outcome) for outcome in content["outcomes"]),
         origin=dict(metadata["origin"]),
         open={name: _open(values, rules) for name, values in content["open"].items()},
-        waiting={name: _waiting(values, rules) for name, values in content["waiting"].items()},
+        waiting={
+            name: tuple(_waiting(values, rules) for values in parts) for name, parts in content["waiting"].items()
+        },
     )
 
 
@@ -152,6 +156,12 @@ def _kind(kind: str) -> Any:
 def _number(value: float) -> float:
     if isinstance(value, bool) or not math.isfinite(value):
         raise ValueError(f"{value} is no finite number")
+    return float(value)
+
+
+def _amount(value: float) -> float:
+    if _number(value) <= 0.0:
+        raise ValueError(f"{value!r} is no amount of updates")
     return float(value)
 
 
@@ -175,6 +185,9 @@ def _outcome(values: dict[str, Any]) -> dict[str, Any]:
 def _open(values: dict[str, Any], rules: Tabular) -> OpenDecision:
     taken = OpenDecision(**values)
     _check_cell(taken.state, taken.action, rules)
+    _check_share(taken.left)
+    for amount in (taken.size_frac, taken.limit, taken.equity):
+        _number(amount)
     if taken.following is not None:
         state_name(taken.following)
     return taken
@@ -183,6 +196,8 @@ def _open(values: dict[str, Any], rules: Tabular) -> OpenDecision:
 def _waiting(values: dict[str, Any], rules: Tabular) -> Waiting:
     closed = Waiting(**values)
     _check_cell(closed.state, closed.action, rules)
+    _check_share(closed.share)
+    _number(closed.reward)
     return closed
 
 
@@ -190,3 +205,8 @@ def _check_cell(state: int, action: int, rules: Tabular) -> None:
     state_name(state)
     if action not in range(len(action_names(rules))):
         raise ValueError(f"action {action} is outside the table")
+
+
+def _check_share(share: float) -> None:
+    if not 0.0 < _number(share) <= 1.0:
+        raise ValueError(f"{share} is no share of a position")

@@ -8,6 +8,7 @@ import torch
 
 from sizewise.base.errors import DecisionError, TrainingError
 from sizewise.learning.closed_trades.learner import NONE_YET, ClosedTradeLearner
+from sizewise.learning.closed_trades.lessons import Result
 from sizewise.learning.closed_trades.models import gain_logits, mean_size, proposals
 from sizewise.params.learning.outcome import Contributions
 
@@ -63,7 +64,10 @@ def greedy(learner, trades, scalars=None):
     found = proposals(learner.networks, windows, state, move, [0], learner.rules, learner.limit_frac)
     grid = torch.tensor(learner.rules.sizes)
     each = {model: grid[places].numpy() for model, places in found.items()}
-    return each | {"ensemble": mean_size(found, learner.contributions, learner.rules).numpy()}
+    shares = {
+        model: torch.from_numpy(learner.contributions()[:, [place]]) for place, model in enumerate(learner.models)
+    }
+    return each | {"ensemble": mean_size(found, shares, learner.rules).numpy()}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +102,8 @@ def test_the_record_holds_what_was_proposed(lessons):
     decision = learner.open(0)
     held = learner.log.record(decision)
     assert held.trade == 0
-    assert dict(held.contributions) == {"cnn": 0.35, "dqn": 0.45, "order_flow": 0.2}
+    assert learner.models == ("cnn", "dqn", "order_flow")
+    assert held.contributions.tolist() == [[0.35, 0.45, 0.2]] * 2
     np.testing.assert_allclose(held.size, expected["ensemble"][:, 0])
     for place, model in enumerate(learner.models):
         np.testing.assert_allclose(np.array(RULES.sizes)[held.chosen[:, place]], expected[model][:, 0])
@@ -168,6 +173,66 @@ def test_a_part_counts_by_its_share(lessons):
         assert learner.updates == learner.closes == 2
         assert not len(learner.log)
     torch.testing.assert_close(moved[0.5], 2.0 * moved[0.25], rtol=1e-2, atol=1e-6)
+
+
+def test_parts_have_results_of_their_own(lessons):
+    """A quarter gains and the rest loses more: the trade lost, the samples are those of the parts."""
+    learner = make(lessons)
+    decision = learner.open(0, quantity=4.0)
+    held = learner.log.record(decision)
+    results = (Result(0.04, 0.04, -0.01, 2.0), Result(-0.02, -0.02, -0.03, 5.0))
+    earned = [learner.close(decision, quantity, result=r) for quantity, r in zip((1.0, 3.0), results, strict=True)]
+    for got, result in zip(earned, results, strict=True):
+        np.testing.assert_allclose(got, np.log1p(learner.limit_frac * held.size * result.unit_return))
+    stored = learner._memory.stored
+    np.testing.assert_allclose(stored["unit"][:2], [0.04, -0.02], rtol=1e-6)
+    np.testing.assert_allclose(stored["weight"][:2].sum(axis=2), [[0.25] * 2, [0.75] * 2], rtol=1e-6)
+    whole = 0.25 * 0.04 - 0.75 * 0.02
+    np.testing.assert_allclose(learner._equity[:, 0], 1000.0 * (1.0 + learner.limit_frac * held.size * whole))
+    following = learner.log.record(learner.open(1))
+    assert following.scalars[held.size > 0, 2].tolist() == [-1.0] * int((held.size > 0).sum())
+    assert (held.size > 0).any()
+
+
+def test_contributions_are_those_of_the_decision(lessons):
+    learner = make(lessons)
+    given = learner.open(0, contributions={"order_flow": 0.6, "cnn": 0.2})
+    usual = learner.open(1)
+    held = learner.log.record(given)
+    assert held.contributions.tolist() == [[0.2, 0.0, 0.6]] * 2
+    np.testing.assert_allclose(held.size, np.array(RULES.sizes)[held.chosen] @ [0.25, 0.0, 0.75])
+    learner.close(usual)
+    learner.close(given)
+    np.testing.assert_allclose(learner._memory.stored["weight"][:2, 0], [[0.35, 0.45, 0.2], [0.2, 0.0, 0.6]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [{"cob": 0.5}, {"cnn": 0.7, "dqn": 0.4}, {"cnn": -0.1, "dqn": 0.5}, {"dqn": 0.0}])
+def test_contributions_that_are_none_open_nothing(lessons, wrong):
+    learner = make(lessons)
+    with pytest.raises(DecisionError, match="contribut"):
+        learner.open(0, contributions=wrong)
+    assert not len(learner.log)
+
+
+def test_contributions_follow_what_each_models_proposals_earned(lessons):
+    """Hedge, written out; at a rate of 0 they stay as declared for ever."""
+    for rate in (0.0, 0.2):
+        learner, decisions = make(lessons, changed(contribution_rate=rate)), {}
+        record = np.zeros((2, 3))
+        for closes, trade in lessons.events():
+            if not closes:
+                decisions[trade] = learner.open(trade)
+                weight = np.array([0.35, 0.45, 0.2]) * np.exp(rate * record)
+                held = learner.log.record(decisions[trade])
+                np.testing.assert_allclose(held.contributions, weight / weight.sum(axis=1, keepdims=True), rtol=1e-6)
+                continue
+            chosen = learner.log.record(decisions[trade]).chosen
+            learner.close(decisions[trade])
+            sizes = learner.limit_frac * np.array(RULES.sizes)[chosen]
+            record += np.log1p(sizes * lessons.trades.unit_return[trade]) / lessons.typical_growth[0]
+        moved = np.abs(learner.contributions() - [0.35, 0.45, 0.2]).max()
+        assert moved == 0.0 if rate == 0.0 else moved > 0.05
+        assert (learner.contributions()[0] != learner.contributions()[1]).all() == (rate > 0.0)
 
 
 def test_a_close_of_nothing_changes_nothing(lessons):

@@ -1,6 +1,7 @@
 """A closed-trade policy is read back as what it was, or refused with the reason."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ def rewrite(folder, change):
 
 def test_round_trip(policy, saved):
     loaded = load(saved)
-    for name in ("kind", "rules", "account", "features", "scalers", "typical_move", "origin"):
+    for name in ("kind", "rules", "account", "features", "scalers", "typical_move", "contributions", "origin"):
         assert getattr(loaded, name) == getattr(policy, name), name
     for model, layers in policy.networks.items():
         assert all(torch.equal(loaded.networks[model][name], value) for name, value in layers.items())
@@ -60,6 +61,19 @@ def test_it_is_safetensors_and_json_and_the_same_bytes_each_time(policy, saved, 
     assert {"arm", "scheme", "fold", "seed", "closes", "updates", "skipped"} <= set(layout["origin"])
 
 
+def test_it_sizes_by_the_contributions_it_ended_with(policy):
+    windows = torch.randn(40, 4, 2, generator=torch_generator("windows"))
+    alone = {
+        model: replace(policy, contributions={other: float(other == model) for other in policy.contributions})
+        for model in policy.contributions
+    }
+    each = {model: one.sizes("S0", windows, torch.zeros(40, 3)) for model, one in alone.items()}
+    shares = {"cnn": 0.1, "dqn": 0.3, "order_flow": 0.6}
+    found = replace(policy, contributions=shares).sizes("S0", windows, torch.zeros(40, 3))
+    torch.testing.assert_close(found, sum(share * each[model] for model, share in shares.items()))
+    assert not torch.equal(found, policy.sizes("S0", windows, torch.zeros(40, 3)))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -71,6 +85,9 @@ def test_it_is_safetensors_and_json_and_the_same_bytes_each_time(policy, saved, 
         (lambda layout: layout["rules"].update(sizes=[0.0, 1.0]), r"outcome.sizes \[0.0, 1.0\], params.yaml says"),
         (lambda layout: layout["rules"].pop("window_bars"), "damaged.*window_bars"),
         (lambda layout: layout.pop("scalers"), "damaged.*scalers"),
+        (lambda layout: layout["contributions"].pop("cnn"), "damaged.*cnn"),
+        (lambda layout: layout["contributions"].update(cnn=0.5), "damaged.*are no shares of one size"),
+        (lambda layout: layout["contributions"].update(cnn=-0.35, dqn=1.15), "damaged.*are no shares of one size"),
     ],
 )
 def test_another_layout_is_refused_by_name(saved, change, message):

@@ -112,9 +112,11 @@ def test_sizes_are_held_from_entry_to_exit_and_capped():
 def test_paths_do_not_depend_on_their_companions(quick, exact):
     fold, account = quick.folds["rolling"][0], quick.params.account
     confidence = fold_confidence(exact, fold)
+    rules = SMALL.model_copy(update={"contribution_rate": 0.2})
     policies = [
-        member.policy for member in train_closed_trades(exact, fold, [1, 2], "e", "outcome_ensemble", SMALL, account)
+        member.policy for member in train_closed_trades(exact, fold, [1, 2], "e", "outcome_ensemble", rules, account)
     ]
+    assert policies[0].contributions != policies[1].contributions
     paths = []
     for symbol, part in fold.test.items():
         start, stop = exact.rows(symbol, part)

@@ -125,6 +125,15 @@ def test_a_reward_that_cannot_teach_sizes_is_refused_unless_accepted():
     assert planted(rules=blind.model_copy(update={"accept_size_blind": True}))
 
 
+def test_contributions_are_reported_and_kept_with_the_policy():
+    rules = RULES.model_copy(update={"contribution_rate": 0.1})
+    for member in planted(rules=rules):
+        last = {name: share for name, share in member.history[-1].items() if name.startswith("contribution_")}
+        assert last == {f"contribution_{model}": share for model, share in member.policy.contributions.items()}
+        assert sum(last.values()) == pytest.approx(1.0)
+        assert last["contribution_cnn"] != 0.35
+
+
 def test_skipping_is_reported():
     rules = RULES.model_copy(update={"min_move_frac": 0.015})
     last = planted(rules=rules)[0].history[-1]

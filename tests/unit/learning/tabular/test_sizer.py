@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sizewise.base.errors import ActionError, DecisionError
-from sizewise.learning.tabular.cells import action_names
+from sizewise.learning.tabular.cells import action_names, leverages, margins, nearest_action, state_name
 from sizewise.learning.tabular.learning import blank
 from sizewise.learning.tabular.sizer import TableAgent
 from sizewise.learning.tabular.store import load_table, save_table
@@ -35,6 +37,8 @@ def test_the_pinned_update_by_id():
     assert table.values[9, 12] == 0.234
     assert one.table.outcomes[-1] == {
         "decision_id": "a",
+        "account": "BTC",
+        "share": 1.0,
         "state_key": "low_vol_trending|very_low|max|bad",
         "action_key": "0.7|3.0",
         "reward": reward,
@@ -78,6 +82,98 @@ def test_unknown_and_second_closes_change_nothing():
     one.close("b", **WON)
 
 
+def test_more_than_is_open_is_not_closed():
+    one = agent()
+    one.decide("a", "BTC", 10, **NOW)
+    one.close("a", **WON, share=0.75)
+    before = one.table
+    for wrong in (0.5, 0.0, -0.25, np.nan):
+        with pytest.raises(DecisionError, match=rf"'a': a share of {wrong:g} to close, 0.25 of the position is open"):
+            one.close("a", **WON, share=wrong)
+    np.testing.assert_array_equal(before.values, one.table.values)
+    assert (before.open, before.outcomes) == (one.table.open, one.table.outcomes)
+    one.close("a", **WON, share=0.25)
+    assert "a" not in one
+
+
+SCHEDULES = st.sampled_from(
+    [("bandit", "constant"), ("bandit", "visits"), ("q_table", "constant"), ("q_table", "visits")]
+)
+
+
+@given(schedule=SCHEDULES, parts=st.integers(1, 12), feedback=st.sampled_from(["chosen", "every"]))
+def test_parts_of_one_outcome_teach_what_the_whole_does(schedule, parts, feedback):
+    kind, rate = schedule
+    whole, split = (agent(kind, learning_rate_schedule=rate, feedback=feedback) for _ in range(2))
+    for one, times in ((whole, 1), (split, parts)):
+        for name, figures in (("before", LOST), ("a", WON)):
+            one.decide(name, "BTC", 10, **NOW)
+            for _ in range(times):
+                one.close(name, **figures, share=1.0 / times)
+        one.decide("after", "BTC", 11, **NOW)
+    np.testing.assert_allclose(split.table.values, whole.table.values, rtol=1e-9)
+    np.testing.assert_allclose(split.table.visits, whole.table.visits, rtol=1e-9)
+    assert split.table.updates == parts * whole.table.updates == 2 * parts
+
+
+@given(order=st.permutations([0.03, -0.02, 0.01, -0.05]), rate=st.sampled_from(["constant", "visits"]))
+def test_the_order_of_equal_parts_changes_no_weight(order, rate):
+    tables = []
+    for gains in (sorted(order), order):
+        one = agent(learning_rate_schedule=rate)
+        one.decide("a", "BTC", 10, **NOW)
+        for gain in gains:
+            one.close("a", **(WON | {"unit_return": gain, "worst": -0.06}), share=0.25)
+        tables.append(one.table)
+    assert tables[0].visits.sum() == tables[1].visits.sum() == 1.0
+    assert tables[0].updates == tables[1].updates == 4
+    if rate == "visits":
+        # A plain mean does not know an order.
+        np.testing.assert_allclose(tables[0].values, tables[1].values, rtol=1e-9, atol=1e-15)
+
+
+def test_feedback_of_every_action_teaches_all_25_at_a_close():
+    one = agent(feedback="every")
+    choice = one.decide("a", "BTC", 10, **NOW, action=24)
+    one.close("a", **WON)
+    sizes = np.minimum(margins(RULES) * leverages(RULES) / 1000.0, 0.2)
+    np.testing.assert_allclose(one.table.values[10], 0.15 * np.log1p(sizes * 0.05))
+    assert (choice.action, choice.size_frac, one.table.visits[10].tolist()) == (24, 0.2, [1.0] * 25)
+
+
+def test_an_action_that_somebody_else_took():
+    for action in range(25):
+        margin, leverage = float(margins(RULES)[action]), float(leverages(RULES)[action])
+        taken = nearest_action(1.04 * margin * leverage / 1000.0, leverage, 1000.0, RULES)
+        assert taken == agent().decide("a", "BTC", 10, **NOW, action=taken).action == action
+    grown = RULES.model_copy(update={"reference_equity": 2000.0})
+    assert nearest_action(0.07, 1.0, 50.0, grown) == action_names(RULES).index("0.7|1.0")
+    one = agent()
+    with pytest.raises(ActionError, match="action 25 is outside"):
+        one.decide("a", "BTC", 10, **NOW, action=25)
+    assert "a" not in one
+
+
+def test_the_state_is_that_of_the_account():
+    one = agent()
+    assert state_name(one.state("BTC", "neutral", 0.5)) == "neutral|low|light|neutral"
+    # 100 at leverage 2 is the whole limit of .2 of 1,000.
+    one.decide("a", "BTC", 10, **NOW, action=6)
+    assert state_name(one.state("BTC", "neutral", 0.45)) == "neutral|low|max|neutral"
+    assert state_name(one.state("ETH", "neutral", 0.45)) == "neutral|low|light|neutral"
+    one.close("a", **WON, share=0.5)
+    assert state_name(one.state("BTC", "low_vol_ranging", 0.9)) == "low_vol_ranging|very_high|moderate|neutral"
+    one.close("a", **(LOST | {"unit_return": -0.04}), share=0.5)
+    assert state_name(one.state("BTC", "neutral", 0.5)) == "neutral|low|light|good"
+    one.decide("b", "BTC", 10, **NOW)
+    one.close("b", **LOST)
+    assert state_name(TableAgent(one.table).state("BTC", "neutral", 0.5)) == "neutral|low|light|neutral"
+    with pytest.raises(ActionError, match="regime 'calm' is unknown: choose from low_vol_trending"):
+        one.state("BTC", "calm", 0.5)
+    with pytest.raises(ActionError, match="confidence is nan"):
+        one.state("BTC", "neutral", np.nan)
+
+
 def test_q_learning_waits_for_the_accounts_next_state():
     one = agent("q_table")
     one.decide("a", "BTC", 10, **NOW)
@@ -97,19 +193,20 @@ def test_q_learning_waits_for_the_accounts_next_state():
 def test_a_restart_loses_nothing(tmp_path):
     def live(restart):
         one = agent("q_table")
-        script = [("decide", "a", 10), ("decide", "b", 11), ("close", "a"), ("close", "b"), ("decide", "c", 12)]
+        script = [("decide", "a", 10), ("decide", "b", 11), ("close", "a"), ("part", "b"), ("part", "b")]
+        script += [("decide", "c", 12), ("part", "c")]
         for what, name, *state in script:
             if what == "decide":
                 one.decide(name, "BTC", *state, **NOW)
             else:
-                one.close(name, **(WON if name == "a" else LOST))
+                one.close(name, **(WON if name == "a" else LOST), share=0.5 if what == "part" else 1.0)
             if restart:
                 save_table(one.table, tmp_path)
                 one = TableAgent(load_table(tmp_path))
         return one.table
 
     straight, restarted = live(False), live(True)
-    assert straight.updates == restarted.updates == 2
+    assert straight.updates == restarted.updates == 3
     np.testing.assert_array_equal(straight.values, restarted.values)
     assert (straight.open, straight.waiting, straight.outcomes) == (
         restarted.open,

@@ -37,7 +37,7 @@ def small_table():
 def big_table(value: float):
     """Every cell met, so that writing takes a while."""
     shape = (300, 25)
-    return replace(blank("bandit", Tabular(), 0.2), values=np.full(shape, value), visits=np.ones(shape, dtype=np.int64))
+    return replace(blank("bandit", Tabular(), 0.2), values=np.full(shape, value), visits=np.ones(shape))
 
 
 @pytest.fixture
@@ -94,8 +94,8 @@ def with_change(change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (with_change(lambda c: c.update(format=2)), "schema sizing_table 2, this code reads sizing_table 1"),
-        (with_change(lambda c: c.update(schema="policy")), "schema policy 1"),
+        (with_change(lambda c: c.update(format=1)), "schema sizing_table 1, this code reads sizing_table 2"),
+        (with_change(lambda c: c.update(schema="policy")), "schema policy 2"),
         (lambda c: {"q_table": {}, "outcomes": [], "metadata": {}}, "schema None None"),
         (lambda c: [c], "damaged"),
         (with_change(lambda c: c["q_table"].update({"calm|very_low|light|bad|0.3|1.0": 0.0})), "name different cells"),
@@ -109,8 +109,12 @@ def with_change(change):
         ),
         (with_change(lambda c: c["q_table"].update({FIRST: float("nan")})), "no finite number"),
         (with_change(lambda c: c["q_table"].update({FIRST: "0.1"})), "must be real number"),
-        (with_change(lambda c: c["visits"].update({FIRST: 1.5})), "1.5 is no count"),
-        (with_change(lambda c: c["visits"].update({FIRST: -1})), "-1 is no count"),
+        (with_change(lambda c: c["visits"].update({FIRST: 0.0})), "0.0 is no amount"),
+        (with_change(lambda c: c["visits"].update({FIRST: -1})), "-1 is no amount"),
+        (with_change(lambda c: c["metadata"].update(total_updates=1.5)), "1.5 is no count"),
+        (with_change(lambda c: c["open"]["open"].update(left=0.0)), "0.0 is no share of a position"),
+        (with_change(lambda c: c["open"]["open"].update(equity=float("inf"))), "no finite number"),
+        (with_change(lambda c: c["waiting"]["S"][0].update(share=1.5)), "1.5 is no share of a position"),
         (with_change(lambda c: c["metadata"].update(kind="dqn")), "neither bandit nor q_table"),
         (with_change(lambda c: c["metadata"].pop("rules")), "'rules'"),
         (with_change(lambda c: c["metadata"]["rules"].update(sizes=[1.0])), "validation error"),
@@ -118,7 +122,7 @@ def with_change(change):
         (with_change(lambda c: c["outcomes"][0].pop("reward")), "an outcome has the fields"),
         (with_change(lambda c: c["open"]["open"].update(state=300)), "outside 0..299"),
         (with_change(lambda c: c["open"]["open"].update(action=25)), "outside the table"),
-        (with_change(lambda c: c["waiting"]["S"].pop("reward")), "missing 1 required"),
+        (with_change(lambda c: c["waiting"]["S"][0].pop("reward")), "missing 1 required"),
     ],
 )
 def test_another_schema(saved, change, message):
