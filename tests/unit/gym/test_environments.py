@@ -865,5 +865,5 @@ def test_penalties_are_in_full_force_until_a_callback_says_the_iteration(market,
 def test_an_iteration_that_is_none_is_refused(market, catalogue, iteration):
     told = trading(sizing("sizing7"), BTC).model_copy(update={"reward": CURRICULUM})
     env = SizewiseEnv({BTC: market[BTC]}, told, instruments=catalogue)
-    with pytest.raises(ConfigError, match="iteration is .*: give a whole number, 0 at the first"):
+    with pytest.raises(ConfigError, match=r"iteration is .*: give a whole number, 0 at the first"):
         env.suppress(iteration)
