@@ -197,7 +197,7 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         (
             "signals",
             {"features", "train", "walk_forward"},
-            {"ablation", "calibration", "cpcv", "stability_run", "stress"},
+            {"ablation", "calibration", "cpcv", "market_mechanics", "stability_run", "stress"},
         ),
         ("tabular", {"train", "walk_forward"}, set()),
         ("outcome", {"train", "walk_forward"}, set()),

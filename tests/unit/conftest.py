@@ -52,6 +52,10 @@ class TrainedField:
     tables: Mapping[str, Learned]
     closed: pd.DataFrame
 
+    @property
+    def account(self) -> Account:
+        return self.world.account
+
     def field(self, **changes: object) -> Field:
         """The field as it was trained, or with something else in it."""
         given = replace(self, **changes)

@@ -140,6 +140,10 @@ class GymAccounts:
         self.now = self.tape.rows(torch.from_numpy(self.rows))
         self.position = self.desk.restarted(self.position, torch.from_numpy(where), self.now.day)
 
+    def suppress(self, iteration: int) -> None:
+        """See environments.SizewiseEnv.suppress."""
+        self.desk.suppress(iteration)
+
     def observe(self) -> np.ndarray:
         """What each account sees at its close: float32 [n, observation_size], within +-LIMIT."""
         scalars = self.desk.observe(self.position, self.now).numpy()

@@ -42,7 +42,8 @@ class SizewiseEnv(gymnasium.Env):  # type: ignore[misc]
         first, F features a bar (`feature_names`; see features.bar_features for the default ones), then the account's
         S scalars at the close (`scalar_names`; see desk.Desk.observe).
     Action: the scheme's space, Discrete or SimplexSpace. It is decided at the close of a bar and trades through the next.
-    Reward: `trading.reward`; by default the growth of log equity, net of all costs.
+    Reward: `trading.reward`; by default the growth of log equity, net of all costs. Its penalties are in full force until
+        `suppress` says otherwise.
     Episode end: terminated when equity is at or below `account.ruin_frac` of the initial; truncated after `episode_bars`
         decisions, or at the last bar that all symbols reach. Each is said for itself: a last step may be both.
     Reset: a random row at which everything is warm and a whole episode is left (if there is one), drawn from `np_random`;
@@ -127,6 +128,17 @@ class SizewiseEnv(gymnasium.Env):  # type: ignore[misc]
         self._under_way = not (terminated or truncated)
         observation, info = self._seen(stepped=True)
         return observation, reward, terminated, truncated, info
+
+    def suppress(self, iteration: int) -> None:
+        """Put the reward's penalties into force as far as `trading.reward.penalties.suppression` has them at an iteration
+        of training, the first being 0. An environment cannot see iterations: a learner's callback says them, before each.
+
+        Through wrappers: `env.unwrapped.suppress(i)`.
+
+        Raises:
+            ConfigError: no whole number of 0 or more.
+        """
+        self.accounts.suppress(iteration)
 
     def _seen(self, *, stepped: bool) -> tuple[np.ndarray, dict[str, Any]]:
         info: dict[str, Any] = _one(self.accounts.report(stepped=stepped))
@@ -250,6 +262,10 @@ class SizewiseVectorEnv(VectorEnv):  # type: ignore[misc]
         self.accounts.restart(everyone, np.array(starts))
         self._under_way = True
         return self.accounts.observe(), _masked(self.accounts.report(stepped=False), everyone)
+
+    def suppress(self, iteration: int) -> None:
+        """See SizewiseEnv.suppress; of all environments at once."""
+        self.accounts.suppress(iteration)
 
     def _draw(self, i: int) -> int:
         return self.accounts.draw_start(self._stream(i)[0])

@@ -10,8 +10,8 @@ A reward of relative sizes alone is blind to that probe and not to a second one,
 looks at what that one earns. It passes where the caller says that relative sizes are what is wanted.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ from sizewise.params.trading.rewards import (
     DifferentialSortino,
     DrawdownPenalised,
     LogGrowth,
+    Penalties,
     RewardModel,
     SizeAdded,
     SizeWeightedReturn,
@@ -52,6 +53,11 @@ N_STEPS = 400
 N_TRADES = 200
 # Steps after which a moving moment has forgotten what it started from, in units of 1 / decay.
 FORGOTTEN = 5.0
+# The rates of params.trading.rewards.Penalties; the other fields say when and how they come into force.
+PENALTIES = ("held_per_hour", "flat_per_hour", "ruin", "final")
+BARE = "none"
+# Share of accounts that a planted step ruins for each equity of size; the largest size that is probed ruins them all.
+RUIN_CHANCE = 1.0 / 40.0
 _RELATIVE = (DifferentialSharpe, DifferentialSortino)
 
 
@@ -64,6 +70,7 @@ class Probe:
             in order, A learners that do not know of each other.
         length: N. counted: of which the last so many are looked at.
         accept_relative: relative sizes are all that is wanted; None of a reward that does not ask.
+        parts: what is looked at for the cause of a refusal: the reward without its penalties (BARE) and with each alone.
     """
 
     name: str
@@ -71,6 +78,7 @@ class Probe:
     length: int
     counted: int
     accept_relative: bool | None = None
+    parts: Mapping[str, "Probe"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,13 +101,31 @@ def planted_trades() -> Trades:
 def step_probe(model: RewardModel) -> Probe:
     """A step reward with its penalties in full force, on planted hours: trades of a day, long and short by turns.
 
-    Moments are given time to forget the deviation they start from.
+    Each penalty that is not 0 is met: a day held and a day flat beyond their limits, a chance of ruin that grows with size,
+    one end of a budget. Moments are given time to forget the deviation they start from.
     """
+    parts = {name: _step_probe(part) for name, part in _parts(model).items()}
+    return replace(_step_probe(model), parts=parts)
+
+
+def _step_probe(model: RewardModel) -> Probe:
     warmup = int(np.ceil(FORGOTTEN / model.decay)) if isinstance(model, _RELATIVE) else 0
-    length = warmup + N_STEPS
-    moves = numpy_generator("identifiability", "steps").normal(1e-4, 0.005, length)
+    steps = _planted_steps(model.penalties, warmup)
+    length = len(steps.move)
     accept = model.accept_relative if isinstance(model, _RELATIVE) else None
-    return Probe(model.kind, lambda sizes: _walk(model, moves, sizes), length, N_STEPS, accept)
+    return Probe(model.kind, lambda sizes: _walk(model, steps, sizes), length, length - warmup, accept)
+
+
+def _parts(model: RewardModel) -> dict[str, RewardModel]:
+    """The reward with one of its penalties alone, by the penalty, and without any under BARE; nothing if it has none."""
+    rules = model.penalties
+    if not rules.any:
+        return {}
+    none = dict.fromkeys(PENALTIES, 0.0)
+    kept = {BARE: none} | {name: none | {name: getattr(rules, name)} for name in PENALTIES if getattr(rules, name)}
+    return {
+        name: model.model_copy(update={"penalties": rules.model_copy(update=rates)}) for name, rates in kept.items()
+    }
 
 
 TradeReward = Callable[[Values, Trades], Values]
@@ -144,25 +170,61 @@ def trade_probe(name: str, trades: Trades | None = None) -> Probe:
     return Probe(name, lambda sizes: reward(sizes, known), length, length - min(20, length // 2))
 
 
-def _walk(model: RewardModel, moves: Values, sizes: Values) -> Values:
-    """A step reward along planted moves: each trade holds its size for a day, at a cost where it begins."""
+class _Steps(NamedTuple):
+    """Planted steps, float64 [N]: return of the price; side held (1, -1, or 0 for nothing); hours; whether a trade begins;
+    chance of ruin for a size of one equity; whether the budget ends."""
+
+    move: Values
+    side: Values
+    hours: Values
+    begins: Values
+    ruin: Values
+    ended: Values
+
+
+def _planted_steps(rules: Penalties, warmup: int) -> _Steps:
+    """Trades of a day, long and short by turns, then a stretch for each penalty of holding or of being flat."""
+    length = warmup + N_STEPS
+    begins, hours = (np.arange(length) % TRADE_STEPS == 0).astype(np.float64), np.ones(length)
+    side = np.where(np.arange(length) // TRADE_STEPS % 2 == 0, 1.0, -1.0)
+    ruin = np.where(np.arange(length) == length - 1, RUIN_CHANCE, 0.0)
+    for kept, rate, limit in (
+        (-side[-1], rules.held_per_hour, rules.held_after_hours),
+        (0.0, rules.flat_per_hour, rules.flat_after_hours),
+    ):
+        if rate:
+            # Another side than before begins a spell; one step waits until the limit, however far off, a day is paid for.
+            side = np.concatenate([side, np.full(1 + TRADE_STEPS, kept)])
+            hours = np.concatenate([hours, [max(limit, 1.0)], np.ones(TRADE_STEPS)])
+            begins = np.concatenate([begins, [abs(kept)], np.zeros(TRADE_STEPS)])
+            ruin = np.concatenate([ruin, np.zeros(1 + TRADE_STEPS)])
+    moves = numpy_generator("identifiability", "steps").normal(1e-4, 0.005, len(side))
+    ended = (np.arange(len(side)) == len(side) - 1).astype(np.float64)
+    return _Steps(moves, side, hours, begins, ruin, ended)
+
+
+def _walk(model: RewardModel, steps: _Steps, sizes: Values) -> Values:
+    """A step reward along planted steps: each trade holds its size, at a cost where it begins.
+
+    Ruin is paid in the mean over many accounts: the share of them that is ruined grows with their size.
+    """
     reward = open_reward(model, keeps_lots=True)
     columns = torch.from_numpy(np.ascontiguousarray(sizes))
     shape = (columns.shape[1],)
     memory, rewards = reward.open(shape, torch.float64, "cpu"), []
-    before, never = torch.full(shape, EQUITY, dtype=torch.float64), torch.zeros(shape, dtype=torch.bool)
-    hour, entry, close = torch.tensor(1.0 / 24.0, dtype=torch.float64), 100.0, 100.0
-    for t, move in enumerate(moves):
-        side = 1.0 if t // TRADE_STEPS % 2 == 0 else -1.0
-        begins = t % TRADE_STEPS == 0
+    before, entry, close = torch.full(shape, EQUITY, dtype=torch.float64), 100.0, 100.0
+    for size, move, side, hours, begins, ruin, ended in zip(columns, *steps, strict=True):
         entry, close = close if begins else entry, close * (1.0 + move)
-        price = before * columns[t] * (side * move)
-        change = price - before * columns[t] * (0.001 if begins else 0.0)
-        units = (before * columns[t] * (side / entry)).unsqueeze(0)
+        price = before * size * (side * move)
+        change = price - before * size * (0.001 * begins)
+        units = (before * size * (side / entry)).unsqueeze(0)
         level = torch.full((1, 1, *shape), entry, dtype=torch.float64)
         mark = torch.full((1, *shape), close, dtype=torch.float64)
         lots = Lots(units.unsqueeze(0), level, torch.zeros_like(level), None, None)
-        step = StepOutcome(before, change, price, before + change, units * mark, hour, never, None, lots, mark)
+        # What a penalty multiplies: a share of ruined accounts does as well as a flag.
+        days, over = (torch.tensor(value, dtype=torch.float64) for value in (hours / 24.0, ended))
+        ruined = (size * ruin).clamp(max=1.0)
+        step = StepOutcome(before, change, price, before + change, units * mark, days, ruined, over, lots, mark)
         earned, memory = reward(step, memory)
         rewards.append(earned)
     return torch.stack(rewards).numpy()
@@ -221,7 +283,8 @@ def check_identifiable(probe: Probe, sizes: Sequence[float], *, threshold: float
         sizes: that a decision chooses from on one side, shares of equity, see `sizes_of`; zeros do not count. With fewer
             than two of them size is not what is learned, and nothing is asked of the reward.
     Raises:
-        ConfigError: its response is under the threshold at one of them; says where it is blind and what to use instead.
+        ConfigError: its response is under the threshold at one of them; says whether the reward or which of its penalties
+            is why, where it is blind, and what to use instead.
     """
     asked = sorted({float(size) for size in sizes if size > 0.0})
     if len(asked) < 2:
@@ -229,6 +292,26 @@ def check_identifiable(probe: Probe, sizes: Sequence[float], *, threshold: float
     found = examine(probe, asked, threshold=threshold)
     if found.accepted:
         return found
+    bare = examine(probe.parts[BARE], asked, threshold=threshold) if probe.parts else found
+    if bare.accepted:
+        raise ConfigError(_penalties_to_blame(probe, asked, found, bare, threshold))
+    raise ConfigError(_reward_to_blame(probe, asked, bare, threshold))
+
+
+def _penalties_to_blame(probe: Probe, asked: Sequence[float], found: Finding, bare: Finding, threshold: float) -> str:
+    """The refusal of a reward that could teach these sizes if it had no penalties: which of them, or all together."""
+    alone = {name: part for name, part in probe.parts.items() if name != BARE}
+    guilty = [name for name, part in alone.items() if not examine(part, asked, threshold=threshold).accepted]
+    names = " and ".join(f"penalties.{name}" for name in guilty or alone)
+    responses = [one.single_response if bare.relative else one.response for one in (found, bare)]
+    return (
+        f"{names} of reward {found.reward} would drown what sizes from {asked[0]:g} to {asked[-1]:g} of equity earn: its "
+        f"response to size is {responses[0]:.3g} at {found.at_size:g}, and {responses[1]:.3g} without penalties; "
+        f"{threshold:g} is needed (1 is proportional, 0 is blind): make them smaller"
+    )
+
+
+def _reward_to_blame(probe: Probe, asked: Sequence[float], found: Finding, threshold: float) -> str:
     why = (
         f"reward {found.reward} cannot teach sizes from {asked[0]:g} to {asked[-1]:g} of equity: its response to size is "
         f"{found.response:.3g} at {found.at_size:g}, {threshold:g} is needed (1 is proportional, 0 is blind)"
@@ -241,7 +324,7 @@ def check_identifiable(probe: Probe, sizes: Sequence[float], *, threshold: float
     remedy = "use log growth, or a scheme with one size a side"
     if probe.accept_relative is False and found.single_response >= threshold:
         remedy += "; or set its accept_relative to true if relative sizes are all that is wanted"
-    raise ConfigError(f"{why}: {remedy}")
+    return f"{why}: {remedy}"
 
 
 def identifiability_table(sizes: Sequence[float], *, threshold: float = THRESHOLD) -> pd.DataFrame:

@@ -3,29 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from sizewise.base.errors import LedgerError
 from sizewise.base.hashing import content_hash, text_bytes
 from sizewise.base.paths import Workspace
-from sizewise.base.seeding import numpy_generator
-from sizewise.dataset.signals import trend_direction
 from sizewise.market.bars import load_bars
 from sizewise.market.costs import priced
 from sizewise.market.instruments import Instrument, load_instruments
 from sizewise.market.tape import build_tape
-from sizewise.params.dataset.signals import Signals
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.trading import CostModel, InstrumentCosts, Rules, Trading, VenueCosts
+from sizewise.params.trading.trading import CostModel, InstrumentCosts, Rules, VenueCosts
 from sizewise.reports.account import draw_path
 from sizewise.trading.broker import reference_broker
 from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.reference_orders import Bar, Market, Place, PlainOrders
 from sizewise.trading.broker.reference_orders import Rules as PlainRules
-from sizewise.trading.desk import Desk
-from sizewise.trading.schemes.interface import Discrete
 from sizewise.trading.schemes.sizing import CLOSE, Scripted
 from sizewise.trading.simulation import FLOWS, Simulation, simulate
 
@@ -232,7 +226,7 @@ def caption(worked: Worked) -> str:
 
 def draw(worked: Worked) -> Figure:
     """Price with fills, position and equity of the bars that are shown; dashed, the prices that orders waited at."""
-    figure = _draw({SYMBOL: worked.bars}, worked.done)
+    figure = draw_bars({SYMBOL: worked.bars}, worked.done)
     for name, price, first, last in _levels(worked):
         figure.axes[0].plot(
             pd.DatetimeIndex([first, last]).to_numpy(), [price, price], color="#444444", ls="--", lw=1.0
@@ -271,14 +265,8 @@ def _levels(worked: Worked) -> list[tuple[str, float, pd.Timestamp, pd.Timestamp
     return found
 
 
-def draw_simulation(done: Simulation, trading: Trading, workspace: Workspace) -> Figure:
-    """The same of a run of the configured market."""
-    times = pd.DatetimeIndex(done.equity.index)
-    bars = {symbol: load_bars(workspace.bars / f"{symbol}.parquet") for symbol in trading.symbols}
-    return _draw({symbol: frame[frame.index.isin(times)] for symbol, frame in bars.items()}, done)
-
-
-def _draw(bars: Mapping[str, pd.DataFrame], done: Simulation) -> Figure:
+def draw_bars(bars: Mapping[str, pd.DataFrame], done: Simulation) -> Figure:
+    """Price with fills, position and equity of a walk over the bars of its symbols."""
     parts = []
     for symbol, frame in bars.items():
         part = frame[["open", "high", "low", "close"]].rename_axis("time").reset_index()
@@ -287,25 +275,6 @@ def _draw(bars: Mapping[str, pd.DataFrame], done: Simulation) -> Figure:
         part["equity"] = done.equity.reindex(frame.index).to_numpy()
         parts.append(part)
     return draw_path(pd.concat(parts), done.fills.rename(columns={"timestamp": "time"}))
-
-
-def configured_sentence(trading: Trading, done: Simulation) -> str:
-    """What was traded, and how often the venue had something to say."""
-    costs = trading.costs.name if isinstance(trading.costs, VenueCosts) else trading.costs.kind
-    events = ", ".join(f"{name} {count}" for name, count in done.events["event"].value_counts().sort_index().items())
-    return (
-        f"Scheme `{trading.scheme.kind}`, costs `{costs}`, reward `{trading.reward.kind}`, {trading.rules.margin} margin: "
-        f"{len(done.fills)} fills on {len(done.equity)} bars of {', '.join(trading.symbols)}; events: {events or 'none'}."
-    )
-
-
-def record(worked: Mapping[str, Worked], drawn: Simulation) -> dict[str, dict[str, float]]:
-    """The summary as a metric: columns by mechanism, and those of the configured market."""
-    runs = {name: case.done for name, case in worked.items()} | {"configured": drawn}
-    return {
-        name: {"fills": float(len(done.fills))} | {str(k): round(float(v), 9) for k, v in done.flows.sum().items()}
-        for name, done in runs.items()
-    }
 
 
 def summary(worked: Mapping[str, Worked]) -> pd.DataFrame:
@@ -317,30 +286,3 @@ def summary(worked: Mapping[str, Worked]) -> pd.DataFrame:
         for name, case in worked.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("mechanism") + 0
-
-
-def configured(trading: Trading, account: Account, workspace: Workspace, *, bars: int, seed: int = 1) -> Simulation:
-    """Random actions of the scheme in params.yaml, under its costs and rules, over the last bars of its symbols."""
-    instruments = load_instruments(workspace.bars.parent / "instruments.yaml")
-    terms = {symbol: priced(instruments[symbol], trading.costs) for symbol in trading.symbols}
-    frames = {symbol: load_bars(workspace.bars / f"{symbol}.parquet").iloc[-bars:] for symbol in trading.symbols}
-    tape = build_tape(frames, terms)
-    space = Desk(tape, trading, account).scheme.space
-    rng, length = numpy_generator("mechanics", seed), len(tape.times)
-    actions: np.ndarray
-    if isinstance(space, Discrete):
-        actions = rng.integers(space.start, space.start + space.n, length)
-    else:
-        actions = rng.dirichlet(np.ones(space.k), length)
-    signal = trend_direction(frames[trading.symbols[0]], Signals())["direction"].reindex(tape.times).ffill().fillna(0)
-    done = simulate(
-        frames,
-        actions,
-        trading.scheme,
-        account,
-        rules=trading.rules,
-        instruments=terms,
-        direction=signal.to_numpy(),
-    )
-    check(done)
-    return done

@@ -6,6 +6,7 @@ A reward may remember: its `Memory` opens with the accounts, is handed from step
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import NamedTuple, Protocol
 
 import torch
@@ -220,7 +221,13 @@ def _no_lots() -> ConfigError:
 
 
 def strength(suppression: Suppression, iteration: int) -> float:
-    """Share of the penalties in force at an iteration, the first being 0: from 1 - rate up to 1, never down."""
+    """Share of the penalties in force at an iteration, the first being 0: from 1 - rate up to 1, never down.
+
+    Raises:
+        ConfigError: the iteration is no whole number of 0 or more.
+    """
+    if isinstance(iteration, bool) or not isinstance(iteration, Integral) or iteration < 0:
+        raise ConfigError(f"iteration is {iteration!r}: give a whole number, 0 at the first iteration of training")
     left = 1.0 - min(1.0, iteration / suppression.cycles) ** suppression.scaling
     return 1.0 - suppression.rate * left
 
@@ -276,7 +283,11 @@ def open_reward(model: RewardModel, *, keeps_lots: bool) -> Reward:
 
 
 def at_iteration(reward: Reward, iteration: int) -> Reward:
-    """The reward with its penalties as strong as they are at an iteration of training, the first being 0."""
+    """The reward with its penalties as strong as they are at an iteration of training, the first being 0.
+
+    Raises:
+        ConfigError: see strength.
+    """
     if not isinstance(reward, Penalised):
         return reward
     return replace(reward, strength=strength(reward.rules.suppression, iteration))

@@ -15,6 +15,7 @@ from sizewise.market.instruments import Instrument
 from sizewise.market.tape import Bars, Tape, build_tape
 from sizewise.params.trading import trading as trading_rules
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.rewards import LogGrowth, RewardModel
 from sizewise.trading.broker.orders import Flag, Flows
 from sizewise.trading.desk import Desk
 from sizewise.trading.schemes.catalogue import MODELS, least_rules
@@ -37,6 +38,7 @@ class Simulation:
             contributions: fee, slippage, impact.
         events: what the venue did to an order or a position: timestamp, symbol, event.
         trades: one row a trade, see trades.trades_of_fills; NaT where it is still open.
+        reward: what the step that ends at the bar earned; 0 at the first bar, and of a ruined account.
     """
 
     equity: pd.Series
@@ -46,6 +48,7 @@ class Simulation:
     fills: pd.DataFrame
     events: pd.DataFrame
     trades: pd.DataFrame
+    reward: pd.Series
 
 
 def simulate(
@@ -58,6 +61,7 @@ def simulate(
     rules: trading_rules.Rules | None = None,
     instruments: Mapping[str, Instrument] | None = None,
     direction: Sequence[int] | np.ndarray | None = None,
+    reward: RewardModel | None = None,
 ) -> Simulation:
     """Trade a list of actions: actions[t] is decided at close t and fills from open t+1 on; the last one never fills.
 
@@ -71,6 +75,7 @@ def simulate(
         rules: default the least the scheme needs, without lots, ticks and minimum orders unless `instruments` are given.
         instruments: terms by symbol; default terms without steps or limits, under `costs`.
         direction: the signal, T values of -1, 0 and 1, for schemes that follow one.
+        reward: default the growth of log equity. Its penalties are in full force; the last step ends the budget.
     Raises:
         BarError: the bars break the schema.
         ActionError: unknown scheme, another number of actions than bars, or a value outside the space.
@@ -84,7 +89,11 @@ def simulate(
     model, own = _scheme(scheme)
     rules = rules or least_rules(model).model_copy(update={"rounding": instruments is not None})
     trading = trading_rules.Trading(
-        symbols=tuple(frames), scheme=model, costs=trading_rules.InstrumentCosts(kind="instrument"), rules=rules
+        symbols=tuple(frames),
+        scheme=model,
+        costs=trading_rules.InstrumentCosts(kind="instrument"),
+        reward=reward or LogGrowth(),
+        rules=rules,
     )
     desk = Desk(tape, trading, account, scheme=own, record=True)
     chosen = desk.scheme.space.check(_numbers(actions, len(tape.times), desk.scheme.space))
@@ -134,7 +143,7 @@ def _walk(desk: Desk, tape: Tape, actions: torch.Tensor, signal: torch.Tensor) -
     position = desk.open(())
     at = [Bars(*row.unbind(-1)) for row in tape.table]
     level = desk.account.ruin_frac * desk.account.initial_equity
-    equity, value = np.empty(length), np.zeros((length, len(symbols)))
+    equity, value, earned = np.empty(length), np.zeros((length, len(symbols))), np.zeros(length)
     flows, fills, events = np.zeros((length, len(FLOWS))), [], []
     equity[0] = float(position.equity)
     ruined = False
@@ -142,7 +151,9 @@ def _walk(desk: Desk, tape: Tape, actions: torch.Tensor, signal: torch.Tensor) -
         if ruined:
             step = desk.liquidate(position, at[t + 1])
         else:
-            step = desk.step(position, actions[t], at[t], at[t + 1], signal[t])
+            last = torch.tensor(t == length - 2)
+            step = desk.step(position, actions[t], at[t], at[t + 1], signal[t], ended=last)
+            earned[t + 1] = float(step.reward)
         position, result = step.position, step.result
         ruined = ruined or float(position.equity) <= level
         equity[t + 1] = float(position.equity)
@@ -173,4 +184,5 @@ def _walk(desk: Desk, tape: Tape, actions: torch.Tensor, signal: torch.Tensor) -
         table,
         pd.DataFrame(events, columns=["timestamp", "symbol", "event"]),
         trades,
+        pd.Series(earned, index=tape.times, name="reward"),
     )

@@ -23,6 +23,7 @@ from sizewise.market.costs import priced
 from sizewise.market.instruments import load_instruments
 from sizewise.params.trading import trading as trading_rules
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.rewards import LogGrowth, Penalties, Suppression
 from sizewise.params.trading.trading import InstrumentCosts, Rules, Trading, VenueCosts
 from sizewise.trading import simulation
 from sizewise.trading.broker.broker import Uses
@@ -832,3 +833,37 @@ def test_nothing_is_drawn_or_kept_without_a_render_mode(terms):
     assert env._path == []
     with pytest.raises(ConfigError, match="a batch has no picture"):
         SizewiseVectorEnv(2, **terms("bsh"), render_mode="rgb_array")
+
+
+# Penalties and their curriculum.
+
+CURRICULUM = LogGrowth(
+    penalties=Penalties(flat_after_hours=0.0, flat_per_hour=0.5, suppression=Suppression(rate=1.0, cycles=4))
+)
+
+
+def flat_rewards(market, catalogue, iteration: int | None, *, n: int = 0) -> list[float]:
+    """What three steps earn of an account that stays flat, in an environment that was told an iteration, or none."""
+    told = trading(sizing("sizing7"), BTC).model_copy(update={"reward": CURRICULUM})
+    bars = {BTC: market[BTC]}
+    env = (
+        SizewiseVectorEnv(n, bars, told, instruments=catalogue) if n else SizewiseEnv(bars, told, instruments=catalogue)
+    )
+    env.reset(seed=1)
+    if iteration is not None:
+        env.unwrapped.suppress(iteration)
+    return [float(np.ravel(env.step([0] * n if n else 0)[1])[-1]) for _ in range(3)]
+
+
+@pytest.mark.parametrize("n", [0, 2])
+@pytest.mark.parametrize(("iteration", "force"), [(None, 1.0), (0, 0.0), (1, 0.25), (4, 1.0), (9, 1.0)])
+def test_penalties_are_in_full_force_until_a_callback_says_the_iteration(market, catalogue, n, iteration, force):
+    assert flat_rewards(market, catalogue, iteration, n=n) == pytest.approx([-0.5 * force] * 3)
+
+
+@pytest.mark.parametrize("iteration", [-1, 0.5, True, None])
+def test_an_iteration_that_is_none_is_refused(market, catalogue, iteration):
+    told = trading(sizing("sizing7"), BTC).model_copy(update={"reward": CURRICULUM})
+    env = SizewiseEnv({BTC: market[BTC]}, told, instruments=catalogue)
+    with pytest.raises(ConfigError, match=r"iteration is .*: give a whole number, 0 at the first"):
+        env.suppress(iteration)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ from sizewise.evidence.inference import BlockTest
 from sizewise.evidence.statistics.seeds import SeedDraws
 from sizewise.evidence.statistics.selection import Selection
 from sizewise.learning.tabular.cells import Confidence
-from sizewise.studies import mechanics
+from sizewise.params.trading.rewards import LogGrowth
+from sizewise.studies import configured, mechanics
 from sizewise.studies.calibration.rejections import Rate
 from sizewise.studies.planted.answers import interval, solve
 from sizewise.studies.planted.markets import laws
@@ -140,6 +142,13 @@ SEED_MEANS = pd.DataFrame({1: [1.0, -2.0, 0.5], 2: [0.5, -1.0, -0.5], 3: [0.0, -
 MULTIPLES = pd.MultiIndex.from_product([[0.0, 1.0, 3.0], ["ppo", "atr"]], names=["multiple", "arm"])
 PARTS = ["exposure", "timing", "fees", "sum: the difference"]
 
+
+def earned() -> configured.Configured:
+    bare = wave(60, "reward")["reward"]
+    done = SimpleNamespace(reward=bare - 0.001)
+    return configured.Configured(SimpleNamespace(reward=LogGrowth()), done, bare)
+
+
 # By a figure's name: from its function to what it draws.
 FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     "coverage": lambda draw: draw({"A": (days(400)[0], days(400)[-1])}, list(days(400)[[150, 250, 399]]), {"A": 9600}),
@@ -214,6 +223,7 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
         ),
         alpha=0.05,
     ),
+    "draw_reward": lambda draw: draw(earned()),
     "draw": lambda draw: draw(mechanics.work(mechanics.CASES["bracket"], Workspace.open())),
 }
 

@@ -125,11 +125,57 @@ def test_accepting_relative_sizes_does_not_let_a_blind_reward_through():
     assert check_identifiable(relative, SIZES).relative
 
 
-def test_penalties_that_drown_the_growth_are_refused():
-    # 1% an hour after the first six, where an hour moves 5 basis points of equity.
-    model = LogGrowth(penalties=Penalties(held_after_hours=6.0, held_per_hour=0.01))
-    with pytest.raises(ConfigError, match="log_growth cannot teach"):
-        check_identifiable(step_probe(model), SIZES)
+@pytest.mark.parametrize(
+    ("rates", "guilty"),
+    [
+        # 1% an hour, where an hour moves 5 basis points of equity; limits far beyond the day that a trade is held.
+        ({"held_after_hours": 6.0, "held_per_hour": 0.01}, "held_per_hour"),
+        ({"held_after_hours": 5000.0, "held_per_hour": 0.01}, "held_per_hour"),
+        ({"flat_after_hours": 1.0e6, "flat_per_hour": 10.0}, "flat_per_hour"),
+        ({"final": 0.5}, "final"),
+        ({"final": 5.0, "held_per_hour": 1e-6, "ruin": 2.0}, "final"),
+        ({"held_per_hour": 0.01, "flat_per_hour": 0.01, "ruin": 1.0}, "held_per_hour and penalties.flat_per_hour"),
+        # Neither does it alone.
+        ({"held_per_hour": 1.4e-3, "flat_per_hour": 1.4e-3}, "held_per_hour and penalties.flat_per_hour"),
+    ],
+)
+def test_penalties_that_drown_the_growth_are_refused_by_name(rates, guilty):
+    message = rf"^penalties\.{guilty} of reward log_growth would drown what sizes from 0\.05 .* and 1 without penalties"
+    with pytest.raises(ConfigError, match=message):
+        check_identifiable(step_probe(LogGrowth(penalties=Penalties(**rates))), SIZES)
+
+
+def test_each_of_two_penalties_that_drown_together_is_small_enough_alone():
+    for name in ("held_per_hour", "flat_per_hour"):
+        assert check_identifiable(step_probe(LogGrowth(penalties=Penalties(**{name: 1.4e-3}))), SIZES).accepted
+
+
+@pytest.mark.parametrize("name", ["held_per_hour", "flat_per_hour", "ruin", "final"])
+def test_every_penalty_is_met_by_its_probe(name):
+    size = np.full((1, 1), 0.1)
+    model = LogGrowth(penalties=Penalties(**{name: 1.0, "held_after_hours": 3000.0, "flat_after_hours": 3000.0}))
+    probe = step_probe(model)
+    bare = probe.parts["none"]
+    paid = -probe.rewards(np.repeat(size, probe.length, 0)).sum()
+    free = -bare.rewards(np.repeat(size, bare.length, 0)).sum()
+    # A day beyond the limit; a fortieth of the accounts an equity of size; once.
+    due = {"held_per_hour": 24.0, "flat_per_hour": 24.0, "ruin": 0.1 / 40.0, "final": 1.0}
+    assert paid - free == pytest.approx(due[name], abs=1e-2 if name == "held_per_hour" else 1e-9)
+
+
+def test_ruin_follows_size_however_dear_it_is():
+    assert check_identifiable(step_probe(LogGrowth(penalties=Penalties(ruin=1e4))), SIZES).response == pytest.approx(
+        1.0
+    )
+
+
+def test_a_ratio_is_blamed_for_itself_and_its_penalties_for_theirs():
+    dear = Penalties(held_per_hour=100.0)
+    with pytest.raises(ConfigError, match=r"^reward differential_sharpe cannot .* set its accept_relative to true"):
+        check_identifiable(step_probe(DifferentialSharpe(penalties=dear)), SIZES)
+    message = r"^penalties\.held_per_hour of reward differential_sharpe .* and 1\.\d+ without penalties"
+    with pytest.raises(ConfigError, match=message):
+        check_identifiable(step_probe(DifferentialSharpe(penalties=dear, accept_relative=True)), SIZES)
 
 
 # Rewards of closed trades.

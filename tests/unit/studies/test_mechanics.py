@@ -7,7 +7,6 @@ import pytest
 
 from sizewise.base.errors import LedgerError
 from sizewise.base.paths import Workspace
-from sizewise.params.trading.trading import Trading
 from sizewise.studies import mechanics
 from sizewise.trading.broker.reference_broker import Market, Place, PlainOrders
 
@@ -120,36 +119,6 @@ def test_what_orders_wait_for_is_drawn(worked):
     assert names["maker_fill"] == ["limit"] * 3
     assert names["bracket"] == ["stop", "take"]
     assert names["liquidation"] == ["liquidation"]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {},
-        {"scheme": {"kind": "bsh"}, "costs": {"kind": "zero"}},
-        {
-            "scheme": {"kind": "manage_inventory"},
-            "costs": {"kind": "venue", "name": "bitmex"},
-            "rules": {"max_open_orders": 1, "max_open_lots": 10},
-            "reward": {"kind": "unrealised_exposure"},
-        },
-        {"scheme": {"kind": "simplex"}, "symbols": ["BTCUSDT_1h", "EURUSD_1h"], "costs": {"kind": "flat"}},
-    ],
-    ids=["default", "bsh", "inventory", "simplex"],
-)
-def test_any_market_of_the_parameters_runs(change, params, workspace):
-    trading = Trading.model_validate(params.trading.model_dump() | change)
-    done = mechanics.configured(trading, params.account, workspace, bars=80)
-    assert trading.scheme.kind in mechanics.configured_sentence(trading, done)
-    assert len(done.fills) > 0
-    assert len(mechanics.draw_simulation(done, trading, workspace).axes) == 3
-
-
-def test_the_record_is_by_mechanism(worked):
-    record = mechanics.record(worked, worked["flip"].done)
-    assert set(record) == {*mechanics.CASES, "configured"}
-    assert record["flip"]["fills"] == 4.0
-    assert record["flip"]["fees"] == pytest.approx(worked["flip"].done.flows["fees"].sum())
 
 
 def test_a_script_is_carried_out_to_the_letter(workspace):

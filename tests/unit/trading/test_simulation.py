@@ -8,6 +8,7 @@ import pytest
 
 import sizewise as sw
 from sizewise.base.errors import ActionError, BarError
+from sizewise.params.trading.rewards import LogGrowth, Penalties
 from sizewise.trading.simulation import Simulation
 
 from ... import plain_sizing7
@@ -196,3 +197,32 @@ def test_what_is_no_list_of_numbers_is_refused():
     assert "of shape (4, 7)" in refused(ActionError, bars, np.zeros((4, 7)))
     assert "direction has shape (3,)" in refused(ActionError, bars, [0] * 4, direction=[1, 1, 1])
     assert "action True" in refused(ActionError, bars, [True, False, False, False])
+
+
+# What a step earned.
+
+
+def test_rewards_are_the_growth_of_log_equity(bars):
+    done = sw.simulate(bars.iloc[:200], random_actions(200))
+    np.testing.assert_allclose(done.reward.iloc[1:], np.log(done.equity).diff().iloc[1:], rtol=0, atol=1e-12)
+    assert done.reward.iloc[0] == 0.0
+
+
+def test_another_reward_moves_no_money_and_the_last_step_ends_the_budget(bars):
+    plain = sw.simulate(bars.iloc[:50], random_actions(50))
+    model = LogGrowth(penalties=Penalties(flat_after_hours=0.0, flat_per_hour=0.1, final=2.0))
+    paid = sw.simulate(bars.iloc[:50], random_actions(50), reward=model)
+    pd.testing.assert_series_equal(paid.equity, plain.equity)
+    due = 0.1 * (plain.position_value == 0).to_numpy()
+    due[0], due[-1] = 0.0, due[-1] + 2.0
+    np.testing.assert_allclose(plain.reward - paid.reward, due, atol=1e-9)
+
+
+def test_a_ruined_account_earns_nothing_more():
+    frame = four_bars(opens=(100, 100, 100, 100, 100), closes=(100, 100, 1000, 1000, 1000))
+    account, model = sw.Account(ruin_frac=0.8), LogGrowth(penalties=Penalties(ruin=3.0))
+    done = sw.simulate(frame, [SELL_75, 0, 0, 0, 0], account=account, costs=sw.Costs.zero(), reward=model)
+    ruined = int((done.equity <= 800.0).to_numpy().argmax())
+    assert ruined == 2
+    assert done.reward.iloc[ruined] == pytest.approx(np.log(done.equity.iloc[2] / done.equity.iloc[1]) - 3.0)
+    assert not done.reward.iloc[ruined + 1 :].any()

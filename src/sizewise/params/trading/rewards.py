@@ -12,6 +12,9 @@ Decay = Annotated[float, Field(gt=0.0, lt=1.0)]
 class Suppression(Section):
     """How penalties come into force: (progress)^scaling of what is suppressed is lifted, progress being iteration / cycles.
 
+    PPO counts its own iterations. A Gymnasium environment has none and applies penalties in full until a callback tells it
+    the iteration, see gym.environments.SizewiseEnv.suppress.
+
     Attributes:
         rate: share of the penalties that is left out at the first iteration; 0 leaves none out, ever.
         cycles: iterations until they are in full force. scaling: exponent; above 1 they come late.
