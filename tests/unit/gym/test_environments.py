@@ -250,6 +250,10 @@ def test_an_episode_is_what_simulate_makes_of_its_actions(name, terms, catalogue
     actions = np.array([env.action_space.sample() for _ in range(n_rows)])
     _, first = env.reset(options={"start_row": 0})
     steps = play(env, actions)
+    # What is not allowed holds.
+    for t, step in enumerate(steps):
+        if step[4].get("disallowed"):
+            actions[t] = 0
     done = simulation.simulate(
         given["bars"],
         actions,
@@ -636,7 +640,7 @@ def test_unusable_bars_are_refused(market, catalogue):
         SizewiseEnv({BTC: broken}, instruments=catalogue)
     nameless = market[BTC].copy()
     nameless.attrs = {}
-    with pytest.raises(ConfigError, match="give a mapping from each symbol to its bars"):
+    with pytest.raises(InstrumentError, match="symbol 'bars' is not in"):
         SizewiseEnv(nameless, instruments=catalogue)
     with pytest.raises(ConfigError, match=f"one frame of bars for symbols .{BTC}, {ETH}."):
         SizewiseEnv(market[BTC], TRADINGS["simplex"], instruments=catalogue)
@@ -689,7 +693,7 @@ class Peeking(SizewiseEnv):
 
     def _seen(self, *, stepped: bool) -> tuple[np.ndarray, dict[str, Any]]:
         rows = self.accounts.rows
-        self.accounts.rows = np.minimum(rows + 1, self.accounts.last_row)
+        self.accounts.rows = np.minimum(rows + 1, self.accounts.episodes.last_row)
         observation = self.accounts.observe()[0]
         self.accounts.rows = rows
         return observation, super()._seen(stepped=stepped)[1]
@@ -701,7 +705,7 @@ class Early(SizewiseEnv):
     def _seen(self, *, stepped: bool) -> tuple[np.ndarray, dict[str, Any]]:
         observation, info = super()._seen(stepped=stepped)
         accounts = self.accounts
-        after = accounts.tape.rows(torch.from_numpy(np.minimum(accounts.rows + 1, accounts.last_row)))
+        after = accounts.tape.rows(torch.from_numpy(np.minimum(accounts.rows + 1, accounts.episodes.last_row)))
         observation[-len(self.scalar_names) :] = accounts.desk.observe(accounts.position, after)[0]
         return observation, info
 
@@ -713,11 +717,17 @@ def observations(env_class: type[SizewiseEnv], name: str, catalogue: Any) -> Any
         width = 2 * len(bar_features.NAMES) + (3 if name == "bsh" else 11)
         out = np.full((len(bars), width), np.nan)
         try:
-            env = env_class({BTC: bars}, TRADINGS[name], instruments=catalogue, window_bars=2, random_start=False)
+            env = env_class(
+                {BTC: bars},
+                TRADINGS[name],
+                instruments=catalogue,
+                window_bars=2,
+                random_start=False,
+                episode_bars=10_000,
+            )
         except ConfigError:
             return out
-        env.accounts.episode_bars = len(bars)
-        first = env.accounts.first_start
+        first = env.accounts.episodes.first_row
         out[first] = env.reset()[0]
         actions = np.random.default_rng(1).integers(0, 4, len(bars)).clip(max=env.action_space.n - 1)
         for t, step in enumerate(play(env, actions)):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sizewise.base.errors import ActionError, ConfigError
-from sizewise.gym.spaces import SimplexSpace, as_space
+from sizewise.gym.spaces import SimplexSpace, face
 from sizewise.trading.schemes import interface
 
 
@@ -112,12 +112,6 @@ def test_less_than_two_weights_are_refused(k):
 def test_weights_have_no_mask(given):
     with pytest.raises(ActionError, match="no mask"):
         SPACE.sample(**given)
-
-
-def test_schemes_spaces_as_gymnasiums():
-    assert as_space(interface.Discrete(7)) == gymnasium.spaces.Discrete(7)
-    assert as_space(interface.Discrete(3, start=-1)) == gymnasium.spaces.Discrete(3, start=-1)
-    assert as_space(interface.Weights(3)) == SimplexSpace(3)
 
 
 def test_vectors_of_it_batch_as_gymnasium_batches():
