@@ -153,6 +153,10 @@ class GymAccounts:
         times = self.tape.times
         if isinstance(features, Features):
             found = features
+            if len(found.table) != len(times):
+                raise ConfigError(
+                    f"features have {len(found.table)} rows: give {len(times)}, one for each of the tape's"
+                )
         else:
             found = default_features(frames, times) if features is None else own_features(features, len(times))
         self.feature_names, width = found.names, found.table.shape[1]
@@ -226,12 +230,12 @@ class GymAccounts:
         if not isinstance(self.face.checked, Discrete):
             raise ConfigError(f"the actions are {self.face.space}: there is a mask of discrete actions only")
         if self._mask is None:
-            view = self.desk.view(self.position, self.now, self._direction[torch.from_numpy(self.rows)])
             scheme = self.desk.scheme
             if type(scheme).allowed is ActionScheme.allowed:
                 self._mask = torch.ones((self.n, self.face.checked.n), dtype=torch.bool)
             else:
-                self._mask = scheme.allowed(view)
+                direction = self._direction[torch.from_numpy(self.rows)]
+                self._mask = scheme.allowed(self.desk.view(self.position, self.now, direction))
         return self._mask
 
     def step(self, actions: Any) -> StepResult:

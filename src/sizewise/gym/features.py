@@ -84,8 +84,8 @@ def reference_features(
     regimes: Regimes | None = None,
     rule: Signals | None = None,
     *,
-    direction: np.ndarray | None = None,
-    confidence: np.ndarray | None = None,
+    direction: Sequence[int] | np.ndarray | None = None,
+    confidence: Sequence[float] | np.ndarray | None = None,
     scaler: Scaler | None = None,
 ) -> Features:
     """The 56 market features of reference design A, as a policy of this library reads them (dataset.features.NAMES).

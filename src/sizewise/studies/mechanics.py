@@ -331,7 +331,7 @@ def configured(trading: Trading, account: Account, workspace: Workspace, *, bars
     if isinstance(space, Discrete):
         actions = rng.integers(space.start, space.start + space.n, length)
     else:
-        actions = rng.dirichlet(np.ones(space.k), length)
+        actions = rng.dirichlet(np.ones(space.shape), length)
     signal = trend_direction(frames[trading.symbols[0]], Signals())["direction"].reindex(tape.times).ffill().fillna(0)
     done = simulate(
         frames,

@@ -134,6 +134,8 @@ def test_what_it_cannot_be_made_of_is_refused(arguments, bars, terms):
         SizewiseEnv(**(arguments | {"bars": {BTC: bars.iloc[:400]}}))
     with pytest.raises(ConfigError, match="of one instrument, but the account has 2"):
         SizewiseEnv(**terms("simplex", observation="reference"))
+    with pytest.raises(ConfigError, match="features have 1199 rows: give 1200, one for each"):
+        SizewiseEnv(**arguments, features=reference_features(bars.iloc[1:]))
     with pytest.raises(ConfigError, match="direction has shape"):
         reference_features(bars, direction=np.ones(3))
     with pytest.raises(ConfigError, match="confidence has shape"):
