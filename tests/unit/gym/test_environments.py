@@ -341,19 +341,21 @@ def sync(n: int, arguments: dict[str, Any]) -> SyncVectorEnv:
     return SyncVectorEnv([partial(SizewiseEnv, **arguments)] * n, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
+DRAWN = {"episode_sd_bars": 15.0, "random_position_prob": 0.6}
+
+
 @pytest.mark.parametrize(
-    ("name", "ruin_frac"),
+    ("name", "ruin_frac", "drawn"),
     [
-        ("sizing7_masked", 0.998),
-        ("legacy3_signed", 0.998),
-        ("managed_risk", 0.985),
-        ("manage_inventory", 0.995),
-        ("simplex", 0.985),
-        ("simplex_box", 0.985),
-        ("size_by_leverage25", 0.99),
+        ("sizing7_masked", 0.998, DRAWN),
+        ("legacy3_signed", 0.998, {}),
+        ("managed_risk", 0.985, DRAWN),
+        ("manage_inventory", 0.995, {}),
+        ("simplex", 0.985, {}),
+        ("simplex_box", 0.985, DRAWN),
+        ("size_by_leverage25", 0.99, {}),
     ],
 )
-@pytest.mark.parametrize("drawn", [{}, {"episode_sd_bars": 15.0, "random_position_prob": 0.6}])
 def test_the_batch_is_what_gymnasium_makes_of_single_environments(name, ruin_frac, drawn, terms):
     """To the last bit, infos and all, over episodes that end at different times, by ruin and by budget."""
     arguments = terms(name, episode_bars=40, window_bars=2, account=Account(ruin_frac=ruin_frac), **drawn)
