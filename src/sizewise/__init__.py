@@ -34,12 +34,13 @@ if TYPE_CHECKING:
     from sizewise.sizing.own import Learner, Rule
     from sizewise.sizing.sizers import Situation
     from sizewise.trading.broker.orders import Orders
-    from sizewise.trading.schemes.interface import ActionScheme, Discrete, Weights
+    from sizewise.trading.schemes.interface import ActionScheme, Box, Discrete, Weights
     from sizewise.trading.simulation import simulate
 
 _HOMES = {
     "Account": "params.trading.account",
     "ActionScheme": "trading.schemes.interface",
+    "Box": "trading.schemes.interface",
     "Costs": "market.costs",
     "Decision": "live.decide",
     "Discrete": "trading.schemes.interface",
@@ -62,6 +63,7 @@ _HOMES = {
 __all__ = [
     "Account",
     "ActionScheme",
+    "Box",
     "Costs",
     "Decision",
     "Discrete",

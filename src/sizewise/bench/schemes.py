@@ -84,7 +84,7 @@ def random_actions(env: TradingEnv) -> list[torch.Tensor]:
         shape = (DISTINCT_ACTIONS, *env.shape)
         return list(torch.randint(space.start, space.start + space.n, shape, generator=generator).unbind(0))
     # Uniform on the simplex: shares of exponential draws.
-    draws = torch.empty((DISTINCT_ACTIONS, *env.shape, space.k)).exponential_(generator=generator)
+    draws = torch.empty((DISTINCT_ACTIONS, *env.shape, *space.shape)).exponential_(generator=generator)
     return list((draws / draws.sum(-1, keepdim=True)).unbind(0))
 
 

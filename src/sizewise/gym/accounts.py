@@ -4,31 +4,54 @@ What one account sees, earns and reports does not depend on how many there are.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 import torch
 
-from sizewise.base.errors import ActionError, ConfigError
+from sizewise.base.errors import ActionError, ConfigError, DataMissingError
 from sizewise.base.paths import project_root
-from sizewise.gym.features import LIMIT, default_features, own_features
+from sizewise.dataset.signals import trend_direction
+from sizewise.gym.episodes import Episodes, Start, whole
+from sizewise.gym.features import (
+    LIMIT,
+    Features,
+    default_features,
+    own_features,
+    probability,
+    reference_features,
+    signal,
+)
+from sizewise.gym.spaces import Weighting, face
+from sizewise.learning.ppo.policy import flat_observation
 from sizewise.market.bars import validate_bars
-from sizewise.market.costs import priced
+from sizewise.market.costs import Costs, plain_instrument, priced
 from sizewise.market.instruments import Instrument, find_instrument, load_instruments
 from sizewise.market.tape import Bars, build_tape
+from sizewise.params.dataset.signals import Signals
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import InstrumentCosts, Sizing, Trading
 from sizewise.trading.broker.broker import Result
-from sizewise.trading.broker.orders import Flag, Flows
-from sizewise.trading.desk import Desk
+from sizewise.trading.broker.orders import Flag, Flows, Orders
+from sizewise.trading.desk import Desk, merge
 from sizewise.trading.schemes.interface import ActionScheme, Discrete
+from sizewise.trading.schemes.orders import Simple
+from sizewise.trading.schemes.sizing import BSH, Simplex
+from sizewise.trading.schemes.values import position_limit_frac
 
 # As simulation.FLOWS names them.
 FLOWS = ("price_pnl", *Flows._fields[1:])
 FLAGS = {flag: str(flag.name).lower() for flag in Flag}
 FILL_VALUES = ("units", "price", "fee", "slippage", "impact")
 
+# Bars in an observation of reference design A: (56 features + 3 scalars) x 100 = 5,900.
+REFERENCE_BARS = 100
+# Schemes that choose how much to hold and never less than nothing.
+LONG_ONLY = (BSH, Simple, Simplex)
+
+Observation = Literal["compact", "reference"]
+Disallowed = Literal["refuse", "record"]
 Frames = Mapping[str, pd.DataFrame] | pd.DataFrame
 
 
@@ -45,12 +68,11 @@ class GymAccounts:
 
     Attributes:
         symbols, feature_names, scalar_names: what the entries of positions and observations belong to.
-        observation_size: entries of an observation. first_start, last_start: rows of random starts, both included.
-        last_row: where the walk ends, the last row that all instruments reach.
-        rows, decisions: int64 [n], the row each account stands at, and its decisions so far.
+        observation_size: entries of an observation. episodes: how they begin. face: the actions.
+        rows, budgets, decisions: int64 [n], the row each account stands at, its budget and its decisions so far.
 
     Raises:
-        BarError, ConfigError, InstrumentError, DataMissingError: see environments.SizewiseEnv.
+        BarError, ConfigError, InstrumentError: see environments.SizewiseEnv.
     """
 
     def __init__(
@@ -61,84 +83,131 @@ class GymAccounts:
         account: Account | None = None,
         *,
         instruments: Mapping[str, Instrument] | None = None,
-        features: np.ndarray | None = None,
-        window_bars: int = 1,
+        features: np.ndarray | Features | None = None,
+        observation: Observation = "compact",
+        window_bars: int | None = None,
         episode_bars: int = 256,
+        episode_sd_bars: float = 0.0,
+        random_position_prob: float = 0.0,
         direction: Sequence[int] | np.ndarray | None = None,
+        confidence: Sequence[float] | np.ndarray | None = None,
         scheme: ActionScheme | None = None,
+        weights: Weighting = "simplex",
+        disallowed: Disallowed = "record",
         random_start: bool = True,
         dtype: torch.dtype = torch.float64,
         record: bool = True,
     ):
-        for name, count in (("accounts", n), ("window_bars", window_bars), ("episode_bars", episode_bars)):
-            if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-                raise ConfigError(f"{name} is {count!r}: give a whole number of 1 or more")
-        self.n, self.window_bars, self.episode_bars, self.random_start = n, window_bars, episode_bars, random_start
+        for name, value, known in (
+            ("observation", observation, get_args(Observation)),
+            ("disallowed", disallowed, get_args(Disallowed)),
+        ):
+            if value not in known:
+                raise ConfigError(f"{name} is {value!r}: choose {' or '.join(known)}")
+        if window_bars is None:
+            window_bars = REFERENCE_BARS if observation == "reference" else 1
+        whole(n, "accounts")
+        whole(window_bars, "window_bars")
+        self.n, self.window_bars, self._flat = n, window_bars, observation == "reference"
+        self._refuses, self.record, self._dtype = disallowed == "refuse", record, dtype
         frames, self.trading = _named(bars, trading)
-        self.account, self.record = account or Account(), record
-        self.symbols = tuple(frames)
-        terms = load_instruments(project_root() / "data" / "instruments.yaml") if instruments is None else instruments
-        self.instruments = {
-            symbol: priced(find_instrument(symbol, terms), self.trading.costs) for symbol in self.symbols
-        }
+        self.account, self.symbols = account or Account(), tuple(frames)
+        self.instruments = _terms(self.symbols, instruments, self.trading)
         self.tape = build_tape(frames, self.instruments)
         self.desk = Desk(self.tape, self.trading, self.account, scheme=scheme, dtype=dtype, record=record)
-        self.space, self.scalar_names = self.desk.scheme.space, self.desk.scalar_names()
-        self._look(frames, features)
-        self._dtype = dtype
-        self._direction = _signal(direction, len(self.tape.times)).to(dtype)
+        self.face = face(self.desk.scheme.space, weights)
+        if self._flat and features is None:
+            direction, features = _reference(frames, direction, confidence)
+        self._follow(direction, confidence)
+        found = self._look(frames, features)
+        first, last = self._walk(found.first_row, random_position_prob)
+        self.episodes = Episodes(episode_bars, episode_sd_bars, random_position_prob, random_start, first, last)
+        # Windows lie one behind the other in the flat table, so that a window is a slice of it.
+        width = found.table.shape[1]
+        self._windows = np.lib.stride_tricks.sliding_window_view(found.table.reshape(-1), window_bars * width)[::width]
         self._times = self.tape.times.tz_localize(None).to_numpy()
-        self.rows = np.full(n, self.first_start)
-        self.decisions = np.zeros(n, dtype=np.int64)
+        self.rows = np.full(n, self.episodes.first_row)
+        self.budgets, self.decisions = np.full(n, episode_bars), np.zeros(n, dtype=np.int64)
         self.now = self.tape.rows(torch.from_numpy(self.rows))
         self.position = self.desk.open((n,))
         self._result: Result | None = None
+        self._mask: torch.Tensor | None = None
+        self._disallowed = np.zeros(n, dtype=bool)
 
-    def _look(self, frames: Mapping[str, pd.DataFrame], features: np.ndarray | None) -> None:
-        """Lay the features out for windows, and find where episodes may begin."""
+    def _follow(
+        self, direction: Sequence[int] | np.ndarray | None, confidence: Sequence[float] | np.ndarray | None
+    ) -> None:
+        """Lay out the signal, and what is seen of it where the scheme acts on it."""
+        rows = len(self.tape.times)
+        shown = {"direction": np.zeros(rows) if direction is None else signal(direction, rows)}
+        self._direction = torch.from_numpy(shown["direction"]).to(self._dtype)
+        if confidence is not None:
+            shown["confidence"] = probability(confidence, rows)
+        # The reference observation has both among its features.
+        shows = self.desk.scheme.follows_signal and not self._flat
+        self._shown = np.column_stack(list(shown.values())).astype(np.float32) if shows else None
+        self.scalar_names = self.desk.scalar_names() + (tuple(shown) if shows else ())
+
+    def _look(self, frames: Mapping[str, pd.DataFrame], features: np.ndarray | Features | None) -> Features:
+        """Find the features, and how long an observation is."""
         times = self.tape.times
-        found = default_features(frames, times) if features is None else own_features(features, len(times))
+        if isinstance(features, Features):
+            found = features
+            if len(found.table) != len(times):
+                raise ConfigError(
+                    f"features have {len(found.table)} rows: give {len(times)}, one for each of the tape's"
+                )
+        else:
+            found = default_features(frames, times) if features is None else own_features(features, len(times))
         self.feature_names, width = found.names, found.table.shape[1]
-        self.observation_size = self.window_bars * width + len(self.scalar_names)
+        scalars = len(self.scalar_names)
+        self.observation_size = (
+            self.window_bars * (width + scalars) if self._flat else self.window_bars * width + scalars
+        )
+        return found
+
+    def _walk(self, warm: int, position_prob: float) -> tuple[int, int]:
+        """The first row at which an episode may begin, and the last that all instruments reach."""
         # Before an instrument's first bar its price on the tape is one that nobody knew then; after its last there is none.
         traded = self.tape.column("traded").numpy() > 0
-        begun = int(traded.argmax(axis=0).max())
-        self.last_row = len(times) - 1 - int(traded[::-1].argmax(axis=0).max())
-        self.first_start = max(found.first_row + self.window_bars - 1, begun)
-        self.last_start = max(self.first_start, self.last_row - self.episode_bars)
-        if self.first_start >= self.last_row:
+        # A position that an episode begins with is bought at the bar before.
+        begun = int(traded.argmax(axis=0).max()) + (position_prob > 0.0)
+        last = len(traded) - 1 - int(traded[::-1].argmax(axis=0).max())
+        first = max(warm + self.window_bars - 1, begun)
+        if first >= last:
             raise ConfigError(
-                f"{len(times)} rows of bars are too few: the first decision would be at row {self.first_start}, and the "
-                f"last row that all symbols reach is {self.last_row}: give more bars, or lower window_bars"
+                f"{len(traded)} rows of bars are too few: the first decision would be at row {first}, and the last row "
+                f"that all symbols reach is {last}: give more bars, or lower window_bars"
             )
-        # Windows lie one behind the other in the flat table, so that a window is a slice of it.
-        flat = np.lib.stride_tricks.sliding_window_view(found.table.reshape(-1), self.window_bars * width)
-        self._windows = flat[::width]
+        return first, last
 
-    def draw_start(self, generator: np.random.Generator) -> int:
-        """The row a new episode begins at: drawn, or the first."""
-        if not self.random_start:
-            return self.first_start
-        return int(generator.integers(self.first_start, self.last_start + 1))
-
-    def check_start(self, row: Any) -> int:
-        """`row` if an episode may begin there.
-
-        Raises:
-            ConfigError: no whole number, or outside; the message says what is allowed.
-        """
-        last = self.last_row - 1
-        whole = isinstance(row, int | np.integer) and not isinstance(row, bool)
-        if not whole or not self.first_start <= row <= last:
-            raise ConfigError(f"start_row is {row!r}: give a whole number from {self.first_start} to {last}")
-        return int(row)
-
-    def restart(self, where: np.ndarray, starts: np.ndarray) -> None:
-        """New flat accounts at the rows `starts` (int64 [n]) where `where` (bool [n]) says; the others stay as they are."""
-        self.rows = np.where(where, starts, self.rows)
+    def restart(self, starts: Mapping[int, Start]) -> None:
+        """New accounts at their starts, by number; the others stay as they are."""
+        where, share = np.zeros(self.n, dtype=bool), np.zeros(self.n)
+        self.rows, self.budgets = self.rows.copy(), self.budgets.copy()
+        for i, start in starts.items():
+            where[i], self.rows[i], self.budgets[i], share[i] = True, *start
         self.decisions = np.where(where, 0, self.decisions)
         self.now = self.tape.rows(torch.from_numpy(self.rows))
         self.position = self.desk.restarted(self.position, torch.from_numpy(where), self.now.day)
+        if share.any():
+            self._begin_holding(torch.from_numpy(share))
+        self._mask = None
+
+    def _begin_holding(self, share: torch.Tensor) -> None:
+        """Let accounts whose share is not 0 buy or sell it at the bar before theirs, through the broker."""
+        before = torch.from_numpy(self.rows) - (share != 0).long()
+        bars = self.tape.rows(before)
+        if self.desk.scheme.follows_signal:
+            share = share.abs() * self._direction[before]
+        elif isinstance(self.desk.scheme, LONG_ONLY):
+            share = share.abs()
+        value = share * position_limit_frac(self.account) * self.account.initial_equity
+        units = (value / bars.close / self.desk.n_instruments).to(self._dtype)
+        fresh = self.desk.open_like(self.position)
+        fresh = fresh._replace(closed_since=bars.day.expand(fresh.closed_since.shape))
+        held = self.desk.trade(fresh, Orders(market=units), self.now).position
+        self.position = merge(share != 0, held, self.position)
 
     def suppress(self, iteration: int) -> None:
         """See environments.SizewiseEnv.suppress."""
@@ -148,33 +217,83 @@ class GymAccounts:
         """What each account sees at its close: float32 [n, observation_size], within +-LIMIT."""
         scalars = self.desk.observe(self.position, self.now).numpy()
         # A ruined account may have an equity of 0, and then no shares of it.
-        scalars = np.nan_to_num(scalars, nan=0.0, posinf=LIMIT, neginf=-LIMIT).clip(-LIMIT, LIMIT)
+        scalars = np.nan_to_num(scalars, nan=0.0, posinf=LIMIT, neginf=-LIMIT).clip(-LIMIT, LIMIT).astype(np.float32)
         windows = self._windows[self.rows - (self.window_bars - 1)]
-        return np.concatenate([windows, scalars.astype(np.float32)], axis=1)
+        if self._flat:
+            by_bar = torch.from_numpy(windows).view(self.n, self.window_bars, -1)
+            return flat_observation(by_bar, torch.from_numpy(scalars)).numpy()
+        seen = (windows, scalars) if self._shown is None else (windows, scalars, self._shown[self.rows])
+        return np.concatenate(seen, axis=1)
+
+    def allowed(self) -> torch.Tensor:
+        """Which actions each account may choose at its close: bool [n, A].
+
+        Raises:
+            ConfigError: the scheme's actions are not discrete.
+        """
+        if not isinstance(self.face.checked, Discrete):
+            raise ConfigError(f"the actions are {self.face.space}: there is a mask of discrete actions only")
+        if self._mask is None:
+            scheme = self.desk.scheme
+            if type(scheme).allowed is ActionScheme.allowed:
+                self._mask = torch.ones((self.n, self.face.checked.n), dtype=torch.bool)
+            else:
+                direction = self._direction[torch.from_numpy(self.rows)]
+                self._mask = scheme.allowed(self.desk.view(self.position, self.now, direction))
+        return self._mask
 
     def step(self, actions: Any) -> StepResult:
         """Decide at each account's close, trade through its next bar.
 
         Args:
-            actions: n of them, as the scheme's space has them.
+            actions: n of them, as the face has them.
         Raises:
-            ActionError: another number of them, or one outside the space; names the first environment and its value.
+            ActionError: another number of them, or one outside the space, or one that is not allowed where that is
+                refused; names the first environment and its value.
         """
-        checked = self.space.check(self._tensor(actions))
+        given = self._tensor(actions)
+        checked = self._permitted(self.face.read(given))
         direction = self._direction[torch.from_numpy(self.rows)]
         self.rows = self.rows + 1
         following = self.tape.rows(torch.from_numpy(self.rows))
         # All columns at once: one by one, as the broker would, takes as long as the rest of a small batch's step.
         money = None if self._dtype == torch.float64 else Bars(*torch.stack(following).to(self._dtype).unbind(0))
-        last = torch.from_numpy(self.decisions + 1 >= self.episode_bars)
-        step = self.desk.step(self.position, checked, self.now, following, direction, money, last)
-        self.position, self.now, self._result = step.position, following, step.result
         self.decisions = self.decisions + 1
-        over = (self.decisions >= self.episode_bars) | (self.rows == self.last_row)
+        spent = self.decisions >= self.budgets
+        step = self.desk.step(self.position, checked, self.now, following, direction, money, torch.from_numpy(spent))
+        self.position, self.now, self._result, self._mask = step.position, following, step.result, None
+        over = spent | (self.rows == self.episodes.last_row)
         return StepResult(step.reward.to(torch.float64).numpy(), step.terminated.numpy(), over)
 
+    def _permitted(self, actions: torch.Tensor) -> torch.Tensor:
+        """The scheme's actions, with `idle` in place of those that are not allowed, which the next report tells."""
+        space, scheme = self.face.checked, self.desk.scheme
+        if not isinstance(space, Discrete) or type(scheme).allowed is ActionScheme.allowed:
+            return actions
+        allowed = self.allowed()
+        first = scheme.space.start  # type: ignore[union-attr]
+        wrong = ~allowed.gather(-1, (actions - first).unsqueeze(-1)).squeeze(-1)
+        if not bool(wrong.any()):
+            self._disallowed = wrong.numpy()
+            return actions
+        index = int(wrong.nonzero()[0])
+        choices = ", ".join(str(choice) for choice in allowed[index].nonzero().flatten().tolist())
+        if self._refuses:
+            raise ActionError(
+                f"environment {index}: action {int(actions[index]) - first} is not allowed here: send one of {choices}"
+            )
+        stuck = wrong & ~allowed[:, scheme.idle - first]
+        if bool(stuck.any()):
+            index = int(stuck.nonzero()[0])
+            raise ActionError(
+                f"environment {index}: action {int(actions[index]) - first} is not allowed here, nor is the scheme's idle "
+                f"action {scheme.idle - first}: set the scheme's `idle` to one that always is"
+            )
+        self._disallowed = wrong.numpy()
+        return torch.where(wrong, scheme.idle, actions)
+
     def _tensor(self, actions: Any) -> torch.Tensor:
-        shape: tuple[int, ...] = (self.n,) if isinstance(self.space, Discrete) else (self.n, self.space.k)
+        shape = (self.n, *self.face.checked.shape)
         try:
             given = np.asarray(actions)
         except ValueError:
@@ -200,6 +319,9 @@ class GymAccounts:
             "flows": dict(zip(FLOWS, flows, strict=True)),
             "time": self._times[self.rows],
         }
+        if isinstance(self.face.checked, Discrete):
+            report["action_mask"] = self.allowed().numpy().astype(np.int8)
+            report["disallowed"] = self._disallowed.copy() if stepped else np.zeros(self.n, dtype=bool)
         if self.record:
             raised = np.zeros((self.n, len(self.symbols)), dtype=np.int16) if result is None else result.flags.T.numpy()
             report["flags"] = {name: (raised & int(flag)) != 0 for flag, name in FLAGS.items()}
@@ -231,8 +353,7 @@ def as_objects(values: Sequence[Any]) -> np.ndarray:
 def _named(bars: Frames, trading: Trading | None) -> tuple[dict[str, pd.DataFrame], Trading]:
     """Validated bars by symbol in the account's order, and what is traded."""
     if isinstance(bars, pd.DataFrame):
-        names = [str(bars.attrs["symbol"])] if "symbol" in bars.attrs else []
-        names = list(trading.symbols) if trading is not None else names
+        names = [str(bars.attrs.get("symbol", "bars"))] if trading is None else list(trading.symbols)
         if len(names) != 1:
             raise ConfigError(
                 f"one frame of bars for symbols [{', '.join(names)}]: give a mapping from each symbol to its bars"
@@ -248,14 +369,38 @@ def _named(bars: Frames, trading: Trading | None) -> tuple[dict[str, pd.DataFram
     return {symbol: validate_bars(bars[symbol], source=symbol) for symbol in trading.symbols}, trading
 
 
-def _signal(direction: Sequence[int] | np.ndarray | None, n_rows: int) -> torch.Tensor:
-    if direction is None:
-        return torch.zeros(n_rows)
-    given = np.asarray(direction)
-    if given.shape != (n_rows,):
-        raise ConfigError(f"direction has shape {given.shape}: give -1, 0 or 1 for each of the tape's {n_rows} rows")
-    wrong = ~np.isin(given, (-1, 0, 1))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ConfigError(f"direction: row {row} is {given[row]!r}: give -1, 0 or 1")
-    return torch.from_numpy(given.astype(np.float64))
+def _terms(
+    symbols: tuple[str, ...], instruments: Mapping[str, Instrument] | None, trading: Trading
+) -> dict[str, Instrument]:
+    """Each symbol's terms under the trading's costs; where none are given, the checkout's, or plain ones."""
+    if instruments is not None:
+        found = {symbol: find_instrument(symbol, instruments) for symbol in symbols}
+    else:
+        known = _checkouts()
+        found = {symbol: known.get(symbol) or plain_instrument(Costs()) for symbol in symbols}
+    return {symbol: priced(terms, trading.costs) for symbol, terms in found.items()}
+
+
+def _checkouts() -> dict[str, Instrument]:
+    """Terms of the checkout that holds the working directory; none outside of one."""
+    try:
+        path = project_root() / "data" / "instruments.yaml"
+    except DataMissingError:
+        return {}
+    return load_instruments(path) if path.is_file() else {}
+
+
+def _reference(
+    frames: Mapping[str, pd.DataFrame],
+    direction: Sequence[int] | np.ndarray | None,
+    confidence: Sequence[float] | np.ndarray | None,
+) -> tuple[np.ndarray, Features]:
+    """The signal and the features of the reference observation; where no signal is given, the breakout rule's."""
+    if len(frames) != 1:
+        raise ConfigError(
+            f"the reference observation is of one instrument, but the account has {len(frames)}: give features of your own"
+        )
+    (frame,) = frames.values()
+    followed = trend_direction(frame, Signals())["direction"].to_numpy() if direction is None else direction
+    checked = signal(followed, len(frame))
+    return checked, reference_features(frame, direction=checked, confidence=confidence)

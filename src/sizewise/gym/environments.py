@@ -23,9 +23,10 @@ from gymnasium.vector.utils import batch_space
 from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.paths import project_root
 from sizewise.dataset import signals, store
-from sizewise.gym.accounts import FILL_VALUES, Frames, GymAccounts, as_objects
-from sizewise.gym.features import LIMIT
-from sizewise.gym.spaces import as_space
+from sizewise.gym.accounts import FILL_VALUES, Disallowed, Frames, GymAccounts, Observation, as_objects
+from sizewise.gym.episodes import Start
+from sizewise.gym.features import LIMIT, Features, reference_features
+from sizewise.gym.spaces import Weighting
 from sizewise.market.instruments import Instrument
 from sizewise.params.reading import parse_section, read_params
 from sizewise.params.trading.account import Account
@@ -40,31 +41,54 @@ class SizewiseEnv(gymnasium.Env):  # type: ignore[misc]
 
     Observation: Box float32 of shape (window_bars * F + S,), all entries within +-10,000. First the window, oldest bar
         first, F features a bar (`feature_names`; see features.bar_features for the default ones), then the account's
-        S scalars at the close (`scalar_names`; see desk.Desk.observe).
-    Action: the scheme's space, Discrete or SimplexSpace. It is decided at the close of a bar and trades through the next.
+        S scalars at the close (`scalar_names`; see desk.Desk.observe), and, where the scheme acts on the signal, its
+        `direction` and, if one is given, `confidence`. "reference" is that of reference design A, window_bars * (F + S)
+        entries: 100 bars, each with the 56 features (features.reference_features, unscaled) and then the account's
+        scalars of now; 5,900 with the three that every account has. Direction and confidence are among its features.
+    Action: the scheme's space, Discrete, SimplexSpace or Box, decided at the close of a bar; it trades through the next.
+        Discrete actions count from 0 whatever the scheme's first number is: of legacy3 in its signed encoding 0 sells, 1
+        holds and 2 buys. See spaces.face for `weights`.
+    Masks: a discrete scheme may not allow everything at every close. `action_masks()` says what, as MaskablePPO asks it;
+        `info["action_mask"]` too, as `action_space.sample(mask)` takes it. By default an action that is not allowed
+        becomes the scheme's idle one, and `info["disallowed"]` says so: most learners know no masks, and would end
+        their training with the first such action if it were refused.
     Reward: `trading.reward`; by default the growth of log equity, net of all costs. Its penalties are in full force until
         `suppress` says otherwise.
-    Episode end: terminated when equity is at or below `account.ruin_frac` of the initial; truncated after `episode_bars`
-        decisions, or at the last bar that all symbols reach. Each is said for itself: a last step may be both.
+    Episode end: terminated when equity is at or below `account.ruin_frac` of the initial; truncated when the budget of
+        decisions is spent, or at the last bar that all symbols reach. Each is said for itself: a last step may be both.
     Reset: a random row at which everything is warm and a whole episode is left (if there is one), drawn from `np_random`;
-        `options={"start_row": k}` begins at row k of the tape (the union of the bars' times) instead, without drawing.
+        `options={"start_row": k}` begins at row k of the tape (the union of the bars' times) instead, without drawing it.
+        A position that an episode begins with was bought at the bar before, through the broker and at its costs.
     Info, after reset and step: `equity` and `position` (signed value of each symbol, float64 (I,)), quote currency;
         `time` (UTC, start of the bar, datetime64); of the step, `flows` (what equity changed by: price_pnl, fees,
         slippage, impact, funding, borrow, liquidation), `fills` (dicts of symbol, kind, units (signed), price (as
         printed), fee, slippage, impact (signed contributions)), in the order they happened, and `flags` (what the venue
-        did: bool (I,) by name, see orders.Flag).
+        did: bool (I,) by name, see orders.Flag). Of discrete schemes `action_mask` (int8 (A,), 1 is allowed) and
+        `disallowed` (bool, whether the step's action was not).
     Rendering: "rgb_array", the episode so far: price with fills, position, equity; uint8 (700, 900, 3).
 
     Args:
-        bars: validated bars by symbol, or one symbol's bars. trading: default sizing7 at each instrument's own costs.
+        bars: validated bars by symbol, or one symbol's bars: of the symbol in its `attrs`, or the one of `trading`.
+        trading: default sizing7 at each instrument's own costs.
         account: default the $1,000 account of reference design A.
-        instruments: terms by symbol; default data/instruments.yaml of the checkout. `trading.costs` applies to them.
-        features: float32 [T, F], row t known at close t of the tape; default bar_features.
-        window_bars: bars of features in an observation. episode_bars: decisions of an episode.
-        direction: the signal a scheme may follow, -1, 0 or 1 for each row of the tape; default 0.
-        scheme: one of your own, in place of the one `trading` names. random_start: else begin at the first warm row.
+        instruments: terms by symbol, of all of them; `trading.costs` applies to them. Default: those in
+            data/instruments.yaml of the checkout around the working directory, and for a symbol it does not know plain
+            terms, without steps, minimum or limits, at the costs of costs.Costs().
+        features: float32 [T, F], row t known at close t of the tape, or what a function of gym.features returns; default
+            bar_features, or reference_features.
+        observation: "compact" or "reference". window_bars: bars of features in it; default 1, or 100 of "reference".
+        episode_bars: decisions of an episode, its budget; with episode_sd_bars the mean of budgets drawn from a normal
+            distribution and kept within 1 and twice the mean (reference design D, row D7).
+        random_position_prob: share of episodes that begin with a position, anything up to the limit: on the signal's side
+            (none while there is no signal) where the scheme follows one, else on either that the scheme can hold.
+        direction: the signal a scheme may follow, -1, 0 or 1 for each row of the tape; default 0, and the breakout rule's
+            with the default features of "reference".
+        confidence: of the signal, from 0 to 1 for each row of the tape.
+        scheme: one of your own, in place of the one `trading` names; its space may be one of Gymnasium's as well.
+        weights: "simplex", or "box" for a Box that learners without a simplex can act in. disallowed: "record", or
+            "refuse" for an ActionError. random_start: else begin at the first warm row.
     Raises:
-        BarError, InstrumentError, DataMissingError: bars or terms are unusable.
+        BarError, InstrumentError: bars or terms are unusable.
         ConfigError: parts do not go together, the bars are too few, or a feature is NaN; names the place.
     """
 
@@ -77,11 +101,17 @@ class SizewiseEnv(gymnasium.Env):  # type: ignore[misc]
         account: Account | None = None,
         *,
         instruments: Mapping[str, Instrument] | None = None,
-        features: np.ndarray | None = None,
-        window_bars: int = 1,
+        features: np.ndarray | Features | None = None,
+        observation: Observation = "compact",
+        window_bars: int | None = None,
         episode_bars: int = 256,
+        episode_sd_bars: float = 0.0,
+        random_position_prob: float = 0.0,
         direction: Sequence[int] | np.ndarray | None = None,
+        confidence: Sequence[float] | np.ndarray | None = None,
         scheme: ActionScheme | None = None,
+        weights: Weighting = "simplex",
+        disallowed: Disallowed = "record",
         random_start: bool = True,
         render_mode: str | None = None,
     ):
@@ -94,10 +124,16 @@ class SizewiseEnv(gymnasium.Env):  # type: ignore[misc]
             account,
             instruments=instruments,
             features=features,
+            observation=observation,
             window_bars=window_bars,
             episode_bars=episode_bars,
+            episode_sd_bars=episode_sd_bars,
+            random_position_prob=random_position_prob,
             direction=direction,
+            confidence=confidence,
             scheme=scheme,
+            weights=weights,
+            disallowed=disallowed,
             random_start=random_start,
         )
         self.render_mode = render_mode
@@ -113,10 +149,9 @@ class SizewiseEnv(gymnasium.Env):  # type: ignore[misc]
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Raises: ConfigError: an unknown option, or a start_row outside."""
         super().reset(seed=seed)
-        given = _start_option(options)
-        accounts = self.accounts
-        start = accounts.draw_start(self.np_random) if given is None else accounts.check_start(given)
-        accounts.restart(np.array([True]), np.array([start]))
+        given, episodes = _start_option(options), self.accounts.episodes
+        row = None if given is None else episodes.check(given)
+        self.accounts.restart({0: episodes.draw(self.np_random, row)})
         self._under_way, self._path = True, []
         return self._seen(stepped=False)
 
@@ -139,6 +174,10 @@ class SizewiseEnv(gymnasium.Env):  # type: ignore[misc]
             ConfigError: no whole number of 0 or more.
         """
         self.accounts.suppress(iteration)
+
+    def action_masks(self) -> np.ndarray:
+        """The actions allowed now, bool (A,); the name is sb3-contrib's. Raises: ConfigError: they are not discrete."""
+        return self.accounts.allowed()[0].numpy().copy()
 
     def _seen(self, *, stepped: bool) -> tuple[np.ndarray, dict[str, Any]]:
         info: dict[str, Any] = _one(self.accounts.report(stepped=stepped))
@@ -257,18 +296,21 @@ class SizewiseVectorEnv(VectorEnv):  # type: ignore[misc]
             if own is not None:
                 self._streams[i] = seeding.np_random(int(own))
         rows = [given] * n if np.ndim(given) == 0 else _each(given, n, "start rows")
-        starts = [self._draw(i) if row is None else self.accounts.check_start(row) for i, row in enumerate(rows)]
-        everyone = np.ones(n, dtype=bool)
-        self.accounts.restart(everyone, np.array(starts))
+        checked = [None if row is None else self.accounts.episodes.check(row) for row in rows]
+        self.accounts.restart({i: self._draw(i, row) for i, row in enumerate(checked)})
         self._under_way = True
-        return self.accounts.observe(), _masked(self.accounts.report(stepped=False), everyone)
+        return self.accounts.observe(), _masked(self.accounts.report(stepped=False), np.ones(n, dtype=bool))
 
     def suppress(self, iteration: int) -> None:
         """See SizewiseEnv.suppress; of all environments at once."""
         self.accounts.suppress(iteration)
 
-    def _draw(self, i: int) -> int:
-        return self.accounts.draw_start(self._stream(i)[0])
+    def _draw(self, i: int, row: int | None = None) -> Start:
+        return self.accounts.episodes.draw(self._stream(i)[0], row)
+
+    def action_masks(self) -> np.ndarray:
+        """The actions allowed now, bool (n, A). Raises: ConfigError: they are not discrete."""
+        return self.accounts.allowed().numpy().copy()
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Raises: ActionError: an action lies outside the space (names its environment), or reset() was not called."""
@@ -285,10 +327,7 @@ class SizewiseVectorEnv(VectorEnv):  # type: ignore[misc]
             "final_obs": as_objects([last[i] if over[i] else None for i in range(self.num_envs)]),
             "final_info": _masked(report, over),
         }
-        starts = accounts.rows.copy()
-        for i in np.flatnonzero(over).tolist():
-            starts[i] = self._draw(i)
-        accounts.restart(over, starts)
+        accounts.restart({i: self._draw(i) for i in np.flatnonzero(over).tolist()})
         begun = accounts.report(stepped=False)
         infos = (
             _masked(_merge(over, begun, report), everyone) | ended | {"_final_obs": over, "_final_info": over.copy()}
@@ -299,7 +338,8 @@ class SizewiseVectorEnv(VectorEnv):  # type: ignore[misc]
 def open_env(root: Path | None = None, **overrides: Any) -> SizewiseEnv:
     """The environment that params.yaml describes: its `trading`, `account` and `data` sections and the bundled bars.
 
-    Schemes of one instrument follow the breakout rule of the `signals` section where they follow a signal.
+    Schemes of one instrument follow the breakout rule of the `signals` section where they follow a signal. The features of
+    `observation="reference"` are made with the sections `regimes` and `signals`.
 
     Args:
         root: the checkout; default: the one that holds the working directory.
@@ -335,11 +375,14 @@ def _arguments(root: Path | None, overrides: dict[str, Any]) -> dict[str, Any]:
         rule = parse_section("signals", values["signals"])
         (frame,) = universe.bars.values()
         found["direction"] = signals.trend_direction(frame, rule)["direction"].to_numpy()
+        if overrides.get("observation") == "reference" and "features" not in overrides:
+            given = {name: overrides.get(name, found.get(name)) for name in ("direction", "confidence")}
+            found["features"] = reference_features(frame, parse_section("regimes", values["regimes"]), rule, **given)
     return found | overrides | {"trading": trading}
 
 
 def _spaces(accounts: GymAccounts) -> tuple[Any, Any]:
-    return Box(-LIMIT, LIMIT, (accounts.observation_size,), np.float32), as_space(accounts.space)
+    return Box(-LIMIT, LIMIT, (accounts.observation_size,), np.float32), accounts.face.space
 
 
 def _start_option(options: Mapping[str, Any] | None) -> Any:
@@ -364,7 +407,7 @@ def _one(values: Any) -> Any:
         return {name: _one(value) for name, value in values.items()}
     if values.ndim > 1:
         return values[0].copy()
-    return values[0].item() if values.dtype == np.float64 else values[0]
+    return values[0].item() if values.dtype in (np.float64, np.bool_) else values[0]
 
 
 def _merge(where: np.ndarray, new: Any, old: Any) -> Any:
@@ -377,9 +420,12 @@ def _merge(where: np.ndarray, new: Any, old: Any) -> Any:
 def _masked(report: dict[str, Any], where: np.ndarray) -> dict[str, Any]:
     """A report as Gymnasium has infos: beside each name, its mask; what is not of these accounts is 0 or None."""
     masked: dict[str, Any] = {}
+    everyone = bool(where.all())
     for name, values in report.items():
         if isinstance(values, dict):
             masked[name] = _masked(values, where)
+        elif everyone:
+            masked[name] = values.copy()
         else:
             blank = as_objects([None] * len(values)) if values.dtype == object else np.zeros_like(values)
             masked[name] = np.where(where.reshape(-1, *[1] * (values.ndim - 1)), values, blank)

@@ -3,14 +3,21 @@
 Row t is known at the close of bar t.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 
 from sizewise.base.errors import ConfigError
+from sizewise.dataset import features as market_features
+from sizewise.dataset.features import Scaler, compute_features
+from sizewise.dataset.market_tensor import UNFITTED
+from sizewise.learning.ppo.encoders import scaled
 from sizewise.market import indicators
+from sizewise.params.dataset.regimes import Regimes
+from sizewise.params.dataset.signals import Signals
 
 ATR_BARS = 14
 RETURN_BARS = (1, 4, 16)
@@ -72,6 +79,41 @@ def default_features(bars: Mapping[str, pd.DataFrame], times: pd.DatetimeIndex) 
     return Features(np.nan_to_num(values, nan=0.0).astype(np.float32), names, int(warm.argmax()))
 
 
+def reference_features(
+    bars: pd.DataFrame,
+    regimes: Regimes | None = None,
+    rule: Signals | None = None,
+    *,
+    direction: Sequence[int] | np.ndarray | None = None,
+    confidence: Sequence[float] | np.ndarray | None = None,
+    scaler: Scaler | None = None,
+) -> Features:
+    """The 56 market features of reference design A, as a policy of this library reads them (dataset.features.NAMES).
+
+    Args:
+        bars: validated bars of one instrument, oldest first, shape (T, 5). regimes, rule: default those of the sections.
+        direction: (T,), the signal in place of the breakout rule's, so that what is seen is what a scheme follows.
+        confidence: (T,), in [0, 1]; 0 where none is given: it is fitted, on the train trades of a fold.
+        scaler: of a trained policy: features are scaled and clipped at 5 as it sees them. Default: as they are, in units
+            of their definitions and within +-LIMIT.
+    Raises:
+        ConfigError: the bars end before all features are warm, or direction or confidence does not go with them.
+    """
+    table = compute_features(bars, regimes or Regimes(), rule or Signals())[list(UNFITTED)]
+    if direction is not None:
+        table = table.assign(signal_direction=signal(direction, len(bars)))
+    warm = np.isfinite(table.to_numpy()).all(axis=1)
+    if not warm.any():
+        raise ConfigError(
+            f"{len(table)} rows of bars are too few to warm up the reference features: give more, or lower "
+            "regimes.quantile_window_bars"
+        )
+    fitted = np.zeros(len(bars)) if confidence is None else probability(confidence, len(bars))
+    values = np.column_stack([np.nan_to_num(table.to_numpy(), nan=0.0), fitted]).astype(np.float32)
+    values = values.clip(-LIMIT, LIMIT) if scaler is None else scaled(torch.from_numpy(values), scaler).numpy()
+    return Features(values, market_features.NAMES, int(warm.argmax()))
+
+
 def own_features(values: np.ndarray, n_rows: int) -> Features:
     """The user's features, checked; warm from row 0.
 
@@ -93,3 +135,34 @@ def own_features(values: np.ndarray, n_rows: int) -> Features:
             raise ConfigError(f"features: row {row}, column {column}: {given[row, column]:g} {what}: {remedy}")
     table = np.ascontiguousarray(given, dtype=np.float32)
     return Features(table, tuple(f"feature_{j}" for j in range(table.shape[1])), 0)
+
+
+def signal(direction: Sequence[int] | np.ndarray, n_rows: int) -> np.ndarray:
+    """The signal of a tape's rows, checked: float64 (n_rows,).
+
+    Raises:
+        ConfigError: another shape, or a value that is not -1, 0 or 1; names the row.
+    """
+    given = np.asarray(direction)
+    return _column(given, n_rows, ~np.isin(given, (-1, 0, 1)), "direction", "-1, 0 or 1")
+
+
+def probability(confidence: Sequence[float] | np.ndarray, n_rows: int) -> np.ndarray:
+    """The signal's confidence, checked: float64 (n_rows,).
+
+    Raises:
+        ConfigError: another shape, or a value outside [0, 1]; names the row.
+    """
+    given = np.asarray(confidence)
+    if given.dtype.kind not in "biuf":
+        raise ConfigError(f"confidence is {given.dtype}: give numbers from 0 to 1")
+    return _column(given, n_rows, ~((given >= 0.0) & (given <= 1.0)), "confidence", "a number from 0 to 1")
+
+
+def _column(given: np.ndarray, n_rows: int, wrong: np.ndarray, name: str, range_: str) -> np.ndarray:
+    if given.shape != (n_rows,):
+        raise ConfigError(f"{name} has shape {given.shape}: give {range_} for each of the tape's {n_rows} rows")
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ConfigError(f"{name}: row {row} is {given[row]!r}: give {range_}")
+    return given.astype(np.float64)

@@ -58,7 +58,7 @@ def walk(
     if isinstance(space, Discrete):
         actions = rng.integers(space.start, space.start + space.n, length)
     else:
-        actions = rng.dirichlet(np.ones(space.k), length)
+        actions = rng.dirichlet(np.ones(space.shape), length)
     signal = trend_direction(series[trading.symbols[0]], signals)["direction"].reindex(tape.times).ffill().fillna(0)
 
     def walked(reward: RewardModel) -> Simulation:

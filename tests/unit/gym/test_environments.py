@@ -20,76 +20,17 @@ from sizewise.gym import environments
 from sizewise.gym import features as bar_features
 from sizewise.gym.environments import ENV_ID, SizewiseEnv, SizewiseVectorEnv
 from sizewise.market.costs import priced
-from sizewise.market.instruments import load_instruments
 from sizewise.params.trading import trading as trading_rules
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.rewards import LogGrowth, Penalties, Suppression
-from sizewise.params.trading.trading import InstrumentCosts, Rules, Trading, VenueCosts
 from sizewise.trading import simulation
 from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.interface import ActionScheme, Discrete
 
-from ...hand_tape import frame, instrument
+from ...hand_tape import frame
 from ...properties.leaks import first_leak
-
-BTC, ETH = "BTCUSDT_1h", "ETHUSD-BITFINEX_30m"
-SPOT, PERPETUAL = InstrumentCosts(), VenueCosts(kind="venue", name="bitmex")
-WORKING = Rules(max_open_orders=3, max_open_lots=5)
-
-
-def sizing(kind: str, **more: Any) -> trading_rules.Sizing:
-    return trading_rules.Sizing(kind=kind, **more)
-
-
-def trading(scheme: trading_rules.SchemeModel, *symbols: str, rules: Rules = Rules(), costs: Any = SPOT) -> Trading:  # noqa: B008
-    return Trading(symbols=symbols or (BTC,), scheme=scheme, costs=costs, rules=rules)
-
-
-TRADINGS = {
-    "sizing3": trading(sizing("sizing3")),
-    "sizing7": trading(sizing("sizing7")),
-    "sizing7_masked": trading(sizing("sizing7", mode="masked")),
-    "sizing13_close": trading(sizing("sizing13", close_action=True)),
-    "legacy3_signed": trading(trading_rules.Legacy3(kind="legacy3", encoding="signed")),
-    "legacy3_index": trading(trading_rules.Legacy3(kind="legacy3", encoding="index")),
-    "size_by_leverage25": trading(
-        trading_rules.SizeByLeverage25(kind="size_by_leverage25"), rules=Rules(margin="isolated"), costs=PERPETUAL
-    ),
-    "simple": trading(trading_rules.Simple(kind="simple"), rules=WORKING),
-    "managed_risk": trading(trading_rules.ManagedRisk(kind="managed_risk"), rules=WORKING),
-    "managed_risk_pairs": trading(trading_rules.ManagedRisk(kind="managed_risk"), BTC, ETH, rules=WORKING),
-    "bsh": trading(trading_rules.BSH(kind="bsh")),
-    "simplex": trading(trading_rules.Simplex(kind="simplex"), BTC, ETH),
-    "manage_inventory": trading(trading_rules.ManageInventory(kind="manage_inventory"), rules=WORKING),
-}
-
-
-@pytest.fixture(scope="session")
-def catalogue(root):
-    return load_instruments(root / "data" / "instruments.yaml")
-
-
-@pytest.fixture(scope="session")
-def market(real_bars):
-    """Three weeks of two real series, of different bar lengths."""
-    start, end = pd.Timestamp("2018-11-01", tz="UTC"), pd.Timestamp("2018-11-22", tz="UTC")
-    return {symbol: real_bars(symbol).loc[start:end] for symbol in (BTC, ETH)}
-
-
-@pytest.fixture(scope="session")
-def terms(market, catalogue):
-    """Arguments of an environment, by the name of its scheme."""
-
-    def arguments(name: str, **more: Any) -> dict[str, Any]:
-        chosen = TRADINGS[name]
-        bars = {symbol: market[symbol] for symbol in chosen.symbols}
-        given = {"bars": bars, "trading": chosen, "instruments": catalogue, "episode_bars": 40}
-        if len(bars) == 1:
-            given["direction"] = np.resize(np.repeat([1, 0, -1], 12), len(market[BTC]))
-        return given | more
-
-    return arguments
+from .conftest import BTC, ETH, SPOT, TRADINGS, hand, play
 
 
 @pytest.fixture
@@ -100,22 +41,6 @@ def crash():
     return frame(rows)
 
 
-def hand(bars: pd.DataFrame, scheme: trading_rules.SchemeModel, **more: Any) -> SizewiseEnv:
-    """An environment on bars made by hand that is warm from row 0."""
-    given = {"instruments": {"A": instrument()}, "features": np.zeros((len(bars), 1)), "random_start": False}
-    return SizewiseEnv({"A": bars}, trading(scheme, "A"), **(given | more))
-
-
-def play(env: SizewiseEnv, actions: Any) -> list[tuple]:
-    """Steps until the actions or the episode end."""
-    steps = []
-    for action in actions:
-        steps.append(env.step(action))
-        if steps[-1][2] or steps[-1][3]:
-            break
-    return steps
-
-
 # Gymnasium's own checks
 
 
@@ -124,12 +49,6 @@ def test_gymnasium_finds_nothing_to_say(name, terms):
     env = gymnasium.make(ENV_ID, disable_env_checker=True, **terms(name)).unwrapped
     assert isinstance(env, SizewiseEnv)
     check_env(env)
-
-
-def test_stable_baselines_finds_nothing_to_say(terms):
-    from stable_baselines3.common.env_checker import check_env as check_for_sb3
-
-    check_for_sb3(SizewiseEnv(**terms("sizing7")))
 
 
 def test_the_id_opens_either_class(terms):
@@ -251,6 +170,10 @@ def test_an_episode_is_what_simulate_makes_of_its_actions(name, terms, catalogue
     actions = np.array([env.action_space.sample() for _ in range(n_rows)])
     _, first = env.reset(options={"start_row": 0})
     steps = play(env, actions)
+    # What is not allowed holds.
+    for t, step in enumerate(steps):
+        if step[4].get("disallowed"):
+            actions[t] = 0
     done = simulation.simulate(
         given["bars"],
         actions,
@@ -419,19 +342,24 @@ def sync(n: int, arguments: dict[str, Any]) -> SyncVectorEnv:
     return SyncVectorEnv([partial(SizewiseEnv, **arguments)] * n, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
+DRAWN = {"episode_sd_bars": 15.0, "random_position_prob": 0.6}
+
+
 @pytest.mark.parametrize(
-    ("name", "ruin_frac"),
+    ("name", "ruin_frac", "drawn"),
     [
-        ("sizing7_masked", 0.998),
-        ("legacy3_signed", 0.998),
-        ("managed_risk", 0.985),
-        ("manage_inventory", 0.995),
-        ("simplex", 0.985),
+        ("sizing7_masked", 0.998, DRAWN),
+        ("legacy3_signed", 0.998, {}),
+        ("managed_risk", 0.985, DRAWN),
+        ("manage_inventory", 0.995, {}),
+        ("simplex", 0.985, {}),
+        ("simplex_box", 0.985, DRAWN),
+        ("size_by_leverage25", 0.99, {}),
     ],
 )
-def test_the_batch_is_what_gymnasium_makes_of_single_environments(name, ruin_frac, terms):
+def test_the_batch_is_what_gymnasium_makes_of_single_environments(name, ruin_frac, drawn, terms):
     """To the last bit, infos and all, over episodes that end at different times, by ruin and by budget."""
-    arguments = terms(name, episode_bars=40, window_bars=2, account=Account(ruin_frac=ruin_frac))
+    arguments = terms(name, episode_bars=40, window_bars=2, account=Account(ruin_frac=ruin_frac), **drawn)
     n, seeds = 5, [11, 3, 700, 5, 12]
     batch, singles = SizewiseVectorEnv(n, **arguments, record=True), sync(n, arguments)
     assert batch.metadata["autoreset_mode"] == singles.metadata["autoreset_mode"]
@@ -609,6 +537,13 @@ def test_unusable_features_name_their_place(at, value, said, terms):
     ("change", "error", "said"),
     [
         ({"features": FEATURES[:-1]}, ConfigError, r"of shape \(497, 2\): give numbers of shape \(498, F\)"),
+        ({"confidence": np.ones(497)}, ConfigError, "for each of the tape's 498 rows"),
+        ({"confidence": np.where(np.arange(498) == 4, 1.1, 0)}, ConfigError, r"confidence: row 4 is .*1\.1"),
+        ({"confidence": np.full(498, np.nan)}, ConfigError, "confidence: row 0 is"),
+        ({"confidence": np.full(498, "1")}, ConfigError, "give numbers from 0 to 1"),
+        ({"observation": "flat"}, ConfigError, "observation is 'flat': choose compact or reference"),
+        ({"disallowed": "hold"}, ConfigError, "disallowed is 'hold': choose refuse or record"),
+        ({"weights": "box"}, ConfigError, "weights is 'box', but the scheme's actions are Discrete"),
         ({"features": FEATURES[:, 0]}, ConfigError, "give numbers of shape"),
         ({"features": FEATURES[:, :0]}, ConfigError, "give numbers of shape"),
         ({"features": FEATURES.astype(str)}, ConfigError, "give numbers of shape"),
@@ -637,7 +572,7 @@ def test_unusable_bars_are_refused(market, catalogue):
         SizewiseEnv({BTC: broken}, instruments=catalogue)
     nameless = market[BTC].copy()
     nameless.attrs = {}
-    with pytest.raises(ConfigError, match="give a mapping from each symbol to its bars"):
+    with pytest.raises(InstrumentError, match="symbol 'bars' is not in"):
         SizewiseEnv(nameless, instruments=catalogue)
     with pytest.raises(ConfigError, match=f"one frame of bars for symbols .{BTC}, {ETH}."):
         SizewiseEnv(market[BTC], TRADINGS["simplex"], instruments=catalogue)
@@ -650,6 +585,62 @@ def test_one_frame_is_known_by_its_name_or_by_what_is_traded(market, catalogue):
     nameless.attrs = {}
     assert SizewiseEnv(named, instruments=catalogue).symbols == (BTC,)
     assert SizewiseEnv(nameless, TRADINGS["bsh"], instruments=catalogue).symbols == (BTC,)
+
+
+# What is traded
+
+
+def test_a_frame_of_bars_is_all_it_takes(market, tmp_path, monkeypatch):
+    """Outside of a checkout, or of a symbol that it does not know: the terms and costs that `simulate` has."""
+    bars = market[BTC].copy()
+    bars.attrs = {}
+    inside = SizewiseEnv(bars, random_start=False)
+    monkeypatch.chdir(tmp_path)
+    outside = SizewiseEnv(bars, random_start=False)
+    assert inside.symbols == outside.symbols == ("bars",)
+    actions = np.resize([1, 5, 6, 0, 3], len(bars))
+    start = bars.iloc[23:]
+    expected = simulation.simulate(start, actions[23:]).equity
+    for env in (inside, outside):
+        infos = [env.reset()[1], *(step[4] for step in play(env, actions[23:]))]
+        np.testing.assert_allclose([info["equity"] for info in infos], expected.iloc[: len(infos)], rtol=1e-9)
+        assert infos[-1]["equity"] != infos[0]["equity"]
+
+
+def test_a_symbol_that_the_checkout_knows_has_its_terms(market, catalogue, root, monkeypatch):
+    monkeypatch.chdir(root)
+    bars = market[BTC].copy()
+    bars.attrs = {"symbol": BTC}
+    env = SizewiseEnv(bars)
+    assert env.accounts.instruments[BTC] == priced(catalogue[BTC], SPOT)
+    assert env.accounts.instruments[BTC].lot_size > 1e-12
+
+
+# The signal
+
+
+def test_a_scheme_that_follows_the_signal_sees_it(terms, market):
+    confidence = np.linspace(0.0, 1.0, len(market[BTC]))
+    direction = terms("bsh")["direction"]
+    for name, follows in (("sizing7_masked", True), ("size_by_leverage25", True), ("sizing7", False), ("bsh", False)):
+        env = SizewiseEnv(**terms(name, confidence=confidence))
+        bare = SizewiseEnv(**terms(name))
+        shown = ("direction", "confidence") if follows else ()
+        assert env.scalar_names == (*env.accounts.desk.scalar_names(), *shown)
+        assert bare.scalar_names == (*env.accounts.desk.scalar_names(), *shown[:1])
+        if not follows:
+            continue
+        for row in (30, 50, 60):
+            observation, _ = env.reset(options={"start_row": row})
+            np.testing.assert_allclose(observation[-2:], [direction[row], confidence[row]], rtol=1e-6)
+        observation = env.step(0)[0]
+        np.testing.assert_allclose(observation[-2:], [direction[61], confidence[61]], rtol=1e-6)
+
+
+def test_a_scheme_of_ones_own_says_that_it_follows_the_signal(terms):
+    scheme = Nothing()
+    scheme.follows_signal = True
+    assert SizewiseEnv(**terms("sizing7", scheme=scheme)).scalar_names[-1] == "direction"
 
 
 # What params.yaml says
@@ -690,7 +681,7 @@ class Peeking(SizewiseEnv):
 
     def _seen(self, *, stepped: bool) -> tuple[np.ndarray, dict[str, Any]]:
         rows = self.accounts.rows
-        self.accounts.rows = np.minimum(rows + 1, self.accounts.last_row)
+        self.accounts.rows = np.minimum(rows + 1, self.accounts.episodes.last_row)
         observation = self.accounts.observe()[0]
         self.accounts.rows = rows
         return observation, super()._seen(stepped=stepped)[1]
@@ -702,7 +693,7 @@ class Early(SizewiseEnv):
     def _seen(self, *, stepped: bool) -> tuple[np.ndarray, dict[str, Any]]:
         observation, info = super()._seen(stepped=stepped)
         accounts = self.accounts
-        after = accounts.tape.rows(torch.from_numpy(np.minimum(accounts.rows + 1, accounts.last_row)))
+        after = accounts.tape.rows(torch.from_numpy(np.minimum(accounts.rows + 1, accounts.episodes.last_row)))
         observation[-len(self.scalar_names) :] = accounts.desk.observe(accounts.position, after)[0]
         return observation, info
 
@@ -714,11 +705,17 @@ def observations(env_class: type[SizewiseEnv], name: str, catalogue: Any) -> Any
         width = 2 * len(bar_features.NAMES) + (3 if name == "bsh" else 11)
         out = np.full((len(bars), width), np.nan)
         try:
-            env = env_class({BTC: bars}, TRADINGS[name], instruments=catalogue, window_bars=2, random_start=False)
+            env = env_class(
+                {BTC: bars},
+                TRADINGS[name],
+                instruments=catalogue,
+                window_bars=2,
+                random_start=False,
+                episode_bars=10_000,
+            )
         except ConfigError:
             return out
-        env.accounts.episode_bars = len(bars)
-        first = env.accounts.first_start
+        first = env.accounts.episodes.first_row
         out[first] = env.reset()[0]
         actions = np.random.default_rng(1).integers(0, 4, len(bars)).clip(max=env.action_space.n - 1)
         for t, step in enumerate(play(env, actions)):
@@ -739,65 +736,6 @@ def test_observations_ignore_the_future(name, market, catalogue):
 @pytest.mark.parametrize("peeker", [Peeking, Early])
 def test_an_environment_that_shows_the_next_bar_is_caught(peeker, market, catalogue):
     assert first_leak(observations(peeker, "bsh", catalogue), market[BTC].iloc[:130], CUTS) is not None
-
-
-# Stable-Baselines3
-
-
-def test_ppo_of_stable_baselines_trains_unchanged(terms):
-    from stable_baselines3 import PPO
-
-    env = SizewiseEnv(**terms("sizing7", episode_bars=100))
-    model = PPO("MlpPolicy", env, n_steps=256, batch_size=128, n_epochs=2, device="cpu", seed=1)
-    before = [parameter.detach().clone() for parameter in model.policy.parameters()]
-    model.learn(1024)
-    assert model.num_timesteps == 1024
-    assert any(not torch.equal(a, b) for a, b in zip(before, model.policy.parameters(), strict=True))
-    assert all(torch.isfinite(parameter).all() for parameter in model.policy.parameters())
-    assert len(model.ep_info_buffer) >= 1024 // 100 - 1
-
-
-def test_ppo_of_stable_baselines_trains_on_the_batch(terms):
-    from stable_baselines3 import PPO
-    from stable_baselines3.common.vec_env import VecEnv
-
-    class Batch(VecEnv):
-        """All that SB3 needs: the old step API, and the last observation of an episode in its info."""
-
-        def __init__(self, env: SizewiseVectorEnv):
-            self.env = env
-            super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
-
-        def reset(self) -> np.ndarray:
-            return self.env.reset(seed=self._seeds[0])[0]
-
-        def step_async(self, actions: np.ndarray) -> None:
-            self.actions = actions
-
-        def step_wait(self) -> tuple:
-            observation, reward, terminated, truncated, infos = self.env.step(self.actions)
-            given: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-            for i in np.flatnonzero(terminated | truncated):
-                given[i] = {"terminal_observation": infos["final_obs"][i]}
-                given[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
-            return observation, reward.astype(np.float32), terminated | truncated, given
-
-        def close(self) -> None:
-            self.env.close()
-
-        def get_attr(self, name: str, indices: Any = None) -> list[Any]:
-            return [getattr(self.env, name)] * self.num_envs
-
-        set_attr = env_method = None
-
-        def env_is_wrapped(self, wrapper: type, indices: Any = None) -> list[bool]:
-            return [False] * self.num_envs
-
-    env = Batch(SizewiseVectorEnv(16, **terms("sizing7", episode_bars=50)))
-    model = PPO("MlpPolicy", env, n_steps=128, batch_size=256, n_epochs=2, device="cpu", seed=1)
-    model.learn(4096)
-    assert model.num_timesteps == 4096
-    assert all(torch.isfinite(parameter).all() for parameter in model.policy.parameters())
 
 
 # Pictures

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sizewise.base.errors import ActionError, ConfigError
-from sizewise.gym.spaces import SimplexSpace, as_space
+from sizewise.gym.spaces import Native, SimplexSpace, face
 from sizewise.trading.schemes import interface
 
 
@@ -114,10 +114,74 @@ def test_weights_have_no_mask(given):
         SPACE.sample(**given)
 
 
+# Schemes' spaces
+
+
 def test_schemes_spaces_as_gymnasiums():
-    assert as_space(interface.Discrete(7)) == gymnasium.spaces.Discrete(7)
-    assert as_space(interface.Discrete(3, start=-1)) == gymnasium.spaces.Discrete(3, start=-1)
-    assert as_space(interface.Weights(3)) == SimplexSpace(3)
+    assert face(interface.Discrete(7)).space == gymnasium.spaces.Discrete(7)
+    assert face(interface.Weights(3)).space == SimplexSpace(3)
+    box = face(interface.Box(-1.0, (0.5, 1.0, 2.0), (3,))).space
+    low, high = (np.array(bound, dtype=np.float32) for bound in ([-1.0] * 3, [0.5, 1.0, 2.0]))
+    assert box == gymnasium.spaces.Box(low, high, dtype=np.float32)
+
+
+def test_numbers_count_from_zero():
+    for space in (interface.Discrete(3, start=-1), gymnasium.spaces.Discrete(3, start=-1)):
+        shown = face(space)
+        assert shown.space == gymnasium.spaces.Discrete(3)
+        assert shown.read(torch.tensor([0, 1, 2])).tolist() == [-1, 0, 1]
+        with pytest.raises(ActionError, match="action -1 is no whole number from 0 to 2"):
+            shown.read(torch.tensor([0, -1]))
+
+
+def test_a_box_reaches_all_of_the_simplex_but_its_edge():
+    shown = face(interface.Weights(3), "box")
+    assert shown.space == gymnasium.spaces.Box(-1.0, 1.0, (3,), np.float32)
+    shown.space.seed(1)
+    given = torch.from_numpy(np.stack([shown.space.sample() for _ in range(2000)]))
+    weights = shown.read(given)
+    interface.Weights(3).check(weights)
+    torch.testing.assert_close(weights, torch.exp(5.0 * given.double()) / torch.exp(5.0 * given.double()).sum(-1, True))
+    corners = shown.read(torch.tensor([[1.0, -1.0, -1.0], [0.3, 0.3, 0.3]]))
+    assert 0.9999 < corners[0, 0] < 1.0
+    torch.testing.assert_close(corners[1], torch.full((3,), 1 / 3, dtype=torch.float64))
+    with pytest.raises(ActionError, match=r"environment 1: number \[2\] of the action is 1.5: give one from -1 to 1"):
+        shown.read(torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 1.5]]))
+
+
+def test_every_sample_of_a_box_is_in_it():
+    # float32(0.1) lies above 0.1.
+    shown = face(interface.Box(0.0, 0.1, (2,)))
+    samples = np.stack([*(shown.space.sample() for _ in range(100)), shown.space.high, shown.space.low])
+    assert shown.read(torch.from_numpy(samples)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("space", "good", "bad"),
+    [
+        (gymnasium.spaces.MultiDiscrete([2, 3]), [[1, 2], [0, 0]], [[1, 2], [0, 3]]),
+        (gymnasium.spaces.MultiDiscrete([2, 3]), [[1.0, 2.0], [0, 0]], [[1, 2], [0, 0.5]]),
+        (gymnasium.spaces.MultiBinary(2), [[1, 0], [0, 0]], [[1, 0], [0, 2]]),
+        (gymnasium.spaces.Box(-1.0, 1.0, (2,)), [[0.5, 1.0], [0, -1]], [[0.5, 1.0], [0, -1.5]]),
+        (gymnasium.spaces.Box(-np.inf, np.inf, (2,)), [[5.0, 1.0], [0, -1]], [[0.5, 1.0], [0, np.nan]]),
+    ],
+)
+def test_a_space_of_gymnasiums_is_asked_account_by_account(space, good, bad):
+    shown = face(space)
+    assert shown.space is space
+    assert shown.checked == Native(space)
+    np.testing.assert_array_equal(shown.read(torch.tensor(good)), good)
+    with pytest.raises(ActionError, match=r"environment 1: action \[.*\] is not in"):
+        shown.read(torch.tensor(bad))
+
+
+def test_a_space_that_is_no_array_is_refused():
+    with pytest.raises(ConfigError, match="the scheme's space is Text"):
+        face(gymnasium.spaces.Text(3))
+    with pytest.raises(ConfigError, match="weights is 'box', but the scheme's actions are Discrete"):
+        face(interface.Discrete(3), "box")
+    with pytest.raises(ConfigError, match="weights is 'logits': choose simplex or box"):
+        face(interface.Weights(3), "logits")
 
 
 def test_vectors_of_it_batch_as_gymnasium_batches():

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sizewise.ledgers.columns import COSTS
 from sizewise.dataset.regimes import LABELS
 from sizewise.ledgers import metrics
+from sizewise.ledgers.columns import COSTS
 
 HOURS = 6
 

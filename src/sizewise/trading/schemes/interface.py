@@ -3,12 +3,13 @@
 A scheme of one's own is a subclass with `space`, `orders` and, if its orders need it, `uses`; see the README.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
 
-from sizewise.base.errors import ActionError
+from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.tensors import nonzero
 from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders
@@ -23,6 +24,11 @@ class Discrete:
 
     n: int
     start: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one action: ()."""
+        return ()
 
     def check(self, actions: torch.Tensor) -> torch.Tensor:
         """`actions` as int64, accounts' shape.
@@ -52,6 +58,11 @@ class Weights:
 
     k: int
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one action: (k,)."""
+        return (self.k,)
+
     def check(self, actions: torch.Tensor) -> torch.Tensor:
         """`actions`, accounts' shape + (k,).
 
@@ -75,17 +86,72 @@ class Weights:
         return actions
 
 
-Space = Discrete | Weights
+@dataclass(frozen=True)
+class Box:
+    """Arrays of `shape` numbers from `low` to `high`, both included; a bound is one number, or one for each, row by row.
+
+    Raises:
+        ConfigError: no shape of whole numbers of 1 or more, another number of bounds, or a low that is not below its high.
+    """
+
+    low: float | tuple[float, ...]
+    high: float | tuple[float, ...]
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.shape or not all(isinstance(size, int) and size >= 1 for size in self.shape):
+            raise ConfigError(f"a box of shape {self.shape}: give a tuple of whole numbers of 1 or more")
+        size = math.prod(self.shape)
+        for name, bound in (("low", self.low), ("high", self.high)):
+            if isinstance(bound, tuple) and len(bound) != size:
+                raise ConfigError(f"a box of {size} numbers with {len(bound)} for {name}: give one, or one for each")
+        low, high = self.bounds(torch.float64)
+        if not bool((low < high).all()):
+            raise ConfigError(f"a box from {self.low} to {self.high}: give a low that is below its high")
+
+    def bounds(self, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """(low, high), each of `shape`."""
+        low, high = (torch.tensor(bound, dtype=dtype).expand(math.prod(self.shape)) for bound in (self.low, self.high))
+        return low.view(self.shape), high.view(self.shape)
+
+    def check(self, actions: torch.Tensor) -> torch.Tensor:
+        """`actions`, accounts' shape + `shape`; whole numbers become float64.
+
+        Raises:
+            ActionError: another shape, truth values, or a number that is not finite or outside; names the first account.
+        """
+        inner = len(self.shape)
+        if tuple(actions.shape[-inner:]) != self.shape or actions.dtype == torch.bool:
+            shape = tuple(actions.shape)
+            raise ActionError(
+                f"actions are {actions.dtype} of shape {shape}: give each account numbers of shape {self.shape}"
+            )
+        given = actions if actions.is_floating_point() else actions.to(torch.float64)
+        # In the actions' own dtype: a float32 at a bound is that bound, rounded.
+        low, high = self.bounds(given.dtype)
+        wrong = ~((given >= low) & (given <= high) & given.isfinite())
+        if bool(wrong.any()):
+            index, *place = (int(i) for i in wrong.reshape(-1, *self.shape).nonzero()[0])
+            value = given.reshape(-1, *self.shape)[(index, *place)].item()
+            raise ActionError(
+                f"environment {index}: number {place} of the action is {value:g}: give one from "
+                f"{low[tuple(place)].item():g} to {high[tuple(place)].item():g}"
+            )
+        return given
+
+
+Space = Discrete | Weights | Box
 
 
 class ActionScheme(ABC):
     """An action space, and orders for each of its actions; batched, and the same for training, evaluation and live use.
 
     Attributes:
-        space: Discrete or Weights. uses: what its orders carry, which the broker's rules must permit.
-        follows_signal: the signal gives the side and ends the trade; the action is a size alone.
+        space: Discrete, Weights or Box. uses: what its orders carry, which the broker's rules must permit.
+        follows_signal: the signal's direction moves its orders, so that whoever decides must see it.
         limit_frac: largest position it leads to, share of equity; None: the account's cap.
         reads_market: it looks at `View.situation`.
+        idle: of a discrete scheme, the action that asks for nothing; it stands for one that is not allowed.
     """
 
     space: Space
@@ -93,14 +159,15 @@ class ActionScheme(ABC):
     follows_signal: bool = False
     limit_frac: float | None = None
     reads_market: bool = False
+    idle: int = 0
 
     @abstractmethod
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
-        """What `actions` (checked; accounts' shape, weights with one more axis) ask for at the view's close."""
+        """What `actions` (checked; accounts' shape + the space's) ask for at the view's close."""
 
     def allowed(self, view: View) -> torch.Tensor:
         """Bool mask of a discrete scheme's actions, accounts' shape + (n,); everything by default."""
-        n = self.space.n if isinstance(self.space, Discrete) else self.space.k
+        n = self.space.n if isinstance(self.space, Discrete) else math.prod(self.space.shape)
         return torch.ones((*view.equity.shape, n), dtype=torch.bool, device=view.equity.device)
 
     def reset(self, where: torch.Tensor) -> None:  # noqa: ARG002

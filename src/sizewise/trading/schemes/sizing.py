@@ -212,6 +212,7 @@ class SizeByLeverage(ActionScheme):
     """
 
     uses = Uses(leverage=True)
+    follows_signal = True
 
     def __init__(self, model: trading.SizeByLeverage25, dtype: torch.dtype, device: torch.device | str):
         sizes = [min(max(model.base_quote * size, model.min_quote), model.max_quote) for size in model.sizes]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise.base.errors import ActionError
+from sizewise.base.errors import ActionError, ConfigError
 from sizewise.trading.broker.book import Book
 from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders
-from sizewise.trading.schemes.interface import ActionScheme, Discrete, View, Weights, of_pair, on_pair
+from sizewise.trading.schemes.interface import ActionScheme, Box, Discrete, View, Weights, of_pair, on_pair
 
 
 def refusal(space: Discrete | Weights, actions: torch.Tensor) -> str:
@@ -198,3 +198,62 @@ def test_a_scheme_must_say_what_its_actions_order():
 
     with pytest.raises(TypeError, match=re.compile("abstract.*orders")):
         Silent()
+
+
+# A box.
+
+
+def test_numbers_inside_a_box_pass():
+    box = Box((-1.0, 0.0), 2.0, (2,))
+    actions = torch.tensor([[[-1.0, 0.0], [2.0, 2.0]]])
+    assert box.check(actions) is actions
+    assert box.check(torch.tensor([[0, 1]])).dtype == torch.float64
+    # The bounds are those of the actions' dtype.
+    assert Box(0.0, 0.1, (1,)).check(torch.tensor([[0.1]], dtype=torch.float32)).shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (2.5, r"environment 1: number \[1\] of the action is 2.5: give one from 0 to 2"),
+        (-0.5, "is -0.5: give one from 0 to 2"),
+        (float("nan"), "is nan"),
+        (float("inf"), "is inf"),
+    ],
+)
+def test_numbers_outside_a_box_are_named(number, said):
+    with pytest.raises(ActionError, match=said):
+        Box((-1.0, 0.0), 2.0, (2,)).check(torch.tensor([[0.0, 0.0], [0.0, number]]))
+
+
+def test_infinity_is_no_action_even_of_a_box_without_end():
+    with pytest.raises(ActionError, match="is inf"):
+        Box(-float("inf"), float("inf"), (1,)).check(torch.tensor([[float("inf")]]))
+
+
+@pytest.mark.parametrize("actions", [torch.zeros(3), torch.zeros((2, 3)), torch.zeros((2, 2), dtype=torch.bool)])
+def test_arrays_of_another_shape_are_no_actions_of_a_box(actions):
+    with pytest.raises(ActionError, match=r"give each account numbers of shape \(2,\)"):
+        Box(0.0, 1.0, (2,)).check(actions)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shape", "said"),
+    [
+        (0.0, 1.0, (), "a box of shape"),
+        (0.0, 1.0, (0,), "a box of shape"),
+        (0.0, 1.0, (2.0,), "a box of shape"),
+        ((0.0, 1.0, 2.0), 1.0, (2,), "a box of 2 numbers with 3 for low"),
+        (0.0, (1.0,), (2,), "a box of 2 numbers with 1 for high"),
+        (1.0, 1.0, (2,), "give a low that is below its high"),
+        (0.0, float("nan"), (2,), "give a low that is below its high"),
+    ],
+)
+def test_a_box_that_is_none_is_refused(low, high, shape, said):
+    with pytest.raises(ConfigError, match=said):
+        Box(low, high, shape)
+
+
+@pytest.mark.parametrize(("space", "shape"), [(Discrete(3), ()), (Weights(3), (3,)), (Box(0.0, 1.0, (2, 3)), (2, 3))])
+def test_every_space_has_the_shape_of_an_action(space, shape):
+    assert space.shape == shape
