@@ -74,7 +74,10 @@ def _tape(market: Market, given: dict[str, torch.Tensor]) -> Tape:
         open_ = close / (1.0 + bar)
         changed = {"last_close": open_ / (1.0 + gap), "open": open_, "close": close}
         old = {name: tape.column(name)[:, 0] for name in ("open", "high", "low", "close")}
-        reach = old["high"] / torch.maximum(old["open"], old["close"]), old["low"] / torch.minimum(old["open"], old["close"])
+        reach = (
+            old["high"] / torch.maximum(old["open"], old["close"]),
+            old["low"] / torch.minimum(old["open"], old["close"]),
+        )
         changed |= {"high": torch.maximum(open_, close) * reach[0], "low": torch.minimum(open_, close) * reach[1]}
     changed |= {name: given[name] for name in ("high", "low") if name in given}
     days = given.get("elapsed_days", market.elapsed_days.double())

@@ -1,6 +1,5 @@
 """A table knows nothing of what comes after its train slice, and a decision nothing of what comes after its bar."""
 
-
 import numpy as np
 import pytest
 import torch

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from sizewise.params.trading.actions import SEVEN, Actions, Levels
 
 from sizewise.base.seeding import torch_generator
 from sizewise.bench import run
@@ -22,10 +21,12 @@ from sizewise.evidence import verdict
 from sizewise.learning.ppo.agent import LAYOUT, WEIGHTS, Agent, save_agent
 from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.ledgers.trials import record_opening, record_trials
+from sizewise.params.arms import AnyScheme
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
-from sizewise.params.trading.account import Account
-from sizewise.trading.schemes.values import Sizing7, count_actions
+from sizewise.params.trading.trading import Levels, Sizing
+from sizewise.params.trading.world import World
+from sizewise.trading.schemes.values import Sizing7
 from sizewise.walkforward import unsealing
 
 SYMBOL = "EURUSD_1h"
@@ -51,21 +52,23 @@ def bars_file(real_bars, tmp_path):
     return path
 
 
-def untrained(folder, actions: Actions = SEVEN, memory: int = 0):
+FREE = Sizing(kind="sizing7")
+
+
+def untrained(folder, scheme: AnyScheme = FREE, n: int = 7, memory: int = 0):
     """A policy that knows one symbol."""
-    spec = PolicySpec(16, (8, 8), n_actions=count_actions(actions), memory=memory)
+    spec = PolicySpec(16, (8, 8), n_actions=n, memory=memory)
     fresh = initialise(spec, [torch_generator("cli")], initial_hold_prob=0.1)
     inputs, width = len(CONFIDENCE_INPUTS), len(NAMES)
     agent = Agent(
         spec=spec,
         parameters={name: value[0] for name, value in fresh.items()},
-        mode="free",
-        account=Account(),
+        scheme=scheme,
+        world=World(),
         scalers={SYMBOL: Scaler((0.0,) * width, (1.0,) * width)},
         confidence=ConfidenceModel((0.0,) * inputs, (1.0,) * inputs, (0.0,) * inputs, 0.0, -1.0, 0.0, 100),
         regimes=Regimes(quantile_window_bars=400),
         signals=Signals(),
-        actions=actions,
     )
     save_agent(agent, folder)
     return folder
@@ -205,7 +208,7 @@ def test_decide_answers_in_json(capsys, bars_file, policy):
 
 def test_decide_names_one_of_the_seven_and_numbers_any_other(capsys, bars_file, policy, tmp_path):
     assert json.loads(answer(capsys, "decide", policy, bars_file))["action"] in Sizing7.__members__
-    other = untrained(tmp_path / "levels", Levels(kind="levels", levels=[-0.5, 0.0, 0.5]))
+    other = untrained(tmp_path / "levels", Levels(kind="levels", levels=[-0.5, 0.0, 0.5], mode="free"), 3)
     found = json.loads(answer(capsys, "decide", other, bars_file))
     assert found["action"] in (0, 1, 2)
     assert found["dollars"] == [-500.0, 0.0, 500.0][found["action"]]

@@ -336,7 +336,8 @@ class SizewiseVectorEnv(VectorEnv):  # type: ignore[misc]
 
 
 def open_env(root: Path | None = None, **overrides: Any) -> SizewiseEnv:
-    """The environment that params.yaml describes: its `trading`, `account` and `data` sections and the bundled bars.
+    """The environment that params.yaml describes: its `trading`, `account`, `rules` and `data` sections, the bundled
+    bars.
 
     Schemes of one instrument follow the breakout rule of the `signals` section where they follow a signal. The features of
     `observation="reference"` are made with the sections `regimes` and `signals`.
@@ -363,7 +364,9 @@ def _arguments(root: Path | None, overrides: dict[str, Any]) -> dict[str, Any]:
     values = read_params(root)
     trading = overrides.get("trading", {})
     if not isinstance(trading, Trading):
-        trading = parse_section("trading", values["trading"] | dict(trading or {}))
+        changed = dict(trading or {})
+        rules = parse_section("rules", values["rules"] | dict(changed.pop("rules", {})))
+        trading = parse_section("trading", values["trading"] | changed).under(rules)
     data = parse_section("data", values["data"] | {"symbols": list(trading.symbols)})
     universe = store.read_universe(root / "data" / "bars", data)
     found: dict[str, Any] = {

@@ -41,7 +41,7 @@ AXES = {"drawdown": "loss since the start (%)", "exposure before": "held against
 
 def walk(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Walk every arm: (what fitted rules were given, equity, trades); see evaluate.evaluate_all and plan.read_ledgers."""
-    fits = evaluate.evaluate_all(stage, given.universe, given.market, given.folds)
+    fits = evaluate.evaluate_all(stage, given.market, given.folds)
     return fits, *read_ledgers(stage.workspace.ledger)
 
 

@@ -18,7 +18,7 @@ from sizewise.trading.schemes.values import position_limit_frac
 
 
 class Multiples(ActionScheme):
-    """Each action holds a multiple of the reference rule's size of the moment, on the signal's side, up to the account's cap.
+    """Each action holds a multiple of the reference rule's size of the moment, on the signal's side, up to the cap.
 
     The size is asked at every decision; without a signal nothing is held.
     """
@@ -74,5 +74,3 @@ def size_of(model: MultiplesOf) -> Size:
 def rules_of(model: AnyScheme, rules: Rules) -> Rules:
     """`rules`, and what the scheme cannot do without."""
     return rules if isinstance(model, MultiplesOf) else rules_for(model, rules)
-
-

@@ -11,7 +11,7 @@ from sizewise.base.tensors import log10
 from sizewise.market.tape import Bars
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules
-from sizewise.trading.broker.book import Book, Lots
+from sizewise.trading.broker.book import ALLOWED, Book, Lots
 from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.rewards import Memory
@@ -130,9 +130,14 @@ class Observer:
         if book.lots is not None:
             seven = inventory_scalars(book.lots, bars.close, equity, bars.day, position.closed_since)
             scalars += seven.flatten(0, 1).unbind(0)
-        if book.day_trades is not None:
-            scalars.append(book.day_trades.at(bars.session).left().amin(0).to(equity.dtype))
+        if self.rules.day_trade_limit:
+            scalars.append(self._day_trades_left(book, bars).to(equity.dtype))
         return torch.stack(scalars, dim=-1)
+
+    def _day_trades_left(self, book: Book, bars: Bars) -> torch.Tensor:
+        if book.day_trades is None:
+            return torch.full(book.cash.shape, ALLOWED, device=book.cash.device)
+        return book.day_trades.at(bars.session).left().amin(0)
 
     def _three(self, value: torch.Tensor, equity: torch.Tensor) -> list[torch.Tensor]:
         account, limit = self.account, self.limit_frac

@@ -34,8 +34,8 @@ class Course:
 
     @cached_property
     def _sums(self) -> torch.Tensor:
-        """What holding one unit, or one of borrowed cash, costs up to each row: float64 [R, I, 3], of Bars' borrow (times the
-        close before), funding (times the open) and loan."""
+        """What holding one unit, or one of borrowed cash, costs up to each row: float64 [R, I, 3], of Bars' borrow (times
+        the close before), funding (times the open) and loan."""
         column = self._tape.column
         parts = (column("last_close") * column("borrow"), column("open") * column("funding"), column("loan"))
         return torch.stack(parts, dim=-1).cumsum(0)
@@ -100,7 +100,9 @@ class Stretch:
         low, high = (values[self.places].movedim(-1, 0) for values in self.course._extremes)
         units, leap = position.book.units, self.leap_money
         worst = torch.where(units < 0, high, low).to(units.dtype)
-        carry = (units.clamp(max=0.0) * (leap.last_close * leap.borrow) - (units * (leap.open * leap.funding)).abs()).sum(0)
+        carry = (
+            units.clamp(max=0.0) * (leap.last_close * leap.borrow) - (units * (leap.open * leap.funding)).abs()
+        ).sum(0)
         owes = position.book.cash + carry < 0.0
         equity = position.book.cash + (units * worst).sum(0) + carry
         lent = bool((self.tape.column("loan") != 0).any())
@@ -122,4 +124,3 @@ def paused(bars: Bars, where: torch.Tensor) -> Bars:
     nothing = dict.fromkeys(("volume", "traded", "borrow", "loan", "funding"), torch.zeros_like(bars.close))
     changed = {name: torch.where(where, value, getattr(bars, name)) for name, value in (still | nothing).items()}
     return bars._replace(**changed)
-

@@ -79,8 +79,8 @@ def trades_of_path(
     grows or shrinks; a flip closes one and opens the next.
 
     Args:
-        fills: row, units, price, fee, slippage, impact, in the order they happened. at_open: bool, one a fill: it happened at
-            its bar's open, so that the bar was not held.
+        fills: row, units, price, fee, slippage, impact, in the order they happened. at_open: bool, one a fill: it
+            happened at its bar's open, so that the bar was not held.
         high, low, close, carry: float64 (T,): of the bars, and what holding cost in the step that ends at each.
     """
     found: list[Trade] = []

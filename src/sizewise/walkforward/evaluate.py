@@ -21,7 +21,7 @@ from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
 
 
-def evaluate_all(stage: Stage, universe: Universe, market: Market, folds: Mapping[str, Sequence[Fold]]) -> pd.DataFrame:
+def evaluate_all(stage: Stage, market: Market, folds: Mapping[str, Sequence[Fold]]) -> pd.DataFrame:
     """Walk every arm over its schemes and write the ledgers; the primary scheme's lie in the ledger folder itself.
 
     On other schemes than the primary one only the candidate and the reference walk: they are a sensitivity of the verdict.

@@ -35,7 +35,16 @@ def path(arm: str, drift: float, *, fold: int = 0, seed: int = 0, days: int = DA
     regime = pd.Categorical([LABELS[0]] * len(times), categories=list(LABELS))
     return pd.DataFrame(
         {"arm": arm, "symbol": "S", "fold": fold, "seed": seed, "timestamp": times, "equity": equity}
-        | {"position_frac": 0.1, "price_pnl": flows, "fees": 0.0, "slippage": 0.0, "borrow": 0.0, "funding": 0.0, "impact": 0.0, "liquidation": 0.0}
+        | {
+            "position_frac": 0.1,
+            "price_pnl": flows,
+            "fees": 0.0,
+            "slippage": 0.0,
+            "borrow": 0.0,
+            "funding": 0.0,
+            "impact": 0.0,
+            "liquidation": 0.0,
+        }
         | {"regime": regime}
     )
 

@@ -28,6 +28,7 @@ def trading(scheme: trading_rules.SchemeModel, *symbols: str, rules: Rules = Rul
 
 TRADINGS = {
     "sizing3": trading(sizing("sizing3")),
+    "levels": trading(trading_rules.Levels(kind="levels", levels=(0.0, 0.1, 0.2))),
     "sizing7": trading(sizing("sizing7")),
     "sizing7_masked": trading(sizing("sizing7", mode="masked")),
     "sizing13_close": trading(sizing("sizing13", close_action=True)),

@@ -30,7 +30,7 @@ from sizewise.trading.schemes.interface import ActionScheme, Discrete
 
 from ...hand_tape import frame
 from ...properties.leaks import first_leak
-from .conftest import BTC, ETH, SPOT, TRADINGS, hand, play
+from .conftest import BTC, ETH, SPOT, TRADINGS, hand, play, sizing, trading
 
 
 @pytest.fixture

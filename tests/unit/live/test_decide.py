@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sizewise.params.trading.actions import SEVEN, Levels, Steps
 
 from sizewise.base.errors import BarError, CheckpointError, DataMissingError
 from sizewise.dataset.features import longest_warmup_bars
@@ -14,7 +13,9 @@ from sizewise.learning.ppo.agent import PolicySizer, load_agent, save_agent
 from sizewise.learning.ppo.encoders import MarketView
 from sizewise.live.decide import LivePolicy, load_policy
 from sizewise.params.learning.train import CausalConv, LinearRecurrent
-from sizewise.sizing.sizers import Situation
+from sizewise.params.trading.trading import Levels, OwnSizes
+
+from ...hand_agents import ordered, situation_at
 
 SYMBOL = "BTCUSDT_1h"
 
@@ -31,25 +32,11 @@ def sizer_at(quick, agent, row):
     return sizer, market
 
 
-def decision_at(market, row, equity, position):
-    rows = torch.tensor([row])
-    return Situation(
-        rows=rows,
-        equity=torch.tensor([equity], dtype=torch.float64),
-        position=torch.tensor([position], dtype=torch.float64),
-        direction=market.direction[rows].double(),
-        entry=market.entry[rows],
-        confidence=torch.zeros(1, dtype=torch.float64),
-        atr_frac=market.atr_frac[rows],
-        annual_vol=market.annual_vol[rows],
-    )
-
-
 def backtest_at(quick, agent, row, equity, position):
     """What the walk-forward's sizer orders at one row of the market: (log-probabilities, order)."""
     sizer, market = sizer_at(quick, agent, row)
-    decision = decision_at(market, row, equity, position)
-    return sizer.log_prob(decision)[0], float(sizer.orders(decision))
+    decision = situation_at(market, [row], [equity], [position])
+    return sizer.log_prob(decision)[0], float(ordered(sizer, decision))
 
 
 def row_of(quick, local):
@@ -62,8 +49,8 @@ TRAINED = {
     "free": {},
     "linear_recurrent": {"encoder": LinearRecurrent(kind="linear_recurrent")},
     "causal_conv": {"encoder": CausalConv(kind="causal_conv", channels=4)},
-    "levels": {"actions": Levels(kind="levels", levels=[0.0, 0.1, 0.5])},
-    "thirteen": {"actions": Steps(sizes=[0.125, 0.25, 0.375, 0.5, 0.625, 0.75])},
+    "levels": {"scheme": Levels(kind="levels", levels=[0.0, 0.1, 0.5])},
+    "thirteen": {"scheme": OwnSizes(kind="sizing", sizes=[0.125, 0.25, 0.375, 0.5, 0.625, 0.75])},
     "dollars": {"raw_dollars": True},
 }
 
@@ -71,7 +58,8 @@ TRAINED = {
 def trained(quick, kind):
     """A briefly trained agent of that kind, in masked mode unless it says otherwise."""
     changes = dict(TRAINED[kind])
-    job = replace(quick.job("free" if kind == "free" else "masked"), actions=changes.pop("actions", SEVEN))
+    job = quick.job("free" if kind == "free" else "masked")
+    job = replace(job, scheme=changes.pop("scheme", job.scheme))
     observation = quick.settings.observation.model_copy(update={"raw_dollars": changes.pop("raw_dollars", False)})
     world = replace(quick, settings=replace(quick.settings, observation=observation))
     return world.train_together([job], **changes)[0].agent
@@ -105,7 +93,7 @@ def test_a_memory_is_handed_from_close_to_close(quick, tmp_path):
     memory: tuple[float, ...] = ()
     for step in range(8):
         equity, position = 1000.0 + step, 10.0 * step
-        decision = decision_at(market, row_of(quick, local + step), equity, position)
+        decision = situation_at(market, [row_of(quick, local + step)], [equity], [position])
         log_prob = sizer.log_prob(decision)[0]
         live = policy.decide(
             bars.iloc[: local + step + 1], equity=equity, position=position, symbol=SYMBOL, memory=memory

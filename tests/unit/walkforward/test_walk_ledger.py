@@ -43,7 +43,14 @@ def ledger(market) -> PathLedger:
     starts, lengths = torch.tensor([10, 60]), torch.tensor([50, 200])
     confidence = market.confidence[COLUMN].unsqueeze(0)
     return backtest.run(
-        market, starts, lengths, confidence, torch.zeros(2, dtype=torch.int64), constant_sizer(0.1, 0.2), Account(), record=True
+        market,
+        starts,
+        lengths,
+        confidence,
+        torch.zeros(2, dtype=torch.int64),
+        constant_sizer(0.1, 0.2),
+        Account(),
+        record=True,
     )
 
 
@@ -99,7 +106,9 @@ def test_a_step_counts_under_the_label_at_its_decision(equity, market):
 def test_any_seed_of_the_parameters_is_kept(seed, ledger, market):
     named = key(seed=seed)
     assert equity_frame(named, 1, ledger, market)["seed"].unique().tolist() == [seed]
-    assert trades_frame(named, 1, ledger, market, ledger.fills[ledger.fills["path"] == 1], stop_atr=1.5)["seed"].unique().tolist() == [seed]
+    assert trades_frame(named, 1, ledger, market, ledger.fills[ledger.fills["path"] == 1], stop_atr=1.5)[
+        "seed"
+    ].unique().tolist() == [seed]
 
 
 # That it adds up.
@@ -187,7 +196,6 @@ def test_one_trade_by_hand():
     gap = np.array([0.0, 0.0, 0.0, 0.0, 0.12, 0.0])
     flat = make_market(rows, gap_return=gap, bar_return=np.zeros(rows), direction=direction, rates=np.zeros((rows, 4)))
     flat = replace(flat, confidence={COLUMN: torch.zeros(rows)}, atr_frac=torch.full((rows,), 0.04))
-    close = flat.close.numpy()
     zero = torch.zeros(1, dtype=torch.int64)
     run = backtest.run(
         flat, zero, zero + rows, torch.zeros((1, rows)), zero, constant_sizer(0.1, 0.2), Account(), record=True
@@ -205,7 +213,9 @@ def test_r_does_not_move_with_size(market):
         zero = torch.zeros(1, dtype=torch.int64)
         confidence = market.confidence[COLUMN].unsqueeze(0)
         free = remade(market, rates=torch.zeros((ROWS, 4)))
-        run = backtest.run(free, zero + 60, zero + 200, confidence, zero, constant_sizer(size, 0.2), Account(), record=True)
+        run = backtest.run(
+            free, zero + 60, zero + 200, confidence, zero, constant_sizer(size, 0.2), Account(), record=True
+        )
         found.append(trades_frame(key(), 0, run, free, run.fills[run.fills["path"] == 0], stop_atr=1.5))
     np.testing.assert_allclose(found[0]["r_multiple"], found[1]["r_multiple"])
     assert not np.allclose(found[0]["pnl"], found[1]["pnl"])

@@ -9,8 +9,9 @@ class Decisions(Section):
     """The clock of decisions.
 
     Attributes:
-        every: a `bar`, an `hour` (at the last close before it is full, UTC), a `session` (at its last close), or `entry`: only
-            where a trade begins. What follows the signal decides while a trade is on, and always where one begins or ends.
+        every: a `bar`, an `hour` (at the last close before it is full, UTC), a `session` (at its last close), or `entry`:
+            only where a trade begins. What follows the signal decides while a trade is on, and always where one begins
+            or ends.
         count: so many of them; of no use to `entry`.
     """
 

@@ -214,7 +214,9 @@ class ManageInventory(Section):
     roll: bool = True
 
 
-Schemes = Sizing | OwnSizes | Levels | Legacy3 | SizeByLeverage25 | Simple | ManagedRisk | BSH | Simplex | ManageInventory
+Schemes = (
+    Sizing | OwnSizes | Levels | Legacy3 | SizeByLeverage25 | Simple | ManagedRisk | BSH | Simplex | ManageInventory
+)
 SchemeModel = Annotated[Schemes, Field(discriminator="kind")]
 
 

@@ -1,6 +1,6 @@
 """What every arm trades in: an account, the rules of its venue, and the clock of its decisions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sizewise.params.trading.account import Account
@@ -12,9 +12,9 @@ from sizewise.params.trading.trading import Rules
 class World:
     """The sections `account`, `rules` and `decisions`."""
 
-    account: Account = Account()
-    rules: Rules = Rules(rounding=False)
-    decisions: Decisions = Decisions()
+    account: Account = field(default_factory=Account)
+    rules: Rules = field(default_factory=lambda: Rules(rounding=False))
+    decisions: Decisions = field(default_factory=Decisions)
 
     @classmethod
     def of(cls, params: Any) -> "World":

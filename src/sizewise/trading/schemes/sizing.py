@@ -17,7 +17,7 @@ from sizewise.trading.schemes.values import DUST_FRAC, base_order_frac, position
 class Sent(ActionScheme):
     """No actions: the orders come from elsewhere, such as a rule that walks."""
 
-    def __init__(self, uses: Uses = Uses()):
+    def __init__(self, uses: Uses):
         self.space, self.uses = Discrete(1), uses
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:  # noqa: ARG002
@@ -220,13 +220,10 @@ class SizeByLeverage(ActionScheme):
         self._leverage = torch.tensor(model.leverages, dtype=dtype, device=device).repeat(len(sizes))
         self.space = Discrete(len(self._margin))
 
-    follows_signal = True
-
     def allowed(self, view: View) -> torch.Tensor:
         """What the venue gives; the one at no leverage is always among them."""
-        return self._leverage <= view.max_leverage[0].to(self._leverage.dtype).unsqueeze(-1).expand(
-            *view.equity.shape, 1
-        )
+        given = view.max_leverage[0].to(self._leverage.dtype)
+        return self._leverage <= given.expand(view.equity.shape).unsqueeze(-1)
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
         leverage = lookup(self._leverage, actions).unsqueeze(0)

@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sizewise.learning.ppo.environment import account_scalars
-from sizewise.params.trading.actions import Levels
 
 from sizewise.dataset.market_tensor import fold_confidence
 from sizewise.learning.ppo.agent import Actors, PolicySizer, stack
 from sizewise.learning.ppo.encoders import MarketView
 from sizewise.learning.ppo.policy import encode, forward
 from sizewise.params.learning.train import CausalConv, LinearRecurrent
-from sizewise.sizing.sizers import Situation
+from sizewise.params.trading.trading import Levels
+from sizewise.trading.situation import standing
+
+from ....hand_agents import scalars_of, situation_at
 
 ROWS = (30, 77, 140)
 
@@ -34,20 +35,6 @@ def sizer_of(quick, two, paths):
     return PolicySizer(market, agents, view, policy, start, length, symbol)
 
 
-def decision_at(market, rows, equity, position):
-    rows = torch.tensor(rows)
-    return Situation(
-        rows=rows,
-        equity=torch.tensor(equity, dtype=torch.float64),
-        position=torch.tensor(position, dtype=torch.float64),
-        direction=market.direction[rows].double(),
-        entry=market.entry[rows],
-        confidence=torch.zeros(len(rows), dtype=torch.float64),
-        atr_frac=market.atr_frac[rows],
-        annual_vol=market.annual_vol[rows],
-    )
-
-
 def starts(quick, two):
     market = two[1]
     test = quick.folds["rolling"][0].test
@@ -60,14 +47,14 @@ def test_it_is_the_training_network(quick, two):
     first = starts(quick, two)[0]
     sizer = sizer_of(quick, two, [(0, 0, first, 200)])
     for offset in ROWS:
-        decision = decision_at(market, [first + offset], [1010.0], [40.0])
+        decision = situation_at(market, [first + offset], [1010.0], [40.0])
         segment = view.segments(torch.tensor([[first + offset]] * 2), torch.zeros((2, 1), dtype=torch.int64), 1)
         population = stack(agents)
         encoded = encode(agents[0].spec, population, segment, use_fft=True).unsqueeze(3)
-        scalars = account_scalars(decision.equity, decision.position, quick.params.account).float()
-        allowed = sizer._scheme.allowed(decision.equity, decision.position, decision.direction)
+        scalars = scalars_of(agents[0], decision)
+        allowed = sizer._scheme.allowed(decision.view())
         shape = (2, 1, 1, 1)
-        output = forward(agents[0].spec, population, encoded, scalars.expand(*shape, 3), allowed.expand(*shape, 7))
+        output = forward(agents[0].spec, population, encoded, scalars.expand(*shape, 4), allowed.expand(*shape, 7))
         torch.testing.assert_close(sizer.log_prob(decision)[0], output.log_prob[0, 0, 0, 0], rtol=0, atol=2e-5)
 
 
@@ -78,9 +65,9 @@ def test_each_path_has_its_own_policy_and_no_neighbours(quick, two):
     together = sizer_of(quick, two, paths)
     for offset in (3, 60, 99):
         rows = [start + offset for _, _, start, _ in paths]
-        both = together.log_prob(decision_at(market, rows, [1000.0] * 3, [0.0] * 3))
+        both = together.log_prob(situation_at(market, rows, [1000.0] * 3, [0.0] * 3))
         for path, row, log_prob in zip(paths, rows, both, strict=True):
-            alone = sizer_of(quick, two, [path]).log_prob(decision_at(market, [row], [1000.0], [0.0]))
+            alone = sizer_of(quick, two, [path]).log_prob(situation_at(market, [row], [1000.0], [0.0]))
             torch.testing.assert_close(alone[0], log_prob, rtol=0, atol=1e-5)
     assert not torch.allclose(both[0], both[1], atol=1e-4)
 
@@ -90,10 +77,10 @@ def test_orders_are_greedy_and_never_against_the_signal(quick, two):
     first = starts(quick, two)[0]
     sizer = sizer_of(quick, two, [(0, 0, first, 600)])
     for offset in range(0, 600, 7):
-        decision = decision_at(market, [first + offset], [1000.0], [0.0])
+        decision = situation_at(market, [first + offset], [1000.0], [0.0])
         action = int(sizer.log_prob(decision).argmax())
-        expected = sizer._scheme.orders(torch.tensor([action]), decision.equity, decision.position, decision.direction)
-        assert torch.equal(sizer.orders(decision), expected)
+        expected = sizer._scheme.orders(torch.tensor([action]), decision.view()).market
+        assert torch.equal(sizer.orders(decision).market, expected)
         assert float(expected * decision.direction) >= 0.0
 
 
@@ -112,11 +99,11 @@ def test_other_encoders_decide_as_in_training(quick, two, changes):
     sizer = sizer_of(quick, (agents, market, view), [(0, 0, first, 200), (1, 0, first, 200)])
     seen = []
     for offset in ROWS:
-        decision = decision_at(market, [first + offset] * 2, [1010.0, 990.0], [40.0, 0.0])
+        decision = situation_at(market, [first + offset] * 2, [1010.0, 990.0], [40.0, 0.0])
         segment = view.segments(torch.tensor([[first + offset]] * 2), torch.zeros((2, 1), dtype=torch.int64), 1)
         encoded = encode(spec, population, segment, use_fft=False).unsqueeze(3)
-        scalars = agents[0].scalars(decision.equity, decision.position).view(2, 1, 1, 1, 3)
-        allowed = sizer._scheme.allowed(decision.equity, decision.position, decision.direction).view(2, 1, 1, 1, 7)
+        scalars = scalars_of(agents[0], decision).view(2, 1, 1, 1, 4)
+        allowed = sizer._scheme.allowed(decision.view()).view(2, 1, 1, 1, 7)
         output = forward(spec, population, encoded, scalars, allowed)
         seen.append(sizer.log_prob(decision))
         torch.testing.assert_close(seen[-1], output.log_prob.view(2, 7), rtol=0, atol=2e-5)
@@ -133,15 +120,15 @@ def test_a_recurrent_policy_remembers_from_bar_to_bar(quick, two):
     memory = [torch.zeros((1, 1, 4))] * 2
     for offset in range(20):
         rows = [first + offset, first + 5 + offset]
-        decision = decision_at(market, rows, [1000.0 + offset, 1000.0], [3.0 * offset, 0.0])
+        decision = situation_at(market, rows, [1000.0 + offset, 1000.0], [3.0 * offset, 0.0])
         found = sizer.log_prob(decision)
-        scalars = agents[0].scalars(decision.equity, decision.position)
+        scalars = scalars_of(agents[0], decision)
         for path, k in enumerate((1, 0)):
             mine = {name: value.unsqueeze(0) for name, value in agents[k].parameters.items()}
             segment = view.one_policy(k, rows[path], 0, 1)
             encoded = encode(agents[k].spec, mine, segment, use_fft=False)[:, 0]
             allowed = torch.ones((1, 1, 7), dtype=torch.bool)
-            output = forward(agents[k].spec, mine, encoded, scalars[path].view(1, 1, 3), allowed, memory[path])
+            output = forward(agents[k].spec, mine, encoded, scalars[path].view(1, 1, 4), allowed, memory[path])
             torch.testing.assert_close(found[path], output.log_prob[0, 0], rtol=0, atol=2e-5)
             memory[path] = output.memory
     forgetful = sizer_of(quick, (agents, market, view), [(1, 0, first, 60), (0, 0, first + 5, 60)])
@@ -153,18 +140,18 @@ def test_weights_may_be_given_apart_from_the_agents(quick, two):
     first = starts(quick, two)[0]
     columns = [torch.tensor([value]) for value in (0, first, 50, 0)]
     swapped = PolicySizer(market, agents, view, *columns, population=stack(agents[::-1]))
-    own, decision = PolicySizer(market, agents, view, *columns), decision_at(market, [first + 9], [1000.0], [0.0])
+    own, decision = PolicySizer(market, agents, view, *columns), situation_at(market, [first + 9], [1000.0], [0.0])
     assert not torch.allclose(swapped.log_prob(decision), own.log_prob(decision), atol=1e-5)
 
 
 def test_scalars_are_as_the_policy_was_trained(two):
-    equity, position = torch.tensor([2000.0]), torch.tensor([300.0])
+    at = standing(*torch.tensor([[2000.0], [300.0], [1.0]], dtype=torch.float64))
     agent = two[0][0]
-    assert agent.scalars(equity, position)[0].tolist() == pytest.approx([0.75, 0.55, 0.30103])
-    levels = replace(agent, actions=Levels(kind="levels", levels=[-3.0, 0.0, 1.0]))
-    assert levels.scalars(equity, position)[0].tolist() == pytest.approx([0.05, 0.55 / 3.0, 0.30103])
+    assert scalars_of(agent, at)[0].tolist() == pytest.approx([0.75, 0.55, 0.30103, 3.0])
+    levels = replace(agent, scheme=Levels(kind="levels", levels=[-3.0, 0.0, 1.0]))
+    assert scalars_of(levels, at)[0].tolist() == pytest.approx([0.05, 0.55 / 3.0, 0.30103, 3.0])
     dollars = replace(agent, raw_dollars=True)
-    assert dollars.scalars(equity, position)[0].tolist() == pytest.approx([300.0, 1100.0, 2000.0])
+    assert scalars_of(dollars, at)[0].tolist() == pytest.approx([300.0, 1100.0, 2000.0, 3.0])
 
 
 def test_actors_keep_only_the_actors_half(two):

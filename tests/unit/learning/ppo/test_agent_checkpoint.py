@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sizewise.params.trading.actions import SEVEN, Levels, Steps
 
 from sizewise.base.errors import CheckpointError, DataMissingError
 from sizewise.base.seeding import torch_generator
@@ -13,7 +12,7 @@ from sizewise.dataset.features import NAMES
 from sizewise.learning.ppo.agent import LAYOUT, WEIGHTS, Agent, load_agent, save_agent
 from sizewise.learning.ppo.policy import initialise
 from sizewise.params.learning.train import CausalConv, LinearRecurrent, Mlp
-from sizewise.trading.schemes.values import count_actions
+from sizewise.params.trading.trading import SEVEN, Levels, OwnSizes
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def rewrite(folder, change):
 def test_round_trip(agents, saved):
     loaded, original = load_agent(saved), agents["masked"]
     assert all(torch.equal(loaded.parameters[name], value) for name, value in original.parameters.items())
-    for name in ("spec", "mode", "account", "scalers", "confidence", "regimes", "signals", "origin"):
+    for name in ("spec", "scheme", "world", "scalers", "confidence", "regimes", "signals", "origin"):
         assert getattr(loaded, name) == getattr(original, name), name
 
 
@@ -40,10 +39,11 @@ def test_it_is_safetensors_and_json_and_nothing_else(saved):
     assert {path.name for path in saved.iterdir()} == {WEIGHTS, LAYOUT}
     layout = json.loads((saved / LAYOUT).read_text())
     assert layout["observation"]["features"] == list(NAMES)
-    assert layout["observation"]["n_inputs"] == layout["observation"]["window_bars"] * 59
-    assert layout["actions"] == {
-        "kind": "steps", "sizes": [0.25, 0.5, 0.75], "close_action": False, "n_actions": 7, "mode": "masked",
-    }  # fmt: skip
+    assert layout["observation"]["n_inputs"] == layout["observation"]["window_bars"] * 60
+    assert layout["scheme"] == {"kind": "sizing7", "mode": "masked", "close_action": False}
+    assert layout["n_actions"] == 7
+    assert layout["observation"]["account_scalars"] == ["position_0", "free_cash", "log10_growth", "day_trades_left"]
+    assert layout["decisions"] == {"every": "bar", "count": 1}
     assert layout["network"] == {"hidden": [8, 8], "memory": 0, "encoder": {"kind": "mlp"}}
     assert {"seed", "fold", "scheme", "arm"} <= set(layout["origin"])
 
@@ -60,20 +60,21 @@ KINDS = {
     "causal_conv": {"encoder": CausalConv(kind="causal_conv", channels=3, kernel_bars=2)},
     "memory": {"memory": 5},
     "both": {"encoder": LinearRecurrent(kind="linear_recurrent"), "memory": 3},
-    "levels": {"actions": Levels(kind="levels", levels=[-1.0, 0.0, 0.5, 2.0])},
-    "three": {"actions": Steps(sizes=[0.5])},
-    "thirteen": {"actions": Steps(sizes=[0.125, 0.25, 0.375, 0.5, 0.625, 0.75])},
-    "closing": {"actions": Steps(sizes=[0.25, 1.0], close_action=True)},
+    "levels": {"scheme": Levels(kind="levels", levels=[-1.0, 0.0, 0.5, 2.0])},
+    "three": {"scheme": OwnSizes(kind="sizing", sizes=[0.5])},
+    "thirteen": {"scheme": OwnSizes(kind="sizing", sizes=[0.125, 0.25, 0.375, 0.5, 0.625, 0.75])},
+    "closing": {"scheme": OwnSizes(kind="sizing", sizes=[0.25, 1.0], close_action=True)},
     "dollars": {"raw_dollars": True},
 }
 
 
-def agent_of(base: Agent, *, encoder=PLAIN, memory=0, actions=SEVEN, raw_dollars=False) -> Agent:
+def agent_of(base: Agent, *, encoder=PLAIN, memory=0, scheme=SEVEN, raw_dollars=False) -> Agent:
     """An untrained agent like `base`, but for these."""
-    spec = replace(base.spec, encoder=encoder, memory=memory, n_actions=count_actions(actions))
+    n = replace(base, scheme=scheme).opened(torch.float64)[0].space.n
+    spec = replace(base.spec, encoder=encoder, memory=memory, n_actions=n)
     fresh = initialise(spec, [torch_generator("checkpoint")], initial_hold_prob=0.1)
     weights = {name: value[0] for name, value in fresh.items()}
-    return replace(base, spec=spec, parameters=weights, actions=actions, raw_dollars=raw_dollars)
+    return replace(base, spec=spec, parameters=weights, scheme=scheme, raw_dollars=raw_dollars)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -83,7 +84,7 @@ def test_every_network_and_scheme_is_read_back(agents, tmp_path, kind):
     loaded = load_agent(tmp_path / "policy")
     assert loaded.parameters.keys() == original.parameters.keys()
     assert all(torch.equal(loaded.parameters[name], value) for name, value in original.parameters.items())
-    for name in ("spec", "mode", "actions", "raw_dollars"):
+    for name in ("spec", "scheme", "world", "raw_dollars"):
         assert getattr(loaded, name) == getattr(original, name), name
 
 
@@ -118,27 +119,27 @@ def test_a_number_of_actions_that_is_not_its_schemes_is_refused(agents, tmp_path
     folder = tmp_path / "policy"
     original = agent_of(agents["masked"], **KINDS[kind])
     save_agent(original, folder)
-    rewrite(folder, lambda layout: layout["actions"].update(n_actions=7))
-    message = rf"has 7 actions, its scheme \({original.actions.kind}\) has {n}: .*schemes\.values\.from_legacy"
+    rewrite(folder, lambda layout: layout.update(n_actions=7))
+    message = rf"has 7 actions, its scheme \({original.scheme.kind}\) has {n}: .*schemes\.values\.from_legacy"
     with pytest.raises(CheckpointError, match=message):
         load_agent(folder)
 
 
 def five_thousand_six_hundred(layout):
     """A checkpoint of the older layout: 56 features, no account scalars, 5,600 inputs."""
-    layout["observation"].update(account_scalars=0, n_inputs=5600)
+    layout["observation"].update(account_scalars=[], n_inputs=5600)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (five_thousand_six_hundred, "reads 0 account scalars, this code gives 3"),
-        (lambda layout: layout["actions"].update(n_actions=3), r"3 actions, its scheme \(steps\) has 7.*from_legacy"),
+        (five_thousand_six_hundred, r"reads the account scalars \[\], this code gives \['position_0', 'free_cash'"),
+        (lambda layout: layout.update(n_actions=3), r"3 actions, its scheme \(sizing7\) has 7.*from_legacy"),
         (lambda layout: layout["observation"]["features"].remove("rsi_14"), r"55 features.*rsi_14"),
         (lambda layout: layout["observation"]["features"].reverse(), "their order"),
-        (lambda layout: layout.update(format=1), "format 1, this code reads 2"),
+        (lambda layout: layout.update(format=1), "format 1, this code reads 3"),
         (lambda layout: layout["network"].update(encoder={"kind": "gru"}), "is damaged"),
-        (lambda layout: layout["actions"].update(sizes=[2.0]), "is damaged"),
+        (lambda layout: layout["scheme"].update(mode="both"), "is damaged"),
         (lambda layout: layout["observation"].update(window_bars=99), "belong to different checkpoints"),
     ],
 )
@@ -166,7 +167,7 @@ def test_a_missing_file_is_named(saved, name):
         load_agent(saved)
 
 
-@pytest.mark.parametrize("content", ["[]", '{"format": 2}', '{"format": 2, "observation": {}, "actions": {}}', "null"])
+@pytest.mark.parametrize("content", ["[]", '{"format": 3}', '{"format": 3, "observation": {}, "actions": {}}', "null"])
 def test_json_of_another_shape_is_refused(saved, content):
     (saved / LAYOUT).write_text(content)
     with pytest.raises(CheckpointError, match=r"policy 'policy'.*train it again"):

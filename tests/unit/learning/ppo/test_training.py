@@ -10,7 +10,6 @@ from dataclasses import replace
 import psutil
 import pytest
 import torch
-from sizewise.params.trading.actions import Levels, Steps
 
 from sizewise.base.errors import TrainingError
 from sizewise.base.seeding import torch_generator
@@ -21,6 +20,7 @@ from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.ppo.training import policies_of
 from sizewise.params.arms import PpoArm
 from sizewise.params.learning.train import CausalConv, Episode, LinearRecurrent, Mlp
+from sizewise.params.trading.trading import Levels, OwnSizes
 
 from ....hand_market import remade
 
@@ -69,10 +69,12 @@ def test_drawn_episodes_train_and_repeat(quick):
     assert all(math.isfinite(value) for row in first.history for value in row.values())
 
 
-@pytest.mark.parametrize("actions", [Levels(kind="levels", levels=[0.0, 0.2, 1.5]), Steps(sizes=[0.5])])
-def test_a_policy_chooses_among_its_arms_actions(quick, actions):
-    trained = quick.train_together([replace(quick.job("masked"), actions=actions)])[0]
-    assert trained.agent.actions == actions
+@pytest.mark.parametrize(
+    "scheme", [Levels(kind="levels", levels=[0.0, 0.2, 1.5]), OwnSizes(kind="sizing", sizes=[0.5], mode="masked")]
+)
+def test_a_policy_chooses_among_its_arms_actions(quick, scheme):
+    trained = quick.train_together([replace(quick.job("masked"), scheme=scheme)])[0]
+    assert trained.agent.scheme == scheme
     assert trained.agent.spec.n_actions == 3
     assert trained.agent.parameters["actor_b3"].shape == (3,)
 
@@ -271,9 +273,9 @@ def test_jobs_are_every_arm_scheme_fold_and_seed_once(quick):
     names = [job.name for job in jobs]
     assert len(names) == len(set(names)) == 2 * 2 * 2 + 2 * 2
     assert names[0] == "ppo_rolling_fold0_seed1"
-    wide = PpoArm(kind="ppo", actions=Levels(kind="levels", levels=[0.0, 1.0]))
+    wide = PpoArm(kind="ppo", scheme=Levels(kind="levels", levels=[0.0, 1.0]))
     planned = training.plan_jobs({"ppo": wide}, quick.folds, [1])
-    assert {job.actions for job in planned} == {wide.actions}
+    assert {job.scheme.kind for job in planned} == {wide.scheme.kind}
 
 
 def test_streams_of_one_policy_differ_by_purpose():

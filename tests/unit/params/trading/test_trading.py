@@ -97,7 +97,11 @@ def test_any_scheme_goes_with_any_costs_and_any_reward(scheme, costs, reward):
     [
         ({"symbols": ["A", "A"]}, "trading", "symbols must differ"),
         ({"scheme": {"kind": "size_by_leverage25", "min_quote": 500.0}}, "trading.scheme", "must not exceed max_quote"),
-        ({"rules": {"leverage": 2.0}}, "trading.rules", "an account of margin cash has leverage 1: set margin to isolated"),
+        (
+            {"rules": {"leverage": 2.0}},
+            "trading.rules",
+            "an account of margin cash has leverage 1: set margin to isolated",
+        ),
         # A8: the caller names the encoding.
         ({"scheme": {"kind": "legacy3"}}, "trading.scheme.encoding", "is missing: add it to params.yaml"),
     ],

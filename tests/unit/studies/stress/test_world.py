@@ -140,7 +140,7 @@ def test_a_decision_is_filled_so_many_bars_later_and_once(bars):
 
 def test_pending_orders_count_as_held():
     market = make_market(ROWS)
-    ledger = run(market, DelayedSizer(BuyAndHoldSizer(0.2), market.close, 3))
+    ledger = run(market, BuyAndHoldSizer(0.2), rules=late_rules(3))
     held = ledger.position[:, 0]
     units = held[4:-1] / market.close[4 : ROWS - 1]
     assert not held[:4].any()
@@ -150,9 +150,9 @@ def test_pending_orders_count_as_held():
 def test_paths_are_delayed_each_by_itself():
     market = make_market(ROWS)
     paths = ((0, 100), (50, 90))
-    together = run(market, DelayedSizer(constant_sizer(0.1, 0.2), market.close, 2), paths)
+    together = run(market, constant_sizer(0.1, 0.2), paths, late_rules(2))
     for place, path in enumerate(paths):
-        alone = run(market, DelayedSizer(constant_sizer(0.1, 0.2), market.close, 2), (path,))
+        alone = run(market, constant_sizer(0.1, 0.2), (path,), late_rules(2))
         assert torch.equal(together.equity[: path[1], place], alone.equity[:, 0])
 
 
@@ -201,7 +201,12 @@ def test_a_higher_share_loses_all_that_a_lower_one_does():
 def test_a_cost_obstructs_nobody():
     sizer = constant_sizer(0.1, 0.2)
     assert obstructed(sizer, make_market(10), Scenario("fee", 5.0), 1) is sizer
-    assert isinstance(obstructed(sizer, make_market(10), Scenario("delay", 2.0), 1), DelayedSizer)
+    assert obstructed(sizer, make_market(10), Scenario("delay", 2.0), 1) is sizer
+
+
+def test_a_delay_is_the_worlds():
+    assert late_rules(2).latency_bars == 2
+    assert delayed(World(), Scenario("fee", 5.0)) == World()
 
 
 # Thinned bars.

@@ -37,7 +37,15 @@ def test_two_percent_at_five_and_a_quarter(side, simple):
     equity, position, pnl = step(1000.0, side * 52.50, 0.0, gap=0.02)
     assert equity / 1000.0 - 1.0 == pytest.approx(simple, rel=1e-9)
     assert position == pytest.approx(side * 53.55)
-    assert pnl == {"price": pytest.approx(side * 1.05), "fees": 0.0, "slippage": 0.0, "borrow": 0.0, "funding": 0.0, "impact": 0.0, "liquidation": 0.0}
+    assert pnl == {
+        "price": pytest.approx(side * 1.05),
+        "fees": 0.0,
+        "slippage": 0.0,
+        "borrow": 0.0,
+        "funding": 0.0,
+        "impact": 0.0,
+        "liquidation": 0.0,
+    }
 
 
 def test_a_new_order_earns_the_bar_but_not_the_gap_before_it():
