@@ -21,6 +21,7 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import InstrumentCosts, Sizing, Trading
 from sizewise.trading.broker.broker import Result
 from sizewise.trading.broker.orders import Flag, Flows
+from sizewise.trading.decisions import check_direction
 from sizewise.trading.desk import Desk
 from sizewise.trading.schemes.interface import ActionScheme, Discrete
 
@@ -86,7 +87,8 @@ class GymAccounts:
         self.space, self.scalar_names = self.desk.scheme.space, self.desk.scalar_names()
         self._look(frames, features)
         self._dtype = dtype
-        self._direction = _signal(direction, len(self.tape.times)).to(dtype)
+        followed = self.desk.scheme.follows_signal
+        self._direction = check_direction(direction, len(self.tape.times), followed=followed).to(dtype)
         self._times = self.tape.times.tz_localize(None).to_numpy()
         self.rows = np.full(n, self.first_start)
         self.decisions = np.zeros(n, dtype=np.int64)
@@ -242,16 +244,3 @@ def _named(bars: Frames, trading: Trading | None) -> tuple[dict[str, pd.DataFram
             f"trading.symbols names '{missing[0]}', but there are bars of {', '.join(bars)}: give its bars, or name another"
         )
     return {symbol: validate_bars(bars[symbol], source=symbol) for symbol in trading.symbols}, trading
-
-
-def _signal(direction: Sequence[int] | np.ndarray | None, n_rows: int) -> torch.Tensor:
-    if direction is None:
-        return torch.zeros(n_rows)
-    given = np.asarray(direction)
-    if given.shape != (n_rows,):
-        raise ConfigError(f"direction has shape {given.shape}: give -1, 0 or 1 for each of the tape's {n_rows} rows")
-    wrong = ~np.isin(given, (-1, 0, 1))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ConfigError(f"direction: row {row} is {given[row]!r}: give -1, 0 or 1")
-    return torch.from_numpy(given.astype(np.float64))

@@ -341,6 +341,7 @@ def configured(trading: Trading, account: Account, workspace: Workspace, *, bars
         rules=trading.rules,
         instruments=terms,
         direction=signal.to_numpy(),
+        disallowed="record",
     )
     check(done)
     return done

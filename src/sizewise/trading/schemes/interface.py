@@ -106,10 +106,14 @@ class ActionScheme(ABC):
 
     Attributes:
         space: Discrete or Weights. uses: what its orders carry, which the broker's rules must permit.
+        idle: the action that asks for nothing, which takes the place of a disallowed one; None: then nothing is sent.
+        follows_signal: whether its orders depend on the view's direction, which must then be given.
     """
 
     space: Space
     uses: Uses = Uses()
+    idle: int | None = None
+    follows_signal: bool = False
 
     @abstractmethod
     def orders(self, actions: torch.Tensor, view: View) -> Orders:

@@ -103,12 +103,15 @@ SIZES = {
 class SizingActions(ActionScheme):
     """Hold, buys and sells of some sizes of the base allocation; see values.SizingScheme for what binds them."""
 
+    idle = 0
+
     def __init__(self, model: trading.Sizing, account: Account, dtype: torch.dtype, device: torch.device | str):
         sizes = SIZES[model.kind]
         self._scheme = SizingScheme(
             account, model.mode, dtype=dtype, device=device, sizes=sizes, close_action=model.close_action
         )
         self.space = Discrete(self._scheme.n_actions)
+        self.follows_signal = model.mode == "masked"
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
         value = self._scheme.orders(actions, view.equity, view.position[0], view.direction)
@@ -142,6 +145,7 @@ class SizeByLeverage(ActionScheme):
     """
 
     uses = Uses(leverage=True)
+    follows_signal = True
 
     def __init__(self, model: trading.SizeByLeverage25, dtype: torch.dtype, device: torch.device | str):
         sizes = [min(max(model.base_quote * size, model.min_quote), model.max_quote) for size in model.sizes]

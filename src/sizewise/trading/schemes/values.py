@@ -34,6 +34,8 @@ class Sizing7(IntEnum):
 N_ACTIONS = len(Sizing7)
 # A position smaller than this share of equity is rounding, and is closed whole.
 DUST_FRAC = 1e-6
+# What a reduction leaves is closed whole up to this many of the smallest orders.
+LEAST_ORDERS = 0.5
 _DIRECTION = (0, 1, 1, 1, -1, -1, -1)
 _MULTIPLIER = (0.0, 0.25, 0.50, 0.75, 0.25, 0.50, 0.75)
 
@@ -103,9 +105,12 @@ class ValueScheme(Protocol):
 class SizingScheme:
     """Turns actions into orders, batched over accounts of any shape: 0 holds, then the buys, then the sells by size.
 
-    In `masked` mode the position follows a signal: it is closed when the signal leaves its side, and actions may only
-    bring it to 0 or to the signal's side. In `free` mode actions alone move it. With `close_action` there is one more
-    action, the last, that closes the position.
+    In `masked` mode the position follows a signal: it is closed when the signal leaves its side, and whatever action is
+    sent brings it to 0 or to the signal's side, never against it. In `free` mode actions alone move it. With
+    `close_action` there is one more action, the last, that closes the position.
+
+    What an action would leave of a position that it reduces is closed whole where it is at most half the smallest
+    order: it is nearer to nothing than to the least that an action could hold. So is what is left on the other side.
     """
 
     def __init__(
@@ -128,6 +133,7 @@ class SizingScheme:
         signed = [base * direction * size for direction, size in zip(side, scale, strict=True)]
         self._order_frac = torch.tensor(signed, dtype=dtype, device=device)
         self._side = torch.tensor(side, dtype=dtype, device=device)
+        self._least_frac = max(DUST_FRAC, LEAST_ORDERS * base * min(sizes))
 
     def _kept(self, position: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
         return position if self.mode == "free" else torch.where(position * direction > 0, position, 0.0)
@@ -146,11 +152,15 @@ class SizingScheme:
         """
         kept = self._kept(position, direction)
         limit = equity * self._limit
-        target = kept + lookup(self._order_frac, actions) * equity
+        order = lookup(self._order_frac, actions) * equity
+        target = kept + order
         target = torch.minimum(torch.maximum(target, torch.minimum(kept, -limit)), torch.maximum(kept, limit))
         if self._close is not None:
             target = torch.where(actions == self._close, 0.0, target)
-        return torch.where(target.abs() > DUST_FRAC * equity, target, 0.0) - position
+        holds = target.abs() > torch.where(order * kept < 0, self._least_frac, DUST_FRAC) * equity
+        if self.mode == "masked":
+            holds = holds & (target * direction > 0)
+        return torch.where(holds, target, 0.0) - position
 
     def allowed(self, equity: torch.Tensor, position: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
         """Bool mask, accounts' shape + (n_actions,). HOLD is always allowed; in free mode everything is, CLOSE of
@@ -161,7 +171,8 @@ class SizingScheme:
             kept = self._kept(position, direction)
             with_signal = self._side * direction.unsqueeze(-1) > 0
             after = kept.unsqueeze(-1) + self._order_frac * equity.unsqueeze(-1)
-            reduces = (self._side * kept.unsqueeze(-1) < 0) & (after * kept.unsqueeze(-1) >= 0)
+            reaches = (after * kept.unsqueeze(-1) >= 0) | (after.abs() <= self._least_frac * equity.unsqueeze(-1))
+            reduces = (self._side * kept.unsqueeze(-1) < 0) & reaches
             mask = with_signal | reduces | (self._side == 0)
         if self._close is not None:
             mask[..., self._close] = position != 0
