@@ -60,6 +60,8 @@ def validate_bars(frame: pd.DataFrame, *, source: str, instrument: Instrument | 
     Raises:
         BarError: the first violation found, with its row (0 is the first bar) and time.
     """
+    if not isinstance(frame, pd.DataFrame):
+        raise BarError(f"{source}: bars are a {type(frame).__name__}: give a frame of timestamp, {', '.join(COLUMNS)}")
     if frame.index.name == "timestamp":
         frame = frame.reset_index()
     missing = [name for name in ("timestamp", *COLUMNS) if name not in frame.columns]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from sizewise.base.errors import ConfigError
+from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.tensors import log10, nonzero, pick
 from sizewise.market.tape import Bars, Tape
 from sizewise.params.trading.account import Account
@@ -112,7 +112,8 @@ class Desk:
             check_leverage(tape, max(trading.scheme.leverages), "trading.scheme.leverages")
         self.trading, self.account, self.dtype, self.device = trading, account, dtype, device
         self.scheme = scheme or open_scheme(trading.scheme, tape.symbols[0], account, dtype=dtype, device=device)
-        self.broker = Broker(tape, trading.rules, self.scheme.uses, dtype=dtype, record=record)
+        trusted = scheme is None and not record
+        self.broker = Broker(tape, trading.rules, self.scheme.uses, dtype=dtype, record=record, trusted=trusted)
         self._reward = open_reward(trading.reward, keeps_lots=trading.rules.max_open_lots is not None)
         self.n_instruments = tape.n_instruments
 
@@ -224,6 +225,8 @@ class Desk:
         close, flows = following.close, result.flows
         value = book.value(close)
         equity = book.cash + value.sum(0)
+        if not bool(equity.sum().isfinite()):
+            _check_equity(equity)
         terminated = equity <= self.account.ruin_frac * self.account.initial_equity
         days = torch.zeros_like(following.day[0]) if days is None else days
         outcome = StepOutcome(
@@ -236,6 +239,20 @@ class Desk:
             ended = (nonzero(result.turnover) * (1.0 - nonzero(book.units))).to(torch.float64)
             closed_since = pick(ended, following.day.expand(ended.shape), closed_since)
         return Step(Position(book, equity, closed_since, memory), reward, terminated, result)
+
+
+def _check_equity(equity: torch.Tensor) -> None:
+    """Refuse to go on with an account whose equity is no number; accounts' shape.
+
+    Raises:
+        ActionError: names the first such account.
+    """
+    wrong = ~equity.isfinite().flatten()
+    if bool(wrong.any()):
+        index = int(wrong.nonzero()[0])
+        raise ActionError(
+            f"environment {index}: equity is {equity.flatten()[index].item()} after the step: order less, or mend the bars"
+        )
 
 
 def merge(where: torch.Tensor, new: Position, old: Position) -> Position:

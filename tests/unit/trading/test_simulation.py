@@ -8,8 +8,9 @@ import pytest
 import torch
 
 import sizewise as sw
-from sizewise.base.errors import ActionError, BarError, ConfigError
+from sizewise.base.errors import ActionError, BarError, ConfigError, InstrumentError
 from sizewise.params.trading.trading import Sizing
+from sizewise.trading.broker.book import Book
 from sizewise.trading.simulation import Simulation
 
 from ... import plain_sizing7
@@ -282,3 +283,61 @@ def test_rounds_of_buying_and_selling_are_trades_that_close(bars):
     assert len(done.trades) == rounds
     assert done.trades["exit_time"].notna().all()
     assert (done.position_value.iloc[2::2] == 0).all()
+
+
+def test_a_rolled_order_is_in_the_ledger():
+    # A maker buy at the bid is placed, follows the bid for as long as it lives, and expires.
+    bars = pd.concat([four_bars((100,) * 4, (100,) * 4)] * 2)
+    bars.index = pd.date_range("2020-01-01", periods=8, freq="D", tz="UTC", name="timestamp")
+    costs = sw.Costs(half_spread_bps=500.0)
+    done = sw.simulate(bars, [1, 0, 0, 0, 0, 0, 0, 0], "manage_inventory", costs=costs)
+    events = done.events.groupby("timestamp")["event"].agg(", ".join)
+    assert events.to_dict() == dict(
+        zip(bars.index[1:5], ["placed", "rolled", "rolled", "rolled, expired"], strict=True)
+    )
+
+
+class Asks(sw.ActionScheme):
+    """Every action is an order of `units`."""
+
+    space = sw.Discrete(1)
+
+    def __init__(self, units: float):
+        self.units = units
+
+    def orders(self, actions, view):
+        return sw.Orders(market=torch.full_like(view.book.units, self.units))
+
+
+def test_orders_of_a_scheme_of_one_s_own_are_checked():
+    message = "environment 0, instrument 0: market is nan: give a finite number"
+    assert message in refused(ActionError, four_bars(), [0] * 4, Asks(float("nan")))
+
+
+def test_an_equity_that_is_no_number_ends_the_run(monkeypatch):
+    monkeypatch.setattr(Book, "value", lambda book, close: book.units * float("nan"))
+    message = "environment 0: equity is nan after the step: order less, or mend the bars"
+    assert message in refused(ActionError, four_bars(), [0] * 4, Asks(0.0))
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "given"),
+    [
+        (BarError, "bars are a list: give a frame of bars", {"bars": [1, 2, 3]}),
+        (BarError, "bars are a dict: give a frame of bars", {"bars": {}}),
+        (BarError, "A: bars are a int: give a frame", {"bars": {"A": 3}}),
+        (ActionError, "actions are object of shape ()", {"actions": None}),
+        (ActionError, "scheme is a NoneType: give a kind such as 'sizing7'", {"scheme": None}),
+        (ConfigError, "account is a int: give a sizewise.Account", {"account": 5}),
+        (ConfigError, "costs is a dict: give a sizewise.Costs", {"costs": {}}),
+        (ConfigError, "rules is a str: give a params.trading.trading.Rules", {"rules": "cash"}),
+        (ConfigError, "instruments is a list: give a mapping", {"instruments": []}),
+        (InstrumentError, "symbol 'bars' is not in", {"instruments": {}}),
+        (ConfigError, "disallowed is 'skip': give 'refuse' or 'record'", {"disallowed": "skip"}),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_in_one_line(error, message, given):
+    with pytest.raises(error) as caught:
+        sw.simulate(**({"bars": four_bars(), "actions": [0] * 4} | given))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
