@@ -33,6 +33,8 @@ def load_bars(path: str | Path, instrument: Instrument | None = None) -> pd.Data
         DataMissingError: no such file.
         BarError: unreadable, or the bars break the schema; the message names file, row and remedy.
     """
+    if not isinstance(path, str | Path):
+        raise BarError(f"bars are read from a {type(path).__name__}: give the path of a parquet file")
     path = require(Path(path), "run `dvc pull data.dvc`, or check the path")
     try:
         frame = pq.read_table(path).to_pandas()

@@ -113,8 +113,11 @@ def _disallowed(scheme: ActionScheme, actions: torch.Tensor, view: View) -> torc
 def _orders_something(orders: Orders, like: torch.Tensor) -> torch.Tensor:
     """Whether an account sends anything, on any instrument; bool of the shape of `like`."""
     place = None if orders.place is None else orders.place.units
-    sent = [part.bool().any(0) for part in (orders.market, place, orders.cancel) if part is not None]
-    return torch.stack(torch.broadcast_tensors(torch.zeros_like(like), *sent)).any(0)
+    something = torch.zeros_like(like)
+    for part in (orders.market, place, orders.cancel):
+        if part is not None:
+            something = something | part.bool().any(0)
+    return something
 
 
 def _withheld(orders: Orders, where: torch.Tensor) -> Orders:

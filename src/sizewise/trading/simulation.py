@@ -149,7 +149,7 @@ def _scheme(
     if isinstance(scheme, ActionScheme):
         return MODELS["sizing7"], scheme
     if isinstance(scheme, get_args(get_args(trading_rules.SchemeModel)[0])):
-        return scheme, None  # type: ignore[return-value]
+        return scheme, None
     if not isinstance(scheme, str):
         raise ActionError(
             f"scheme is a {type(scheme).__name__}: give a kind such as 'sizing7', a model of one, or an ActionScheme"

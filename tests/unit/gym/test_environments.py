@@ -314,7 +314,8 @@ def test_what_the_venue_did_is_said_by_name(terms):
     *_, info = env.step(1)
     assert info["flags"]["clipped"].tolist() == [True]
     assert set(info["flags"]) == {
-        "below_min", "clipped", "partial", "lot_limit", "day_trade", "slots_full", "expired", "liquidated", "no_bar",
+        "placed", "rolled", "below_min", "clipped", "partial", "lot_limit", "day_trade", "slots_full", "filled",
+        "cancelled", "expired", "liquidated", "no_bar",
     }  # fmt: skip
 
 
