@@ -117,7 +117,8 @@ def _newest_first(lots: Lots, amount: torch.Tensor, method: str, ended: torch.Te
 def _ticks_towards_the_market(orders: Orders, bars: Bars) -> Orders:
     place = orders.place
     towards = (place.units > 0) ^ place.is_stop.bool()
-    return orders._replace(place=place._replace(price=round_tick(place.price, bars.tick, towards.double())))
+    price = torch.maximum(round_tick(place.price, bars.tick, towards.double()), bars.tick)
+    return orders._replace(place=place._replace(price=price))
 
 
 class SpendsMoreThanThereIs(Broker):

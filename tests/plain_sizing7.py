@@ -40,6 +40,12 @@ def order_value(action: int, equity: float, position: float, direction: int | No
         target = min(kept, -limit)
     if abs(target) <= 1e-6 * equity:  # rounding of an order that means to close
         target = 0.0
+    # A reduction that would leave half of the smallest order, 25% of the base, or less, closes.
+    least = 0.5 * 0.25 * account.base_alloc_frac * (1.0 - account.safety_buffer_frac) * equity
+    if wanted * kept < 0.0 and abs(target) <= least:
+        target = 0.0
+    if direction is not None and target * direction <= 0.0:
+        target = 0.0
     return target - position
 
 

@@ -352,7 +352,7 @@ paths = st.lists(
     min_size=2,
     max_size=40,
 )
-rates = st.builds(Costs, st.floats(-50.0, 100.0), st.floats(0.0, 100.0), st.floats(0.0, 50.0))
+rates = st.builds(Costs, st.floats(-10.0, 100.0), st.floats(0.0, 100.0), st.floats(0.0, 50.0))
 
 
 @settings(derandomize=True, max_examples=100, deadline=None)

@@ -60,8 +60,10 @@ def open_ledger(equity: pd.Series | pd.DataFrame, name: str) -> ArmLedger:
 
 
 def _as_frame(equity: pd.Series | pd.DataFrame, name: str) -> pd.DataFrame:
-    if not isinstance(equity, pd.Series):
+    if isinstance(equity, pd.DataFrame):
         return equity
+    if not isinstance(equity, pd.Series):
+        raise LedgerError(f"{name}: a {type(equity).__name__} is no equity: give a series, or a frame of paths")
     if not isinstance(equity.index, pd.DatetimeIndex) or str(equity.index.tz) != "UTC":
         raise LedgerError(f"{name}: a series of equity needs a UTC time index")
     values = {"symbol": "one", "fold": 0, "seed": 0, "timestamp": equity.index, "equity": equity.to_numpy()}

@@ -34,6 +34,7 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import InstrumentCosts, Sizing, Trading
 from sizewise.trading.broker.broker import Result
 from sizewise.trading.broker.orders import Flag, Flows, Orders
+from sizewise.trading.decisions import check_direction, decide
 from sizewise.trading.desk import Desk, merge
 from sizewise.trading.schemes.interface import ActionScheme, Discrete
 from sizewise.trading.schemes.orders import Simple
@@ -139,7 +140,8 @@ class GymAccounts:
     ) -> None:
         """Lay out the signal, and what is seen of it where the scheme acts on it."""
         rows = len(self.tape.times)
-        shown = {"direction": np.zeros(rows) if direction is None else signal(direction, rows)}
+        followed = self.desk.scheme.follows_signal
+        shown = {"direction": check_direction(direction, rows, followed=followed).numpy()}
         self._direction = torch.from_numpy(shown["direction"]).to(self._dtype)
         if confidence is not None:
             shown["confidence"] = probability(confidence, rows)
@@ -252,45 +254,32 @@ class GymAccounts:
                 refused; names the first environment and its value.
         """
         given = self._tensor(actions)
-        checked = self._permitted(self.face.read(given))
-        direction = self._direction[torch.from_numpy(self.rows)]
+        orders = self._decide(self.face.read(given))
         self.rows = self.rows + 1
         following = self.tape.rows(torch.from_numpy(self.rows))
         # All columns at once: one by one, as the broker would, takes as long as the rest of a small batch's step.
         money = None if self._dtype == torch.float64 else Bars(*torch.stack(following).to(self._dtype).unbind(0))
         self.decisions = self.decisions + 1
         spent = self.decisions >= self.budgets
-        step = self.desk.step(self.position, checked, self.now, following, direction, money, torch.from_numpy(spent))
+        days = following.day[0] - self.now.day[0]
+        step = self.desk.trade(self.position, orders, following, money, days=days, ended=torch.from_numpy(spent))
         self.position, self.now, self._result, self._mask = step.position, following, step.result, None
         over = spent | (self.rows == self.episodes.last_row)
         return StepResult(step.reward.to(torch.float64).numpy(), step.terminated.numpy(), over)
 
-    def _permitted(self, actions: torch.Tensor) -> torch.Tensor:
-        """The scheme's actions, with `idle` in place of those that are not allowed, which the next report tells."""
-        space, scheme = self.face.checked, self.desk.scheme
-        if not isinstance(space, Discrete) or type(scheme).allowed is ActionScheme.allowed:
-            return actions
-        allowed = self.allowed()
-        first = scheme.space.start  # type: ignore[union-attr]
-        wrong = ~allowed.gather(-1, (actions - first).unsqueeze(-1)).squeeze(-1)
-        if not bool(wrong.any()):
-            self._disallowed = wrong.numpy()
-            return actions
-        index = int(wrong.nonzero()[0])
-        choices = ", ".join(str(choice) for choice in allowed[index].nonzero().flatten().tolist())
-        if self._refuses:
+    def _decide(self, actions: torch.Tensor) -> Orders:
+        """Orders of the scheme's actions; of one that is not allowed what its idle action asks for, which the next report
+        tells."""
+        view = self.desk.view(self.position, self.now, self._direction[torch.from_numpy(self.rows)])
+        decided = decide(self.desk.scheme, actions, view)
+        self._disallowed = decided.disallowed.numpy()
+        if self._refuses and self._disallowed.any():
+            index, first = int(self._disallowed.argmax()), self.desk.scheme.space.start  # type: ignore[union-attr]
+            choices = ", ".join(str(choice) for choice in self.allowed()[index].nonzero().flatten().tolist())
             raise ActionError(
                 f"environment {index}: action {int(actions[index]) - first} is not allowed here: send one of {choices}"
             )
-        stuck = wrong & ~allowed[:, scheme.idle - first]
-        if bool(stuck.any()):
-            index = int(stuck.nonzero()[0])
-            raise ActionError(
-                f"environment {index}: action {int(actions[index]) - first} is not allowed here, nor is the scheme's idle "
-                f"action {scheme.idle - first}: set the scheme's `idle` to one that always is"
-            )
-        self._disallowed = wrong.numpy()
-        return torch.where(wrong, scheme.idle, actions)
+        return decided.orders
 
     def _tensor(self, actions: Any) -> torch.Tensor:
         shape = (self.n, *self.face.checked.shape)

@@ -129,4 +129,6 @@ def load_policy(folder: str | Path) -> LivePolicy:
     Raises:
         DataMissingError, CheckpointError: see agent.load_agent.
     """
+    if not isinstance(folder, str | Path):
+        raise CheckpointError(f"a policy is loaded from a {type(folder).__name__}: give the path of its folder")
     return LivePolicy(load_agent(folder))

@@ -33,6 +33,8 @@ def load_bars(path: str | Path, instrument: Instrument | None = None) -> pd.Data
         DataMissingError: no such file.
         BarError: unreadable, or the bars break the schema; the message names file, row and remedy.
     """
+    if not isinstance(path, str | Path):
+        raise BarError(f"bars are read from a {type(path).__name__}: give the path of a parquet file")
     path = require(Path(path), "run `dvc pull data.dvc`, or check the path")
     try:
         frame = pq.read_table(path).to_pandas()
@@ -60,6 +62,8 @@ def validate_bars(frame: pd.DataFrame, *, source: str, instrument: Instrument | 
     Raises:
         BarError: the first violation found, with its row (0 is the first bar) and time.
     """
+    if not isinstance(frame, pd.DataFrame):
+        raise BarError(f"{source}: bars are a {type(frame).__name__}: give a frame of timestamp, {', '.join(COLUMNS)}")
     if frame.index.name == "timestamp":
         frame = frame.reset_index()
     missing = [name for name in ("timestamp", *COLUMNS) if name not in frame.columns]

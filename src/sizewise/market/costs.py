@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import ValidationError
 
 from sizewise.base.errors import ConfigError
 from sizewise.market.instruments import FeePeriod, Funding, Instrument
+from sizewise.params.fields import refusal
 from sizewise.params.trading import trading
 
 
@@ -50,6 +52,8 @@ BPS = 1e-4
 class Costs:
     """Costs of one symbol. The defaults are a crypto spot venue: 10 bps taker fee, 1 bps half-spread, no borrow.
 
+    Refuses what the flat costs of params.yaml refuse, see params.trading.trading.FlatCosts.
+
     Attributes:
         taker_bps: fee on the traded value at the fill price.
         half_spread_bps: the fill is this much worse than the open.
@@ -58,6 +62,8 @@ class Costs:
         loan_bps_per_day: charged on borrowed cash.
         impact_coef: an order of share f of a bar's volume costs impact_coef * sqrt(f) bar volatilities.
         funding_bps: longs pay shorts this at each of funding_hours_utc.
+    Raises:
+        ConfigError: a value is no finite number, or out of range.
     """
 
     taker_bps: float = 10.0
@@ -70,10 +76,11 @@ class Costs:
     funding_hours_utc: tuple[int, ...] = (0, 8, 16)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not np.isfinite(value).all():
-                raise ConfigError(f"costs: {field.name} is {value}: give a finite number of basis points")
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        try:
+            trading.FlatCosts.model_validate({"kind": "flat", **values})
+        except ValidationError as error:
+            raise refusal(error, "costs") from None
 
     @classmethod
     def zero(cls) -> "Costs":

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.paths import project_root
+from sizewise.params.fields import reason
 
 # Where the model of each section stands. It is loaded when the section is read: a stage depends on the sections it is given.
 SECTIONS = {
@@ -48,17 +49,6 @@ class Params(SimpleNamespace):
         return Params(**{**vars(self), **sections})
 
 
-_NUMBER = "a plain number is meant (YAML reads 1e-4 as text: write 1.0e-4, 1.0e+4)"
-# What to write instead of a text, by pydantic's type of error.
-_REMEDIES = {
-    "float_type": _NUMBER,
-    "int_type": _NUMBER,
-    "tuple_type": "a list is meant: write [a, b]",
-    "bool_type": "write true or false",
-    "value_error": "a date is meant: write 2020-01-31",
-}
-
-
 # Sections of several kinds, by where they stand; arms and an order scheme's criteria hold one such section an entry.
 _OF_KINDS = (
     ["trading", "scheme"],
@@ -89,7 +79,6 @@ def _explain(error: ValidationError, where: str) -> str:
         if _chooses_kind(path, i):
             del path[i + 1 : i + 2]  # pydantic puts the kind between a section and its key
     place = ".".join(path)
-    message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return f"params: unknown parameter '{place}': remove it or mend its name"
     if first["type"].startswith("union_tag"):
@@ -97,10 +86,7 @@ def _explain(error: ValidationError, where: str) -> str:
         return f"params: '{place}' needs a kind" + (f", one of {known}" if known else ": see the models of params.yaml")
     if first["type"] == "missing":
         return f"params: '{place}' is missing: add it to params.yaml"
-    if first["type"] in _REMEDIES and isinstance(first["input"], str):
-        message += f"; {_REMEDIES[first['type']]}"
-    if isinstance(first["input"], (str, int, float, bool)):
-        message += f"; got {first['input']!r}"
+    message = reason(dict(first))
     return f"params: {message}" if not place else f"params: '{place}': {message}"
 
 

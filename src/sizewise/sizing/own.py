@@ -62,6 +62,8 @@ def open_own(name: str, arm: CustomArm) -> Rule | Learner:
     place = place_of("arms", name)
     own = _own_class(place, arm.class_)
     try:
+        # The constructor would say it without the place in params.yaml.
+        own.model_validate(arm.own)
         found = own(**arm.own)
     except ValidationError as error:
         first = error.errors()[0]

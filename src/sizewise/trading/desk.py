@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+from sizewise.base.errors import ActionError
 from sizewise.base.tensors import nonzero, pick
 from sizewise.market.tape import Bars, Tape
 from sizewise.params.trading.account import Account
@@ -52,10 +53,11 @@ class Walker:
         device: torch.device | str = "cpu",
         record: bool = False,
         pauses: bool = False,
+        trusted: bool = False,
     ):
-        """Args: `dtype`: of money. `record`: keep all fills. `pauses`: see broker.Broker."""
+        """Args: `dtype`: of money. `record`: keep all fills. `pauses`, `trusted`: see broker.Broker."""
         self.account, self.rules, self.uses, self.dtype, self.device = account, rules, uses, dtype, device
-        self.broker = Broker(tape, rules, uses, dtype=dtype, record=record, pauses=pauses)
+        self.broker = Broker(tape, rules, uses, dtype=dtype, record=record, pauses=pauses, trusted=trusted)
         self.n_instruments = tape.n_instruments
 
     @property
@@ -103,6 +105,8 @@ class Walker:
     ) -> Move:
         book, result = self.broker.step(position.book, orders, following, money)
         equity = book.cash + book.value(following.close).sum(0)
+        if not bool(equity.sum().isfinite()):
+            _check_equity(equity)
         terminated = equity <= self.ruin_level
         closed_since = position.closed_since
         if result.turnover is not None:
@@ -142,7 +146,15 @@ class Desk(Walker):
         `raw_dollars`: see accounts.Observer. `pauses`: see broker.Broker."""
         self.scheme = scheme or open_scheme(trading.scheme, tape.symbols[0], account, dtype=dtype, device=device)
         super().__init__(
-            tape, account, trading.rules, self.scheme.uses, dtype=dtype, device=device, record=record, pauses=pauses
+            tape,
+            account,
+            trading.rules,
+            self.scheme.uses,
+            dtype=dtype,
+            device=device,
+            record=record,
+            pauses=pauses,
+            trusted=scheme is None and not record,
         )
         self.trading = trading
         self._reward = open_reward(trading.reward, keeps_lots=self.rules.max_open_lots is not None)
@@ -268,6 +280,20 @@ def observer_of(
     """What accounts that trade under a scheme show."""
     limit = account.max_position_frac if scheme.limit_frac is None else scheme.limit_frac
     return Observer(account, rules, scheme.uses, n_instruments, limit, raw_dollars)
+
+
+def _check_equity(equity: torch.Tensor) -> None:
+    """Refuse to go on with an account whose equity is no number; accounts' shape.
+
+    Raises:
+        ActionError: names the first such account.
+    """
+    wrong = ~equity.isfinite().flatten()
+    if bool(wrong.any()):
+        index = int(wrong.nonzero()[0])
+        raise ActionError(
+            f"environment {index}: equity is {equity.flatten()[index].item()} after the step: order less, or mend the bars"
+        )
 
 
 def _nothing(pending: tuple[Orders, ...]) -> tuple[Orders, ...]:

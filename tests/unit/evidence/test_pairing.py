@@ -52,6 +52,12 @@ def test_an_arm_is_named_by_its_column():
     assert open_ledger(ledger().assign(arm=np.resize(["x", "y"], 96)), "first").name == "first"
 
 
+@pytest.mark.parametrize("equity", [[1.0, 2.0], None, np.ones(3)])
+def test_what_is_no_ledger_is_refused(equity):
+    with pytest.raises(LedgerError, match=r"first arm: a .* is no equity: give a series, or a frame of paths"):
+        open_ledger(equity, "first arm")
+
+
 def test_an_empty_ledger_is_refused():
     assert refusal(open_ledger, ledger().iloc[:0], "first").startswith("first: the ledger has no rows")
 

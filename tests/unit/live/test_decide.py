@@ -176,3 +176,9 @@ def test_a_decision_uses_the_scaler_of_its_symbol(quick, agents):
         LivePolicy(shifted).decide(bars, symbol=SYMBOL).probabilities
         != LivePolicy(agents["free"]).decide(bars, symbol=SYMBOL).probabilities
     )
+
+
+@pytest.mark.parametrize("folder", [None, 3])
+def test_what_is_no_path_is_refused(folder):
+    with pytest.raises(CheckpointError, match="give the path of its folder"):
+        load_policy(folder)

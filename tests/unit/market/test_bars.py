@@ -141,6 +141,12 @@ def test_the_first_row_in_time_is_reported_first(frame, tmp_path):
         load_bars(written(frame, tmp_path))
 
 
+@pytest.mark.parametrize("path", [None, 3])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(BarError, match="give the path of a parquet file"):
+        load_bars(path)
+
+
 def test_a_missing_file_says_how_to_get_it(tmp_path):
     with pytest.raises(DataMissingError, match=r"^ZZZ_1h\.parquet is missing: run `dvc pull data\.dvc`"):
         load_bars(tmp_path / "ZZZ_1h.parquet")

@@ -68,8 +68,30 @@ def test_rates_are_fractions(coin):
 @pytest.mark.parametrize("name", ["maker_bps", "loan_bps_per_day", "impact_coef", "funding_bps"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_cost_that_is_no_number_is_named(name, value):
-    with pytest.raises(ConfigError, match=rf"costs: {name} is {value}: give a finite number"):
+    with pytest.raises(ConfigError, match=rf"costs: '{name}': Input should be a finite number; got {value}"):
         Costs(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"taker_bps": "10"},
+        {"half_spread_bps": -50.0},
+        {"borrow_bps_per_day": -1.0},
+        {"loan_bps_per_day": -1.0},
+        {"impact_coef": -0.1},
+        {"maker_bps": -11.0},
+        {"taker_bps": -11.0},
+        {"funding_hours_utc": (24,)},
+        {"funding_hours_utc": ()},
+    ],
+)
+def test_costs_refuse_what_params_refuse_in_the_same_words(wrong):
+    with pytest.raises(ConfigError) as ours:
+        Costs(**wrong)
+    with pytest.raises(ConfigError) as theirs:
+        FlatCosts(kind="flat", **wrong)
+    assert str(ours.value).removeprefix("costs: ") == str(theirs.value).removeprefix("FlatCosts: ")
 
 
 def test_funding_is_a_rate_of_the_bar_that_pays_it(coin):

@@ -1,10 +1,12 @@
 """What sections are made of: strict values, lists as tuples, days from text, and nothing unknown."""
 
 import datetime
+import pickle
 
 import pydantic
 import pytest
 
+from sizewise.base.errors import ConfigError
 from sizewise.params.fields import Count, Day, Fraction, NotNegative, Positive, Section, as_tuple
 
 
@@ -33,6 +35,28 @@ def test_kinds_of_value(name, good, bad):
     for value in bad:
         with pytest.raises(pydantic.ValidationError):
             Sample.model_validate({name: value})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"positive": -5.0}, "Sample: 'positive': Input should be greater than 0; got -5.0"),
+        ({"fractoin": 0.5}, "Sample: unknown parameter 'fractoin': remove it or mend its name"),
+    ],
+)
+def test_a_model_that_is_built_directly_raises_the_project_s_error(wrong, message):
+    with pytest.raises(ConfigError) as caught:
+        Sample(**wrong)
+    assert str(caught.value) == message
+    # Read from a mapping, the place is the reader's to say.
+    with pytest.raises(pydantic.ValidationError):
+        Sample.model_validate(wrong)
+
+
+def test_a_model_is_copied_and_pickled():
+    sample = Sample(count=3)
+    assert pickle.loads(pickle.dumps(sample)) == sample
+    assert sample.model_copy(update={"count": 4}).count == 4
 
 
 def test_nothing_unknown_and_nothing_changed():

@@ -33,7 +33,9 @@ def test_a_touch_expires_and_a_maker_is_paid(worked):
     bars, done = worked["maker_fill"].bars, worked["maker_fill"].done
     # The low of 08:00 is the first order's price, to the cent.
     assert bars.loc[at("2023-06-21 08:00"), "low"] == 28787.70
-    assert done.events[["timestamp", "event"]].to_numpy().tolist() == [[at("2023-06-21 09:00"), "expired"]]
+    events = done.events.set_index("timestamp")["event"]
+    assert events[events == "expired"].index.tolist() == [at("2023-06-21 09:00")]
+    assert events.value_counts().to_dict() == {"placed": 3, "filled": 2, "expired": 1}
     assert done.fills["price"].tolist() == [28820.0, 29400.0]
     # BitMEX 2020 pays a maker 2.5 bps.
     assert done.fills["fee"].tolist() == pytest.approx([0.02 * 28820 * 2.5e-4, 0.02 * 29400 * 2.5e-4])
@@ -46,7 +48,9 @@ def test_a_bar_gives_its_share(worked):
         assert fill["units"] <= 0.001 * bars.loc[fill["timestamp"], "volume"] + 1e-12
         assert fill["units"] > 0.001 * bars.loc[fill["timestamp"], "volume"] - 1.1e-5  # one lot
     assert done.fills["units"].sum() < 15.0
-    assert done.events["event"].tolist() == ["partial"] * 3 + ["expired"]
+    assert done.events["event"].tolist() == [
+        "placed", *["partial", "filled"] * 3, "expired",
+    ]  # fmt: skip
     # On arrival it was marketable: it paid for its impact, and for nothing of the kind afterwards.
     assert (done.fills["impact"] < 0).tolist() == [True, False, False]
 

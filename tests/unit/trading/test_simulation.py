@@ -5,15 +5,19 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import sizewise as sw
-from sizewise.base.errors import ActionError, BarError
+from sizewise.base.errors import ActionError, BarError, ConfigError, InstrumentError
 from sizewise.params.trading.rewards import LogGrowth, Penalties
+from sizewise.params.trading.trading import Sizing
+from sizewise.trading.broker.book import Book
 from sizewise.trading.simulation import Simulation
 
 from ... import plain_sizing7
 
 HOLD, BUY_25, BUY_50, BUY_75, SELL_25, SELL_50, SELL_75 = range(7)
+MASKED = Sizing(kind="sizing7", mode="masked")
 DEAR = sw.Costs(taker_bps=20.0, half_spread_bps=5.0, borrow_bps_per_day=30.0)
 # One multiplier of 1 orders 70% of 15% of equity.
 BASE = 0.105
@@ -195,7 +199,7 @@ def test_what_is_no_list_of_numbers_is_refused():
         ActionError, bars, ["buy", "hold", "hold", "hold"]
     )
     assert "of shape (4, 7)" in refused(ActionError, bars, np.zeros((4, 7)))
-    assert "direction has shape (3,)" in refused(ActionError, bars, [0] * 4, direction=[1, 1, 1])
+    assert "are of unequal length" in refused(ActionError, bars, [[0], [0, 1], [0], [0]])
     assert "action True" in refused(ActionError, bars, [True, False, False, False])
 
 
@@ -226,3 +230,144 @@ def test_a_ruined_account_earns_nothing_more():
     assert ruined == 2
     assert done.reward.iloc[ruined] == pytest.approx(np.log(done.equity.iloc[2] / done.equity.iloc[1]) - 3.0)
     assert not done.reward.iloc[ruined + 1 :].any()
+
+
+@pytest.mark.parametrize(
+    ("direction", "message"),
+    [
+        ([1, 1, 1], "direction has shape (3,): give -1, 0 or 1 for each of the tape's 4 rows"),
+        ([0, 1, 7, 0], "direction: row 2 is 7: give -1, 0 or 1"),
+        ([0, np.nan, 0, 0], "direction: row 1 is nan: give -1, 0 or 1"),
+        (["long", "long", "short", "short"], "direction: row 0 is 'long': give -1, 0 or 1"),
+        ("long", "direction has shape ()"),
+        ([[1], [1, 2], 0, 0], "direction is of unequal length"),
+        ([None, 1, 1, 1], "direction: row 0 is None"),
+    ],
+)
+def test_a_direction_that_is_no_signal_is_refused(direction, message):
+    assert message in refused(ConfigError, four_bars(), [0] * 4, MASKED, direction=direction)
+
+
+@pytest.mark.parametrize("scheme", [Sizing(kind="sizing7", mode="masked"), "size_by_leverage25"])
+def test_a_scheme_that_follows_a_signal_needs_one(scheme):
+    assert "the scheme follows a signal, and none is given: give direction" in refused(
+        ConfigError, four_bars(), [0] * 4, scheme
+    )
+    sw.simulate(four_bars(), [0] * 4, scheme, direction=[0] * 4)
+
+
+def test_a_disallowed_action_is_refused_with_its_time_and_what_is_allowed():
+    message = refused(ActionError, four_bars(), [BUY_75, HOLD, BUY_75, HOLD], MASKED, direction=[1, 1, -1, 0])
+    assert "2020-01-03 00:00:00+00:00: action 3 is not allowed here: send one of 0, 4, 5, 6" in message
+
+
+def test_a_disallowed_action_is_recorded_and_holds():
+    bars, signal = four_bars(), [1, 1, -1, 0]
+    done = sw.simulate(bars, [BUY_75, HOLD, BUY_75, HOLD], MASKED, direction=signal, disallowed="record")
+    events = done.events.itertuples(index=False, name=None)
+    assert list(events) == [(bars.index[2], "bars", "disallowed")]
+    # The signal left the long side at close 2: the position closes at open 3, whatever was sent.
+    assert (done.position_value != 0).tolist() == [False, True, True, False]
+    held = sw.simulate(bars, [BUY_75, HOLD, HOLD, HOLD], MASKED, direction=signal)
+    pd.testing.assert_series_equal(done.equity, held.equity)
+    assert not len(held.events)
+
+
+class OnlyBuys(sw.ActionScheme):
+    """Action n buys n units; 2 is not allowed."""
+
+    space = sw.Discrete(3)
+
+    def orders(self, actions, view):
+        return sw.Orders(market=actions.unsqueeze(0).to(view.equity.dtype).expand(view.book.units.shape))
+
+    def allowed(self, view):
+        return torch.tensor([True, True, False]).expand(*view.equity.shape, 3)
+
+
+def test_without_an_idle_action_a_disallowed_one_sends_nothing():
+    done = sw.simulate(four_bars(), [1, 2, 1, 0], OnlyBuys(), disallowed="record")
+    assert done.fills["units"].tolist() == [1.0, 1.0]
+    assert done.events["event"].tolist() == ["disallowed"]
+
+
+def test_a_mask_of_another_shape_is_refused():
+    scheme = OnlyBuys()
+    scheme.space = sw.Discrete(4)
+    assert "allowed of OnlyBuys gives torch.bool of shape (3,)" in refused(ActionError, four_bars(), [1] * 4, scheme)
+
+
+def test_an_order_that_the_cap_cuts_to_nothing_says_so():
+    bars = pd.concat([four_bars((100,) * 4, (100,) * 4)] * 2)
+    bars.index = pd.date_range("2020-01-01", periods=8, freq="D", tz="UTC", name="timestamp")
+    done = sw.simulate(bars, [BUY_75] * 5 + [HOLD] * 3, costs=sw.Costs.zero())
+    assert done.fills["units"].tolist() == pytest.approx([0.7875, 0.7875, 0.4250])
+    assert done.events["event"].tolist() == ["nothing_ordered"] * 2
+    assert done.events["timestamp"].tolist() == list(bars.index[3:5])
+
+
+def test_rounds_of_buying_and_selling_are_trades_that_close(bars):
+    # Costs and prices leave a purchase of 75% a little larger or smaller than the sale of 75% that follows.
+    rounds = 200
+    done = sw.simulate(bars.iloc[: 2 * rounds + 1], [BUY_75, SELL_75] * rounds + [HOLD])
+    assert len(done.trades) == rounds
+    assert done.trades["exit_time"].notna().all()
+    assert (done.position_value.iloc[2::2] == 0).all()
+
+
+def test_a_rolled_order_is_in_the_ledger():
+    # A maker buy at the bid is placed, follows the bid for as long as it lives, and expires.
+    bars = pd.concat([four_bars((100,) * 4, (100,) * 4)] * 2)
+    bars.index = pd.date_range("2020-01-01", periods=8, freq="D", tz="UTC", name="timestamp")
+    costs = sw.Costs(half_spread_bps=500.0)
+    done = sw.simulate(bars, [1, 0, 0, 0, 0, 0, 0, 0], "manage_inventory", costs=costs)
+    events = done.events.groupby("timestamp")["event"].agg(", ".join)
+    assert events.to_dict() == dict(
+        zip(bars.index[1:5], ["placed", "rolled", "rolled", "rolled, expired"], strict=True)
+    )
+
+
+class Asks(sw.ActionScheme):
+    """Every action is an order of `units`."""
+
+    space = sw.Discrete(1)
+
+    def __init__(self, units: float):
+        self.units = units
+
+    def orders(self, actions, view):
+        return sw.Orders(market=torch.full_like(view.book.units, self.units))
+
+
+def test_orders_of_a_scheme_of_one_s_own_are_checked():
+    message = "environment 0, instrument 0: market is nan: give a finite number"
+    assert message in refused(ActionError, four_bars(), [0] * 4, Asks(float("nan")))
+
+
+def test_an_equity_that_is_no_number_ends_the_run(monkeypatch):
+    monkeypatch.setattr(Book, "value", lambda book, close: book.units * float("nan"))
+    message = "environment 0: equity is nan after the step: order less, or mend the bars"
+    assert message in refused(ActionError, four_bars(), [0] * 4, Asks(0.0))
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "given"),
+    [
+        (BarError, "bars are a list: give a frame of bars", {"bars": [1, 2, 3]}),
+        (BarError, "bars are a dict: give a frame of bars", {"bars": {}}),
+        (BarError, "A: bars are a int: give a frame", {"bars": {"A": 3}}),
+        (ActionError, "actions are object of shape ()", {"actions": None}),
+        (ActionError, "scheme is a NoneType: give a kind such as 'sizing7'", {"scheme": None}),
+        (ConfigError, "account is a int: give a sizewise.Account", {"account": 5}),
+        (ConfigError, "costs is a dict: give a sizewise.Costs", {"costs": {}}),
+        (ConfigError, "rules is a str: give a params.trading.trading.Rules", {"rules": "cash"}),
+        (ConfigError, "instruments is a list: give a mapping", {"instruments": []}),
+        (InstrumentError, "symbol 'bars' is not in", {"instruments": {}}),
+        (ConfigError, "disallowed is 'skip': give 'refuse' or 'record'", {"disallowed": "skip"}),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_in_one_line(error, message, given):
+    with pytest.raises(error) as caught:
+        sw.simulate(**({"bars": four_bars(), "actions": [0] * 4} | given))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)

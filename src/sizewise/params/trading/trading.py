@@ -80,7 +80,7 @@ class VenueCosts(Section):
 
 
 class FlatCosts(Section):
-    """The same numbers for every symbol and date, basis points; a negative fee is a rebate."""
+    """The same numbers for every symbol and date, basis points; a negative fee is a rebate, at most the other fee."""
 
     kind: Literal["flat"]
     maker_bps: float = 10.0
@@ -91,6 +91,14 @@ class FlatCosts(Section):
     impact_coef: NotNegative = 0.0
     funding_bps: float = 0.0
     funding_hours_utc: Annotated[tuple[Hour, ...], BeforeValidator(as_tuple), Field(min_length=1)] = (0, 8, 16)
+
+    @model_validator(mode="after")
+    def _pays_no_wash_trade(self) -> "FlatCosts":
+        if self.maker_bps + self.taker_bps < 0.0:
+            raise ValueError(
+                "maker_bps and taker_bps sum to less than 0: a rebate above the other fee pays a wash trade"
+            )
+        return self
 
 
 CostModel = Annotated[InstrumentCosts | ZeroCosts | VenueCosts | FlatCosts, Field(discriminator="kind")]

@@ -7,5 +7,6 @@
 - orders: what a scheme asks and what the broker answers
 - reference_broker: the specification in plain Python
 - reference_orders: its orders and fills as plain records
+- refusals: orders checked whole
 - step: one step under way, in the order of its rules
 """

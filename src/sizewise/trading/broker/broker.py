@@ -22,6 +22,7 @@ from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.book import ALLOWED, Book, DayTrades, Lots, Margin, Working
 from sizewise.trading.broker.dealing import Terms
 from sizewise.trading.broker.orders import Fill, Flows, Maybe, Orders
+from sizewise.trading.broker.refusals import check_whole, where
 from sizewise.trading.broker.step import TradingStep
 
 
@@ -62,9 +63,11 @@ class Broker:
         dtype: torch.dtype = torch.float64,
         record: bool = False,
         pauses: bool = False,
+        trusted: bool = False,
     ):
         """Args: `dtype` is that of money and units; prices stay float64. `record`: keep every fill and flag. `pauses`: some
-        accounts will be shown bars without a trade while others go on."""
+        accounts will be shown bars without a trade while others go on. `trusted`: orders come from a scheme of the library,
+        and only units and leverage are looked at."""
         check_uses(rules, uses)
         check_leverage(tape, rules.leverage, "trading.rules.leverage")
         if rules.max_volume_frac is not None and not tape.metered:
@@ -72,7 +75,7 @@ class Broker:
                 f"a volume of {', '.join(tape.symbols[0])} counts no units (FX bars count ticks, an index its members' "
                 "shares): set trading.rules.max_volume_frac to null"
             )
-        self.rules, self.uses = rules, uses
+        self.rules, self.uses, self._trusted = rules, uses, trusted
         present = {name: bool((tape.column(name) != 0).any()) for name in ("borrow", "loan", "funding", "impact")}
         silences = pauses or bool((tape.column("traded") == 0).any())
         self._terms = Terms(rules, tape.n_instruments, dtype, **present, silences=silences, record=record)
@@ -112,8 +115,10 @@ class Broker:
         Args:
             bars: float64, broadcast against `[I, *accounts]`. money: the same in the accounts' dtype, if at hand.
         Raises:
-            ActionError: units that are no number, or a leverage above the venue's; names the account and the remedy.
+            ActionError: orders that no venue takes, see refusals; names the account and the remedy.
         """
+        if not self._trusted:
+            check_whole(orders, book.units, self.uses)
         check_orders(orders, bars)
         step = TradingStep(self._terms, book, bars, bars.to(self._terms.dtype) if money is None else money)
         step.submit(orders)
@@ -149,7 +154,7 @@ def check_orders(orders: Orders, bars: Bars) -> None:
         if units is not None and not bool(units.sum().isfinite()):
             wrong = ~units.isfinite()
             if bool(wrong.any()):
-                raise ActionError(f"{_where(wrong)}: an order of {units[wrong][0]:g} units: order a finite number")
+                raise ActionError(f"{where(wrong)}: an order of {units[wrong][0]:g} units: order a finite number")
     for leverage in (orders.leverage, None if place is None else place.leverage):
         if leverage is None:
             continue
@@ -158,15 +163,9 @@ def check_orders(orders: Orders, bars: Bars) -> None:
             limit = bars.max_leverage.expand(wrong.shape)[wrong][0]
             asked = leverage.expand(wrong.shape)[wrong][0]
             raise ActionError(
-                f"{_where(wrong)}: leverage {asked:g} is above the {limit:g} its venue gives: order less, or trade under "
+                f"{where(wrong)}: leverage {asked:g} is above the {limit:g} its venue gives: order less, or trade under "
                 "another venue's terms"
             )
-
-
-def _where(wrong: torch.Tensor) -> str:
-    """The first account of `[I, *accounts]` that is marked, and its instrument."""
-    instrument, environment = wrong.flatten(1).nonzero()[0].tolist() if wrong.ndim > 1 else (int(wrong.nonzero()[0]), 0)
-    return f"environment {environment}, instrument {instrument}"
 
 
 def check_uses(rules: Rules, uses: Uses) -> None:

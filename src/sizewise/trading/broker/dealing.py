@@ -166,6 +166,8 @@ class Dealing:
         self.lots = lots
         afforded = self._affordable(permitted, price, mark, maker, carried.leverage)
         self._fill(kind, afforded, price, maker, opens=True, is_stop=is_stop, carried=carried, working=working)
+        if working and self.terms.record:
+            self._flag(nonzero(closing + afforded), Flag.FILLED)
         if held_back is None:
             return closing, None
         # An order that rules or buying power cut is done with.

@@ -79,17 +79,27 @@ class Kind(IntEnum):
 
 
 class Flag(IntFlag):
-    """What the venue did to an order or a position in a step; several may hold."""
+    """What the venue did to an order or a position in a step; several may hold.
 
-    BELOW_MIN = 1
-    CLIPPED = 2
-    PARTIAL = 4
-    LOT_LIMIT = 8
-    DAY_TRADE = 16
-    SLOTS_FULL = 32
-    EXPIRED = 64
-    LIQUIDATED = 128
-    NO_BAR = 256
+    PLACED, FILLED (whole or PARTIAL), CANCELLED and EXPIRED are of working orders; ROLLED is one that was cancelled while
+    another of its side took its place. CANCELLED is also a liquidation's doing, and the end of a reduce-only order that
+    finds nothing to reduce. An order that is cut to nothing has one of BELOW_MIN, CLIPPED, PARTIAL, LOT_LIMIT, DAY_TRADE,
+    SLOTS_FULL and NO_BAR.
+    """
+
+    PLACED = 1
+    ROLLED = 2
+    BELOW_MIN = 4
+    CLIPPED = 8
+    PARTIAL = 16
+    LOT_LIMIT = 32
+    DAY_TRADE = 64
+    SLOTS_FULL = 128
+    FILLED = 256
+    CANCELLED = 512
+    EXPIRED = 1024
+    LIQUIDATED = 2048
+    NO_BAR = 4096
 
 
 class Fill(NamedTuple):

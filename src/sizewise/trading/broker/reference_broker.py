@@ -158,19 +158,26 @@ class ReferenceBroker:
 
     def _submit(self, i: int, orders: PlainOrders) -> _Part | None:
         """Cancel, then place, then market. An order of 0 units is none."""
-        if orders.cancel:
-            self._cancel(i)
+        cancelled = self._cancel(i) if orders.cancel else []
         if orders.place is not None and orders.place.units != 0.0:
-            self._place(i, orders.place)
+            self._place(i, orders.place, cancelled)
         if orders.market is not None and orders.market.units != 0.0:
             return self._submit_market(i, orders.market)
         return None
 
-    def _cancel(self, i: int) -> None:
+    def _cancel(self, i: int) -> list[Working]:
+        """All of an instrument's working orders; which they were."""
+        cancelled = [working for working in self.working[i] if working is not None]
+        if cancelled:
+            self._now.flags[i].add("cancelled")
         self.working[i] = [None] * self.rules.max_open_orders
+        return cancelled
 
-    def _place(self, i: int, place: Place) -> None:
-        """The lowest free slot, at the rounded price, if the rounded order is worth the minimum; all of a position is."""
+    def _place(self, i: int, place: Place, cancelled: list[Working]) -> None:
+        """The lowest free slot, at the rounded price, if the rounded order is worth the minimum; all of a position is.
+
+        In the place of a cancelled order of its side it is rolled.
+        """
         if None not in self.working[i]:
             self._now.flags[i].add("slots_full")
             return
@@ -181,6 +188,12 @@ class ReferenceBroker:
                 self._now.flags[i].add("below_min")
                 return
         self.working[i][self.working[i].index(None)] = Working(replace(place, price=price), units, place.bars)
+        flags = self._now.flags[i]
+        if any(working.units * units > 0.0 for working in cancelled):
+            flags.discard("cancelled")
+            flags.add("rolled")
+        else:
+            flags.add("placed")
 
     def _submit_market(self, i: int, order: Market) -> _Part | None:
         """Round, refuse, and divide by the position of close t. A full close is neither rounded nor too small."""
@@ -275,12 +288,17 @@ class ReferenceBroker:
             if working is None or price is None:
                 continue
             closing, opening = self._divide(working.units, self.units[i])
-            opening = 0.0 if working.order.reduce_only else opening
+            if working.order.reduce_only:
+                if not closing:
+                    self._now.flags[i].add("cancelled")
+                opening = 0.0
             taker = self._takes_liquidity(i, working)
             parts[i] = _Part(working.order.kind, closing, opening, price, taker, working.order)
         self._trade({i: part for i, part in parts.items() if part.closing or part.opening})
         for i, part in parts.items():
             working = self.working[i][slot]
+            if part.closing or part.opening:
+                self._now.flags[i].add("filled")
             if working is not None and part.volume_cut and not part.other_cut:
                 working.units -= part.closing + part.opening
             else:

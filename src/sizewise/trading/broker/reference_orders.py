@@ -118,7 +118,8 @@ class Fill:
 class Step:
     """Equity at close t+1, the columns that add up to its change, the fills in order, and flags by instrument.
 
-    flags: below_min, clipped, partial, lot_limit, day_trade, slots_full, expired, liquidated, no_bar.
+    flags: placed, rolled, below_min, clipped, partial, lot_limit, day_trade, slots_full, filled, cancelled, expired,
+        liquidated, no_bar; see orders.Flag.
     closest: the smallest relative distance |a-b| / max(|a|, |b|) of the comparisons that rounding could turn.
     """
 

@@ -18,15 +18,30 @@ class TradingStep(Dealing):
 
     def submit(self, orders: Orders) -> None:
         """Cancel, place, and accept market orders: what is too small, or has no slot, is refused here."""
+        before = self.working
         if orders.cancel is not None:
             kept = 1.0 - orders.cancel.to(self.units.dtype)
             self.working = [slot._replace(units=slot.units * kept) for slot in self.working]
+        placed = None
         if orders.place is not None:
-            self._place(orders.place)
+            placed = self._place(orders.place)
+        if self.terms.record and before:
+            self._tell(before, orders.cancel, placed)
         if orders.market is not None:
             self._accept_market(orders.market)
 
-    def _place(self, place: Place) -> None:
+    def _tell(self, before: list[Working], cancel: Maybe, placed: Maybe) -> None:
+        """Flag what was cancelled or placed (signed), or, where both are of one side, rolled."""
+        nothing = torch.zeros_like(self.units)
+        cancel, placed = (nothing if given is None else given.to(self.units.dtype) for given in (cancel, placed))
+        gone = torch.stack([slot.units * cancel for slot in before])
+        rolled = positive(gone * placed).amax(0)
+        self._flag(rolled, Flag.ROLLED)
+        self._flag(nonzero(placed) * (1.0 - rolled), Flag.PLACED)
+        self._flag(nonzero(gone).amax(0) * (1.0 - rolled), Flag.CANCELLED)
+
+    def _place(self, place: Place) -> Maybe:
+        """Fill the lowest free slots; what was placed (its sign), where it is recorded."""
         units, price = place.units, place.price
         free = [1.0 - nonzero(slot.units) for slot in self.working]
         if self.rules.rounding:
@@ -44,6 +59,7 @@ class TradingStep(Dealing):
             here = waiting * free[number]
             waiting = waiting - here
             self.working[number] = _settle(here, place._replace(units=units, price=price), slot)
+        return units.sign() * (1.0 - waiting) if self.terms.record else None
 
     def _accept_market(self, units: torch.Tensor) -> None:
         asked = units
@@ -95,6 +111,8 @@ class TradingStep(Dealing):
         left = margin.posted * crossed - units * (paid - margin.entry) - cost - penalty
         self._owe("liquidation", self._sum((-left).clamp(min=0.0) * crossed - penalty))
         self._flag(crossed, Flag.LIQUIDATED)
+        if self.terms.record and self.working:
+            self._flag(torch.stack([nonzero(slot.units) for slot in self.working]).amax(0) * crossed, Flag.CANCELLED)
         self.working = [slot._replace(units=slot.units * (1.0 - crossed)) for slot in self.working]
 
     def _crossed(self, price: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
@@ -177,6 +195,9 @@ class TradingStep(Dealing):
                 triggered = triggered * self.traded
             closing, opening = self._divide(slot.units * triggered)
             if slot.reduce_only is not None:
+                if self.terms.record:
+                    # There is nothing that it could reduce.
+                    self._flag(nonzero(opening) * slot.reduce_only * (1.0 - nonzero(closing)), Flag.CANCELLED)
                 opening = opening * (1.0 - slot.reduce_only)
             carried = Carried(slot.leverage, slot.stop_frac, slot.take_frac)
             done, kept = self._trade(

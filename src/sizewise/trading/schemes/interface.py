@@ -148,18 +148,18 @@ class ActionScheme(ABC):
 
     Attributes:
         space: Discrete, Weights or Box. uses: what its orders carry, which the broker's rules must permit.
-        follows_signal: the signal's direction moves its orders, so that whoever decides must see it.
+        idle: the action that asks for nothing, which takes the place of a disallowed one; None: then nothing is sent.
+        follows_signal: its orders depend on the view's direction, which must then be given, and be seen by whoever decides.
         limit_frac: largest position it leads to, share of equity; None: the account's cap.
         reads_market: it looks at `View.situation`.
-        idle: of a discrete scheme, the action that asks for nothing; it stands for one that is not allowed.
     """
 
     space: Space
     uses: Uses = Uses()
+    idle: int | None = None
     follows_signal: bool = False
     limit_frac: float | None = None
     reads_market: bool = False
-    idle: int = 0
 
     @abstractmethod
     def orders(self, actions: torch.Tensor, view: View) -> Orders:

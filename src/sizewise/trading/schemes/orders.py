@@ -36,6 +36,8 @@ class Simple(ActionScheme):
     live their duration in bars, then are cancelled; a market order fills at the next open whatever its duration.
     """
 
+    idle = 0
+
     def __init__(self, model: trading.Simple, symbols: Sequence[str], dtype: torch.dtype, device: torch.device | str):
         pairs = pair_numbers(model.pairs, symbols)
         rows = list(product(model.criteria, model.sizes, model.durations_bars, model.sides, pairs))
@@ -88,6 +90,7 @@ class ManagedRisk(ActionScheme):
     """
 
     uses = Uses(working=True, brackets=True)
+    idle = 0
 
     def __init__(
         self, model: trading.ManagedRisk, symbols: Sequence[str], dtype: torch.dtype, device: torch.device | str
@@ -128,6 +131,7 @@ class ManageInventory(ActionScheme):
     """
 
     uses = Uses(working=True)
+    idle = 0
 
     def __init__(self, model: trading.ManageInventory):
         self.space = Discrete(3)

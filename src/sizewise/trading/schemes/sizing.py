@@ -11,7 +11,7 @@ from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders, Place
 from sizewise.trading.broker.reference_orders import PlainOrders as PlainOrders
 from sizewise.trading.schemes.interface import ActionScheme, Discrete, View, Weights
-from sizewise.trading.schemes.values import DUST_FRAC, base_order_frac, position_limit_frac
+from sizewise.trading.schemes.values import DUST_FRAC, LEAST_ORDERS, base_order_frac, position_limit_frac
 
 
 class Sent(ActionScheme):
@@ -118,11 +118,16 @@ def sizes_of_kind(model: trading.Sizing | trading.OwnSizes) -> tuple[float, ...]
 class SizingActions(ActionScheme):
     """0 holds, then the buys, then the sells by size, as shares of the base allocation.
 
-    In `masked` mode the position follows a signal: it is closed when the signal leaves its side, and actions may only
-    bring it to 0 or to the signal's side. In `free` mode actions alone move it. With `close_action` there is one more
-    action, the last, that closes the position. The limit binds the resulting position and only its growth: a position
-    that drifted past it is not cut.
+    In `masked` mode the position follows a signal: it is closed when the signal leaves its side, and whatever action is
+    sent brings it to 0 or to the signal's side, never against it. In `free` mode actions alone move it. With
+    `close_action` there is one more action, the last, that closes the position. The limit binds the resulting position
+    and only its growth: a position that drifted past it is not cut.
+
+    What an action would leave of a position that it reduces is closed whole where it is at most half the smallest
+    order: it is nearer to nothing than to the least that an action could hold. So is what is left on the other side.
     """
+
+    idle = 0
 
     def __init__(
         self,
@@ -142,6 +147,7 @@ class SizingActions(ActionScheme):
         signed = [base * direction * size for direction, size in zip(side, scale, strict=True)]
         self._order_frac = torch.tensor(signed, dtype=dtype, device=device)
         self._side = torch.tensor(side, dtype=dtype, device=device)
+        self._least_frac = max(DUST_FRAC, LEAST_ORDERS * base * min(sizes))
 
     def _kept(self, view: View) -> torch.Tensor:
         position = view.position[0]
@@ -150,11 +156,15 @@ class SizingActions(ActionScheme):
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
         kept, equity, position = self._kept(view), view.equity, view.position[0]
         limit = equity * self._limit
-        target = kept + lookup(self._order_frac, actions) * equity
+        order = lookup(self._order_frac, actions) * equity
+        target = kept + order
         target = torch.minimum(torch.maximum(target, torch.minimum(kept, -limit)), torch.maximum(kept, limit))
         if self._close is not None:
             target = torch.where(actions == self._close, 0.0, target)
-        value = torch.where(target.abs() > DUST_FRAC * equity, target, 0.0) - position
+        holds = target.abs() > torch.where(order * kept < 0, self._least_frac, DUST_FRAC) * equity
+        if self.follows_signal:
+            holds = holds & (target * view.direction > 0)
+        value = torch.where(holds, target, 0.0) - position
         return Orders(market=view.units(value.unsqueeze(0)))
 
     def allowed(self, view: View) -> torch.Tensor:
@@ -164,7 +174,8 @@ class SizingActions(ActionScheme):
             kept = self._kept(view)
             with_signal = self._side * view.direction.unsqueeze(-1) > 0
             after = kept.unsqueeze(-1) + self._order_frac * equity.unsqueeze(-1)
-            reduces = (self._side * kept.unsqueeze(-1) < 0) & (after * kept.unsqueeze(-1) >= 0)
+            reaches = (after * kept.unsqueeze(-1) >= 0) | (after.abs() <= self._least_frac * equity.unsqueeze(-1))
+            reduces = (self._side * kept.unsqueeze(-1) < 0) & reaches
             mask = with_signal | reduces | (self._side == 0)
         else:
             mask = torch.ones((*equity.shape, self.space.n), dtype=torch.bool, device=equity.device)

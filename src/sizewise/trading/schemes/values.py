@@ -27,6 +27,8 @@ class Sizing7(IntEnum):
 N_ACTIONS = len(Sizing7)
 # A position smaller than this share of equity is rounding, and is closed whole.
 DUST_FRAC = 1e-6
+# What a reduction leaves is closed whole up to this many of the smallest orders.
+LEAST_ORDERS = 0.5
 _DIRECTION = (0, 1, 1, 1, -1, -1, -1)
 _MULTIPLIER = (0.0, 0.25, 0.50, 0.75, 0.25, 0.50, 0.75)
 

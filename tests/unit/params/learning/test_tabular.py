@@ -1,8 +1,8 @@
 """What the `tabular` section refuses."""
 
 import pytest
-from pydantic import ValidationError
 
+from sizewise.base.errors import ConfigError
 from sizewise.params.learning.tabular import Tabular
 
 
@@ -19,7 +19,7 @@ from sizewise.params.learning.tabular import Tabular
     ],
 )
 def test_refusals(changes, message):
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(ConfigError, match=message):
         Tabular(**changes)
 
 

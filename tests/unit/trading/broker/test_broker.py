@@ -172,9 +172,12 @@ def test_orders_that_no_venue_takes_are_refused():
         return Place(units, plain * 50.0, plain, leverage=leverage)
 
     wrong = "environment 1, instrument 0: an order of nan units: order a finite number"
+    trusting = Broker(
+        tape, Rules(margin="isolated", max_open_orders=1), Uses(working=True, leverage=True), trusted=True
+    )
     for orders in (Orders(market=spoilt), Orders(place=place(spoilt, plain))):
         with pytest.raises(ActionError, match=wrong):
-            broker.step(book, orders, bars)
+            trusting.step(book, orders, bars)
     for orders in (Orders(market=units, leverage=steep), Orders(place=place(units, steep))):
         with pytest.raises(
             ActionError, match="environment 2, instrument 0: leverage 101 is above the 100 its venue gives"

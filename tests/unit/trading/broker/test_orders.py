@@ -11,9 +11,9 @@ def test_flows_add_up():
 
 
 def test_flags_are_bits_that_fit_an_int16():
-    assert [flag.value for flag in Flag] == [2**bit for bit in range(9)]
+    assert [flag.value for flag in Flag] == [2**bit for bit in range(13)]
     assert sum(Flag) < 2**15
-    assert Flag.CLIPPED | Flag.BELOW_MIN == 3
+    assert Flag.PLACED | Flag.ROLLED == 3
 
 
 def test_kinds_count_from_zero():

@@ -155,9 +155,23 @@ def test_cancel_comes_before_place():
     assert broker.working[0][1] is None
 
 
+def test_what_becomes_of_a_working_order_is_flagged():
+    broker = waiting("limit", 1.0, 90.0)
+    assert go(broker, cancel=True, place=Place("limit", 1.0, 80.0, 9)).flags == [{"rolled"}]
+    assert go(broker, cancel=True, place=Place("limit", -1.0, 120.0, 9)).flags == [{"cancelled", "placed"}]
+    assert go(broker, cancel=True).flags == [{"cancelled"}]
+    assert go(broker, cancel=True).flags == [set()]
+    assert go(broker, place=Place("limit", 1.0, 80.0, 9)).flags == [{"placed"}]
+    assert go(broker, bar(low=79.0)).flags == [{"filled"}]
+    # There is a long: nothing for a reduce-only purchase to reduce.
+    assert go(broker, place=Place("limit", 1.0, 80.0, 9, reduce_only=True)).flags == [{"placed"}]
+    assert go(broker, bar(low=79.0)).flags == [{"cancelled"}]
+    assert broker.working == [[None, None]]
+
+
 def test_an_order_expires_after_its_bars():
     broker = ReferenceBroker(WORKING, 10_000.0)
-    assert go(broker, place=Place("limit", 1.0, 90.0, 2)).flags == [set()]
+    assert go(broker, place=Place("limit", 1.0, 90.0, 2)).flags == [{"placed"}]
     assert go(broker, bar(traded=False)).flags == [set()]  # a time without a bar is none of its two
     assert go(broker).flags == [{"expired"}]
     assert not go(broker, bar(low=80.0)).fills
@@ -168,7 +182,7 @@ def test_a_partial_fill_leaves_the_rest_working():
     broker = waiting("limit", 5.0, 99.0, replace(WORKING, max_volume_frac=0.1))
     step = go(broker, bar(low=98.0, volume=30.0))
     assert done(step) == [("limit", 3.0, 99.0)]
-    assert step.flags == [{"partial"}]
+    assert step.flags == [{"partial", "filled"}]
     assert done(go(broker, bar(low=98.0))) == [("limit", 2.0, 99.0)]
     assert broker.working == [[None, None]]
 
@@ -178,7 +192,7 @@ def test_what_buying_power_cut_does_not_keep_working():
     broker = waiting("limit", 150.0, 99.0)
     step = go(broker, bar(low=98.0))
     assert done(step) == [("limit", 10_000.0 / 99.0, 99.0)]
-    assert step.flags == [{"clipped"}]
+    assert step.flags == [{"clipped", "filled"}]
     assert broker.working == [[None, None]]
 
 
@@ -187,7 +201,7 @@ def test_what_volume_and_buying_power_cut_does_not_keep_working():
     step = go(
         broker := waiting("limit", 150.0, 99.0, replace(WORKING, max_volume_frac=0.1)), bar(low=98.0, volume=1200.0)
     )
-    assert step.flags == [{"partial", "clipped"}]
+    assert step.flags == [{"partial", "clipped", "filled"}]
     assert broker.working == [[None, None]]
 
 
@@ -547,7 +561,7 @@ def test_without_a_bar_nothing_trades_and_the_carry_runs():
     broker = holding(-2.0, WORKING)
     none = bar(traded=False, volume=0.0, borrow=0.01, funding=0.001)
     step = go(broker, none, place=Place("limit", 1.0, 120.0, 2), market=Market(2.0))
-    assert step.flags == [{"no_bar"}]
+    assert step.flags == [{"no_bar", "placed"}]
     assert not step.fills
     assert (step.borrow, step.funding) == pytest.approx((-2.0, 0.2))
     assert (broker.working[0][0].bars_left, broker.working[0][0].age) == (2, 0)
@@ -592,7 +606,7 @@ def test_prices_go_to_a_tick_away_from_the_market(kind, units, asked, price):
 def test_an_order_below_the_minimum_is_refused(orders, refused):
     broker = ReferenceBroker(Rules(max_open_orders=1), 10_000.0)
     step = go(broker, bar(min_order=10.0, lot=0.01), **orders)
-    assert step.flags == [{"below_min"} if refused else set()]
+    assert step.flags == [{"below_min"} if refused else {"placed"} if "place" in orders else set()]
     assert refused == (not step.fills and broker.working == [[None]])
 
 

@@ -89,7 +89,7 @@ def test_a_resting_limit_earns_the_rebate_and_one_that_crosses_pays_the_taker():
 
 def test_an_order_expires_after_its_bars_and_not_before():
     desk = Desk(BOTH, EVERYTHING, STILL)
-    assert flags(desk.go(STILL, place=place(2.0, 90.0, 2))) == 0
+    assert flags(desk.go(STILL, place=place(2.0, 90.0, 2))) == Flag.PLACED
     assert flags(desk.go(STILL)) == Flag.EXPIRED
     assert filled(desk.go(bars(low=80.0))) == []
 
@@ -104,11 +104,36 @@ def test_a_bar_that_is_not_there_does_not_count():
 
 
 def test_cancel_comes_before_place_and_place_needs_a_slot():
-    desk = Desk(Rules(rounding=False, max_open_orders=1), Uses(working=True, stops=True, reduce_only=True), STILL)
+    desk = Desk(Rules(rounding=False, max_open_orders=1, max_open_lots=3), EVERYTHING, STILL)
     desk.go(STILL, place=place(2.0, 90.0))
     assert flags(desk.go(STILL, place=place(3.0, 90.0))) == Flag.SLOTS_FULL
-    assert flags(desk.go(STILL, cancel=True, place=place(4.0, 90.0))) == 0
+    assert flags(desk.go(STILL, cancel=True, place=place(4.0, 90.0))) == Flag.ROLLED
     assert filled(desk.go(bars(low=80.0))) == near((Kind.LIMIT, 4, 90))
+
+
+def test_what_becomes_of_a_working_order_is_flagged():
+    desk = Desk(BOTH, EVERYTHING, STILL)
+    assert flags(desk.go(STILL, place=place(1.0, 90.0))) == Flag.PLACED
+    assert flags(desk.go(STILL, cancel=True, place=place(1.0, 80.0))) == Flag.ROLLED
+    assert flags(desk.go(STILL, cancel=True, place=place(-1.0, 120.0))) == Flag.CANCELLED | Flag.PLACED
+    assert flags(desk.go(STILL, cancel=True)) == Flag.CANCELLED
+    assert flags(desk.go(STILL, cancel=True)) == 0
+    desk.go(STILL, place=place(1.0, 80.0))
+    assert flags(desk.go(bars(low=79.0))) == Flag.FILLED
+    # There is a long: nothing for a reduce-only purchase to reduce.
+    assert flags(desk.go(STILL, place=place(1.0, 80.0, reduce_only=True))) == Flag.PLACED
+    assert flags(desk.go(bars(low=79.0))) == Flag.CANCELLED
+    assert not any(slot.units.any() for slot in desk.book.working)
+
+
+def test_a_liquidation_cancels_what_is_working():
+    at = bars(low=70.0, close=75.0, maintenance=0.1)
+    desk = Desk(
+        Rules(margin="isolated", leverage=5.0, rounding=False, max_open_lots=2, max_open_orders=1), EVERYTHING, at
+    )
+    desk.go(bars(maintenance=0.1), 10.0)
+    desk.go(bars(maintenance=0.1), place=place(1.0, 50.0))
+    assert flags(desk.go(at)) == Flag.LIQUIDATED | Flag.CANCELLED
 
 
 def test_a_reduce_only_order_never_opens():
@@ -152,7 +177,7 @@ def test_a_bar_gives_a_share_of_its_volume_and_the_rest_keeps_working():
     order = place(5.0, 99.0)._replace(is_stop=None, reduce_only=None, stop_frac=None, take_frac=None)
     thin = bars(low=98.0, volume=30.0)
     result = desk.go(thin, place=order)
-    assert (filled(result), flags(result)) == (near((Kind.LIMIT, 3, 99)), Flag.PARTIAL)
+    assert (filled(result), flags(result)) == (near((Kind.LIMIT, 3, 99)), Flag.PLACED | Flag.PARTIAL | Flag.FILLED)
     assert filled(desk.go(thin)) == near((Kind.LIMIT, 2, 99))
 
 

@@ -301,7 +301,7 @@ def test_an_order_of_managed_risk_expires():
     model = MANAGED.model_copy(update={"durations_bars": (2,)})
     steps = walk(open_desk(STILL, model, BRACKETS), STILL, [1, 0, 0])
     assert [working(step) is not None for step in steps] == [True, False, False]
-    assert [flags(step) for step in steps] == [Flag(0), Flag.EXPIRED, Flag(0)]
+    assert [flags(step) for step in steps] == [Flag.PLACED, Flag.EXPIRED, Flag(0)]
 
 
 def test_a_second_order_finds_no_slot():
@@ -430,7 +430,7 @@ def test_lots_build_up_to_their_limit_and_are_reduced_one_stake_at_a_time():
     steps = stocked([BUY, BUY, BUY, BUY, SELL, SELL, SELL], rows)
     lots = [step.position.book.lots.number().item() for step in steps]
     assert lots[:4] == [1, 2, 3, 3]
-    assert flags(steps[3]) == Flag.LOT_LIMIT
+    assert flags(steps[3]) == Flag.PLACED | Flag.LOT_LIMIT
     assert [held(step) > held(steps[0]) * 2.9 for step in steps[2:4]] == [True, True]
     # Three stakes at 99.9, of equities that rise a little: what is sold at 100.1 are smaller stakes, oldest lot first.
     sold = [units for step in steps[4:6] for _, units, _ in fills(step)]

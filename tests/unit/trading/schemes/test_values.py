@@ -147,6 +147,34 @@ def test_opposite_actions_reduce_then_cross_zero(action, position, after):
     assert position + order(action, 1000.0, position) == pytest.approx(after, abs=1e-9)
 
 
+# What a reduction leaves: at most half of 26.25, the smallest order, is closed whole.
+
+
+@pytest.mark.parametrize(
+    ("action", "position", "after"),
+    [
+        (SELL_75, 78.82, 0.0),  # the price rose
+        (SELL_75, 78.70, 0.0),  # it fell, or costs were paid
+        (SELL_25, 39.37, 0.0),
+        (SELL_25, 39.38, 13.13),
+        (SELL_25, 13.13, 0.0),
+        (SELL_25, 13.12, -13.13),
+        (BUY_25, -39.37, 0.0),
+        (BUY_25, -13.12, 13.13),
+        (HOLD, 10.0, 10.0),
+        (BUY_25, 1.0, 27.25),
+    ],
+)
+def test_a_small_remainder_of_a_reduction_is_closed_whole(action, position, after):
+    assert position + order(action, 1000.0, position) == pytest.approx(after, abs=1e-9)
+
+
+def test_the_remainder_goes_by_the_smallest_order_of_the_scheme():
+    # Half of 12.5% of 105 is 6.5625.
+    orders = opened(THIRTEEN).orders(torch.tensor([7, 7]), tensor(1000.0, 1000.0), tensor(19.6, 19.7), tensor(0.0, 0.0))
+    assert orders.tolist() == pytest.approx([-19.6, -13.125])
+
+
 # A8: models of three actions.
 
 
@@ -179,7 +207,9 @@ def test_an_unknown_encoding_is_refused():
         (0.0, -1, [HOLD, SELL_25, SELL_50, SELL_75]),
         (0.0, 0, [HOLD]),
         (60.0, 1, [HOLD, BUY_25, BUY_50, BUY_75, SELL_25, SELL_50]),
-        (20.0, 1, [HOLD, BUY_25, BUY_50, BUY_75]),
+        # 26.25 of 20 leaves 6.25 on the other side, less than half of it, and so closes; 52.50 would leave 32.50.
+        (20.0, 1, [HOLD, BUY_25, BUY_50, BUY_75, SELL_25]),
+        (10.0, 1, [HOLD, BUY_25, BUY_50, BUY_75]),
         (-60.0, -1, [HOLD, BUY_25, BUY_50, SELL_25, SELL_50, SELL_75]),
         (60.0, -1, [HOLD, SELL_25, SELL_50, SELL_75]),
         (60.0, 0, [HOLD]),
@@ -199,6 +229,15 @@ def test_free_mode_allows_everything(position, direction):
 def test_hold_closes_what_the_signal_left(position, direction):
     assert order(HOLD, 1000.0, position, direction, mode="masked") == -position
     assert order(HOLD, 1000.0, position, direction, mode="free") == 0.0
+
+
+@pytest.mark.parametrize("action", range(7))
+@pytest.mark.parametrize(("position", "direction"), [(60.0, 0), (60.0, -1), (-60.0, 0), (-60.0, 1), (0.0, 1), (0.0, 0)])
+def test_no_action_holds_a_position_against_the_signal(action, position, direction):
+    # A disallowed one too: it would be a purchase that leaves the account long of a short signal.
+    after = position + order(action, 1000.0, position, direction, mode="masked")
+    assert after * direction >= 0
+    assert direction != 0 or after == 0.0
 
 
 def test_a_flip_opens_on_the_new_side_from_zero():
