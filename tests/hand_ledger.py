@@ -47,4 +47,5 @@ def ledger(
     frame = {"arm": arm, "symbol": symbol, "fold": fold, "seed": seed, "timestamp": market.times[where]}
     flows = {name: share * np.append(1000.0, equity[:-1]) for name, share in shares.items()}
     regime = pd.Categorical([LABELS[0]] * len(held), categories=list(LABELS))
-    return pd.DataFrame(frame | {"equity": equity, "position_frac": held} | flows | {"regime": regime})
+    marks = {"regime": regime, "day_trades_left": np.int8(3)}
+    return pd.DataFrame(frame | {"equity": equity, "position_frac": held} | flows | marks)

@@ -10,7 +10,9 @@ HOME, WALK = "artifacts/ledger", "run `dvc repro walk_forward`"
 FLOWS = ("price_pnl", "fees", "slippage", "impact", "funding", "borrow", "liquidation")
 # What is paid for trading, and for holding.
 COSTS = FLOWS[1:]
-EQUITY_COLUMNS = ("arm", "symbol", "fold", "seed", "timestamp", "equity", "position_frac", *FLOWS, "regime")
+PATH_COLUMNS = ("arm", "symbol", "fold", "seed", "timestamp")
+EQUITY_COLUMNS = (*PATH_COLUMNS, "equity", "position_frac", *FLOWS, "regime", "day_trades_left")
+EVENT_COLUMNS = (*PATH_COLUMNS, "event")
 TRADE_COLUMNS = (
     "arm",
     "symbol",

@@ -14,21 +14,22 @@ import pyarrow.parquet as pq
 from sizewise.base.errors import LedgerError
 from sizewise.base.paths import require, write_atomically
 from sizewise.dataset.regimes import LABELS
-from sizewise.ledgers.columns import EQUITY_COLUMNS, HOME, TRADE_COLUMNS, WALK
+from sizewise.ledgers.columns import EQUITY_COLUMNS, EVENT_COLUMNS, HOME, TRADE_COLUMNS, WALK
 from sizewise.ledgers.daily import DAILY, day_rows
 
-EQUITY, TRADES = "equity.parquet", "trades.parquet"
+EQUITY, TRADES, EVENTS = "equity.parquet", "trades.parquet", "events.parquet"
 # Rows that are held before they are written: a row group of the file.
 GROUP_ROWS = 1_000_000
 
 
 class LedgerWriter:
-    """Writes the ledgers of one split scheme, by bar, by day and by trade, path after path; all appear whole at the end."""
+    """Writes the ledgers of one split scheme, by bar, day, trade and event, path after path; all appear whole at the end."""
 
     def __init__(self, folder: Path):
         self._folder = folder
         self._equity, self._days = _Spool(), _Spool()
         self._trades: list[pd.DataFrame] = []
+        self._events: list[pd.DataFrame] = []
 
     def add(self, equity: pd.DataFrame, trades: pd.DataFrame) -> None:
         """Keep one path's rows."""
@@ -37,6 +38,10 @@ class LedgerWriter:
         if len(trades):
             self._trades.append(trades)
 
+    def add_events(self, events: pd.DataFrame) -> None:
+        """Keep what the venue did, of any number of paths."""
+        self._events.append(events)
+
     def close(self) -> None:
         """Write the files."""
         empty = pd.DataFrame(columns=list(TRADE_COLUMNS))
@@ -44,6 +49,11 @@ class LedgerWriter:
         self._equity.close(self._folder / EQUITY)
         self._days.close(self._folder / DAILY)
         write_atomically(self._folder / TRADES, lambda path: trades.to_parquet(path, compression="zstd", index=False))
+        none = pd.DataFrame(columns=list(EVENT_COLUMNS))
+        events = pd.concat(self._events, ignore_index=True) if self._events else none
+        named = {name: events[name].astype("category") for name in ("arm", "symbol", "event")}
+        events = events.assign(**named)
+        write_atomically(self._folder / EVENTS, lambda path: events.to_parquet(path, compression="zstd", index=False))
 
 
 class _Spool:
@@ -112,3 +122,12 @@ def read_trades(folder: Path) -> pd.DataFrame:
         DataMissingError: the walk_forward stage has not run.
     """
     return pd.read_parquet(require(folder / TRADES, WALK, home=HOME))
+
+
+def read_events(folder: Path) -> pd.DataFrame:
+    """What the venue did to every order and position: EVENT_COLUMNS.
+
+    Raises:
+        DataMissingError: the walk_forward stage has not run.
+    """
+    return pd.read_parquet(require(folder / EVENTS, WALK, home=HOME))

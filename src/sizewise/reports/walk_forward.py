@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -17,16 +18,19 @@ from sizewise.dataset.store import Prepared
 from sizewise.dataset.store import open_prepared as open_prepared
 from sizewise.evidence import slice_effects, verdict
 from sizewise.ledgers.daily import read_daily as read_daily
+from sizewise.ledgers.files import read_events
 from sizewise.ledgers.metrics import BPS, arm_summary, daily_returns, drawdown, portfolio, regime_summary
 from sizewise.ledgers.plan import PRIMARY, arm_rows, is_sizer, looking_ahead, read_ledgers
 from sizewise.ledgers.plan import plan_hash as plan_hash
 from sizewise.params.arms import Arm
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
+from sizewise.params.trading.world import World as World
 from sizewise.reports import figures
 from sizewise.reports.page.style import arm_colours
+from sizewise.trading.broker.book import SMALL_ACCOUNT
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward import behaviour, evaluate
+from sizewise.walkforward import account_size, behaviour, evaluate
 from sizewise.walkforward.behaviour import MEASURES, Measure
 from sizewise.walkforward.behaviour import behaviour_sentences as behaviour_sentences
 from sizewise.walkforward.behaviour import behaviour_table as behaviour_table
@@ -211,6 +215,44 @@ def plan_table(plan: Plan, arms: Mapping[str, Arm], plan_hash: str) -> pd.DataFr
         "hash of the plan": plan_hash,
     }
     return pd.DataFrame({"declared": items})
+
+
+def venue_table(stage: Stage) -> pd.DataFrame:
+    """How often the venue did what to an arm's orders and positions, all paths together; see orders.Flag."""
+    events = read_events(stage.workspace.ledger)
+    return pd.crosstab(events["arm"], events["event"]).rename_axis(None)
+
+
+def account_sizes(stage: Stage, given: Prepared) -> pd.DataFrame:
+    """See account_size.growth_by_account_size, of the reference and of the smallest of the seven sizes."""
+    p = stage.params
+    world = World.of(p)
+    rules = account_size.sized_rules(p.arms, p.plan.reference, world)
+    return account_size.growth_by_account_size(
+        given.market.to("cpu", torch.float64), given.folds[PRIMARY], rules, world
+    )
+
+
+def account_size_figure(table: pd.DataFrame) -> Figure:
+    """Growth against the size of the account, a panel a symbol, a line a rule."""
+    symbols, arms = list(dict.fromkeys(table["symbol"])), list(dict.fromkeys(table["arm"]))
+    columns = min(3, len(symbols))
+    rows = -(-len(symbols) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(11.0, 2.7 * rows + 0.4), squeeze=False)
+    colours = arm_colours(arms)
+    for panel, symbol in zip(axes.flat, symbols, strict=False):
+        for arm in arms:
+            part = table[(table["symbol"] == symbol) & (table["arm"] == arm)]
+            panel.plot(part["initial_equity"], part["growth_bps_per_day"], "o-", ms=3, color=colours[arm], label=arm)
+        panel.set(title=symbol, xscale="log")
+        panel.axvline(SMALL_ACCOUNT, color="#888888", lw=0.9, ls=":")
+    for panel in list(axes.flat)[len(symbols) :]:
+        panel.set_axis_off()
+    figure.supylabel("log growth (bps a day)", fontsize=9)
+    figure.supxlabel("equity at the start, quote currency (dotted: 25,000)", fontsize=9)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(arms))
+    figure.suptitle("Growth against the size of the account")
+    return figure
 
 
 def ledger_table(equity: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules
 from sizewise.sizing.sizers import Situation, Sizer
+from sizewise.trading.broker.book import ALLOWED
 from sizewise.trading.broker.broker import Result
 from sizewise.trading.broker.orders import Fill, Flag, Flows, Orders
 from sizewise.trading.desk import Walker
@@ -23,7 +24,8 @@ class PathLedger:
     """What happened on P paths of up to T bars, time first. Rows past a path's end repeat its last mark, flows are 0.
 
     equity, position: [T, P] marks at each close; row 0 is the start. price ... liquidation: [T, P], as orders.Flows, signed
-    contributions of the step that ends at the row (row 0 is 0). lengths: int64 [P], rows of each path.
+    contributions of the step that ends at the row (row 0 is 0). day_trades_left: int8 [T, P], what a small account may
+    still make, 3 without the rule. lengths: int64 [P], rows of each path.
     fills: FILL_COLUMNS, a row a fill, in the order they happened within a path; `step` is the bar's place in the path.
     events: path, step, event (orders.Flag, lower case): what the venue did to an order or a position. Both are empty where
     nothing was recorded.
@@ -38,6 +40,7 @@ class PathLedger:
     funding: torch.Tensor
     borrow: torch.Tensor
     liquidation: torch.Tensor
+    day_trades_left: torch.Tensor
     lengths: torch.Tensor
     fills: pd.DataFrame
     events: pd.DataFrame
@@ -45,7 +48,7 @@ class PathLedger:
     def part(self, paths: slice) -> "PathLedger":
         """That of some of its paths."""
         first, stop = paths.start, paths.stop
-        cut = {field.name: getattr(self, field.name)[:, paths] for field in fields(self)[:9]}
+        cut = {field.name: getattr(self, field.name)[:, paths] for field in fields(self)[:10]}
         for name in ("fills", "events"):
             table = getattr(self, name)
             mine = table[(table["path"] >= first) & (table["path"] < stop)]
@@ -100,6 +103,7 @@ def run(
     *,
     decides: torch.Tensor | None = None,
     record: bool = False,
+    initial_equity: torch.Tensor | None = None,
 ) -> PathLedger:
     """Walk path p over rows start_rows[p] ... start_rows[p] + lengths[p] - 1, from a flat account, and close it out.
 
@@ -113,19 +117,20 @@ def run(
         confidence: float32 [C, R], one row of the market's length a fold; path p reads row `confidence_of_path[p]`.
         rules: default those of a cash account without lots, ticks and minimum orders.
         decides: bool (R,), rows at whose close the sizer is asked; None: at every one.
-        record: keep fills and events.
+        record: keep fills and events. initial_equity: of each path, quote currency, [P]; default the account's.
     """
     dtype, device = market.dtype, market.atr_frac.device
     paths, steps = len(start_rows), int(lengths.max())
     rules = rules or Rules(rounding=False)
     # What sizes is the library's, or has been checked: see own.checked.
     desk = Walker(market.tape, account, rules, sizer.uses, dtype=dtype, device=device, record=record, trusted=True)
-    position = desk.open((paths,))
+    position = desk.open((paths,), initial_equity)
     records = torch.zeros((2 + len(Flows._fields), steps, paths), dtype=dtype, device=device)
     records[0, 0] = position.equity
     ruined = torch.zeros(paths, dtype=torch.bool, device=device)
     joined = torch.zeros_like(ruined)
     last = start_rows + lengths - 1
+    left = torch.full((steps, paths), ALLOWED, dtype=torch.int8, device=device)
     kept = _Recorder()
     bars = market.tape.rows(start_rows)
     for t in range(steps - 1):
@@ -165,9 +170,11 @@ def run(
         # A path that is over repeats its last mark.
         records[0, t + 1] = torch.where(alive, position.equity, records[0, t])
         records[1, t + 1] = torch.where(alive, position.book.value(bars.close)[0], 0.0)
+        if position.book.day_trades is not None:
+            left[t + 1] = position.book.day_trades.left()[0].to(torch.int8)
         for slot, flow in enumerate(moved.result.flows, start=2):
             records[slot, t + 1] = torch.where(alive, flow, 0.0)
         ruined = ruined | moved.terminated & alive
     equity, held, *flows = records
     fills, events = kept.tables()
-    return PathLedger(equity, held, *flows, lengths, fills, events)
+    return PathLedger(equity, held, *flows, left, lengths, fills, events)

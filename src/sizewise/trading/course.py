@@ -95,7 +95,7 @@ class Stretch:
     def leap_money(self) -> Bars:
         return self.leap.to(self.dtype)
 
-    def leads_nobody_to(self, ruin_level: float, position: Position) -> bool:
+    def leads_nobody_to(self, ruin_level: float | torch.Tensor, position: Position) -> bool:
         """Whether no account can fall to `ruin_level` on the way, nor owe interest on interest; on the safe side."""
         low, high = (values[self.places].movedim(-1, 0) for values in self.course._extremes)
         units, leap = position.book.units, self.leap_money

@@ -59,20 +59,23 @@ class Walker:
         self.account, self.rules, self.uses, self.dtype, self.device = account, rules, uses, dtype, device
         self.broker = Broker(tape, rules, uses, dtype=dtype, record=record, pauses=pauses, trusted=trusted)
         self.n_instruments = tape.n_instruments
+        self._initial: float | torch.Tensor = account.initial_equity
 
     @property
-    def ruin_level(self) -> float:
+    def ruin_level(self) -> float | torch.Tensor:
         """Equity at or below which an account has ended."""
-        return self.account.ruin_frac * self.account.initial_equity
+        return self.account.ruin_frac * self._initial
 
     def nothing_happens_between(self) -> bool:
         """Whether an account that orders nothing only holds: no order works, no bracket, margin or delay acts."""
         uses, rules = self.uses, self.rules
         return not (uses.working or uses.brackets or rules.margin == "isolated" or rules.latency_bars)
 
-    def open(self, shape: tuple[int, ...]) -> Position:
-        """Flat accounts of the initial equity."""
+    def open(self, shape: tuple[int, ...], cash: torch.Tensor | None = None) -> Position:
+        """Flat accounts of the initial equity, or of `cash`, which may differ from account to account."""
         book = self.broker.open(shape, self.account.initial_equity, self.device)
+        if cash is not None:
+            book, self._initial = book._replace(cash=cash.to(book.cash)), cash.to(book.cash)
         flat = torch.zeros(book.units.shape, dtype=torch.float64, device=self.device)
         return Position(book, book.cash, flat)
 
@@ -162,7 +165,7 @@ class Desk(Walker):
             self.scheme, account, trading.rules, n_instruments=tape.n_instruments, raw_dollars=raw_dollars
         )
 
-    def open(self, shape: tuple[int, ...]) -> Position:
+    def open(self, shape: tuple[int, ...], cash: torch.Tensor | None = None) -> Position:  # noqa: ARG002
         """Flat accounts of the initial equity."""
         self.scheme.reset(torch.ones(shape, dtype=torch.bool, device=self.device))
         return self._fresh(shape)

@@ -20,6 +20,7 @@ from sizewise.evidence.inference import BlockTest, ibragimov_mueller, with_holm
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.trading.account import Account
 from sizewise.sizing.fitted import walked_trades
+from sizewise.trading.broker.book import ALLOWED
 from sizewise.trading.schemes.values import position_limit_frac
 
 Measure = Literal["entry_pct", "held_pct"]
@@ -47,6 +48,8 @@ CONDITIONS = (
     # Trending means ADX over 25 or an efficiency over 0.6: no weaker trend has a label.
     Condition("strong trend, low volatility", "all other entries", "larger"),
     Condition("in a position before", "flat before", ""),
+    # Of instruments under the day-trade rule alone.
+    Condition("at most one day trade left", "three left", ""),
 )
 
 
@@ -54,12 +57,14 @@ def entry_table(equity: pd.DataFrame, market: Market, folds: Sequence[Fold], acc
     """Every entry of the signal on every path of a ledger: what held at its decision, and how large it became.
 
     Args:
-        equity: columns arm, symbol, fold, seed, equity, position_frac; rows of a path together, oldest first.
+        equity: columns arm, symbol, fold, seed, equity, position_frac, day_trades_left; rows of a path together, oldest
+            first.
     Returns:
         one row an entry: arm, symbol, fold, seed, time, row (of the market tensor); entry_pct, the position after the
         trade's first fill as marked at that bar's close, and held_pct, its mean over the bars it is held, both % of the
         position limit and 0 if the trade is left out; high_vol, trending (bool), confidence, drawdown_frac (<= 0, from the
-        path's highest equity), before_pct (% of the limit held at the decision).
+        path's highest equity), before_pct (% of the limit held at the decision), day_trades_left, limited (whether the
+        instrument is under the day-trade rule then).
     Raises:
         LedgerError: a path is not its fold's test slice.
     """
@@ -67,6 +72,7 @@ def entry_table(equity: pd.DataFrame, market: Market, folds: Sequence[Fold], acc
     limit = position_limit_frac(account)
     spans: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
     signed, worth = equity["position_frac"].to_numpy() / limit, equity["equity"].to_numpy()
+    left = equity["day_trades_left"].to_numpy()
     parts = []
     for key, rows in equity.groupby(["arm", "symbol", "fold", "seed"], observed=True, sort=False).indices.items():
         arm, symbol, number, seed = cast(tuple[str, str, int, int], key)
@@ -82,7 +88,7 @@ def entry_table(equity: pd.DataFrame, market: Market, folds: Sequence[Fold], acc
             spans[symbol, number] = trades.entry_row - first, trades.exit_row - first
         span = spans[symbol, number]
         seen = _market_at(market, confidence_column(by_number[number]), first + span[0])
-        sizes = _sizes(signed[rows], worth[rows], *span)
+        sizes = _sizes(signed[rows], worth[rows], *span) | {"day_trades_left": left[rows][span[0]]}
         parts.append(pd.DataFrame({"arm": arm, "symbol": symbol, "fold": number, "seed": seed, **seen, **sizes}))
     return pd.concat(parts, ignore_index=True)
 
@@ -114,6 +120,7 @@ def _market_at(market: Market, confidence: str, rows: np.ndarray) -> dict[str, o
         "high_vol": feature("regime_high_vol") > 0.5,
         "trending": feature("regime_trending") > 0.5,
         "confidence": market.confidence[confidence].numpy()[rows],
+        "limited": market.tape.column("day_trade")[rows, 0].numpy() > 0,
     }
 
 
@@ -130,6 +137,7 @@ def _cells(entries: pd.DataFrame) -> list[tuple[pd.Series, pd.Series]]:
     over = entries["drawdown_frac"] < -DEEP_DRAWDOWN_FRAC
     calm_trend = entries["trending"] & ~entries["high_vol"]
     turning = entries["before_pct"] > 0
+    few = entries["limited"] & (entries["day_trades_left"] <= 1)
     return [
         (entries["high_vol"], ~entries["high_vol"]),
         thirds(entries["confidence"]),
@@ -138,6 +146,7 @@ def _cells(entries: pd.DataFrame) -> list[tuple[pd.Series, pd.Series]]:
         (entries["trending"], ~entries["trending"]),
         (calm_trend, ~calm_trend),
         (turning, ~turning),
+        (few, entries["limited"] & (entries["day_trades_left"] >= ALLOWED)),
     ]
 
 

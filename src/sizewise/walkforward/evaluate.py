@@ -18,7 +18,7 @@ from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
 from sizewise.sizing.own import source_of
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.walk import frames
+from sizewise.walkforward.walk import events_frame, frames
 
 
 def evaluate_all(stage: Stage, market: Market, folds: Mapping[str, Sequence[Fold]]) -> pd.DataFrame:
@@ -41,6 +41,7 @@ def evaluate_all(stage: Stage, market: Market, folds: Mapping[str, Sequence[Fold
         for run in field.walk_all(list(p.arms) if primary else [p.plan.candidate, p.plan.reference]):
             for equity, trades in frames(run, exact, stop_atr=atr_stop):
                 writer.add(equity, trades)
+            writer.add_events(events_frame(run, exact))
         writer.close()
         fits += field.fits
     return pd.concat(fits, ignore_index=True) if fits else pd.DataFrame()

@@ -15,7 +15,7 @@ from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Division, Fold
 from sizewise.learning.ppo.agent import Agent, PolicySizer
 from sizewise.learning.ppo.encoders import MarketView
-from sizewise.ledgers.columns import EQUITY_COLUMNS, FLOWS, TRADE_COLUMNS, check_adds_up
+from sizewise.ledgers.columns import EQUITY_COLUMNS, EVENT_COLUMNS, FLOWS, TRADE_COLUMNS, check_adds_up
 from sizewise.params.arms import Arm
 from sizewise.params.trading.world import World
 from sizewise.sizing import backtest
@@ -64,6 +64,7 @@ def equity_frame(key: PathKey, path: int, ledger: PathLedger, market: Market) ->
             "position_frac": position / equity,
             **{name: flow[cut, path].cpu().numpy().astype(np.float64) for name, flow in zip(FLOWS, flows, strict=True)},
             "regime": pd.Categorical.from_codes(codes, categories=list(LABELS)),  # type: ignore[call-overload]
+            "day_trades_left": ledger.day_trades_left[cut, path].cpu().numpy(),
         }
     )
     return frame[list(EQUITY_COLUMNS)]
@@ -230,6 +231,17 @@ def policies_sizer(
         lengths=torch.tensor([key.length for key in keys]),
         symbols=torch.tensor([market.symbols.index(key.symbol) for key in keys]),
     )
+
+
+def events_frame(run: ArmRun, market: Market) -> pd.DataFrame:
+    """What the venue did to the orders and positions of a run (EVENT_COLUMNS), path after path, oldest first."""
+    events, keys = run.ledger.events, pd.DataFrame([vars(key) for key in run.keys])
+    of = keys.iloc[events["path"].to_numpy()].reset_index(drop=True)
+    rows = of["start_row"].to_numpy(dtype=np.int64) + events["step"].to_numpy(dtype=np.int64)
+    named = {name: of[name] for name in ("arm", "symbol", "fold", "seed")}
+    return pd.DataFrame({**named, "timestamp": market.times[rows], "event": events["event"].to_numpy()})[
+        list(EVENT_COLUMNS)
+    ]
 
 
 def frames(run: ArmRun, market: Market, *, stop_atr: float) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:

@@ -45,7 +45,7 @@ def path(arm: str, drift: float, *, fold: int = 0, seed: int = 0, days: int = DA
             "impact": 0.0,
             "liquidation": 0.0,
         }
-        | {"regime": regime}
+        | {"regime": regime, "day_trades_left": np.int8(3)}
     )
 
 

@@ -55,7 +55,7 @@ def ledger(held: dict[int, float], *, arm: str = "ppo", equity: dict[int, float]
     worth = pd.Series(equity or {}, dtype=float).reindex(rows).ffill().fillna(1000.0).to_numpy()
     share = [held.get(row, 0.0) for row in rows]
     keys = {"arm": arm, "symbol": "S0", "fold": 0, "seed": 1}
-    return pd.DataFrame(keys | {"equity": worth, "position_frac": share})
+    return pd.DataFrame(keys | {"equity": worth, "position_frac": share, "day_trades_left": np.int8(3)})
 
 
 # Entries.

@@ -33,6 +33,10 @@ _DIRECTION = (0, 1, 1, 1, -1, -1, -1)
 _MULTIPLIER = (0.0, 0.25, 0.50, 0.75, 0.25, 0.50, 0.75)
 
 
+# The multipliers of the three sizes.
+SIZES7 = _MULTIPLIER[1:4]
+
+
 def decode(action: int) -> tuple[int, float]:
     """(direction, multiplier of the base allocation) of one action.
 
