@@ -91,6 +91,12 @@ class Tape:
         """The bars at `rows` (int64, any shape): columns of shape [I, *rows.shape]."""
         return Bars(*self.table[rows].movedim((-1, -2), (0, 1)).contiguous().unbind(0))
 
+    def rows_as(self, rows: torch.Tensor, dtype: torch.dtype) -> tuple[Bars, Bars]:
+        """The bars at `rows` as they are, and in another dtype: all columns are changed at once."""
+        columns = self.table[rows].movedim((-1, -2), (0, 1)).contiguous()
+        exact = Bars(*columns.unbind(0))
+        return exact, exact if columns.dtype == dtype else Bars(*columns.to(dtype).unbind(0))
+
     def column(self, name: str) -> torch.Tensor:
         """One column, float64 [R, I]."""
         return self.table[..., COLUMNS.index(name)]

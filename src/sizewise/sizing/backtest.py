@@ -132,7 +132,7 @@ def run(
     last = start_rows + lengths - 1
     left = torch.full((steps, paths), ALLOWED, dtype=torch.int8, device=device)
     kept = _Recorder()
-    bars = market.tape.rows(start_rows)
+    bars, money = market.tape.rows_as(start_rows, dtype)
     for t in range(steps - 1):
         rows = torch.minimum(start_rows + t, last)
         joined = joined | market.entry[rows]
@@ -150,7 +150,7 @@ def run(
                 confidence=confidence[confidence_of_path, rows].to(dtype),
                 atr_frac=market.atr_frac[rows],
                 annual_vol=market.annual_vol[rows],
-                close=bars.close[0].to(dtype),
+                close=money.close[0],
                 account=position,
                 bars=bars,
                 decides=asked,
@@ -160,20 +160,19 @@ def run(
                 orders = orders.only(asked)
         following = torch.minimum(rows + 1, last)
         alive = rows < last
-        bars = market.tape.rows(following)
+        bars, money = market.tape.rows_as(following, dtype)
         if bool(closing.any()):
             position, orders = desk.closing_out(position, orders, closing)
-        moved = desk.move(position, orders, bars)
+        moved = desk.move(position, orders, bars, money)
         if record:
             kept.add(moved.result, t + 1, alive)
         position = moved.position
         # A path that is over repeats its last mark.
         records[0, t + 1] = torch.where(alive, position.equity, records[0, t])
         records[1, t + 1] = torch.where(alive, position.book.value(bars.close)[0], 0.0)
-        if position.book.day_trades is not None:
+        records[2:, t + 1] = torch.stack(list(moved.result.flows)) * alive
+        if record and position.book.day_trades is not None:
             left[t + 1] = position.book.day_trades.left()[0].to(torch.int8)
-        for slot, flow in enumerate(moved.result.flows, start=2):
-            records[slot, t + 1] = torch.where(alive, flow, 0.0)
         ruined = ruined | moved.terminated & alive
     equity, held, *flows = records
     fills, events = kept.tables()

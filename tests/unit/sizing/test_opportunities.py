@@ -1,6 +1,5 @@
 """Unit results of signal trades: the broker is the oracle, and the future is not read."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
 from sizewise.sizing.opportunities import find_opportunities
 
-from ...hand_market import make_market
+from ...hand_market import make_market, priced, remade
 from ...hand_sizers import constant_sizer
 
 ACCOUNT = Account(ruin_frac=0.0)
@@ -68,10 +67,10 @@ def test_what_follows_an_exit_changes_no_trade_before_it():
     plain = make_market(800, seed=4)
     trades = find_opportunities(plain, {"S0": Slice(0, 800)})
     cut = int(trades.exit_row[len(trades) // 2]) + 2
-    changed = {name: getattr(plain, name).clone() for name in ("gap_return", "bar_return", "close", "high", "low")}
+    changed = {name: column for name, column in priced(plain).items() if name not in ("elapsed_days", "rates")}
     for values in changed.values():
         values[cut:] *= 1.5
-    after = find_opportunities(replace(plain, **changed), {"S0": Slice(0, 800)})
+    after = find_opportunities(remade(plain, **changed), {"S0": Slice(0, 800)})
     known = trades.exit_row + 1 < cut
     assert 5 < known.sum() < len(trades)
     for name in ("unit_return", "price_return", "worst", "best", "hours"):
