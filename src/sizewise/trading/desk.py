@@ -167,15 +167,11 @@ class Desk(Walker):
     def restarted(self, position: Position, where: torch.Tensor, day: torch.Tensor) -> Position:
         """New accounts `where` it says (bool, accounts' shape), flat since `day`."""
         fresh = self._fresh(tuple(position.equity.shape))
-        fresh = fresh._replace(
-            closed_since=day.expand(position.closed_since.shape), pending=_nothing(position.pending)
-        )
+        fresh = fresh._replace(closed_since=day.expand(position.closed_since.shape), pending=_nothing(position.pending))
         self.scheme.reset(where)
         return merge(where, fresh, position)
 
-    def view(
-        self, position: Position, bars: Bars, direction: torch.Tensor, situation: Situation | None = None
-    ) -> View:
+    def view(self, position: Position, bars: Bars, direction: torch.Tensor, situation: Situation | None = None) -> View:
         """What the scheme sees at the close of `bars`."""
         return view_of(position, bars, direction, situation)
 
