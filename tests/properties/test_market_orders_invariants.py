@@ -8,14 +8,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sizewise.learning.ppo.environment import SizingEnv
+from sizewise.trading.broker.fast_broker import Accounts, Move, PnL
 
 from sizewise.base.seeding import numpy_generator, torch_generator
-from sizewise.learning.ppo.environment import SizingEnv
 from sizewise.market.costs import CostRates, Costs
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.trading.broker import fast_broker
-from sizewise.trading.broker.fast_broker import Accounts, Move, PnL
 from sizewise.trading.episodes import Ranges
 from sizewise.trading.schemes.values import SizingScheme
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from sizewise.learning.ppo.environment import SizingEnv
 
 from sizewise.base.seeding import torch_generator
 from sizewise.dataset.market_tensor import Market
-from sizewise.learning.ppo.environment import SizingEnv
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 import torch
+from sizewise.learning.ppo.environment import account_scalars
 
 from sizewise.base.errors import ConfigError
-from sizewise.learning.ppo.environment import account_scalars
 from sizewise.market.costs import priced
 from sizewise.market.tape import COLUMNS
 from sizewise.params.trading.account import Account

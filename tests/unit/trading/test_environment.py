@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from sizewise.learning.ppo.environment import SizingEnv, account_scalars
 
 from sizewise.base.errors import ConfigError
-from sizewise.learning.ppo.environment import SizingEnv, account_scalars
 from sizewise.market.costs import priced
 from sizewise.market.tape import build_tape
 from sizewise.params.learning.train import Episode

@@ -5,9 +5,9 @@ from typing import get_args
 
 import pytest
 import torch
+from sizewise.learning.ppo.environment import SizingEnv
 
 from sizewise.base.errors import ConfigError
-from sizewise.learning.ppo.environment import SizingEnv
 from sizewise.params.reading import parse_section
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.rewards import (

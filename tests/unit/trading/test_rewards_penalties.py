@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from sizewise.learning.ppo.environment import SizingEnv
 
 from sizewise.dataset.market_tensor import Market
-from sizewise.learning.ppo.environment import SizingEnv
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.rewards import DrawdownPenalised, LogGrowth, Penalties, Suppression
 from sizewise.params.trading.trading import Sizing

@@ -5,15 +5,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sizewise.learning.ppo.environment import SizingEnv, account_scalars, scalar_limit
+from sizewise.params.trading.actions import Levels, Steps
 
 from sizewise.base.errors import ConfigError
 from sizewise.base.seeding import torch_generator
 from sizewise.dataset.market_tensor import Market
-from sizewise.learning.ppo.environment import SizingEnv, account_scalars, scalar_limit
 from sizewise.market.costs import Costs
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.actions import Levels, Steps
 from sizewise.trading.broker.reference_broker import Bar, PlainOrders, ReferenceBroker, Rules
 from sizewise.trading.broker.reference_broker import Market as MarketOrder
 from sizewise.trading.episodes import Ranges

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sizewise.params.trading.actions import Levels
 
 from sizewise.base.seeding import numpy_generator, torch_generator
 from sizewise.dataset.confidence import CONFIDENCE_INPUTS, ConfidenceModel
@@ -14,7 +15,6 @@ from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.learning.train import Train
-from sizewise.params.trading.actions import Levels
 from sizewise.studies.known_answers.laboratory import (
     ACCOUNT,
     WINDOW_BARS,

@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sizewise.params.trading.actions import SEVEN, Levels, Steps
 
 from sizewise.base.errors import ActionError
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.actions import SEVEN, Levels, Steps
 from sizewise.trading.schemes.values import (
     N_ACTIONS,
     LevelScheme,
