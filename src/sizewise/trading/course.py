@@ -115,13 +115,15 @@ class Stretch:
         # A rounding of single precision must not decide.
         return bool((equity > ruin_level * (1.0 + 1e-3)).all()) and not (lent and bool(owes.any()))
 
-    def one_by_one(self) -> Iterator[tuple[Bars, Bars]]:
-        """The bars after the first, for all; whoever has arrived is shown bars in which nothing is and nothing costs."""
+    def one_by_one(self) -> Iterator[tuple[Bars, Bars, torch.Tensor]]:
+        """The bars after the first, for all; whoever has arrived (bool) is shown bars in which nothing is and nothing
+        costs."""
         for ahead in range(2, self.longest + 2):
             rows = self.start + ahead
             bars = self.tape.rows(torch.minimum(rows, self.stop))
-            bars = paused(bars, rows > self.stop)
-            yield bars, bars.to(self.dtype)
+            arrived = rows > self.stop
+            bars = paused(bars, arrived)
+            yield bars, bars.to(self.dtype), arrived
 
 
 def paused(bars: Bars, where: torch.Tensor) -> Bars:
