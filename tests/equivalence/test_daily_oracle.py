@@ -17,7 +17,7 @@ from sizewise.ledgers.files import LedgerWriter, read_equity, read_trades
 from sizewise.ledgers.plan import ANCHORED_FOLDER, arm_rows
 from sizewise.ledgers.trials import TrialLedger, read_ledger
 from sizewise.params.arms import AtrArm, BuyAndHoldArm, KellyArm, RandomPlaceboArm
-from sizewise.trading.trades import Prices
+from sizewise.params.trading.world import World
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
 
@@ -35,12 +35,11 @@ def ledgers(quick, tmp_path_factory):
     """Both schemes' ledgers of four arms; the placebo has two seeds."""
     folder, p = tmp_path_factory.mktemp("ledger"), quick.params
     market = quick.market.to("cpu", torch.float64)
-    prices = Prices.stack([quick.universe.bars[symbol] for symbol in market.symbols])
     for scheme, place in (("rolling", folder), ("anchored", folder / ANCHORED_FOLDER)):
-        field = Field(market, quick.folds[scheme], ARMS, [1, 2], p.account, p.outcome, folder)
+        field = Field(market, quick.folds[scheme], ARMS, [1, 2], World.of(p), p.outcome, folder)
         writer = LedgerWriter(place)
         for name in ARMS:
-            for equity, trades in frames(field.walk(name), market, prices, stop_atr=1.5):
+            for equity, trades in frames(field.walk(name), market, stop_atr=1.5):
                 writer.add(equity, trades)
         writer.close()
     bars = read_equity(folder)
