@@ -8,7 +8,7 @@ import pandas as pd
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.regimes import LABELS
 
-COST_COLUMNS = ("fees", "slippage", "borrow", "funding")
+COST_COLUMNS = ("fees", "slippage", "impact", "funding", "borrow", "liquidation")
 
 
 def same_days(market: Market) -> Market:

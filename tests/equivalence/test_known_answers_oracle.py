@@ -29,7 +29,7 @@ def slow_growth(law: Law, sizes: np.ndarray, sample: Sample) -> float:
         equity = broker.equity([close])
         units = (size * law.side[state] * equity - broker.units[0] * close) / close
 
-        def after(move: float, units=units, close=close) -> ReferenceBroker:
+        def after(move: float, broker=broker, units=units, close=close) -> ReferenceBroker:
             account, end = copy.deepcopy(broker), close * (1.0 + move)
             bar = Bar(
                 close, close, max(close, end), min(close, end), end, volume=0.0, taker=1e-4 * law.costs.taker_bps,

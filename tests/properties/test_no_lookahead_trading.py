@@ -25,6 +25,7 @@ from ..hand_tape import PLAIN, trading
 ACCOUNT = Account()
 ROWS = 120
 CUTS = [1, 2, 40, 110]
+PRICES = ("open", "high", "low", "close")
 POISONED = ("open", "high", "low", "close", "day", "taker", "half_spread", "borrow", "funding", "loan")
 
 
@@ -33,8 +34,16 @@ def poisoned(market: Market, k: int) -> Market:
     changed = {}
     for name in POISONED:
         column = market.tape.column(name).clone()
-        column[k + 1 :] = 3.0 * column[k + 1 :] + 0.05
+        # Every bar that rose falls, and by more.
+        if name in PRICES:
+            column[k + 1 :] = 3.0 * column[k : k + 1] ** 2 / column[k + 1 :]
+        else:
+            column[k + 1 :] = 3.0 * column[k + 1 :] + 0.05
         changed[name] = column
+    changed["high"], changed["low"] = (
+        torch.where(torch.arange(len(column)).unsqueeze(1) > k, other, column)
+        for column, other in ((changed["high"], changed["low"]), (changed["low"], changed["high"]))
+    )
     # The close before the next bar is this bar's own, which is known.
     before = market.tape.column("last_close").clone()
     before[k + 2 :] = changed["close"][k + 1 : -1]
@@ -117,6 +126,7 @@ def env_trace(
 
     def trace(market: Market) -> Trace:
         scheme, decides = Sizing(kind="sizing7", mode=mode), torch.arange(ROWS) % every == 0
+        lead = int(episode is not None and episode.random_position_prob > 0)
         env = env_class(
             market.tape,
             [Ranges((0,), (0,), (ROWS,))],
@@ -124,7 +134,7 @@ def env_trace(
             ACCOUNT,
             groups=1,
             replicas=4,
-            horizon=int(decides.sum()) - 1,
+            horizon=int(decides.sum()) - 1 - lead,
             generators=[torch_generator(0)],
             direction=market.direction,
             decides=decides,
@@ -135,8 +145,8 @@ def env_trace(
         env.restart()
         actions = torch.randint(0, 7, (ROWS - 1, 1, 1, 4), generator=torch_generator("actions"))
         orders, equity = [], []
-        for row in range(ROWS):
-            if row == env.rows.item() and len(orders) < ROWS:
+        for row in range(lead, ROWS):
+            if row == env.rows.item():
                 sent = env.desk.scheme.orders(actions[min(row, ROWS - 2)].transpose(1, 2), env._view()).market
                 marked, here = env.equity, row
                 if env._steps < env.horizon:
@@ -144,7 +154,8 @@ def env_trace(
             orders.append(sent)
             equity.append(marked)
         assert here == int(decides.nonzero().max())
-        return torch.stack(orders), torch.stack(equity)
+        # What was bought at the row before belongs to the first decision.
+        return tuple(torch.stack([part[0]] * lead + part) for part in (orders, equity))
 
     return trace
 
