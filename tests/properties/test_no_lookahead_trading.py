@@ -36,7 +36,7 @@ def poisoned(market: Market, k: int) -> Market:
         column = market.tape.column(name).clone()
         # Every bar that rose falls, and by more.
         if name in PRICES:
-            column[k + 1 :] = 3.0 * column[k : k + 1] ** 2 / column[k + 1 :]
+            column[k + 1 :] = 3.0 * float(market.close[k]) ** 2 / column[k + 1 :]
         else:
             column[k + 1 :] = 3.0 * column[k + 1 :] + 0.05
         changed[name] = column
