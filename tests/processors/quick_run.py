@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from sizewise.learning.ppo.environment import account_scalars
 
 from sizewise.base.arithmetic import measure
 from sizewise.base.tensors import log, log10, root
@@ -29,6 +28,7 @@ from sizewise.learning.closed_trades.policy import save_closed_trades
 from sizewise.learning.closed_trades.training import train_closed_trades
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
+from sizewise.learning.ppo.environment import account_scalars
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.learning import train_tables
 from sizewise.learning.tabular.store import folder_of, save_table

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from sizewise.params.trading.actions import SEVEN, Actions, Levels
 
 from sizewise.base.seeding import torch_generator
 from sizewise.bench import run
@@ -25,6 +24,7 @@ from sizewise.ledgers.trials import record_opening, record_trials
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.actions import SEVEN, Actions, Levels
 from sizewise.trading.schemes.values import Sizing7, count_actions
 from sizewise.walkforward import unsealing
 

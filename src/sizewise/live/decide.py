@@ -92,10 +92,7 @@ class LivePolicy:
         scheme, observe = agent.opened(torch.float64)
         at = standing(worth, held, side)
         log_prob, kept = actors.log_prob(
-            actors.encode(0, segment),
-            observe(at.held, at.bar).float(),
-            scheme.allowed(at.view()),
-            _state(agent, memory),
+            actors.encode(0, segment), observe(at.held, at.bar).float(), scheme.allowed(at.view()), _state(agent, memory)
         )
         action = log_prob.argmax(-1)
         orders = scheme.orders(action, at.view())

@@ -74,3 +74,5 @@ def size_of(model: MultiplesOf) -> Size:
 def rules_of(model: AnyScheme, rules: Rules) -> Rules:
     """`rules`, and what the scheme cannot do without."""
     return rules if isinstance(model, MultiplesOf) else rules_for(model, rules)
+
+

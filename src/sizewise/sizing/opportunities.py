@@ -71,7 +71,6 @@ def _of_symbol(market: Market, number: int, start: int, stop: int) -> Opportunit
         return values[start:stop].cpu().numpy()
 
     direction, entry = rows(market.direction).astype(np.float64), rows(market.entry)
-
     def bars(name: str) -> np.ndarray:
         return rows(market.tape.column(name)[:, 0])
 

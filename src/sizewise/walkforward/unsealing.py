@@ -81,9 +81,7 @@ def prepare(workspace: Workspace, params: Params) -> Unsealing:
     rules = p.splits.model_copy(update={"test_starts": (p.splits.end,), "end": p.splits.sealed_end, "sealed_end": None})
     (fold,) = cut_folds(universe, rules, p.regimes, window_bars=p.observation.window_bars)[PRIMARY]
     fold = replace(fold, number=len(p.splits.test_starts))
-    return Unsealing(
-        p, workspace, seal, universe, fold, plan_hash(p.plan, p.splits, p.arms, World.of(p), p.train.seeds)
-    )
+    return Unsealing(p, workspace, seal, universe, fold, plan_hash(p.plan, p.splits, p.arms, World.of(p), p.train.seeds))
 
 
 def intention(given: Unsealing) -> str:

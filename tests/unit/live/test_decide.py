@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sizewise.params.trading.actions import SEVEN, Levels, Steps
 
 from sizewise.base.errors import BarError, CheckpointError, DataMissingError
 from sizewise.dataset.features import longest_warmup_bars
@@ -14,6 +13,7 @@ from sizewise.learning.ppo.agent import PolicySizer, load_agent, save_agent
 from sizewise.learning.ppo.encoders import MarketView
 from sizewise.live.decide import LivePolicy, load_policy
 from sizewise.params.learning.train import CausalConv, LinearRecurrent
+from sizewise.params.trading.actions import SEVEN, Levels, Steps
 from sizewise.sizing.sizers import Situation
 
 SYMBOL = "BTCUSDT_1h"

@@ -7,12 +7,12 @@ from typing import Any
 import pydantic
 import pytest
 import yaml
-from sizewise.params.trading.actions import SEVEN
 
 from sizewise.base.errors import ConfigError
 from sizewise.params.arms import PpoArm
 from sizewise.params.learning.train import Episode, Mlp, Train
 from sizewise.params.reading import SECTIONS, parse_params, parse_section, read_params, read_yaml
+from sizewise.params.trading.actions import SEVEN
 
 ABSENT = object()
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from sizewise.params.trading.actions import Levels, Steps
 
 from sizewise.base.errors import ConfigError
 from sizewise.params.trading import trading
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.actions import Levels, Steps
 from sizewise.params.trading.rewards import (
     DifferentialSharpe,
     DifferentialSortino,

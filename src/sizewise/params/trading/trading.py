@@ -113,9 +113,7 @@ class Sizing(Section):
     @model_validator(mode="after")
     def _sized(self) -> "Sizing":
         if (self.sizes is None) == (self.kind == "sizing"):
-            raise ValueError(
-                f"kind {self.kind} " + ("names its sizes: leave them out" if self.sizes else "needs sizes")
-            )
+            raise ValueError(f"kind {self.kind} " + ("names its sizes: leave them out" if self.sizes else "needs sizes"))
         return self
 
 

@@ -93,9 +93,7 @@ class Walks:
         sizers = [self._sizer(name, market, folds, keys[name], fits, fresh=scenario.kind == "thinned") for name in keys]
         joined = JoinedSizer(sizers, [len(mine) for mine in keys.values()])
         every = [key for mine in keys.values() for key in mine]
-        ledger = walk(
-            market, every, obstructed(joined, market, scenario, world.rules.seed), delayed(world.world, scenario)
-        )
+        ledger = walk(market, every, obstructed(joined, market, scenario, world.rules.seed), delayed(world.world, scenario))
         runs, end = {}, 0
         for name, mine in keys.items():
             start, end = end, end + len(mine)

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sizewise.learning.ppo.environment import account_scalars
-from sizewise.params.trading.actions import Levels
 
 from sizewise.dataset.market_tensor import fold_confidence
 from sizewise.learning.ppo.agent import Actors, PolicySizer, stack
 from sizewise.learning.ppo.encoders import MarketView
+from sizewise.learning.ppo.environment import account_scalars
 from sizewise.learning.ppo.policy import encode, forward
 from sizewise.params.learning.train import CausalConv, LinearRecurrent
+from sizewise.params.trading.actions import Levels
 from sizewise.sizing.sizers import Situation
 
 ROWS = (30, 77, 140)

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sizewise.params.trading.actions import SEVEN, Levels, Steps
 
 from sizewise.base.errors import CheckpointError, DataMissingError
 from sizewise.base.seeding import torch_generator
@@ -13,6 +12,7 @@ from sizewise.dataset.features import NAMES
 from sizewise.learning.ppo.agent import LAYOUT, WEIGHTS, Agent, load_agent, save_agent
 from sizewise.learning.ppo.policy import initialise
 from sizewise.params.learning.train import CausalConv, LinearRecurrent, Mlp
+from sizewise.params.trading.actions import SEVEN, Levels, Steps
 from sizewise.trading.schemes.values import count_actions
 
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 import psutil
 import pytest
 import torch
-from sizewise.params.trading.actions import Levels, Steps
 
 from sizewise.base.errors import TrainingError
 from sizewise.base.seeding import torch_generator
@@ -21,6 +20,7 @@ from sizewise.learning.ppo.policy import initialise
 from sizewise.learning.ppo.training import policies_of
 from sizewise.params.arms import PpoArm
 from sizewise.params.learning.train import CausalConv, Episode, LinearRecurrent, Mlp
+from sizewise.params.trading.actions import Levels, Steps
 
 
 def same(a: training.Trained, b: training.Trained) -> bool:
