@@ -107,8 +107,8 @@ class Stretch:
         units = position.book.units
         worst = torch.where(units < 0, high, low).to(units.dtype)
         # What is paid now may come back later, and an account be ruined in between.
-        lent, _, swings, _ = (part.to(units.dtype) for part in self._carry)
-        carry = (units.clamp(max=0.0) * lent - units.abs() * swings).sum(0)
+        borrow, _, swings, _ = (part.to(units.dtype) for part in self._carry)
+        carry = (units.clamp(max=0.0) * borrow - units.abs() * swings).sum(0)
         owes = position.book.cash + carry < 0.0
         equity = position.book.cash + (units * worst).sum(0) + carry
         lent = bool((self.tape.column("loan") != 0).any())
