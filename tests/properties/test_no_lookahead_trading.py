@@ -223,9 +223,12 @@ class NextSignal(TradingEnv):
 
 
 def test_a_start_that_knows_the_next_signal_is_caught():
-    trace = env_trace("masked", NextSignal, Episode(random_position_prob=1.0))
-    with pytest.raises(AssertionError, match="sees past row 0"):
-        assert_blind(trace, make_market(ROWS, seed=2, direction=torch.ones(ROWS, dtype=torch.int8)), 0)
+    # The first decision is at row 1: what is bought before it fills there.
+    market = make_market(ROWS, seed=2, direction=torch.ones(ROWS, dtype=torch.int8))
+    sound, knowing = (env_trace("masked", env, Episode(random_position_prob=1.0)) for env in (TradingEnv, NextSignal))
+    assert_blind(sound, market, 1)
+    with pytest.raises(AssertionError, match="sees past row 1"):
+        assert_blind(knowing, market, 1)
 
 
 @pytest.mark.parametrize("k", CUTS[1:])
