@@ -260,7 +260,8 @@ def _collect(result: Result, row: int, fills: list[list[tuple]], flags: list[lis
 def walk_plain(scenario: Scenario, plan: list[dict[str, np.ndarray]]) -> Walk:
     """The reference broker, account by account, given what was ordered."""
     steps, _, paths = scenario.shape
-    rules = reference_broker.Rules(**scenario.rules.model_dump())
+    # Orders arrive late before they reach a broker.
+    rules = reference_broker.Rules(**scenario.rules.model_dump(exclude={"latency_bars"}))
     walks = [_plain_path(scenario, rules, plan, path) for path in range(paths)]
     return Walk(
         np.array([walk[0] for walk in walks]).T,

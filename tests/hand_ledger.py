@@ -1,7 +1,6 @@
 """Equity ledgers made by hand from the shares of equity that were held, for the tests of what reads them."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,9 +13,9 @@ from sizewise.ledgers.columns import COSTS
 def same_days(market: Market) -> Market:
     """A hand-made market whose symbols all trade at the hours of the first."""
     rows = market.n_rows[0]
-    times = market.times[:rows]
-    tape = replace(market.tape, times=times.append([times] * (len(market.symbols) - 1)))
-    return replace(market, tape=tape)
+    hours = [market.times[first : first + rows] for first in market.first_row]
+    assert all(found.equals(hours[0]) for found in hours), "planted markets begin at one hour"
+    return market
 
 
 def ledger(

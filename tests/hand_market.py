@@ -27,12 +27,12 @@ def make_market(rows: int, *, symbols: int = 1, seed: int = 0, costs: Costs = CO
         "atr_frac": rng.uniform(0.01, 0.08, total),
         "annual_vol": rng.uniform(0.2, 1.2, total),
     } | columns
-    moves = (1.0 + np.asarray(values["gap_return"])) * (1.0 + np.asarray(values["bar_return"]))
+    gap, bar = (np.asarray(values[name]).reshape(symbols, rows) for name in ("gap_return", "bar_return"))
     direction = np.asarray(values["direction"])
-    close = 100.0 * np.cumprod(moves.reshape(symbols, rows), axis=1).ravel()
+    close = (100.0 * np.cumprod((1.0 + gap) * (1.0 + bar), axis=1)).ravel()
     derived = {
-        "high": 1.004 * close * np.maximum(1.0, 1.0 / (1.0 + np.asarray(values["bar_return"]))),
-        "low": 0.996 * close * np.minimum(1.0, 1.0 / (1.0 + np.asarray(values["bar_return"]))),
+        "high": 1.004 * close * np.maximum(1.0, 1.0 / (1.0 + bar.ravel())),
+        "low": 0.996 * close * np.minimum(1.0, 1.0 / (1.0 + bar.ravel())),
         "entry": (np.diff(direction, prepend=0) != 0) & (direction != 0),
     }
     columns = {name: np.asarray(column) for name, column in (derived | values).items()}

@@ -147,8 +147,10 @@ def open_env(
     regimes: torch.Tensor | None = None,
     dtype: torch.dtype = torch.float64,
     seed: int = 0,
+    **how: object,
 ) -> TradingEnv:
-    """`stretch`: rows the accounts may walk, all by default; of horizon + 1 rows there is one start."""
+    """`stretch`: rows the accounts may walk, all by default; of horizon + 1 rows there is one start. `how`: as the
+    environment has it."""
     first, stop = stretch or (0, len(tape.times))
     return TradingEnv(
         tape,
@@ -164,4 +166,5 @@ def open_env(
         episode=episode,
         regimes=regimes,
         dtype=dtype,
+        **how,
     )

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import torch
 
 from sizewise.dataset.market_tensor import Market
@@ -65,8 +64,7 @@ def planted_market(n_trades: int, *, seed: int = 0, symbols: int = 1) -> Market:
         elapsed_days=np.full(total, 1 / 24),
         **given,
     )
-    times = pd.DatetimeIndex(np.tile(market.times[:rows].to_numpy(), symbols), tz="UTC")
-    return replace(market, features=torch.from_numpy(edges).float().unsqueeze(1), times=times)
+    return replace(market, features=torch.from_numpy(edges).float().unsqueeze(1))
 
 
 def planted_fold(market: Market, *, train: float = 1.0) -> Fold:

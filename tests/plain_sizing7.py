@@ -13,7 +13,7 @@ BPS = 1e-4
 
 @dataclass
 class PlainPath:
-    """Marks at T closes, and T-1 values of each flow, costs negative."""
+    """Marks at T closes, T-1 values of each flow, costs negative, and the fills: (bar, units, price)."""
 
     equity: list[float] = field(default_factory=list)
     position_value: list[float] = field(default_factory=list)
@@ -21,6 +21,7 @@ class PlainPath:
     fees: list[float] = field(default_factory=list)
     slippage: list[float] = field(default_factory=list)
     borrow: list[float] = field(default_factory=list)
+    fills: list[tuple[int, float, float]] = field(default_factory=list)
 
 
 def order_value(action: int, equity: float, position: float, direction: int | None, account: Account) -> float:
@@ -57,6 +58,8 @@ def simulate(
     directions: Sequence[int] | None,
     account: Account,
     costs: Costs,
+    *,
+    margin: str = "cash",
 ) -> PlainPath:
     """Walk one account over T bars.
 
@@ -65,7 +68,7 @@ def simulate(
         actions: actions[t] is decided at close t and fills at open t+1; the last one never fills.
         directions: the signal at each close, or None for free mode.
     """
-    broker, path = ReferenceBroker(Rules(rounding=False), account.initial_equity), PlainPath()
+    broker, path = ReferenceBroker(Rules(rounding=False, margin=margin), account.initial_equity), PlainPath()
     path.equity.append(account.initial_equity)
     path.position_value.append(0.0)
     for t in range(len(closes) - 1):
@@ -85,16 +88,12 @@ def simulate(
             half_spread=costs.half_spread_bps * BPS,
             borrow=costs.borrow_bps_per_day * BPS * elapsed_days[t + 1],
         )
-        # Market orders know no buying power: a loan for the step keeps the reference's from a short's tenfold gap.
-        loan = 32.0 * max(abs(equity), abs(position))
-        broker.cash += loan
-        step = broker.step([PlainOrders(market=Market(units))], [bar])
-        broker.cash -= loan
-        assert not step.flags[0]
+        step = broker.step([PlainOrders(market=Market(units) if units else None)], [bar])
         path.equity.append(broker.equity([after]))
         path.position_value.append(broker.units[0] * after)
         path.price_pnl.append(step.price)
         path.fees.append(step.fees)
         path.slippage.append(step.slippage)
         path.borrow.append(step.borrow)
+        path.fills += [(t + 1, fill.units, fill.price) for fill in step.fills]
     return path

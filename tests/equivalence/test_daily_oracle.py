@@ -17,6 +17,7 @@ from sizewise.ledgers.files import LedgerWriter, read_equity, read_trades
 from sizewise.ledgers.plan import ANCHORED_FOLDER, arm_rows
 from sizewise.ledgers.trials import TrialLedger, read_ledger
 from sizewise.params.arms import AtrArm, BuyAndHoldArm, KellyArm, RandomPlaceboArm
+from sizewise.params.trading.world import World
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
 
@@ -35,7 +36,7 @@ def ledgers(quick, tmp_path_factory):
     folder, p = tmp_path_factory.mktemp("ledger"), quick.params
     market = quick.market.to("cpu", torch.float64)
     for scheme, place in (("rolling", folder), ("anchored", folder / ANCHORED_FOLDER)):
-        field = Field(market, quick.folds[scheme], ARMS, [1, 2], p.account, p.outcome, folder)
+        field = Field(market, quick.folds[scheme], ARMS, [1, 2], World.of(p), p.outcome, folder)
         writer = LedgerWriter(place)
         for name in ARMS:
             for equity, trades in frames(field.walk(name), market, stop_atr=1.5):

@@ -1,5 +1,6 @@
 """Growth of chosen sizes against a slow walk: one account, one bar, every outcome, through the fills of market orders."""
 
+import copy
 import math
 
 import numpy as np
@@ -8,11 +9,13 @@ import torch
 
 from sizewise.base.seeding import numpy_generator
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import Rules as PlainRules
 from sizewise.sizing import backtest
 from sizewise.studies.planted.answers import chosen_sizes, growth_of
 from sizewise.studies.planted.laws import SYNTHETIC, Law, Sample
 from sizewise.studies.planted.markets import laws
-from sizewise.trading.broker import fast_broker
+from sizewise.trading.broker.broker import Uses
+from sizewise.trading.broker.reference_broker import Bar, Market, PlainOrders, ReferenceBroker, Rules
 
 LAWS = laws()
 
@@ -20,21 +23,26 @@ LAWS = laws()
 def slow_growth(law: Law, sizes: np.ndarray, sample: Sample) -> float:
     """Mean over bars of the expected log growth of one step of an account that orders what brings it to its size."""
     market, total = sample.market, 0.0
-    accounts = fast_broker.Accounts.open((), 1000.0, dtype=torch.float64)
+    broker, close = ReferenceBroker(Rules(rounding=False, margin="unlimited"), 1000.0), float(market.close[0])
     for t, size in enumerate(sizes):
         state = int(sample.state[t])
-        orders = size * law.side[state] * accounts.equity - accounts.position
-        rates = market.rates_at(torch.tensor(t))
-        zero, hour = torch.tensor(0.0, dtype=torch.float64), torch.tensor(1.0 / 24.0, dtype=torch.float64)
+        equity = broker.equity([close])
+        units = (size * law.side[state] * equity - broker.units[0] * close) / close
 
-        def after(move: float, accounts=accounts, orders=orders, rates=rates, zero=zero, hour=hour):
-            bar = fast_broker.Move(zero, torch.tensor(move, dtype=torch.float64), hour)
-            return fast_broker.step(accounts, orders, bar, rates)[0]
+        def after(move: float, broker=broker, units=units, close=close) -> ReferenceBroker:
+            account, end = copy.deepcopy(broker), close * (1.0 + move)
+            bar = Bar(
+                close, close, max(close, end), min(close, end), end, volume=0.0, taker=1e-4 * law.costs.taker_bps,
+                half_spread=1e-4 * law.costs.half_spread_bps,
+            )  # fmt: skip
+            account.step([PlainOrders(market=Market(units) if units else None)], [bar])
+            return account
 
         for move, chance in zip(law.moves[state], law.chances[state], strict=True):
-            total += chance * math.log(float(after(move).equity) / float(accounts.equity))
+            total += chance * math.log(after(move).equity([close * (1.0 + move)]) / equity)
         if t + 1 < len(sample.state):
-            accounts = after(float(market.bar_return[t + 1]))
+            move = float(market.bar_return[t + 1])
+            broker, close = after(move), close * (1.0 + move)
     return total / len(sizes)
 
 
@@ -49,12 +57,14 @@ def test_growth_of_is_the_slow_walk(name):
 class Ladder:
     """Goes through sizes in turn."""
 
+    uses = Uses()
+
     def __init__(self, sizes: np.ndarray):
         self.sizes, self.t = torch.from_numpy(sizes), -1
 
     def orders(self, decision):
         self.t += 1
-        return self.sizes[self.t] * decision.direction * decision.equity - decision.position
+        return decision.at_market(self.sizes[self.t] * decision.direction * decision.equity - decision.position)
 
 
 @pytest.mark.parametrize("name", ["pure_noise", "pointless_costs", "known_confidence"])
@@ -73,6 +83,7 @@ def test_a_backtest_holds_what_it_is_said_to_hold(name):
         torch.zeros(1, dtype=torch.int64),
         Ladder(sizes),
         account,
+        PlainRules(rounding=False, margin="unlimited"),
     )
     equity = ledger.equity[:, 0].numpy()
     side, move = np.array(law.side)[sample.state], sample.market.bar_return.numpy()

@@ -1,17 +1,28 @@
-"""Closed trades read off positions, against an account that books every fill in plain Python."""
+"""Trades read off fills, against an account that books every one in plain Python as it holds its units."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sizewise.trading import trades
-from sizewise.trading.trades import Flows, Legs, Prices, closed_trades, legs
+from sizewise.trading.trades import trades_of_path
+
+from ..hand_fills import fills_of
 
 FEE, BORROW_PER_DAY, DAYS = 0.001, 0.0005, 1 / 24
 ROWS, SEEDS = 160, range(40)
+COLUMNS = ("entry_row", "exit_row", "side", "entry_price", "exit_price", "qty", "pnl", "mae_frac", "mfe_frac")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Bars of one instrument, (T,)."""
+
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
 
 
 @dataclass
@@ -53,17 +64,14 @@ class Trade:
 
 @dataclass(frozen=True)
 class World:
-    """Bars, units held at each close, and what an account makes of them."""
+    """Bars, units held at each close, and what an account makes of them: its fills, and what holding cost it."""
 
     prices: Prices
     units: np.ndarray
     half_spread: np.ndarray
-    flows: Flows
+    fills: pd.DataFrame
+    carry: np.ndarray
     equity: np.ndarray
-
-    @property
-    def position(self) -> np.ndarray:
-        return self.units * self.prices.close
 
 
 def random_units(rng: np.random.Generator, rows: int) -> np.ndarray:
@@ -101,7 +109,8 @@ def random_world(seed: int, units: np.ndarray | None = None) -> World:
         flows[2, t] = -abs(traded) * open_[t] * half_spread[t]
         flows[3, t] = min(before, 0.0) * close[t - 1] * BORROW_PER_DAY * DAYS
     equity = 1000.0 + np.cumsum(flows.sum(axis=0))
-    return World(Prices(open_, high, low, close), units, half_spread, Flows(*flows), equity)
+    fills = fills_of(units, open_, half_spread, fee=FEE)
+    return World(Prices(open_, high, low, close), units, half_spread, fills, flows[3], equity)
 
 
 def oracle(world: World) -> pd.DataFrame:
@@ -129,7 +138,7 @@ def oracle(world: World) -> pd.DataFrame:
             live.lows.append(prices.low[t])
             live.highs.append(prices.high[t])
     rows = [*done, *([live] if live is not None else [])]
-    return pd.DataFrame([trade.row(prices.close[-1]) for trade in rows], columns=list(trades.COLUMNS))
+    return pd.DataFrame([trade.row(prices.close[-1]) for trade in rows], columns=list(COLUMNS))
 
 
 def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
@@ -142,7 +151,12 @@ def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 
 def library(world: World) -> pd.DataFrame:
-    return closed_trades(world.position, world.flows, world.prices, world.half_spread)
+    bars = world.prices
+    found = trades_of_path(
+        world.fills, np.ones(len(world.fills), dtype=bool), bars.high, bars.low, bars.close, world.carry
+    )
+    table = pd.DataFrame([asdict(trade) for trade in found], columns=["symbol", *COLUMNS])
+    return table.drop(columns="symbol").astype({"exit_row": float})
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -169,51 +183,64 @@ def test_the_random_positions_hold_every_case():
 # The comparison itself: each planted fault must be seen.
 
 
-def fills_at_the_close(world: World) -> pd.DataFrame:
-    prices = Prices(world.prices.close, world.prices.high, world.prices.low, world.prices.close)
-    return closed_trades(world.position, world.flows, prices, world.half_spread)
+def fills_at_the_close(world: World) -> World:
+    return replace(world, fills=fills_of(world.units, world.prices.close, world.half_spread, fee=FEE))
 
 
-def forgets_the_spread(world: World) -> pd.DataFrame:
-    return closed_trades(world.position, world.flows, world.prices, np.zeros_like(world.half_spread))
+def forgets_the_spread(world: World) -> World:
+    return replace(world, fills=world.fills.assign(slippage=0.0))
 
 
-def forgets_borrow(world: World) -> pd.DataFrame:
-    flows = Flows(world.flows.price, world.flows.fees, world.flows.slippage, np.zeros_like(world.flows.carry))
-    return closed_trades(world.position, flows, world.prices, world.half_spread)
+def forgets_the_fee(world: World) -> World:
+    return replace(world, fills=world.fills.assign(fee=0.0))
 
 
-def reads_one_bar_late(world: World) -> pd.DataFrame:
-    late = Prices(world.prices.open, np.roll(world.prices.high, -1), np.roll(world.prices.low, -1), world.prices.close)
-    return closed_trades(world.position, world.flows, late, world.half_spread)
+def forgets_borrow(world: World) -> World:
+    return replace(world, carry=np.zeros_like(world.carry))
 
 
-@pytest.mark.parametrize(
-    "fault", [fills_at_the_close, forgets_the_spread, forgets_borrow, reads_one_bar_late], ids=lambda f: f.__name__
-)
-def test_a_fault_in_the_inputs_is_caught(fault):
+def reads_one_bar_late(world: World) -> World:
+    bars = world.prices
+    return replace(world, prices=replace(bars, high=np.roll(bars.high, -1), low=np.roll(bars.low, -1)))
+
+
+def charges_a_flip_to_the_old_trade(world: World) -> World:
+    fills = world.fills.copy()
+    second = np.flatnonzero(fills["row"].diff() == 0)
+    fee, column = fills["fee"].to_numpy().copy(), fills.columns.get_loc("fee")
+    fills.iloc[second - 1, column] = fee[second - 1] + fee[second]
+    fills.iloc[second, column] = 0.0
+    return replace(world, fills=fills)
+
+
+def joins_what_is_bought_later(world: World) -> World:
+    """Every fill that grows a trade counts as one at the first's price."""
+    fills = world.fills.copy()
+    held, price = 0.0, 0.0
+    for row in range(len(fills)):
+        units = fills.loc[row, "units"]
+        if held == 0.0:
+            price = fills.loc[row, "price"]
+        elif held * units > 0:
+            fills.loc[row, "price"] = price
+        held = 0.0 if abs(held + units) < 1e-12 else held + units
+    return replace(world, fills=fills)
+
+
+FAULTS = [
+    fills_at_the_close,
+    forgets_the_spread,
+    forgets_the_fee,
+    forgets_borrow,
+    reads_one_bar_late,
+    charges_a_flip_to_the_old_trade,
+    joins_what_is_bought_later,
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_fault_is_caught(fault):
     world = random_world(3)
     assert_same(library(world), oracle(world))
     with pytest.raises(AssertionError):
-        assert_same(fault(world), oracle(world))
-
-
-def charges_a_flip_to_the_old_trade(position: np.ndarray, close: np.ndarray) -> Legs:
-    sound = legs(position, close)
-    return Legs(np.where(sound.leaves, sound.close + sound.own, 0.0), sound.own, sound.leaves, sound.starts, sound.ends)
-
-
-def never_scales(position: np.ndarray, close: np.ndarray) -> Legs:
-    sound = legs(position, close)
-    own = np.zeros_like(sound.own)
-    own[sound.starts] = sound.own[sound.starts]
-    return Legs(sound.close, own, sound.leaves, sound.starts, sound.ends)
-
-
-@pytest.mark.parametrize("fault", [charges_a_flip_to_the_old_trade, never_scales], ids=lambda f: f.__name__)
-def test_a_fault_in_the_legs_is_caught(fault: Callable[..., Legs], monkeypatch):
-    world = random_world(3)
-    assert_same(library(world), oracle(world))
-    monkeypatch.setattr(trades, "legs", fault)
-    with pytest.raises(AssertionError):
-        assert_same(library(world), oracle(world))
+        assert_same(library(fault(world)), oracle(world))

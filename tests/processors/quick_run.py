@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from sizewise.learning.ppo.environment import account_scalars
 
 from sizewise.base.arithmetic import measure
 from sizewise.base.tensors import log, log10, root

@@ -2,77 +2,120 @@
 
 import copy
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sizewise.learning.ppo.environment import SizingEnv
-from sizewise.trading.broker.fast_broker import Accounts, Move, PnL
 
 from sizewise.base.seeding import numpy_generator, torch_generator
-from sizewise.market.costs import CostRates, Costs
+from sizewise.market.costs import BPS, Costs
+from sizewise.market.tape import Bars
+from sizewise.market.tape import Tape as EveryRow
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
-from sizewise.trading.broker import fast_broker
+from sizewise.params.trading.trading import Sizing
+from sizewise.trading.accounts import Position
+from sizewise.trading.broker.book import Book
+from sizewise.trading.broker.broker import Broker, Uses
+from sizewise.trading.broker.orders import Flows
+from sizewise.trading.environment import TradingEnv
 from sizewise.trading.episodes import Ranges
-from sizewise.trading.schemes.values import SizingScheme
+from sizewise.trading.schemes.sizing import SizingActions
+from sizewise.trading.situation import view_of
 
 from ..hand_market import make_market
+from ..hand_tape import PLAIN as RULES
+from ..hand_tape import trading
 
 ACCOUNT = Account()
 PATHS = 8
 
 
+class Accounts(NamedTuple):
+    """What P accounts hold, and the bar at whose close they are marked."""
+
+    book: Book
+    bars: Bars
+
+    @property
+    def equity(self) -> torch.Tensor:
+        return self.book.equity(self.bars.close)
+
+    @property
+    def position(self) -> torch.Tensor:
+        return self.book.value(self.bars.close)[0]
+
+
 @dataclass(frozen=True)
 class Tape:
-    """What happens to P accounts: moves, actions and signals, [T, P]; cost rates 0-dimensional."""
+    """What happens to P accounts: bars [T + 1, 1, P], actions and signals [T, P]."""
 
-    moves: Move
+    bars: Bars
     actions: torch.Tensor
     direction: torch.Tensor
-    rates: CostRates
 
     def part(self, start: int, stop: int) -> "Tape":
-        moves = Move(*(column[start:stop] for column in self.moves))
-        return Tape(moves, self.actions[start:stop], self.direction[start:stop], self.rates)
+        bars = Bars(*(column[start : stop + 1] for column in self.bars))
+        return Tape(bars, self.actions[start:stop], self.direction[start:stop])
 
     def permuted(self, order: torch.Tensor) -> "Tape":
-        moves = Move(*(column[:, order] for column in self.moves))
-        return Tape(moves, self.actions[:, order], self.direction[:, order], self.rates)
+        bars = Bars(*(column[..., order] for column in self.bars))
+        return Tape(bars, self.actions[:, order], self.direction[:, order])
+
+    def at(self, t: int) -> Bars:
+        return Bars(*(column[t] for column in self.bars))
 
 
 def make_tape(seed: int, costs: Costs, length: int = 60) -> Tape:
     """Random moves with jumps of both signs; any actions."""
     rng = numpy_generator("tape", seed)
-    shape = (length, PATHS)
+    shape = (length + 1, PATHS)
     gap = np.where(rng.random(shape) < 0.03, rng.uniform(-0.5, 0.8, shape), rng.normal(0.0, 0.005, shape))
     bar = np.where(rng.random(shape) < 0.03, rng.uniform(-0.5, 0.8, shape), rng.normal(0.0, 0.01, shape))
-    days = rng.exponential(0.1, shape)
+    close = 100.0 * np.cumprod((1.0 + gap) * (1.0 + bar), axis=0)
+    start = close / (1.0 + bar)
+    columns = dict.fromkeys(Bars._fields, np.zeros(shape)) | {
+        "last_close": np.vstack([start[:1], close[:-1]]),
+        "open": start,
+        "high": np.maximum(start, close),
+        "low": np.minimum(start, close),
+        "close": close,
+        "borrow": costs.borrow_bps_per_day * BPS * rng.exponential(0.1, shape),
+    }
+    fixed = {"taker": costs.taker_bps * BPS, "half_spread": costs.half_spread_bps * BPS}
+    columns |= {name: np.full(shape, value) for name, value in (fixed | dict.fromkeys(ONES, 1.0)).items()}
     return Tape(
-        Move(*(torch.from_numpy(column) for column in (gap, bar, days))),
-        torch.from_numpy(rng.integers(0, 7, shape)),
-        torch.from_numpy(rng.integers(-1, 2, shape)).double(),
-        CostRates.of(costs),
+        Bars(**{name: torch.from_numpy(column[:, None]) for name, column in columns.items()}),
+        torch.from_numpy(rng.integers(0, 7, (length, PATHS))),
+        torch.from_numpy(rng.integers(-1, 2, (length, PATHS))).double(),
     )
 
 
-def fresh(equity: float = 1000.0) -> Accounts:
-    return Accounts.open((PATHS,), equity, dtype=torch.float64)
+ONES = ("traded", "tick", "lot", "max_leverage")
 
 
-def play(tape: Tape, mode: str, accounts: Accounts) -> tuple[list[Accounts], list[PnL]]:
-    """Marks (the start first) and flows."""
-    scheme = SizingScheme(ACCOUNT, mode, dtype=torch.float64)
-    marks, flows = [accounts], []
+def fresh(tape: Tape, equity: float = 1000.0) -> Accounts:
+    cash = torch.full((PATHS,), equity, dtype=torch.float64)
+    return Accounts(Book(cash, 0.0 * cash.unsqueeze(0)), tape.at(0))
+
+
+def play(tape: Tape, mode: str, accounts: Accounts) -> tuple[list[Accounts], list[Flows], list[torch.Tensor]]:
+    """Marks (the start first), flows, and what was paid for units, net, at printed prices."""
+    scheme = SizingActions(Sizing(kind="sizing7", mode=mode), ACCOUNT, torch.float64, "cpu")
+    rows = torch.stack(list(tape.bars), dim=-1).flatten(0, 1)[:, :1].reshape(-1, 1, len(Bars._fields))
+    broker = Broker(EveryRow((("A",),), (0,), (len(rows),), None, rows), RULES, Uses(), record=True)
+    marks, flows, paid = [accounts], [], []
     for t in range(len(tape.actions)):
-        now = marks[-1]
-        orders = scheme.orders(tape.actions[t], now.equity, now.position, tape.direction[t])
-        after, pnl = fast_broker.step(now, orders, Move(*(column[t] for column in tape.moves)), tape.rates)
-        marks.append(after)
-        flows.append(pnl)
-    return marks, flows
+        book, bars = marks[-1]
+        view = view_of(Position(book, marks[-1].equity, 0.0 * bars.close), bars, tape.direction[t])
+        book, result = broker.step(book, scheme.orders(tape.actions[t], view), tape.at(t + 1))
+        marks.append(Accounts(book, tape.at(t + 1)))
+        flows.append(result.flows)
+        paid.append(sum((fill.units * fill.price)[0] for fill in result.fills) + 0.0 * book.cash)
+    return marks, flows, paid
 
 
 def columns(marks: list[Accounts]) -> torch.Tensor:
@@ -92,7 +135,7 @@ on_many = settings(derandomize=True, max_examples=40, deadline=None)
 @on_many
 @given(tape=tapes, mode=modes)
 def test_the_columns_add_up_to_the_change_of_equity(tape, mode):
-    marks, flows = play(tape, mode, fresh())
+    marks, flows, _ = play(tape, mode, fresh(tape))
     equity = columns(marks)[0]
     summed = torch.stack([sum(pnl) for pnl in flows])
     np.testing.assert_allclose(equity[0] + summed.cumsum(0), equity[1:], rtol=1e-9)
@@ -103,22 +146,18 @@ def test_the_columns_add_up_to_the_change_of_equity(tape, mode):
 @on_many
 @given(tape=tapes, mode=modes)
 def test_cash_changes_only_by_trades_and_costs(tape, mode):
-    # Cash is equity - position. A price move alone leaves it where it was, so it falls by what a fill paid and charged.
-    marks, flows = play(tape, mode, fresh())
-    equity, position = columns(marks)
-    cash = equity - position
-    for t, pnl in enumerate(flows):
-        held = position[t] * (1.0 + tape.moves.gap_return[t])
-        bought = position[t + 1] / (1.0 + tape.moves.bar_return[t]) - held
-        expected = cash[t] - bought + pnl.fees + pnl.slippage + pnl.borrow + pnl.funding
-        np.testing.assert_allclose(cash[t + 1], expected, rtol=1e-9, atol=1e-9)
+    # A price move alone leaves cash where it was, so it falls by what a fill paid and charged.
+    marks, flows, paid = play(tape, mode, fresh(tape))
+    for t, flow in enumerate(flows):
+        expected = marks[t].book.cash - paid[t] + flow.fees + flow.slippage + flow.borrow + flow.funding
+        np.testing.assert_allclose(marks[t + 1].book.cash, expected, rtol=1e-9, atol=1e-9)
 
 
 @on_many
 @given(tape=tapes, mode=modes, scale=st.floats(1e-3, 1e6))
 def test_everything_scales_with_the_initial_equity(tape, mode, scale):
-    marks, flows = play(tape, mode, fresh())
-    scaled_marks, scaled_flows = play(tape, mode, fresh(1000.0 * scale))
+    marks, flows, _ = play(tape, mode, fresh(tape))
+    scaled_marks, scaled_flows, _ = play(tape, mode, fresh(tape, 1000.0 * scale))
     size = columns(marks).abs().amax(dim=(0, 1))
     np.testing.assert_array_less((columns(scaled_marks) / scale - columns(marks)).abs() / size, 1e-10)
     for pnl, scaled in zip(flows, scaled_flows, strict=True):
@@ -130,24 +169,24 @@ def test_everything_scales_with_the_initial_equity(tape, mode, scale):
 @given(tape=tapes, mode=modes, seed=st.integers(0, 1000))
 def test_permuting_accounts_permutes_results(tape, mode, seed):
     order = torch.randperm(PATHS, generator=torch_generator("order", seed))
-    permuted = columns(play(tape.permuted(order), mode, fresh())[0])
-    assert torch.equal(permuted, columns(play(tape, mode, fresh())[0])[:, :, order])
+    permuted = columns(play(tape.permuted(order), mode, fresh(tape.permuted(order)))[0])
+    assert torch.equal(permuted, columns(play(tape, mode, fresh(tape))[0])[:, :, order])
 
 
 @on_many
 @given(tape=tapes, mode=modes, cut=st.integers(1, 59))
 def test_a_path_may_be_split_anywhere(tape, mode, cut):
-    whole, _ = play(tape, mode, fresh())
-    first, _ = play(tape.part(0, cut), mode, fresh())
-    second, _ = play(tape.part(cut, 60), mode, first[-1])
+    whole, *_ = play(tape, mode, fresh(tape))
+    first, *_ = play(tape.part(0, cut), mode, fresh(tape))
+    second, *_ = play(tape.part(cut, 60), mode, first[-1])
     assert torch.equal(columns(first + second[1:]), columns(whole))
 
 
 @on_many
 @given(tape=tapes, mode=modes)
 def test_a_flat_account_is_left_alone(tape, mode):
-    idle = Tape(tape.moves, torch.zeros_like(tape.actions), tape.direction, tape.rates)
-    marks, flows = play(idle, mode, fresh())
+    idle = Tape(tape.bars, torch.zeros_like(tape.actions), tape.direction)
+    marks, flows, _ = play(idle, mode, fresh(idle))
     equity, position = columns(marks)
     assert bool((equity == 1000.0).all())
     assert not position.any()
@@ -157,8 +196,8 @@ def test_a_flat_account_is_left_alone(tape, mode):
 @on_many
 @given(tape=tapes, mode=modes)
 def test_a_clone_gives_identical_results_and_inputs_are_left_alone(tape, mode):
-    start = fresh()
-    kept = Accounts(start.equity.clone(), start.position.clone())
+    start = fresh(tape)
+    kept = copy.deepcopy(start)
     first = columns(play(tape, mode, start)[0])
     assert torch.equal(start.equity, kept.equity)
     assert torch.equal(start.position, kept.position)
@@ -170,13 +209,14 @@ def test_a_clone_gives_identical_results_and_inputs_are_left_alone(tape, mode):
 # The environment, in float32, as training runs it.
 
 
-def make_env(mode: str, seed: int, *, policies: int = 2, initial_equity: float = 1000.0) -> SizingEnv:
-    market = make_market(900, symbols=2, seed=seed).to("cpu", torch.float32)
-    return SizingEnv(
-        market,
+def make_env(mode: str, seed: int, *, policies: int = 2, initial_equity: float = 1000.0) -> TradingEnv:
+    market = make_market(900, symbols=2, seed=seed)
+    return TradingEnv(
+        market.tape,
         [Ranges((0, 1), (10, 905), (890, 1790))] * policies,
+        trading(Sizing(kind="sizing7", mode=mode), market.tape),
         Account(initial_equity=initial_equity),
-        mode,
+        direction=market.direction,
         groups=4,
         replicas=5,
         horizon=128,
@@ -185,14 +225,14 @@ def make_env(mode: str, seed: int, *, policies: int = 2, initial_equity: float =
     )
 
 
-def walk(env: SizingEnv, rollouts: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def walk(env: TradingEnv, rollouts: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(rewards [T, K, G, R], equity [T + 1, K, G, R], observations) of one episode under random allowed actions."""
     generator = torch_generator("actions", seed)
     rewards, equity, seen = [], [], []
     for rollout in range(rollouts):
         env.restart()
         if rollout == 0:
-            equity.append(env.accounts.equity)
+            equity.append(env.equity)
         for _ in range(env.horizon):
             scalars, mask = env.observe()
             seen.append(scalars)
@@ -200,7 +240,7 @@ def walk(env: SizingEnv, rollouts: int, seed: int) -> tuple[torch.Tensor, torch.
             reward, terminated, *_ = env.step(torch.where(mask, draw, -1.0).argmax(-1))
             assert not terminated.any()
             rewards.append(reward)
-            equity.append(env.accounts.equity)
+            equity.append(env.equity)
     return torch.stack(rewards), torch.stack(equity), torch.stack(seen)
 
 

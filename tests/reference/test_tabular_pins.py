@@ -28,13 +28,17 @@ from sizewise.learning.tabular.cells import (
     state_of,
 )
 from sizewise.learning.tabular.learning import PHASE_ENDS, PHASES, blank, moved_towards
-from sizewise.market.costs import CostRates
+from sizewise.market.costs import Costs
 from sizewise.params.arms import AtrArm
 from sizewise.params.learning.tabular import Tabular
+from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import Rules
 from sizewise.sizing.opportunities import find_opportunities
 from sizewise.sizing.sizers import Situation
 from sizewise.sizing.trade_rewards import outcome_reward
-from sizewise.trading.broker import fast_broker
+from sizewise.trading.broker.broker import Uses
+from sizewise.trading.broker.orders import Orders
+from sizewise.trading.desk import Walker
 
 from ..hand_market import make_market
 from ..hand_sizers import atr_sizer
@@ -118,17 +122,15 @@ def test_a_rise_from_95000_to_96500():
         entry=np.array([1, 0, 0, 0, 0, 0], dtype=bool),
         gap_return=np.zeros(6),
         bar_return=np.array([0.0, 1500 / 95000, 0.0, 0.0, 0.0, 0.0]),
-        close=np.array([95000.0, 96500.0, 96500.0, 96500.0, 96500.0, 96500.0]),
-        rates=np.zeros((6, 4)),
+        costs=Costs.zero(),
     )
     trade = find_opportunities(market, {"S0": Slice(0, 6)})
     assert 100 * trade.price_return[0] == pytest.approx(1.5789, abs=5e-5)
     for notional, dollars in ((200.0, 3.16), (200.0 * 3, 9.47)):
         assert notional * trade.unit_return[0] == pytest.approx(dollars, abs=5e-3)
-        accounts = fast_broker.Accounts.open((1,), 30_000.0, dtype=torch.float64)
-        move = fast_broker.Move(market.gap_return[1:2], market.bar_return[1:2], market.elapsed_days[1:2])
-        free = CostRates(*torch.zeros(4, 1, dtype=torch.float64))
-        after, _ = fast_broker.step(accounts, torch.tensor([notional], dtype=torch.float64), move, free)
+        account = Walker(market.tape, Account(initial_equity=30_000.0), Rules(rounding=False), Uses())
+        bought = Orders(market=torch.tensor([[notional]], dtype=torch.float64) / market.close[0])
+        after = account.move(account.open((1,)), bought, market.tape.rows(torch.tensor([1]))).position
         assert float(after.equity) - 30_000.0 == pytest.approx(dollars, abs=5e-3)
 
 
@@ -154,10 +156,11 @@ def test_the_atr_arm_and_its_old_rule(confidence, scale):
         one(confidence),
         one(0.015),
         one(0.5),
+        one(1.0),
     )
     for rule, factor in ((False, 1.0), (True, scale)):
         dollars = 30_000.0 * float(atr_sizer(0.005, 1.5, rule, 1.0).size(decision))
         assert dollars == pytest.approx(factor * 6_666.67, abs=0.01 * factor)
-    assert float(atr_sizer(0.005, 1.5, True, 0.2).orders(decision)) == pytest.approx(
+    assert float(atr_sizer(0.005, 1.5, True, 0.2).orders(decision).market) == pytest.approx(
         min(6_000.0, scale * 6_666.67), abs=0.01
     )

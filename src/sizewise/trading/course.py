@@ -34,10 +34,11 @@ class Course:
 
     @cached_property
     def _sums(self) -> torch.Tensor:
-        """What holding one unit, or one of borrowed cash, costs up to each row: float64 [R, I, 3], of Bars' borrow (times
-        the close before), funding (times the open) and loan."""
+        """What holding one unit, or one of borrowed cash, costs up to each row: float64 [R, I, 4], of Bars' borrow (times
+        the close before), funding (times the open), its amount whoever pays it, and loan."""
         column = self._tape.column
-        parts = (column("last_close") * column("borrow"), column("open") * column("funding"), column("loan"))
+        funding = column("open") * column("funding")
+        parts = (column("last_close") * column("borrow"), funding, funding.abs(), column("loan"))
         return torch.stack(parts, dim=-1).cumsum(0)
 
     @cached_property
@@ -81,11 +82,16 @@ class Stretch:
         return self.first.to(self.dtype)
 
     @cached_property
+    def _carry(self) -> tuple[torch.Tensor, ...]:
+        """What the columns of Course._sums come to in the bars after the first."""
+        between = self.course._sums[self.stop] - self.course._sums[self.start + 1]
+        return between.movedim((-1, -2), (0, 1)).unbind(0)
+
+    @cached_property
     def leap(self) -> Bars:
         """All bars after the first as one, for accounts to which nothing can happen in them but what holding costs."""
         last, first = self.tape.rows(self.stop), self.first
-        between = self.course._sums[self.stop] - self.course._sums[self.start + 1]
-        lent, funded, loan = between.movedim((-1, -2), (0, 1)).unbind(0)
+        lent, funded, _, loan = self._carry
         flat = dict.fromkeys(("last_close", "open"), first.close)
         extremes = {"high": torch.maximum(first.close, last.close), "low": torch.minimum(first.close, last.close)}
         costs = {"borrow": lent / first.close, "funding": funded / first.close, "loan": loan}
@@ -98,24 +104,26 @@ class Stretch:
     def leads_nobody_to(self, ruin_level: float | torch.Tensor, position: Position) -> bool:
         """Whether no account can fall to `ruin_level` on the way, nor owe interest on interest; on the safe side."""
         low, high = (values[self.places].movedim(-1, 0) for values in self.course._extremes)
-        units, leap = position.book.units, self.leap_money
+        units = position.book.units
         worst = torch.where(units < 0, high, low).to(units.dtype)
-        carry = (
-            units.clamp(max=0.0) * (leap.last_close * leap.borrow) - (units * (leap.open * leap.funding)).abs()
-        ).sum(0)
+        # What is paid now may come back later, and an account be ruined in between.
+        borrow, _, swings, _ = (part.to(units.dtype) for part in self._carry)
+        carry = (units.clamp(max=0.0) * borrow - units.abs() * swings).sum(0)
         owes = position.book.cash + carry < 0.0
         equity = position.book.cash + (units * worst).sum(0) + carry
         lent = bool((self.tape.column("loan") != 0).any())
         # A rounding of single precision must not decide.
         return bool((equity > ruin_level * (1.0 + 1e-3)).all()) and not (lent and bool(owes.any()))
 
-    def one_by_one(self) -> Iterator[tuple[Bars, Bars]]:
-        """The bars after the first, for all; whoever has arrived is shown bars in which nothing is and nothing costs."""
+    def one_by_one(self) -> Iterator[tuple[Bars, Bars, torch.Tensor]]:
+        """The bars after the first, for all; whoever has arrived (bool) is shown bars in which nothing is and nothing
+        costs."""
         for ahead in range(2, self.longest + 2):
             rows = self.start + ahead
             bars = self.tape.rows(torch.minimum(rows, self.stop))
-            bars = paused(bars, rows > self.stop)
-            yield bars, bars.to(self.dtype)
+            arrived = rows > self.stop
+            bars = paused(bars, arrived)
+            yield bars, bars.to(self.dtype), arrived
 
 
 def paused(bars: Bars, where: torch.Tensor) -> Bars:

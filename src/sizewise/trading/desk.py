@@ -83,6 +83,10 @@ class Walker:
         """Trade through a bar, without a reward; `orders` arrive after Rules.latency_bars."""
         return self._traded(position, *self._arriving(position, orders), following, money)
 
+    def move_at_once(self, position: Position, orders: Orders, following: Bars, money: Bars | None = None) -> Move:
+        """The same with `orders` that have arrived; nothing is on its way afterwards."""
+        return self._traded(position, orders, (), following, money)
+
     def closing_out(self, position: Position, orders: Orders, where: torch.Tensor) -> tuple[Position, Orders]:
         """Accounts `where` it says (bool) leave all they have at the next open, whatever was ordered or is on its way.
 
@@ -121,8 +125,9 @@ class Walker:
     def _arriving(self, position: Position, orders: Orders) -> tuple[Orders, tuple[Orders, ...]]:
         if not self.rules.latency_bars:
             return orders, ()
-        queue = (*position.pending, orders)
-        return (Orders(), queue) if len(queue) <= self.rules.latency_bars else (queue[0], queue[1:])
+        # Full from the first order on, so that accounts of any age can be told apart and joined slot by slot.
+        queue = (*(position.pending or nothing_of((orders,) * self.rules.latency_bars)), orders)
+        return queue[0], queue[1:]
 
 
 class Desk(Walker):
@@ -182,7 +187,9 @@ class Desk(Walker):
     def restarted(self, position: Position, where: torch.Tensor, day: torch.Tensor) -> Position:
         """New accounts `where` it says (bool, accounts' shape), flat since `day`."""
         fresh = self._fresh(tuple(position.equity.shape))
-        fresh = fresh._replace(closed_since=day.expand(position.closed_since.shape), pending=_nothing(position.pending))
+        fresh = fresh._replace(
+            closed_since=day.expand(position.closed_since.shape), pending=nothing_of(position.pending)
+        )
         self.scheme.reset(where)
         return merge(where, fresh, position)
 
@@ -231,7 +238,7 @@ class Desk(Walker):
         """Accounts `where` it says (bool, accounts' shape) turned into cash at the marks, with nothing on its way."""
         fresh = self._fresh(tuple(position.equity.shape))
         book = fresh.book._replace(cash=position.equity)
-        pending = _nothing(position.pending)
+        pending = nothing_of(position.pending)
         stopped = fresh._replace(book=book, equity=position.equity, memory=position.memory, pending=pending)
         return merge(where, stopped, position)
 
@@ -246,7 +253,7 @@ class Desk(Walker):
         """Cancel everything and close at the next open, whatever the scheme thinks: what happens to a ruined account."""
         units = position.book.units
         leaving = Orders(market=-units, cancel=torch.ones_like(units))
-        moved = self._traded(position, leaving, (), following, None)
+        moved = self.move_at_once(position, leaving, following)
         return self._rewarded(position, moved, moved.result.flows, following, None, None)
 
     def _rewarded(
@@ -299,7 +306,7 @@ def _check_equity(equity: torch.Tensor) -> None:
         )
 
 
-def _nothing(pending: tuple[Orders, ...]) -> tuple[Orders, ...]:
+def nothing_of(pending: tuple[Orders, ...]) -> tuple[Orders, ...]:
     """Of the same form, and nothing in it."""
     none = torch.zeros(())
     return tuple(orders.only(none) for orders in pending)

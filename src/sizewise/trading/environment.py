@@ -14,6 +14,7 @@ Inside, accounts lie as [K, R, G]: groups innermost, where torch is fast with wh
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
@@ -21,10 +22,10 @@ from sizewise.market.tape import Bars, Tape
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Trading
-from sizewise.trading.accounts import Position, merge
+from sizewise.trading.accounts import mapped, merge
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.course import Course, Stretch
-from sizewise.trading.desk import Desk, Move
+from sizewise.trading.desk import Desk, Move, nothing_of
 from sizewise.trading.episodes import Episodes, Ranges, Transition
 from sizewise.trading.schemes.interface import ActionScheme, View
 from sizewise.trading.situation import Signals, Situation
@@ -161,8 +162,10 @@ class TradingEnv:
             held = held.abs() * self._direction_table[following].to(self.dtype)
         units = held * (limit * self.account.initial_equity) / now.close.to(self.dtype) / self.desk.n_instruments
         stretch = self._course.stretch(places, self.dtype)
-        walked = self._walk(fresh, Orders(market=units * everyone), stretch)[-1].position
-        self.position = merge(everyone, walked, self.position)
+        orders = Orders(market=units * everyone)
+        first = self.desk.move_at_once(fresh._replace(pending=()), orders, stretch.first, stretch.first_money)
+        walked = self._walk([first], orders, stretch)[-1].position
+        self.position = merge(everyone, walked._replace(pending=nothing_of(self.position.pending)), self.position)
         self.episodes.rows = torch.where(moving, self.episodes.rows + 1, self.episodes.rows)
 
     def reload(self) -> None:
@@ -229,7 +232,9 @@ class TradingEnv:
         if self._course.every_bar:
             moves = [self.desk.move(self.position, orders, following, self._money[t + 1])]
         else:
-            moves = self._walk(self.position, orders, self._stretches[t])
+            stretch = self._stretches[t]
+            first = self.desk.move(self.position, orders, stretch.first, stretch.first_money)
+            moves = self._walk([first], orders, stretch)
         step = self.desk.rewarded(self.position, moves, following, following.day[0] - now.day[0], last)
         self.position = step.position
         self._steps = t + 1
@@ -243,25 +248,40 @@ class TradingEnv:
             self.position = self.desk.restarted(step.position, over, following.day)
         return Transition(step.reward.float().transpose(1, 2), step.terminated.transpose(1, 2), truncated, final)
 
-    def _walk(self, position: Position, orders: Orders, stretch: Stretch) -> list[Move]:
-        """From a decision to the next: the bar that fills, and those after it in one leap or one by one."""
-        moves = [self.desk.move(position, orders, stretch.first, stretch.first_money)]
+    def _walk(self, moves: list[Move], orders: Orders, stretch: Stretch) -> list[Move]:
+        """From the bar that fills what was decided to the next decision, in one leap or bar by bar.
+
+        Args:
+            moves: the one through that bar. orders: what was decided, whose form those in between have.
+        """
         if not stretch.longest:
             return moves
         if self._leaps and stretch.leads_nobody_to(self.desk.ruin_level, moves[0].position):
-            rest = [(stretch.leap, stretch.leap_money)]
-        else:
-            rest = stretch.one_by_one()
-        for bars, money in rest:
-            before = moves[-1]
-            going_on = before.position
-            if bool(before.terminated.any()):
-                going_on = self.desk.idle(going_on, before.terminated)
-            moved = self.desk.move(going_on, Orders(), bars, money)
-            moves.append(moved._replace(terminated=moved.terminated | before.terminated))
+            return [*moves, self._on(moves[0], Orders(), stretch.leap, stretch.leap_money)]
+        (nothing,) = nothing_of((orders,))
+        for bars, money, arrived in stretch.one_by_one():
+            moves.append(self._on(moves[-1], nothing, bars, money, arrived))
         return moves
+
+    def _on(self, before: Move, nothing: Orders, bars: Bars, money: Bars, arrived: torch.Tensor | None = None) -> Move:
+        """Through bars in which nothing is decided; what is on its way to whoever has arrived waits with them."""
+        position = before.position
+        if bool(before.terminated.any()):
+            position = self.desk.idle(position, before.terminated)
+        waiting = position.pending
+        if arrived is not None and waiting:
+            position = position._replace(pending=tuple(orders.only(~arrived) for orders in waiting))
+        moved = self.desk.move(position, nothing, bars, money)
+        after = moved.position
+        if arrived is not None and waiting:
+            after = after._replace(pending=mapped(partial(_pick, arrived), waiting, after.pending))
+        return moved._replace(position=after, terminated=moved.terminated | before.terminated)
 
     @property
     def equity(self) -> torch.Tensor:
         """Equity at the current close, [K, G, R]."""
         return self.position.equity.transpose(1, 2)
+
+
+def _pick(where: torch.Tensor, kept: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    return torch.where(where, kept, new)

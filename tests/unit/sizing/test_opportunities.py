@@ -1,6 +1,5 @@
 """Unit results of signal trades: the broker is the oracle, and the future is not read."""
 
-
 import numpy as np
 import pytest
 import torch

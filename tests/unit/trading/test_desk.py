@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 import torch
-from sizewise.learning.ppo.environment import account_scalars
 
 from sizewise.base.errors import ConfigError
 from sizewise.market.costs import priced
@@ -12,16 +11,19 @@ from sizewise.market.tape import COLUMNS
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import (
     BSH,
+    Levels,
     ManagedRisk,
     ManageInventory,
     Rules,
+    SchemeModel,
     Simple,
     Simplex,
     Sizing,
     VenueCosts,
 )
+from sizewise.trading.accounts import merge
 from sizewise.trading.broker.orders import Flag
-from sizewise.trading.desk import Desk, merge
+from sizewise.trading.desk import Desk
 from sizewise.trading.schemes.interface import ActionScheme, Discrete
 
 from ...hand_tape import ACCOUNT, PLAIN, Units, fills, flags, hand_tape, held, instrument, open_desk, trading, walk
@@ -65,8 +67,15 @@ def test_growth_is_the_decimal_logarithm_of_equity_over_its_start():
     )
 
 
+def account_scalars(equity: torch.Tensor, position: torch.Tensor, account: Account) -> torch.Tensor:
+    """The three of design A, said again: `[..., 3]`."""
+    share = position / equity
+    free = (1.0 - account.safety_buffer_frac) - share.abs()
+    return torch.stack([share / account.max_position_frac, free, (equity / account.initial_equity).log10()], dim=-1)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_observation_equals_the_sizing_environments(dtype, make_bars):
+def test_the_observation_is_the_three_of_design_a(dtype, make_bars):
     rows = make_bars(60, seed=9)[["open", "high", "low", "close"]].to_numpy().tolist()
     tape = hand_tape(rows, terms=instrument(taker_bps=10.0, half_spread_bps=2.0))
     desk = open_desk(tape, SIZING7, dtype=dtype)
@@ -75,7 +84,50 @@ def test_the_observation_equals_the_sizing_environments(dtype, make_bars):
         bars = tape.rows(torch.tensor([t + 1]))
         book, equity = step.position.book, step.position.equity
         expected = account_scalars(equity, book.value(bars.close)[0], ACCOUNT)
-        torch.testing.assert_close(desk.observe(step.position, bars), expected, rtol=0, atol=0)
+        torch.testing.assert_close(desk.observe(step.position, bars), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("equity", "position", "scalars"),
+    [
+        (1000.0, 0.0, [0.0, 0.70, 0.0]),
+        (1000.0, 52.50, [0.2625, 0.6475, 0.0]),  # 5.25% of equity over the cap of 20%
+        (1000.0, -52.50, [-0.2625, 0.6475, 0.0]),
+        (2000.0, 0.0, [0.0, 0.70, 0.30103]),
+        (500.0, 100.0, [1.0, 0.50, -0.30103]),
+    ],
+)
+def test_account_scalars(equity, position, scalars):
+    assert seen_of(equity, position) == pytest.approx(scalars, abs=5e-7)
+
+
+@pytest.mark.parametrize(
+    ("equity", "position", "scalars"),
+    [(1000.0, 0.0, [0.0, 700.0, 1000.0]), (2000.0, -52.5, [-52.5, 1347.5, 2000.0])],
+)
+def test_raw_dollars_are_position_free_cash_and_equity(equity, position, scalars):
+    # Row A11.
+    assert seen_of(equity, position, raw_dollars=True) == pytest.approx(scalars)
+
+
+@pytest.mark.parametrize(
+    ("levels", "position", "scalars"),
+    [
+        ((-0.5, 0.0, 0.1), 100.0, [0.20, 0.60, 0.0]),
+        ((-0.5, 0.0, 4.0), 2000.0, [0.50, -0.325, 0.0]),  # .70 - 2 of free cash, over the largest position of 4
+    ],
+)
+def test_scalars_go_by_the_largest_position(levels, position, scalars):
+    assert seen_of(1000.0, position, Levels(kind="levels", levels=levels)) == pytest.approx(scalars)
+
+
+def seen_of(equity: float, position: float, model: SchemeModel = SIZING7, **how: object) -> list[float]:
+    """The scalars of an account that holds so much at a close of 100."""
+    desk = Desk(STILL, trading(model, STILL), ACCOUNT, **how)
+    fresh, money = desk.open((1,)), torch.full((1,), equity, dtype=torch.float64)
+    units = torch.full((1, 1), position / 100.0, dtype=torch.float64)
+    holding = fresh._replace(book=fresh.book._replace(cash=money - position, units=units), equity=money)
+    return desk.observe(holding, STILL.rows(torch.tensor([0])))[0].tolist()
 
 
 RULES = [
@@ -281,11 +333,20 @@ def test_fresh_accounts_stand_where_they_are_wanted():
     assert after.closed_since[0].tolist() == [5.0, 5.0, 0.0]
 
 
-def test_open_like_leaves_the_scheme_alone():
+def test_an_idle_account_is_cash_at_the_marks():
+    """What is left of a ruined account between two decisions: nothing held, nothing working, its memory kept."""
+    rules = Rules(max_open_orders=1, max_open_lots=2, rounding=False)
     scheme = Remembering()
-    desk = open_desk(STILL, SIZING7, scheme=scheme)
-    fresh = desk.open_like(desk.open((2, 2)))
-    assert fresh.equity.shape == (2, 2)
+    desk = open_desk(STILL, SIZING7, rules, scheme=scheme, reward="drawdown_penalised")
+    now, following = (STILL.rows(torch.tensor([row])) for row in (0, 1))
+    step = desk.step(desk.open((2,)), torch.tensor([1, 1]), now, following, torch.zeros(2))
+    idle = desk.idle(step.position, torch.tensor([True, False]))
+    assert idle.book.units[0].tolist() == [0.0, 1.0]
+    assert idle.book.lots.number()[0].tolist() == [0, 1]
+    assert idle.book.cash.tolist() == [1000.0, 900.0]
+    assert torch.equal(idle.equity, step.position.equity)
+    assert all(torch.equal(*parts) for parts in zip(idle.memory, step.position.memory, strict=True))
+    # The scheme goes on: only a new account begins again.
     assert len(scheme.resets) == 1
 
 

@@ -7,8 +7,9 @@ import torch
 from sizewise.base.errors import ConfigError
 from sizewise.market.tape import build_tape
 from sizewise.params.trading.trading import ManageInventory, Rules, Sizing
+from sizewise.trading.accounts import NAMES, inventory_scalars
 from sizewise.trading.broker.book import Lots
-from sizewise.trading.desk import NAMES, Desk, inventory_scalars
+from sizewise.trading.desk import Desk
 
 from ...hand_tape import Units, frame, hand_tape, instrument, open_desk, walk
 

@@ -1,26 +1,42 @@
-"""The general environment: its clock, ruin, restarts and streams, and that it equals the sizing environment."""
+"""The environment: its clock, reward, ruin, restarts and streams, and that its accounts walk as the plain ones do."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from sizewise.learning.ppo.environment import SizingEnv, account_scalars
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sizewise.base.errors import ConfigError
-from sizewise.market.costs import priced
+from sizewise.dataset.market_tensor import Market
+from sizewise.market.costs import Costs, priced
 from sizewise.market.tape import build_tape
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.trading import BSH, ManageInventory, Rules, Simple, Simplex, Sizing, VenueCosts
+from sizewise.params.trading.trading import (
+    BSH,
+    Levels,
+    ManageInventory,
+    Rules,
+    SchemeModel,
+    Simple,
+    Simplex,
+    Sizing,
+    VenueCosts,
+)
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.broker.reference_broker import Bar, PlainOrders, ReferenceBroker
 from sizewise.trading.broker.reference_broker import Market as MarketOrder
 from sizewise.trading.broker.reference_broker import Rules as PlainRules
 from sizewise.trading.environment import TradingEnv
 from sizewise.trading.episodes import Ranges, Transition
+from sizewise.trading.rewards import LARGEST_LOSS
 from sizewise.trading.schemes.interface import ActionScheme, Discrete
 
+from ... import plain_sizing7
+from ...hand_market import COSTS, make_market
 from ...hand_tape import ACCOUNT, PLAIN, Units, frame, hand_tape, instrument, open_env, stack_tapes, trading
 
 SIZING7, ALL_IN = Sizing(kind="sizing7"), BSH(kind="bsh")
@@ -50,10 +66,11 @@ def test_shapes_and_dtypes(wild, dtype):
     assert env.restart().shape == (2, 3)
     for _ in range(5):
         scalars, mask = env.observe()
-        assert (scalars.shape, scalars.dtype) == ((2, 3, 4, len(env.desk.scalar_names())), dtype)
+        # Money is in `dtype`; what a policy sees and earns is in single precision.
+        assert (scalars.shape, scalars.dtype) == ((2, 3, 4, len(env.desk.scalar_names())), torch.float32)
         assert (mask.shape, mask.dtype) == ((2, 3, 4, 3), torch.bool)
         reward, terminated, *_ = all_do(env, 1)
-        assert (reward.shape, reward.dtype) == ((2, 3, 4), dtype)
+        assert (reward.shape, reward.dtype) == ((2, 3, 4), torch.float32)
         assert (terminated.shape, terminated.dtype) == ((2, 3, 4), torch.bool)
         assert (env.equity.shape, env.equity.dtype) == ((2, 3, 4), dtype)
 
@@ -84,101 +101,133 @@ def test_groups_are_on_their_own_path(wild):
     assert got[:, 0].unique().numel() == 5
 
 
-# Equality with the sizing environment.
+# The plain account.
 
 
-TWO = Episode(mean_steps=256)
+def on_market(
+    market: Market,
+    *,
+    mode: str = "free",
+    slices: list[tuple[int, int]] | None = None,
+    policies: int = 1,
+    groups: int = 1,
+    replicas: int = 1,
+    horizon: int = 8,
+    account: Account = ACCOUNT,
+    model: SchemeModel | None = None,
+    dtype: torch.dtype = torch.float64,
+    **how: object,
+) -> TradingEnv:
+    """The seven sizes on a hand-made market. `slices`: rows of each symbol, the same for all policies."""
+    slices = slices or [(first, first + n) for first, n in zip(market.first_row, market.n_rows, strict=True)]
+    place = Ranges(tuple(range(len(slices))), *(tuple(edge) for edge in zip(*slices, strict=True)))
+    scheme = model or Sizing(kind="sizing7", mode=mode)
+    return TradingEnv(
+        market.tape, [place] * policies, trading(scheme, market.tape), account, groups=groups, replicas=replicas,
+        horizon=horizon, generators=[torch.Generator().manual_seed(k) for k in range(policies)],
+        direction=market.direction, dtype=dtype, **how,
+    )  # fmt: skip
 
 
-class Both:
-    """The two environments on the same rows of one symbol's real bars, the same generators and actions."""
-
-    def __init__(self, quick, symbol, mode, dtype, account=ACCOUNT, horizon=128, groups=6, episode=TWO):
-        universe, market = quick.universe, quick.market.to("cpu", dtype)
-        number = market.symbols.index(symbol)
-        first, rows = market.first_row[number], market.n_rows[number]
-        self.tape = build_tape({symbol: universe.bars[symbol]}, universe.instruments)
-        sizes = {"groups": groups, "replicas": 4, "horizon": horizon, "episode": episode}
-        generators = [[torch.Generator().manual_seed(7)] for _ in range(2)]
-        place = Ranges((number,), (first + 200,), (first + rows,))
-        self.fast = SizingEnv(market, [place], account, mode, generators=generators[0], **sizes)
-        direction = market.direction[first : first + rows]
-        self.general = TradingEnv(
-            self.tape, [Ranges((0,), (200,), (rows,))], trading(Sizing(kind="sizing7", mode=mode), self.tape), account,
-            generators=generators[1], direction=direction, dtype=dtype, **sizes,
-        )  # fmt: skip
-        self.first, self.draws = first, torch.Generator().manual_seed(1)
-
-    def restart(self) -> None:
-        assert torch.equal(self.fast.restart(), self.general.restart())
-        assert torch.equal(self.fast.rows, self.general.episodes.rows + self.first)
-
-    def step(self):
-        """(scalars and masks, rewards and ends) of both."""
-        seen = self.fast.observe(), self.general.observe()
-        mask = seen[0][1]
-        actions = torch.where(mask, torch.rand(mask.shape, generator=self.draws), -1.0).argmax(-1)
-        return seen, (self.fast.step(actions), self.general.step(actions))
+def fixed_start(market: Market, row: int, horizon: int, **how: object) -> TradingEnv:
+    """An environment whose slice holds exactly one start."""
+    env = on_market(market, slices=[(row, row + horizon + 1)], horizon=horizon, **how)
+    env.restart()
+    return env
 
 
-@pytest.mark.parametrize("mode", ["free", "masked"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("symbol", ["BTCUSDT_1h", "EURUSD_1h"])
-def test_the_seven_sizes_equal_the_sizing_environment(quick, symbol, dtype, mode):
-    both, earned = Both(quick, symbol, mode, dtype), torch.zeros(())
-    for _ in range(3):
-        both.restart()
-        for _ in range(128):
-            (fast_seen, general_seen), (fast, general) = both.step()
-            torch.testing.assert_close(general_seen[0], fast_seen[0], rtol=0, atol=2e-6)
-            assert torch.equal(general_seen[1], fast_seen[1])
-            torch.testing.assert_close(general[0], fast[0], rtol=0, atol=1e-6 if dtype == torch.float32 else 1e-12)
-            assert torch.equal(general[1], fast[1])
-            earned = earned + fast[0].abs().sum()
-    assert earned > 0.1
-    torch.testing.assert_close(both.general.equity, both.fast.accounts.equity, rtol=1e-5, atol=0)
+def held_value(env: TradingEnv) -> torch.Tensor:
+    """Signed value of the position, [K, G, R]."""
+    return env.position.book.value(env._bars[env._steps].close)[0].transpose(1, 2)
 
 
-def test_both_environments_cut_the_same_budgets(quick):
-    both, cuts = Both(quick, "BTCUSDT_1h", "masked", torch.float64, episode=Episode(mean_steps=90, sd_steps=30.0)), 0
-    for _ in range(2):
-        both.restart()
-        for _ in range(128):
-            _, (fast, general) = both.step()
-            assert (fast.truncated is None) == (general.truncated is None)
-            torch.testing.assert_close(general.reward, fast.reward, rtol=0, atol=1e-12)
-            if fast.truncated is not None:
-                assert torch.equal(fast.truncated, general.truncated)
-                torch.testing.assert_close(general.final, fast.final, rtol=0, atol=1e-9)
-                cuts += int(fast.truncated.sum())
-            torch.testing.assert_close(both.general.equity, both.fast.accounts.equity, rtol=1e-12, atol=0)
-    assert cuts > 20
+def still(rows: int, **columns: object) -> Market:
+    """Nothing moves and nothing costs."""
+    return make_market(
+        rows, **({"costs": Costs.zero(), "gap_return": np.zeros(rows), "bar_return": np.zeros(rows)} | columns)
+    )
 
 
-def test_both_environments_ruin_the_same_accounts(quick):
-    # An account is given up when it has lost 2%.
-    both, ends = Both(quick, "BTCUSDT_1h", "free", torch.float64, Account(ruin_frac=0.98)), 0
-    for _ in range(4):
-        both.restart()
-        for _ in range(128):
-            _, (fast, general) = both.step()
-            assert torch.equal(fast[1], general[1])
-            torch.testing.assert_close(general[0], fast[0], rtol=0, atol=1e-12)
-            ends += int(fast[1].sum())
-    assert ends >= 3
+@pytest.mark.parametrize("mode", ["masked", "free"])
+def test_each_account_walks_as_the_reference_broker_does(mode):
+    market, start, horizon, replicas = make_market(200, seed=4), 37, 100, 5
+    env = fixed_start(market, start, horizon, replicas=replicas, mode=mode)
+    generator, actions, rewards, equity = torch.Generator().manual_seed(1), [], [], [env.equity]
+    for _ in range(horizon):
+        mask = env.observe()[1]
+        actions.append(torch.where(mask, torch.rand(mask.shape, generator=generator), -1.0).argmax(-1))
+        reward, terminated, *_ = env.step(actions[-1])
+        rewards.append(reward)
+        equity.append(env.equity)
+        assert not terminated.any()
+    path = slice(start, start + horizon + 1)
+    opens, closes = (market.tape.column(name)[path, 0].tolist() for name in ("open", "close"))
+    directions = market.direction[path].tolist() if mode == "masked" else None
+    for r in range(replicas):
+        chosen = [int(action[0, 0, r]) for action in actions] + [HOLD]
+        days = market.elapsed_days[path].tolist()
+        plain = plain_sizing7.simulate(opens, closes, days, chosen, directions, ACCOUNT, COSTS)
+        np.testing.assert_allclose(torch.stack(equity)[:, 0, 0, r], plain.equity, rtol=1e-11)
+        earned = torch.stack(rewards)[:, 0, 0, r].numpy()
+        np.testing.assert_allclose(earned, np.diff(np.log(plain.equity)), rtol=2e-7, atol=1e-12)
+        assert np.count_nonzero(plain.fees) > 20
 
 
-def test_rounding_is_a_difference_that_is_seen(quick):
-    """Planted: with the venue's lots the two environments part, and the comparison says so."""
-    both = Both(quick, "EURUSD_1h", "free", torch.float64)
-    rules = trading(SIZING7, both.tape, Rules())
-    both.general.desk.broker = type(both.general.desk)(both.tape, rules, ACCOUNT).broker
-    both.restart()
-    gap = 0.0
-    for _ in range(64):
-        _, (fast, general) = both.step()
-        gap = max(gap, float((fast[0] - general[0]).abs().max()))
-    assert gap > 1e-7
+@pytest.mark.parametrize(
+    ("column", "cost"), [("taker", 0.525), ("half_spread", 0.525), ("borrow", 0.525)], ids=["fee", "spread", "borrow"]
+)
+def test_rates_are_those_of_the_bar_that_fills(column, cost):
+    # 1% in row 3 alone. Three orders of 52.50 fill at rows 2, 3 and 4: the second pays fee or spread; on the way from
+    # row 2 to row 3 the short of 52.50 pays borrow.
+    market = still(10)
+    rate = torch.zeros((10, 1), dtype=torch.float64)
+    rate[3] = 0.01
+    env = fixed_start(replace(market, tape=market.tape.changed(**{column: rate})), 1, 6)
+    equity = []
+    for action in (SELL_50, SELL_50, BUY_50):
+        all_do(env, action)
+        equity.append(env.equity.item())
+    assert equity == pytest.approx([1000.0, 1000.0 - cost, 1000.0 - cost])
+
+
+def test_rounding_is_a_difference_that_is_seen():
+    """Planted: with the venue's lots an account and the plain one part."""
+    market = make_market(60, seed=4)
+    coarse = replace(market, tape=market.tape.changed(lot=0.01, min_order=1.0))
+    seen = []
+    for where in (market, coarse):
+        env = on_market(where, slices=[(5, 46)], horizon=40)
+        env.desk.broker = type(env.desk)(where.tape, trading(SIZING7, where.tape, Rules()), ACCOUNT).broker
+        env.restart()
+        seen.append([all_do(env, action % 7).reward.item() for action in range(40)])
+    assert max(abs(a - b) for a, b in zip(*seen, strict=True)) > 1e-7
+
+
+# Actions and what is seen.
+
+
+def test_levels_are_the_positions_wanted_and_scale_the_observation():
+    levels = Levels(kind="levels", levels=[-0.5, 0.0, 2.0], mode="free")
+    market = still(20)
+    lent = Rules(rounding=False, margin="unlimited")
+    env = TradingEnv(
+        market.tape, [Ranges((0,), (5,), (14,))], trading(levels, market.tape, lent), ACCOUNT, groups=1, replicas=3,
+        horizon=8, generators=[torch.Generator()], dtype=torch.float64,
+    )  # fmt: skip
+    env.restart()
+    assert env.observe()[1].shape == (1, 1, 3, 3)
+    env.step(torch.tensor([[[0, 1, 2]]]))
+    assert held_value(env).flatten().tolist() == pytest.approx([-500.0, 0.0, 2000.0])
+    # .70 - .50, .70 and .70 - 2, each over the largest of the levels, 2.
+    assert env.observe()[0][0, 0, :, 0].tolist() == pytest.approx([-0.25, 0.0, 1.0])
+    assert env.observe()[0][0, 0, :, 1].tolist() == pytest.approx([0.10, 0.35, -0.65])
+    env.step(torch.tensor([[[1, 1, 2]]]))
+    assert held_value(env).flatten().tolist() == pytest.approx([0.0, 0.0, 2000.0])
+
+
+def test_the_environment_shows_raw_dollars_where_it_is_told():
+    env = fixed_start(make_market(20), 5, 8, raw_dollars=True)
+    assert env.observe()[0].flatten().tolist() == pytest.approx([0.0, 700.0, 1000.0])
 
 
 @pytest.mark.parametrize(
@@ -193,9 +242,203 @@ def test_the_observation_of_design_a(equity, position, scalars):
     units = torch.full_like(book.units, position / 100.0)
     worth = torch.full_like(env.position.equity, equity)
     env.position = env.position._replace(book=book._replace(units=units, cash=worth - position), equity=worth)
-    seen = env.observe()[0][0, 0, 0]
-    assert seen.tolist() == pytest.approx(scalars, abs=5e-7)
-    assert torch.equal(seen, account_scalars(worth[0, 0, 0], units[0, 0, 0, 0] * 100.0, ACCOUNT))
+    assert env.observe()[0][0, 0, 0].tolist() == pytest.approx(scalars, abs=5e-7)
+
+
+def test_observation_after_a_first_order():
+    env = fixed_start(still(20), 5, 8)
+    assert env.observe()[0].flatten().tolist() == pytest.approx([0.0, 0.70, 0.0])
+    all_do(env, BUY_50)
+    assert env.observe()[0].flatten().tolist() == pytest.approx([0.2625, 0.6475, 0.0])
+
+
+def test_masked_actions_follow_the_signal_of_the_current_row():
+    direction = np.array([1, 1, -1, 0, 1, 1, 1, 1, 1, 1], dtype=np.int8)
+    env = fixed_start(still(10, costs=COSTS, direction=direction), 0, 4, mode="masked")
+    buys, sells = {HOLD, BUY_25, BUY_50, BUY_75}, {HOLD, SELL_25, SELL_50, SELL_75}
+    seen = []
+    for action in (BUY_75, HOLD, SELL_25, HOLD):
+        permitted = set(env.observe()[1].flatten().nonzero().flatten().tolist())
+        seen.append((permitted, round(held_value(env).item())))
+        all_do(env, action)
+    # Row 1 is long 79 and may sell all of it; row 2 turns; row 3 is flat and closes what row 2 sold.
+    assert seen == [(buys, 0), (buys | sells, 79), (sells, 79), ({HOLD}, -26)]
+    assert held_value(env).item() == 0.0
+    assert set(env.observe()[1].flatten().nonzero().flatten().tolist()) == buys
+
+
+def test_free_actions_ignore_the_signal():
+    env = fixed_start(make_market(10, direction=np.zeros(10, dtype=np.int8)), 0, 4)
+    assert bool(env.observe()[1].all())
+    all_do(env, SELL_50)
+    assert held_value(env).item() == pytest.approx(-52.50, rel=0.1)
+
+
+# Ruin.
+
+
+def jumping(row: int, gap: float) -> Market:
+    """Nothing moves but one open."""
+    gaps = np.zeros(20)
+    gaps[row] = gap
+    return still(20, gap_return=gaps)
+
+
+def test_a_short_that_is_ruined_begins_again_beside_a_long_that_gains():
+    # Row 3 jumps tenfold: a short of 7.875% loses 71% of equity, past a ruin level of half; the long gains.
+    env = fixed_start(jumping(3, 9.0), 1, 6, replicas=3, account=Account(ruin_frac=0.5))
+    actions = torch.tensor([[[HOLD, BUY_75, SELL_75]]])
+    assert env.step(actions).terminated.flatten().tolist() == [False, False, False]
+    reward, terminated, *_ = env.step(torch.full_like(actions, HOLD))
+    assert terminated.flatten().tolist() == [False, False, True]
+    # Its last reward is what it lost, 9 * 78.75; the next observation is a new account's, on the same clock.
+    assert reward.flatten().tolist() == pytest.approx([0.0, np.log(1.70875), np.log(1.0 - 0.70875)])
+    assert env.equity.flatten().tolist() == pytest.approx([1000.0, 1708.75, 1000.0])
+    assert held_value(env).flatten().tolist() == pytest.approx([0.0, 787.5, 0.0])
+    assert env.observe()[0][0, 0, 2].tolist() == pytest.approx([0.0, 0.70, 0.0])
+    assert env.rows.item() == 3
+    env.step(torch.full_like(actions, BUY_50))
+    assert held_value(env).flatten().tolist() == pytest.approx([52.5, 787.5, 52.5], rel=1e-3)
+    assert env.rows.item() == 4
+
+
+def test_a_loss_of_more_than_everything_has_a_finite_reward():
+    # A short of 18% that gaps up a hundredfold owes 17 times its equity.
+    env = fixed_start(jumping(4, 99.0), 1, 6)
+    for _ in range(2):
+        all_do(env, SELL_75)
+    reward, terminated, *_ = all_do(env, HOLD)
+    assert terminated.item()
+    assert reward.item() == pytest.approx(np.log1p(LARGEST_LOSS))
+    assert env.equity.item() == 1000.0
+
+
+def test_an_account_ruined_by_the_last_step_of_its_budget_is_not_truncated():
+    env = fixed_start(jumping(3, 9.0), 1, 6, replicas=2, account=Account(ruin_frac=0.5), episode=Episode(mean_steps=2))
+    env.step(torch.tensor([[[BUY_75, SELL_75]]]))
+    change = env.step(torch.full((1, 1, 2), HOLD))
+    assert change.terminated.flatten().tolist() == [False, True]
+    assert change.truncated.flatten().tolist() == [True, False]
+    assert env.equity.flatten().tolist() == [1000.0, 1000.0]
+    assert not held_value(env).any()
+
+
+# Moves.
+
+
+def test_groups_move_when_their_budget_is_spent():
+    env = on_market(make_market(5000), groups=6, replicas=2, horizon=4, episode=Episode(mean_steps=12))
+    moved = []
+    for _ in range(7):
+        before = env.position
+        moving = env.restart()
+        moved.append(moving.all().item())
+        assert moving.all() == moving.any()
+        if moving.any():
+            assert env.equity.tolist() == [[[1000.0] * 2] * 6]
+            assert not env.position.book.units.any()
+        else:
+            assert torch.equal(env.position.equity, before.equity)
+            assert torch.equal(env.position.book.units, before.book.units)
+            assert before.book.units.all()
+        for _ in range(4):
+            all_do(env, BUY_25)
+    assert moved == [True, False, False, True, False, False, True]
+
+
+def test_a_group_without_a_whole_horizon_left_moves_alone():
+    # Symbol 0 holds one horizon, so that its groups move every time; symbol 1 is long, so that its groups never do.
+    env = on_market(make_market(1000, symbols=2), slices=[(0, 9), (1000, 2000)], groups=12, horizon=8)
+    env.restart()
+    first, rows = env.symbols.clone(), env.rows.clone()
+    assert set(first.flatten().tolist()) == {0, 1}
+    for _ in range(8):
+        all_do(env, BUY_25)
+    moving = env.restart()
+    assert torch.equal(moving, rows + 2 * 8 >= torch.where(first == 0, 9, 2000))
+    assert torch.equal(moving, first == 0)
+    assert torch.equal(env.rows[~moving], rows[~moving] + 8)
+    assert torch.equal((held_value(env) == 0).all(-1), moving)
+
+
+@settings(derandomize=True, max_examples=25, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 60), min_size=1, max_size=3),
+    horizon=st.integers(1, 20),
+    budget=st.integers(1, 50),
+    spread=st.sampled_from([0.0, 7.0]),
+    every=st.sampled_from([1, 1, 3]),
+)
+def test_rows_stay_inside_the_slices(lengths, horizon, budget, spread, every):
+    # With a clock of decisions the slices are as many times longer.
+    market = make_market(300, symbols=3)
+    slices = [(300 * s + 6, 300 * s + 7 + every * (horizon + extra)) for s, extra in enumerate(lengths)]
+    decides = None if every == 1 else torch.arange(900) % every == 0
+    env = on_market(
+        market, slices=slices, groups=5, horizon=horizon, decides=decides,
+        episode=Episode(mean_steps=budget, sd_steps=spread),
+    )  # fmt: skip
+    for _ in range(4):
+        env.restart()
+        for g in range(5):
+            start, stop = slices[env.symbols[0, g]]
+            assert start <= env.rows[0, g] < stop - every * horizon
+        for _ in range(horizon):
+            all_do(env, HOLD)
+            assert decides is None or bool(decides[env.rows].all())
+
+
+def test_every_start_of_a_slice_is_drawn():
+    env = on_market(make_market(100), slices=[(10, 23)], groups=400, horizon=8)
+    env.restart()
+    assert set(env.rows.flatten().tolist()) == {10, 11, 12, 13, 14}
+
+
+def test_a_slice_shorter_than_a_horizon_is_refused():
+    message = r"slice of \('S0',\) has 8 rows, a horizon of 8 needs 9: lower train\.horizon"
+    with pytest.raises(ConfigError, match=message):
+        on_market(make_market(100), slices=[(10, 18)], horizon=8)
+    # Of 24 rows a clock of three leaves 8.
+    with pytest.raises(ConfigError, match=message):
+        on_market(make_market(100), slices=[(9, 33)], horizon=8, decides=torch.arange(100) % 3 == 0)
+
+
+def test_a_budget_that_ends_inside_a_horizon_ends_the_account():
+    env = on_market(make_market(2000), groups=3, replicas=2, horizon=8, episode=Episode(mean_steps=5))
+    env.restart()
+    starts = env.rows.clone()
+    for t in range(8):
+        before = env.equity
+        change = all_do(env, BUY_25)
+        assert not change.terminated.any()
+        if t != 4:
+            assert change.truncated is None
+            assert change.final is None
+            continue
+        # Its reward is what it earned with what it held; the next observation is a new account's.
+        assert bool(change.truncated.all())
+        assert bool((change.reward != 0.0).all())
+        assert env.equity.unique().tolist() == [1000.0]
+        assert not env.position.book.units.any()
+        ended = before * torch.exp(change.reward.double())
+        torch.testing.assert_close(change.final[..., 2], torch.log10(ended / 1000.0).float(), rtol=0, atol=1e-7)
+        assert bool((change.final[..., 0] > 0.5).all())
+        assert env.observe()[0][..., 1].unique().tolist() == pytest.approx([0.70])
+    # The group walks on to the end of its horizon, and moves then.
+    assert torch.equal(env.rows, starts + 8)
+    assert bool(env.restart().all())
+    assert not torch.equal(env.rows, starts + 8)
+
+
+def test_rewards_of_an_episode_sum_to_the_growth_of_the_account_that_ended():
+    env = on_market(make_market(2000), groups=4, replicas=3, horizon=8, episode=Episode(mean_steps=6))
+    env.restart()
+    generator, total = torch.Generator().manual_seed(5), torch.zeros(env.shape, dtype=torch.float64)
+    for _ in range(6):
+        change = env.step(torch.randint(0, 7, env.shape, generator=generator))
+        total += change.reward
+    torch.testing.assert_close(total / np.log(10.0), change.final[..., 2].double(), rtol=0, atol=1e-8)
+    assert total.abs().max() > 1e-3
 
 
 # Reward.
@@ -325,6 +568,37 @@ def test_a_position_to_start_with_was_bought_at_the_bar_before(wild):
     assert bool((now < 0).any())
 
 
+def holding(mode: str = "free", probability: float = 1.0, **how: object) -> TradingEnv:
+    """Just restarted; 400 accounts."""
+    episode = Episode(random_position_prob=probability, mean_steps=5)
+    env = on_market(make_market(2000, seed=3), groups=40, replicas=10, mode=mode, episode=episode, **how)
+    env.restart()
+    return env
+
+
+def test_positions_to_start_with_fill_the_limit_on_both_sides():
+    # By value at the close before, where they were decided.
+    env = holding()
+    close = env.tape.column("close")[env.rows - 1, 0].unsqueeze(-1)
+    share = (env.position.book.units[0].transpose(1, 2) * close / 200.0).flatten()
+    assert bool((share.abs() <= 1.0).all())
+    assert float(share.mean()) == pytest.approx(0.0, abs=4 * (1 / 3 / 400) ** 0.5)
+    assert float(share.abs().mean()) == pytest.approx(0.5, abs=4 * (1 / 12 / 400) ** 0.5)
+
+
+def test_levels_limit_the_positions_to_start_with():
+    env = holding(model=Levels(kind="levels", levels=[-0.5, 0.0, 0.9], mode="free"))
+    assert 700.0 < float(held_value(env).abs().max()) <= 950.0
+
+
+def test_positions_to_start_with_follow_the_signal_in_masked_mode():
+    market = make_market(2000, seed=3)
+    env = holding("masked")
+    direction = market.direction[env.rows].double().unsqueeze(-1).expand(env.shape)
+    assert torch.equal(held_value(env).sign(), direction)
+    assert set(direction.unique().tolist()) == {-1.0, 0.0, 1.0}
+
+
 def test_a_start_with_a_position_has_room_for_its_bar():
     # Of six rows, the first is the purchase's; a horizon of four and its last mark take the other five.
     env = open_env(hand_tape([100.0] * 6), SIZING7, groups=20, episode=HOLDING)
@@ -334,13 +608,13 @@ def test_a_start_with_a_position_has_room_for_its_bar():
         open_env(hand_tape([100.0] * 5), SIZING7, episode=HOLDING)
 
 
-@pytest.mark.parametrize("probability", [0.3, 1.0])
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
 def test_so_many_start_with_a_position(probability):
     episode = Episode(random_position_prob=probability)
     env = open_env(hand_tape([100.0] * 50), SIZING7, groups=40, replicas=10, episode=episode)
     env.restart()
     share = float((env.position.book.units != 0).double().mean())
-    assert share == pytest.approx(probability, abs=4 * (0.25 / 400) ** 0.5 * (probability < 1.0))
+    assert share == pytest.approx(probability, abs=4 * (0.25 / 400) ** 0.5 * (0.0 < probability < 1.0))
 
 
 def test_groups_that_stay_keep_what_they_hold():
@@ -514,6 +788,20 @@ def test_a_policy_does_not_depend_on_its_neighbours(wild, k):
     together = rewards_of(open_env(wild, SIZING7, policies=2, groups=3, replicas=2, horizon=10), actions)
     alone = rewards_of(open_env(wild, SIZING7, groups=3, replicas=2, horizon=10, seed=k), actions[:, k : k + 1])
     assert torch.equal(alone[:, 0], together[:, k])
+
+
+def test_starts_do_not_depend_on_what_the_accounts_did():
+    paths = []
+    for action in (HOLD, BUY_75):
+        env = on_market(make_market(300), groups=4)
+        rows = []
+        for _ in range(5):
+            env.restart()
+            rows.append(env.rows.clone())
+            for _ in range(env.horizon):
+                all_do(env, action)
+        paths.append(torch.stack(rows))
+    assert torch.equal(*paths)
 
 
 def test_the_signal_is_that_of_the_current_row():

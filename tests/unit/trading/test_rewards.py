@@ -5,7 +5,6 @@ from typing import get_args
 
 import pytest
 import torch
-from sizewise.learning.ppo.environment import SizingEnv
 
 from sizewise.base.errors import ConfigError
 from sizewise.params.reading import parse_section
@@ -19,7 +18,6 @@ from sizewise.params.trading.rewards import (
     UnrealisedExposure,
 )
 from sizewise.params.trading.trading import BSH, Rules, Sizing
-from sizewise.trading.episodes import Ranges
 from sizewise.trading.rewards import LARGEST_LOSS, SMALLEST_SHARE, StepOutcome, open_base, renewed, unrealised_exposure
 
 from ...hand_market import make_market
@@ -238,29 +236,28 @@ def test_what_is_remembered_starts_again_after_ruin(model):
 
 
 @pytest.mark.parametrize("model", [LogGrowth(), *REMEMBER], ids=lambda model: model.kind)
-def test_the_sizing_environment_hands_the_memory_on(model):
+def test_the_environment_hands_the_memory_on(model):
     # Against the reward called by hand on what the accounts went through, which many of them did not survive.
     account = Account(ruin_frac=0.995)
     market = make_market(200, seed=3)
     generator = torch.Generator().manual_seed(5)
-    env = SizingEnv(
-        market, [Ranges((0,), (0,), (200,))], account, "free", groups=4, replicas=3, horizon=40,
-        generators=[torch.Generator().manual_seed(1)], reward=model,
-    )  # fmt: skip
+    env = open_env(market.tape, SIZING7, reward=model, account=account, groups=4, replicas=3, horizon=40)
     env.restart()
     reward = open_base(model, keeps_lots=False)
     fresh = memory = reward.open(env.shape, torch.float64, "cpu")
     days, ruins = torch.tensor(1.0 / 24.0), 0
     for _ in range(40):
-        before = env.accounts.equity
+        before = env.equity
         moved = env.step(torch.randint(1, 7, env.shape, generator=generator))
         # A ruined account's last equity is gone; its reward is left out, and what it remembered begins again.
-        change = env.accounts.equity - before
+        change = env.equity - before
         never = torch.zeros(env.shape, dtype=torch.bool)
-        step = StepOutcome(before, change, change, env.accounts.equity, env.accounts.position.unsqueeze(0), days, never)
+        value = env.position.book.value(env._bars[env._steps].close).transpose(2, 3)
+        step = StepOutcome(before, change, change, env.equity, value, days, never)
         expected, memory = reward(step, memory)
         alive = ~moved.terminated
-        torch.testing.assert_close(moved.reward[alive], expected[alive], rtol=1e-7, atol=1e-9)
+        # Rewards are handed out in single precision.
+        torch.testing.assert_close(moved.reward[alive], expected[alive].float(), rtol=1e-6, atol=1e-9)
         memory = renewed(memory, fresh, moved.terminated)
         ruins += int(moved.terminated.sum())
     assert ruins > 3

@@ -1,38 +1,27 @@
 """Penalties of reference design D (row D6): what is taken off, when, and how strongly."""
 
-from dataclasses import replace
-
 import pytest
 import torch
-from sizewise.learning.ppo.environment import SizingEnv
 
 from sizewise.dataset.market_tensor import Market
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.rewards import DrawdownPenalised, LogGrowth, Penalties, Suppression
 from sizewise.params.trading.trading import Sizing
-from sizewise.trading.episodes import Ranges
+from sizewise.trading.environment import TradingEnv
 from sizewise.trading.rewards import Memoryless, Penalised, StepOutcome, at_iteration, log_growth, open_reward, strength
 
 from ...hand_market import make_market
-from ...hand_tape import ACCOUNT, hand_tape, open_env
+from ...hand_tape import hand_tape, open_env
 
 HOLD, BUY_50, SELL_50 = 0, 2, 5
 NONE = torch.zeros(1, dtype=torch.bool)
 
 
-def fixed_start(market: Market, **options: object) -> SizingEnv:
-    """One account of the short cut, from row 0 on for 6 steps."""
-    place = [Ranges((0,), (0,), (7,))]
-    generators = [torch.Generator().manual_seed(0)]
-    env = SizingEnv(market, place, ACCOUNT, "free", groups=1, replicas=1, horizon=6, generators=generators, **options)
+def fixed_start(market: Market, **options: object) -> TradingEnv:
+    """One account, from row 0 on for 6 steps."""
+    env = open_env(market.tape, Sizing(kind="sizing7"), horizon=6, stretch=(0, 7), **options)
     env.restart()
     return env
-
-
-def still_market() -> Market:
-    """Hours in which nothing moves and nothing costs."""
-    market = make_market(8, gap_return=[0.0] * 8, bar_return=[0.0] * 8, elapsed_days=[1 / 24] * 8)
-    return replace(market, rates=torch.zeros_like(market.rates))
 
 
 def taken(rules: Penalties, values: list[float], *, hours: float = 1.0, **flags: torch.Tensor) -> list[float]:
@@ -113,35 +102,44 @@ def test_strength_scales_the_penalty_alone():
     assert earned[0] == growth
     assert earned[4] == earned[None] != growth
     for t in range(4):
-        assert earned[1][t] - growth[t] == pytest.approx(0.25 * (earned[4][t] - growth[t]))
+        assert earned[1][t] - growth[t] == pytest.approx(0.25 * (earned[4][t] - growth[t]), rel=1e-5, abs=1e-8)
     assert at_iteration(Memoryless(log_growth), 3) == Memoryless(log_growth)
 
 
-# In the environments.
+# In the environment.
 
 
-def test_both_environments_pay_the_same():
+def test_the_environment_hands_time_and_positions_on():
     rules = Penalties(held_after_hours=1.0, held_per_hour=0.01, flat_after_hours=0.0, flat_per_hour=0.02, final=0.5)
-    model = LogGrowth(penalties=rules)
-    fast = fixed_start(still_market(), reward=model)
-    general = open_env(hand_tape([100.0] * 8), Sizing(kind="sizing7"), horizon=6, stretch=(0, 7), reward=model)
-    general.restart()
-    paid = []
-    for action in (HOLD, BUY_50, HOLD, SELL_50, SELL_50, HOLD):
-        rewards = [env.step(torch.full((1, 1, 1), action))[0].item() for env in (fast, general)]
-        assert rewards[0] == pytest.approx(rewards[1], abs=1e-12)
-        paid.append(-rewards[0])
+    env = open_env(
+        hand_tape([100.0] * 8), Sizing(kind="sizing7"), horizon=6, stretch=(0, 7), reward=LogGrowth(penalties=rules)
+    )
+    env.restart()
+    actions = (HOLD, BUY_50, HOLD, SELL_50, SELL_50, HOLD)
+    paid = [-env.step(torch.full((1, 1, 1), action))[0].item() for action in actions]
     # Flat for an hour; held for an hour, and for a second one beyond the limit; flat; short for one hour, and for two.
-    assert paid == pytest.approx([0.02, 0.0, 0.01, 0.02, 0.0, 0.01], abs=1e-9)
+    assert paid == pytest.approx([0.02, 0.0, 0.01, 0.02, 0.0, 0.01], abs=1e-8)
 
 
-def test_the_end_of_a_budget_is_seen_by_both():
-    episode = Episode(mean_steps=3)
+def test_a_decision_that_takes_hours_pays_for_all_of_them():
+    # Every third bar decides: flat for 3 hours, then 3 held, of which 2 are beyond the limit.
+    rules = Penalties(held_after_hours=1.0, held_per_hour=0.01, flat_after_hours=0.0, flat_per_hour=0.02)
+    decides = torch.arange(10) % 3 == 0
+    env = open_env(
+        hand_tape([100.0] * 10), Sizing(kind="sizing7"), horizon=2, reward=LogGrowth(penalties=rules), decides=decides,
+        stretch=(0, 7),
+    )  # fmt: skip
+    env.restart()
+    paid = [-env.step(torch.full((1, 1, 1), action))[0].item() for action in (HOLD, BUY_50)]
+    assert paid == pytest.approx([0.06, 0.02], abs=1e-8)
+
+
+def test_the_end_of_a_budget_is_seen():
     model = LogGrowth(penalties=Penalties(final=0.5))
-    tape, scheme = hand_tape([100.0] * 8), Sizing(kind="sizing7")
-    fast = fixed_start(still_market(), reward=model, episode=episode)
-    general = open_env(tape, scheme, horizon=6, stretch=(0, 7), reward=model, episode=episode)
-    general.restart()
-    for env in (fast, general):
-        earned = [env.step(torch.full((1, 1, 1), HOLD))[0].item() for _ in range(5)]
-        assert earned == pytest.approx([0.0, 0.0, -0.5, 0.0, 0.0])
+    env = open_env(
+        hand_tape([100.0] * 8), Sizing(kind="sizing7"), horizon=6, stretch=(0, 7), reward=model,
+        episode=Episode(mean_steps=3),
+    )  # fmt: skip
+    env.restart()
+    earned = [env.step(torch.full((1, 1, 1), HOLD))[0].item() for _ in range(5)]
+    assert earned == pytest.approx([0.0, 0.0, -0.5, 0.0, 0.0])

@@ -17,9 +17,11 @@ from scipy.optimize import brentq
 from sizewise.base.errors import ActionError, ConfigError
 from sizewise.market.costs import BPS, Costs
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import Rules
 from sizewise.sizing import backtest
 from sizewise.sizing.sizers import Situation, Sizer
 from sizewise.studies.planted.laws import SYNTHETIC, Law, Process, Sample, best_policy, gain_of
+from sizewise.trading.broker.orders import Orders
 
 # A cost moves the position's share of the equity it is reckoned on by its own square; the sweeps make that exact.
 COST_SWEEPS = 8
@@ -231,12 +233,13 @@ class _Watched:
     """A sizer whose targets are written down."""
 
     def __init__(self, sizer: Sizer, side: torch.Tensor):
-        self._sizer, self._side = sizer, side
+        self._sizer, self._side, self.uses = sizer, side, sizer.uses
         self.sizes: list[torch.Tensor] = []
 
-    def orders(self, at: Situation) -> torch.Tensor:
+    def orders(self, at: Situation) -> Orders:
         orders = self._sizer.orders(at)
-        self.sizes.append((at.position + orders) / at.equity * self._side[at.rows])
+        bought = 0.0 if orders.market is None else orders.market[0] * at.close
+        self.sizes.append((at.position + bought) / at.equity * self._side[at.rows])
         return orders
 
 
@@ -244,7 +247,7 @@ def chosen_sizes(sample: Sample, sizer: Sizer, account: Account, *, first_row: i
     """What a sizer holds on a sample, along the signal: float64 (n_bars - first_row - 1,), for growth_of.
 
     Its last value is what the sizer asked for at the bar that closes the account. With `account.ruin_frac` 0 it trades on
-    however little is left.
+    however little is left; the laws' levels may be beyond its cash, which is lent.
     """
     market, length = sample.market, len(sample.state) - first_row
     watched = _Watched(sizer, market.direction.to(market.close.dtype))
@@ -256,5 +259,6 @@ def chosen_sizes(sample: Sample, sizer: Sizer, account: Account, *, first_row: i
         torch.zeros(1, dtype=torch.int64),
         watched,
         account,
+        Rules(margin="unlimited", rounding=False),
     )
     return torch.cat(watched.sizes).double().numpy()

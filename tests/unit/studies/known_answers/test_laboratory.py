@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sizewise.params.trading.actions import Levels
 
 from sizewise.base.seeding import numpy_generator, torch_generator
 from sizewise.dataset.confidence import CONFIDENCE_INPUTS, ConfidenceModel
@@ -15,6 +14,8 @@ from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.learning.train import Train
+from sizewise.params.trading.trading import Levels, Rules
+from sizewise.params.trading.world import World
 from sizewise.studies.known_answers.laboratory import (
     ACCOUNT,
     WINDOW_BARS,
@@ -106,13 +107,12 @@ def plain_walk(student: Student, sample, first_row: int) -> np.ndarray:
     agent = Agent(
         spec=student.spec,
         parameters={name: value[0] for name, value in student.parameters.items()},
-        mode="masked",
-        account=ACCOUNT,
+        scheme=Levels(kind="levels", levels=LAW.levels),
+        world=World(ACCOUNT, Rules(margin="unlimited", rounding=False)),
         scalers={SYNTHETIC: Scaler((0.0,) * 2, (1.0,) * 2)},
         confidence=ConfidenceModel((0.0,) * n, (1.0,) * n, (0.0,) * n, 0.0, -1.0, 0.0, 10),
         regimes=Regimes(),
         signals=Signals(),
-        actions=Levels(kind="levels", levels=LAW.levels),
     )
     zero, length = torch.zeros(1, dtype=torch.int64), torch.tensor([len(sample.state) - first_row])
     sizer = PolicySizer(sample.market, [agent], view_of(sample), zero, zero + first_row, length, zero)

@@ -131,9 +131,9 @@ def test_following_is_reckoned_as_a_long_sample_has_it():
 
 def _part(sample, i):
     rows = slice(1000 * i, 1000 * (i + 1))
-    return replace(
-        sample, state=sample.state[rows], market=replace(sample.market, bar_return=sample.market.bar_return[rows])
-    )
+    tape = sample.market.tape
+    part = replace(tape, n_rows=(1000,), times=tape.times[rows], table=tape.table[rows])
+    return replace(sample, state=sample.state[rows], market=replace(sample.market, tape=part))
 
 
 # What sizes earn.

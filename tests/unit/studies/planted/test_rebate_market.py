@@ -33,8 +33,8 @@ def test_the_bars_are_bars_and_the_tape_and_the_market_are_theirs(sample):
     validate_bars(sample.bars, source="rebate")
     for name in ("open", "high", "low", "close"):
         np.testing.assert_array_equal(sample.tape.column(name)[:, 0].numpy(), sample.bars[name].to_numpy())
-    for name in ("high", "low", "close"):
-        np.testing.assert_array_equal(getattr(sample.market, name).numpy(), sample.bars[name].to_numpy())
+    for name in ("open", "high", "low", "close"):
+        np.testing.assert_array_equal(sample.market.column(name).numpy(), sample.bars[name].to_numpy())
     np.testing.assert_array_equal(sample.market.features[:, 0].numpy(), 2.0 * sample.state - 1.0)
     assert sample.tape.column("maker").unique().tolist() == pytest.approx([-2.5 * BPS])
     assert sample.tape.column("taker").unique().tolist() == pytest.approx([7.5 * BPS])

@@ -11,7 +11,7 @@ from sizewise.params.trading.trading import Rules
 from sizewise.trading.schemes.catalogue import open_scheme
 from sizewise.trading.schemes.interface import Discrete, Weights
 from sizewise.trading.schemes.orders import ManagedRisk, ManageInventory, Simple
-from sizewise.trading.schemes.sizing import BSH, Legacy3, Simplex, SizeByLeverage, SizingActions
+from sizewise.trading.schemes.sizing import BSH, Legacy3, LevelActions, Simplex, SizeByLeverage, SizingActions
 
 from ....hand_tape import ACCOUNT, hand_tape, instrument, open_desk, open_env
 
@@ -21,6 +21,8 @@ EVERY = {
     "sizing3": (trading.Sizing(kind="sizing3"), SizingActions, Discrete(3)),
     "sizing7": (trading.Sizing(kind="sizing7"), SizingActions, Discrete(7)),
     "sizing13": (trading.Sizing(kind="sizing13", close_action=True), SizingActions, Discrete(14)),
+    "sizing": (trading.Sizing(kind="sizing", sizes=(0.5, 1.0)), SizingActions, Discrete(5)),
+    "levels": (trading.Levels(kind="levels", levels=(-0.2, 0.0, 0.2), mode="free"), LevelActions, Discrete(3)),
     "legacy3": (trading.Legacy3(kind="legacy3", encoding="signed"), Legacy3, Discrete(3, start=-1)),
     "size_by_leverage25": (
         trading.SizeByLeverage25(kind="size_by_leverage25"), SizeByLeverage, Discrete(25),
@@ -90,10 +92,12 @@ def test_every_kind_trades_in_the_environment(kind, dtype, make_bars):
     for t in range(40):
         scalars, mask = env.observe()
         space = env.desk.scheme.space
-        assert (scalars.dtype, scalars.shape[:-1]) == (dtype, env.shape)
+        # Money is in `dtype`; what a policy sees and earns is in single precision.
+        assert (scalars.dtype, scalars.shape[:-1]) == (torch.float32, env.shape)
+        assert env.equity.dtype == dtype
         assert mask.shape == (*env.shape, space.n if isinstance(space, Discrete) else space.k)
         reward, terminated, *_ = env.step(some_actions(space, env.shape, t))
-        assert reward.dtype == dtype
+        assert reward.dtype == torch.float32
         assert not terminated.any()
         total += reward
     assert bool(torch.isfinite(total).all())

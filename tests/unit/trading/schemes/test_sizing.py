@@ -299,24 +299,17 @@ def test_the_whole_position_is_closed_whatever_its_size():
     assert not flags(steps[2])
 
 
-def test_a_leverage_above_the_venues_is_refused(params, quick):
+def test_a_leverage_above_the_venues_is_masked_and_refused(params, quick):
     # Binance lends three times: BTCUSDT_1h's max_leverage is 3.0, and the design asks for up to 5.
-    bars = {"BTCUSDT_1h": quick.universe.bars["BTCUSDT_1h"]}
-    tape = build_tape(bars, quick.universe.instruments)
-    with pytest.raises(ConfigError) as caught:
-        Desk(tape, trading(BY_LEVERAGE, tape, ISOLATED), params.account)
-    message = str(caught.value)
-    assert message.startswith(
-        "trading.scheme.leverages is 5, but BTCUSDT_1h's venue gives 3 at a maintenance margin of 0.1"
-    )
-    assert message.endswith("lower it, or trade under another venue's terms (trading.costs)")
-    Desk(tape, trading(BY_LEVERAGE.model_copy(update={"leverages": (1.0, 3.0)}), tape, ISOLATED), params.account)
-
-
-def test_a_leverage_that_would_open_at_its_liquidation_is_refused():
-    tape = hand_tape([100.0] * 3, terms=instrument(maintenance_margin_frac=0.2))
-    with pytest.raises(ConfigError, match=r"leverages is 5, but A's venue gives 100 at a maintenance margin of 0\.2"):
-        open_desk(tape, BY_LEVERAGE, ISOLATED)
+    tape = build_tape({"BTCUSDT_1h": quick.universe.bars["BTCUSDT_1h"]}, quick.universe.instruments)
+    desk = Desk(tape, trading(BY_LEVERAGE, tape, ISOLATED), params.account)
+    position, signal = desk.open((1,)), torch.ones(1)
+    now, following = (tape.rows(torch.tensor([row])) for row in (0, 1))
+    allowed = desk.scheme.allowed(desk.view(position, now, signal))[0]
+    assert allowed.tolist() == [True, True, True, False, False] * 5
+    assert held(desk.step(position, torch.tensor([2]), now, following, signal)) > 0
+    with pytest.raises(ActionError, match=r"leverage 4 is above the 3 its venue gives"):
+        desk.step(position, torch.tensor([3]), now, following, signal)
 
 
 def test_bitmex_lends_enough(quick):
