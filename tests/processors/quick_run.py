@@ -33,6 +33,11 @@ from sizewise.learning.tabular.learning import train_tables
 from sizewise.learning.tabular.store import folder_of, save_table
 from sizewise.params.reading import parse_params, read_params
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import SEVEN, Rules
+from sizewise.params.trading.world import World
+from sizewise.trading.desk import observer_of
+from sizewise.trading.schemes.catalogue import open_scheme
+from sizewise.trading.situation import standing
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
 
@@ -56,11 +61,11 @@ def main(arms: tuple[str, ...] = ARMS) -> dict[str, str]:
     market = build_market(universe.bars, tables, universe.instruments)
     exact, fold = market.to("cpu", torch.float64), folds[0]
     settings = training.Settings(
-        params.train, params.observation, params.account, params.regimes, params.signals, splits.purge_bars
+        params.train, params.observation, World.of(params), params.regimes, params.signals, splits.purge_bars
     )
     with tempfile.TemporaryDirectory() as scratch:
         policies = Path(scratch)
-        job = training.Job("ppo", "masked", fold, SEED)
+        job = training.Job("ppo", fold, SEED, params.arms["ppo"].scheme)
         for trained in training.train_population(market.to("cpu", torch.float32), [job], models, settings):
             save_agent(trained.agent, policy_folder(policies, "ppo", fold, SEED))
         for table in train_tables(
@@ -76,7 +81,7 @@ def main(arms: tuple[str, ...] = ARMS) -> dict[str, str]:
             for path in sorted(policies.rglob("*")) if path.is_file()
         }  # fmt: skip
         field = Field(
-            exact, folds, {name: params.arms[name] for name in arms}, [SEED], params.account, params.outcome, policies
+            exact, folds, {name: params.arms[name] for name in arms}, [SEED], World.of(params), params.outcome, policies
         )
         ledgers = {}
         for name in arms:
@@ -88,12 +93,20 @@ def main(arms: tuple[str, ...] = ARMS) -> dict[str, str]:
     return {**measure(), "functions": functions(), **made, "planted": planted()}
 
 
+def scalars(equity: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    """What accounts of the seven sizes show."""
+    at = standing(equity, position, torch.zeros_like(equity))
+    account = Account()
+    scheme = open_scheme(SEVEN, ("one",), account, dtype=equity.dtype)
+    return observer_of(scheme, account, Rules())(at.held, at.bar)
+
+
 def functions() -> str:
     """What a policy sees of many accounts, and functions of many numbers: a short run meets too few of them to tell."""
     digest = hashlib.sha256()
     for dtype in (torch.float32, torch.float64):
         values = torch.logspace(-4.0, 4.0, 40_000, dtype=dtype)
-        for found in (root(values), log(values), log10(values), account_scalars(1e3 * values, values, Account())):
+        for found in (root(values), log(values), log10(values), scalars(1e3 * values, values)):
             digest.update(found.numpy().tobytes())
     return digest.hexdigest()[:12]
 

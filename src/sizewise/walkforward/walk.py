@@ -96,6 +96,7 @@ def trades_frame(
 
     carry = column(ledger.borrow) + column(ledger.funding) + column(ledger.liquidation)
     high, low, close = (at(market.tape.column(name)[:, 0]) for name in ("high", "low", "close"))
+    fills = fills[fills["step"] < n]
     at_open = (fills["kind"] == int(Kind.MARKET)).to_numpy()
     found = trades_of_path(fills.rename(columns={"step": "row"}), at_open, high, low, close, carry)
     if any(trade.exit_row is None for trade in found):

@@ -115,6 +115,8 @@ def planted(effect: float, *, n: int = 400, seeds: int = 1, noise: float = 5.0, 
             "confidence": rng.random(n),
             "drawdown_frac": -0.3 * rng.random(n),
             "before_pct": 0.0,
+            "day_trades_left": 3,
+            "limited": False,
         }
     )
     frame["held_pct"] = 100.0 - frame["entry_pct"]
@@ -192,7 +194,7 @@ def test_holm_is_over_an_arms_conditions():
     table, alone = behaviour_table(both, PLAN), behaviour_table(planted(-1.0), PLAN)
     pd.testing.assert_frame_equal(table.loc[["ppo"]], alone)
     tested = alone.dropna(subset="p_value")
-    assert len(tested) == len(CONDITIONS) - 1
+    assert len(tested) == len(CONDITIONS) - 2
     assert tested["p_holm"].min() == pytest.approx(min(1.0, len(tested) * tested["p_value"].min()))
 
 

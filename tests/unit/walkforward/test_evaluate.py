@@ -14,6 +14,7 @@ from sizewise.params.reading import Params, parse_section
 from sizewise.walkforward import evaluate
 
 from ..reports.test_walk_forward import path
+from sizewise.params.trading.world import World
 
 
 def changed(params: Params, section: str, **changes: object) -> Params:
@@ -68,7 +69,7 @@ def test_one_arms_number_is_no_business_of_another(params):
 
 def test_the_plan_is_hashed_whole(params):
     def of(p: Params, seeds: tuple[int, ...]) -> str:
-        return plan_hash(p.plan, p.splits, p.arms, p.account, seeds)
+        return plan_hash(p.plan, p.splits, p.arms, World.of(p), seeds)
 
     base = of(params, (1, 2))
     others = [
@@ -76,9 +77,11 @@ def test_the_plan_is_hashed_whole(params):
         of(changed(params, "plan", alpha=0.01), (1, 2)),
         of(changed(params, "splits", purge_bars=101), (1, 2)),
         of(changed(params, "account", ruin_frac=0.2), (1, 2)),
+        of(changed(params, "rules", latency_bars=1), (1, 2)),
+        of(changed(params, "decisions", every="session"), (1, 2)),
         of(params.replace(arms={"atr": params.arms["atr"]}), (1, 2)),
     ]
-    assert len({base, *others}) == 6
+    assert len({base, *others}) == 8
     assert of(changed(params, "train", gamma=0.5), (1, 2)) == base
 
 

@@ -19,6 +19,7 @@ from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.sizing.sizers import Situation
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.responses import (
+from ...hand_agents import ordered
     CONFIDENCE,
     DRAWDOWN,
     ENTRIES,
@@ -197,7 +198,7 @@ def test_closed_trade_models_choose_as_in_the_backtest(trained_field, world, kin
     )
     decision = decision_at(market, fold, rows)
     limit = position_limit_frac(trained_field.account)
-    expected = sizer.orders(decision) * decision.direction / (limit * EQUITY)
+    expected = ordered(sizer, decision) * decision.direction / (limit * EQUITY)
     # A path that has closed nothing has a neutral win rate, and here nothing is held and nothing lost.
     torch.testing.assert_close(ClosedTradeChoice(policy)(situations), expected, rtol=1e-5, atol=1e-5)
 

@@ -13,6 +13,7 @@ from sizewise.learning.ppo.encoders import MarketView
 from sizewise.sizing.sizers import Situation
 from sizewise.walkforward import responses
 from sizewise.walkforward.responses import (
+from ...hand_agents import ordered, situation_at
     CONFIDENCE,
     DRAWDOWN,
     EXPOSURE,
@@ -161,17 +162,8 @@ def test_a_policy_chooses_as_in_the_backtest(quick, world, agents, mode, held):
     equity = torch.full((len(rows),), 800.0, dtype=torch.float64)
     limit = 0.20 * equity
     position = -held * situations.direction * limit
-    decision = Situation(
-        rows=rows,
-        equity=equity,
-        position=position,
-        direction=situations.direction,
-        entry=market.entry[rows],
-        confidence=fold_confidence(market, fold)[rows].double(),
-        atr_frac=market.atr_frac[rows],
-        annual_vol=market.annual_vol[rows],
-    )
-    expected = (position + sizer.orders(decision)) * situations.direction / limit
+    decision = situation_at(market, rows.tolist(), equity.tolist(), position.tolist())
+    expected = (position + ordered(sizer, decision)) * situations.direction / limit
     lost, share = torch.full_like(equity, 0.20), torch.full_like(equity, held)
     found = PolicyChoice(agent)(replace(situations, drawdown_frac=lost, exposure=share))
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
@@ -182,7 +174,7 @@ def test_what_is_changed_reaches_a_policy(world, agents):
     _, _, situations, grids = world
     agent = agents["masked"]
     first, last = agent.spec.hidden[0], agent.spec.window_bars - 1
-    inputs = {VOLATILITY: UNFITTED.index("atr_frac"), CONFIDENCE: len(UNFITTED), DRAWDOWN: -1}
+    inputs = {VOLATILITY: UNFITTED.index("atr_frac"), CONFIDENCE: len(UNFITTED), DRAWDOWN: -2}
     for name, position in inputs.items():
         parameters = {key: torch.zeros_like(value) for key, value in agent.parameters.items()}
         parameters["w1"][last, position, 0] = 40.0 if name == DRAWDOWN else 4.0

@@ -69,7 +69,7 @@ def trades(market, ledger) -> pd.DataFrame:
 
 def test_equity_columns_are_those_of_the_design(equity):
     path, marks = ["arm", "symbol", "fold", "seed"], ["timestamp", "equity", "position_frac"]
-    assert list(EQUITY_COLUMNS) == [*path, *marks, *FLOWS, "regime"]
+    assert list(EQUITY_COLUMNS) == [*path, *marks, *FLOWS, "regime", "day_trades_left"]
     assert list(equity.columns) == list(EQUITY_COLUMNS)
 
 
@@ -79,9 +79,8 @@ def test_equity_rows_are_the_path(equity, ledger, market):
     assert equity["timestamp"].tolist() == market.times[60:260].tolist()
     assert equity["equity"].tolist() == ledger.equity[:200, 1].tolist()
     np.testing.assert_allclose(equity["position_frac"] * equity["equity"], ledger.position[:200, 1])
-    for name, flow in zip(
-        FLOWS, (ledger.price, ledger.fees, ledger.slippage, ledger.borrow, ledger.funding), strict=True
-    ):
+    for name in FLOWS:
+        flow = ledger.price if name == "price_pnl" else getattr(ledger, name)
         assert equity[name].tolist() == flow[:200, 1].tolist()
         assert equity[name].dtype == np.float64
     assert (equity[["fees", "slippage", "borrow"]] <= 0).all().all()
@@ -182,11 +181,11 @@ def test_every_figure_of_a_decision(trades, market):
         assert trade["side"] == int(market.direction[decided])
         assert trade["regime"] == LABELS[int(market.regime[decided])]
         assert trade["confidence"] == market.confidence[COLUMN][decided].item()
-        stop = 1.5 * market.atr_frac[decided].item() * market.close.numpy()[60 + decided]
+        stop = 1.5 * market.atr_frac[decided].item() * market.close.numpy()[decided]
         assert trade["stop_distance"] == pytest.approx(stop)
         assert trade["r_multiple"] == pytest.approx(trade["pnl"] / (trade["qty"] * stop))
         # A tenth of equity at the decision, in units of its close; about 1000 here.
-        assert trade["qty"] == pytest.approx(0.1 * 1000.0 / market.close.numpy()[60 + decided], rel=0.2)
+        assert trade["qty"] == pytest.approx(0.1 * 1000.0 / market.close.numpy()[decided], rel=0.2)
 
 
 def test_one_trade_by_hand():
