@@ -23,6 +23,10 @@ class HandView:
         """See rollouts.View."""
         return self.table[rows.unsqueeze(-1) + torch.arange(1 - self.window, length)]
 
+    def windows(self, rows: torch.Tensor, symbols: torch.Tensor) -> torch.Tensor:
+        """See rollouts.View."""
+        return self.table[rows.unsqueeze(-1) + torch.arange(1 - self.window, 1)]
+
 
 class Scripted:
     """Scalars, masks, rewards, ends and moves are drawn when it is made, whatever the policies do."""
@@ -58,6 +62,9 @@ class Scripted:
         self.rows, self.symbols = self.starts[0], torch.zeros(shape[:2], dtype=torch.int64)
         self.t = self.horizons_begun = 0
 
+    def horizon_rows(self) -> None:
+        """Rows follow each other."""
+
     def restart(self) -> torch.Tensor:
         """See rollouts.Arena."""
         moved = self.moves[self.horizons_begun]
@@ -92,6 +99,9 @@ class Recall:
         self.rows = self.symbols = torch.zeros((1, groups), dtype=torch.int64)
         self._generator = torch_generator("recall")
 
+    def horizon_rows(self) -> None:
+        """Rows follow each other."""
+
     def restart(self) -> torch.Tensor:
         """See rollouts.Arena."""
         self._cue, self._t = torch.randint(0, 2, self.shape, generator=self._generator), 0
@@ -120,6 +130,9 @@ class Follow:
         self.shape, self.horizon = (1, groups, replicas), horizon
         self.rows = self.symbols = torch.zeros((1, groups), dtype=torch.int64)
         self._view, self._generator = view, torch_generator("follow")
+
+    def horizon_rows(self) -> None:
+        """Rows follow each other."""
 
     def restart(self) -> torch.Tensor:
         """See rollouts.Arena."""

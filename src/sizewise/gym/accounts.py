@@ -32,10 +32,11 @@ from sizewise.market.tape import Bars, build_tape
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import InstrumentCosts, Sizing, Trading
+from sizewise.trading.accounts import merge
 from sizewise.trading.broker.broker import Result
 from sizewise.trading.broker.orders import Flag, Flows, Orders
 from sizewise.trading.decisions import check_direction, decide
-from sizewise.trading.desk import Desk, merge
+from sizewise.trading.desk import Desk
 from sizewise.trading.schemes.interface import ActionScheme, Discrete
 from sizewise.trading.schemes.orders import Simple
 from sizewise.trading.schemes.sizing import BSH, Simplex
@@ -206,10 +207,11 @@ class GymAccounts:
             share = share.abs()
         value = share * position_limit_frac(self.account) * self.account.initial_equity
         units = (value / bars.close / self.desk.n_instruments).to(self._dtype)
-        fresh = self.desk.open_like(self.position)
+        fresh = self.desk.fresh(tuple(self.position.equity.shape))
         fresh = fresh._replace(closed_since=bars.day.expand(fresh.closed_since.shape))
-        held = self.desk.trade(fresh, Orders(market=units), self.now).position
-        self.position = merge(share != 0, held, self.position)
+        held = self.desk.move_at_once(fresh, Orders(market=units), self.now).position
+        # Nothing is on its way of an account that starts.
+        self.position = merge(share != 0, held._replace(pending=self.position.pending), self.position)
 
     def suppress(self, iteration: int) -> None:
         """See environments.SizewiseEnv.suppress."""

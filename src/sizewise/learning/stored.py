@@ -10,14 +10,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from sizewise.base.errors import ActionError, CheckpointError, DataMissingError
+from sizewise.base.errors import ActionError, CheckpointError, ConfigError, DataMissingError
 from sizewise.base.paths import write_atomically, write_json
 from sizewise.dataset.splits import Fold
 
 Policy = TypeVar("Policy")
 Tensors = Mapping[str, torch.Tensor]
-# What reading a file that is cut, or of another make, runs into; pydantic's own error is a ValueError.
-DAMAGE = (ValueError, KeyError, TypeError, AttributeError, IndexError, ActionError, SafetensorError)
+# What reading a file that is cut, or of another make, runs into.
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, IndexError, ActionError, ConfigError, SafetensorError)
 
 
 @contextmanager

@@ -174,6 +174,8 @@ def run(
         if record and position.book.day_trades is not None:
             left[t + 1] = position.book.day_trades.left()[0].to(torch.int8)
         ruined = ruined | moved.terminated & alive
-    equity, held, *flows = records
+    flows = dict(zip(Flows._fields, records[2:], strict=True))
     fills, events = kept.tables()
-    return PathLedger(equity, held, *flows, left, lengths, fills, events)
+    return PathLedger(
+        records[0], records[1], **flows, day_trades_left=left, lengths=lengths, fills=fills, events=events
+    )

@@ -15,7 +15,7 @@ import numpy as np
 
 from sizewise.base.errors import LedgerError
 from sizewise.dataset.market_tensor import Market
-from sizewise.market.tape import Bars
+from sizewise.market.tape import COLUMNS
 from sizewise.sizing.opportunities import Opportunities
 
 # The leg that ends the trade before a turn moves equity by the order of a gap between two bars, and its own dependence on
@@ -64,9 +64,9 @@ def held_bars(market: Market, trades: Opportunities, n_rows: int) -> HeldBars:
     """
     trades = trades.pick(np.argsort(trades.entry_row, kind="stable"))
     entry, leave, side = trades.entry_row, trades.exit_row, trades.side
-    bars = Bars(*market.tape.table[:, 0].numpy().T)
-    close, open_, half_spread, fee = bars.close, bars.open, bars.half_spread, bars.taker
-    lent, funded = np.cumsum(bars.last_close * bars.borrow), np.cumsum(open_ * bars.funding)
+    bars = {name: market.tape.column(name)[:, 0].numpy() for name in COLUMNS}
+    close, open_, half_spread, fee = (bars[name] for name in ("close", "open", "half_spread", "taker"))
+    lent, funded = np.cumsum(bars["last_close"] * bars["borrow"]), np.cumsum(open_ * bars["funding"])
     into, unit = entry + 1, 1.0 / close[entry]
     paid = open_[into] * unit
     cost = paid * (half_spread[into] + (1.0 + side * half_spread[into]) * fee[into])
@@ -135,10 +135,11 @@ def quotes_of(
 
 def market_quotes(market: Market, start: int, stop: int) -> Quotes:
     """Rows [start, stop) of one symbol of a market tensor (float64, on the CPU)."""
-    bars = Bars(*market.tape.table[start:stop, 0].numpy().T[..., None])
+    bars = {name: market.tape.column(name)[start:stop].numpy() for name in COLUMNS}
     day = market.times[start:stop].as_unit("ns").asi8 // 86_400_000_000_000
-    lent, funded = np.cumsum(bars.last_close * bars.borrow, axis=0), np.cumsum(bars.open * bars.funding, axis=0)
-    return Quotes(bars.open, bars.close, bars.taker, bars.half_spread, lent, funded, day)
+    lent = np.cumsum(bars["last_close"] * bars["borrow"], axis=0)
+    funded = np.cumsum(bars["open"] * bars["funding"], axis=0)
+    return Quotes(bars["open"], bars["close"], bars["taker"], bars["half_spread"], lent, funded, day)
 
 
 def trades_of(direction: np.ndarray, entry: np.ndarray) -> Trades:

@@ -25,7 +25,8 @@ class Sizer(Protocol):
         uses: what its orders carry.
     """
 
-    uses: Uses
+    @property
+    def uses(self) -> Uses: ...
 
     def orders(self, at: Situation) -> Orders:
         """What it sends at the close, one account a path; it fills at the next open, or waits."""

@@ -173,9 +173,10 @@ class Desk(Walker):
     def open(self, shape: tuple[int, ...], cash: torch.Tensor | None = None) -> Position:  # noqa: ARG002
         """Flat accounts of the initial equity."""
         self.scheme.reset(torch.ones(shape, dtype=torch.bool, device=self.device))
-        return self._fresh(shape)
+        return self.fresh(shape)
 
-    def _fresh(self, shape: tuple[int, ...]) -> Position:
+    def fresh(self, shape: tuple[int, ...]) -> Position:
+        """Flat accounts of the initial equity, without touching the scheme."""
         book = self.broker.open(shape, self.account.initial_equity, self.device)
         flat = torch.zeros(book.units.shape, dtype=torch.float64, device=self.device)
         return Position(book, book.cash, flat, self._reward.open(shape, self.dtype, self.device))
@@ -186,7 +187,7 @@ class Desk(Walker):
 
     def restarted(self, position: Position, where: torch.Tensor, day: torch.Tensor) -> Position:
         """New accounts `where` it says (bool, accounts' shape), flat since `day`."""
-        fresh = self._fresh(tuple(position.equity.shape))
+        fresh = self.fresh(tuple(position.equity.shape))
         fresh = fresh._replace(
             closed_since=day.expand(position.closed_since.shape), pending=nothing_of(position.pending)
         )
@@ -236,7 +237,7 @@ class Desk(Walker):
 
     def idle(self, position: Position, where: torch.Tensor) -> Position:
         """Accounts `where` it says (bool, accounts' shape) turned into cash at the marks, with nothing on its way."""
-        fresh = self._fresh(tuple(position.equity.shape))
+        fresh = self.fresh(tuple(position.equity.shape))
         book = fresh.book._replace(cash=position.equity)
         pending = nothing_of(position.pending)
         stopped = fresh._replace(book=book, equity=position.equity, memory=position.memory, pending=pending)

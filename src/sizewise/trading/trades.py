@@ -61,8 +61,8 @@ def _of_symbol(fills: pd.DataFrame, tape: Tape, number: int, carry: np.ndarray) 
     symbol = tape.symbols[0][number]
     own = fills[fills["symbol"] == symbol]
     at_open = (own["kind"] == Kind.MARKET.name.lower()).to_numpy()
-    marks = (tape.column(name)[:, number].numpy() for name in ("high", "low", "close"))
-    return trades_of_path(own, at_open, *marks, carry, symbol=symbol)
+    high, low, close = (tape.column(name)[:, number].numpy() for name in ("high", "low", "close"))
+    return trades_of_path(own, at_open, high, low, close, carry, symbol=symbol)
 
 
 def trades_of_path(

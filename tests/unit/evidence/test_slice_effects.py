@@ -12,6 +12,7 @@ from sizewise.evidence import slice_effects
 from sizewise.evidence.inference import ibragimov_mueller
 from sizewise.evidence.statistics.power import holm
 from sizewise.ledgers.daily import day_rows
+from sizewise.params.trading.world import World
 from sizewise.walkforward.walk import frames, run_rule
 
 DAYS = pd.date_range("2020-01-01", periods=80, freq="D", tz="UTC")
@@ -227,7 +228,7 @@ def walked(quick):
     market, folds = quick.market.to("cpu", torch.float64), quick.folds["rolling"]
     equity, trades = [], []
     for name in ("constant", "atr"):
-        run = run_rule(market, name, quick.params.arms[name], folds, quick.params.account)
+        run = run_rule(market, name, quick.params.arms[name], folds, World.of(quick.params))
         for rows, closed in frames(run, market, stop_atr=1.5):
             equity.append(rows)
             trades.append(closed)

@@ -9,6 +9,7 @@ from sizewise.base.errors import CheckpointError, ConfigError, DataMissingError
 from sizewise.learning import own
 from sizewise.learning.stored import policy_folder
 from sizewise.params.arms import ConstantArm, CustomArm
+from sizewise.params.trading.world import World
 from sizewise.sizing.own import Learner
 from sizewise.sizing.sizers import Situation
 from sizewise.walkforward.field import Field
@@ -50,7 +51,7 @@ def test_it_is_trained_kept_and_walked(quick, opened, tmp_path):
     assert rows[["arm", "scheme", "fold", "seed"]].to_numpy().tolist() == [["mine", "rolling", 0, s] for s in (1, 2)]
     gained = (own.train_trades(market, fold)["unit_return"] > 0).mean()
     p = quick.params
-    run = Field(market, [fold], arms, (1, 2), p.account, p.outcome, tmp_path).walk("mine")
+    run = Field(market, [fold], arms, (1, 2), World.of(p), p.outcome, tmp_path).walk("mine")
     share = run.ledger.position.abs() / run.ledger.equity
     for path, key in enumerate(run.keys):
         held = share[:, path][share[:, path] > 0]

@@ -20,6 +20,7 @@ from sizewise.params.dataset.signals import Signals
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.learning.train import LinearRecurrent
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.world import World
 from sizewise.reports import train as training_tables
 from sizewise.trading.schemes.values import Sizing7
 
@@ -86,7 +87,7 @@ def test_jobs_are_counted():
 
 
 def test_an_untrained_policy_has_a_slight_bias_to_trade(params):
-    settings = Settings(params.train, params.observation, params.account, params.regimes, params.signals, 100)
+    settings = Settings(params.train, params.observation, World.of(params), params.regimes, params.signals, 100)
     row = training_tables.initial_policy(settings).iloc[0]
     assert list(row.index) == [action.name for action in Sizing7]
     assert row["HOLD"] == pytest.approx(params.train.initial_hold_prob, abs=0.02)
@@ -97,7 +98,7 @@ def test_an_untrained_policy_has_a_slight_bias_to_trade(params):
 @pytest.mark.parametrize("changes", [{"encoder": LinearRecurrent(kind="linear_recurrent")}, {"memory": 8}])
 def test_the_bias_is_the_same_for_every_network(params, changes):
     train = params.train.model_copy(update=changes)
-    settings = Settings(train, params.observation, params.account, params.regimes, params.signals, 100)
+    settings = Settings(train, params.observation, World.of(params), params.regimes, params.signals, 100)
     row = training_tables.initial_policy(settings).iloc[0]
     assert row["HOLD"] == pytest.approx(params.train.initial_hold_prob, abs=0.02)
 

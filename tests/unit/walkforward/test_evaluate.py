@@ -11,10 +11,10 @@ from sizewise.ledgers.plan import PRIMARY, arm_hash, arm_rows, is_sizer, looking
 from sizewise.ledgers.reruns import read_reruns
 from sizewise.ledgers.trials import read_trials
 from sizewise.params.reading import Params, parse_section
+from sizewise.params.trading.world import World
 from sizewise.walkforward import evaluate
 
 from ..reports.test_walk_forward import path
-from sizewise.params.trading.world import World
 
 
 def changed(params: Params, section: str, **changes: object) -> Params:

@@ -19,7 +19,6 @@ from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.sizing.sizers import Situation
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.responses import (
-from ...hand_agents import ordered
     CONFIDENCE,
     DRAWDOWN,
     ENTRIES,
@@ -33,6 +32,8 @@ from ...hand_agents import ordered
     sample_entries,
     train_grids,
 )
+
+from ...hand_agents import ordered
 
 VOLATILITY, TREND = FEATURES
 CONDITIONS = [*FEATURES, CONFIDENCE, DRAWDOWN, EXPOSURE]

@@ -10,10 +10,8 @@ from sizewise.base.errors import CheckpointError, DataMissingError
 from sizewise.dataset.market_tensor import UNFITTED, fold_confidence
 from sizewise.learning.ppo.agent import PolicySizer
 from sizewise.learning.ppo.encoders import MarketView
-from sizewise.sizing.sizers import Situation
 from sizewise.walkforward import responses
 from sizewise.walkforward.responses import (
-from ...hand_agents import ordered, situation_at
     CONFIDENCE,
     DRAWDOWN,
     EXPOSURE,
@@ -24,6 +22,8 @@ from ...hand_agents import ordered, situation_at
     set_condition,
     train_grids,
 )
+
+from ...hand_agents import ordered, situation_at
 
 WINDOW = 16
 VOLATILITY, TREND = FEATURES

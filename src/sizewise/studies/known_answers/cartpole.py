@@ -37,6 +37,10 @@ class NoMarket:
         """[K, G, length, 0]: a window of one row."""
         return torch.zeros((*rows.shape, length, 0))
 
+    def windows(self, rows: torch.Tensor, symbols: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        """[K, G, L, 1, 0]."""
+        return torch.zeros((*rows.shape, 1, 0))
+
 
 class GymTask:
     """K policies, each in its own environments [K, G, 1]; see rollouts.Arena.

@@ -35,7 +35,8 @@ from sizewise.market.tape import Tape, build_tape
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import FlatCosts, ManageInventory, Rules, SchemeModel, Trading
 from sizewise.studies.planted.laws import SYNTHETIC, Process, best_policy, gain_of, planted_market
-from sizewise.trading.desk import Desk, Position
+from sizewise.trading.accounts import Position
+from sizewise.trading.desk import Desk
 from sizewise.trading.schemes.interface import Discrete
 
 LOW, HIGH = 0, 1

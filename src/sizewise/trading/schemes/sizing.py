@@ -138,8 +138,9 @@ class SizingActions(ActionScheme):
     ):
         sizes, close = sizes_of_kind(model), model.close_action
         self.follows_signal = model.mode == "masked"
-        self.space = Discrete(1 + 2 * len(sizes) + close)
-        self._close = self.space.n - 1 if close else None
+        self._n = 1 + 2 * len(sizes) + close
+        self.space = Discrete(self._n)
+        self._close = self._n - 1 if close else None
         self._limit = position_limit_frac(account)
         base = base_order_frac(account)
         side = [0, *[1] * len(sizes), *[-1] * len(sizes), *[0] * close]
@@ -178,7 +179,7 @@ class SizingActions(ActionScheme):
             reduces = (self._side * kept.unsqueeze(-1) < 0) & reaches
             mask = with_signal | reduces | (self._side == 0)
         else:
-            mask = torch.ones((*equity.shape, self.space.n), dtype=torch.bool, device=equity.device)
+            mask = torch.ones((*equity.shape, self._n), dtype=torch.bool, device=equity.device)
         if self._close is not None:
             mask[..., self._close] = position != 0
         return mask

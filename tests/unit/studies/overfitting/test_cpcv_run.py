@@ -20,6 +20,7 @@ from sizewise.learning.ppo import training
 from sizewise.learning.ppo.encoders import fit_scaler
 from sizewise.ledgers.daily import day_rows
 from sizewise.params.stage import Stage
+from sizewise.params.trading.world import World
 from sizewise.studies.overfitting import cpcv_run
 from sizewise.studies.overfitting.cpcv_folds import deal_paths
 from sizewise.studies.overfitting.cpcv_paths import path_table, read_paths, summary
@@ -49,7 +50,7 @@ def agents(stage, world):
     """As cpcv_run.train, in this process."""
     p = stage.params
     changed = p.train.model_copy(update={"iterations": 1})
-    settings = training.Settings(changed, p.observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
+    settings = training.Settings(changed, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
     jobs = [training.Job("ppo", "masked", one, 1) for one in world.chosen]
     trained = training.train_population(world.market.to("cpu", torch.float32), jobs, world.models, settings)
     return {(one.job.fold.number, 1): one.agent for one in trained}
@@ -127,7 +128,7 @@ def test_symbols_and_stretches_are_drawn_by_their_share():
 def test_a_policy_is_validated_on_the_tail_of_every_stretch(stage, world):
     p = stage.params
     two = next(one for one in world.chosen if len(one.train["BTCUSDT_1h"]) > 1)
-    settings = training.Settings(p.train, p.observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
+    settings = training.Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
     lesson = training._prepare(world.market, training.Job("ppo", "masked", two, 1), settings)
     for tail, part in zip(lesson.tails["BTCUSDT_1h"], two.train["BTCUSDT_1h"], strict=True):
         assert tail.stop == part.stop

@@ -28,7 +28,7 @@ def stage(quick, root, tmp_path_factory) -> Stage:
     p = quick.params
     tables, models = build_tables(quick.universe, quick.folds["rolling"], p.regimes, p.signals)
     write_tables(workspace.features, tables, models)
-    field = Field(world.market, world.folds, world.arms, world.seeds, world.account, p.outcome, world.policies)
+    field = Field(world.market, world.folds, world.arms, world.seeds, world.world, p.outcome, world.policies)
     writer = LedgerWriter(workspace.ledger)
     for name in world.rules.arms:
         for equity, trades in frames(field.walk(name), world.market, stop_atr=1.5):
