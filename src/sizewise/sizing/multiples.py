@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import torch
 
-from sizewise.base.errors import ConfigError
+from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.tensors import lookup
 from sizewise.params.arms import AnyScheme, CustomArm, MultiplesOf
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules, rules_for
 from sizewise.sizing.own import Rule, open_own
-from sizewise.sizing.sizers import RULES, Size
+from sizewise.sizing.sizers import RULES, Situation, Size
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.catalogue import open_scheme
 from sizewise.trading.schemes.interface import ActionScheme, Discrete, View
@@ -66,9 +66,25 @@ def size_of(model: MultiplesOf) -> Size:
         own = open_own("scheme.base", base)
         if not isinstance(own, Rule):
             raise ConfigError(f"multiples_of: {base.class_} learns, which needs a training of its own: name a rule")
-        return own.size
+        return _sound(own, base.class_)
     rule = RULES[base.kind]
     return lambda at: rule(base, at)
+
+
+def _sound(rule: Rule, class_: str) -> Size:
+    """A rule of one's own that is refused where its size is none while a signal is on."""
+
+    def ask(at: Situation) -> torch.Tensor:
+        found = torch.as_tensor(rule.size(at), dtype=at.equity.dtype, device=at.equity.device).expand(at.equity.shape)
+        wrong = (at.direction != 0) & ~(found.isfinite() & (found >= 0.0))
+        if bool(wrong.any()):
+            value = float(found[wrong][0])
+            raise ActionError(
+                f"multiples_of: {class_} sizes with {value:g}: return a finite share of equity, 0 or more"
+            )
+        return found
+
+    return ask
 
 
 def rules_of(model: AnyScheme, rules: Rules) -> Rules:
