@@ -94,3 +94,15 @@ def test_without_a_venues_minimum_all_sizes_grow_alike(market, folds, arms):
 
 def test_sizes_span_the_day_trade_limit():
     assert min(ACCOUNT_SIZES) < 25_000.0 <= max(ACCOUNT_SIZES)
+
+
+def test_the_day_trade_limit_binds_below_its_threshold_alone(market, folds, arms):
+    # A session of a quarter, in which trades begin and end.
+    session = (market.tape.column("session") / 90.0).floor()
+    tape = market.tape.changed(day_trade=torch.ones_like(session), session=session)
+    limited = World(rules=Rules(rounding=False, day_trade_limit=True))
+    found = growth_by_account_size(replace(market, tape=tape), folds, arms, limited, SIZES)
+    refused = found.groupby("initial_equity")["day_trade"].sum()
+    assert refused[1_000.0] > 0
+    assert refused[100_000.0] == 0
+    assert not found["below_min"].any()
