@@ -8,7 +8,7 @@ from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.tensors import lookup
 from sizewise.params.arms import AnyScheme, CustomArm, MultiplesOf
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.trading import Rules, rules_for
+from sizewise.params.trading.trading import Legacy3, Rules, rules_for
 from sizewise.sizing.own import Rule, open_own
 from sizewise.sizing.sizers import RULES, Situation, Size
 from sizewise.trading.broker.orders import Orders
@@ -49,13 +49,16 @@ def open_any(
     dtype: torch.dtype = torch.float64,
     device: torch.device | str = "cpu",
 ) -> ActionScheme:
-    """The scheme that `model` describes; see catalogue.open_scheme.
+    """The scheme that `model` describes, for a policy; see catalogue.open_scheme.
 
     Raises:
         ConfigError: see there; a base that is no rule of one size a path.
     """
     if isinstance(model, MultiplesOf):
         return Multiples(model, size_of(model), account, dtype, device)
+    if isinstance(model, Legacy3):
+        # A network counts its actions from 0, which is also how it begins to hold.
+        model = model.model_copy(update={"encoding": "index"})
     return open_scheme(model, symbols, account, dtype=dtype, device=device)
 
 

@@ -11,13 +11,13 @@ from sizewise.base.errors import ActionError, ConfigError
 from sizewise.dataset.market_tensor import Market
 from sizewise.params.arms import AtrArm, MultiplesOf
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.trading import ManageInventory, Rules, Sizing
+from sizewise.params.trading.trading import Legacy3, ManageInventory, Rules, Sizing
 from sizewise.sizing import backtest
 from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.multiples import Multiples, open_any, rules_of
 from sizewise.sizing.sizers import AT_MARKET, Situation, Sizer, rule_sizer
 from sizewise.trading.broker.orders import Orders
-from sizewise.trading.schemes.interface import Discrete
+from sizewise.trading.schemes.interface import ActionScheme, Discrete
 from sizewise.trading.schemes.sizing import SizingActions
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.trading.situation import standing, view_of
@@ -65,7 +65,7 @@ def at_close(direction: float, *, position: float = 0.0, atr_frac: float = 0.05,
     return replace(standing(equity, held, side), atr_frac=width, confidence=sure)
 
 
-def target(found: Multiples, action: int, at: Situation) -> float:
+def target(found: ActionScheme, action: int, at: Situation) -> float:
     """What is held after the order."""
     return (found.orders(torch.tensor([action]), at.view()).market[0] + at.position).item()
 
@@ -220,6 +220,13 @@ def test_without_a_situation_there_is_nothing_to_ask():
 
 def test_other_schemes_are_those_of_the_catalogue():
     assert isinstance(open_any(Sizing(kind="sizing7"), ("S0",), ACCOUNT), SizingActions)
+
+
+@pytest.mark.parametrize("encoding", ["signed", "index"])
+def test_a_policy_counts_its_actions_from_0(encoding):
+    opened, at = open_any(Legacy3(kind="legacy3", encoding=encoding), ("S0",), ACCOUNT), at_close(0.0)
+    assert opened.space == Discrete(3)
+    assert [round(target(opened, action, at), 6) for action in range(3)] == [0.0, 52.5, -52.5]
 
 
 def test_rules_are_kept_and_only_what_a_scheme_needs_is_added():
