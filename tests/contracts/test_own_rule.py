@@ -15,6 +15,7 @@ from sizewise.evidence.comparison import open_study
 from sizewise.ledgers.files import LedgerWriter
 from sizewise.params.reading import parse_params, read_params
 from sizewise.params.stage import Stage
+from sizewise.params.trading.world import World
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward import arms as arms_stage
 from sizewise.walkforward.field import Field
@@ -76,7 +77,7 @@ def test_it_has_its_row_in_the_comparison(checkout, quick, monkeypatch):
     workspace = Workspace.open("quick")
     market, folds = quick.market.to("cpu", torch.float64), quick.folds["rolling"]
     arms = {name: p.arms[name] for name in names}
-    field = Field(market, folds, arms, p.train.seeds, p.account, p.outcome, workspace.policies)
+    field = Field(market, folds, arms, p.train.seeds, World.of(p), p.outcome, workspace.policies)
     writer = LedgerWriter(workspace.ledger)
     runs = {name: field.walk(name) for name in names}
     for run in runs.values():
