@@ -134,6 +134,8 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "rules": [walked_by(SIMPLE, max_open_lots=3), walked_by(MANAGED)],
     "rules.margin": [walked_by(LEVERED)],
     "rules.leverage": [walked_by(LEVERED, margin="isolated", leverage=2.0)],
+    # An account that may not trade by the day seldom sells a part of what it has.
+    "rules.closing": [walked_by(SIMPLE, max_open_lots=3, day_trade_limit=False)],
     "rules.max_open_lots": [walked_by(SIMPLE)],
     "trading.reward.penalties": [{"trading": {"scheme": {"close_action": True}, "reward": {"penalties": PAID}}}],
     "trading.reward.penalties.ruin": [{"account": {"ruin_frac": 0.9999}}],
