@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from pydantic import BaseModel
 
 from sizewise.base.errors import ConfigError
 from sizewise.base.imports import PACKAGE
+from sizewise.base.seeding import torch_generator
 from sizewise.dataset import store
 from sizewise.dataset.market_tensor import Market, build_market
 from sizewise.gym.environments import SizewiseEnv
@@ -37,10 +39,18 @@ from sizewise.market.costs import priced
 from sizewise.market.instruments import load_instruments
 from sizewise.params.fields import Section
 from sizewise.params.reading import SECTIONS, Params, parse_params, read_params
+from sizewise.params.trading.world import World
+from sizewise.sizing.multiples import open_any, rules_of
 from sizewise.studies.known_answers import laboratory
 from sizewise.studies.known_answers.study import ORDERS, Task, run_task
 from sizewise.studies.planted.markets import laws
+from sizewise.trading.accounts import Observer
+from sizewise.trading.broker.orders import Orders
+from sizewise.trading.desk import observer_of
+from sizewise.trading.schemes.interface import ActionScheme
 from sizewise.trading.simulation import simulate
+from sizewise.trading.situation import Situation
+from sizewise.walkforward.walk import paths_of, walk
 
 ROOT = Path(__file__).parents[2]
 SYMBOL, BARS = "BTCUSDT_1h", 60
@@ -108,18 +118,25 @@ PAID = {
     "flat_per_hour": 0.1,
     "suppression": {"rate": 0.5, "cycles": 4},
 }
-ORDERS_AND_LOTS = {
-    "scheme": {"kind": "simple"},
-    "reward": {"kind": "unrealised_exposure"},
-    "rules": {"max_open_orders": 1, "max_open_lots": 3},
-}
-ISOLATED = {"costs": {"kind": "venue", "name": "bitmex"}, "rules": {"margin": "isolated", "leverage": 4.0}}
+
+
+def walked_by(scheme: dict[str, Any], **rules: Any) -> dict[str, Any]:
+    """The candidate's scheme, which is walked by chance to measure what the broker permits."""
+    return {"arms": {"ppo": {"scheme": scheme}}, "rules": rules}
+
+
+SIMPLE, MANAGED = {"kind": "simple"}, {"kind": "managed_risk"}
+# Positions that cash does not pay for.
+LEVERED = {"kind": "levels", "mode": "free", "levels": [-3.0, 0.0, 3.0]}
 # Settings at which a leaf has an effect, where it has none beside the others as they are; the longest prefix counts.
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "": [{}],
-    "trading.rules": [{"trading": ORDERS_AND_LOTS}, {}],
-    "trading.rules.margin": [{"trading": ISOLATED}],
-    "trading.rules.leverage": [{"trading": ISOLATED}],
+    "rules": [walked_by(SIMPLE, max_open_lots=3), walked_by(MANAGED)],
+    "rules.margin": [walked_by(LEVERED)],
+    "rules.leverage": [walked_by(LEVERED, margin="isolated", leverage=2.0)],
+    # An account that may not trade by the day seldom sells a part of what it has.
+    "rules.closing": [walked_by(SIMPLE, max_open_lots=3, day_trade_limit=False)],
+    "rules.max_open_lots": [walked_by(SIMPLE)],
     "trading.reward.penalties": [{"trading": {"scheme": {"close_action": True}, "reward": {"penalties": PAID}}}],
     "trading.reward.penalties.ruin": [{"account": {"ruin_frac": 0.9999}}],
     "train.validate_every": [{"train": {"iterations": 3}}],
@@ -143,12 +160,14 @@ OTHERS: dict[str, list[Any]] = {
     "trading.scheme.mode": ["masked"],
     "trading.costs.kind": ["zero"],
     "trading.reward.kind": ["size_weighted_return"],
-    "trading.rules.margin": ["cash"],
-    "trading.rules.leverage": [1.5],
+    "rules.margin": ["unlimited"],
+    "rules.leverage": [3.0],
     "trading.reward.penalties.suppression.scaling": [0.5],
-    "trading.rules.closing": ["average"],
-    "trading.rules.max_open_lots": [2],
-    "trading.rules.max_volume_frac": [1e-6],
+    "rules.closing": ["average"],
+    "rules.limit_fills": ["touch"],
+    "rules.max_open_lots": [2],
+    "rules.max_volume_frac": [1e-6],
+    "decisions.every": ["session"],
     "train.clip_coef": [1e-3],
     "train.target_kl": [1e-9],
     "laboratory.train.target_kl": [1e-9],
@@ -266,7 +285,8 @@ def measure_trading(p: Params) -> Iterator[str]:
     bars = {symbol: load_bars(ROOT / "data" / "bars" / f"{symbol}.parquet").loc[CRASH:].iloc[:BARS] for symbol in known}
     instruments = load_instruments(ROOT / "data" / "instruments.yaml")
     direction = np.resize(np.repeat([1, -1, 0], 7), len(next(iter(bars.values()))))
-    env = SizewiseEnv(bars, p.trading, p.account, random_start=False, episode_bars=25, direction=direction)
+    trading = p.trading.under(p.rules)
+    env = SizewiseEnv(bars, trading, p.account, random_start=False, episode_bars=25, direction=direction)
     env.action_space.seed(1)
     env.suppress(1)
     seen = [env.reset(seed=1)[0]]
@@ -280,15 +300,42 @@ def measure_trading(p: Params) -> Iterator[str]:
     terms = {symbol: priced(instruments[symbol], p.trading.costs) for symbol in known}
     done = simulate(
         bars, actions, p.trading.scheme, p.account,
-        rules=p.trading.rules, instruments=terms, direction=direction, reward=p.trading.reward,
+        rules=trading.rules, instruments=terms, direction=direction, reward=p.trading.reward,
     )  # fmt: skip
     walked = [done.equity, done.reward, done.fills, done.events, done.trades]
     yield digest([frame.to_csv() for frame in walked])
 
 
+class ByChance:
+    """Allowed actions of a scheme, drawn anew at every decision; keeps what the accounts show of themselves."""
+
+    def __init__(self, scheme: ActionScheme, observe: Observer):
+        self.uses, self._scheme, self._observe = scheme.uses, scheme, observe
+        self._generator, self.seen = torch_generator("params effect"), []
+
+    def orders(self, at: Situation) -> Orders:
+        self.seen.append(self._observe(at.held, at.bar).numpy().tobytes())
+        allowed = self._scheme.allowed(at.view()).double()
+        return self._scheme.orders(torch.multinomial(allowed, 1, generator=self._generator)[:, 0], at.view())
+
+
+def measure_world(p: Params) -> Iterator[str]:
+    """The candidate's scheme by chance over the test slice, on a venue that limits day trades in sessions of a month."""
+    folds, _, _, market = of_world(p)
+    month = (market.tape.column("session") / 30.0).floor()
+    tape = market.tape.changed(day_trade=torch.ones_like(month), session=month)
+    market, arm, world = replace(market, tape=tape).to("cpu", torch.float64), p.arms["ppo"], World.of(p)
+    under = replace(world, rules=rules_of(arm.scheme, world.rules))
+    scheme = open_any(arm.scheme, market.symbols, p.account)
+    sizer = ByChance(scheme, observer_of(scheme, p.account, under.rules))
+    keys = paths_of("ppo", folds["rolling"], [1], market)
+    ledger = walk(market, keys, sizer, under, follows_signal=arm.follows_signal, record=True)
+    yield digest(ledger.equity.numpy().tobytes(), ledger.fills.to_csv(), ledger.events.to_csv(), sizer.seen)
+
+
 def measure_train(p: Params) -> Iterator[str]:
     folds, _, models, market = of_world(p)
-    settings = training.Settings(p.train, p.observation, p.account, p.regimes, p.signals, p.splits.purge_bars)
+    settings = training.Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
     jobs = training.plan_jobs({"ppo": p.arms["ppo"].model_copy(update={"splits": ("rolling",)})}, folds, p.train.seeds)
     trained = training.train_population(market.to("cpu", torch.float32), jobs, models, settings)
     parameters = [[value.detach().numpy().tobytes() for value in _tensors(one.agent)] for one in trained]
@@ -359,6 +406,7 @@ class _kept:
 MEASURED: dict[str, Callable[[Params], Iterator[str]]] = {
     **dict.fromkeys(("data", "regimes", "signals", "splits", "observation"), measure_data),
     **dict.fromkeys(("account", "trading"), measure_trading),
+    **dict.fromkeys(("rules", "decisions"), measure_world),
     "train": measure_train,
     "tabular": measure_tabular,
     "outcome": measure_outcome,
@@ -518,7 +566,7 @@ class Code:
 
 
 def pairs(target: ast.AST, value: ast.AST) -> Iterable[tuple[ast.AST, ast.AST]]:
-    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
         return zip(target.elts, value.elts, strict=True)
     return [(target, value)]
 
@@ -615,7 +663,9 @@ def test_a_probe_that_stops_where_nothing_is_changed_is_an_error():
         verdict(("observation", "window_bars"), broken, settings_of("observation"))
 
 
-@pytest.mark.parametrize("probe", [measure_data, measure_tabular, measure_trading], ids=lambda probe: probe.__name__)
+@pytest.mark.parametrize(
+    "probe", [measure_data, measure_tabular, measure_trading, measure_world], ids=lambda probe: probe.__name__
+)
 def test_equal_parameters_give_equal_digests(probe):
     prepared.cache_clear()
     first, again = (list(probe(parsed(settings_of("observation")[0]))) for _ in range(2))

@@ -117,6 +117,7 @@ def sections_used(tree: ast.AST, scope: dict[str, Any], done: set[object]) -> se
             found |= {section for kind in ArmSection.__subclasses__() for section in kind.sections}
         if isinstance(node, ast.Call) and {ast.unparse(value) for value in node.args} & {*GIVEN, *GIVEN.values()}:
             called = resolved(node.func, scope)
+            called = getattr(called, "__func__", called)
             if isinstance(called, FunctionType) and called.__module__.startswith("sizewise.") and called not in done:
                 done.add(called)
                 body = ast.parse(textwrap.dedent(inspect.getsource(called)))

@@ -1,5 +1,6 @@
 """What is known of the market at each bar, and how time is cut.
 
+- clock: rows at whose close something is decided
 - confidence: the probability that a signal's trade gains
 - features: the 56 features and their scaler
 - market_tensor: every symbol's rows stacked once, read by row number

@@ -4,6 +4,7 @@
 - fitted: rules fitted on train, drawn at random or read from the future
 - held_paths: the growth of many vectors of sizes at once
 - identifiability: whether a reward can teach a size
+- multiples: any scheme, those that ask a rule among them
 - opportunities: what each trade of the signal earns for one unit
 - own: a rule or a learner of one's own, opened and checked
 - sizers: the interface of a sizer, and the plain rules

@@ -82,7 +82,9 @@ class _Recorder:
         fills = pd.DataFrame(found[np.argsort(found[:, 0], kind="stable")], columns=list(FILL_COLUMNS))
         whole = dict.fromkeys(("path", "step", "kind"), np.int64)
         events = pd.DataFrame(self._events, columns=["path", "step", "event"])
-        return fills.astype(whole), events.sort_values("path", kind="stable", ignore_index=True)
+        events = events.sort_values("path", kind="stable", ignore_index=True)
+        # Where nothing happened pandas knows no type.
+        return fills.astype(whole), events.astype({"path": np.int64, "step": np.int64, "event": str})
 
 
 def _rows(fill: Fill, paths: torch.Tensor, step: int) -> np.ndarray:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import torch
 
-from sizewise.base.errors import ConfigError
+from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.tensors import lookup
 from sizewise.params.arms import AnyScheme, CustomArm, MultiplesOf
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.trading import Rules, rules_for
+from sizewise.params.trading.trading import Legacy3, Rules, rules_for
 from sizewise.sizing.own import Rule, open_own
-from sizewise.sizing.sizers import RULES, Size
+from sizewise.sizing.sizers import RULES, Situation, Size
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.catalogue import open_scheme
 from sizewise.trading.schemes.interface import ActionScheme, Discrete, View
@@ -49,13 +49,16 @@ def open_any(
     dtype: torch.dtype = torch.float64,
     device: torch.device | str = "cpu",
 ) -> ActionScheme:
-    """The scheme that `model` describes; see catalogue.open_scheme.
+    """The scheme that `model` describes, for a policy; see catalogue.open_scheme.
 
     Raises:
         ConfigError: see there; a base that is no rule of one size a path.
     """
     if isinstance(model, MultiplesOf):
         return Multiples(model, size_of(model), account, dtype, device)
+    if isinstance(model, Legacy3):
+        # A network counts its actions from 0, which is also how it begins to hold.
+        model = model.model_copy(update={"encoding": "index"})
     return open_scheme(model, symbols, account, dtype=dtype, device=device)
 
 
@@ -66,9 +69,25 @@ def size_of(model: MultiplesOf) -> Size:
         own = open_own("scheme.base", base)
         if not isinstance(own, Rule):
             raise ConfigError(f"multiples_of: {base.class_} learns, which needs a training of its own: name a rule")
-        return own.size
+        return _sound(own, base.class_)
     rule = RULES[base.kind]
     return lambda at: rule(base, at)
+
+
+def _sound(rule: Rule, class_: str) -> Size:
+    """A rule of one's own that is refused where its size is none while a signal is on."""
+
+    def ask(at: Situation) -> torch.Tensor:
+        found = torch.as_tensor(rule.size(at), dtype=at.equity.dtype, device=at.equity.device).expand(at.equity.shape)
+        wrong = (at.direction != 0) & ~(found.isfinite() & (found >= 0.0))
+        if bool(wrong.any()):
+            value = float(found[wrong][0])
+            raise ActionError(
+                f"multiples_of: {class_} sizes with {value:g}: return a finite share of equity, 0 or more"
+            )
+        return found
+
+    return ask
 
 
 def rules_of(model: AnyScheme, rules: Rules) -> Rules:

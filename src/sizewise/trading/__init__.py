@@ -1,12 +1,15 @@
 """Where orders become accounts.
 
+- accounts: accounts at a close, and what they show of themselves
 - broker: where cash moves, and its specification in plain Python
+- course: the bars between decisions, one by one or in one leap
 - decisions: the signal and the mask of an action, checked where accounts decide
 - desk: one scheme, one broker, one reward: actions become accounts
-- environment: any scheme, any costs, any reward, batched
+- environment: any scheme, any costs, any reward, any clock, batched
 - episodes: where accounts stand and when they start again
 - rewards: what a step earns
 - schemes: action spaces and what each action orders
 - simulation: `simulate`: a list of actions over real bars
-- trades: closed trades, read off positions or fills
+- situation: what is known at a close where something is decided
+- trades: closed trades, read off fills
 """

@@ -73,9 +73,9 @@ class Walker:
 
     def open(self, shape: tuple[int, ...], cash: torch.Tensor | None = None) -> Position:
         """Flat accounts of the initial equity, or of `cash`, which may differ from account to account."""
-        book = self.broker.open(shape, self.account.initial_equity, self.device)
+        book = self.broker.open(shape, self.account.initial_equity if cash is None else cash, self.device)
         if cash is not None:
-            book, self._initial = book._replace(cash=cash.to(book.cash)), cash.to(book.cash)
+            self._initial = book.cash
         flat = torch.zeros(book.units.shape, dtype=torch.float64, device=self.device)
         return Position(book, book.cash, flat)
 
@@ -237,8 +237,8 @@ class Desk(Walker):
 
     def idle(self, position: Position, where: torch.Tensor) -> Position:
         """Accounts `where` it says (bool, accounts' shape) turned into cash at the marks, with nothing on its way."""
-        fresh = self.fresh(tuple(position.equity.shape))
-        book = fresh.book._replace(cash=position.equity)
+        shape = tuple(position.equity.shape)
+        fresh, book = self.fresh(shape), self.broker.open(shape, position.equity, self.device)
         pending = nothing_of(position.pending)
         stopped = fresh._replace(book=book, equity=position.equity, memory=position.memory, pending=pending)
         return merge(where, stopped, position)

@@ -2,7 +2,6 @@
 
 - agent: a trained policy outside of training, and its file
 - encoders: what a policy reads off the market
-- environment: accounts on real paths, batched
 - policy: the network
 - rollouts: one horizon of experience
 - training: train, select, report

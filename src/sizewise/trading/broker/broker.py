@@ -7,8 +7,6 @@ Time: orders are decided at close t and fill from the open of bar t+1 on. A step
 
 Inside a bar the order of prices is unknown, so what hurts is assumed to come first. A limit fills when the price trades
 through it, a stop when it is touched; a gap fills at the open. Shapes are `[I, *accounts]`, I instruments.
-
-`fast_broker` is the short cut for accounts that send nothing but whole market orders; a test holds the two equal.
 """
 
 from dataclasses import dataclass
@@ -80,8 +78,8 @@ class Broker:
         silences = pauses or bool((tape.column("traded") == 0).any())
         self._terms = Terms(rules, tape.n_instruments, dtype, **present, silences=silences, record=record)
 
-    def open(self, shape: tuple[int, ...], cash: float, device: torch.device | str = "cpu") -> Book:
-        """Flat accounts with `cash`."""
+    def open(self, shape: tuple[int, ...], cash: float | torch.Tensor, device: torch.device | str = "cpu") -> Book:
+        """Flat accounts with `cash`, quote currency: the same of all, or accounts' shape."""
         rules, uses, terms = self.rules, self.uses, self._terms
         full = (terms.n_instruments, *shape)
         money = torch.zeros(full, dtype=terms.dtype, device=device)
@@ -101,7 +99,7 @@ class Broker:
         if rules.max_open_lots is not None:
             lots = Lots.empty(rules.max_open_lots, full, brackets=uses.brackets, dtype=terms.dtype, device=device)
         return Book(
-            cash=torch.full(shape, cash, dtype=terms.dtype, device=device),
+            cash=torch.as_tensor(cash, dtype=terms.dtype, device=device).expand(shape).clone(),
             units=money,
             margin=Margin(money, money) if rules.margin == "isolated" else None,
             lots=lots,

@@ -1,0 +1,108 @@
+"""Growth by the size of the account: each size as it walks alone, and what the venue refuses a small one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sizewise.params.trading.trading import Rules
+from sizewise.params.trading.world import World
+from sizewise.trading.schemes.values import SIZES7, base_order_frac
+from sizewise.walkforward.account_size import ACCOUNT_SIZES, SMALLEST, growth_by_account_size, sized_rules
+from sizewise.walkforward.walk import run_rule
+
+SIZES = (20.0, 1_000.0, 100_000.0)
+FREE = World()
+VENUE = World(rules=Rules())
+
+
+@pytest.fixture(scope="module")
+def market(quick):
+    return quick.market.to("cpu", torch.float64)
+
+
+@pytest.fixture(scope="module")
+def folds(quick):
+    return quick.folds["rolling"]
+
+
+@pytest.fixture(scope="module")
+def arms(quick):
+    return sized_rules(quick.params.arms, "atr", VENUE)
+
+
+@pytest.fixture(scope="module")
+def table(market, folds, arms) -> pd.DataFrame:
+    return growth_by_account_size(market, folds, arms, VENUE, SIZES)
+
+
+def test_a_row_an_arm_symbol_and_size(table, market, arms):
+    keys = table[["arm", "symbol", "initial_equity"]]
+    assert not keys.duplicated().any()
+    assert len(table) == len(arms) * len(market.symbols) * len(SIZES)
+    assert set(table["initial_equity"]) == set(SIZES)
+    assert list(table.columns) == [*keys.columns, "growth_bps_per_day", "trades", "below_min", "day_trade"]
+
+
+def test_the_rules_are_the_reference_and_the_smallest_order(arms, quick):
+    assert list(arms) == ["atr", SMALLEST]
+    assert arms["atr"] == quick.params.arms["atr"]
+    assert arms[SMALLEST].size_frac == base_order_frac(VENUE.account) * SIZES7[0]
+
+
+def of(table: pd.DataFrame, arm: str, symbol: str, size: float):
+    (row,) = table[(table["arm"] == arm) & (table["symbol"] == symbol) & (table["initial_equity"] == size)].itertuples()
+    return row
+
+
+@pytest.mark.parametrize("arm", ["atr", SMALLEST])
+@pytest.mark.parametrize("size", [20.0, 1_000.0])
+def test_each_account_is_what_it_is_alone(table, market, folds, arms, arm, size):
+    account = VENUE.account.model_copy(update={"initial_equity": size})
+    alone = run_rule(market, arm, arms[arm], folds, replace(VENUE, account=account))
+    for symbol in market.symbols:
+        mine = [path for path, key in enumerate(alone.keys) if key.symbol == symbol]
+        keys = [alone.keys[path] for path in mine]
+        growth = torch.log(alone.ledger.equity[-1, mine] / size).sum().item()
+        days = sum((market.times[k.start_row + k.length - 1] - market.times[k.start_row]).days + 1 for k in keys)
+        events = alone.ledger.events
+        row = of(table, arm, symbol, size)
+        assert row.growth_bps_per_day == pytest.approx(1e4 * growth / days, rel=1e-9, abs=1e-12)
+        assert row.below_min == int(((events["event"] == "below_min") & events["path"].isin(mine)).sum())
+        side = alone.ledger.position[:, mine].sign()
+        assert row.trades == int(((side[1:] != 0) & (side[1:] != side[:-1])).sum())
+
+
+def test_a_minimum_order_shuts_a_small_account_out(table, market):
+    for symbol in market.symbols:
+        small, large = of(table, SMALLEST, symbol, 20.0), of(table, SMALLEST, symbol, 100_000.0)
+        assert (small.trades, small.growth_bps_per_day) == (0, 0.0)
+        assert small.below_min > 0
+        assert large.below_min == 0
+        assert large.trades > 0
+
+
+def test_without_a_venues_minimum_all_sizes_grow_alike(market, folds, arms):
+    found = growth_by_account_size(market, folds, arms, FREE, SIZES)
+    by = found.pivot_table(index=["arm", "symbol"], columns="initial_equity", values="growth_bps_per_day")
+    np.testing.assert_allclose(by.to_numpy(), by[[1_000.0]].to_numpy().repeat(len(SIZES), axis=1), rtol=1e-9)
+    assert (by.abs() > 0).all().all()
+    assert not found[["below_min", "day_trade"]].any().any()
+
+
+def test_sizes_span_the_day_trade_limit():
+    assert min(ACCOUNT_SIZES) < 25_000.0 <= max(ACCOUNT_SIZES)
+
+
+def test_the_day_trade_limit_binds_below_its_threshold_alone(market, folds, arms):
+    # A session of a quarter, in which trades begin and end.
+    session = (market.tape.column("session") / 90.0).floor()
+    tape = market.tape.changed(day_trade=torch.ones_like(session), session=session)
+    limited = World(rules=Rules(rounding=False, day_trade_limit=True))
+    found = growth_by_account_size(replace(market, tape=tape), folds, arms, limited, SIZES)
+    refused = found.groupby("initial_equity")["day_trade"].sum()
+    assert refused[1_000.0] > 0
+    assert refused[100_000.0] == 0
+    assert not found["below_min"].any()
