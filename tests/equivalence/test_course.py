@@ -16,7 +16,7 @@ from sizewise.market.costs import Costs
 from sizewise.market.tape import chain_tapes
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.decisions import Bars, Decisions, Hours
+from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import InstrumentCosts, Levels, Rules, SchemeModel, Sizing, Trading
 from sizewise.trading import course
 from sizewise.trading.environment import TradingEnv
@@ -28,8 +28,8 @@ ROWS = (400, 230, 311)
 COSTLY = Costs(taker_bps=10.0, half_spread_bps=2.0, borrow_bps_per_day=40.0, loan_bps_per_day=60.0)
 CLOCKS = {
     "session": Decisions(every="session"),
-    "hours": Decisions(every=Hours(hours=5.0)),
-    "bars": Decisions(every=Bars(bars=7)),
+    "hours": Decisions(every="hour", count=5),
+    "bars": Decisions(every="bar", count=7),
     "entry": Decisions(every="entry"),
 }
 CASH, LENT = Rules(rounding=False), Rules(rounding=False, margin="unlimited")

@@ -7,7 +7,7 @@ from sizewise.dataset.clock import decision_rows
 from sizewise.market.costs import Costs
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.decisions import Bars, Decisions
+from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import BSH, Levels, ManageInventory, Rules, Sizing
 from sizewise.sizing import backtest
 from sizewise.sizing.sizers import HeldSizer, Situation
@@ -267,7 +267,7 @@ def test_a_group_that_waits_for_others_is_as_it_is_alone(rules, model):
 
 def test_a_decision_now_and_then_is_late_by_bars_and_not_by_decisions():
     market = make_market(40, seed=2)
-    decides = decision_rows(market, Decisions(every=Bars(bars=5)), follows_signal=False)
+    decides = decision_rows(market, Decisions(every="bar", count=5), follows_signal=False)
     units, model = {}, Levels(kind="levels", levels=(0.0, 0.5), mode="free")
     for bars in (0, 2):
         env = TradingEnv(

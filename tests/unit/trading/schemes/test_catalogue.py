@@ -21,7 +21,7 @@ EVERY = {
     "sizing3": (trading.Sizing(kind="sizing3"), SizingActions, Discrete(3)),
     "sizing7": (trading.Sizing(kind="sizing7"), SizingActions, Discrete(7)),
     "sizing13": (trading.Sizing(kind="sizing13", close_action=True), SizingActions, Discrete(14)),
-    "sizing": (trading.Sizing(kind="sizing", sizes=(0.5, 1.0)), SizingActions, Discrete(5)),
+    "sizing": (trading.OwnSizes(kind="sizing", sizes=(0.5, 1.0)), SizingActions, Discrete(5)),
     "levels": (trading.Levels(kind="levels", levels=(-0.2, 0.0, 0.2), mode="free"), LevelActions, Discrete(3)),
     "legacy3": (trading.Legacy3(kind="legacy3", encoding="signed"), Legacy3, Discrete(3, start=-1)),
     "size_by_leverage25": (

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.trading import Levels, SchemeModel, Sizing
+from sizewise.params.trading.trading import Levels, OwnSizes, SchemeModel, Sizing
 from sizewise.trading.schemes.catalogue import open_scheme
 from sizewise.trading.schemes.interface import ActionScheme
 from sizewise.trading.schemes.values import base_order_frac, position_limit_frac
@@ -192,14 +192,14 @@ def test_accounts_of_any_shape_are_asked_at_once():
 
 # Other sizes, and levels.
 
-THIRTEEN = Sizing(kind="sizing", sizes=[0.125, 0.25, 0.375, 0.5, 0.625, 0.75])
-CLOSING = Sizing(kind="sizing", sizes=[0.25, 1.0], close_action=True)
+THIRTEEN = OwnSizes(kind="sizing", sizes=[0.125, 0.25, 0.375, 0.5, 0.625, 0.75])
+CLOSING = OwnSizes(kind="sizing", sizes=[0.25, 1.0], close_action=True)
 LEVELS = Levels(kind="levels", levels=[-0.5, 0.0, 0.1, 3.0])
 
 
 @pytest.mark.parametrize(
     ("model", "n"),
-    [(Sizing(kind="sizing7"), 7), (Sizing(kind="sizing", sizes=[0.5]), 3), (THIRTEEN, 13), (CLOSING, 6), (LEVELS, 4)],
+    [(Sizing(kind="sizing7"), 7), (OwnSizes(kind="sizing", sizes=[0.5]), 3), (THIRTEEN, 13), (CLOSING, 6), (LEVELS, 4)],
 )
 def test_actions_are_counted_and_opened(model, n):
     found = opened(model)
@@ -217,7 +217,7 @@ def test_seven_are_their_sizes_by_name(mode):
     equity = 1000.0 * torch.rand(shape, generator=generator, dtype=torch.float64) + 1.0
     position = 0.5 * equity * torch.randn(shape, generator=generator, dtype=torch.float64)
     direction = torch.randint(-1, 2, shape, generator=generator).double()
-    given, named = (equity, position, direction), Sizing(kind="sizing", sizes=[0.25, 0.50, 0.75])
+    given, named = (equity, position, direction), OwnSizes(kind="sizing", sizes=[0.25, 0.50, 0.75])
     assert torch.equal(ordered(opened(named, mode), actions, *given), ordered(scheme(mode), actions, *given))
     assert torch.equal(mask_of(opened(named, mode), *given), mask_of(scheme(mode), *given))
 
