@@ -72,9 +72,9 @@ def test_a_multiple_without_a_bar_is_decided_at_the_close_before_it():
     assert rows(at(times), ("hour", 24)) == [1, 4]
 
 
-def test_half_hours_are_hours_too():
+def test_an_hour_of_quarters_is_decided_at_its_last():
     times = ["2021-01-01 00:00", "2021-01-01 00:15", "2021-01-01 00:30", "2021-01-01 00:45", "2021-01-01 01:00"]
-    assert rows(at(times), ("hour", 1)) == [1, 3, 4]
+    assert rows(at(times), ("hour", 1)) == [3, 4]
 
 
 def test_a_session_is_decided_at_its_last_close():

@@ -133,7 +133,9 @@ def test_opposite_actions_reduce_then_cross_zero(action, position, after):
         (0.0, -1, [HOLD, SELL_25, SELL_50, SELL_75]),
         (0.0, 0, [HOLD]),
         (60.0, 1, [HOLD, BUY_25, BUY_50, BUY_75, SELL_25, SELL_50]),
-        (20.0, 1, [HOLD, BUY_25, BUY_50, BUY_75]),
+        # 26.25 sold of 20 leaves 6.25 on the other side, at most half the smallest order: it closes.
+        (20.0, 1, [HOLD, BUY_25, BUY_50, BUY_75, SELL_25]),
+        (10.0, 1, [HOLD, BUY_25, BUY_50, BUY_75]),
         (-60.0, -1, [HOLD, BUY_25, BUY_50, SELL_25, SELL_50, SELL_75]),
         (60.0, -1, [HOLD, SELL_25, SELL_50, SELL_75]),
         (60.0, 0, [HOLD]),
