@@ -25,11 +25,11 @@ def lessons():
 @pytest.mark.parametrize("price", [0.0, -3.0, float("nan")])
 def test_e1_a_price_nothing_can_be_divided_by_stops_training_by_name(price):
     market = planted_market(10)
-    close = market.close.clone()
+    close = market.tape.column("close").clone()
     close[21] = price
     with pytest.raises(BarError, match=r"S0: row 21 \(2020-01-01 21:00 UTC\): close"):
         train_closed_trades(
-            replace(market, close=close),
+            replace(market, tape=market.tape.changed(close=close)),
             planted_fold(market),
             [1],
             "o",

@@ -52,12 +52,12 @@ class Ticket(NamedTuple):
     fill: float = float("nan")
     cancel: bool = False
 
-    def orders(self) -> Orders:
+    def orders(self, *, brackets: bool) -> Orders:
         def one(value, dtype=torch.float64):
             return torch.tensor([[value]], dtype=dtype)
 
-        bracket = {"stop_frac": one(self.stop_frac), "take_frac": one(self.take_frac)}
-        place = None
+        carried = {"stop_frac": one(self.stop_frac), "take_frac": one(self.take_frac)}
+        bracket, place = carried if brackets else {}, None
         if self.place:
             price, is_stop = one(self.limit or self.stop), one(self.stop is not None, torch.bool)
             place = Place(one(self.place), price, one(self.bars, torch.int32), is_stop, **bracket)
@@ -71,6 +71,10 @@ class Ticket(NamedTuple):
         if self.take_frac:
             prices["tp"] = self.fill * (1 + side * self.take_frac)
         return prices
+
+
+# What every working order goes through.
+WORKED = Flag.PLACED | Flag.FILLED
 
 
 @dataclass
@@ -107,13 +111,13 @@ def trade(
         ordered = decide(t, book)
         if isinstance(ordered, Ticket):
             run.script[t] = ordered
-            ordered = ordered.orders()
+            ordered = ordered.orders(brackets=uses.brackets)
         bars = tape.rows(torch.tensor([t + 1]))
         book, result = broker.step(book, ordered or Orders(), bars)
         run.equity[t + 1] = book.equity(bars.close)
         run.units[t + 1] = book.units
         run.fees -= float(result.flows.fees.sum())
-        run.flags |= int(np.bitwise_or.reduce(result.flags.numpy(), axis=None))
+        run.flags |= int(np.bitwise_or.reduce(result.flags.numpy(), axis=None)) & ~int(WORKED)
         for fill in result.fills:
             run.fills[fill.kind] = run.fills.get(fill.kind, 0) + int((fill.units != 0).sum())
     return run
@@ -174,7 +178,7 @@ def priced_tape(instruments):
 
     def build(frames, fee_bps=0.0, half_spread_bps=0.0, maker_bps=None, **changes):
         costs = Costs(
-            taker_bps=fee_bps, maker_bps=fee_bps if maker_bps is None else maker_bps, half_spread_bps=half_spread_bps
+            taker_bps=fee_bps, maker_bps=abs(fee_bps) if maker_bps is None else maker_bps, half_spread_bps=half_spread_bps
         )
         terms = {symbol: charged(instruments[symbol], costs).model_copy(update=changes) for symbol in frames}
         return build_tape(frames, terms)

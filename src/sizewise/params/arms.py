@@ -16,6 +16,8 @@ SplitSchemes = Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Fie
 # Instead of train.seeds, on the first of the arm's split schemes.
 Seeds = Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)] | None
 STOP_ATR = 1.5
+# A class of one's own: a file of the project or a module, and a name in it.
+CLASS_PATTERN = r"^[\w./\\-]+:\w+$"
 
 
 class ArmSection(Section):
@@ -150,7 +152,7 @@ class CustomArm(ArmSection):
 
     model_config = ConfigDict(extra="allow", populate_by_name=True)
     kind: Literal["custom"]
-    class_: Annotated[str, Field(alias="class", pattern=r"^[\w./\\-]+:\w+$")]
+    class_: Annotated[str, Field(alias="class", pattern=CLASS_PATTERN)]
     splits: SplitSchemes | None = None
     seeds: Seeds = None
 
@@ -177,11 +179,32 @@ class MultiplesOf(Section):
     ] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
-AnyScheme = Annotated[Schemes | MultiplesOf, Field(discriminator="kind")]
+class CustomScheme(Section):
+    """A scheme of one's own: a class, and its parameters as further keys.
+
+    Attributes:
+        class_: written `class`: `own/file.py:Name`, from the project's root, or `package.module:Name`.
+        follows_signal: as the class says it; it is declared here too, where nothing is opened.
+    """
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+    kind: Literal["custom"]
+    class_: Annotated[str, Field(alias="class", pattern=CLASS_PATTERN)]
+    follows_signal: bool = False
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The parameters of the class."""
+        return dict(self.model_extra or {})
+
+
+AnyScheme = Annotated[Schemes | MultiplesOf | CustomScheme, Field(discriminator="kind")]
 
 
 def follows_signal(scheme: AnyScheme) -> bool:
     """Whether the signal gives a scheme its side and its exits, so that its action is a size alone."""
+    if isinstance(scheme, CustomScheme):
+        return scheme.follows_signal
     if isinstance(scheme, MultiplesOf) or scheme.kind == "size_by_leverage25":
         return True
     return getattr(scheme, "mode", None) == "masked"

@@ -6,11 +6,12 @@ import torch
 
 from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.tensors import lookup
-from sizewise.params.arms import AnyScheme, CustomArm, MultiplesOf
+from sizewise.params.arms import AnyScheme, CustomArm, CustomScheme, MultiplesOf
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Legacy3, Rules, rules_for
-from sizewise.sizing.own import Rule, open_own
+from sizewise.sizing.own import Rule, open_own, open_own_scheme
 from sizewise.sizing.sizers import RULES, Situation, Size
+from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.catalogue import open_scheme
 from sizewise.trading.schemes.interface import ActionScheme, Discrete, View
@@ -56,6 +57,8 @@ def open_any(
     """
     if isinstance(model, MultiplesOf):
         return Multiples(model, size_of(model), account, dtype, device)
+    if isinstance(model, CustomScheme):
+        return open_own_scheme(model)
     if isinstance(model, Legacy3):
         # A network counts its actions from 0, which is also how it begins to hold.
         model = model.model_copy(update={"encoding": "index"})
@@ -92,4 +95,18 @@ def _sound(rule: Rule, class_: str) -> Size:
 
 def rules_of(model: AnyScheme, rules: Rules) -> Rules:
     """`rules`, and what the scheme cannot do without."""
+    if isinstance(model, CustomScheme):
+        return rules_with(open_own_scheme(model).uses, rules)
     return rules if isinstance(model, MultiplesOf) else rules_for(model, rules)
+
+
+def rules_with(uses: Uses, rules: Rules) -> Rules:
+    """`rules`, and the least of what orders that carry so much need."""
+    lots = rules.max_open_lots if rules.max_open_lots is not None or not uses.brackets else 1
+    return rules.model_copy(
+        update={
+            "margin": "isolated" if uses.leverage and rules.margin == "cash" else rules.margin,
+            "max_open_orders": max(rules.max_open_orders, int(uses.working)),
+            "max_open_lots": lots,
+        }
+    )

@@ -16,10 +16,11 @@ from pydantic import ValidationError
 from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.paths import project_root
 from sizewise.dataset.market_tensor import Market
-from sizewise.params.arms import CustomArm
+from sizewise.params.arms import CustomArm, CustomScheme
 from sizewise.params.fields import Section
 from sizewise.params.reading import place_of
 from sizewise.sizing.sizers import Situation, Size
+from sizewise.trading.schemes.interface import ActionScheme
 
 
 class Rule(Section, ABC):
@@ -60,7 +61,7 @@ def open_own(name: str, arm: CustomArm) -> Rule | Learner:
         ConfigError: the class cannot be imported or is neither, a parameter is refused, or `splits` says otherwise.
     """
     place = place_of("arms", name)
-    own = _own_class(place, arm.class_)
+    own = _own_class(place, arm.class_, Rule | Learner, "sizewise.Rule nor a sizewise.Learner")
     try:
         # The constructor would say it without the place in params.yaml.
         own.model_validate(arm.own)
@@ -80,15 +81,43 @@ def open_own(name: str, arm: CustomArm) -> Rule | Learner:
     return found
 
 
-def source_of(arm: CustomArm) -> Path:
-    """The file that an arm's class stands in."""
+def open_own_scheme(model: CustomScheme) -> ActionScheme:
+    """The scheme of one's own that an arm names, with its parameters.
+
+    Raises:
+        ConfigError: the class cannot be imported or is no scheme, a parameter is refused, or follows_signal says otherwise.
+    """
+    own = _own_class("scheme", model.class_, ActionScheme, "sizewise.ActionScheme")
+    try:
+        found: ActionScheme = own(**model.own)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"scheme: {model.class_} cannot be made ({reason}): give it what its class asks") from None
+    if not hasattr(found, "space"):
+        raise ConfigError(f"scheme: {model.class_} has no space: set one, such as sizewise's Discrete(3)")
+    if found.follows_signal != model.follows_signal:
+        raise ConfigError(
+            f"scheme: {model.class_} says follows_signal is {found.follows_signal}, params {model.follows_signal}: let "
+            "both say the same"
+        )
+    return found
+
+
+def own_of(arm: Any) -> CustomArm | CustomScheme | None:
+    """What of an arm is somebody's own class: the arm, or its scheme."""
+    found = arm if isinstance(arm, CustomArm) else getattr(arm, "scheme", None)
+    return found if isinstance(found, CustomArm | CustomScheme) else None
+
+
+def source_of(arm: CustomArm | CustomScheme) -> Path:
+    """The file that a class of one's own stands in."""
     where = arm.class_.rpartition(":")[0]
     if where.endswith(".py"):
         return project_root() / where
     return Path(str(import_module(where).__file__))
 
 
-def _own_class(place: str, path: str) -> Any:
+def _own_class(place: str, path: str, wanted_kind: Any, said: str) -> Any:
     where, _, wanted = path.rpartition(":")
     try:
         module = _file_module(where) if where.endswith(".py") else import_module(where)
@@ -103,8 +132,9 @@ def _own_class(place: str, path: str) -> Any:
     own = getattr(module, wanted, None)
     if own is None:
         raise ConfigError(f"{place}: {where} has no class '{wanted}': mend `class`, written file.py:Name")
-    if not (isinstance(own, type) and issubclass(own, Rule | Learner)):
-        raise ConfigError(f"{place}: {path} is neither a sizewise.Rule nor a sizewise.Learner: derive it from one")
+    if not (isinstance(own, type) and issubclass(own, wanted_kind)):
+        neither = "neither a" if " nor " in said else "no"
+        raise ConfigError(f"{place}: {path} is {neither} {said}: derive it from one")
     return own
 
 

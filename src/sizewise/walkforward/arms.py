@@ -10,10 +10,10 @@ import sys
 from sizewise.base.errors import exit_status
 from sizewise.base.hashing import content_hash, text_bytes
 from sizewise.base.paths import Workspace, write_json
-from sizewise.params.arms import CustomArm
+from sizewise.params.arms import CustomArm, CustomScheme
 from sizewise.params.reading import parse_section, read_params
 from sizewise.params.stage import ARMS_FOLDER, all_stages, used_arms
-from sizewise.sizing.own import open_own, source_of
+from sizewise.sizing.own import open_own, open_own_scheme, own_of, source_of
 
 
 def write_arms(profile: str = "full") -> None:
@@ -28,7 +28,11 @@ def write_arms(profile: str = "full") -> None:
     for name, arm in parse_section("arms", values["arms"]).items():
         if isinstance(arm, CustomArm):
             open_own(name, arm)
-            sources[name] = content_hash(text_bytes(source_of(arm)))
+        own = own_of(arm)
+        if own is not None:
+            if isinstance(own, CustomScheme):
+                open_own_scheme(own)
+            sources[name] = content_hash(text_bytes(source_of(own)))
     for stage, declared in all_stages(workspace.root).items():
         file = f"{ARMS_FOLDER}/{stage}.json"
         if file in declared.get("deps", ()):

@@ -13,10 +13,9 @@ from sizewise.dataset.store import Universe
 from sizewise.ledgers.files import LedgerWriter
 from sizewise.ledgers.plan import ANCHORED_FOLDER, PRIMARY, arm_hash, stop_atr, trial_lines
 from sizewise.ledgers.trials import record_trials
-from sizewise.params.arms import CustomArm
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
-from sizewise.sizing.own import source_of
+from sizewise.sizing.own import own_of, source_of
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import events_frame, frames
 
@@ -49,8 +48,8 @@ def evaluate_all(stage: Stage, market: Market, folds: Mapping[str, Sequence[Fold
 
 def trial_hash(params: Any, name: str) -> str:
     """See plan.arm_hash; an arm of one's own is also what its file says, so that an edit there makes another trial."""
-    arm, digest = params.arms[name], arm_hash(params, name)
-    return content_hash(digest.encode(), source_of(arm).read_bytes()) if isinstance(arm, CustomArm) else digest
+    digest, own = arm_hash(params, name), own_of(params.arms[name])
+    return digest if own is None else content_hash(digest.encode(), source_of(own).read_bytes())
 
 
 def record(stage: Stage, universe: Universe, equity: pd.DataFrame) -> int:
