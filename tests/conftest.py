@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--decide-rows",
         type=int,
         default=4,
-        help="orders of each arm and symbol that a live decision is held against; `make verify` takes all",
+        help="orders of each arm and symbol that a live decision is held against; `make verify` takes 100",
     )
     parser.addoption(
         "--processors",

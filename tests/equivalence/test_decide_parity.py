@@ -1,40 +1,37 @@
 """What `decide` says from bars alone is what the walk-forward did: the same account, action and dollars, to the cent.
 
-`--decide-rows` asks at more closes of the 2,000; `make verify` asks at each.
+`--decide-rows` asks at more closes of the 2,000, and 2000 at each of them.
 """
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from sizewise.base.hashing import text_bytes
-from sizewise.base.paths import write_json
 from sizewise.dataset.confidence import confidence_column
 from sizewise.learning.ppo.agent import PolicySizer
 from sizewise.live import history
 from sizewise.live.opening import open_arm, policy_arm
 from sizewise.params.arms import MultiplesOf
 from sizewise.params.reading import read_params
-from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading import trading
+from sizewise.params.trading.decisions import Decisions
 from sizewise.sizing.sizers import JoinedSizer
 from sizewise.walkforward.field import OPENERS
 from sizewise.walkforward.walk import RULE_SEED, PathKey, policies_sizer, walk
 
 from ..conftest import ROOT
+from ..live_checkout import write_checkout
 from ..unit.conftest import trained_field  # noqa: F401
 
 SYMBOLS = ("BTCUSDT_1h", "EURUSD_1h")
 BARS = 2000
 SEED = 1
 ARMS = [name for name, arm in read_params(ROOT)["arms"].items() if arm["kind"] != "oracle_hindsight"]
-# Beyond these a walk up to the asked close is left to `--decide-rows`.
-WALKED = 60
+# A walk up to a later close than these is left to `--decide-rows`; the second is of arms that must be walked in any case.
+WALKED, REMEMBERED = 60, 400
 
 
 @dataclass
@@ -44,15 +41,17 @@ class Recorder:
     sizer: object
 
     def __post_init__(self):
-        self.uses, self.rows = self.sizer.uses, []
+        self.uses, self.rows, self.asked = self.sizer.uses, [], []
 
     def orders(self, at):
         sent = self.sizer.orders(at)
         action = torch.full_like(at.equity, torch.nan)
         if isinstance(self.sizer, PolicySizer):
             action = self.sizer.log_prob(at).argmax(-1).double()
-        units = sent.market[0] if sent.place is None else sent.market[0] + sent.place.units[0]
+        parts = [sent.market, None if sent.place is None else sent.place.units]
+        units = sum(part[0] for part in parts if part is not None)
         left = at.held.book.day_trades.at(at.bar.session).left()[0]
+        self.asked.append(int(at.rows[0]))
         self.rows.append(torch.stack([at.equity, at.position, left, units * at.close, action]))
         return sent
 
@@ -89,17 +88,7 @@ def walked(trained_field):  # noqa: F811
 
 @pytest.fixture(scope="module")
 def checkout(quick, trained_field, tmp_path_factory) -> Path:  # noqa: F811
-    """A checkout whose quick profile has been trained."""
-    root = tmp_path_factory.mktemp("checkout")
-    for name in ("params.yaml", "dvc.yaml", "tests/quick.yaml"):
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_bytes(text_bytes(ROOT / name))
-    (root / "data").symlink_to(ROOT / "data")
-    artifacts = root / "build" / "quick" / "artifacts"
-    shutil.copytree(trained_field.policies, artifacts / "policies")
-    models = {name: model.to_json() for name, model in quick.models.items()}
-    write_json(artifacts / "features" / "confidence.json", models)
-    return root
+    return write_checkout(tmp_path_factory.mktemp("checkout"), ROOT, quick, trained_field.policies)
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +106,12 @@ def opened(checkout):
 
 def rows_to_ask(record, wanted):
     """Bars of a path whose close is asked: the first, where most happens, and the last that no fold's end overrules."""
-    orders = record[: BARS - 2, 3]
+    if wanted >= BARS:
+        return list(range(len(record) - 1))
+    orders = record[:-1, 3]
     happened = np.flatnonzero(np.abs(orders) > 0.005)
     spread = happened[np.linspace(0, len(happened) - 1, min(wanted, len(happened))).astype(int)]
-    return sorted({0, *spread.tolist(), *(spread[:1] + 1).tolist(), BARS - 3})
+    return sorted({0, *spread.tolist(), *(spread[:1] + 1).tolist(), len(record) - 2})
 
 
 def same(said, record, action):
@@ -141,6 +132,8 @@ def test_an_arm_decides_as_it_walked(quick, opened, walked, name, symbol, reques
     first = start[symbol]
     asked = rows_to_ask(record, request.config.getoption("--decide-rows"))
     action = not np.isnan(record[0, 4])
+    if arm.remembers and len(asked) < 100:
+        asked = [t for t in asked if t <= REMEMBERED]
     for t in asked:
         known = bars.iloc[: first + t + 1]
         if t <= WALKED:
@@ -149,3 +142,89 @@ def test_an_arm_decides_as_it_walked(quick, opened, walked, name, symbol, reques
         now = {"equity": equity, "position": position, "day_trades_left": int(left)}
         same(arm.decide(known, symbol=symbol, since=bars.index[first], **now), record[t], action)
     assert np.abs(record[asked, 3]).max() > 1.0 or not np.abs(record[: BARS - 2, 3]).any()
+
+
+# A policy's scheme, and the bars after which it is asked.
+SCHEMES = {
+    "levels": trading.Levels(kind="levels", levels=[0.05, 0.1, 0.2]),
+    "bsh": trading.BSH(kind="bsh"),
+    "size_by_leverage25": trading.SizeByLeverage25(kind="size_by_leverage25"),
+    "managed_risk": trading.ManagedRisk(kind="managed_risk"),
+    "manage_inventory": trading.ManageInventory(kind="manage_inventory"),
+    "multiples_of": MultiplesOf(kind="multiples_of", base={"kind": "atr"}, multiples=[0.5, 1.0, 1.5]),
+}
+SHORT, EARLY = 80, 5
+
+
+def short_walk(quick, agent, early, decisions=None):
+    """A policy over SHORT bars of BTCUSDT's test, from `early` bars before a trade on: (first row of the symbol, record)."""
+    market, fold = quick.market.to("cpu", torch.float64), quick.folds["rolling"][0]
+    offset, test = market.first_row[market.symbols.index(SYMBOLS[0])], fold.test[SYMBOLS[0]].start
+    first = test + int(market.entry[offset + test + EARLY :].nonzero()[0]) + EARLY - early
+    row = offset + first
+    key = PathKey("ppo", SYMBOLS[0], 0, SEED, row, SHORT, confidence_column(fold))
+    recorder = Recorder(policies_sizer(market, "ppo", [key], [fold], {(0, SEED): agent}))
+    world = replace(agent.world, rules=agent.rules, decisions=decisions or agent.world.decisions)
+    walk(market, [key], recorder, world, follows_signal=agent.follows_signal)
+    return first, recorder
+
+
+@pytest.mark.parametrize("kind", SCHEMES)
+def test_a_policy_of_any_scheme_decides_as_it_walked(quick, kind):
+    job = replace(quick.job("masked", seed=SEED), scheme=SCHEMES[kind])
+    agent = quick.train_together([job], iterations=1, initial_hold_prob=0.01)[0].agent
+    first, recorder = short_walk(quick, agent, EARLY)
+    record, bars, arm = recorder.path(0), quick.universe.bars[SYMBOLS[0]], policy_arm(agent)
+    for t in sorted({0, *rows_to_ask(record, 6)} & set(range(SHORT - 2))):
+        said = arm.decide(bars.iloc[: first + t + 1], symbol=SYMBOLS[0], since=bars.index[first])
+        same(said, record[t], action=True)
+    assert np.abs(record[:, 3]).max() > 1.0
+
+
+@pytest.mark.parametrize("decisions", [Decisions(every="bar", count=3), Decisions(every="hour", count=4)])
+def test_between_the_clocks_closes_nothing_is_decided(quick, agents, decisions):
+    agent = replace(agents["free"], world=replace(agents["free"].world, decisions=decisions))
+    first, recorder = short_walk(quick, agent, EARLY, decisions)
+    record, bars, arm = recorder.path(0), quick.universe.bars[SYMBOLS[0]], policy_arm(agent)
+    offset = quick.market.first_row[quick.market.symbols.index(SYMBOLS[0])]
+    decided = [asked - offset - first for asked in recorder.asked]
+    for t in range(9):
+        said = arm.decide(bars.iloc[: first + t + 1], symbol=SYMBOLS[0], since=bars.index[first])
+        assert said.decides == (t in decided)
+        if said.decides:
+            same(said, record[decided.index(t)], action=True)
+        else:
+            assert (said.action, said.dollars, said.probabilities) == (None, 0.0, ())
+    assert 1 <= sum(t < 9 for t in decided) <= 4
+
+
+# Planted faults.
+
+
+def test_features_of_the_bar_before_are_caught(quick, opened, walked, monkeypatch):
+    start, records = walked
+    record, first, bars = records["vol_target"][SYMBOLS[0]], start[SYMBOLS[0]], quick.universe.bars[SYMBOLS[0]]
+    entry = rows_to_ask(record, 1)[1]
+    asked = {"symbol": SYMBOLS[0], "since": bars.index[first]}
+    same(opened("vol_target").decide(bars.iloc[: first + entry + 1], **asked), record[entry], action=False)
+    true = history.compute_features
+
+    def late(*arguments):
+        table = true(*arguments)
+        return table.assign(**{name: table[name].shift(1) for name in table.columns if table[name].dtype == float})
+
+    monkeypatch.setattr(history, "compute_features", late)
+    with pytest.raises(AssertionError):
+        same(opened("vol_target").decide(bars.iloc[: first + entry + 1], **asked), record[entry], action=False)
+
+
+def test_joining_a_trade_under_way_is_caught(quick):
+    job = replace(quick.job("masked", seed=SEED), scheme=SCHEMES["levels"])
+    agent = quick.train_together([job], iterations=1)[0].agent
+    first, recorder = short_walk(quick, agent, -1)
+    record, known, arm = recorder.path(0), quick.universe.bars[SYMBOLS[0]].iloc[: first + 1], policy_arm(agent)
+    same(arm.decide(known, symbol=SYMBOLS[0], since=known.index[-1]), record[0], action=True)
+    own = {"equity": 1000.0, "position": 0.0}
+    same(arm.decide(known, symbol=SYMBOLS[0], since=known.index[-1], **own), record[0], action=True)
+    with pytest.raises(AssertionError):
+        same(arm.decide(known, symbol=SYMBOLS[0], since=known.index[-3], **own), record[0], action=True)

@@ -1,8 +1,8 @@
 """An arm's decision for now: the order that the walk-forward sends at the same close, from the same bars."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,10 @@ import torch
 from sizewise.base.errors import BarError, CheckpointError, ConfigError
 from sizewise.base.paths import project_root
 from sizewise.dataset.confidence import ConfidenceModel
+from sizewise.dataset.features import Scaler
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.ppo.agent import PolicySizer
+from sizewise.learning.ppo.encoders import scaler_of
 from sizewise.live import history
 from sizewise.live.asking import RUINED, Answer, OwnAccount, ask
 from sizewise.market.bars import validate_bars
@@ -60,7 +62,7 @@ class Decision:
     accepted: float = 0.0
     equity: float = math.nan
     position: float = math.nan
-    orders: Orders = Orders()
+    orders: Orders = field(default_factory=Orders, compare=False)
 
 
 class HeardPolicy(PolicySizer):
@@ -110,8 +112,9 @@ class LiveArm:
         name, fold, seed: which arm, and which of its parts. world: account, its rules, and the clock.
         window_bars: bars it looks back over. regimes, signals, confidence: what its inputs are made by.
         follows_signal: whether the signal gives its side and its exits. open: its sizer.
-        scheme: of a policy's actions. memory_units: numbers that a policy remembers. remembers: whether what it does
-            depends on more of its own past than its account, so that it is walked from the first bar on in any case.
+        scheme: of a policy's actions. memory_units: numbers that a policy remembers.
+        remembers: what it does depends on more of its past than its account, so that it is walked from the first bar on.
+        scalers: by symbol, of what was trained on some symbols and knows no other.
         root: the checkout whose instruments it knows; None: that around the working directory.
     """
 
@@ -128,6 +131,7 @@ class LiveArm:
     scheme: AnyScheme | None = None
     memory_units: int = 0
     remembers: bool = False
+    scalers: Mapping[str, Scaler] | None = None
     root: Path | None = None
 
     @property
@@ -176,6 +180,8 @@ class LiveArm:
             )
         name = symbol or str(getattr(bars, "attrs", {}).get("symbol", ""))
         bars = validate_bars(bars, source=name or "bars")
+        if self.scalers is not None:
+            scaler_of(self.scalers, name)
         if not name:
             raise BarError("bars do not say of which symbol they are: pass symbol")
         start = history.first_row(pd.DatetimeIndex(bars.index), since, self.history_bars, name)

@@ -13,8 +13,9 @@ from sizewise.market.instruments import CALENDARS, Instrument
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 
-# The true range that Wilder's average ends on, before which the regimes' trailing quantile has no value.
-ATR_BARS = 14
+# Wilder's ATR(14) has its first value after 14 true ranges, and has forgotten which those were after 20 times as many:
+# (1 - 1/14)^280 is 1e-9. The regimes' trailing quantile ranks such values.
+ATR_BARS = 14 + 280
 # The slowest average of the features, Wilder's ATR(100), keeps (1 - 1/100)^n of what it began with: 2e-9 after these.
 SETTLED_BARS = 2000
 # A path's last decision closes it, so that two bars stand behind the one that is asked.
@@ -84,7 +85,9 @@ def first_row(times: pd.DatetimeIndex, since: str | pd.Timestamp | None, needed:
         return needed - 1
     row = int(times.searchsorted(_utc(since)))
     if row >= len(times):
-        raise BarError(f"{symbol}: since {since} lies after the last bar {times[-1]:%Y-%m-%d %H:%M}: give an earlier time")
+        raise BarError(
+            f"{symbol}: since {since} lies after the last bar {times[-1]:%Y-%m-%d %H:%M}: give an earlier time"
+        )
     if row < needed - 1:
         raise BarError(
             f"{symbol}: since {since} has {row + 1} bars up to it, {needed} are needed: give earlier bars, or a time from "

@@ -14,7 +14,7 @@ import torch
 
 from sizewise.base.errors import CheckpointError, ConfigError, DataMissingError
 from sizewise.base.paths import Workspace, project_root
-from sizewise.dataset.confidence import ConfidenceModel, confidence_column
+from sizewise.dataset.confidence import ConfidenceModel
 from sizewise.dataset.market_tensor import Market, build_market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import build_tables, cut_folds, read_market, read_models, read_universe
@@ -232,6 +232,7 @@ def policy_arm(agent: Agent, root: Path | None = None) -> LiveArm:
         scheme=agent.scheme,
         memory_units=agent.spec.memory,
         remembers=agent.spec.memory > 0,
+        scalers=agent.scalers,
         root=root,
     )
 
@@ -309,10 +310,11 @@ def _part_of(folder: Path) -> Part:
     found = RUN.fullmatch(folder.name)
     root = _root(folder)
     if found is None or root is None or len(folder.parents) < 4:
-        raise CheckpointError(f"{_lies(folder)} in no checkout: load it from artifacts/policies of the one it was trained in")
-    checkout = Checkout(Workspace(root=root, base=folder.parents[3]))
-    if checkout.workspace.policies != folder.parents[1]:
+        raise CheckpointError(f"{_lies(folder)} in no checkout: load it from where it was trained")
+    workspace = Workspace(root=root, base=folder.parents[3])
+    if workspace.policies != folder.parents[1]:
         raise CheckpointError(f"{_lies(folder)} in no artifacts/policies: load it from where it was trained")
+    checkout = Checkout(workspace)
     _known(folder.parent.name, checkout)
     return Part(folder.parent.name, found[1], int(found[2]), int(found[3]), checkout)  # type: ignore[arg-type]
 
