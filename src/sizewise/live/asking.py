@@ -10,7 +10,7 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.params.trading.world import World
 from sizewise.sizing.sizers import Sizer
 from sizewise.trading.accounts import Position
-from sizewise.trading.broker.book import ALLOWED, Book, DayTrades, Margin
+from sizewise.trading.broker.book import ALLOWED, DayTrades, Margin
 from sizewise.trading.broker.orders import Flag, Orders
 from sizewise.trading.desk import Walker
 from sizewise.trading.situation import Situation
@@ -118,11 +118,11 @@ def ask(
 
 def with_account(at: Situation, desk: Walker, own: OwnAccount) -> Situation:
     """The same close for an account of plain cash and one position, entered at this close."""
-    bar, flat = at.bar, desk.open((1,))
-    close = bar.close.expand(flat.book.units.shape).to(desk.dtype)
-    units = torch.full_like(flat.book.units, own.position) / close
-    money = torch.full_like(flat.equity, own.equity)
-    book: Book = flat.book._replace(cash=money - own.position, units=units)
+    bar, book = at.bar, desk.broker.open((1,), own.equity - own.position)
+    close = bar.close.expand(book.units.shape).to(desk.dtype)
+    units = torch.full_like(book.units, own.position) / close
+    money = torch.full_like(book.cash, own.equity)
+    book = book._replace(units=units)
     if book.margin is not None:
         nothing = torch.zeros_like(units)
         margin = Margin(nothing, nothing).after_opening(nothing, units, close, desk.rules.leverage)

@@ -105,9 +105,8 @@ def joining_row(market: Market, start: int, row: int) -> int:
 def _utc(since: str | pd.Timestamp) -> pd.Timestamp:
     try:
         time = pd.Timestamp(since)
-        found = time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
+        if not pd.isna(time):
+            return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
     except (TypeError, ValueError):
-        found = pd.NaT
-    if pd.isna(found):
-        raise BarError(f"since is {since!r}: give a time, such as 2021-07-01 or 2021-07-01T09:30Z")
-    return found
+        pass
+    raise BarError(f"since is {since!r}: give a time, such as 2021-07-01 or 2021-07-01T09:30Z")

@@ -37,7 +37,7 @@ from sizewise.params.reading import Params, parse_params, read_params
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.world import World
 from sizewise.sizing.own import Learner, checked, open_own
-from sizewise.sizing.sizers import RULES, HeldSizer, Sizer, rule_sizer
+from sizewise.sizing.sizers import RULES, HeldSizer, Size, Sizer, rule_sizer
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import RULE_SEED, PathKey
@@ -155,10 +155,10 @@ def _custom(part: Part) -> Opener:
     if root != project_root():
         raise ConfigError(f"arm {part.name} is a class of its checkout, '{root.name}': run this inside it")
     own = open_own(part.name, arm)
-    size = own.size if not isinstance(own, Learner) else None
     if isinstance(own, Learner):
-        learned = load_own(part.policies, part.name, part.bare_fold, part.seed)
-        size = member_size(own, [learned], [0])
+        size: Size = member_size(own, [load_own(part.policies, part.name, part.bare_fold, part.seed)], [0])
+    else:
+        size = own.size
 
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:  # noqa: ARG001
         return HeldSizer(checked(part.name, arm, market, size), position_limit_frac(account))

@@ -30,7 +30,7 @@ class Mine(sw.Rule):
 
 class Taught(sw.Learner):
     def learn(self, trades, seed):
-        return {"share": trades["atr_frac"].mean() * seed}
+        return {"share": 10.0 * trades["atr_frac"].mean() * seed}
 
     def size(self, at: sw.Situation, learned):
         return float(learned["share"]) * (1.0 + 0.0 * at.equity)
