@@ -22,7 +22,7 @@ def departure(bars, rows, kept, window):
     for row in rows:
         cut = compute_features(bars.iloc[row - kept + 1 : row + 1], Regimes(), Signals())[names].iloc[-window:]
         true = whole[names].iloc[row - window + 1 : row + 1]
-        found.append(float(((cut - true).abs() / whole[names].std()).to_numpy().max()))
+        found.append(float(((cut - true).abs() / whole[names].std().clip(lower=1e-9)).to_numpy().max()))
     return max(found)
 
 
