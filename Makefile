@@ -33,7 +33,7 @@ notebooks:
 verify: data  ## this run against the committed one, emulated processors, ten times the accounts, every printed value again
 	sizewise verify
 	pytest --processors whole tests/processors
-	pytest -n auto --oracle-paths 100000 tests/equivalence tests/properties
+	pytest -n auto --oracle-paths 100000 --decide-rows 100 tests/equivalence tests/properties
 	pytest --nbval --nbval-cell-timeout=3600 reports
 
 lint: $(STAMP)

@@ -39,6 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"accounts walked by both brokers, in {ORACLE_PART:,}s; `make verify` takes ten times the default",
     )
     parser.addoption(
+        "--decide-rows",
+        type=int,
+        default=4,
+        help="orders of each arm and symbol that a live decision is held against; `make verify` takes 100",
+    )
+    parser.addoption(
         "--processors",
         choices=["few", "whole"],
         default="few",

@@ -4,8 +4,8 @@
 
     bars = sw.load_bars("data/bars/BTCUSDT_1h.parquet")
     ledger = sw.simulate(bars, actions, account=sw.Account(), costs=sw.Costs())
-    policy = sw.load_policy("artifacts/policies/ppo/rolling_fold5_seed1")
-    decision = policy.decide(bars, sw.Account())
+    policy = sw.load_policy("artifacts/policies/ppo/rolling_fold5_seed1")  # or sw.open_arm("atr"), any of params.yaml
+    decision = policy.decide(bars, since="2021-07-01")
     result = sw.compare(equity_a, equity_b)
     learner = sw.learn_from(closes)  # a table of your own bot's closed trades
     env = sw.open_env()  # for Gymnasium; sw.SizewiseEnv takes bars of your own
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from sizewise.evidence.inference import compare
     from sizewise.gym.environments import SizewiseEnv, SizewiseVectorEnv, open_env
     from sizewise.learning.from_closes import learn_from, load_learner
-    from sizewise.live.decide import Decision, load_policy
+    from sizewise.live.decide import Decision
+    from sizewise.live.opening import load_policy, open_arm
     from sizewise.market.bars import load_bars
     from sizewise.market.costs import Costs
     from sizewise.params.trading.account import Account
@@ -56,7 +57,8 @@ _HOMES = {
     "learn_from": "learning.from_closes",
     "load_bars": "market.bars",
     "load_learner": "learning.from_closes",
-    "load_policy": "live.decide",
+    "load_policy": "live.opening",
+    "open_arm": "live.opening",
     "open_env": "gym.environments",
     "simulate": "trading.simulation",
 }
@@ -80,6 +82,7 @@ __all__ = [
     "load_bars",
     "load_learner",
     "load_policy",
+    "open_arm",
     "open_env",
     "simulate",
 ]

@@ -15,6 +15,8 @@ from sizewise.base.paths import Workspace, project_root, require_writable, write
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sizewise.live.decide import Decision
+
 app = typer.Typer(help=__doc__, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 # What typer makes of an interrupt.
 INTERRUPTED = 130
@@ -105,35 +107,72 @@ def _check_causality(target: str, paths: list[Path] | None, cut: list[int] | Non
 
 @app.command()
 def decide(
-    policy: Annotated[Path, typer.Argument(help="a folder such as artifacts/policies/ppo/rolling_fold5_seed1")],
+    arm: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER|ARM",
+            help="a folder such as artifacts/policies/ppo/rolling_fold5_seed1, or the name of an arm of params.yaml",
+        ),
+    ],
     bars: Annotated[Path, typer.Argument(help="parquet file that ends with the bar that just closed")],
-    equity: Annotated[
-        float | None, typer.Option(parser=_positive, help="current equity (default: the account's start)")
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="when the account began, UTC (default: as early as the bars allow)"),
     ] = None,
-    position: Annotated[float, typer.Option(parser=_finite, help="signed value held")] = 0.0,
-    symbol: Annotated[str | None, typer.Option(help="whose train scaler applies (default: the file's name)")] = None,
+    equity: Annotated[
+        float | None, typer.Option(parser=_positive, help="current equity (default: that of the account that traded)")
+    ] = None,
+    position: Annotated[float | None, typer.Option(parser=_finite, help="signed value held, likewise")] = None,
+    day_trades_left: Annotated[int, typer.Option(min=0, max=3, help="of a small account of US equities")] = 3,
+    symbol: Annotated[str | None, typer.Option(help="whose terms and scaler apply (default: the file's name)")] = None,
     memory: Annotated[
         list[float] | None,
         typer.Option(parser=_finite, metavar="NUMBER...", help="of a recurrent policy, as its last decision gave it"),
     ] = None,
+    fold: Annotated[int | None, typer.Option(help="of an arm by name (default: the last)")] = None,
+    seed: Annotated[int | None, typer.Option(help="of an arm by name (default: its first)")] = None,
+    profile: Profile = "full",
 ) -> None:
-    """Ask a trained policy for its decision at the close of the last bar."""
-    from sizewise.live.decide import load_policy
+    """Ask any arm for its decision at the close of the last bar, as the walk-forward takes it."""
+    from sizewise.live.opening import load_policy, open_arm
     from sizewise.market.bars import load_bars
+    from sizewise.market.instruments import load_instruments
 
-    decision = load_policy(policy).decide(
-        load_bars(bars), equity=equity, position=position, symbol=symbol, memory=tuple(memory or ())
+    by_folder = Path(arm).is_dir() or len(Path(arm).parts) > 1
+    opened = load_policy(arm) if by_folder else open_arm(arm, fold=fold, seed=seed, profile=profile)
+    known = load_bars(bars)
+    catalogue = bars.parent.parent / "instruments.yaml"
+    terms = load_instruments(catalogue) if catalogue.is_file() else {}
+    decision = opened.decide(
+        known,
+        since=since,
+        equity=equity,
+        position=position,
+        day_trades_left=day_trades_left,
+        symbol=symbol,
+        memory=tuple(memory or ()),
+        instrument=terms.get(symbol or bars.stem),
     )
-    answer = {
+    print(json.dumps(_answer(decision), indent=2))
+
+
+def _answer(decision: "Decision") -> dict[str, object]:
+    if not decision.decides:
+        return {"decides": False}
+    answer: dict[str, object] = {
         "action": getattr(decision.action, "name", decision.action),
         "direction": decision.direction,
         "dollars": round(decision.dollars, 2),
         "size_frac": round(decision.size_frac, 6),
         "probabilities": [round(value, 4) for value in decision.probabilities],
+        "equity": round(decision.equity, 2),
+        "position": round(decision.position, 2),
     }
+    if decision.refused:
+        answer |= {"refused": decision.refused, "accepted": round(decision.accepted, 2)}
     if decision.memory:
         answer["memory"] = list(decision.memory)
-    print(json.dumps(answer, indent=2))
+    return answer
 
 
 @app.command()

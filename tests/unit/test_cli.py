@@ -24,7 +24,8 @@ from sizewise.ledgers.trials import record_opening, record_trials
 from sizewise.params.arms import AnyScheme
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
-from sizewise.params.trading.trading import Levels, Sizing
+from sizewise.params.trading.decisions import Decisions
+from sizewise.params.trading.trading import Levels, Rules, Sizing
 from sizewise.params.trading.world import World
 from sizewise.trading.schemes.values import Sizing7
 from sizewise.walkforward import unsealing
@@ -45,17 +46,25 @@ def project(root, tmp_path, monkeypatch):
 
 @pytest.fixture
 def bars_file(real_bars, tmp_path):
-    """600 real bars in a file of their own."""
+    """2,100 real bars in a file of their own."""
     path = tmp_path / "own" / f"{SYMBOL}.parquet"
     path.parent.mkdir()
-    real_bars(SYMBOL, 3000, 3600).to_parquet(path)
+    real_bars(SYMBOL, 1500, 3600).to_parquet(path)
     return path
 
 
 FREE = Sizing(kind="sizing7")
 
 
-def untrained(folder, scheme: AnyScheme = FREE, n: int = 7, memory: int = 0):
+def untrained(
+    folder,
+    scheme: AnyScheme = FREE,
+    n: int = 7,
+    memory: int = 0,
+    *,
+    rounding: bool = False,
+    decisions: Decisions = Decisions(),  # noqa: B008
+):
     """A policy that knows one symbol."""
     spec = PolicySpec(16, (8, 8), n_actions=n, memory=memory)
     fresh = initialise(spec, [torch_generator("cli")], initial_hold_prob=0.1)
@@ -64,7 +73,7 @@ def untrained(folder, scheme: AnyScheme = FREE, n: int = 7, memory: int = 0):
         spec=spec,
         parameters={name: value[0] for name, value in fresh.items()},
         scheme=scheme,
-        world=World(),
+        world=World(rules=Rules(rounding=rounding), decisions=decisions),
         scalers={SYMBOL: Scaler((0.0,) * width, (1.0,) * width)},
         confidence=ConfidenceModel((0.0,) * inputs, (1.0,) * inputs, (0.0,) * inputs, 0.0, -1.0, 0.0, 100),
         regimes=Regimes(quantile_window_bars=400),
@@ -108,8 +117,8 @@ def test_check_of_the_project(project, capsys, params):
 
 
 def test_check_of_files(capsys, bars_file, real_bars):
-    index = real_bars(SYMBOL, 3000, 3600).index
-    line = f"{SYMBOL}.parquet: 600 bars, {index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}: ok"
+    index = real_bars(SYMBOL, 1500, 3600).index
+    line = f"{SYMBOL}.parquet: 2100 bars, {index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}: ok"
     assert answer(capsys, "check", bars_file, bars_file).splitlines() == [line, line]
 
 
@@ -199,7 +208,8 @@ def test_outside_a_project(tmp_path, monkeypatch, capsys, command):
 
 def test_decide_answers_in_json(capsys, bars_file, policy):
     found = json.loads(answer(capsys, "decide", policy, bars_file, "--equity", "2000", "--position", "-150"))
-    assert set(found) == {"action", "direction", "dollars", "size_frac", "probabilities"}
+    assert set(found) == {"action", "direction", "dollars", "size_frac", "probabilities", "equity", "position"}
+    assert (found["equity"], found["position"]) == (2000.0, -150.0)
     assert sum(found["probabilities"]) == pytest.approx(1.0, abs=1e-3)
     assert found["size_frac"] == pytest.approx(abs(found["dollars"]) / 2000.0, abs=1e-5)
     half = json.loads(answer(capsys, "decide", policy, bars_file, "--equity", "1000", "--position", "-75"))
@@ -209,9 +219,32 @@ def test_decide_answers_in_json(capsys, bars_file, policy):
 def test_decide_names_one_of_the_seven_and_numbers_any_other(capsys, bars_file, policy, tmp_path):
     assert json.loads(answer(capsys, "decide", policy, bars_file))["action"] in Sizing7.__members__
     other = untrained(tmp_path / "levels", Levels(kind="levels", levels=[-0.5, 0.0, 0.5], mode="free"), 3)
-    found = json.loads(answer(capsys, "decide", other, bars_file))
+    found = json.loads(answer(capsys, "decide", other, bars_file, "--equity", "1000"))
     assert found["action"] in (0, 1, 2)
     assert found["dollars"] == [-500.0, 0.0, 500.0][found["action"]]
+
+
+def test_decide_asks_an_arm_by_name(project, capsys, bars_file):
+    bars = pd.read_parquet(bars_file)
+    since = f"{bars.index[-3]:%Y-%m-%dT%H:%M}"
+    found = json.loads(answer(capsys, "decide", "buy_and_hold", bars_file, "--since", since, "--profile", "quick"))
+    assert (found["action"], found["direction"], found["probabilities"]) == (None, 0, [])
+    # Bought at the open before.
+    assert found["position"] == pytest.approx(200.0, abs=1.0)
+    small = answer(capsys, "decide", "constant", bars_file, "--since", since, "--position", "0.3", "--profile", "quick")
+    assert json.loads(small)["dollars"] == -0.3
+    assert refusal(capsys, "decide", "nobody", bars_file).startswith("params.yaml has no arm 'nobody': arms are ppo")
+    assert refusal(capsys, "decide", "oracle_hindsight", bars_file).startswith("arm oracle_hindsight reads the future")
+    late = refusal(capsys, "decide", "atr", bars_file, "--since", "2040-01-01", "--profile", "quick")
+    assert late.startswith(f"{SYMBOL}: since 2040-01-01 lies after the last bar")
+
+
+def test_decide_says_what_the_venue_would_refuse_and_when_nothing_is_decided(capsys, bars_file, tmp_path):
+    level = untrained(tmp_path / "level", Levels(kind="levels", levels=[0.1, 0.1], mode="free"), 2, rounding=True)
+    found = json.loads(answer(capsys, "decide", level, bars_file, "--equity", "1000", "--position", "99.9999"))
+    assert (found["refused"], found["accepted"]) == ("below_min", 0.0)
+    silent = untrained(tmp_path / "silent", decisions=Decisions(count=5000))
+    assert json.loads(answer(capsys, "decide", silent, bars_file)) == {"decides": False}
 
 
 def test_decide_hands_a_memory_on(capsys, bars_file, tmp_path):

@@ -1,24 +1,36 @@
-"""A trained policy's decision for now: the same features, network and order as in the backtest."""
+"""An arm's decision for now: the order that the walk-forward sends at the same close, from the same bars."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from sizewise.base.errors import BarError, CheckpointError
-from sizewise.dataset.confidence import confidence_inputs
-from sizewise.dataset.features import CONFIDENCE, NAMES, compute_features, longest_warmup_bars
-from sizewise.dataset.signals import carry_from_entry
-from sizewise.learning.ppo.agent import Actors, Agent, load_agent
-from sizewise.learning.ppo.encoders import scaled, scaler_of
+from sizewise.base.errors import BarError, CheckpointError, ConfigError
+from sizewise.base.paths import project_root
+from sizewise.dataset.confidence import ConfidenceModel
+from sizewise.dataset.features import Scaler
+from sizewise.dataset.market_tensor import Market
+from sizewise.learning.ppo.agent import PolicySizer
+from sizewise.learning.ppo.encoders import scaler_of
+from sizewise.live import history
+from sizewise.live.asking import RUINED, Answer, OwnAccount, ask
 from sizewise.market.bars import validate_bars
+from sizewise.market.instruments import Instrument, find_instrument, load_instruments
+from sizewise.params.arms import AnyScheme
+from sizewise.params.dataset.regimes import Regimes
+from sizewise.params.dataset.signals import Signals
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.trading import SEVEN
+from sizewise.params.trading.trading import Sizing
+from sizewise.params.trading.world import World
+from sizewise.sizing.sizers import Situation, Sizer
+from sizewise.trading.broker.book import ALLOWED
+from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.values import Sizing7, decode
-from sizewise.trading.situation import standing
+from sizewise.walkforward.walk import PathKey
 
 
 @dataclass(frozen=True)
@@ -26,24 +38,106 @@ class Decision:
     """What to do at the close of the last bar; the order is meant for the next open.
 
     Attributes:
-        action: values.Sizing7, or the number of an action of another scheme. direction: -1, 0 or 1, the side of the order.
-        dollars: signed order value in the account's currency at this close (what the backtest would order).
-        size_frac: |dollars| over equity. probabilities: of the 7 actions, masked ones 0.
+        action: values.Sizing7, or the number of an action of another scheme; None of an arm without actions, of a ruined
+            account, and where nothing is decided. direction: -1, 0 or 1, the side of the order.
+        dollars: signed value of what is ordered, in the account's currency at this close (what the backtest would order).
+        size_frac: |dollars| over equity. probabilities: of the actions, masked ones 0; empty where there are none.
+        memory: of a recurrent policy, for its next decision.
+        decides: False: the clock of decisions decides nothing at this close, and what works or is held stays.
+        refused: what the venue would cut of the order, if the price stays: `below_min` (its minimum or lot), `day_trade`,
+            `clipped` (cash), `lot_limit`, `slots_full`, `partial` (volume); or `ruined`, of an account that is closed; ""
+            where nothing stands against it. accepted: what would fill of `dollars` then, at market.
+        equity, position: of the account it was decided for, at this close; position signed.
+        orders: all that is ordered, in units, for one instrument and one account; see broker.orders.Orders.
     """
 
-    action: Sizing7 | int
+    action: Sizing7 | int | None
     direction: int
     size_frac: float
     dollars: float
     probabilities: tuple[float, ...]
     memory: tuple[float, ...] = ()
+    decides: bool = True
+    refused: str = ""
+    accepted: float = 0.0
+    equity: float = math.nan
+    position: float = math.nan
+    orders: Orders = field(default_factory=Orders, compare=False)
+
+
+class HeardPolicy(PolicySizer):
+    """A policy that keeps what it said last.
+
+    Attributes:
+        said: log-probabilities of the actions, [1, A].
+    """
+
+    said: torch.Tensor | None = None
+
+    def log_prob(self, at: Situation) -> torch.Tensor:
+        self.said = super().log_prob(at)
+        return self.said
+
+    @property
+    def memory(self) -> tuple[float, ...]:
+        """After its last decision; empty without one."""
+        return () if self._memory is None else tuple(self._memory[0].tolist())
+
+    def recall(self, memory: Sequence[float]) -> None:
+        """Go on from another memory."""
+        self._memory = torch.tensor([list(memory)], dtype=torch.float32)
+
+
+class _Recalling:
+    """A recurrent policy that is handed its memory at one row."""
+
+    def __init__(self, policy: HeardPolicy, row: int, memory: Sequence[float]):
+        self.uses, self._policy, self._row, self._memory = policy.uses, policy, row, memory
+
+    def orders(self, at: Situation) -> Orders:
+        if int(at.rows[0]) == self._row:
+            self._policy.recall(self._memory)
+        return self._policy.orders(at)
+
+
+# An arm's sizer on one path of a market.
+Opener = Callable[[Market, PathKey, Account], Sizer]
 
 
 @dataclass(frozen=True)
-class LivePolicy:
-    """A trained policy taken out of the project: `decide` is its only business."""
+class LiveArm:
+    """An arm that can be asked what it does now.
 
-    agent: Agent
+    Attributes:
+        name, fold, seed: which arm, and which of its parts. world: account, its rules, and the clock.
+        window_bars: bars it looks back over. regimes, signals, confidence: what its inputs are made by.
+        follows_signal: whether the signal gives its side and its exits. open: its sizer.
+        scheme: of a policy's actions. memory_units: numbers that a policy remembers.
+        remembers: what it does depends on more of its past than its account, so that it is walked from the first bar on.
+        scalers: by symbol, of what was trained on some symbols and knows no other.
+        root: the checkout whose instruments it knows; None: that around the working directory.
+    """
+
+    name: str
+    fold: int
+    seed: int
+    world: World
+    window_bars: int
+    regimes: Regimes
+    signals: Signals
+    confidence: ConfidenceModel
+    follows_signal: bool
+    open: Opener
+    scheme: AnyScheme | None = None
+    memory_units: int = 0
+    remembers: bool = False
+    scalers: Mapping[str, Scaler] | None = None
+    root: Path | None = None
+
+    @property
+    def history_bars(self) -> int:
+        """Bars it needs up to the first close at which its account decides."""
+        return history.history_bars(self.regimes, self.signals, self.window_bars)
 
     def decide(
         self,
@@ -51,84 +145,113 @@ class LivePolicy:
         account: Account | None = None,
         *,
         equity: float | None = None,
-        position: float = 0.0,
+        position: float | None = None,
+        day_trades_left: int = ALLOWED,
         symbol: str | None = None,
+        since: str | pd.Timestamp | None = None,
         memory: Sequence[float] = (),
+        instrument: Instrument | None = None,
     ) -> Decision:
-        """Decide at the close of the last bar.
+        """Decide at the close of the last bar, for an account that began flat at `since` and has traded the bars since.
 
         Args:
-            bars: as from load_bars, ending with the bar that just closed; long enough for warm-up and one window.
-            account: default the account the policy was trained for.
-            equity: current equity; default the account's initial equity. position: signed value held, at this close.
-            symbol: whose train scaler applies; default `bars.attrs["symbol"]`, which load_bars sets.
-            memory: of a recurrent policy, from its decision at the close before; empty for an account that starts.
+            bars: as from load_bars, ending with the bar that just closed; at least `history_bars` of them up to `since`.
+            account: default that of the arm's training or checkout.
+            equity, position: of the account now, where it is not what the walk gives: equity (default: the account's
+                start) and signed value held (default: 0) at this close. What it holds counts as entered at this close.
+            day_trades_left: 0 to 3, of such an account; a policy is shown it under `rules.day_trade_limit`.
+            symbol: whose terms and scaler apply; default `bars.attrs["symbol"]`, which load_bars sets.
+            since: when the account began, UTC; default: the first bar with enough history. A trade of the signal that was
+                entered before is nobody's, as in the walk-forward, whose accounts begin with their fold. Every bar from
+                there on is walked (a minute for some 20,000), unless the account is given and the arm needs no past.
+            memory: of a recurrent policy, from its decision at the close before; default that of its walk from `since`.
+            instrument: the symbol's terms; default those of the checkout.
         Raises:
-            BarError: the bars break the schema or are too few.
-            CheckpointError: the policy was not trained on that symbol.
+            BarError: the bars break the schema or are too few, or `since` is not among them.
+            ConfigError: equity or position is no number, or equity is not above 0.
+            CheckpointError: the policy was not trained on that symbol, or remembers another number of numbers.
+            InstrumentError, DataMissingError: nothing says the symbol's terms.
         """
-        agent = self.agent
-        account = account or agent.account
-        name = symbol or str(bars.attrs.get("symbol", ""))
-        scaler = scaler_of(agent.scalers, name)
-        bars = validate_bars(bars, source=name)
-        needed = longest_warmup_bars(agent.regimes) + agent.spec.window_bars
-        if len(bars) < needed:
-            raise BarError(
-                f"{name}: {len(bars)} bars are too few to decide: {needed} are needed for warm-up and window"
+        world = self.world if account is None else replace(self.world, account=account)
+        own = _own_account(equity, position, day_trades_left, world.account)
+        if len(memory) not in (0, self.memory_units):
+            raise CheckpointError(
+                f"policy remembers {self.memory_units} numbers, {len(memory)} were given: pass the last decision's memory"
             )
-        table = compute_features(bars, agent.regimes, agent.signals)
-        direction = table["direction"].to_numpy(dtype=np.float64)
-        scores = agent.confidence.predict(confidence_inputs(table, direction))
-        table[CONFIDENCE] = carry_from_entry(scores, table)
-        raw = torch.from_numpy(np.nan_to_num(table[list(NAMES)].to_numpy(dtype=np.float32)[-agent.spec.window_bars :]))
-        segment = scaled(raw, scaler).view(1, 1, -1, len(NAMES))
+        name = symbol or str(getattr(bars, "attrs", {}).get("symbol", ""))
+        bars = validate_bars(bars, source=name or "bars")
+        if self.scalers is not None:
+            scaler_of(self.scalers, name)
+        if not name:
+            raise BarError("bars do not say of which symbol they are: pass symbol")
+        start = history.first_row(pd.DatetimeIndex(bars.index), since, self.history_bars, name)
+        row = len(bars) - 1
+        terms = instrument or find_instrument(name, self._instruments())
+        market = history.live_market(bars, name, terms, self.regimes, self.signals, self.confidence)
+        length = row + history.BEHIND + 1 - start
+        key = PathKey(self.name, name, self.fold, self.seed, start, length, history.COLUMN)
+        sizer = asked = self.open(market, key, world.account)
+        if memory and isinstance(sizer, HeardPolicy):
+            asked = _Recalling(sizer, row, memory)
+        if own is not None and not (self.remembers and not memory):
+            # Whoever is replaced at the row need not have walked; the trade under way must have been entered, though.
+            begin = history.joining_row(market, start, row)
+            key = replace(key, start_row=begin, length=key.length - (begin - start))
+        answer = ask(market, key, row, asked, world, own, follows_signal=self.follows_signal)
+        return self._decision(answer, sizer)
 
-        agent = replace(agent, world=replace(agent.world, account=account))
-        population = {key: value.unsqueeze(0) for key, value in agent.parameters.items()}
-        actors = Actors.of(agent.spec, population, torch.zeros(1, dtype=torch.int64))
-        start = account.initial_equity if equity is None else equity
-        worth, held, side = torch.tensor([[start], [position], [direction[-1]]], dtype=torch.float64)
-        scheme, observe = agent.opened(torch.float64)
-        at = standing(worth, held, side)
-        log_prob, kept = actors.log_prob(
-            actors.encode(0, segment),
-            observe(at.held, at.bar).float(),
-            scheme.allowed(at.view()),
-            _state(agent, memory),
-        )
-        action = log_prob.argmax(-1)
-        orders = scheme.orders(action, at.view())
-        order = 0.0 if orders.market is None else float(orders.market * at.close)
-        seven = agent.scheme == SEVEN
-        still = decode(int(action))[0] if seven else 0
+    def _instruments(self) -> dict[str, Instrument]:
+        return load_instruments((self.root or project_root()) / "data" / "instruments.yaml")
+
+    def _decision(self, answer: Answer | None, sizer: Sizer) -> Decision:
+        memory = sizer.memory if isinstance(sizer, HeardPolicy) else ()
+        if answer is None:
+            return Decision(None, 0, 0.0, 0.0, (), memory, decides=False)
+        action: Sizing7 | int | None = None
+        probabilities: tuple[float, ...] = ()
+        if isinstance(sizer, HeardPolicy) and sizer.said is not None:
+            probabilities = tuple(sizer.said[0].exp().tolist())
+            if answer.refused != RUINED:
+                action = int(sizer.said[0].argmax())
+        direction = int(np.sign(answer.dollars))
+        if action is not None and _is_seven(self.scheme):
+            action = Sizing7(action)
+            direction = direction or decode(action)[0]
         return Decision(
-            action=Sizing7(int(action)) if seven else int(action),
-            direction=still if order == 0.0 else int(np.sign(order)),
-            size_frac=abs(order) / float(worth),
-            dollars=order,
-            probabilities=tuple(log_prob[0].exp().tolist()),
-            memory=() if kept is None else tuple(kept[0].tolist()),
+            action=action,
+            direction=direction,
+            size_frac=abs(answer.dollars) / answer.equity,
+            dollars=answer.dollars,
+            probabilities=probabilities,
+            memory=memory,
+            refused=answer.refused,
+            accepted=answer.accepted,
+            equity=answer.equity,
+            position=answer.position,
+            orders=answer.orders,
         )
 
 
-def _state(agent: Agent, memory: Sequence[float]) -> torch.Tensor | None:
-    units = agent.spec.memory
-    if len(memory) not in (0, units):
-        raise CheckpointError(
-            f"policy remembers {units} numbers, {len(memory)} were given: pass the last decision's memory"
-        )
-    if not units:
-        return None
-    return torch.tensor([memory or [0.0] * units], dtype=torch.float32)
+def _is_seven(scheme: AnyScheme | None) -> bool:
+    return isinstance(scheme, Sizing) and scheme.kind == "sizing7" and not scheme.close_action
 
 
-def load_policy(folder: str | Path) -> LivePolicy:
-    """Load a policy folder, such as artifacts/policies/ppo/rolling_fold5_seed1.
+def _own_account(
+    equity: float | None, position: float | None, day_trades_left: int, account: Account
+) -> OwnAccount | None:
+    """The caller's account, or None where he gives neither equity nor position.
 
     Raises:
-        DataMissingError, CheckpointError: see agent.load_agent.
+        ConfigError: one is no finite number, equity is not above 0, or there are no such day trades.
     """
-    if not isinstance(folder, str | Path):
-        raise CheckpointError(f"a policy is loaded from a {type(folder).__name__}: give the path of its folder")
-    return LivePolicy(load_agent(folder))
+    if day_trades_left not in range(ALLOWED + 1):
+        raise ConfigError(f"day_trades_left is {day_trades_left!r}: give a number from 0 to {ALLOWED}")
+    if equity is None and position is None:
+        return None
+    given = {"equity": account.initial_equity if equity is None else equity, "position": position or 0.0}
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+            raise ConfigError(f"{name} is {value!r}: give a finite number in the account's currency")
+    if given["equity"] <= 0.0:
+        raise ConfigError(f"equity is {given['equity']:g}: an account that decides has more than 0; mend the number")
+    return OwnAccount(float(given["equity"]), float(given["position"]), day_trades_left)

@@ -1,184 +1,247 @@
-"""A live decision is the backtest's: same bars and account, same action, same dollars to the cent (row A9)."""
+"""What `decide` says and refuses; that it is what the walk-forward did, test_decide_parity holds."""
 
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from sizewise.base.errors import BarError, CheckpointError, DataMissingError
-from sizewise.dataset.features import longest_warmup_bars
-from sizewise.dataset.market_tensor import fold_confidence
-from sizewise.learning.ppo.agent import PolicySizer, load_agent, save_agent
-from sizewise.learning.ppo.encoders import MarketView
-from sizewise.live.decide import LivePolicy, load_policy
-from sizewise.params.learning.train import CausalConv, LinearRecurrent
-from sizewise.params.trading.trading import Levels, OwnSizes
+from sizewise.base.errors import BarError, CheckpointError, ConfigError, InstrumentError
+from sizewise.base.seeding import torch_generator
+from sizewise.learning.ppo.agent import save_agent
+from sizewise.learning.ppo.policy import initialise
+from sizewise.live.opening import load_policy, policy_arm
+from sizewise.market.instruments import load_instruments
+from sizewise.params.trading.account import Account
+from sizewise.params.trading.decisions import Decisions
+from sizewise.params.trading.trading import Levels
+from sizewise.trading.schemes.values import Sizing7, decode
 
-from ...hand_agents import ordered, situation_at
+from ...conftest import ROOT
 
 SYMBOL = "BTCUSDT_1h"
+# The quick profile needs 2,016 bars, so that an account given these has walked a little.
+KNOWN = 2060
 
 
-def sizer_at(quick, agent, row):
-    """The walk-forward's sizer on a path around one row, and its market."""
-    market = quick.market.to("cpu", torch.float64)
-    view = MarketView(
-        market, [fold_confidence(market, quick.folds["rolling"][0])], [agent.scalers], agent.spec.window_bars
-    )
-    number, start = market.symbols.index(SYMBOL), torch.tensor([row - 5])
-    zero = torch.zeros(1, dtype=torch.int64)
-    sizer = PolicySizer(market, [agent], view, zero, start, torch.tensor([20]), zero + number)
-    return sizer, market
+@pytest.fixture
+def bars(quick):
+    return quick.universe.bars[SYMBOL].iloc[:KNOWN]
 
 
-def backtest_at(quick, agent, row, equity, position):
-    """What the walk-forward's sizer orders at one row of the market: (log-probabilities, order)."""
-    sizer, market = sizer_at(quick, agent, row)
-    decision = situation_at(market, [row], [equity], [position])
-    return sizer.log_prob(decision)[0], float(ordered(sizer, decision))
+@pytest.fixture
+def free(agents):
+    return policy_arm(agents["free"])
 
 
-def row_of(quick, local):
-    """A bar of the symbol as a row of the market."""
-    return quick.market.first_row[quick.market.symbols.index(SYMBOL)] + local
+@pytest.fixture
+def levels(agents):
+    """`levels(share, **rules)`: a policy that always wants `share` of equity: an order of a known size."""
+
+    def arm(share, **rules):
+        free = agents["free"]
+        world = replace(free.world, rules=free.world.rules.model_copy(update=rules))
+        agent = replace(free, scheme=Levels(kind="levels", levels=[share, share], mode="free"), world=world)
+        shown = agent.opened(torch.float64)[1].names()
+        spec = replace(free.spec, n_actions=2, n_scalars=len(shown))
+        fresh = initialise(spec, [torch_generator("levels")], initial_hold_prob=None)
+        return policy_arm(replace(agent, spec=spec, parameters={name: value[0] for name, value in fresh.items()}))
+
+    return arm
 
 
-TRAINED = {
-    "masked": {},
-    "free": {},
-    "linear_recurrent": {"encoder": LinearRecurrent(kind="linear_recurrent")},
-    "causal_conv": {"encoder": CausalConv(kind="causal_conv", channels=4)},
-    "levels": {"scheme": Levels(kind="levels", levels=[0.0, 0.1, 0.5])},
-    "thirteen": {"scheme": OwnSizes(kind="sizing", sizes=[0.125, 0.25, 0.375, 0.5, 0.625, 0.75])},
-    "dollars": {"raw_dollars": True},
-}
-
-
-def trained(quick, kind):
-    """A briefly trained agent of that kind, in masked mode unless it says otherwise."""
-    changes = dict(TRAINED[kind])
-    job = quick.job("free" if kind == "free" else "masked")
-    job = replace(job, scheme=changes.pop("scheme", job.scheme))
-    observation = quick.settings.observation.model_copy(update={"raw_dollars": changes.pop("raw_dollars", False)})
-    world = replace(quick, settings=replace(quick.settings, observation=observation))
-    return world.train_together([job], **changes)[0].agent
-
-
-@pytest.mark.parametrize("kind", TRAINED)
-def test_live_equals_backtest(quick, kind, tmp_path):
-    save_agent(trained(quick, kind), tmp_path / "policy")
-    agent = load_agent(tmp_path / "policy")
-    bars = quick.universe.bars[SYMBOL]
-    test = quick.folds["rolling"][0].test[SYMBOL]
-    orders = []
-    for offset, equity, position in [(40, 1000.0, 0.0), (133, 987.65, 52.5), (200, 1012.3, -78.75), (301, 400.0, 0.0)]:
-        local = test.start + offset
-        row = row_of(quick, local)
-        log_prob, order = backtest_at(quick, agent, row, equity, position)
-        live = LivePolicy(agent).decide(bars.iloc[: local + 1], equity=equity, position=position, symbol=SYMBOL)
-        assert live.action == int(log_prob.argmax())
-        assert round(live.dollars, 2) == round(order, 2)
-        np.testing.assert_allclose(live.probabilities, log_prob.exp().numpy(), atol=2e-6)
-        orders.append(order)
-    assert any(orders)
-
-
-def test_a_memory_is_handed_from_close_to_close(quick, tmp_path):
-    """Situation after decision, each with the memory of the one before, is the sizer's walk over the same bars."""
-    save_agent(quick.train("masked", memory=6).agent, tmp_path / "policy")
-    policy = load_policy(tmp_path / "policy")
-    bars, local = quick.universe.bars[SYMBOL], quick.folds["rolling"][0].test[SYMBOL].start + 60
-    sizer, market = sizer_at(quick, policy.agent, row_of(quick, local + 5))
-    memory: tuple[float, ...] = ()
-    for step in range(8):
-        equity, position = 1000.0 + step, 10.0 * step
-        decision = situation_at(market, [row_of(quick, local + step)], [equity], [position])
-        log_prob = sizer.log_prob(decision)[0]
-        live = policy.decide(
-            bars.iloc[: local + step + 1], equity=equity, position=position, symbol=SYMBOL, memory=memory
-        )
-        np.testing.assert_allclose(live.probabilities, log_prob.exp().numpy(), atol=2e-6)
-        assert live.action == int(log_prob.argmax())
-        memory = live.memory
-        assert len(memory) == 6
-    forgetful = policy.decide(bars.iloc[: local + step + 1], equity=equity, position=position, symbol=SYMBOL)
-    assert max(abs(a - b) for a, b in zip(forgetful.probabilities, live.probabilities, strict=True)) > 1e-5
-    assert forgetful.memory != live.memory
-
-
-@pytest.mark.parametrize(("units", "given"), [(6, 5), (6, 7), (0, 6)])
-def test_a_memory_of_another_length_is_refused(quick, agents, units, given):
-    agent = quick.train("masked", memory=units).agent if units else agents["masked"]
-    bars = quick.universe.bars[SYMBOL].iloc[:2500]
-    message = rf"policy remembers {units} numbers, {given} were given: pass the last decision's memory"
-    with pytest.raises(CheckpointError, match=message):
-        LivePolicy(agent).decide(bars, symbol=SYMBOL, memory=[0.0] * given)
-
-
-def test_a_policy_without_a_memory_hands_none_on(quick, agents):
-    assert LivePolicy(agents["free"]).decide(quick.universe.bars[SYMBOL].iloc[:2500], symbol=SYMBOL).memory == ()
-
-
-def test_an_action_of_another_scheme_is_its_number(quick):
-    decision = LivePolicy(trained(quick, "levels")).decide(quick.universe.bars[SYMBOL].iloc[:2500], symbol=SYMBOL)
-    assert type(decision.action) is int
-    assert len(decision.probabilities) == 3
-    assert decision.direction == np.sign(decision.dollars)
-
-
-def test_later_bars_change_nothing(quick, agents):
-    bars = quick.universe.bars[SYMBOL].iloc[:2500]
-    poisoned = quick.universe.bars[SYMBOL].copy()
-    poisoned.iloc[2500:] *= 1.5
-    policy = LivePolicy(agents["free"])
-    assert policy.decide(bars, symbol=SYMBOL) == policy.decide(poisoned.iloc[:2500], symbol=SYMBOL)
-    assert policy.decide(poisoned.iloc[:2600], symbol=SYMBOL) != policy.decide(bars, symbol=SYMBOL)
-
-
-def test_a_policy_folder_decides(agents, quick, tmp_path):
+def test_a_policy_folder_decides(agents, quick, bars, tmp_path):
     save_agent(agents["masked"], tmp_path / "policy")
-    bars = quick.universe.bars[SYMBOL].iloc[:2500].copy()
-    bars.attrs["symbol"] = SYMBOL
-    decision = load_policy(tmp_path / "policy").decide(bars)
+    named = bars.copy()
+    named.attrs["symbol"] = SYMBOL
+    decision = load_policy(tmp_path / "policy").decide(named, equity=2000.0)
+    assert decision.decides
     assert sum(decision.probabilities) == pytest.approx(1.0, abs=1e-6)
-    assert decision.size_frac == pytest.approx(abs(decision.dollars) / quick.params.account.initial_equity)
+    assert decision.size_frac == pytest.approx(abs(decision.dollars) / 2000.0)
+    assert (decision.equity, decision.position) == (2000.0, 0.0)
+    assert isinstance(decision.action, Sizing7)
+    assert decision.direction in (decode(decision.action)[0], int(np.sign(decision.dollars)))
 
 
-def test_another_account_scales_the_dollars(quick, agents):
-    bars = quick.universe.bars[SYMBOL].iloc[:2500]
-    small = LivePolicy(agents["free"]).decide(bars, symbol=SYMBOL)
-    large = LivePolicy(agents["free"]).decide(
-        bars, quick.params.account.model_copy(update={"initial_equity": 25_000.0}), symbol=SYMBOL
-    )
+def test_an_action_of_another_scheme_is_its_number(bars, levels):
+    decision = levels(0.15).decide(bars, symbol=SYMBOL, equity=1000.0)
+    assert type(decision.action) is int
+    assert len(decision.probabilities) == 2
+    assert (decision.dollars, decision.direction) == (pytest.approx(150.0), 1)
+    close = float(bars["close"].iloc[-1])
+    assert float(decision.orders.market[0, 0]) == pytest.approx(150.0 / close)
+
+
+def test_later_bars_change_nothing(quick, bars, free):
+    poisoned = quick.universe.bars[SYMBOL].iloc[: KNOWN + 100].copy()
+    poisoned.iloc[KNOWN:] *= 1.5
+    asked = {"symbol": SYMBOL, "equity": 1000.0}
+    before = free.decide(bars, **asked)
+    assert free.decide(poisoned.iloc[:KNOWN], **asked) == before
+    assert free.decide(poisoned, **asked).probabilities != before.probabilities
+
+
+def test_another_account_scales_the_dollars(quick, bars, free):
+    small = free.decide(bars, symbol=SYMBOL, position=0.0)
+    large = free.decide(bars, Account(initial_equity=25_000.0), symbol=SYMBOL, position=0.0)
     assert large.action == small.action
+    assert small.dollars != 0.0
     assert large.dollars == pytest.approx(25.0 * small.dollars)
 
 
-def test_bad_input_is_named(quick, agents, tmp_path):
-    bars = quick.universe.bars[SYMBOL]
-    agent = agents["masked"]
-    needed = longest_warmup_bars(agent.regimes) + agent.spec.window_bars
-    with pytest.raises(BarError, match=rf"{needed - 1} bars are too few to decide: {needed} are needed"):
-        LivePolicy(agent).decide(bars.iloc[: needed - 1], symbol=SYMBOL)
-    with pytest.raises(CheckpointError, match=r"not trained on symbol 'SPY_5m' \(it knows BTCUSDT_1h, EURUSD_1h\)"):
-        LivePolicy(agent).decide(bars, symbol="SPY_5m")
-    with pytest.raises(DataMissingError, match=r"policy 'nowhere'"):
-        load_policy(tmp_path / "nowhere")
-    with pytest.raises(BarError, match="sort by timestamp"):
-        LivePolicy(agent).decide(bars.iloc[::-1], symbol=SYMBOL)
-
-
-def test_a_decision_uses_the_scaler_of_its_symbol(quick, agents):
-    bars = quick.universe.bars[SYMBOL].iloc[:2500]
+def test_a_decision_uses_the_scaler_of_its_symbol(bars, agents, free):
     shifted = replace(agents["free"], scalers={**agents["free"].scalers, SYMBOL: agents["free"].scalers["EURUSD_1h"]})
-    assert (
-        LivePolicy(shifted).decide(bars, symbol=SYMBOL).probabilities
-        != LivePolicy(agents["free"]).decide(bars, symbol=SYMBOL).probabilities
-    )
+    asked = {"symbol": SYMBOL, "equity": 1000.0}
+    assert policy_arm(shifted).decide(bars, **asked).probabilities != free.decide(bars, **asked).probabilities
 
 
-@pytest.mark.parametrize("folder", [None, 3])
-def test_what_is_no_path_is_refused(folder):
-    with pytest.raises(CheckpointError, match="give the path of its folder"):
-        load_policy(folder)
+# The account
+
+
+def test_without_equity_the_account_has_traded_since(bars, free):
+    walked = free.decide(bars, symbol=SYMBOL, since=bars.index[-30])
+    assert walked.equity != 1000.0
+    assert walked.position != 0.0
+    begins = free.decide(bars, symbol=SYMBOL, since=bars.index[-1])
+    assert (begins.equity, begins.position) == (1000.0, 0.0)
+
+
+def test_since_is_a_time_with_or_without_a_zone(bars, free):
+    text = f"{bars.index[-20]:%Y-%m-%d %H:%M}"
+    named = [free.decide(bars, symbol=SYMBOL, since=since).equity for since in (text, bars.index[-20], f"{text}+00:00")]
+    assert named[0] == named[1] == named[2]
+
+
+def test_day_trades_are_shown_and_bind(quick, levels):
+    spy = quick.universe.bars[SYMBOL].iloc[:KNOWN]
+    terms = load_instruments(ROOT / "data" / "instruments.yaml")[SYMBOL]
+    share = terms.model_copy(update={"asset_class": "equity_etf", "min_order_quote": 1.0})
+    arm = levels(0.15, day_trade_limit=True)
+    asked = {"symbol": SYMBOL, "equity": 1000.0, "instrument": share}
+    assert arm.decide(spy, **asked).refused == ""
+    refused = arm.decide(spy, day_trades_left=0, **asked)
+    assert (refused.refused, refused.accepted) == ("day_trade", 0.0)
+
+
+# What the venue would say
+
+
+def test_an_order_below_the_minimum_is_said_to_be_one(bars, levels):
+    arm = levels(0.15)
+    small = arm.decide(bars, symbol=SYMBOL, equity=1000.0, position=145.0)
+    assert (small.dollars, small.refused, small.accepted) == (pytest.approx(5.0), "below_min", 0.0)
+    large = arm.decide(bars, symbol=SYMBOL, equity=1000.0, position=100.0)
+    assert large.refused == ""
+    # Up to the lot.
+    assert large.accepted == pytest.approx(large.dollars, abs=0.1)
+
+
+def test_an_order_that_cash_cuts_is_said_to_be_cut(bars, levels):
+    cut = levels(2.5).decide(bars, symbol=SYMBOL, equity=1000.0)
+    assert (cut.dollars, cut.refused) == (pytest.approx(2500.0), "clipped")
+    assert 900.0 < cut.accepted < 1000.0
+
+
+def test_a_ruined_account_is_closed(bars, levels):
+    arm = levels(0.15)
+    assert arm.decide(bars, symbol=SYMBOL, equity=100.01, position=40.0).refused != "ruined"
+    ruined = arm.decide(bars, symbol=SYMBOL, equity=100.0, position=40.0)
+    assert (ruined.action, ruined.refused, ruined.dollars) == (None, "ruined", pytest.approx(-40.0))
+
+
+@pytest.mark.parametrize("rules", [{"margin": "isolated"}, {"max_open_lots": 3}])
+def test_an_account_of_ones_own_is_one_of_its_venue(bars, rules, levels):
+    closing = levels(0.0, **rules).decide(bars, symbol=SYMBOL, equity=1000.0, position=-120.0)
+    assert closing.dollars == pytest.approx(120.0)
+    assert closing.refused == ""
+    assert closing.accepted == pytest.approx(120.0)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"equity": -5}, "equity is -5: an account that decides has more than 0"),
+        ({"equity": 0.0}, "equity is 0: "),
+        ({"equity": float("nan")}, "equity is nan: give a finite number"),
+        ({"equity": True}, "equity is True: give a finite number"),
+        ({"position": float("inf")}, "position is inf: give a finite number"),
+        ({"position": "much"}, "position is 'much': give a finite number"),
+        ({"equity": 1000.0, "day_trades_left": 4}, "day_trades_left is 4: give a number from 0 to 3"),
+    ],
+)
+def test_an_account_that_is_none_is_refused(bars, free, given, message):
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        free.decide(bars, symbol=SYMBOL, **given)
+
+
+def test_too_few_bars_are_refused_with_what_is_needed(quick, bars, free):
+    needed = free.history_bars
+    assert needed == 2016
+    with pytest.raises(BarError, match=rf"^{SYMBOL}: 2015 bars are too few to decide: 2016 are needed"):
+        free.decide(bars.iloc[: needed - 1], symbol=SYMBOL, equity=1000.0)
+    assert free.decide(bars.iloc[:needed], symbol=SYMBOL).equity == 1000.0
+
+
+@pytest.mark.parametrize(
+    ("since", "message"),
+    [
+        ("2030-01-01", "since 2030-01-01 lies after the last bar"),
+        (
+            "2018-03-20",
+            "since 2018-03-20 has 457 bars up to it, 2016 are needed: give earlier bars, or a time from 2018-",
+        ),
+        ("soon", "since is 'soon': give a time"),
+        (float("nan"), "since is nan: give a time"),
+    ],
+)
+def test_a_since_that_cannot_be_is_refused(bars, free, since, message):
+    with pytest.raises(BarError, match=message):
+        free.decide(bars, symbol=SYMBOL, since=since)
+
+
+def test_bad_input_is_named(quick, bars, free):
+    with pytest.raises(CheckpointError, match=r"not trained on symbol 'SPY_5m' \(it knows BTCUSDT_1h, EURUSD_1h\)"):
+        free.decide(bars, symbol="SPY_5m")
+    with pytest.raises(BarError, match="bars do not say of which symbol they are: pass symbol"):
+        replace(free, scalers=None).decide(pd.DataFrame(bars.to_dict("series")).rename_axis("timestamp"))
+    with pytest.raises(InstrumentError, match=r"symbol 'mine' is not in instruments\.yaml"):
+        replace(free, scalers=None).decide(bars, symbol="mine")
+    with pytest.raises(BarError, match="sort by timestamp"):
+        free.decide(bars.iloc[::-1], symbol=SYMBOL)
+
+
+# Memory
+
+
+def test_a_memory_is_that_of_the_walk_or_the_one_that_is_given(quick):
+    arm = policy_arm(quick.train("masked", memory=6).agent)
+    bars = quick.universe.bars[SYMBOL].iloc[: KNOWN + 1]
+    asked = {"symbol": SYMBOL, "since": bars.index[-30], "equity": 1000.0}
+    before = arm.decide(bars.iloc[:-1], **asked)
+    walked = arm.decide(bars, symbol=SYMBOL, since=bars.index[-30])
+    assert len(before.memory) == len(walked.memory) == 6
+    given = arm.decide(bars, **asked, memory=before.memory)
+    assert given.memory == pytest.approx(arm.decide(bars, **asked).memory, abs=1e-6)
+    assert arm.decide(bars, **asked, memory=[0.0] * 6).memory != given.memory
+
+
+@pytest.mark.parametrize(("units", "given"), [(6, 5), (6, 7), (0, 6)])
+def test_a_memory_of_another_length_is_refused(quick, agents, bars, units, given):
+    agent = quick.train("masked", memory=units).agent if units else agents["masked"]
+    message = rf"policy remembers {units} numbers, {given} were given: pass the last decision's memory"
+    with pytest.raises(CheckpointError, match=message):
+        policy_arm(agent).decide(bars, symbol=SYMBOL, memory=[0.0] * given)
+
+
+def test_a_policy_without_a_memory_hands_none_on(bars, free):
+    assert free.decide(bars, symbol=SYMBOL, equity=1000.0).memory == ()
+
+
+def test_between_the_clocks_closes_an_account_of_ones_own_is_not_asked_either(bars, agents):
+    world = replace(agents["free"].world, decisions=Decisions(every="bar", count=KNOWN + 1))
+    said = policy_arm(replace(agents["free"], world=world)).decide(bars, symbol=SYMBOL, equity=1000.0)
+    assert (said.decides, said.action, said.dollars) == (False, None, 0.0)
