@@ -29,7 +29,7 @@ from sizewise.learning.ppo.agent import Agent, PolicySizer, save_agent
 from sizewise.learning.ppo.encoders import MarketView, Parameters, fit_scaler
 from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.ppo.update import PpoLearner, Rates
-from sizewise.params.arms import AnyScheme, Arm, MultiplesOf, PpoArm, follows_signal
+from sizewise.params.arms import AnyScheme, Arm, CustomScheme, MultiplesOf, PpoArm, follows_signal
 from sizewise.params.dataset.observation import Observation
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
@@ -309,7 +309,7 @@ def train_population(
 def trading_of(market: Market, model: AnyScheme, world: World, reward: RewardModel) -> Trading:
     """How an arm's accounts trade: by `model`, at each instrument's own costs, under the world's rules."""
     # A desk is handed its scheme; what stands here is a name for messages.
-    named = SEVEN if isinstance(model, MultiplesOf) else model
+    named = SEVEN if isinstance(model, MultiplesOf | CustomScheme) else model
     costs = InstrumentCosts(kind="instrument")
     return Trading(
         symbols=market.symbols[:1], scheme=named, costs=costs, reward=reward, rules=rules_of(model, world.rules)
