@@ -74,7 +74,7 @@ class Ticket(NamedTuple):
 
 
 # What every working order goes through.
-WORKED = Flag.PLACED | Flag.FILLED
+WORKED = Flag.PLACED | Flag.FILLED | Flag.CANCELLED
 
 
 @dataclass

@@ -121,7 +121,8 @@ def reward_steps(drawn: Configured) -> pd.DataFrame:
 def largest_steps(drawn: Configured, count: int = 12) -> pd.DataFrame:
     """The `count` steps that earned or lost most, in the order of time, with the position and equity they end at."""
     steps = reward_steps(drawn)
-    chosen = steps["reward"].abs().sort_values(ascending=False, kind="stable").index[:count].sort_values()
+    most = steps["reward"].abs().sort_values(ascending=False, kind="stable").index[:count]
+    chosen = steps.index[steps.index.isin(most)]
     table = steps.loc[chosen]
     table.insert(0, "position", drawn.done.position_value[chosen].round(4) + 0.0)
     table.insert(1, "equity", drawn.done.equity[chosen].round(4))

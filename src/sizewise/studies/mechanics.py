@@ -187,7 +187,7 @@ def _hold_against_reference(
 ) -> None:
     tape = build_tape({SYMBOL: bars}, {SYMBOL: instrument})
     names = [name for name in Bar.__dataclass_fields__ if name not in ("traded", "day_trade")]
-    account = reference_broker.ReferenceBroker(PlainRules(**case.rules.model_dump()), case.cash)
+    account = reference_broker.ReferenceBroker(PlainRules(**case.rules.model_dump(exclude={"latency_bars"})), case.cash)
     for t in range(len(bars) - 1):
         row = {name: float(tape.column(name)[t + 1, 0]) for name in names}
         orders = rows.get(t, PlainOrders())

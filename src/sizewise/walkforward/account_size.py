@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from sizewise.base.tensors import log
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
@@ -63,7 +64,7 @@ def growth_by_account_size(
         initial_equity=initial,
     )
     smallest = 1e-3 * world.account.ruin_frac * initial
-    growth = torch.log(torch.maximum(ledger.equity[-1], smallest) / initial)
+    growth = log(torch.maximum(ledger.equity[-1], smallest) / initial)
     days = [(market.times[key.start_row + key.length - 1] - market.times[key.start_row]).days + 1 for key in every]
     opened = _entries(ledger.fills, len(every))
     events = pd.crosstab(ledger.events["path"], ledger.events["event"]).reindex(range(len(every)), fill_value=0)

@@ -656,7 +656,7 @@ def test_a_scheme_of_ones_own_says_that_it_follows_the_signal(terms):
 def test_open_env_is_what_params_say(root, params):
     env = environments.open_env(root, window_bars=4)
     assert env.symbols == params.trading.symbols
-    assert env.accounts.trading == params.trading
+    assert env.accounts.trading == params.trading.under(params.rules)
     assert env.accounts.account == params.account
     assert env.action_space == gymnasium.spaces.Discrete(7)
     # The breakout rule is at hand for schemes that follow it.

@@ -224,6 +224,11 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
         alpha=0.05,
     ),
     "draw_reward": lambda draw: draw(earned()),
+    "account_size_figure": lambda draw: draw(
+        crossed(arm=["atr", "smallest"], symbol=["A", "B"], initial_equity=[100.0, 1_000.0, 25_000.0]).assign(
+            growth_bps_per_day=np.arange(12) / 10.0
+        )
+    ),
     "draw": lambda draw: draw(mechanics.work(mechanics.CASES["bracket"], Workspace.open())),
 }
 
