@@ -178,7 +178,9 @@ def priced_tape(instruments):
 
     def build(frames, fee_bps=0.0, half_spread_bps=0.0, maker_bps=None, **changes):
         costs = Costs(
-            taker_bps=fee_bps, maker_bps=abs(fee_bps) if maker_bps is None else maker_bps, half_spread_bps=half_spread_bps
+            taker_bps=fee_bps,
+            maker_bps=abs(fee_bps) if maker_bps is None else maker_bps,
+            half_spread_bps=half_spread_bps,
         )
         terms = {symbol: charged(instruments[symbol], costs).model_copy(update=changes) for symbol in frames}
         return build_tape(frames, terms)
