@@ -71,6 +71,8 @@ def walk(
             instruments=terms,
             direction=signal.to_numpy(),
             reward=reward,
+            # Drawn at random: what the mask forbids is refused in the record, not by an error.
+            disallowed="record",
         )
 
     bare = walked(trading.reward.model_copy(update={"penalties": Penalties()}))

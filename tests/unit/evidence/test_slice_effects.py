@@ -11,6 +11,7 @@ from sizewise.dataset.slices import CUTS, UNLABELLED, label_days
 from sizewise.evidence import slice_effects
 from sizewise.evidence.inference import ibragimov_mueller
 from sizewise.evidence.statistics.power import holm
+from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.daily import day_rows
 from sizewise.params.trading.world import World
 from sizewise.walkforward.walk import frames, run_rule
@@ -25,7 +26,7 @@ def ledger(growth: dict[tuple[str, str, int, int], np.ndarray], regimes=LABELS[:
         steps = np.concatenate([[0.0], np.asarray(steps)[1:]])
         values = {"arm": arm, "symbol": symbol, "fold": fold, "seed": seed, "timestamp": DAYS[: len(steps)]}
         frame = pd.DataFrame(values | {"equity": 1000.0 * np.exp(np.cumsum(steps)), "position_frac": 0.1})
-        frame[["fees", "slippage", "borrow", "funding"]] = 0.0
+        frame[list(COSTS)] = 0.0
         frame["regime"] = [regimes[i % len(regimes)] for i in range(len(steps))]
         parts.append(frame)
     return day_rows(pd.concat(parts, ignore_index=True))

@@ -19,7 +19,7 @@ from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.learning.train import LinearRecurrent
-from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import SEVEN, Sizing
 from sizewise.params.trading.world import World
 from sizewise.reports import train as training_tables
 from sizewise.trading.schemes.values import Sizing7
@@ -56,8 +56,8 @@ def agent() -> Agent:
     return Agent(
         spec=PolicySpec(16, (8, 8)),
         parameters={name: value[0] for name, value in fresh.items()},
-        mode="masked",
-        account=Account(),
+        scheme=SEVEN,
+        world=World(),
         scalers={"A": Scaler((0.0,) * len(NAMES), (1.0,) * len(NAMES))},
         confidence=ConfidenceModel((0.0,) * n, (1.0,) * n, (0.0,) * n, 0.0, -1.0, 0.0, 10),
         regimes=Regimes(),
@@ -69,7 +69,7 @@ def agent() -> Agent:
 @pytest.fixture
 def trained() -> list[Trained]:
     one = agent()
-    return [Trained(Job("ppo", "masked", fold(f), seed), one, rows(scores)) for (f, seed), scores in SCORES.items()]
+    return [Trained(Job("ppo", fold(f), seed), one, rows(scores)) for (f, seed), scores in SCORES.items()]
 
 
 @pytest.fixture
@@ -78,12 +78,12 @@ def history(trained) -> pd.DataFrame:
 
 
 def test_jobs_are_counted():
-    jobs = [Job("ppo", "masked", fold(f), seed) for f in (0, 1) for seed in (1, 2, 3)] + [
-        Job("free", "free", fold(0), 1)
+    jobs = [Job("ppo", fold(f), seed) for f in (0, 1) for seed in (1, 2, 3)] + [
+        Job("free", fold(0), 1, Sizing(kind="sizing7"))
     ]
     table = training_tables.jobs_table(jobs)
-    assert table.loc[("ppo", "masked", "rolling")].tolist() == [2, 3, 6]
-    assert table.loc[("free", "free", "rolling")].tolist() == [1, 1, 1]
+    assert table.loc[("ppo", "sizing7", "rolling")].tolist() == [2, 3, 6]
+    assert table.loc[("free", "sizing7, free", "rolling")].tolist() == [1, 1, 1]
 
 
 def test_an_untrained_policy_has_a_slight_bias_to_trade(params):

@@ -14,6 +14,7 @@ from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.dataset.store import Prepared, Universe
 from sizewise.evidence import verdict
+from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.metrics import arm_summary, regime_summary
 from sizewise.ledgers.plan import PRIMARY
 from sizewise.params.arms import Arm, AtrArm, ConstantArm, OracleArm
@@ -33,7 +34,8 @@ def path(arm: str, symbol: str, fold: int, seed: int, growth: float, start: str 
     steps[0] = 0.0
     frame = pd.DataFrame(values | {"equity": 1000.0 * np.exp(np.cumsum(steps)), "position_frac": 0.1})
     frame.loc[[0, ROWS - 1], "position_frac"] = 0.0
-    frame[["fees", "slippage", "borrow", "funding"]] = [-0.5, -0.25, 0.0, 0.0]
+    frame[list(COSTS)] = 0.0
+    frame[["fees", "slippage"]] = [-0.5, -0.25]
     frame["regime"] = [LABELS[i % 3] for i in range(ROWS)]
     return frame
 

@@ -60,7 +60,7 @@ def test_sizes_by_condition():
     assert differences.get_xlabel() == "difference (% of the position limit)"
     assert legend(figure) == ARMS
     points = np.ma.filled(np.ma.asarray(differences.containers[0].lines[0].get_xdata()).astype(float), np.nan)
-    np.testing.assert_array_equal(points, [-10.0, -9.0, np.nan, -7.0, -6.0, -5.0, -4.0])
+    np.testing.assert_array_equal(points, [-10.0, -9.0, np.nan, -7.0, -6.0, -5.0, -4.0, -3.0])
 
 
 def test_dependence():

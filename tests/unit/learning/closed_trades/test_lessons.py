@@ -52,9 +52,9 @@ def test_a_window_that_would_reach_into_another_symbol_is_refused():
 @pytest.mark.parametrize("price", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_price_that_nothing_can_be_divided_by_is_refused(name, price):
     market = planted_market(5, symbols=2)
-    prices = getattr(market, name).clone()
+    prices = market.tape.column(name).clone()
     prices[market.first_row[1] + 9] = price
-    broken = replace(market, **{name: prices})
+    broken = replace(market, tape=market.tape.changed(**{name: prices}))
     message = rf"S1: row 9 \(2020-01-01 09:00 UTC\): {name} {price:g} is not a positive price: remove the bar"
     with pytest.raises(BarError, match=message):
         lessons_of(broken)

@@ -15,7 +15,6 @@ from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
 from sizewise.learning.closed_trades.training import train_closed_trades
 from sizewise.sizing import backtest
 
-from ....hand_market import priced, remade
 from ....hand_trades import ACCOUNT, NAMES, RULES, even, planted_fold, planted_market
 from .test_training import SMALL
 
@@ -139,11 +138,15 @@ def test_the_future_changes_no_decision(quick, exact, share):
     start, stop = exact.rows("BTCUSDT_1h", fold.test["BTCUSDT_1h"])
     path = [(0, 0, start, stop - start)]
     cut = start + int(share * (stop - start))
-    poisoned = priced(exact) | {"features": exact.features.clone()}
-    for values in poisoned.values():
-        values[cut:stop] *= 1.5
-    poisoned["gap_return"][cut:stop] -= 0.05
-    other = remade(exact, **poisoned)
+    after_cut = slice(cut, stop)
+    features, prices = exact.features.clone(), {}
+    features[after_cut] *= 1.5
+    for name, factor in (("open", 1.4), ("high", 1.6), ("low", 1.3), ("close", 1.5)):
+        prices[name] = exact.tape.column(name).clone()
+        prices[name][after_cut] *= factor
+    prices["last_close"] = exact.tape.column("last_close").clone()
+    prices["last_close"][cut + 1 : stop] *= 1.5
+    other = replace(exact, features=features, tape=exact.tape.changed(**prices))
     before, _ = walk(exact, policies, [confidence], path, account)
     after, _ = walk(other, policies, [confidence], path, account)
     known = cut - start

@@ -62,14 +62,14 @@ def test_a_variant_changes_what_it_names(params, name, value):
 def test_every_variant_of_the_parameters_is_another_policy(params):
     given = params.ablations
     made = {
-        name: (run.changed(params.train, variant, given), variant.actions, variant.raw_dollars)
+        name: (run.changed(params.train, variant, given), variant.scheme, variant.raw_dollars)
         for name, variant in given.variants.items()
     }
     kinds = list(made.values())
     assert all(kinds[i] != kinds[j] for i in range(len(kinds)) for j in range(i))
     assert made[given.baseline] == (
         run.changed(params.train, Variant(), given),
-        params.arms[params.plan.candidate].actions,
+        params.arms[params.plan.candidate].scheme,
         False,
     )
 
@@ -267,7 +267,7 @@ def test_the_writer_is_the_walk_forwards(tmp_path, study):
     """A ledger of one variant alone, read as the study reads it."""
     writer = LedgerWriter(tmp_path / "artifacts" / FOLDER / "base")
     equity, _ = ledger("base", 0.0, folds=1)
-    writer.add(equity.assign(price_pnl=0.0), pd.DataFrame())
+    writer.add(equity.assign(price_pnl=0.0, day_trades_left=3), pd.DataFrame())
     writer.close()
     study.params.ablations = study.params.ablations.model_copy(update={"variants": {"base": Variant()}})
     study.workspace = SimpleNamespace(base=tmp_path)

@@ -165,5 +165,5 @@ def test_a_fold_has_one_stretch():
 
 
 def test_something_must_be_left_to_train_on():
-    with pytest.raises(ValueError, match="test_groups must be below groups"):
+    with pytest.raises(ConfigError, match="test_groups must be below groups"):
         Cpcv(groups=4, test_groups=4)

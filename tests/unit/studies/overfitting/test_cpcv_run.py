@@ -18,6 +18,7 @@ from sizewise.dataset.splits import Combination, Slice
 from sizewise.dataset.store import build_tables
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.encoders import fit_scaler
+from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.daily import day_rows
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
@@ -35,7 +36,8 @@ def stage(quick, tmp_path_factory) -> Stage:
     workspace = replace(Workspace.open("quick"), base=tmp_path_factory.mktemp("cpcv"))
     p = quick.params
     few = p.cpcv.model_copy(update={"groups": 3, "test_groups": 2})
-    sections = {name: getattr(p, name) for name in ("data", "regimes", "signals", "splits", "observation", "account")}
+    named = ("data", "regimes", "signals", "splits", "observation", "account", "rules", "decisions")
+    sections = {name: getattr(p, name) for name in named}
     sections |= {"train": p.train, "arms": p.arms, "plan": p.plan, "cpcv": few}
     return Stage("cpcv", SimpleNamespace(**sections), workspace, "hash")
 
@@ -51,7 +53,7 @@ def agents(stage, world):
     p = stage.params
     changed = p.train.model_copy(update={"iterations": 1})
     settings = training.Settings(changed, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
-    jobs = [training.Job("ppo", "masked", one, 1) for one in world.chosen]
+    jobs = [training.Job("ppo", one, 1) for one in world.chosen]
     trained = training.train_population(world.market.to("cpu", torch.float32), jobs, world.models, settings)
     return {(one.job.fold.number, 1): one.agent for one in trained}
 
@@ -129,7 +131,7 @@ def test_a_policy_is_validated_on_the_tail_of_every_stretch(stage, world):
     p = stage.params
     two = next(one for one in world.chosen if len(one.train["BTCUSDT_1h"]) > 1)
     settings = training.Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
-    lesson = training._prepare(world.market, training.Job("ppo", "masked", two, 1), settings)
+    lesson = training._prepare(world.market, training.Job("ppo", two, 1), settings, None)
     for tail, part in zip(lesson.tails["BTCUSDT_1h"], two.train["BTCUSDT_1h"], strict=True):
         assert tail.stop == part.stop
         assert len(tail) == round(len(part) * p.train.validation_frac)
@@ -190,7 +192,7 @@ def hand_days(number: int, group: int, growth: float) -> pd.DataFrame:
         times = pd.date_range(f"2020-01-0{group + 1}", periods=2, freq="h", tz="UTC")
         values = {"arm": arm, "symbol": "S", "fold": group, "seed": 0, "timestamp": times, "equity": [1.0, end]}
         frame = pd.DataFrame(values).assign(position_frac=0.0, regime=LABELS[0])
-        frame[["fees", "slippage", "borrow", "funding"]] = 0.0
+        frame[list(COSTS)] = 0.0
         parts.append(day_rows(frame))
     return pd.concat(parts, ignore_index=True)
 

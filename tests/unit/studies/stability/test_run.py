@@ -18,6 +18,7 @@ from sizewise.dataset import store
 from sizewise.learning.ppo import training
 from sizewise.ledgers.files import EQUITY, read_equity
 from sizewise.params.stage import Stage
+from sizewise.params.trading.world import World
 from sizewise.studies.stability import run
 from sizewise.studies.stability.files import FRESH, LEFT_OUT, SECOND, folder_of
 from sizewise.walkforward.walk import equity_frame, run_policies
@@ -79,7 +80,7 @@ def test_training_is_the_main_jobs(stage, trained):
     for _, jobs, settings in trained.calls:
         assert settings.train == p.train
         assert settings == training.Settings(
-            p.train, p.observation, p.account, p.regimes, p.signals, p.splits.purge_bars
+            p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars
         )
         # The draws of a job are named after it.
         assert {job.arm for job in jobs} == {p.plan.candidate}
@@ -96,7 +97,7 @@ def test_a_seed_trained_again_by_one_arithmetic_is_the_seed(stage, trained, quic
     jobs = [quick.job("masked", seed=seed, fold=fold.number) for fold in folds for seed in (1, 2)]
     agents = {(job.fold.number, job.seed): quick.train_together([job], iterations=1)[0].agent for job in jobs}
     market = quick.market.to("cpu", torch.float64)
-    walked = run_policies(market, "ppo", folds, agents, (1, 2), p.account)
+    walked = run_policies(market, "ppo", folds, agents, (1, 2), World.of(p))
     parts = [equity_frame(key, i, walked.ledger, market) for i, key in enumerate(walked.keys) if key.seed == 1]
     expected, found = pd.concat(parts, ignore_index=True), read_equity(folder_of(stage, SECOND))
     pd.testing.assert_series_equal(found["equity"], expected["equity"], check_exact=True)

@@ -7,7 +7,7 @@ import torch
 from sizewise.base.errors import ConfigError
 from sizewise.dataset.splits import Slice
 from sizewise.params.arms import AtrArm
-from sizewise.params.trading.account import Account
+from sizewise.params.trading.world import World
 from sizewise.studies.stress.days import match_turnover, scaled_atr, traded_share
 from sizewise.walkforward.walk import PathKey, walk
 
@@ -16,7 +16,7 @@ from ....hand_sizers import atr_sizer
 
 ROWS, LIMIT = 400, 0.2
 ATR = AtrArm(kind="atr")
-ACCOUNT = Account()
+WORLD = World()
 CONFIDENCE = np.zeros(2 * ROWS)
 
 
@@ -44,7 +44,7 @@ def test_a_bars_orders_are_shares_of_the_equity_before():
     made = made.__class__(**{**vars(made), "confidence": {"c": torch.zeros(8)}})
     key = PathKey("atr", "S0", 0, 0, 0, 7, "c")
     sizer = scaled_atr(made, [key], ATR, [1e9], 0.1)
-    ledger = walk(made, [key], sizer, ACCOUNT)
+    ledger = walk(made, [key], sizer, WORLD)
     share = traded_share(made, [key], ledger)[:, 0]
     equity = ledger.equity[:, 0]
     expected = [0.0, 0.0, 0.1, 0.0, 0.1 + 100.0 / float(equity[3]), 0.0, float(ledger.position[5, 0].abs() / equity[5])]
@@ -54,7 +54,7 @@ def test_a_bars_orders_are_shares_of_the_equity_before():
 def test_fees_are_what_the_traded_value_says():
     made = market()
     mine = keys(PARTS, made)
-    ledger = walk(made, mine, scaled_atr(made, mine, ATR, [1.0, 1.0], LIMIT), ACCOUNT)
+    ledger = walk(made, mine, scaled_atr(made, mine, ATR, [1.0, 1.0], LIMIT), WORLD)
     traded = traded_share(made, mine, ledger)
     assert traded.shape == ledger.equity.shape
     # Half-spread of 2 bps on every trade; a path past its end trades nothing.
@@ -66,7 +66,7 @@ def test_a_factor_of_one_is_the_rule_itself():
     made = market()
     mine = keys(PARTS, made)
     runs = [
-        walk(made, mine, sizer, ACCOUNT)
+        walk(made, mine, sizer, WORLD)
         for sizer in (
             atr_sizer(ATR.risk_frac, ATR.stop_atr, confidence_rule=False, limit_frac=LIMIT),
             scaled_atr(made, mine, ATR, [1.0, 1.0], LIMIT),
@@ -78,7 +78,7 @@ def test_a_factor_of_one_is_the_rule_itself():
 def test_each_path_has_its_own_factor():
     made = market()
     mine = keys(PARTS, made)
-    ledger = walk(made, mine, scaled_atr(made, mine, ATR, [0.0, 0.5], LIMIT), ACCOUNT)
+    ledger = walk(made, mine, scaled_atr(made, mine, ATR, [0.0, 0.5], LIMIT), WORLD)
     assert not ledger.position[:, 0].any()
     assert ledger.position[:, 1].any()
 
@@ -91,7 +91,7 @@ def test_a_match_trades_the_target_when_it_is_walked(wanted):
 
     def walked(factor: float) -> float:
         sizer = scaled_atr(made, mine, ATR, [factor, factor], LIMIT)
-        return float(traded_share(made, mine, walk(made, mine, sizer, ACCOUNT)).sum())
+        return float(traded_share(made, mine, walk(made, mine, sizer, WORLD)).sum())
 
     most = walked(1e9)
     found = match_turnover(made, PARTS, ATR, wanted * most, LIMIT)

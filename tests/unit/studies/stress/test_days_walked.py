@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from sizewise.ledgers import metrics
-from sizewise.params.trading.account import Account
+from sizewise.ledgers.columns import COSTS
+from sizewise.params.trading.world import World
+from sizewise.sizing.sizers import AT_MARKET
 from sizewise.studies.stress.days import walked_days
 from sizewise.walkforward.walk import ArmRun, PathKey, equity_frame, walk
 
@@ -27,9 +29,12 @@ KEYS = tuple(
 class BySeed:
     """A size a seed, so that averaging over them matters."""
 
+    uses = AT_MARKET
+
     def orders(self, decision):
         sizes = torch.tensor([0.05, 0.2, 0.1, 0.15], dtype=torch.float64)
-        return constant_sizer(0.2, 1.0).orders(decision) * sizes - decision.position * (1.0 - sizes)
+        held = constant_sizer(0.2, 1.0).orders(decision).market[0] * decision.close
+        return decision.at_market(held * sizes - decision.position * (1.0 - sizes))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +45,7 @@ def market():
 
 @pytest.fixture(scope="module")
 def run(market) -> ArmRun:
-    return ArmRun("arm", KEYS, walk(market, KEYS, BySeed(), Account()))
+    return ArmRun("arm", KEYS, walk(market, KEYS, BySeed(), World()))
 
 
 def test_days_are_those_of_the_ledger(market, run):
@@ -52,7 +57,7 @@ def test_days_are_those_of_the_ledger(market, run):
     pd.testing.assert_frame_equal(found.growth, expected, rtol=0.0, atol=1e-15, **same)
     assert found.growth["S1"].isna().sum() == 3
     np.testing.assert_allclose(found.daily, metrics.portfolio(expected), atol=1e-15)
-    costs = -rows[["fees", "slippage", "borrow", "funding"]].sum(axis=1) / rows["equity"]
+    costs = -rows[list(COSTS)].sum(axis=1) / rows["equity"]
     assert found.costs_bps == pytest.approx(1e4 * metrics.portfolio(metrics.daily_returns(rows, costs)).mean())
     assert found.exposure_pct == pytest.approx(100.0 * rows["position_frac"].abs().mean())
     assert found.ruined == ()

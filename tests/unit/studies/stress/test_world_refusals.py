@@ -6,6 +6,7 @@ import pytest
 
 from sizewise.base.errors import ConfigError
 from sizewise.params.arms import AtrMatchedArm
+from sizewise.params.trading.world import World
 from sizewise.studies.stress.world import TURNOVER_MATCHED, StressWorld
 
 
@@ -21,7 +22,7 @@ def world(quick, tmp_path_factory) -> StressWorld:
         plan=p.plan,
         rules=p.stress,
         seeds=p.train.seeds,
-        account=p.account,
+        world=World.of(p),
         regimes=p.regimes,
         signals=p.signals,
         splits=p.splits,
