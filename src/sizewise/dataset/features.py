@@ -3,6 +3,7 @@
 Row t is known at the close of bar t. All features are free of the price level, so that one network can read every symbol.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -262,7 +263,10 @@ class Scaler:
         Args:
             values: shape (n, 56), rows of the train slice, NaN in warm-up ignored.
         """
-        mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+        with warnings.catch_warnings():
+            # A column without a number stays one: whoever trains on it is told so.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
         # A feature that never varied in train carries no information: scale 1 keeps it at its offset.
         scale = [fitted(float(value)) for value in np.where(std > 1e-9, std, 1.0)]
         return cls(tuple(fitted(float(m), s) for m, s in zip(mean, scale, strict=True)), tuple(scale))

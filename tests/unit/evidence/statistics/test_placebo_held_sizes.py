@@ -59,7 +59,9 @@ def test_a_short_is_a_size_too():
     "position", [[0.0, -0.2, 0.2, 0.0, 0.0, 0.0], [0.0, 0.2, 0.2, 0.2, 0.0, 0.0]], ids=["other side", "beyond the exit"]
 )
 def test_another_signal_is_refused(position):
-    with pytest.raises(LedgerError, match=r"BTC, fold 0, 2020-01-01 0\d:00, and on 1 of \d held bars in all: the arms hold"):
+    with pytest.raises(
+        LedgerError, match=r"BTC, fold 0, 2020-01-01 0\d:00, and on 1 of \d held bars in all: the arms hold"
+    ):
         held_sizes(path(LONG), path(position))
 
 
