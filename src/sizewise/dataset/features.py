@@ -264,9 +264,9 @@ class Scaler:
             values: shape (n, 56), rows of the train slice, NaN in warm-up ignored.
         """
         with warnings.catch_warnings():
-            # A column without a number stays one: whoever trains on it is told so.
+            # A column without a number is left as it is: whoever trains on it is told so.
             warnings.simplefilter("ignore", RuntimeWarning)
-            mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+            mean, std = np.nan_to_num(np.nanmean(values, axis=0)), np.nanstd(values, axis=0)
         # A feature that never varied in train carries no information: scale 1 keeps it at its offset.
         scale = [fitted(float(value)) for value in np.where(std > 1e-9, std, 1.0)]
         return cls(tuple(fitted(float(m), s) for m, s in zip(mean, scale, strict=True)), tuple(scale))
