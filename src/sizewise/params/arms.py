@@ -4,13 +4,16 @@ A kind is an entry here, and a sizer under the same name in `walkforward.field`;
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from sizewise.params.dataset.splits import SplitScheme
 from sizewise.params.fields import Count, Fraction, Positive, Section, as_tuple
+from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import SEVEN, Schemes
+from sizewise.params.trading.world import World
 
 SplitSchemes = Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 # Instead of train.seeds, on the first of the arm's split schemes.
@@ -28,12 +31,18 @@ class ArmSection(Section):
         learned: it has a part of its own for every fold and seed, which the stage `train` makes.
         random: it draws, so that it walks once a seed though nothing was trained.
         looks_ahead: it reads the future; a bound, which no figure should be scaled by.
+        decisions: a clock of its own, instead of the section `decisions`.
     """
 
     sections: ClassVar[tuple[str, ...]] = ()
     random: ClassVar[bool] = False
     looks_ahead: ClassVar[bool] = False
     kind: str
+    decisions: Decisions | None = None
+
+    def world(self, world: World) -> World:
+        """That in which it trades: `world` by the arm's own clock, if it has one."""
+        return world if self.decisions is None else replace(world, decisions=self.decisions)
 
     @property
     def learned(self) -> bool:

@@ -25,7 +25,6 @@ from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.learning.tabular.store import load_table
 from sizewise.params.arms import Arm
 from sizewise.params.learning.outcome import ClosedTrades
-from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
 from sizewise.sizing.fitted import FITTED, Paths, fitted_sizer, mean_exposure
 from sizewise.sizing.multiples import rules_of
@@ -89,14 +88,16 @@ class Field:
     def _beside(self, waiting: Sequence[tuple[str, tuple[PathKey, ...]]], name: str, keys: Sequence[PathKey]) -> bool:
         """Whether an arm can walk with those that wait."""
         other = waiting[0][0]
-        if self._rules(name) != self._rules(other) or self._follows(name) != self._follows(other):
+        if self._under(name) != self._under(other) or self._follows(name) != self._follows(other):
             return False
         every = [*(key for _, mine in waiting for key in mine), *keys]
         return len(every) * max(key.length for key in every) <= SIDE_BY_SIDE
 
-    def _rules(self, name: str) -> Rules:
+    def _under(self, name: str) -> World:
+        """The world an arm trades in: its clock, and the rules its scheme cannot do without."""
         arm: Any = self._arms[name]
-        return rules_of(arm.scheme, self._world.rules) if arm.kind == "ppo" else self._world.rules
+        world = arm.world(self._world)
+        return replace(world, rules=rules_of(arm.scheme, world.rules)) if arm.kind == "ppo" else world
 
     def _follows(self, name: str) -> bool:
         return self._arms[name].follows_signal
@@ -106,7 +107,7 @@ class Field:
         counts = [len(keys) for _, keys in waiting]
         sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, counts)
         first = waiting[0][0]
-        under = replace(self._world, rules=self._rules(first))
+        under = self._under(first)
         every = [key for _, keys in waiting for key in keys]
         ledger = walk(self._market, every, sizer, under, follows_signal=self._follows(first), record=True)
         start = 0
@@ -207,8 +208,7 @@ class Field:
                 ]
             mine = {key: agent for key, agent in agents.items() if key[0] == fold.number}
             sizer = policies_sizer(self._market, name, keys, [fold], mine)
-            under = replace(self._world, rules=self._rules(name))
-            ledger = walk(self._market, keys, sizer, under, follows_signal=self._follows(name))
+            ledger = walk(self._market, keys, sizer, self._under(name), follows_signal=self._follows(name))
             carried[fold.number] = mean_exposure(ledger)
         return carried
 
