@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from sizewise.base.errors import DataMissingError, exit_status
 from sizewise.base.paths import Workspace, write_atomically
 from sizewise.evidence import verdict
+from sizewise.evidence.history import history_sentence, history_table, read_history
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, read_ledger, seal_sentence
 from sizewise.params.arms import Arm
@@ -84,8 +85,8 @@ class Findings:
     Attributes:
         record: metrics/verdict.json. summary: metrics/walk_forward.json, by arm. sensitivities: metrics/sensitivities.json.
         growth: growth_pct of plots/equity_by_arm.csv, index day, one column an arm. days: plots/difference_by_day.csv, the
-            same index: fold, regime, difference_bps. trials: of trials.jsonl. stale: of notebooks that stopped; see
-            failed.stale_sentences.
+            same index: fold, regime, difference_bps. trials: of trials.jsonl. history: of verdicts.jsonl.
+        stale: of notebooks that stopped; see failed.stale_sentences.
     """
 
     record: Mapping[str, Any]
@@ -94,6 +95,7 @@ class Findings:
     growth: pd.DataFrame
     days: pd.DataFrame
     trials: TrialLedger
+    history: Sequence[Mapping[str, Any]] = ()
     stale: Sequence[str] = ()
 
 
@@ -120,6 +122,7 @@ def read_findings(workspace: Workspace, arms: Sequence[str]) -> Findings:
         growth,
         _read_days(workspace.plots / "difference_by_day.csv", ["fold", "regime", "difference_bps"], "compare"),
         read_ledger(workspace.trials),
+        read_history(workspace.verdicts),
         stale_sentences(workspace),
     )
 
@@ -190,12 +193,22 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
         rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},
         bounds=bounds,
         equity=_embedded(equity_figure(found, [arm for arm in arms if arm not in bounds])),
+        history=_history(found),
+        history_sentence=history_sentence(found.history),
         difference=_embedded(difference_by_block(found.days["difference_bps"] / BPS, plan.blocks, *names)),
         reports=REPORTS,
         studies=STUDIES,
         earlier=EARLIER,
         record=record,
     )
+
+
+def _history(found: Findings) -> list[list[str]]:
+    """The table of all verdicts, header first."""
+    table = history_table(found.history, found.record)
+    words = {"effect (bps a day)": "{:+.2f}", "p": "{:.3f}"}
+    rows = [[words.get(name, "{}").format(value) for name, value in row.items()] for row in table.to_dict("records")]
+    return [list(table.columns), *([cell.replace("None", "-") for cell in row] for row in rows)]
 
 
 def _cell(value: float | None) -> str:
