@@ -257,7 +257,7 @@ def verdicts(
         add_verdict(workspace.verdicts, record, date=f"{datetime.now(UTC):%Y-%m-%d}", changed=changed)
     rows = read_history(workspace.verdicts)
     for row in history_table(rows, record).to_dict("records"):
-        when = f"{row['date'] or '-':10}  {row['commit'] or '-':8}"
+        when = f"{row['date']:10}  {row['commit']:8}"
         figures = (
             f"{row['effect (bps a day)']:+.2f} bps a day, p = {row['p']:.3f}, {row['days']} days, {row['seeds']} seeds"
         )

@@ -74,9 +74,10 @@ def history_table(rows: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) 
     """
     every = list(rows)
     if not known(rows, record):
-        values = (None, None, *result_of(record), "this run; not recorded")
+        values = ("-", "-", *result_of(record), "this run; not recorded")
         every.append(dict(zip(FIELDS, values, strict=True)))
     table = pd.DataFrame(every, columns=list(FIELDS))
+    table["commit"] = table["commit"].fillna("-")
     table.columns = pd.Index(["date", "commit", "verdict", "effect (bps a day)", "p", "days", "seeds", "what changed"])
     return table.set_axis(pd.RangeIndex(1, len(table) + 1, name="number"))
 

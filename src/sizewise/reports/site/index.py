@@ -208,7 +208,7 @@ def _history(found: Findings) -> list[list[str]]:
     table = history_table(found.history, found.record)
     words = {"effect (bps a day)": "{:+.2f}", "p": "{:.3f}"}
     rows = [[words.get(name, "{}").format(value) for name, value in row.items()] for row in table.to_dict("records")]
-    return [list(table.columns), *([cell.replace("None", "-") for cell in row] for row in rows)]
+    return [list(table.columns), *rows]
 
 
 def _cell(value: float | None) -> str:
