@@ -30,6 +30,7 @@ from sizewise.params.stage import stage_params
 from sizewise.reports.figures import difference_by_block, equity_by_arm
 from sizewise.reports.page.failed import stale_sentences
 from sizewise.reports.page.style import use_style
+from sizewise.reports.site import box
 
 REPORTS = {
     "01_features": "Features, regimes and the signal",
@@ -86,6 +87,7 @@ class Findings:
         record: metrics/verdict.json. summary: metrics/walk_forward.json, by arm. sensitivities: metrics/sensitivities.json.
         growth: growth_pct of plots/equity_by_arm.csv, index day, one column an arm. days: plots/difference_by_day.csv, the
             same index: fold, regime, difference_bps. trials: of trials.jsonl. history: of verdicts.jsonl.
+        cpcv: metrics/cpcv.json; None where that study has not run.
         stale: of notebooks that stopped; see failed.stale_sentences.
     """
 
@@ -96,6 +98,7 @@ class Findings:
     days: pd.DataFrame
     trials: TrialLedger
     history: Sequence[Mapping[str, Any]] = ()
+    cpcv: Mapping[str, Any] | None = None
     stale: Sequence[str] = ()
 
 
@@ -123,6 +126,7 @@ def read_findings(workspace: Workspace, arms: Sequence[str]) -> Findings:
         _read_days(workspace.plots / "difference_by_day.csv", ["fold", "regime", "difference_bps"], "compare"),
         read_ledger(workspace.trials),
         read_history(workspace.verdicts),
+        _read_json(cpcv, "cpcv") if (cpcv := workspace.metrics / "cpcv.json").is_file() else None,
         stale_sentences(workspace),
     )
 
@@ -188,6 +192,7 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
         headline=verdict.headline(record, *names),
         sentence=verdict.verdict_sentence(record, *names, plan.alpha),
         stale=found.stale,
+        box=_box(found, names),
         beside=beside_the_verdict(found, plan, splits),
         columns=["arm", *COLUMNS.values()],
         rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},
@@ -201,6 +206,13 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
         earlier=EARLIER,
         record=record,
     )
+
+
+def _box(found: Findings, names: tuple[str, str]) -> list[tuple[str, str]]:
+    rows = box.dollars(found.growth, names)
+    if "live_symbols" in found.days:
+        rows += box.live(found.days["live_symbols"])
+    return rows + box.beside(found.record, found.sensitivities["anchored"], found.cpcv)
 
 
 def _history(found: Findings) -> list[list[str]]:

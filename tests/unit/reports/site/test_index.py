@@ -117,7 +117,7 @@ def test_reports_are_called_what_their_notebooks_are(root):
 def test_every_arm_has_its_row_in_the_order_of_the_parameters(found, page):
     summary = {arm: NUMBERS | {"sharpe": i + 0.125} for i, arm in enumerate(ARMS)}
     summary["constant"]["sharpe"] = None
-    text = page(replace(found, summary=summary)).partition("Every verdict so far")[0]
+    text = page(replace(found, summary=summary)).partition("<h2>Every arm</h2>")[2].partition("</table>")[0]
     rows = re.findall(r"<tr><td>(\w+)</td>(.*?)</tr>", text)
     assert [arm for arm, _ in rows] == list(ARMS)
     column = list(site.COLUMNS).index("sharpe")
