@@ -1,6 +1,7 @@
 """What decides. Knows no learner and no broker.
 
 - ab_plan: the original plan's coin-tossed A/B test
+- claims: the promises of reference design C as hypotheses
 - comparison: the compare stage: test, sensitivities, record
 - history: every verdict so far, and what changed
 - inference: the protocol that decides
