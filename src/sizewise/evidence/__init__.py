@@ -8,6 +8,7 @@
 - pairing: what two ledgers must share
 - seed_draws: what other draws of the seeds would have decided
 - sensitivities: what stands beside the verdict
+- slice_conduct: how arms behave on slices, and as one begins
 - slice_effects: the primary test on slices
 - statistics: the tests themselves
 - verdict: the verdict's file and sentences

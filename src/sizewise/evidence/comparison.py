@@ -21,6 +21,7 @@ from sizewise.evidence.inference import (
     with_holm,
 )
 from sizewise.evidence.pairing import TRADE_KEYS
+from sizewise.evidence.slice_conduct import change_table, conduct_table
 from sizewise.evidence.slice_effects import slice_effects
 from sizewise.evidence.statistics.power import benjamini_hochberg
 from sizewise.ledgers.daily import arm_days, check_same_bars, daily_returns, exposure_pct, marks, path_table, read_daily
@@ -197,6 +198,16 @@ class ComparedRun:
         days = [portfolio(daily_returns(self.daily, one)) for one in pair]
         trades = [self.trades[self.trades["arm"] == one] for one in pair]
         return claims_table((days[0], days[1]), (trades[0], trades[1]), self.plan)
+
+    def conduct(self) -> pd.DataFrame:
+        """See slice_conduct.conduct_table: the candidate and the reference."""
+        arms = (self.plan.candidate, self.plan.reference)
+        return conduct_table(self.daily, self.trades, read_labels(self.ledger_folder), arms)
+
+    def changes(self) -> pd.DataFrame:
+        """See slice_conduct.change_table: the candidate and the reference."""
+        arms = (self.plan.candidate, self.plan.reference)
+        return change_table(self.daily, read_labels(self.ledger_folder), arms, self.plan)
 
     def slices(self) -> pd.DataFrame:
         """See slice_effects.slice_effects."""

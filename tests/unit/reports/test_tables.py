@@ -27,7 +27,8 @@ def outcomes(table: pd.DataFrame) -> dict[str, str]:
 
 def test_a_table_that_learns_as_promised_keeps_everything():
     found = promises_table(
-        history(spread=(0.1, 1.0, 2.0, 2.0), error=(4.0, 3.0, 2.0, 1.0), win_rate_pct=(45.0, 52.0, 57.0, 61.0)), alpha=0.05
+        history(spread=(0.1, 1.0, 2.0, 2.0), error=(4.0, 3.0, 2.0, 1.0), win_rate_pct=(45.0, 52.0, 57.0, 61.0)),
+        alpha=0.05,
     )
     assert outcomes(found) == {promise.said: "kept" for promise in PROMISES}
     assert (found["low"] > 0).all()
