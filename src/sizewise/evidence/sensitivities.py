@@ -45,10 +45,10 @@ class Beside:
 
         Returns:
             one row a question: observed_bps, placebo_bps (mean of the rotations), both a held bar; p_value
-            (one-sided), n_bars.
+            (one-sided), n_bars, left_out (bars on which a rule left the arms on different sides).
         """
         if not self.one_signal:
-            return pd.DataFrame(columns=["observed_bps", "placebo_bps", "p_value", "n_bars"])
+            return pd.DataFrame(columns=["observed_bps", "placebo_bps", "p_value", "n_bars", "left_out"])
         plan = self.plan
         table = held_sizes(self.bars[plan.reference], self.bars[plan.candidate])
         unit, size, ratio = (table[name].to_numpy() for name in ("unit_result", "reference_size", "size_ratio"))
@@ -68,6 +68,7 @@ class Beside:
                 "placebo_bps": BPS * float(found.rotated.mean()),
                 "p_value": found.p_value,
                 "n_bars": len(table),
+                "left_out": table.attrs["left_out"],
             }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rotated")
 

@@ -250,8 +250,8 @@ def account_size_figure(table: pd.DataFrame) -> Figure:
         panel.set_axis_off()
     figure.supylabel("log growth (bps a day)", fontsize=9)
     figure.supxlabel("equity at the start, quote currency (dotted: 25,000)", fontsize=9)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(arms))
-    figure.suptitle("Growth against the size of the account")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=len(arms), fontsize=8)
+    figure.suptitle("Growth against the size of the account", x=0.01, ha="left")
     return figure
 
 

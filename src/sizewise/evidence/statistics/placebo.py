@@ -20,10 +20,15 @@ from sizewise.base.errors import LedgerError
 from sizewise.ledgers.metrics import PATH
 
 COLUMNS = (*PATH, "timestamp", "equity", "position_frac", "price_pnl")
+# Of the bars that an arm holds: a venue's rules may refuse an order of one arm and not of the other; more is another signal.
+MOST_STRAY = 0.10
 
 
 def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     """The other arm's size as a ratio of the reference's, on every bar into which the reference carries a position.
+
+    Where a rule of the venue (a day-trade limit, a least order) left the arms on different sides there is no ratio: those
+    bars are left out, up to MOST_STRAY of what a seed holds, and `attrs["left_out"]` of the table counts them.
 
     Args:
         reference, other: equity ledgers of one arm each, columns COLUMNS; the reference has one seed.
@@ -32,8 +37,8 @@ def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
         large as equity), reference_size (share of equity, > 0), size_ratio (other over reference, seeds averaged, 0 where
         it holds nothing).
     Raises:
-        LedgerError: the reference has several seeds, the bars differ, or the other arm holds something, or another side,
-            where the reference does not.
+        LedgerError: the reference has several seeds, the bars differ, or the arms hold different sides more often than
+            that.
     """
     if (reference["seed"] != reference["seed"].iloc[0]).any():
         raise LedgerError("the reference has several seeds: a placebo needs one size a bar to compare with")
@@ -42,25 +47,30 @@ def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     ratio = np.zeros(len(base))
     carried = _carried(base)
     held = carried != 0.0
+    astray = np.zeros(len(base), dtype=bool)
     seeds = other["seed"].unique()
     for seed in seeds:
         mine = other[other["seed"] == seed].sort_values(order, kind="stable").reset_index(drop=True)
         if len(mine) != len(base) or not (mine["timestamp"].to_numpy() == base["timestamp"].to_numpy()).all():
             raise LedgerError(f"seed {seed}: the arms cover different bars: compare ledgers of one walk-forward run")
         size = _carried(mine)
-        stray = size * np.sign(carried) < 0.0
-        stray |= (size != 0.0) & ~held
-        if stray.any():
+        stray = (size * np.sign(carried) < 0.0) | ((size != 0.0) & ~held)
+        if stray.sum() > MOST_STRAY * (size != 0.0).sum():
             row = base.iloc[int(stray.argmax())]
             raise LedgerError(
-                f"{row['symbol']}, fold {row['fold']}, {row['timestamp']:%Y-%m-%d %H:%M}: the arms hold different sides: "
-                "a placebo of sizes needs one signal"
+                f"{row['symbol']}, fold {row['fold']}, {row['timestamp']:%Y-%m-%d %H:%M}, and on {int(stray.sum())} of "
+                f"{int((size != 0.0).sum())} held bars in all: the arms hold different sides: a placebo of sizes needs one "
+                "signal"
             )
+        astray |= stray
         ratio[held] += np.abs(size[held] / carried[held]) / len(seeds)
+    held &= ~astray
     size = np.where(held, np.abs(carried), np.nan)
     unit = base["price_pnl"] / base["equity"].shift(1) / size
     rows = base.assign(unit_result=unit, reference_size=size, size_ratio=ratio)
-    return rows.loc[held, ["symbol", "unit_result", "reference_size", "size_ratio"]].reset_index(drop=True)
+    table = rows.loc[held, ["symbol", "unit_result", "reference_size", "size_ratio"]].reset_index(drop=True)
+    table.attrs["left_out"] = int(astray.sum())
+    return table
 
 
 def _carried(rows: pd.DataFrame) -> np.ndarray:

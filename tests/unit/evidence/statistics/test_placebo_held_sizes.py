@@ -59,7 +59,7 @@ def test_a_short_is_a_size_too():
     "position", [[0.0, -0.2, 0.2, 0.0, 0.0, 0.0], [0.0, 0.2, 0.2, 0.2, 0.0, 0.0]], ids=["other side", "beyond the exit"]
 )
 def test_another_signal_is_refused(position):
-    with pytest.raises(LedgerError, match=r"BTC, fold 0, 2020-01-01 0\d:00: the arms hold different sides"):
+    with pytest.raises(LedgerError, match=r"BTC, fold 0, 2020-01-01 0\d:00, and on 1 of \d held bars in all: the arms hold"):
         held_sizes(path(LONG), path(position))
 
 
@@ -71,3 +71,15 @@ def test_other_bars_and_a_reference_with_seeds_are_refused():
         held_sizes(path(LONG), moved)
     with pytest.raises(LedgerError, match="several seeds"):
         held_sizes(pd.concat([path(LONG), path(LONG, seed=1)]), path(LONG))
+
+
+def test_what_a_rule_of_the_venue_kept_apart_is_left_out_and_counted():
+    """Twenty bars held alike; on the last two the reference's order was refused, so that there is no ratio."""
+    times = pd.date_range("2020-01-01", periods=24, freq="h", tz="UTC")
+    columns = {"symbol": "BTC", "fold": 0, "seed": 0, "timestamp": times, "equity": 100.0, "price_pnl": 1.0}
+    reference = pd.DataFrame({**columns, "position_frac": [0.0] + [0.2] * 20 + [0.0] * 3})
+    other = reference.assign(position_frac=[0.0] + [0.1] * 22 + [0.0])
+    found = held_sizes(reference, other)
+    assert len(found) == 20
+    assert found.attrs["left_out"] == 2
+    np.testing.assert_allclose(found["size_ratio"], 0.5)
