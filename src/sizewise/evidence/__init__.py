@@ -3,10 +3,11 @@
 - ab_plan: the original plan's coin-tossed A/B test
 - comparison: the compare stage: test, sensitivities, record
 - inference: the protocol that decides
+- joint_rule: two tests that must agree
 - pairing: what two ledgers must share
 - seed_draws: what other draws of the seeds would have decided
 - sensitivities: what stands beside the verdict
-- slice_effects: the primary test on slices
+- slice_effects: the joint rule on slices
 - statistics: the tests themselves
 - verdict: the verdict's file and sentences
 """

@@ -54,7 +54,6 @@ def toss(
     names: tuple[str, str],
     tosses: int,
     alpha: float,
-    power: float,
     rng: np.random.Generator,
 ) -> AbPlan:
     """Assign every signal by a coin, `tosses` times, and test R each time.
@@ -73,7 +72,7 @@ def toss(
         if number == 0:
             pairs = zip(names, (candidate[chosen[0]], reference[chosen[1]]), strict=True)
             first = pd.DataFrame({name: _outcome(trades) for name, trades in pairs}).T.rename_axis("group")
-        test = welch(r[0][chosen[0]], r[1][chosen[1]], alpha=alpha, power=power)
+        test = welch(r[0][chosen[0]], r[1][chosen[1]], alpha=alpha)
         difference[number], p_value[number] = test.difference, test.p_value
     return AbPlan(first, difference, p_value)
 
