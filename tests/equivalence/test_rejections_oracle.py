@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sizewise.evidence.inference import ibragimov_mueller
+from sizewise.evidence.statistics.blocks import ibragimov_mueller
 from sizewise.evidence.statistics.e_values import gather_evidence
 from sizewise.evidence.statistics.means import bootstrap_test, newey_west
 from sizewise.evidence.statistics.placebo import rotation_placebo
@@ -19,7 +19,7 @@ from sizewise.studies.calibration.rejections import (
     t_rejects,
 )
 
-ALPHA, POWER = 0.05, 0.80
+ALPHA = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +37,19 @@ def same(found: np.ndarray, expected: list[bool]) -> None:
 
 @pytest.mark.parametrize("blocks", [5, 8])
 def test_the_primary_test(series, blocks):
-    expected = [ibragimov_mueller(one, blocks=blocks, alpha=ALPHA, power=POWER).p_value < ALPHA for one in series.T]
+    expected = [ibragimov_mueller(one, blocks=blocks, alpha=ALPHA).p_value < ALPHA for one in series.T]
     same(block_rejects(series, blocks=blocks, alpha=ALPHA), expected)
 
 
 def test_newey_west(series):
-    expected = [newey_west(one, alpha=ALPHA, power=POWER).p_value < ALPHA for one in series.T]
+    expected = [newey_west(one, alpha=ALPHA).p_value < ALPHA for one in series.T]
     same(newey_west_rejects(series, alpha=ALPHA), expected)
 
 
 def test_the_bootstrap_under_the_same_seed(series):
     weights = bootstrap_weights(len(series), block_days=7, draws=99, seed=3)
     np.testing.assert_allclose(weights.sum(axis=1), 1.0)
-    tests = [bootstrap_test(one, block_days=7, draws=99, alpha=ALPHA, power=POWER, seed=3) for one in series.T]
+    tests = [bootstrap_test(one, block_days=7, draws=99, alpha=ALPHA, seed=3) for one in series.T]
     same(bootstrap_rejects(series, weights, alpha=ALPHA), [test.low > 0 or test.high < 0 for test in tests])
 
 

@@ -4,6 +4,7 @@ Seeds are averaged before any test: they are repeats of the training, not of the
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from sizewise.base.errors import LedgerError
 from sizewise.evidence.joint_rule import BLOCKS_NAME, COSINES_NAME, JointTest, joint_as_planned, joint_test
 from sizewise.evidence.pairing import ArmLedger, check_pair, check_same_seeds, check_signals, find_breaches, open_ledger
 from sizewise.evidence.seed_draws import classify, doubts_about, redraw_seeds
-from sizewise.evidence.statistics.e_values import gather_evidence
 from sizewise.evidence.statistics.cosines import TERMS_COEF
+from sizewise.evidence.statistics.e_values import gather_evidence
 from sizewise.evidence.statistics.means import (
     LEAST_BLOCKS,
     MeanTest,
@@ -127,14 +128,13 @@ def compare(
         check_signals(trades_a, trades_b)
     returns = [daily_returns(arm.rows) for arm in (a, b)]
     daily = portfolio(returns[0] - returns[1])
-    values, rule = daily.to_numpy(), {"blocks": blocks, "alpha": alpha, "power": power}
-    market = joint_test(values, terms_coef=cosine_terms_coef, **rule)
+    values = daily.to_numpy()
+    judge = partial(joint_test, values, blocks=blocks, alpha=alpha, power=power, terms_coef=cosine_terms_coef)
+    market = judge()
     seeds = redraw_seeds(
         a, b, returns[0], daily, blocks=blocks, terms_coef=cosine_terms_coef, alpha=alpha, seed=bootstrap_seed
     )
-    primary = market
-    if seeds is not None:
-        primary = joint_test(values, terms_coef=cosine_terms_coef, error=seeds.error, **rule)
+    primary = market if seeds is None else judge(error=seeds.error)
     doubts = doubts_about(seeds, classify(primary.mean, primary.p_value, alpha))
     breaches = [*find_breaches(a, trades_a, ruin_frac), *find_breaches(b, trades_b, ruin_frac)]
     same = always_the_same(values)
@@ -154,9 +154,7 @@ def compare(
     verdict = verdict_of(primary, alpha, tuple(breaches), doubts)
     low, high = (float("nan"),) * 2 if resampled is None else (resampled.low, resampled.high)
     untested = _untested(sharpe, sharpe_floor, resampled, len(values), bootstrap_block_days)
-    return Comparison(
-        verdict, primary, low, high, daily, table, tuple(breaches), sharpe, seeds, doubts, untested
-    )
+    return Comparison(verdict, primary, low, high, daily, table, tuple(breaches), sharpe, seeds, doubts, untested)
 
 
 @dataclass(frozen=True)
@@ -231,7 +229,7 @@ def _table(
 
 
 def compare_as_planned(plan: Plan, equity_a: pd.DataFrame, equity_b: pd.DataFrame, **checks: Any) -> Comparison:
-    """`compare` with level, blocks, terms, power, floor and bootstrap of the plan. `checks`: its trades_a, trades_b, ruin_frac."""
+    """`compare` with level, tests, power, floor and bootstrap of the plan. `checks`: its trades_a, trades_b, ruin_frac."""
     return compare(
         equity_a,
         equity_b,

@@ -9,6 +9,7 @@ interval and verdict say one thing. A verdict that one test alone would give is 
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from sizewise.evidence.statistics.blocks import BlockTest, ibragimov_mueller, widen_blocks
@@ -57,9 +58,7 @@ class JointTest:
         if self.noise <= DUST:
             return float("nan")
         terms = int(self.cosines.df)
-        return joint_power(
-            effect / self.noise, self.n_days, blocks=self.blocks.blocks, terms=terms, alpha=self.alpha
-        )
+        return joint_power(effect / self.noise, self.n_days, blocks=self.blocks.blocks, terms=terms, alpha=self.alpha)
 
 
 def joint_test(
@@ -100,15 +99,37 @@ def joint_as_planned(plan: Plan, series: np.ndarray, *, error: float = 0.0) -> J
     )
 
 
-def joint_p_values(
-    series: np.ndarray, *, blocks: int, terms: int, error: float = 0.0
-) -> tuple[np.ndarray, np.ndarray]:
+def joint_p_values(series: np.ndarray, *, blocks: int, terms: int, error: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Means and p-values of the rule, of many series at once: (n, R) to two arrays (R,)."""
     means = np.stack([part.mean(axis=0) for part in np.array_split(series, blocks)])
     centre = means.mean(axis=0)
     first = _p_values(centre, np.hypot(means.std(axis=0, ddof=1) / np.sqrt(blocks), error), blocks - 1)
     second = _p_values(series.mean(axis=0), np.hypot(cosine_error(series, terms), error), terms)
     return centre, np.maximum(first, second)
+
+
+# Numbers of blocks and of cosine terms at which a reader may want to know whether the answer hangs on them.
+NUMBERS = (4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
+
+
+def p_by_number(series: np.ndarray, *, alpha: float, error: float = 0.0) -> pd.DataFrame:
+    """p-values of either test against its number of blocks or terms.
+
+    Args:
+        series: float64, shape (n,), oldest first. error: standard error of training.
+    Returns:
+        index number (NUMBERS), columns blocks and cosines; NaN where there are fewer than two days a block, or not more
+        days than terms.
+    """
+    table = pd.DataFrame(np.nan, index=pd.Index(NUMBERS, name="number"), columns=["blocks", "cosines"])
+    for number in NUMBERS:
+        if len(series) >= 2 * number:
+            test = widen_blocks(ibragimov_mueller(series, blocks=number, alpha=alpha), error, alpha=alpha)
+            table.loc[number, "blocks"] = test.p_value
+        if len(series) > number:
+            other = widen_mean(cosine_test(series, terms=number, alpha=alpha), error, alpha=alpha)
+            table.loc[number, "cosines"] = other.p_value
+    return table
 
 
 def _p_values(centre: np.ndarray, error: np.ndarray, df: int) -> np.ndarray:

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from sizewise.base.errors import DataMissingError
-from sizewise.evidence.inference import BlockTest, Comparison
+from sizewise.evidence.inference import Comparison
+from sizewise.evidence.joint_rule import JointTest
 from sizewise.ledgers.metrics import BPS
 
 FIELDS = (
@@ -72,7 +73,7 @@ def verdict_record(
     }
 
 
-def effect_record(test: BlockTest) -> dict[str, float]:
+def effect_record(test: JointTest) -> dict[str, float]:
     """A test's effect with its interval, basis points of equity a day, and its p-value, rounded."""
     effect = {"effect_bps_per_day": test.mean, "ci_low": test.low, "ci_high": test.high}
     in_bps = {name: round(float(value) * BPS, DIGITS) for name, value in effect.items()}

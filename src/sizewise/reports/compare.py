@@ -11,7 +11,8 @@ from sizewise.base.paths import write_atomically
 from sizewise.evidence import ab_plan, slice_effects, verdict
 from sizewise.evidence.comparison import ComparedRun
 from sizewise.evidence.comparison import open_study as open_study
-from sizewise.evidence.inference import BlockTest, Comparison
+from sizewise.evidence.inference import Comparison
+from sizewise.evidence.joint_rule import JointTest
 from sizewise.evidence.sensitivities import looks as looks
 from sizewise.evidence.sensitivities import looks_sentence as looks_sentence
 from sizewise.evidence.sensitivities import open_beside as open_beside
@@ -19,7 +20,6 @@ from sizewise.evidence.sensitivities import placebo_sentence as placebo_sentence
 from sizewise.evidence.sensitivities import power_table as power_table
 from sizewise.evidence.sensitivities import seeds_and_folds as seeds_and_folds
 from sizewise.evidence.sensitivities import trade_sentence as trade_sentence
-from sizewise.evidence.statistics.power import block_power, detectable
 from sizewise.ledgers.daily import arm_days
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.plan import looking_ahead
@@ -29,13 +29,12 @@ from sizewise.reports.figures import effects as effects
 from sizewise.reports.page.style import COLOURS
 
 
-def power_curve(test: BlockTest, *, alpha: float, power: float) -> Figure:
-    """Power of the primary test over true effects, with the observed and the minimum detectable effect marked."""
+def power_curve(test: JointTest, *, alpha: float, power: float) -> Figure:
+    """Power of the joint rule over true effects, with the observed and the minimum detectable effect marked."""
     figure, axes = plt.subplots(figsize=(9.0, 3.8))
-    error = test.mde / detectable(alpha, power, test.blocks - 1)
-    if error > 0.0:
+    if test.mde > 0.0:
         effects = np.linspace(0.0, 2.0 * max(test.mde, abs(test.mean)), 121)
-        curve = [block_power(effect / error, blocks=test.blocks, alpha=alpha) for effect in effects]
+        curve = [test.power_at(effect) for effect in effects]
         axes.plot(BPS * effects, curve, color=COLOURS[0], lw=1.6)
     axes.axhline(power, color="#888888", lw=0.8, ls=":")
     axes.axvline(BPS * test.mde, color=COLOURS[1], lw=1.2, ls="--", label=f"minimum detectable: {BPS * test.mde:.2f}")
@@ -44,7 +43,7 @@ def power_curve(test: BlockTest, *, alpha: float, power: float) -> Figure:
     axes.set_xlabel("true difference, either way (bps of equity a day)")
     axes.set_ylabel("power")
     axes.legend(loc="lower right", fontsize=8)
-    axes.set_title(f"What the primary test would have seen at the {100 * alpha:g}% level")
+    axes.set_title(f"What the joint rule would have seen at the {100 * alpha:g}% level")
     return figure
 
 

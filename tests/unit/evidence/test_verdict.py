@@ -8,18 +8,21 @@ import pandas as pd
 import pytest
 
 from sizewise.evidence import verdict
-from sizewise.evidence.inference import BlockTest, Comparison, verdict_of
+from sizewise.evidence.inference import Comparison, verdict_of
+from sizewise.evidence.joint_rule import JointTest
 
-TEST = BlockTest(mean=1.23456789e-4, low=2e-6, high=2.4e-4, t=2.5, p_value=0.0412345678, mde=1.5e-4, blocks=8)
+from ...hand_joint import hand_joint
+
+TEST = hand_joint(1.23456789e-4, 2e-6, 2.4e-4, 0.0412345678, 1.5e-4)
 
 
-def comparison(test: BlockTest = TEST, breaches: tuple[str, ...] = ()) -> Comparison:
+def comparison(test: JointTest = TEST, breaches: tuple[str, ...] = ()) -> Comparison:
     daily = pd.Series(np.zeros(300), index=pd.date_range("2020-01-01", periods=300, tz="UTC"))
     found = verdict_of(test, 0.05, breaches)
     return Comparison(found, test, 0.0, 0.0, daily, pd.DataFrame(), breaches=breaches)
 
 
-def record(test: BlockTest = TEST, breaches: tuple[str, ...] = ()) -> dict:
+def record(test: JointTest = TEST, breaches: tuple[str, ...] = ()) -> dict:
     return verdict.verdict_record(
         comparison(test, breaches),
         endpoint="daily_log_growth_difference",
@@ -34,7 +37,7 @@ def record(test: BlockTest = TEST, breaches: tuple[str, ...] = ()) -> dict:
 
 WORSE = replace(TEST, mean=-1.2e-4, low=-2.2e-4, high=-2e-5)
 NEITHER = replace(TEST, mean=1e-5, low=-1e-4, high=1.2e-4, p_value=0.4)
-NULL = BlockTest(0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 8)
+NULL = hand_joint(0.0, 0.0, 0.0, 1.0)
 
 
 def test_the_record_has_the_declared_fields_in_their_order():

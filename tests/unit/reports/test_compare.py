@@ -9,14 +9,14 @@ import pytest
 
 from sizewise.base.paths import Workspace
 from sizewise.evidence import verdict
-from sizewise.evidence.inference import BlockTest
 from sizewise.ledgers import daily
 from sizewise.params.stage import Stage
 from sizewise.reports import compare
 
+from ...hand_joint import hand_joint
 from ..evidence.test_comparison import path, study
 
-TEST = BlockTest(mean=2e-4, low=-1e-4, high=5e-4, t=1.5, p_value=0.18, mde=4.2e-4, blocks=8)
+TEST = hand_joint(2e-4, -1e-4, 5e-4, 0.18, 4.2e-4)
 
 
 pytestmark = pytest.mark.usefixtures("drawn")
@@ -25,14 +25,15 @@ pytestmark = pytest.mark.usefixtures("drawn")
 def test_the_curve_passes_the_level_and_rises():
     axes = compare.power_curve(TEST, alpha=0.05, power=0.8).axes[0]
     curve = np.asarray(axes.lines[0].get_ydata())
-    assert curve[0] == pytest.approx(0.05)
-    assert (np.diff(curve) > 0).all()
+    # Both tests reject a true null on one side less often than either.
+    assert 0.01 < curve[0] < 0.05
+    assert (np.diff(curve) >= 0).all()
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["minimum detectable: 4.20", "observed size: 2.00"]
 
 
 def test_a_clone_has_no_curve():
-    clone = replace(TEST, mean=0.0, low=0.0, high=0.0, t=0.0, p_value=1.0, mde=0.0)
+    clone = hand_joint(0.0, 0.0, 0.0, 1.0)
     axes = compare.power_curve(clone, alpha=0.05, power=0.8).axes[0]
     assert len(axes.lines) == 3
 

@@ -27,7 +27,6 @@ from matplotlib.ticker import FixedLocator
 import sizewise
 from sizewise.base.paths import Workspace
 from sizewise.dataset.regimes import LABELS
-from sizewise.evidence.inference import BlockTest
 from sizewise.evidence.statistics.seeds import SeedDraws
 from sizewise.evidence.statistics.selection import Selection
 from sizewise.learning.tabular.cells import Confidence
@@ -37,6 +36,8 @@ from sizewise.studies.calibration.rejections import Rate
 from sizewise.studies.planted.answers import interval, solve
 from sizewise.studies.planted.markets import laws
 from sizewise.walkforward.behaviour import CONDITIONS
+
+from ...hand_joint import hand_joint
 
 KEPT = Path(__file__).with_name("drawn.json")
 # Longer series are kept as their ends and moments.
@@ -137,7 +138,7 @@ CHOICE = Selection(
     np.array([0, 1, 1]), np.array([0.1, 0.2, 0.3]), np.array([0.0, 0.1, -0.1]), np.array([-1.0, 0.5, 0.5])
 )
 DAILY, EDGES = wave(20, "ppo", "atr"), list(days(20)[[0, 9]])
-TEST = BlockTest(mean=2e-4, low=-1e-4, high=5e-4, t=1.5, p_value=0.18, mde=4.2e-4, blocks=8)
+TEST = hand_joint(2e-4, -1e-4, 5e-4, 0.18, 4.2e-4)
 SEED_MEANS = pd.DataFrame({1: [1.0, -2.0, 0.5], 2: [0.5, -1.0, -0.5], 3: [0.0, -1.5, 1.5]})
 MULTIPLES = pd.MultiIndex.from_product([[0.0, 1.0, 3.0], ["ppo", "atr"]], names=["multiple", "arm"])
 PARTS = ["exposure", "timing", "fees", "sum: the difference"]

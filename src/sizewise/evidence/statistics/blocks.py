@@ -54,4 +54,6 @@ def _block_test(centre: float, error: float, blocks: int, alpha: float) -> Block
         return BlockTest(centre, centre, centre, *certain(centre), 0.0, blocks)
     half = float(stats.t.ppf(1.0 - alpha / 2.0, blocks - 1)) * error
     t = centre / error
-    return BlockTest(centre, centre - half, centre + half, t, float(2.0 * stats.t.sf(abs(t), blocks - 1)), error, blocks)
+    return BlockTest(
+        centre, centre - half, centre + half, t, float(2.0 * stats.t.sf(abs(t), blocks - 1)), error, blocks
+    )

@@ -1,8 +1,8 @@
 """The equal-weighted-cosine test of a mean: the long-run variance is the mean square of a series' first cosine terms.
 
-The j-th term is the series' weighted sum with sqrt(2/n) cos(pi j (t - 1/2) / n), t = 1 ... n. Its weights add up to 0, so the
-mean is not in it. Slow terms tell what slow dependence does to a mean; equal weights make the t-test's degrees of freedom the
-number of terms, exactly so for independent normal values.
+The j-th term is the series' weighted sum with sqrt(2/n) cos(pi j (t - 1/2) / n), t = 1 ... n. Its weights add up to 0,
+so the mean is not in it. Slow terms tell what slow dependence does to a mean; equal weights make the t-test's degrees of
+freedom the number of terms, exactly so for independent normal values.
 
 Source: Lazarus, Lewis, Stock and Watson (2018), J. Business & Economic Statistics 36, 541-559, eqs. 7 and 8; Mueller (2004).
 """

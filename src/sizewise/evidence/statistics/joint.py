@@ -14,11 +14,13 @@ from scipy import stats
 from sizewise.base.seeding import numpy_generator
 
 DRAWS = 20_000
+# In standard errors longer series and more terms change nothing but the memory that is needed.
+MOST_DAYS, MOST_TERMS = 4_000, 400
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of each draw: both tests say "better" of an effect above `up`, "worse" of one below `down`; standard errors, sorted."""
+    """Of each draw, sorted, in standard errors: both tests say "better" above `up` and "worse" below `down`."""
 
     up: np.ndarray
     down: np.ndarray
@@ -26,7 +28,8 @@ class Limits:
 
 @cache
 def joint_limits(n: int, *, blocks: int, terms: int, alpha: float, draws: int = DRAWS) -> Limits:
-    """Draw the limits for n days; the same arguments give the same draws."""
+    """Draw the limits for n days (of more, for MOST_DAYS); the same arguments give the same draws."""
+    n, terms = min(n, MOST_DAYS), min(terms, MOST_TERMS)
     size = np.array([len(part) for part in np.array_split(np.arange(n), blocks)])
     weights = np.repeat(np.eye(blocks) / np.sqrt(size)[:, None], size, axis=1)
     times = (np.arange(n) + 0.5) / n
