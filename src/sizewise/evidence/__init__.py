@@ -2,6 +2,7 @@
 
 - ab_plan: the original plan's coin-tossed A/B test
 - comparison: the compare stage: test, sensitivities, record
+- gates: what must hold before a verdict counts
 - history: every verdict so far, and what changed
 - inference: the protocol that decides
 - joint_rule: two tests that must agree

@@ -15,10 +15,11 @@ from sizewise.evidence.comparison import ComparedRun, follows_signal
 from sizewise.evidence.inference import Comparison
 from sizewise.evidence.statistics.e_values import Evidence, gather_evidence
 from sizewise.evidence.statistics.means import WelchTest, budget_r, interquartile_mean, welch
-from sizewise.evidence.statistics.placebo import COLUMNS, held_sizes, rotation_placebo
+from sizewise.evidence.statistics.placebo import held_sizes, rotation_placebo
 from sizewise.evidence.statistics.power import years_needed
 from sizewise.ledgers.files import read_equity, read_trades
 from sizewise.ledgers.metrics import BPS
+from sizewise.ledgers.orders import COLUMNS
 from sizewise.params.evidence.plan import Plan
 
 # Every trade's R is measured against this share of equity at entry, whatever was risked: the R that sees size.

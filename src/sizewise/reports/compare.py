@@ -1,5 +1,7 @@
 """The comparison: what notebook 04 calls, its figures, and what it leaves behind."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,10 +9,13 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from sizewise.base.errors import DataMissingError
 from sizewise.base.paths import write_atomically
-from sizewise.evidence import ab_plan, slice_effects, verdict
+from sizewise.evidence import ab_plan, joint_rule, slice_effects, verdict
 from sizewise.evidence.comparison import ComparedRun
 from sizewise.evidence.comparison import open_study as open_study
+from sizewise.evidence.gates import Gate
+from sizewise.evidence.gates import gate_table as gate_table
 from sizewise.evidence.inference import Comparison
 from sizewise.evidence.joint_rule import JointTest
 from sizewise.evidence.sensitivities import looks as looks
@@ -20,13 +25,16 @@ from sizewise.evidence.sensitivities import placebo_sentence as placebo_sentence
 from sizewise.evidence.sensitivities import power_table as power_table
 from sizewise.evidence.sensitivities import seeds_and_folds as seeds_and_folds
 from sizewise.evidence.sensitivities import trade_sentence as trade_sentence
+from sizewise.evidence.statistics.cosines import cosine_terms
 from sizewise.ledgers.daily import arm_days
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.plan import looking_ahead
+from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.reports.figures import difference_by_block as difference_by_block
 from sizewise.reports.figures import effects as effects
 from sizewise.reports.page.style import COLOURS
+from sizewise.trading.schemes.values import position_limit_frac
 
 
 def power_curve(test: JointTest, *, alpha: float, power: float) -> Figure:
@@ -101,10 +109,72 @@ def difference_by_day(study: ComparedRun, result: Comparison) -> pd.DataFrame:
     return table.reset_index(drop=True).rename_axis("day").reset_index()
 
 
-def leave(stage: Stage, study: ComparedRun, result: Comparison, anchored: Comparison) -> None:
+def gates_of(stage: Stage, study: ComparedRun) -> tuple[Gate, ...]:
+    """What must hold before the verdict counts; see evidence.gates."""
+    return study.gates(position_limit_frac(stage.params.account), stage.workspace.metrics)
+
+
+def p_by_number_figure(table: pd.DataFrame, plan: Plan, n_days: int) -> Figure:
+    """p-values against the number of blocks or of cosine terms, with the plan's two marked.
+
+    Args:
+        table: see joint_rule.p_by_number.
+    """
+    figure, axes = plt.subplots(figsize=(9.0, 3.6))
+    declared = {"blocks": plan.blocks, "cosines": cosine_terms(n_days, plan.cosine_terms_coef)}
+    labels = {"blocks": "Ibragimov-Mueller, blocks", "cosines": "equal-weighted cosines, terms"}
+    for colour, (name, number) in zip(COLOURS, declared.items(), strict=False):
+        axes.plot(
+            table.index, table[name], "o-", ms=4, lw=1.2, color=colour, label=f"{labels[name]}: {number} declared"
+        )
+        axes.axvline(number, color=colour, lw=0.9, ls=":")
+    axes.axhline(plan.alpha, color="#888888", lw=0.9)
+    axes.set_xscale("log", base=2)
+    axes.set_ylim(0.0, 1.02)
+    axes.set_xlabel("number of blocks or terms")
+    axes.set_ylabel("p-value")
+    axes.legend(loc="upper left", fontsize=8)
+    axes.set_title("How much the answer hangs on a number that was declared")
+    return figure
+
+
+def p_by_number(result: Comparison, plan: Plan) -> pd.DataFrame:
+    """See joint_rule.p_by_number; training's error is in every test."""
+    error = 0.0 if result.seeds is None else result.seeds.error
+    return joint_rule.p_by_number(result.daily.to_numpy(), alpha=plan.alpha, error=error)
+
+
+def measured_level(stage: Stage) -> str:
+    """How often a t-test on trades rejects true nulls, as this repository's calibration study measured it.
+
+    Raises:
+        DataMissingError: its file is damaged.
+    """
+    path = stage.workspace.metrics / "calibration.json"
+    if not path.is_file():
+        return "How often it rejects a true null has not been measured here: run `make studies`."
+    try:
+        rates = json.loads(path.read_bytes())
+        found = {study: cells["trade_level_t"]["rate"] for study, cells in rates.items() if "trade_level_t" in cells}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataMissingError("metrics/calibration.json is damaged: run `make studies`") from None
+    if not found:
+        return "The calibration study has not measured how often it rejects a true null."
+    worst = max(found, key=lambda study: found[study])
+    return (
+        f"Of the calibration study's {len(found)} true nulls a t-test on trades rejects {100.0 * found[worst]:.1f}% in the "
+        f"worst ({worst.replace('_', ' ')})."
+    )
+
+
+def leave(
+    stage: Stage, study: ComparedRun, result: Comparison, anchored: Comparison, gates: Sequence[Gate]
+) -> dict[str, Any]:
     """Write the verdict's record, and what the index page shows beside it: its sensitivities and the daily difference."""
-    stage.write_metrics(study.record(result), "verdict")
+    record = study.record(result, gates)
+    stage.write_metrics(record, "verdict")
     stage.write_metrics(sensitivities(result, anchored), "sensitivities")
     days = difference_by_day(study, result)
     path = stage.workspace.plots / "difference_by_day.csv"
     write_atomically(path, lambda temporary: days.to_csv(temporary, index=False, float_format="%.6f"))
+    return record

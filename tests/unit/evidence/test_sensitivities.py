@@ -22,7 +22,7 @@ def plan(quick) -> Plan:
 
 
 def bars(size: np.ndarray, moves: np.ndarray) -> pd.DataFrame:
-    """A ledger whose equity stands still, so that a move earns size times move of 1,000."""
+    """A ledger whose equity stands still, so that a move earns size times move of 1,000. A close orders, an open fills."""
     carried = np.append(0.0, size[:-1])
     return pd.DataFrame(
         {
@@ -31,7 +31,7 @@ def bars(size: np.ndarray, moves: np.ndarray) -> pd.DataFrame:
             "seed": 0,
             "timestamp": TIMES,
             "equity": 1000.0,
-            "position_frac": size,
+            "position_frac": carried * (1.0 + moves),
             "price_pnl": 1000.0 * carried * moves,
         }
     )
@@ -92,7 +92,7 @@ def test_r_is_measured_against_a_common_budget(beside):
     assert test.difference == pytest.approx(means[0] - means[1])
     said = sensitivities.trade_sentence(test)
     assert "150 and 150 trades" in said
-    assert "in 56.0% where they overlap heavily" in said
+    assert "rejects true nulls far more often than its level" in said
 
 
 def test_seeds_are_not_counted_as_trades(beside, plan):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from sizewise.evidence import verdict
+from sizewise.evidence.gates import Gate
 from sizewise.evidence.inference import Comparison, verdict_of
 from sizewise.evidence.joint_rule import JointTest
 
@@ -92,6 +93,55 @@ def test_a_violated_assumption_leaves_no_claim():
     assert "decide nothing" in text
     assert "grew faster" not in text
     assert verdict.headline(values, "ppo", "atr").endswith("no verdict, an assumption is violated")
+
+
+def gated(test: JointTest = TEST, **holds: bool | None) -> dict:
+    gates = [Gate(name, value, 0.5, 0.8, f"What {name} found.") for name, value in holds.items()]
+    return verdict.verdict_record(
+        comparison(test),
+        endpoint="daily_log_growth_difference",
+        n_symbols=6,
+        n_seeds=3,
+        n_folds=5,
+        n_trials=17,
+        plan_hash="aaaa",
+        data_hash="bbbb",
+        gates=gates,
+    )
+
+
+@pytest.mark.parametrize("name", ["learner", "budget", "reference", "assay"])
+def test_a_failed_gate_leaves_no_verdict_and_is_named(name):
+    values = gated(**{"signal": True, name: False})
+    assert values["verdict"] == "invalid"
+    assert values["gates"][name] == {"holds": False, "value": 0.5, "threshold": 0.8, "sentence": f"What {name} found."}
+    text = verdict.verdict_sentence(values, "ppo", "atr")
+    assert text.startswith(f"No verdict on ppo against atr: the gate `{name}` failed: What {name} found.")
+    assert verdict.headline(values, "ppo", "atr") == f"ppo against atr: no verdict, the gate {name} failed"
+
+
+def test_a_signal_that_does_not_pay_is_said_and_leaves_the_verdict():
+    values = gated(signal=False, learner=True)
+    assert values["verdict"] == "better"
+    assert verdict.verdict_sentence(values, "ppo", "atr").endswith(" What signal found.")
+
+
+def test_a_gate_that_was_not_measured_passes_nothing():
+    text = verdict.verdict_sentence(gated(learner=True, budget=None, assay=None), "ppo", "atr")
+    assert text.endswith("Gates that were not measured: `budget`, `assay`.")
+
+
+def test_one_test_alone_is_fragile():
+    values = record(hand_joint(1e-4, -1e-5, 2e-4, 0.01, 1e-4, other_p=0.2))
+    assert (values["verdict"], values["fragile"]) == ("inconclusive", "Ibragimov-Mueller")
+    text = verdict.verdict_sentence(values, "ppo", "atr")
+    assert text.endswith("Fragile: of the two tests that must agree, Ibragimov-Mueller alone rejects.")
+
+
+def test_a_verdict_of_an_earlier_commit_is_read(tmp_path):
+    earlier = {name: value for name, value in record().items() if name not in verdict.LATER}
+    (tmp_path / "verdict.json").write_text(json.dumps(earlier))
+    assert verdict.read_record(tmp_path / "verdict.json") == earlier | verdict.LATER
 
 
 def a_table(primary: float, **secondary: float) -> pd.DataFrame:

@@ -154,9 +154,9 @@ class WelchTest:
 def welch_warning(n_a: int, n_b: int) -> str:
     """Why Welch's p-value on trades is shown and never decides."""
     text = (
-        "Welch's test takes trades for independent draws. On a true null with hidden persistent regimes it rejects at the "
-        "5% level in 3.7% of runs where trades follow each other, in 21.0% where they overlap and in 56.0% where they "
-        "overlap heavily. R-multiples do not move with size unless they are measured against a common budget."
+        "Welch's test takes trades for independent draws. Where they overlap, or a regime outlasts them, it rejects true "
+        "nulls far more often than its level. R-multiples do not move with size unless they are measured against a common "
+        "budget."
     )
     if min(n_a, n_b) < MIN_GROUP:
         return f"{n_a} and {n_b} trades: a group has fewer than {MIN_GROUP}, so no statistic is shown. {text}"

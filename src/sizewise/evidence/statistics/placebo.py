@@ -17,26 +17,23 @@ import numpy as np
 import pandas as pd
 
 from sizewise.base.errors import LedgerError
-from sizewise.ledgers.metrics import PATH
+from sizewise.ledgers.orders import sizes_in_force, unit_results
 
-COLUMNS = (*PATH, "timestamp", "equity", "position_frac", "price_pnl")
-# A change of the position, share of equity, that its own price gain does not explain: below it is rounding, above an order.
-ORDER_FRAC = 1e-9
 # Sizes of a symbol within this of each other are one size: an order is a share of equity at a close and fills at an open.
 SAME_SIZE = 0.01
 
 
 def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """The other arm's size as a ratio of the reference's, on every bar into which the reference carries a position.
+    """The other arm's size as a ratio of the reference's, on every bar on which the reference holds a position.
 
     Sizes are as ordered and not as held: a position's share of equity drifts with its price, and a drift that follows the
     price is no decision. An arm whose sizes of a symbol differ by SAME_SIZE at most has one size there, their mean.
 
     Args:
-        reference, other: equity ledgers of one arm each, columns COLUMNS; the reference has one seed.
+        reference, other: equity ledgers of one arm each, columns orders.COLUMNS; the reference has one seed.
     Returns:
-        one row a held bar, oldest first within a symbol: symbol, unit_result (the price gain over the bar of a position as
-        large as equity), reference_size (share of equity, > 0), size_ratio (other over reference, seeds averaged, 0 where
+        one row a held bar, oldest first within a symbol: symbol, unit_result (the price gain over the bar of a position of
+        one), reference_size (share of equity, > 0), size_ratio (other over reference, seeds averaged, 0 where
         it holds nothing).
     Raises:
         LedgerError: the reference has several seeds, the bars differ, or the other arm holds something, or another side,
@@ -47,15 +44,15 @@ def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     order = ["symbol", "fold", "timestamp"]
     base = reference.sort_values(order, kind="stable").reset_index(drop=True)
     ratio = np.zeros(len(base))
-    carried = _ordered(base)
-    held = carried != 0.0
+    ordered = _ordered(base)
+    held = ordered != 0.0
     seeds = other["seed"].unique()
     for seed in seeds:
         mine = other[other["seed"] == seed].sort_values(order, kind="stable").reset_index(drop=True)
         if len(mine) != len(base) or not (mine["timestamp"].to_numpy() == base["timestamp"].to_numpy()).all():
             raise LedgerError(f"seed {seed}: the arms cover different bars: compare ledgers of one walk-forward run")
         size = _ordered(mine)
-        stray = size * np.sign(carried) < 0.0
+        stray = size * np.sign(ordered) < 0.0
         stray |= (size != 0.0) & ~held
         if stray.any():
             row = base.iloc[int(stray.argmax())]
@@ -63,41 +60,14 @@ def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
                 f"{row['symbol']}, fold {row['fold']}, {row['timestamp']:%Y-%m-%d %H:%M}: the arms hold different sides: "
                 "a placebo of sizes needs one signal"
             )
-        ratio[held] += np.abs(size[held] / carried[held]) / len(seeds)
-    size = np.where(held, np.abs(carried), np.nan)
-    unit = base["price_pnl"] / base["equity"].shift(1) / np.where(held, np.abs(_carried(base)), np.nan)
-    rows = base.assign(unit_result=unit, reference_size=size, size_ratio=ratio)
+        ratio[held] += np.abs(size[held] / ordered[held]) / len(seeds)
+    size = np.where(held, np.abs(ordered), np.nan)
+    rows = base.assign(unit_result=unit_results(base), reference_size=size, size_ratio=ratio)
     return rows.loc[held, ["symbol", "unit_result", "reference_size", "size_ratio"]].reset_index(drop=True)
 
 
-def _carried(rows: pd.DataFrame) -> np.ndarray:
-    """Signed position, as a share of equity, at the close before each row; 0 on a path's first row."""
-    keys = [rows[name] for name in PATH]
-    before = rows["position_frac"].groupby(keys, observed=True, sort=False).shift(1)
-    return before.fillna(0.0).to_numpy(dtype=np.float64)
-
-
 def _ordered(rows: pd.DataFrame) -> np.ndarray:
-    """Signed size of the last order that stands when each row begins, share of equity at its decision; 0 where none is held.
-
-    An order shows in a row whose position is worth another amount than that of the row before and its price gain. What it
-    was worth at the open is what it is worth at the close less the bar's gain: exact for an entry; where a position is
-    resized, but for what the old one gained from close to open.
-    """
-    keys = [rows[name] for name in PATH]
-    value = (rows["position_frac"] * rows["equity"]).to_numpy(dtype=np.float64)
-    gain = rows["price_pnl"].to_numpy(dtype=np.float64)
-    before, equity = (
-        series.groupby(keys, observed=True, sort=False).shift(1).to_numpy(dtype=np.float64)
-        for series in (pd.Series(value, index=rows.index), rows["equity"])
-    )
-    first = np.isnan(equity)
-    before, equity = np.where(first, 0.0, before), np.where(first, rows["equity"], equity)
-    filled = np.abs(value - before - gain) > ORDER_FRAC * equity
-    size = pd.Series(np.where(filled, (value - gain) / equity, np.nan)).mask(value == 0.0, 0.0)
-    standing = size.groupby(keys, observed=True, sort=False).ffill()
-    carried = standing.groupby(keys, observed=True, sort=False).shift(1).fillna(0.0)
-    return _one_size(carried.to_numpy(dtype=np.float64), rows["symbol"].to_numpy())
+    return _one_size(sizes_in_force(rows), rows["symbol"].to_numpy())
 
 
 def _one_size(sizes: np.ndarray, symbol: np.ndarray) -> np.ndarray:

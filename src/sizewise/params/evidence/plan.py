@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from sizewise.params.dataset.regimes import RegimeName
+from sizewise.params.evidence.gates import Gates
 from sizewise.params.fields import Count, Positive, Section, as_tuple
 
 
@@ -14,7 +15,8 @@ class Plan(Section):
     Attributes:
         blocks: of the Ibragimov-Mueller test. cosine_terms_coef: terms of the cosine test over n^(2/3), n the days. Both
             tests must reject.
-        sharpe_floor: least asymptotic variance of a Sharpe difference that is tested.
+        sharpe_floor: least asymptotic variance of a Sharpe difference that is tested. gates: what must hold before the
+            verdict counts.
     """
 
     candidate: str
@@ -28,5 +30,6 @@ class Plan(Section):
     bootstrap_block_days: Count = 60
     bootstrap_seed: int = 20261120
     sharpe_floor: Positive = 1e-4
+    gates: Gates = Gates()
     min_trades_per_regime: Count = 30
     regimes: Annotated[tuple[RegimeName, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=4)]

@@ -111,9 +111,10 @@ def test_too_few_trades_show_their_number_and_no_statistic():
     assert not np.isnan(welch(np.append(few, 0.0), np.append(few, 0.0), **KNOWN).p_value)
 
 
-def test_the_warning_says_how_often_it_is_wrong():
+def test_the_warning_says_that_it_is_wrong():
     text = welch_warning(100, 100)
-    assert all(rate in text for rate in ("3.7%", "21.0%", "56.0%"))
+    # No rate is typed here: what was measured is read from the calibration study's file.
+    assert "%" not in text
     assert text.startswith("Welch's test takes trades for independent draws.")
     assert "so no statistic" not in text
 
