@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from sizewise.evidence.joint_rule import joint_test
 from sizewise.evidence.statistics.blocks import ibragimov_mueller
 from sizewise.evidence.statistics.e_values import gather_evidence
 from sizewise.evidence.statistics.means import bootstrap_test, newey_west
@@ -16,6 +17,7 @@ from sizewise.studies.calibration.rejections import (
     newey_west_rejects,
     peeks,
     placebo_rejects,
+    rule_rejects,
     t_rejects,
 )
 
@@ -39,6 +41,16 @@ def same(found: np.ndarray, expected: list[bool]) -> None:
 def test_the_primary_test(series, blocks):
     expected = [ibragimov_mueller(one, blocks=blocks, alpha=ALPHA).p_value < ALPHA for one in series.T]
     same(block_rejects(series, blocks=blocks, alpha=ALPHA), expected)
+
+
+def test_the_joint_rule_and_its_parts(series):
+    rule = {"blocks": 8, "alpha": ALPHA}
+    found = rule_rejects(series, terms=19, **rule)
+    tests = [joint_test(one, power=0.8, terms_coef=19 / 323 ** (2 / 3), **rule) for one in series.T]
+    assert tests[0].cosines.df == 19
+    same(found["joint_rule"], [test.p_value < ALPHA for test in tests])
+    same(found["cosines"], [test.cosines.p_value < ALPHA for test in tests])
+    same(found["ibragimov_mueller"], [test.blocks.p_value < ALPHA for test in tests])
 
 
 def test_newey_west(series):

@@ -93,5 +93,5 @@ def test_the_level_of_a_test_on_trades_is_read_and_not_typed(tmp_path):
     stage.write_metrics({"aa": {"trade_level_t": {"rate": 0.051}}, "power": {"0.0": {"rate": 0.05}}}, "calibration")
     assert "1 true nulls a t-test on trades rejects 5.1% in the worst (aa)" in compare.measured_level(stage)
     (tmp_path / "metrics" / "calibration.json").write_text("[")
-    with pytest.raises(DataMissingError, match="calibration.json is damaged"):
+    with pytest.raises(DataMissingError, match=r"calibration\.json is damaged"):
         compare.measured_level(stage)
