@@ -34,7 +34,6 @@ from sizewise.params.stage import Stage
 from sizewise.reports.figures import difference_by_block as difference_by_block
 from sizewise.reports.figures import effects as effects
 from sizewise.reports.page.style import COLOURS
-from sizewise.trading.schemes.values import position_limit_frac
 
 
 def power_curve(test: JointTest, *, alpha: float, power: float) -> Figure:
@@ -111,7 +110,7 @@ def difference_by_day(study: ComparedRun, result: Comparison) -> pd.DataFrame:
 
 def gates_of(stage: Stage, study: ComparedRun) -> tuple[Gate, ...]:
     """What must hold before the verdict counts; see evidence.gates."""
-    return study.gates(position_limit_frac(stage.params.account), stage.workspace.metrics)
+    return study.gates(stage.params.account.position_limit_frac, stage.workspace.metrics)
 
 
 def p_by_number_figure(table: pd.DataFrame, plan: Plan, n_days: int) -> Figure:

@@ -52,7 +52,7 @@ def always_the_same(difference: np.ndarray) -> float:
     day is asked, not the furthest. A difference on a single day is not called constant.
     """
     moved = difference[np.abs(difference) > DUST]
-    if len(moved) < 2:
+    if len(moved) < 2 or not np.isfinite(moved).all():
         return 0.0
     usual = float(np.median(moved))
     spread = float(np.median(np.abs(moved - usual)))

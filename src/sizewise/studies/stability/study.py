@@ -82,6 +82,7 @@ class StabilityStudy:
 
     def _row(self, arithmetic: str, seeds: Sequence[int], equity: pd.DataFrame) -> dict[str, Any]:
         found = effect_row(daily_difference(equity[equity["seed"].isin(list(seeds))], self.reference), self.plan)
+        found = dict.fromkeys(SHOWN, float("nan")) | found
         kind = classify(found["effect_bps"], found["p_value"], self.plan.alpha)
         shown = {name: found[name] for name in SHOWN}
         return {"arithmetic": arithmetic, "seeds": said(seeds), **shown, "class": kind}
