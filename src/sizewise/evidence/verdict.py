@@ -181,12 +181,14 @@ def headline(record: Mapping[str, Any], candidate: str, reference: str) -> str:
 
 
 def agreement_sentence(table: pd.DataFrame, alpha: float) -> str:
-    """Which secondary tests reject where the primary one does, and which do not.
+    """Which secondary tests reject where the primary one does, and which do not; and which were not run.
 
     Args:
-        table: Comparison.table: index test, columns role and p_value, the primary test first.
+        table: Comparison.table: index test, columns role and p_value (NaN: not run), the primary test first.
     """
     secondary = table[table["role"] == "secondary"]
+    untested = [str(name) for name in secondary.index[secondary["p_value"].isna()]]
+    secondary = secondary.dropna(subset="p_value")
     rejecting = [str(name) for name in secondary.index[secondary["p_value"] < alpha]]
     others = [str(name) for name in secondary.index if name not in rejecting]
     primary = "rejects" if float(table["p_value"].iloc[0]) < alpha else "does not reject"
@@ -195,6 +197,8 @@ def agreement_sentence(table: pd.DataFrame, alpha: float) -> str:
         parts.append(f"Of the secondary tests these reject: {'; '.join(rejecting)}.")
     if others:
         parts.append(f"{'These do not' if rejecting else 'No secondary test rejects'}: {'; '.join(others)}.")
+    if untested:
+        parts.append(f"Not run here: {'; '.join(untested)}.")
     return " ".join(parts)
 
 

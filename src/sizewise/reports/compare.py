@@ -86,9 +86,9 @@ def field_figure(study: ComparedRun, field: pd.DataFrame) -> Figure:
 
 
 def sensitivities(result: Comparison, anchored: Comparison) -> dict[str, Any]:
-    """The content of metrics/sensitivities.json: each test's role and p-value, and the effect of anchored training."""
+    """metrics/sensitivities.json: each test's role and p-value (null: not run), and the effect of anchored training."""
     tests = {
-        str(name): {"role": role, "p_value": round(float(p_value), verdict.DIGITS)}
+        str(name): {"role": role, "p_value": None if np.isnan(p_value) else round(float(p_value), verdict.DIGITS)}
         for name, role, p_value in result.table[["role", "p_value"]].itertuples()
     }
     return {"tests": tests, "anchored": effect_record(anchored.primary)}

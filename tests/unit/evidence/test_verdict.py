@@ -154,6 +154,8 @@ def test_tests_that_disagree_are_named():
     assert said == (
         "The primary test rejects at the 5% level. Of the secondary tests these reject: sharpe. These do not: bootstrap."
     )
+    untested = verdict.agreement_sentence(a_table(0.007, bootstrap=float("nan"), sharpe=0.002), 0.05)
+    assert untested.endswith("Of the secondary tests these reject: sharpe. Not run here: bootstrap.")
     calm = verdict.agreement_sentence(a_table(0.2, bootstrap=0.09), 0.05)
     assert calm == "The primary test does not reject at the 5% level. No secondary test rejects: bootstrap."
 
