@@ -26,7 +26,7 @@ from sizewise.studies.stability.files import FRESH, LEFT_OUT, SECOND, folder_of,
 SIZES = (1, 2, 3, 5, 10)
 # Of draws: the middle 90%.
 MIDDLE = (0.05, 0.95)
-SHOWN = ["effect_bps", "low_bps", "high_bps", "p_value"]
+SHOWN = ["effect_bps", "low_bps", "high_bps", "p_value", "mde_bps"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class StabilityStudy:
         """The primary test on the mean of each set of seeds, without training's error.
 
         Returns:
-            one row a set: arithmetic, seeds, effect_bps, low_bps, high_bps, p_value, class; the candidate's own sets first,
+            one row a set: arithmetic, seeds, effect_bps, low_bps, high_bps, p_value, mde_bps, class; the candidate's own sets first,
             then the repeats, then all seeds of the candidate.
         """
         own, given = fingerprint(), self.stability
