@@ -365,7 +365,7 @@ def test_a_constant_difference_is_named_and_not_divided_by(edge):
     )
     means = result.table.drop(index=["Ledoit-Wolf, Sharpe ratios", "stationary bootstrap", "e-value, at any time"])
     assert means["effect_bps"].tolist() == pytest.approx([1e4 * edge] * 5)
-    assert (means["low_bps"] == means["high_bps"]).all()
+    np.testing.assert_allclose(means["low_bps"], means["high_bps"], rtol=1e-9)
 
 
 def test_two_arms_that_never_trade_are_the_same():
@@ -410,7 +410,7 @@ def test_a_multiple_of_an_arm_has_no_sharpe_test():
     b = ledger(0.0, seeds=(1,), rng=1)
     keys = [b["symbol"], b["fold"]]
     simple = b["equity"].groupby(keys).pct_change().fillna(0.0)
-    a = b.assign(equity=1000.0 * (1.0 + 2.0 * simple).groupby(keys).cumprod())
+    a = b.assign(equity=1000.0 * (1.0 + 1.5 * simple).groupby(keys).cumprod())
     result = quick(a, b)
     assert np.isnan(result.table.loc["Ledoit-Wolf, Sharpe ratios", "p_value"])
     assert result.untested[0].startswith("Ledoit-Wolf: the variance of the difference is below 0.0001")
