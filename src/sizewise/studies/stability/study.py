@@ -63,8 +63,8 @@ class StabilityStudy:
         """The primary test on the mean of each set of seeds, without training's error.
 
         Returns:
-            one row a set: arithmetic, seeds, effect_bps, low_bps, high_bps, p_value, mde_bps, class; the candidate's own sets
-            first, then the repeats, then all seeds of the candidate.
+            one row a set: arithmetic, seeds, effect_bps, low_bps, high_bps, p_value, mde_bps, class; the candidate's own
+            sets first, then the repeats, then all seeds of the candidate.
         """
         own, given = fingerprint(), self.stability
         rows = {labelled(seeds): self.set_row(seeds) for seeds in self.triples()}
