@@ -296,7 +296,9 @@ def test_decide_with_bad_options(capsys, bars_file, policy, option, value, messa
 
 # report, trials and unseal
 
-RECORD = dict.fromkeys(verdict.FIELDS, 1) | {"verdict": "better", "effect_bps_per_day": 0.5, "doubts": []}
+RECORD = (
+    dict.fromkeys(verdict.FIELDS, 1) | verdict.LATER | {"verdict": "better", "effect_bps_per_day": 0.5, "doubts": []}
+)
 
 
 def test_report_before_and_after_a_run(project, capsys):

@@ -57,7 +57,6 @@ def toss(
     names: tuple[str, str],
     tosses: int,
     alpha: float,
-    power: float,
     equity: float,
     rng: np.random.Generator,
 ) -> AbPlan:
@@ -79,7 +78,7 @@ def toss(
             pairs = zip(names, (candidate[chosen[0]], reference[chosen[1]]), strict=True)
             outcomes = {name: group_outcome(trades, equity) for name, trades in pairs}
             first = pd.DataFrame(outcomes).T.rename_axis("group")
-        test = welch(r[0][chosen[0]], r[1][chosen[1]], alpha=alpha, power=power)
+        test = welch(r[0][chosen[0]], r[1][chosen[1]], alpha=alpha)
         difference[number], p_value[number] = test.difference, test.p_value
     return AbPlan(first, difference, p_value)
 

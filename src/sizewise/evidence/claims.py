@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from sizewise.evidence.inference import ibragimov_mueller
+from sizewise.evidence.statistics.blocks import ibragimov_mueller
 from sizewise.ledgers.metrics import drawdown, recovery_days, sharpe
 from sizewise.params.evidence.plan import Plan
 
@@ -121,7 +121,7 @@ def _tested(margins: np.ndarray, plan: Plan) -> dict[str, object]:
         nan = float("nan")
         return {"margin": nan, "low": nan, "high": nan, "blocks": len(margins), "outcome": UNTESTED}
     # The test takes the mean of each block: a value that stands twice is its own.
-    test = ibragimov_mueller(np.repeat(margins, 2), blocks=len(margins), alpha=plan.alpha, power=plan.power)
+    test = ibragimov_mueller(np.repeat(margins, 2), blocks=len(margins), alpha=plan.alpha)
     kept = test.low >= 0.0 and test.mean > 0.0
     outcome = KEPT if kept else BROKEN if test.high < 0.0 else UNDECIDED
     return {"margin": test.mean, "low": test.low, "high": test.high, "blocks": len(margins), "outcome": outcome}

@@ -1,5 +1,7 @@
 """The compare stage: the primary test, its sensitivities, and the verdict's record, from the ledgers of one run."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sizewise.base.errors import DataMissingError
 from sizewise.dataset.slices import read_labels
 from sizewise.dataset.store import read_universe
 from sizewise.evidence import verdict
 from sizewise.evidence.claims import claims_table
+from sizewise.evidence.gates import Gate, all_gates
 from sizewise.evidence.inference import (
     EFFECT_COLUMNS,
     Comparison,
@@ -24,8 +28,10 @@ from sizewise.evidence.pairing import TRADE_KEYS
 from sizewise.evidence.slice_conduct import change_table, conduct_table
 from sizewise.evidence.slice_effects import slice_effects
 from sizewise.evidence.statistics.power import benjamini_hochberg
+from sizewise.ledgers import orders
+from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.daily import arm_days, check_same_bars, daily_returns, exposure_pct, marks, path_table, read_daily
-from sizewise.ledgers.files import read_trades
+from sizewise.ledgers.files import read_equity, read_trades
 from sizewise.ledgers.metrics import BPS, portfolio
 from sizewise.ledgers.plan import ANCHORED_FOLDER, looking_ahead, plan_hash
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, seal_sentence
@@ -109,7 +115,24 @@ class ComparedRun:
         """The candidate against the reference."""
         return self._compare(self.daily, self.trades)
 
-    def record(self, result: Comparison) -> dict[str, Any]:
+    def gates(self, cap_frac: float, metrics: Path) -> tuple[Gate, ...]:
+        """What must hold before the verdict counts; see gates.all_gates.
+
+        Args:
+            cap_frac: largest position that an order may lead to, share of equity. metrics: where the files of other stages
+                and of studies lie.
+        """
+        columns = tuple(dict.fromkeys((*orders.COLUMNS, *COSTS)))
+        bars = read_equity(self.ledger_folder, columns=columns, arms=[self.plan.reference])
+        return all_gates(
+            bars[bars["seed"] == bars["seed"].min()],
+            self.plan,
+            cap_frac=cap_frac,
+            learned=self.arms[self.plan.candidate].learned,
+            measured={name: _metrics(metrics / f"{name}.json") for name in ("train", "budget", "assay")},
+        )
+
+    def record(self, result: Comparison, gates: Sequence[Gate]) -> dict[str, Any]:
         """The content of metrics/verdict.json."""
         candidate = arm_days(self.daily, self.plan.candidate)
         return verdict.verdict_record(
@@ -121,6 +144,7 @@ class ComparedRun:
             n_trials=count_trials(self.trial_ledger.trials),
             plan_hash=self.plan_hash,
             data_hash=self.data_hash,
+            gates=gates,
         )
 
     def exposure_sentence(self) -> str:
@@ -228,6 +252,20 @@ def fold_and_seed_means(candidate: pd.DataFrame, reference: pd.DataFrame) -> pd.
             mine = candidate[(candidate["fold"] == fold) & (candidate["seed"] == seed)]
             rows.setdefault(int(fold), {})[int(seed)] = BPS * float(daily_difference(mine, other).mean())
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("fold").rename_axis("seed", axis=1)
+
+
+def _metrics(path: Path) -> dict[str, Any] | None:
+    """A metrics file; None where no stage or study has written it.
+
+    Raises:
+        DataMissingError: it is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError):
+        raise DataMissingError(f"metrics/{path.name} is damaged: restore it with git, or run what makes it") from None
 
 
 def follows_signal(arm: Arm) -> bool:

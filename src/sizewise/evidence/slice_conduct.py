@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from sizewise.dataset.slices import CUTS, UNLABELLED
-from sizewise.evidence.inference import BlockTest, ibragimov_mueller
 from sizewise.evidence.slice_effects import label_table, labels_at_entry
+from sizewise.evidence.statistics.blocks import BlockTest, ibragimov_mueller
 from sizewise.ledgers.daily import arm_days, daily_returns
 from sizewise.ledgers.metrics import BPS, drawdown, portfolio
 from sizewise.params.evidence.plan import Plan
@@ -118,7 +118,7 @@ def _change_row(changes: pd.DataFrame, plan: Plan) -> dict[str, float]:
     test: BlockTest | None = None
     if len(changes) >= 2 * plan.blocks:
         moved = (changes["exposure_after"] - changes["exposure_before"]).to_numpy()
-        test = ibragimov_mueller(moved, blocks=plan.blocks, alpha=plan.alpha, power=plan.power)
+        test = ibragimov_mueller(moved, blocks=plan.blocks, alpha=plan.alpha)
     values = (np.nan,) * 3 if test is None else (test.mean, test.low, test.high)
     return {
         "n_changes": len(changes),

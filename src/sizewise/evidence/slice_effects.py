@@ -1,4 +1,4 @@
-"""The primary test on slices of the market: the candidate minus the reference on the days that carry a label."""
+"""The joint rule on slices of the market: the candidate minus the reference on the days that carry a label."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from sizewise.ledgers.daily import arm_days, check_same_bars, daily_returns
 from sizewise.ledgers.metrics import BPS, portfolio
 from sizewise.params.evidence.plan import Plan
 
-COLUMNS = ["n_trades", "n_days", "effect_bps", "low_bps", "high_bps", "p_value", "p_holm_cut", "p_holm"]
+COLUMNS = ["n_trades", "n_days", "effect_bps", "low_bps", "high_bps", "p_value", "mde_bps", "p_holm_cut", "p_holm"]
 
 
 def slice_effects(daily: pd.DataFrame, trades: pd.DataFrame, labels: pd.DataFrame, plan: Plan) -> pd.DataFrame:

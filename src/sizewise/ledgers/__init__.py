@@ -4,6 +4,7 @@
 - daily: the ledger summed to days
 - files: ledgers on disk
 - metrics: growth, risk, trading and costs by arm
+- orders: sizes as they were ordered, and round trips
 - plan: what was declared beforehand, and what makes a trial
 - reruns: reruns with other digits, which are no trials
 - trials: the trial ledger and the seal

@@ -30,10 +30,21 @@ def daily_returns(equity: pd.DataFrame, values: pd.Series | None = None) -> pd.D
     Returns:
         float64, index UTC day, one column a symbol; NaN where the symbol is not live.
     """
-    summed = log_returns(equity) if values is None else values
+    return _over_seeds(_by_seed(equity, log_returns(equity) if values is None else values))
+
+
+def daily_simple_returns(equity: pd.DataFrame) -> pd.DataFrame:
+    """Simple returns of UTC calendar days, each seed's day compounded first, then averaged over seeds; as daily_returns."""
+    return _over_seeds(np.expm1(_by_seed(equity, log_returns(equity))))
+
+
+def _by_seed(equity: pd.DataFrame, values: pd.Series) -> pd.Series:
+    """Values summed to days: index day, symbol, seed."""
     day = equity["timestamp"].dt.floor("D").rename("day")
-    keys = [day, equity["symbol"], equity["seed"]]
-    by_seed = summed.groupby(keys, observed=True, sort=True).sum()
+    return values.groupby([day, equity["symbol"], equity["seed"]], observed=True, sort=True).sum()
+
+
+def _over_seeds(by_seed: pd.Series) -> pd.DataFrame:
     return by_seed.groupby(level=["day", "symbol"], observed=True).mean().unstack("symbol")
 
 

@@ -1,5 +1,7 @@
 """The comparison: what notebook 04 calls, its figures, and what it leaves behind."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,11 +9,15 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from sizewise.base.errors import DataMissingError
 from sizewise.base.paths import write_atomically
-from sizewise.evidence import ab_plan, claims, slice_conduct, slice_effects, verdict
+from sizewise.evidence import ab_plan, claims, joint_rule, slice_conduct, slice_effects, verdict
 from sizewise.evidence.comparison import ComparedRun
 from sizewise.evidence.comparison import open_study as open_study
-from sizewise.evidence.inference import BlockTest, Comparison
+from sizewise.evidence.gates import Gate
+from sizewise.evidence.gates import gate_table as gate_table
+from sizewise.evidence.inference import Comparison
+from sizewise.evidence.joint_rule import JointTest
 from sizewise.evidence.sensitivities import looks as looks
 from sizewise.evidence.sensitivities import looks_sentence as looks_sentence
 from sizewise.evidence.sensitivities import open_beside as open_beside
@@ -19,23 +25,23 @@ from sizewise.evidence.sensitivities import placebo_sentence as placebo_sentence
 from sizewise.evidence.sensitivities import power_table as power_table
 from sizewise.evidence.sensitivities import seeds_and_folds as seeds_and_folds
 from sizewise.evidence.sensitivities import trade_sentence as trade_sentence
-from sizewise.evidence.statistics.power import block_power, detectable
+from sizewise.evidence.statistics.cosines import cosine_terms
 from sizewise.ledgers.daily import arm_days
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.plan import looking_ahead
+from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.reports.figures import difference_by_block as difference_by_block
 from sizewise.reports.figures import effects as effects
 from sizewise.reports.page.style import COLOURS
 
 
-def power_curve(test: BlockTest, *, alpha: float, power: float) -> Figure:
-    """Power of the primary test over true effects, with the observed and the minimum detectable effect marked."""
+def power_curve(test: JointTest, *, alpha: float, power: float) -> Figure:
+    """Power of the joint rule over true effects, with the observed and the minimum detectable effect marked."""
     figure, axes = plt.subplots(figsize=(9.0, 3.8))
-    error = test.mde / detectable(alpha, power, test.blocks - 1)
-    if error > 0.0:
+    if test.mde > 0.0:
         effects = np.linspace(0.0, 2.0 * max(test.mde, abs(test.mean)), 121)
-        curve = [block_power(effect / error, blocks=test.blocks, alpha=alpha) for effect in effects]
+        curve = [test.power_at(effect) for effect in effects]
         axes.plot(BPS * effects, curve, color=COLOURS[0], lw=1.6)
     axes.axhline(power, color="#888888", lw=0.8, ls=":")
     axes.axvline(BPS * test.mde, color=COLOURS[1], lw=1.2, ls="--", label=f"minimum detectable: {BPS * test.mde:.2f}")
@@ -44,7 +50,7 @@ def power_curve(test: BlockTest, *, alpha: float, power: float) -> Figure:
     axes.set_xlabel("true difference, either way (bps of equity a day)")
     axes.set_ylabel("power")
     axes.legend(loc="lower right", fontsize=8)
-    axes.set_title(f"What the primary test would have seen at the {100 * alpha:g}% level")
+    axes.set_title(f"What the joint rule would have seen at the {100 * alpha:g}% level")
     return figure
 
 
@@ -88,9 +94,9 @@ def field_figure(study: ComparedRun, field: pd.DataFrame) -> Figure:
 
 
 def sensitivities(result: Comparison, anchored: Comparison) -> dict[str, Any]:
-    """The content of metrics/sensitivities.json: each test's role and p-value, and the effect of anchored training."""
+    """metrics/sensitivities.json: each test's role and p-value (null: not run), and the effect of anchored training."""
     tests = {
-        str(name): {"role": role, "p_value": round(float(p_value), verdict.DIGITS)}
+        str(name): {"role": role, "p_value": None if np.isnan(p_value) else round(float(p_value), verdict.DIGITS)}
         for name, role, p_value in result.table[["role", "p_value"]].itertuples()
     }
     return {"tests": tests, "anchored": effect_record(anchored.primary)}
@@ -110,10 +116,72 @@ def difference_by_day(study: ComparedRun, result: Comparison) -> pd.DataFrame:
     return table.reset_index(drop=True).rename_axis("day").reset_index()
 
 
-def leave(stage: Stage, study: ComparedRun, result: Comparison, anchored: Comparison) -> None:
+def gates_of(stage: Stage, study: ComparedRun) -> tuple[Gate, ...]:
+    """What must hold before the verdict counts; see evidence.gates."""
+    return study.gates(stage.params.account.position_limit_frac, stage.workspace.metrics)
+
+
+def p_by_number_figure(table: pd.DataFrame, plan: Plan, n_days: int) -> Figure:
+    """p-values against the number of blocks or of cosine terms, with the plan's two marked.
+
+    Args:
+        table: see joint_rule.p_by_number.
+    """
+    figure, axes = plt.subplots(figsize=(9.0, 3.6))
+    declared = {"blocks": plan.blocks, "cosines": cosine_terms(n_days, plan.cosine_terms_coef)}
+    labels = {"blocks": "Ibragimov-Mueller, blocks", "cosines": "equal-weighted cosines, terms"}
+    for colour, (name, number) in zip(COLOURS, declared.items(), strict=False):
+        axes.plot(
+            table.index, table[name], "o-", ms=4, lw=1.2, color=colour, label=f"{labels[name]}: {number} declared"
+        )
+        axes.axvline(number, color=colour, lw=0.9, ls=":")
+    axes.axhline(plan.alpha, color="#888888", lw=0.9)
+    axes.set_xscale("log", base=2)
+    axes.set_ylim(0.0, 1.02)
+    axes.set_xlabel("number of blocks or terms")
+    axes.set_ylabel("p-value")
+    axes.legend(loc="upper left", fontsize=8)
+    axes.set_title("How much the answer hangs on a number that was declared")
+    return figure
+
+
+def p_by_number(result: Comparison, plan: Plan) -> pd.DataFrame:
+    """See joint_rule.p_by_number; training's error is in every test."""
+    error = 0.0 if result.seeds is None else result.seeds.error
+    return joint_rule.p_by_number(result.daily.to_numpy(), alpha=plan.alpha, error=error)
+
+
+def measured_level(stage: Stage) -> str:
+    """How often a t-test on trades rejects true nulls, as this repository's calibration study measured it.
+
+    Raises:
+        DataMissingError: its file is damaged.
+    """
+    path = stage.workspace.metrics / "calibration.json"
+    if not path.is_file():
+        return "How often it rejects a true null has not been measured here: run `make studies`."
+    try:
+        rates = json.loads(path.read_bytes())
+        found = {study: cells["trade_level_t"]["rate"] for study, cells in rates.items() if "trade_level_t" in cells}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataMissingError("metrics/calibration.json is damaged: run `make studies`") from None
+    if not found:
+        return "The calibration study has not measured how often it rejects a true null."
+    worst = max(found, key=lambda study: found[study])
+    return (
+        f"Of the calibration study's {len(found)} true nulls a t-test on trades rejects {100.0 * found[worst]:.1f}% in the "
+        f"worst ({worst.replace('_', ' ')})."
+    )
+
+
+def leave(
+    stage: Stage, study: ComparedRun, result: Comparison, anchored: Comparison, gates: Sequence[Gate]
+) -> dict[str, Any]:
     """Write the verdict's record, and what the index page shows beside it: its sensitivities and the daily difference."""
-    stage.write_metrics(study.record(result), "verdict")
+    record = study.record(result, gates)
+    stage.write_metrics(record, "verdict")
     stage.write_metrics(sensitivities(result, anchored), "sensitivities")
     days = difference_by_day(study, result)
     path = stage.workspace.plots / "difference_by_day.csv"
     write_atomically(path, lambda temporary: days.to_csv(temporary, index=False, float_format="%.6f"))
+    return record

@@ -208,7 +208,7 @@ def plan_table(plan: Plan, arms: Mapping[str, Arm], plan_hash: str) -> pd.DataFr
         "candidate": f"{plan.candidate} ({arms[plan.candidate].kind})",
         "reference": f"{plan.reference} ({arms[plan.reference].kind})",
         "endpoint": plan.endpoint.replace("_", " "),
-        "primary test": f"Ibragimov-Mueller, {plan.blocks} blocks, two-sided, level {plan.alpha}",
+        "primary test": f"Ibragimov-Mueller on {plan.blocks} blocks and equal-weighted cosines, both at level {plan.alpha}",
         "regimes (Holm)": ", ".join(plan.regimes),
         "least trades a regime": str(plan.min_trades_per_regime),
         "all arms": ", ".join(arms),

@@ -2,7 +2,7 @@
 
 The unit is an entry of the signal, the same for every arm that follows it. Entries depend on each other over time, and a
 learner's seeds repeat its training and not the market; so seeds are averaged entry by entry, entries within consecutive
-blocks of time, and a t-test on the blocks gives every interval (see inference.ibragimov_mueller).
+blocks of time, and a t-test on the blocks gives every interval (see blocks.ibragimov_mueller).
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -16,7 +16,8 @@ from sizewise.base.errors import LedgerError
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import UNFITTED, Market
 from sizewise.dataset.splits import Fold
-from sizewise.evidence.inference import BlockTest, ibragimov_mueller, with_holm
+from sizewise.evidence.inference import with_holm
+from sizewise.evidence.statistics.blocks import BlockTest, ibragimov_mueller
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.trading.account import Account
 from sizewise.sizing.fitted import walked_trades
@@ -195,7 +196,7 @@ def _test(blocks: pd.Series | None, plan: Plan) -> BlockTest | None:
     """Of values given a block; each stands twice because the test wants two values a block."""
     if blocks is None or len(blocks) < FEWEST_BLOCKS:
         return None
-    return ibragimov_mueller(np.repeat(blocks.to_numpy(), 2), blocks=len(blocks), alpha=plan.alpha, power=plan.power)
+    return ibragimov_mueller(np.repeat(blocks.to_numpy(), 2), blocks=len(blocks), alpha=plan.alpha)
 
 
 def _figures(prefix: str, test: BlockTest | None) -> dict[str, object]:

@@ -19,7 +19,7 @@ def trades(hours: list[int], r: np.ndarray, *, symbol: str = "S", fold: int = 0)
 
 def tossed(a: pd.DataFrame, b: pd.DataFrame, tosses: int = 60, seed: int = 1) -> AbPlan:
     rng = np.random.default_rng(seed)
-    return toss(a, b, names=NAMES, tosses=tosses, alpha=0.05, power=0.8, equity=1000.0, rng=rng)
+    return toss(a, b, names=NAMES, tosses=tosses, alpha=0.05, equity=1000.0, rng=rng)
 
 
 def test_a_late_entry_belongs_to_its_signal():

@@ -8,7 +8,7 @@ import pytest
 
 from sizewise.evidence.claims import BROKEN, CLAIMS, KEPT, UNDECIDED, UNTESTED, claims_sentence, claims_table
 
-PLAN = SimpleNamespace(blocks=8, alpha=0.05, power=0.8)
+PLAN = SimpleNamespace(blocks=8, alpha=0.05)
 DAYS = pd.date_range("2020-01-01", periods=800, tz="UTC")
 
 

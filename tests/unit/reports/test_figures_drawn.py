@@ -27,16 +27,18 @@ from matplotlib.ticker import FixedLocator
 import sizewise
 from sizewise.base.paths import Workspace
 from sizewise.dataset.regimes import LABELS
-from sizewise.evidence.inference import BlockTest
 from sizewise.evidence.statistics.seeds import SeedDraws
 from sizewise.evidence.statistics.selection import Selection
 from sizewise.learning.tabular.cells import Confidence
+from sizewise.params.evidence.plan import Plan
 from sizewise.params.trading.rewards import LogGrowth
 from sizewise.studies import configured, mechanics
 from sizewise.studies.calibration.rejections import Rate
 from sizewise.studies.planted.answers import interval, solve
 from sizewise.studies.planted.markets import laws
 from sizewise.walkforward.behaviour import CONDITIONS
+
+from ...hand_joint import hand_joint
 
 KEPT = Path(__file__).with_name("drawn.json")
 # Longer series are kept as their ends and moments.
@@ -137,7 +139,8 @@ CHOICE = Selection(
     np.array([0, 1, 1]), np.array([0.1, 0.2, 0.3]), np.array([0.0, 0.1, -0.1]), np.array([-1.0, 0.5, 0.5])
 )
 DAILY, EDGES = wave(20, "ppo", "atr"), list(days(20)[[0, 9]])
-TEST = BlockTest(mean=2e-4, low=-1e-4, high=5e-4, t=1.5, p_value=0.18, mde=4.2e-4, blocks=8)
+PLAN = Plan(candidate="ppo", reference="atr", endpoint="daily_log_growth_difference", regimes=("low_vol_trending",))
+TEST = hand_joint(2e-4, -1e-4, 5e-4, 0.18, 4.2e-4)
 SEED_MEANS = pd.DataFrame({1: [1.0, -2.0, 0.5], 2: [0.5, -1.0, -0.5], 3: [0.0, -1.5, 1.5]})
 MULTIPLES = pd.MultiIndex.from_product([[0.0, 1.0, 3.0], ["ppo", "atr"]], names=["multiple", "arm"])
 PARTS = ["exposure", "timing", "fees", "sum: the difference"]
@@ -170,6 +173,9 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     "sizes_by_condition": lambda draw: draw(behaviour(), measure="entry_pct"),
     "dependence": lambda draw: draw(sizes()),
     "power_curve": lambda draw: draw(TEST, alpha=0.05, power=0.8),
+    "p_by_number_figure": lambda draw: draw(
+        pd.DataFrame({"blocks": [0.2, 0.01, np.nan], "cosines": [0.3, 0.2, 0.1]}, index=[4, 8, 64]), PLAN, 400
+    ),
     "evidence_by_look": lambda draw: draw(pd.DataFrame({"e_value": [1.0, 0.5, 25.0]}, index=days(3)), alpha=0.05),
     "equity_by_arm": lambda draw: draw(DAILY, regimes(20), EDGES),
     "effects": lambda draw: draw(
@@ -184,7 +190,19 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     "waterfall": lambda draw: draw(spread([1.0, -3.0, 0.5, -1.5], PARTS), title="ppo minus atr", level_pct=95.0),
     "rejection_rates": lambda draw: draw({"aa": {"placebo": rate(0.01), "newey_west": rate(0.22)}}, synthetic=True),
     "power_curves": lambda draw: draw(
-        {"0.0": rate(0.05), "3.0": rate(0.74)}, {"0.0": rate(0.05), "3.0": rate(0.66)}, blocks=8, alpha=0.05
+        {"0.0": rate(0.05), "3.0": rate(0.74)}, {"0.0": rate(0.05), "3.0": rate(0.66)}, plan=PLAN, days=400
+    ),
+    "level_by_length": lambda draw: draw(
+        {
+            f"regimes_of_{length}_days": {
+                "joint_rule": rate(0.04 * factor),
+                "ibragimov_mueller": rate(0.05 * factor),
+                "cosines": rate(0.1 * factor),
+            }
+            for length, factor in ((30, 1.0), (365, 2.0))
+        },
+        (30, 365),
+        0.05,
     ),
     "sizes_by_state": lambda draw: draw(LEARNED, ANSWERS),
     "shares_of_optimal": lambda draw: draw(

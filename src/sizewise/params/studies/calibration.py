@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sizewise.params.fields import Count, Numbers, Positive, Section
+from sizewise.params.fields import Count, Counts, Numbers, Positive, Section
 
 
 class Calibration(Section):
@@ -16,6 +16,7 @@ class Calibration(Section):
         size_noise: standard deviation of the log size noise of the A/A arms. cap_frac: cap of the sizes before the noise,
             share of equity. bar_hours: bars of the random walks and the shuffled markets.
         edges: planted mean differences, in standard errors of the mean difference. looks: how often a peeking analyst looks.
+        regime_days: mean lengths of the persistent regimes for which the level is measured.
         bootstrap_draws, placebo_draws: of each replication's secondary tests.
     """
 
@@ -29,4 +30,5 @@ class Calibration(Section):
     looks: Annotated[int, Field(ge=2)] = 24
     bootstrap_draws: Count = 1000
     placebo_draws: Count = 499
+    regime_days: Counts = (30, 42, 60, 90, 120, 180, 365)
     seed: int = 20261120

@@ -175,10 +175,12 @@ def rotated_trades(direction: np.ndarray, entry: np.ndarray, shifts: np.ndarray)
     return trades_of(direction[rows, 0], entry[rows, 0])
 
 
-def persistent_differences(runs: int, days: int, rng: np.random.Generator) -> np.ndarray:
-    """Daily differences of mean 0 whose hidden state earns or loses .3 deviations, 30 days on average: [days, runs]."""
+def persistent_differences(
+    runs: int, days: int, rng: np.random.Generator, *, state_days: float = STATE_DAYS
+) -> np.ndarray:
+    """Daily differences of mean 0: a hidden state earns or loses .3 deviations, `state_days` on average: [days, runs]."""
     start = rng.choice([-1.0, 1.0], runs)
-    turns = np.cumsum(rng.random((days, runs)) < 1.0 / STATE_DAYS, axis=0)
+    turns = np.cumsum(rng.random((days, runs)) < 1.0 / state_days, axis=0)
     return STATE_MEAN * start * np.where(turns % 2, -1.0, 1.0) + rng.standard_normal((days, runs))
 
 

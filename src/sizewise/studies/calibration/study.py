@@ -1,6 +1,7 @@
 """The calibration study: how often each test rejects where nothing is to be found, and finds what was planted."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from sizewise.base.seeding import derive_seed, numpy_generator
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe, open_prepared
-from sizewise.evidence.statistics.power import block_power
+from sizewise.evidence.statistics.cosines import cosine_terms
+from sizewise.evidence.statistics.joint import joint_power
 from sizewise.params.arms import Arm
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.evidence.plan import Plan
@@ -30,7 +32,6 @@ from sizewise.studies.calibration.nulls import (
 from sizewise.studies.calibration.rejections import (
     Rate,
     block_means,
-    block_rejects,
     bootstrap_rejects,
     bootstrap_weights,
     newey_west_rejects,
@@ -38,10 +39,11 @@ from sizewise.studies.calibration.rejections import (
     placebo_rejects,
     rate_of,
     rates_of,
+    rule_rejects,
     t_rejects,
 )
 
-PRIMARY = "ibragimov_mueller"
+PRIMARY = "joint_rule"
 # Studies on real bars, and on made-up ones.
 REAL = ("aa", "rotated_signals")
 SYNTHETIC = ("random_walk", "shuffled_returns", "persistent_regime_null")
@@ -145,10 +147,15 @@ def _positive(sizes: np.ndarray) -> np.ndarray:
 def _on_days(daily: np.ndarray, world: NullWorld, weights: np.ndarray) -> dict[str, np.ndarray]:
     plan = world.plan
     return {
-        PRIMARY: block_rejects(daily, blocks=plan.blocks, alpha=plan.alpha),
+        **rule_rejects(daily, blocks=plan.blocks, terms=terms_of(world), alpha=plan.alpha),
         "newey_west": newey_west_rejects(daily, alpha=plan.alpha),
         "bootstrap": bootstrap_rejects(daily, weights, alpha=plan.alpha),
     }
+
+
+def terms_of(world: NullWorld) -> int:
+    """Terms of the cosine test over the world's days."""
+    return cosine_terms(world.days, world.plan.cosine_terms_coef)
 
 
 def chunks(study: str, world: NullWorld, total: int) -> Iterator[tuple[int, np.random.Generator]]:
@@ -190,12 +197,36 @@ def null_rates(world: NullWorld) -> Rates:
     return {**rates, "persistent_regime_null": rates_of(judged, alpha), "peeking": rates_of(peeked, alpha)}
 
 
+def length_name(days: int) -> str:
+    """The study of one mean length of regimes."""
+    return f"regimes_of_{days}_days"
+
+
+def length_rates(world: NullWorld) -> Rates:
+    """Rejections of the null of persistent regimes by their mean length: the joint rule and its two tests."""
+    plan, settings = world.plan, world.settings
+    rates: Rates = {}
+    for days in settings.regime_days:
+        study = length_name(days)
+        judged = [
+            rule_rejects(
+                persistent_differences(replications, world.days, rng, state_days=days),
+                blocks=plan.blocks,
+                terms=terms_of(world),
+                alpha=plan.alpha,
+            )
+            for replications, rng in chunks(study, world, settings.series_replications)
+        ]
+        rates[study] = rates_of(judged, plan.alpha)
+    return rates
+
+
 def power_rates(world: NullWorld) -> Rates:
-    """Planted edges found by the primary test: studies `power` and `power_uneven`, by edge.
+    """Planted edges found by the joint rule: studies `power` and `power_uneven`, by edge.
 
     Arm a of the A/A pair is given hindsight: its sizes are multiplied by exp(tilt) in trades that gain and by exp(-tilt) in
     those that lose. In `power` the tilt of each block of days is solved so that every block's mean difference rises by the
-    same amount, `edge` standard errors of the whole mean; that is what the noncentral t assumes. In `power_uneven` one tilt
+    same amount, `edge` standard errors of the whole mean; the simulated curve assumes that. In `power_uneven` one tilt
     for all blocks raises the whole mean as much, and earns most where trades move most.
     """
     settings, plan = world.settings, world.plan
@@ -204,13 +235,21 @@ def power_rates(world: NullWorld) -> Rates:
     first_days = _first_days(world)
     blocks = [np.searchsorted(first_days, part.entry_day, side="right") - 1 for part in world.slices]
 
-    def means(tilt: np.ndarray, chunk: int) -> np.ndarray:
+    def days(tilt: np.ndarray, chunk: int) -> np.ndarray:
         growth = [
             pair.paths.growth(pair.a * np.exp(tilt[block, None] * np.sign(pair.paths.unit_return))) - b
             for pair, block, b in zip(drawn[chunk], blocks, calm[chunk], strict=True)
         ]
-        return block_means(portfolio_growth([pair.paths for pair in drawn[chunk]], growth), plan.blocks)
+        return portfolio_growth([pair.paths for pair in drawn[chunk]], growth)
 
+    def means(tilt: np.ndarray, chunk: int) -> np.ndarray:
+        return block_means(days(tilt, chunk), plan.blocks)
+
+    def found(tilt: np.ndarray) -> np.ndarray:
+        judged = [rule_rejects(days(tilt, chunk), **rule)[PRIMARY] for chunk in range(len(drawn))]
+        return np.concatenate(judged)
+
+    rule: dict[str, Any] = {"blocks": plan.blocks, "terms": terms_of(world), "alpha": plan.alpha}
     none = np.zeros(plan.blocks)
     null = np.concatenate([means(none, chunk) for chunk in range(len(drawn))], axis=1)
     null_of_first = means(none, 0)
@@ -220,9 +259,7 @@ def power_rates(world: NullWorld) -> Rates:
         for study, pooled in (("power", False), ("power_uneven", True)):
             # One chunk tells a tilt's mean gain well enough: the noise is the same with and without it.
             tilt = _solve(lambda tried: (means(tried, 0) - null_of_first).mean(axis=1), edge * error, none, pooled)
-            found = np.concatenate([means(tilt, chunk) for chunk in range(len(drawn))], axis=1)
-            theory = block_power(edge, blocks=plan.blocks, alpha=plan.alpha)
-            rates[study][str(edge)] = rate_of(t_rejects(found, plan.alpha), theory)
+            rates[study][str(edge)] = rate_of(found(tilt), joint_power(edge, world.days, **rule))
     return rates
 
 

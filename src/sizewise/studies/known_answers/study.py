@@ -14,7 +14,7 @@ from sizewise.base.pool import Pool
 from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.splits import Fold, Slice
-from sizewise.evidence.inference import BlockTest, ibragimov_mueller
+from sizewise.evidence.joint_rule import JointTest, joint_as_planned
 from sizewise.learning.tabular.cells import sizes as grid_sizes
 from sizewise.learning.tabular.learning import train_tables
 from sizewise.learning.tabular.lessons import Kind
@@ -221,14 +221,14 @@ def write_record(results: Sequence[Result], folder: Path) -> None:
     write_json(folder / "known_answers.json", record(results))
 
 
-def against_constant(results: Sequence[Result], market: str, arm: str, plan_: Plan) -> BlockTest:
-    """The primary test of a learner against the best constant size on realised growth, seeds averaged bar by bar.
+def against_constant(results: Sequence[Result], market: str, arm: str, plan_: Plan) -> JointTest:
+    """The joint rule on a learner against the best constant size on realised growth, seeds averaged bar by bar.
 
     Seeds have exams of their own, so their mean is over independent bars.
     """
     series = [result.excess for result in results if result.task.market == market and result.task.arm == arm]
     mean = np.mean(np.stack(series), axis=0)
-    return ibragimov_mueller(mean, blocks=plan_.blocks, alpha=plan_.alpha, power=plan_.power)
+    return joint_as_planned(plan_, mean)
 
 
 def learned_sizes(results: Sequence[Result]) -> pd.DataFrame:
@@ -273,10 +273,10 @@ def flat_sentence(table: pd.DataFrame) -> str:
     )
 
 
-def null_sentence(test: BlockTest, alpha: float) -> str:
+def null_sentence(test: JointTest, alpha: float) -> str:
     """Whether a learner of shuffled signals gains over the best constant size."""
     said = "rejects" if test.p_value < alpha else "does not reject"
     return (
         f"Shuffled signals: {1e4 * test.mean:+.2f} bps a bar against the best constant size (95% {1e4 * test.low:+.2f} to "
-        f"{1e4 * test.high:+.2f}, p = {test.p_value:.2f}); the primary test {said}."
+        f"{1e4 * test.high:+.2f}, p = {test.p_value:.2f}); the joint rule {said}."
     )

@@ -12,7 +12,7 @@ from scipy.optimize import bisect
 from sizewise.base.errors import ConfigError, LedgerError
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Slice
-from sizewise.evidence.inference import BlockTest, ibragimov_mueller
+from sizewise.evidence.joint_rule import JointTest, joint_as_planned
 from sizewise.ledgers.metrics import BPS, portfolio
 from sizewise.params.evidence.plan import Plan
 from sizewise.sizing.backtest import PathLedger
@@ -29,7 +29,7 @@ SCAN = 301
 class BreakEven:
     """Attributes:
     multiple: where the mean is 0; NaN if it is nowhere in range, or everywhere. crossings: how often it is.
-    low, high: the multiples at which the primary test does not reject 0, from the lowest to the highest; an infinity where
+    low, high: the multiples at which the joint rule does not reject 0, from the lowest to the highest; an infinity where
         they reach the end of the range, NaN where it rejects throughout.
     sign: of the mean, if it is the same at every multiple, else 0. curvature_bps: largest gap between a walked mean and the
         line between its neighbours; NaN of two multiples. first, last: the range walked.
@@ -59,11 +59,11 @@ def break_even(daily: Mapping[float, pd.Series], plan: Plan) -> BreakEven:
         raise LedgerError("a break-even needs two cost multiples or more on the same days: set stress.cost_multiples")
     values = np.stack([one.to_numpy() for one in series])
 
-    def test(multiple: float) -> BlockTest:
+    def test(multiple: float) -> JointTest:
         place = int(np.clip(np.searchsorted(nodes, multiple, side="right") - 1, 0, len(nodes) - 2))
         weight = (multiple - nodes[place]) / (nodes[place + 1] - nodes[place])
         mixed = (1.0 - weight) * values[place] + weight * values[place + 1]
-        return ibragimov_mueller(mixed, blocks=plan.blocks, alpha=plan.alpha, power=plan.power)
+        return joint_as_planned(plan, mixed)
 
     means = np.array([test(node).mean for node in nodes])
     roots = _roots(nodes, means)

@@ -19,17 +19,21 @@ from sizewise.ledgers.trials import TrialLedger, chain_sentence
 from sizewise.params.arms import AtrArm, ConstantArm, OracleArm
 from sizewise.reports.site import index as site
 
-RECORD = dict.fromkeys(verdict.FIELDS, 1) | {
-    "verdict": "worse",
-    "effect_bps_per_day": -0.75,
-    "ci_low": -1.5,
-    "ci_high": -0.1,
-    "p_value": 0.03,
-    "n_trials": 42,
-    "doubts": [],
-    "plan_hash": "aaaa",
-    "data_hash": "bbbb",
-}
+RECORD = (
+    dict.fromkeys(verdict.FIELDS, 1)
+    | verdict.LATER
+    | {
+        "verdict": "worse",
+        "effect_bps_per_day": -0.75,
+        "ci_low": -1.5,
+        "ci_high": -0.1,
+        "p_value": 0.03,
+        "n_trials": 42,
+        "doubts": [],
+        "plan_hash": "aaaa",
+        "data_hash": "bbbb",
+    }
+)
 ARMS = {
     "ppo": ConstantArm(kind="constant", size_frac=0.2),
     "atr": AtrArm(kind="atr"),

@@ -12,9 +12,10 @@ from sizewise.params.studies.calibration import Calibration
 from sizewise.studies.calibration import study as calibration
 from sizewise.studies.calibration.nulls import NullWorld, difference, noisy_arms
 from sizewise.studies.calibration.rejections import block_means, block_rejects, rate_of, t_rejects
-from sizewise.studies.calibration.study import PRIMARY, chunks, null_rates, power_rates, world_of
+from sizewise.studies.calibration.study import PRIMARY, chunks, length_rates, null_rates, power_rates, world_of
 
-TESTS = [PRIMARY, "newey_west", "bootstrap", "placebo", "trade_level_t"]
+RULE = [PRIMARY, "ibragimov_mueller", "cosines"]
+TESTS = [*RULE, "newey_west", "bootstrap", "placebo", "trade_level_t"]
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,15 @@ def test_every_study_has_every_test_with_its_band(world):
     assert rates["aa"][PRIMARY].n == world.settings.replications
     assert rates == null_rates(world)
     assert rates != null_rates(with_settings(world, seed=1))
+
+
+def test_the_level_is_measured_for_every_length_of_regimes(world):
+    rates = length_rates(with_settings(world, series_replications=400, regime_days=(1, 60)))
+    assert list(rates) == ["regimes_of_1_days", "regimes_of_60_days"]
+    for cells in rates.values():
+        assert list(cells) == RULE
+        assert cells[PRIMARY].rate <= min(cells["ibragimov_mueller"].rate, cells["cosines"].rate)
+    assert rates["regimes_of_60_days"]["cosines"].rate > rates["regimes_of_1_days"]["cosines"].rate
 
 
 def test_the_primary_test_holds_its_level_on_equal_arms(world):

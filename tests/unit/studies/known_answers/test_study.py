@@ -1,7 +1,6 @@
 """The study of known answers: every market and seed, nothing picked, and words that follow the numbers."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,12 +8,13 @@ import pytest
 from scipy import stats
 
 from sizewise.base.errors import ConfigError
-from sizewise.evidence.inference import BlockTest
 from sizewise.studies.known_answers import study
 from sizewise.studies.known_answers.study import ORDERS, PPO, TABLE_MARKETS, TABLES, Result, Task
 from sizewise.studies.planted.answers import interval, solve
 from sizewise.studies.planted.laws import Law
 from sizewise.studies.planted.markets import constant_edge, laws, pure_noise, two_regime
+
+from ....hand_joint import hand_joint
 
 FIELDS = ["share_of_optimal_growth", "ci_low", "ci_high", "n_seeds"]
 
@@ -161,7 +161,7 @@ def test_the_constant_itself_gains_nothing_over_itself(params):
     test = study.against_constant([constant], law.name, PPO, params.plan)
     assert (test.mean, test.p_value) == (0.0, 1.0)
     assert study.null_sentence(test, 0.05) == (
-        "Shuffled signals: +0.00 bps a bar against the best constant size (95% +0.00 to +0.00, p = 1.00); the primary test "
+        "Shuffled signals: +0.00 bps a bar against the best constant size (95% +0.00 to +0.00, p = 1.00); the joint rule "
         "does not reject."
     )
 
@@ -187,7 +187,7 @@ def test_seeds_are_averaged_before_the_test(params):
     test = study.against_constant([*results, *others], "two_regime", PPO, params.plan)
     blocks = series.mean(0).reshape(params.plan.blocks, -1).mean(1)
     expected = stats.ttest_1samp(blocks, 0.0)
-    assert test.p_value == pytest.approx(expected.pvalue)
+    assert test.blocks.p_value == pytest.approx(expected.pvalue)
     assert test.mean == pytest.approx(blocks.mean())
 
 
@@ -195,10 +195,9 @@ def test_seeds_are_averaged_before_the_test(params):
     ("p_value", "said"), [(0.20, "does not reject."), (0.05, "does not reject."), (0.04, "rejects.")]
 )
 def test_what_is_said_of_shuffled_signals(p_value, said):
-    still = BlockTest(**dict.fromkeys(BlockTest.__dataclass_fields__, 0.0))
-    test = replace(still, mean=1.234e-4, low=-1e-4, high=3e-4, p_value=p_value)
+    test = hand_joint(1.234e-4, -1e-4, 3e-4, p_value)
     sentence = study.null_sentence(test, 0.05)
-    assert sentence.endswith(f"the primary test {said}")
+    assert sentence.endswith(f"the joint rule {said}")
     assert "+1.23 bps a bar" in sentence
     assert "(95% -1.00 to +3.00" in sentence
 
