@@ -69,7 +69,10 @@ def arm_hash(params: Any, name: str) -> str:
     world = [params.account, params.rules, params.decisions]
     sections = [*world, params.splits, *(getattr(params, name) for name in arm.sections)]
     dumped = [own, *(section.model_dump() for section in sections)]
-    return with_signals(content_hash(canonical(dumped)), params.signals)
+    digest = with_signals(content_hash(canonical(dumped)), params.signals)
+    risk = params.plan.risk
+    # At the risk it takes by itself, as before risk could be matched, it is what it was.
+    return digest if risk is None else content_hash(digest.encode(), canonical(risk.model_dump()))
 
 
 def _world(world: World) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 - features: notebook 01
 - figures: figures that several reports draw
 - page: what every report shares: opening, running, style
+- risk: what matching risk does to every arm
 - site: the index page
 - train: notebook 02
 - verify: whether a run says what the committed one says

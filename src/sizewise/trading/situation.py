@@ -48,6 +48,7 @@ class Situation:
         close: quote currency. account: all that the accounts hold, and bars: all of the bar that closes; None by hand, and a
             close of 1.
         decides: bool, the clock says that something is decided at this close; None: everywhere.
+        factor: what an arm's orders are multiplied by afterwards, see sizing.scaled; None: by nothing.
     """
 
     rows: torch.Tensor
@@ -62,6 +63,11 @@ class Situation:
     account: Position | None = None
     bars: Bars | None = None
     decides: torch.Tensor | None = None
+    factor: torch.Tensor | None = None
+
+    def cap(self, limit_frac: float) -> float | torch.Tensor:
+        """The cap on a size that is multiplied by `factor` afterwards: then no position is larger than `limit_frac`."""
+        return limit_frac if self.factor is None else limit_frac / self.factor
 
     def pick(self, index: torch.Tensor | slice) -> "Situation":
         """That of some accounts of one axis: positions, a slice, or a mask."""

@@ -18,8 +18,9 @@ from sizewise.learning.ppo.encoders import MarketView
 from sizewise.ledgers.columns import EQUITY_COLUMNS, EVENT_COLUMNS, FLOWS, TRADE_COLUMNS, check_adds_up
 from sizewise.params.arms import Arm
 from sizewise.params.trading.world import World
-from sizewise.sizing import backtest
+from sizewise.sizing import backtest, day_marks
 from sizewise.sizing.backtest import PathLedger
+from sizewise.sizing.day_marks import DayMarks
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.sizers import Sizer, rule_sizer
 from sizewise.trading.broker.orders import Kind
@@ -156,21 +157,41 @@ def walk(
     *,
     follows_signal: bool = True,
     record: bool = False,
+    initial_equity: torch.Tensor | None = None,
 ) -> PathLedger:
     """Trade the paths of `keys` with one sizer in one world, each reading the confidence of its own fold.
 
     Args:
         follows_signal: the sizer decides while a trade of the signal is on, see clock.decision_rows. record: keep fills.
+        initial_equity: of each path, quote currency, (P,); None: the account's.
     """
+    return backtest.run(
+        market,
+        *_slices(market, keys),
+        sizer,
+        world.account,
+        world.rules,
+        decides=decision_rows(market, world.decisions, follows_signal=follows_signal),
+        record=record,
+        initial_equity=initial_equity,
+    )
+
+
+def walk_days(
+    market: Market, keys: Sequence[PathKey], sizer: Sizer, world: World, *, follows_signal: bool = True
+) -> DayMarks:
+    """The same accounts, marked at the end of every day alone; see sizing.day_marks."""
+    decides = decision_rows(market, world.decisions, follows_signal=follows_signal)
+    return day_marks.run(market, *_slices(market, keys), sizer, world.account, world.rules, decides=decides)
+
+
+def _slices(market: Market, keys: Sequence[PathKey]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Start rows, lengths, the folds' confidence, and which of it each path reads; see backtest.run."""
     names = sorted({key.confidence_column for key in keys})
     table = torch.stack([market.confidence[name] for name in names])
     of_path = torch.tensor([names.index(key.confidence_column) for key in keys])
     starts = torch.tensor([key.start_row for key in keys])
-    lengths = torch.tensor([key.length for key in keys])
-    decides = decision_rows(market, world.decisions, follows_signal=follows_signal)
-    return backtest.run(
-        market, starts, lengths, table, of_path, sizer, world.account, world.rules, decides=decides, record=record
-    )
+    return starts, torch.tensor([key.length for key in keys]), table, of_path
 
 
 def run_rule(market: Market, name: str, arm: Arm, folds: Sequence[Fold], world: World) -> ArmRun:
