@@ -5,6 +5,7 @@
 - history: every verdict so far, and what changed
 - inference: the protocol that decides
 - pairing: what two ledgers must share
+- questions: those that a plan declares together, and Holm over them
 - seed_draws: what other draws of the seeds would have decided
 - sensitivities: what stands beside the verdict
 - slice_effects: the primary test on slices

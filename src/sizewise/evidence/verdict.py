@@ -80,7 +80,7 @@ def effect_record(test: BlockTest) -> dict[str, float]:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """What the compare stage wrote to metrics/verdict.json.
+    """What the compare stage wrote to metrics/verdict.json; `entry` is None where one question was asked.
 
     Raises:
         DataMissingError: it has not run, or the file is damaged.
@@ -89,7 +89,7 @@ def read_record(path: Path) -> dict[str, Any]:
         raise DataMissingError(f"metrics/{path.name} is missing: run `dvc repro`")
     try:
         values = json.loads(path.read_bytes())
-        return {name: values[name] for name in FIELDS}
+        return {**{name: values[name] for name in FIELDS}, "entry": values.get("entry")}
     except (ValueError, KeyError, TypeError):
         raise DataMissingError(f"metrics/{path.name} is damaged: run `dvc repro -f compare`") from None
 

@@ -1,5 +1,6 @@
 """The comparison: what notebook 04 calls, its figures, and what it leaves behind."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from sizewise.base.paths import write_atomically
 from sizewise.evidence import ab_plan, slice_effects, verdict
 from sizewise.evidence.comparison import ComparedRun
 from sizewise.evidence.comparison import open_study as open_study
-from sizewise.evidence.inference import BlockTest, Comparison
+from sizewise.evidence.inference import EFFECT_COLUMNS, BlockTest, Comparison, effect_row
+from sizewise.evidence.questions import MANAGED
+from sizewise.evidence.questions import holm_sentence as holm_sentence
 from sizewise.evidence.sensitivities import looks as looks
 from sizewise.evidence.sensitivities import looks_sentence as looks_sentence
 from sizewise.evidence.sensitivities import open_beside as open_beside
@@ -102,9 +105,23 @@ def difference_by_day(study: ComparedRun, result: Comparison) -> pd.DataFrame:
     return table.reset_index(drop=True).rename_axis("day").reset_index()
 
 
-def leave(stage: Stage, study: ComparedRun, result: Comparison, anchored: Comparison) -> None:
-    """Write the verdict's record, and what the index page shows beside it: its sensitivities and the daily difference."""
-    stage.write_metrics(study.record(result), "verdict")
+def unmatched_table(study: ComparedRun, result: Comparison) -> pd.DataFrame:
+    """The primary test at matched risk, beside the same where every arm keeps the risk it takes by itself."""
+    rows = {"risk matched on train": effect_row(result.daily, study.plan)}
+    plain = study.unmatched()
+    if plain is not None:
+        rows["risk as it comes"] = plain
+    return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=EFFECT_COLUMNS)
+
+
+def leave(stage: Stage, study: ComparedRun, questions: Mapping[str, Comparison], anchored: Comparison) -> None:
+    """Write the verdict's record, and what the index page shows beside it: its sensitivities and the daily difference.
+
+    Args:
+        questions: see ComparedRun.questions.
+    """
+    result = questions[MANAGED]
+    stage.write_metrics(study.record(questions), "verdict")
     stage.write_metrics(sensitivities(result, anchored), "sensitivities")
     days = difference_by_day(study, result)
     path = stage.workspace.plots / "difference_by_day.csv"
