@@ -110,14 +110,17 @@ def _through(walker: Walker, moved: Move, stretch: Stretch) -> Move:
     if not stretch.longest:
         return moved
     if stretch.leads_nobody_to(walker.ruin_level, moved.position):
-        return _on(walker, moved, stretch.leap, stretch.leap_money)
-    for bars, money, _ in stretch.one_by_one():
-        moved = _on(walker, moved, bars, money)
+        return _on(walker, moved, Orders(), stretch.leap, stretch.leap_money)
+    for bars, money, arrived in stretch.one_by_one():
+        orders, leaving = Orders(), moved.terminated & ~arrived
+        if bool(leaving.any()):
+            orders = orders.leaving(moved.position.book.units, leaving.to(walker.dtype), working=False)
+        moved = _on(walker, moved, orders, bars, money)
     return moved
 
 
-def _on(walker: Walker, before: Move, bars: Bars, money: Bars) -> Move:
-    moved = walker.move(before.position, Orders(), bars, money)
+def _on(walker: Walker, before: Move, orders: Orders, bars: Bars, money: Bars) -> Move:
+    moved = walker.move(before.position, orders, bars, money)
     return moved._replace(terminated=moved.terminated | before.terminated)
 
 

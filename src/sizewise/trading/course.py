@@ -34,12 +34,13 @@ class Course:
 
     @cached_property
     def _sums(self) -> torch.Tensor:
-        """What holding one unit, or one of borrowed cash, costs up to each row: float64 [R, I, 4], of Bars' borrow (times
-        the close before), funding (times the open), its amount whoever pays it, and loan."""
+        """What holding one unit, or one of borrowed cash, costs up to each row of its market: float64 [R, I, 4], of Bars'
+        borrow (times the close before), funding (times the open), its amount whoever pays it, and loan."""
         column = self._tape.column
         funding = column("open") * column("funding")
         parts = (column("last_close") * column("borrow"), funding, funding.abs(), column("loan"))
-        return torch.stack(parts, dim=-1).cumsum(0)
+        # Every market by itself: another's prices round nothing of it.
+        return torch.cat([part.cumsum(0) for part in torch.stack(parts, dim=-1).split(self._tape.n_rows)])
 
     @cached_property
     def _extremes(self) -> tuple[torch.Tensor, torch.Tensor]:

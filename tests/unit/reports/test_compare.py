@@ -60,9 +60,11 @@ def test_what_is_left_is_what_was_found(quick, tmp_path):
     own = study(quick, ledgers)
     result = daily_result(own)
     stage = Stage("compare", None, Workspace(tmp_path, tmp_path), "hash")
-    compare.leave(stage, own, result, replace(result, primary=replace(TEST, mean=-3e-4)))
+    questions = {"managed": result}
+    compare.leave(stage, own, questions, replace(result, primary=replace(TEST, mean=-3e-4)))
     left = {file.stem: json.loads(file.read_text()) for file in (tmp_path / "metrics").iterdir()}
-    assert left["verdict"] == own.record(result)
+    assert left["verdict"] == own.record(questions)
+    assert left["verdict"]["entry"] is None
     assert left["sensitivities"]["tests"]["bootstrap"] == {"role": "secondary", "p_value": 0.25}
     assert left["sensitivities"]["anchored"] == verdict.effect_record(replace(TEST, mean=-3e-4))
     days = pd.read_csv(tmp_path / "plots" / "difference_by_day.csv")

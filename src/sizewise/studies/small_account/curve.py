@@ -12,7 +12,7 @@ import torch
 
 from sizewise.base.tensors import log
 from sizewise.dataset.market_tensor import Market
-from sizewise.dataset.splits import Fold
+from sizewise.dataset.splits import Fold, Slice
 from sizewise.ledgers.metrics import BPS
 from sizewise.params.arms import Arm, ConstantArm
 from sizewise.params.trading.world import World
@@ -77,7 +77,7 @@ def growth_by_account_size(
     return by.reset_index()
 
 
-def _only(fold: Fold, symbols: Sequence[str] | None) -> dict[str, object]:
+def _only(fold: Fold, symbols: Sequence[str] | None) -> dict[str, Slice]:
     return {symbol: part for symbol, part in fold.test.items() if symbols is None or symbol in symbols}
 
 
