@@ -10,7 +10,8 @@ from sizewise.ledgers.files import read_risk, read_unmatched
 from sizewise.ledgers.plan import PRIMARY
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
-from sizewise.walkforward.risk import Factors, factors_of, risk_summary
+from sizewise.walkforward.risk import factors_of, risk_summary
+from sizewise.walkforward.walk import Factors
 
 
 def risk_table(stage: Stage, daily: pd.DataFrame) -> pd.DataFrame:
@@ -24,7 +25,7 @@ def risk_table(stage: Stage, daily: pd.DataFrame) -> pd.DataFrame:
     folder = stage.workspace.ledger
     factors = read_risk(folder)
     primary = factors[factors["scheme"] == PRIMARY]
-    return risk_summary(primary, read_unmatched(folder), {arm: daily[arm] for arm in daily})
+    return risk_summary(primary, read_unmatched(folder), {str(arm): daily[arm] for arm in daily})
 
 
 def write_risk(stage: Stage, table: pd.DataFrame) -> None:

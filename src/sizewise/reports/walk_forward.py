@@ -38,8 +38,7 @@ from sizewise.walkforward.behaviour import behaviour_sentences as behaviour_sent
 from sizewise.walkforward.behaviour import behaviour_table as behaviour_table
 from sizewise.walkforward.evaluate import record as record
 from sizewise.walkforward.responses import dependence_of as dependence_of
-from sizewise.walkforward.risk import Factors
-from sizewise.walkforward.walk import RULE_SEED
+from sizewise.walkforward.walk import RULE_SEED, Factors
 
 # Of the learner's folds and seeds, around their mean.
 BAND = (0.10, 0.90)

@@ -51,7 +51,7 @@ def evaluate_all(stage: Stage, market: Market, folds: Mapping[str, Sequence[Fold
         fits += field.fits
         if p.plan.risk is not None:
             factors += [field.matched(name) for name in names]
-            unmatched += [field.unmatched(name) for name in names] if primary else []
+            unmatched += [field.unmatched(names)] if primary else []
     if factors:
         every = [pd.concat(tables, ignore_index=True) for tables in (factors, unmatched)]
         write_risk(stage.workspace.ledger, *every)

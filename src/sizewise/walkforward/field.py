@@ -31,11 +31,20 @@ from sizewise.sizing.day_marks import DayMarks
 from sizewise.sizing.fitted import FITTED, Paths, fitted_sizer, mean_exposure
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.own import Learner, checked, open_own
-from sizewise.sizing.scaled import ScaledSizer
 from sizewise.sizing.sizers import RULES, HeldSizer, JoinedSizer, Sizer, rule_sizer
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward.risk import COLUMNS, factors_of, marks_frame, match, of_paths, train_paths
-from sizewise.walkforward.walk import RULE_SEED, ArmRun, PathKey, paths_of, policies_sizer, walk, walk_days
+from sizewise.walkforward.risk import COLUMNS, factors_of, marks_frame, match, train_paths
+from sizewise.walkforward.walk import (
+    RULE_SEED,
+    ArmRun,
+    PathKey,
+    of_paths,
+    paths_of,
+    policies_sizer,
+    scaled_sizer,
+    walk,
+    walk_days,
+)
 
 # Rows of paths (as many as the longest of them has, each) that walk side by side: bounds the memory of their ledgers.
 SIDE_BY_SIDE = 8_000_000
@@ -132,10 +141,7 @@ class Field:
 
     def _scaled(self, name: str, keys: Sequence[PathKey], factor: torch.Tensor) -> Sizer:
         """An arm on paths, its sizes times the paths' factors."""
-        sizer = OPENERS[self._arms[name].kind](self, name, keys)
-        if bool((factor == 1.0).all()):
-            return sizer
-        return ScaledSizer(sizer, factor, position_limit_frac(self._account))
+        return scaled_sizer(OPENERS[self._arms[name].kind](self, name, keys), factor, self._world)
 
     def match_all(self, names: Sequence[str]) -> None:
         """Find the factors of arms that have none yet; rules of one world side by side, learned arms one after the other.
@@ -175,15 +181,15 @@ class Field:
                 groups.append([name])
         return groups
 
-    def unmatched(self, name: str) -> pd.DataFrame:
-        """An arm's test slices at a factor of 1, by day; see risk.marks_frame."""
-        told = len(self.fits)
-        parts = [
-            marks_frame(keys, self._on_days(keys, np.ones(len(keys))), self._market)
-            for keys in self._in_parts(name, self._keys(name))
-        ]
+    def unmatched(self, names: Sequence[str]) -> pd.DataFrame:
+        """Arms over their test slices at a factor of 1, by day; see risk.marks_frame."""
+        told, found = len(self.fits), []
+        for group in self._alike(names):
+            keys = [key for name in group for key in self._keys(name)]
+            for part in self._in_parts(group[0], keys):
+                found.append(marks_frame(part, self._on_days(part, np.ones(len(part))), self._market))
         del self.fits[told:]
-        return pd.concat(parts, ignore_index=True)
+        return pd.concat(found, ignore_index=True)
 
     def _train(self, name: str) -> tuple[PathKey, ...]:
         arm = self._arms[name]

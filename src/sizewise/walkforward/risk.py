@@ -4,6 +4,7 @@ The arm is run over its train slice through the account; no bar of a test slice 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,14 @@ import torch
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
+from sizewise.learning.ppo.agent import Agent
 from sizewise.ledgers.metrics import BPS, DAYS_PER_YEAR, drawdown, portfolio, sharpe
 from sizewise.ledgers.metrics import daily_returns as daily_returns
 from sizewise.params.evidence.plan import Risk
+from sizewise.params.trading.world import World
 from sizewise.sizing.day_marks import DayMarks
-from sizewise.walkforward.walk import PathKey
+from sizewise.sizing.multiples import rules_of
+from sizewise.walkforward.walk import Factors, PathKey, policies_sizer, scaled_sizer, walk_days
 
 COLUMNS = (
     "arm",
@@ -33,8 +37,6 @@ COLUMNS = (
 )
 # A factor is kept to so many digits: another order of the same additions, as on another machine, gives the same one.
 DIGITS = 6
-# (fold, symbol, seed)
-Factors = Mapping[tuple[int, str, int], float]
 # Runs an arm over paths at a factor each.
 Run = Callable[[Sequence[PathKey], np.ndarray], DayMarks]
 
@@ -79,15 +81,33 @@ def match(run: Run, keys: Sequence[PathKey], market: Market, risk: Risk) -> pd.D
     return pd.DataFrame({**named, "factor": factor, **found})
 
 
-def factors_of(table: pd.DataFrame) -> Factors:
+def factors_of(table: pd.DataFrame) -> dict[tuple[int, str, int], float]:
     """By (fold, symbol, seed), of one arm's rows."""
     keys = zip(table["fold"].tolist(), table["symbol"].tolist(), table["seed"].tolist(), strict=True)
     return dict(zip(keys, table["factor"].tolist(), strict=True))
 
 
-def of_paths(factors: Factors, keys: Sequence[PathKey]) -> torch.Tensor:
-    """The factor of each path, float64 (P,); 1 where the fold does not train on its symbol."""
-    return torch.tensor([factors.get((key.fold, key.symbol, key.seed), 1.0) for key in keys], dtype=torch.float64)
+def match_policies(
+    market: Market,
+    name: str,
+    folds: Sequence[Fold],
+    agents: Mapping[tuple[int, int], Agent],
+    seeds: Sequence[int],
+    world: World,
+    risk: Risk,
+) -> Factors:
+    """The factors of policies at hand, by (fold, symbol, seed); see walk.run_policies, whose arguments these are."""
+
+    def run(keys: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
+        sizer, first = policies_sizer(market, name, keys, folds, agents), next(iter(agents.values()))
+        under = replace(world, rules=rules_of(first.scheme, world.rules))
+        scaled = scaled_sizer(sizer, torch.from_numpy(factor), world)
+        return walk_days(market, keys, scaled, under, follows_signal=first.follows_signal)
+
+    found: dict[tuple[int, str, int], float] = {}
+    for fold in folds:
+        found |= factors_of(match(run, train_paths(name, [fold], seeds, market), market, risk))
+    return found
 
 
 def marks_frame(keys: Sequence[PathKey], marks: DayMarks, market: Market) -> pd.DataFrame:

@@ -22,8 +22,10 @@ from sizewise.sizing import backtest, day_marks
 from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.day_marks import DayMarks
 from sizewise.sizing.multiples import rules_of
+from sizewise.sizing.scaled import ScaledSizer
 from sizewise.sizing.sizers import Sizer, rule_sizer
 from sizewise.trading.broker.orders import Kind
+from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.trading.trades import Trade, trades_of_path
 
 
@@ -125,6 +127,8 @@ def trades_frame(
     return trades.assign(**extra)[list(TRADE_COLUMNS)]
 
 
+# What sizes are multiplied by, so that an arm's risk is matched, by (fold, symbol, seed).
+Factors = Mapping[tuple[int, str, int], float]
 # A rule has no randomness; its one path stands under this seed.
 RULE_SEED = 0
 
@@ -208,18 +212,34 @@ def run_policies(
     agents: Mapping[tuple[int, int], Agent],
     seeds: Sequence[int],
     world: World,
+    factors: Factors | None = None,
 ) -> ArmRun:
     """Walk a learned arm over all folds and seeds at once, each path by the policy of its own fold and seed.
 
     Args:
-        agents: by (fold number, seed).
+        agents: by (fold number, seed). factors: what their sizes are multiplied by; None: by nothing.
     Raises:
         DataMissingError: a policy is missing.
     """
     keys = paths_of(name, folds, seeds, market)
-    sizer, first = policies_sizer(market, name, keys, folds, agents), next(iter(agents.values()))
+    first = next(iter(agents.values()))
+    sizer: Sizer = policies_sizer(market, name, keys, folds, agents)
     under = replace(world, rules=rules_of(first.scheme, world.rules))
+    if factors is not None:
+        sizer = scaled_sizer(sizer, of_paths(factors, keys), world)
     return ArmRun(name, keys, walk(market, keys, sizer, under, follows_signal=first.follows_signal, record=True))
+
+
+def of_paths(factors: Factors, keys: Sequence[PathKey]) -> torch.Tensor:
+    """The factor of each path, float64 (P,); 1 where the fold does not train on its symbol."""
+    return torch.tensor([factors.get((key.fold, key.symbol, key.seed), 1.0) for key in keys], dtype=torch.float64)
+
+
+def scaled_sizer(sizer: Sizer, factor: torch.Tensor, world: World) -> Sizer:
+    """A sizer on paths, its sizes times the paths' factors, float64 (P,)."""
+    if bool((factor == 1.0).all()):
+        return sizer
+    return ScaledSizer(sizer, factor, position_limit_frac(world.account))
 
 
 def policies_sizer(

@@ -17,8 +17,8 @@ from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.world import World
 from sizewise.sizing.day_marks import DayMarks
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.risk import DIGITS, factors_of, marks_frame, match, of_paths, risk_summary, train_paths
-from sizewise.walkforward.walk import RULE_SEED, PathKey, equity_frame, frames, walk
+from sizewise.walkforward.risk import DIGITS, factors_of, marks_frame, match, risk_summary, train_paths
+from sizewise.walkforward.walk import RULE_SEED, PathKey, equity_frame, frames, of_paths, walk
 
 from ...hand_market import make_market, priced, remade
 
@@ -136,7 +136,7 @@ def test_without_a_risk_there_is_no_factor(market):
 
 
 def test_what_walks_without_a_factor_is_the_plain_walk_by_day(field, market):
-    found = field.unmatched("atr")
+    found = field.unmatched(["atr"])
     (run,) = hand_field(market, risk=None).walk_all(["atr"])
     parts = pd.concat([equity for equity, _ in frames(run, market, stop_atr=1.5)])
     last = parts.groupby(["symbol", parts["timestamp"].dt.floor("D")])["equity"].last()
@@ -195,7 +195,7 @@ def test_a_symbol_without_train_has_a_factor_of_one():
 def test_the_summary_counts_who_never_trades_and_shows_both(field, market):
     names = ["atr", "cash"]
     table = pd.concat([field.matched(name) for name in names], ignore_index=True)
-    plain = pd.concat([field.unmatched(name) for name in names], ignore_index=True)
+    plain = field.unmatched(names)
     matched = {name: pd.Series(np.linspace(-1e-3, 1e-3, 50)) for name in names}
     found = risk_summary(table, plain, matched)
     assert found.loc["cash", ["never_trades", "not_reached"]].tolist() == [2, 0]
