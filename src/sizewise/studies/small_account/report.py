@@ -56,12 +56,8 @@ def curve_sentences(table: pd.DataFrame, small: SmallAccount) -> str:
         parts += [_cost_of(rows[rows["initial_equity"] == end], end) for end in ends]
         said.append("; ".join(parts) + ".")
     failed = [name for name, held in checks(table, small).items() if not held]
-    held = (
-        f"The declared check FAILS: not so: {', '.join(failed)}."
-        if failed
-        else "The declared check holds: no curve is flat."
-    )
-    return "\n\n".join([*said, held])
+    held = f"fails. Not so: {', '.join(failed)}" if failed else "holds: no curve is flat"
+    return "\n\n".join([*said, f"The declared check {held}."])
 
 
 def _cost_of(rows: pd.DataFrame, size: float) -> str:
