@@ -169,9 +169,6 @@ def _check_together(p: Params) -> None:
         raise ConfigError(
             f"params: small_account.reference is '{p.small_account.reference}', which is no entry of arms"
         )
-    for symbol in p.small_account.symbols:
-        if symbol not in p.data.symbols:
-            raise ConfigError(f"params: small_account.symbols names '{symbol}', which is no entry of data.symbols")
     for name in p.stress.arms:
         if name not in p.arms:
             raise ConfigError(f"params: stress.arms names '{name}', which is no entry of arms")

@@ -1,13 +1,12 @@
 """An arm at another risk: all of its sizes times one factor a path, below the cap that every arm has."""
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 
 from sizewise.sizing.sizers import Situation, Sizer
-from sizewise.trading.accounts import Position
 from sizewise.trading.broker.orders import Orders
+from sizewise.trading.situation import divided, times
 
 
 class ScaledSizer:
@@ -26,7 +25,7 @@ class ScaledSizer:
     def orders(self, at: Situation) -> Orders:
         """See sizers.Sizer."""
         factor = self._factor.to(at.equity.dtype)
-        orders = _times(self._sizer.orders(shown(at, factor)), factor)
+        orders = times(self._sizer.orders(shown(at, factor)), factor)
         if orders.market is None or not bool((factor > 1.0).any()):
             return orders
         return orders._replace(market=self._below_the_cap(orders.market, at, factor))
@@ -45,26 +44,5 @@ def shown(at: Situation, factor: torch.Tensor) -> Situation:
     account = at.account
     if account is not None:
         close = at.bar.close.to(account.book.units.dtype)
-        account = _divided(account, factor, close)
+        account = divided(account, factor, close)
     return replace(at, position=at.position / factor, account=account, factor=factor)
-
-
-def _divided(held: Position, factor: torch.Tensor, close: torch.Tensor) -> Position:
-    book = held.book
-    units = book.units / factor
-    book = book._replace(
-        units=units,
-        cash=book.cash + ((book.units - units) * close).sum(0),
-        margin=None if book.margin is None else book.margin._replace(posted=book.margin.posted / factor),
-        lots=None if book.lots is None else book.lots._replace(units=book.lots.units / factor),
-        working=tuple(slot._replace(units=slot.units / factor) for slot in book.working),
-    )
-    return held._replace(book=book, pending=tuple(_times(orders, 1.0 / factor) for orders in held.pending))
-
-
-def _times(orders: Orders, factor: torch.Tensor) -> Orders:
-    market = None if orders.market is None else orders.market * factor
-    place: Any = orders.place
-    if place is not None:
-        place = place._replace(units=place.units * factor)
-    return orders._replace(market=market, place=place)

@@ -136,6 +136,29 @@ def picked(state: Any, index: torch.Tensor | slice) -> Any:
     return state
 
 
+def divided(held: Position, factor: torch.Tensor, close: torch.Tensor) -> Position:
+    """Accounts as they would be shown if all they hold and have ordered were `factor` times less; equity is the same."""
+    book = held.book
+    units = book.units / factor
+    book = book._replace(
+        units=units,
+        cash=book.cash + ((book.units - units) * close).sum(0),
+        margin=None if book.margin is None else book.margin._replace(posted=book.margin.posted / factor),
+        lots=None if book.lots is None else book.lots._replace(units=book.lots.units / factor),
+        working=tuple(slot._replace(units=slot.units / factor) for slot in book.working),
+    )
+    return held._replace(book=book, pending=tuple(times(orders, 1.0 / factor) for orders in held.pending))
+
+
+def times(orders: Orders, factor: torch.Tensor) -> Orders:
+    """The same orders for `factor` times as many units."""
+    market = None if orders.market is None else orders.market * factor
+    place: Any = orders.place
+    if place is not None:
+        place = place._replace(units=place.units * factor)
+    return orders._replace(market=market, place=place)
+
+
 def standing(equity: torch.Tensor, position: torch.Tensor, direction: torch.Tensor) -> Situation:
     """Accounts of plain cash and one position, at a close of 1 and without costs; shape (N,), float64.
 

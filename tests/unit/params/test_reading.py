@@ -89,7 +89,6 @@ WRONG = [
     ),
     ("plan.risk.annual_vol_frac", 0.0, "plan.risk.annual_vol_frac", "greater than 0"),
     ("small_account.reference", "atr_2", "small_account.reference is 'atr_2'", "entry of arms"),
-    ("small_account.symbols", ["GOLD"], "small_account.symbols names 'GOLD'", "entry of data.symbols"),
 ]
 
 

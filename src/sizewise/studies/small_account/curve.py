@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from sizewise.base.errors import ConfigError
 from sizewise.base.tensors import log
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold, Slice
@@ -48,7 +49,15 @@ def growth_by_account_size(
         the calendar days in them), trades (entries filled), below_min, day_trade (orders that the venue refused for
         either reason); rounding_cost, day_trade_limit_cost: what all test slices would have ended with, in sum, without
         lots and minimum orders, and without the day-trade limit, less what they ended with; quote currency.
+    Raises:
+        ConfigError: a symbol is not in the market.
     """
+    for symbol in symbols or ():
+        if symbol not in market.symbols:
+            raise ConfigError(
+                f"small_account.symbols names '{symbol}', which is no entry of data.symbols ({', '.join(market.symbols)}): "
+                "mend either"
+            )
     chosen = [replace(fold, test=_only(fold, symbols)) for fold in folds]
     keys = [key for name in arms for key in paths_of(name, chosen, [RULE_SEED], market)]
     every = [key for key in keys for _ in sizes]

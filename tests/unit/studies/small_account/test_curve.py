@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from sizewise.base.errors import ConfigError
 from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
 from sizewise.studies.small_account.curve import SMALLEST, growth_by_account_size, sized_rules, spread_by_symbol
@@ -123,3 +124,5 @@ def test_a_cost_is_what_the_account_ends_with_less_than_without_the_limit(table,
 def test_symbols_that_are_not_named_do_not_walk(market, folds, arms):
     found = growth_by_account_size(market, folds, arms, VENUE, (20.0, 1_000.0), market.symbols[:1])
     assert set(found["symbol"]) == {market.symbols[0]}
+    with pytest.raises(ConfigError, match=r"small_account\.symbols names 'GOLD'"):
+        growth_by_account_size(market, folds, arms, VENUE, (20.0,), ("GOLD",))
