@@ -40,7 +40,8 @@ class Course:
         funding = column("open") * column("funding")
         parts = (column("last_close") * column("borrow"), funding, funding.abs(), column("loan"))
         # Every market by itself: another's prices round nothing of it.
-        return torch.cat([part.cumsum(0) for part in torch.stack(parts, dim=-1).split(self._tape.n_rows)])
+        markets = torch.split(torch.stack(parts, dim=-1), list(self._tape.n_rows))
+        return torch.cat([market.cumsum(0) for market in markets])
 
     @cached_property
     def _extremes(self) -> tuple[torch.Tensor, torch.Tensor]:
