@@ -170,6 +170,8 @@ def _answer(decision: "Decision") -> dict[str, object]:
         "equity": round(decision.equity, 2),
         "position": round(decision.position, 2),
     }
+    if decision.factor != 1.0:
+        answer["factor"] = decision.factor
     if decision.refused:
         answer |= {"refused": decision.refused, "accepted": round(decision.accepted, 2)}
     if decision.memory:

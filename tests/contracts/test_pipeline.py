@@ -28,9 +28,10 @@ from sizewise.reports.page.run import NOTEBOOKS  # noqa: E402
 MAIN, STUDIES = (yaml.safe_load((ROOT / place).read_text())["stages"] for place in PIPELINES)
 STAGES = {**MAIN, **STUDIES}
 METRICS = [
-    *("features", "train", "walk_forward", "verdict", "sensitivities"),
+    *("features", "train", "walk_forward", "risk", "verdict", "sensitivities"),
     *("market_mechanics", "cartpole", "known_answers", "calibration", "cpcv", "overfitting", "stress", "ablations"),
     "stability",
+    "small_account",
 ]
 
 
@@ -91,7 +92,7 @@ def follows(stage: str, section: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "section", ["ablations", "calibration", "cpcv", "laboratory", "overfitting", "stability", "stress"]
+    "section", ["ablations", "calibration", "cpcv", "laboratory", "overfitting", "small_account", "stability", "stress"]
 )
 def test_a_field_added_to_a_studys_section_trains_nothing_again(section):
     # The arms stage says who is walked under stress; what reads its file of arms runs again if that has changed.
@@ -194,11 +195,15 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize(
     ("section", "main", "studies"),
     [
-        ("train", {"train", "walk_forward", "compare"}, {"ablation", "cpcv", "stability_run", "stress"}),
+        (
+            "train",
+            {"train", "walk_forward", "compare"},
+            {"ablation", "cpcv", "stability_run", "stress", "small_account"},
+        ),
         (
             "signals",
             {"features", "train", "walk_forward"},
-            {"ablation", "calibration", "cpcv", "market_mechanics", "stability_run", "stress"},
+            {"ablation", "calibration", "cpcv", "market_mechanics", "stability_run", "stress", "small_account"},
         ),
         ("tabular", {"train", "walk_forward"}, set()),
         ("outcome", {"train", "walk_forward"}, set()),
@@ -206,7 +211,7 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
             "plan",
             {"arms", "walk_forward", "compare", "index"},
             {"known_answers", "calibration", "cpcv", "overfitting", "stress", "ablation", "ablations"}
-            | {"stability", "stability_run"},
+            | {"stability", "stability_run", "small_account"},
         ),
         ("ablations", set(), {"ablation", "ablations", "overfitting"}),
         # Every stage but these is given the arms that it uses, by a file.
@@ -214,6 +219,7 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         ("slices", {"walk_forward"}, set()),
         ("calibration", set(), {"calibration"}),
         ("stress", {"arms"}, {"stress"}),
+        ("small_account", {"arms"}, {"small_account"}),
         ("overfitting", set(), {"overfitting"}),
         ("cpcv", set(), {"cpcv"}),
         ("stability", set(), {"stability", "stability_run"}),
@@ -226,7 +232,7 @@ def test_the_right_stages_follow_a_parameter(section, main, studies):
     assert touched("params", section, STUDIES) == studies
 
 
-STUDIES_OF_ARMS = {"calibration", "stress", "ablation", "cpcv", "stability_run"}
+STUDIES_OF_ARMS = {"calibration", "stress", "ablation", "cpcv", "stability_run", "small_account"}
 
 
 def test_the_arms_stage_makes_what_the_others_read():
@@ -294,7 +300,8 @@ def test_a_style_is_followed_by_every_report_and_a_template_by_its_page(file, fo
 
 
 @pytest.mark.parametrize(
-    "wing", ["known_answers", "planted", "ablations", "calibration", "stress", "overfitting", "stability"]
+    "wing",
+    ["known_answers", "planted", "ablations", "calibration", "stress", "overfitting", "stability", "small_account"],
 )
 def test_a_study_is_no_business_of_the_main_job(wing):
     files = [str(path.relative_to(PACKAGE)) for path in (PACKAGE / "studies" / wing).glob("*.py")]

@@ -7,18 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from sizewise.dataset.confidence import confidence_column
 from sizewise.learning.ppo.agent import PolicySizer
+from sizewise.ledgers.files import write_risk
 from sizewise.live import history
 from sizewise.live.opening import open_arm, policy_arm
 from sizewise.params.arms import MultiplesOf
 from sizewise.params.reading import read_params
 from sizewise.params.trading import trading
 from sizewise.params.trading.decisions import Decisions
+from sizewise.sizing.scaled import ScaledSizer, shown
 from sizewise.sizing.sizers import JoinedSizer
+from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.field import OPENERS
 from sizewise.walkforward.walk import RULE_SEED, PathKey, policies_sizer, walk
 
@@ -29,6 +33,8 @@ from ..unit.conftest import trained_field  # noqa: F401
 SYMBOLS = ("BTCUSDT_1h", "EURUSD_1h")
 BARS = 2000
 SEED = 1
+# What matches an arm's risk, by symbol, as the walk-forward leaves it.
+FACTORS = {"BTCUSDT_1h": 0.4, "EURUSD_1h": 1.7}
 ARMS = [name for name, arm in read_params(ROOT)["arms"].items() if arm["kind"] != "oracle_hindsight"]
 # A walk up to a later close than these is left to `--decide-rows`; the second is of arms that must be walked in any case.
 WALKED, REMEMBERED = 60, 400
@@ -36,18 +42,24 @@ WALKED, REMEMBERED = 60, 400
 
 @dataclass
 class Recorder:
-    """A sizer and what it saw and sent, a row a bar: equity, position, day trades left, order (dollars), action."""
+    """A sizer and what it saw and sent, a row a bar: equity, position, day trades left, order (dollars), action.
 
-    sizer: object
+    Its sizes are multiplied by `factor`, one a path.
+    """
+
+    policy: object
+    factor: torch.Tensor
+    limit_frac: float = 1.0
 
     def __post_init__(self):
+        self.sizer = ScaledSizer(self.policy, self.factor, self.limit_frac)
         self.uses, self.rows, self.asked = self.sizer.uses, [], []
 
     def orders(self, at):
         sent = self.sizer.orders(at)
         action = torch.full_like(at.equity, torch.nan)
-        if isinstance(self.sizer, PolicySizer):
-            action = self.sizer.log_prob(at).argmax(-1).double()
+        if isinstance(self.policy, PolicySizer):
+            action = self.policy.log_prob(shown(at, self.factor)).argmax(-1).double()
         parts = [sent.market, None if sent.place is None else sent.place.units]
         units = sum(part[0] for part in parts if part is not None)
         left = at.held.book.day_trades.at(at.bar.session).left()[0]
@@ -70,13 +82,14 @@ def keys_of(market, name, seed, start, column):
 def walked(trained_field):  # noqa: F811
     """Every arm walked side by side over both symbols: {arm: (first row of each symbol, a record of each)}."""
     field, fold, market = trained_field.field(), trained_field.folds[0], trained_field.market
-    start = {symbol: fold.test[symbol].start for symbol in SYMBOLS}
+    start, field_account = {symbol: fold.test[symbol].start for symbol in SYMBOLS}, trained_field.account
     recorders, keys = [], []
     for name in ARMS:
         arm = trained_field.arms[name]
         seed = SEED if arm.learned or arm.random else RULE_SEED
         mine = keys_of(market, name, seed, start, confidence_column(fold))
-        recorders.append(Recorder(OPENERS[arm.kind](field, name, mine)))
+        factor = torch.tensor([FACTORS[symbol] for symbol in SYMBOLS], dtype=torch.float64)
+        recorders.append(Recorder(OPENERS[arm.kind](field, name, mine), factor, position_limit_frac(field_account)))
         keys += mine
     walk(market, keys, JoinedSizer(recorders, [len(SYMBOLS)] * len(ARMS)), trained_field.world)
     records = {
@@ -88,7 +101,15 @@ def walked(trained_field):  # noqa: F811
 
 @pytest.fixture(scope="module")
 def checkout(quick, trained_field, tmp_path_factory) -> Path:  # noqa: F811
-    return write_checkout(tmp_path_factory.mktemp("checkout"), ROOT, quick, trained_field.policies)
+    root = write_checkout(tmp_path_factory.mktemp("checkout"), ROOT, quick, trained_field.policies)
+    rows = [
+        {"arm": name, "scheme": "rolling", "fold": 0, "symbol": symbol, "seed": seed, "factor": factor}
+        for name in ARMS
+        for symbol, factor in FACTORS.items()
+        for seed in (RULE_SEED, SEED)
+    ]
+    write_risk(root / "build" / "quick" / "artifacts" / "ledger", pd.DataFrame(rows), pd.DataFrame())
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -114,12 +135,13 @@ def rows_to_ask(record, wanted):
     return sorted({0, *spread.tolist(), *(spread[:1] + 1).tolist(), len(record) - 2})
 
 
-def same(said, record, action):
+def same(said, record, action, factor=1.0):
     """Whether a decision is the record of the same close."""
     equity, position, _, dollars, chosen = record
     assert round(said.equity, 2) == round(equity, 2)
     assert round(said.position, 2) == round(position, 2)
     assert abs(said.dollars - dollars) < 0.005
+    assert said.factor == factor
     if action:
         assert said.action == int(chosen)
 
@@ -137,10 +159,10 @@ def test_an_arm_decides_as_it_walked(quick, opened, walked, name, symbol, reques
     for t in asked:
         known = bars.iloc[: first + t + 1]
         if t <= WALKED:
-            same(arm.decide(known, symbol=symbol, since=bars.index[first]), record[t], action)
+            same(arm.decide(known, symbol=symbol, since=bars.index[first]), record[t], action, FACTORS[symbol])
         equity, position, left = record[t, :3]
         now = {"equity": equity, "position": position, "day_trades_left": int(left)}
-        same(arm.decide(known, symbol=symbol, since=bars.index[first], **now), record[t], action)
+        same(arm.decide(known, symbol=symbol, since=bars.index[first], **now), record[t], action, FACTORS[symbol])
     assert np.abs(record[asked, 3]).max() > 1.0 or not np.abs(record[: BARS - 2, 3]).any()
 
 
@@ -163,7 +185,8 @@ def short_walk(quick, agent, early, decisions=None):
     first = test + int(market.entry[offset + test + EARLY :].nonzero()[0]) + EARLY - early
     row = offset + first
     key = PathKey("ppo", SYMBOLS[0], 0, SEED, row, SHORT, confidence_column(fold))
-    recorder = Recorder(policies_sizer(market, "ppo", [key], [fold], {(0, SEED): agent}))
+    # A policy by itself is matched to nothing.
+    recorder = Recorder(policies_sizer(market, "ppo", [key], [fold], {(0, SEED): agent}), torch.ones(1).double())
     world = replace(agent.world, rules=agent.rules, decisions=decisions or agent.world.decisions)
     walk(market, [key], recorder, world, follows_signal=agent.follows_signal)
     return first, recorder

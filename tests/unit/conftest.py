@@ -18,6 +18,7 @@ from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.learning import Learned
 from sizewise.params.arms import Arm
+from sizewise.params.evidence.plan import Risk
 from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.world import World
@@ -51,6 +52,7 @@ class TrainedField:
     policies: Path
     tables: Mapping[str, Learned]
     closed: pd.DataFrame
+    risk: Risk | None = None
 
     @property
     def account(self) -> Account:
@@ -59,7 +61,8 @@ class TrainedField:
     def field(self, **changes: object) -> Field:
         """The field as it was trained, or with something else in it."""
         given = replace(self, **changes)
-        return Field(given.market, given.folds, given.arms, given.seeds, given.world, given.outcome, given.policies)
+        world, outcome = given.world, given.outcome
+        return Field(given.market, given.folds, given.arms, given.seeds, world, outcome, given.policies, given.risk)
 
 
 class ThisProcess:

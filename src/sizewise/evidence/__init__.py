@@ -8,6 +8,7 @@
 - inference: the protocol that decides
 - joint_rule: two tests that must agree
 - pairing: what two ledgers must share
+- questions: those that a plan declares together, and Holm over them
 - seed_draws: what other draws of the seeds would have decided
 - sensitivities: what stands beside the verdict
 - slice_conduct: how arms behave on slices, and as one begins

@@ -1,7 +1,7 @@
 """The compare stage: the primary test, its sensitivities, and the verdict's record, from the ledgers of one run."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,14 @@ from sizewise.evidence.inference import (
     with_holm,
 )
 from sizewise.evidence.pairing import TRADE_KEYS
+from sizewise.evidence.questions import ENTRY, MANAGED, adjusted, judged
 from sizewise.evidence.slice_conduct import change_table, conduct_table
 from sizewise.evidence.slice_effects import slice_effects
 from sizewise.evidence.statistics.power import benjamini_hochberg
 from sizewise.ledgers import orders
 from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.daily import arm_days, check_same_bars, daily_returns, exposure_pct, marks, path_table, read_daily
-from sizewise.ledgers.files import read_equity, read_trades
+from sizewise.ledgers.files import read_equity, read_trades, read_unmatched
 from sizewise.ledgers.metrics import BPS, portfolio
 from sizewise.ledgers.plan import ANCHORED_FOLDER, looking_ahead, plan_hash
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, seal_sentence
@@ -59,20 +60,22 @@ class ComparedRun:
     ruin_frac: float
     ledger_folder: Path
 
-    def _pair(self, daily: pd.DataFrame, name: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def _pair(
+        self, daily: pd.DataFrame, name: str | None = None, reference: str | None = None
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Marks of an arm (the candidate, if none is named) and of the reference, over the same bars."""
-        name, reference = name or self.plan.candidate, self.plan.reference
+        name, reference = name or self.plan.candidate, reference or self.plan.reference
         check_same_bars(daily, name, reference)
         return marks(daily, name), marks(daily, reference)
 
-    def _compare(self, daily: pd.DataFrame, trades: pd.DataFrame) -> Comparison:
+    def _compare(self, daily: pd.DataFrame, trades: pd.DataFrame, names: tuple[str, str] | None = None) -> Comparison:
         plan = self.plan
-        names = (plan.candidate, plan.reference)
+        names = names or (plan.candidate, plan.reference)
         sizing = all(follows_signal(self.arms[name]) for name in names)
         own = [trades[trades["arm"] == name] if sizing else None for name in names]
         result = compare_as_planned(
             plan,
-            *self._pair(daily),
+            *self._pair(daily, *names),
             trades_a=own[0],
             trades_b=own[1],
             # A day's last mark may have recovered from what ruined the account within it: paths tell.
@@ -112,7 +115,7 @@ class ComparedRun:
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
     def primary(self) -> Comparison:
-        """The candidate against the reference."""
+        """The candidate against the reference, as if nothing else had been asked."""
         return self._compare(self.daily, self.trades)
 
     def gates(self, cap_frac: float, metrics: Path) -> tuple[Gate, ...]:
@@ -132,9 +135,39 @@ class ComparedRun:
             measured={name: _metrics(metrics / f"{name}.json") for name in ("train", "budget", "assay")},
         )
 
-    def record(self, result: Comparison, gates: Sequence[Gate]) -> dict[str, Any]:
-        """The content of metrics/verdict.json."""
-        candidate = arm_days(self.daily, self.plan.candidate)
+    def questions(self) -> dict[str, Comparison]:
+        """The declared questions by name, the one that decides first, each with the class that it has after Holm."""
+        asked, entry = {MANAGED: self.primary()}, self.plan.entry
+        if entry is not None:
+            asked[ENTRY] = self._compare(self.daily, self.trades, (entry.candidate, entry.reference))
+        return judged(asked, self.plan.alpha)
+
+    def record(self, results: Mapping[str, Comparison], gates: Sequence[Gate]) -> dict[str, Any]:
+        """The content of metrics/verdict.json: the question that decides, and under `entry` the other one.
+
+        Args:
+            results: see `questions`. gates: of the question that decides.
+        """
+        record, entry = self._record(results[MANAGED], self.plan.candidate, gates), self.plan.entry
+        record["entry"] = None
+        if entry is not None:
+            p_holm = {name: round(p, verdict.DIGITS) for name, p in adjusted(results).items()}
+            other = self._record(results[ENTRY], entry.candidate, ())
+            named = {"candidate": entry.candidate, "reference": entry.reference}
+            record["entry"] = {**named, **other, "p_holm": p_holm}
+        return record
+
+    def unmatched(self) -> dict[str, float] | None:
+        """The primary test where every arm keeps the risk it takes by itself, EFFECT_COLUMNS; None where none is matched."""
+        if self.plan.risk is None:
+            return None
+        names = [self.plan.candidate, self.plan.reference]
+        rows = read_unmatched(self.ledger_folder, names)
+        a, b = (rows[rows["arm"] == name] for name in names)
+        return effect_row(daily_difference(a, b), self.plan)
+
+    def _record(self, result: Comparison, name: str, gates: Sequence[Gate]) -> dict[str, Any]:
+        candidate = arm_days(self.daily, name)
         return verdict.verdict_record(
             result,
             endpoint=self.plan.endpoint,

@@ -91,7 +91,7 @@ def effect_record(test: JointTest) -> dict[str, float]:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """What the compare stage wrote to metrics/verdict.json.
+    """What the compare stage wrote to metrics/verdict.json; `entry` is None where one question was asked.
 
     Raises:
         DataMissingError: it has not run, or the file is damaged.
@@ -100,7 +100,8 @@ def read_record(path: Path) -> dict[str, Any]:
         raise DataMissingError(f"metrics/{path.name} is missing: run `dvc repro`")
     try:
         values = json.loads(path.read_bytes())
-        return {name: LATER[name] if name in LATER and name not in values else values[name] for name in FIELDS}
+        known = {name: LATER[name] if name in LATER and name not in values else values[name] for name in FIELDS}
+        return {**known, "entry": values.get("entry")}
     except (ValueError, KeyError, TypeError):
         raise DataMissingError(f"metrics/{path.name} is damaged: run `dvc repro -f compare`") from None
 

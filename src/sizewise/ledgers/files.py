@@ -18,6 +18,8 @@ from sizewise.ledgers.columns import EQUITY_COLUMNS, EVENT_COLUMNS, HOME, TRADE_
 from sizewise.ledgers.daily import DAILY, day_rows
 
 EQUITY, TRADES, EVENTS = "equity.parquet", "trades.parquet", "events.parquet"
+# Of arms whose risk is matched: the factors, and the same slices by day at a factor of 1.
+RISK, UNMATCHED = "risk.parquet", "unmatched.parquet"
 # Rows that are held before they are written: a row group of the file.
 GROUP_ROWS = 1_000_000
 
@@ -131,3 +133,28 @@ def read_events(folder: Path) -> pd.DataFrame:
         DataMissingError: the walk_forward stage has not run.
     """
     return pd.read_parquet(require(folder / EVENTS, WALK, home=HOME))
+
+
+def write_risk(folder: Path, factors: pd.DataFrame, unmatched: pd.DataFrame) -> None:
+    """Keep what matched the arms' risk, and what they were without it; see walkforward.risk."""
+    for name, table in ((RISK, factors), (UNMATCHED, unmatched)):
+        write_atomically(folder / name, partial(table.to_parquet, compression="zstd", index=False))
+
+
+def read_risk(folder: Path) -> pd.DataFrame:
+    """The factors of all arms, split schemes, folds, symbols and seeds.
+
+    Raises:
+        DataMissingError: the walk_forward stage has not run, or ran without `plan.risk`.
+    """
+    return pd.read_parquet(require(folder / RISK, f"declare plan.risk and {WALK}", home=HOME))
+
+
+def read_unmatched(folder: Path, arms: Sequence[str] | None = None) -> pd.DataFrame:
+    """Equity of all arms (or those named) by day at a factor of 1, on the primary scheme's test slices.
+
+    Raises:
+        DataMissingError: as read_risk.
+    """
+    path = require(folder / UNMATCHED, f"declare plan.risk and {WALK}", home=HOME)
+    return pd.read_parquet(path, filters=None if arms is None else [("arm", "in", list(arms))])

@@ -69,7 +69,7 @@ def arm_hash(params: Any, name: str) -> str:
     world = [params.account, params.rules, params.decisions]
     sections = [*world, params.splits, *(getattr(params, name) for name in arm.sections)]
     dumped = [own, *(section.model_dump() for section in sections)]
-    return with_signals(content_hash(canonical(dumped)), params.signals)
+    return with_risk(with_signals(content_hash(canonical(dumped)), params.signals), params.plan)
 
 
 def _world(world: World) -> dict[str, Any]:
@@ -83,6 +83,11 @@ def with_signals(digest: str, signals: Signals) -> str:
     """
     other = signals.model_dump(exclude_defaults=True)
     return content_hash(digest.encode(), canonical(other)) if other else digest
+
+
+def with_risk(digest: str, plan: Plan) -> str:
+    """A configuration's hash with the risk it is matched to; one that keeps its own is what it was before that was asked."""
+    return digest if plan.risk is None else content_hash(digest.encode(), canonical(plan.risk.model_dump()))
 
 
 def _dumped(arm: Arm) -> dict[str, Any]:

@@ -26,10 +26,11 @@ from sizewise.params.dataset.signals import Signals
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Sizing
 from sizewise.params.trading.world import World
+from sizewise.sizing.scaled import ScaledSizer
 from sizewise.sizing.sizers import Situation, Sizer
 from sizewise.trading.broker.book import ALLOWED
 from sizewise.trading.broker.orders import Orders
-from sizewise.trading.schemes.values import Sizing7, decode
+from sizewise.trading.schemes.values import Sizing7, decode, position_limit_frac
 from sizewise.walkforward.walk import PathKey
 
 
@@ -48,6 +49,7 @@ class Decision:
             `clipped` (cash), `lot_limit`, `slots_full`, `partial` (volume); or `ruined`, of an account that is closed; ""
             where nothing stands against it. accepted: what would fill of `dollars` then, at market.
         equity, position: of the account it was decided for, at this close; position signed.
+        factor: what the arm's sizes were multiplied by, so that its risk on train is the declared one.
         orders: all that is ordered, in units, for one instrument and one account; see broker.orders.Orders.
     """
 
@@ -62,6 +64,7 @@ class Decision:
     accepted: float = 0.0
     equity: float = math.nan
     position: float = math.nan
+    factor: float = 1.0
     orders: Orders = field(default_factory=Orders, compare=False)
 
 
@@ -100,6 +103,11 @@ class _Recalling:
         return self._policy.orders(at)
 
 
+def as_it_is(symbol: str) -> float:  # noqa: ARG001
+    """The factor of an arm that is matched to nothing."""
+    return 1.0
+
+
 # An arm's sizer on one path of a market.
 Opener = Callable[[Market, PathKey, Account], Sizer]
 
@@ -115,6 +123,7 @@ class LiveArm:
         scheme: of a policy's actions. memory_units: numbers that a policy remembers.
         remembers: what it does depends on more of its past than its account, so that it is walked from the first bar on.
         scalers: by symbol, of what was trained on some symbols and knows no other.
+        factor_of: what its sizes of a symbol are multiplied by in the walk-forward (plan.risk).
         root: the checkout whose instruments it knows; None: that around the working directory.
     """
 
@@ -132,6 +141,7 @@ class LiveArm:
     memory_units: int = 0
     remembers: bool = False
     scalers: Mapping[str, Scaler] | None = None
+    factor_of: Callable[[str], float] = as_it_is
     root: Path | None = None
 
     @property
@@ -193,12 +203,15 @@ class LiveArm:
         sizer = asked = self.open(market, key, world.account)
         if memory and isinstance(sizer, HeardPolicy):
             asked = _Recalling(sizer, row, memory)
+        factor = self.factor_of(name)
+        if factor != 1.0:
+            asked = ScaledSizer(asked, torch.tensor([factor], dtype=torch.float64), position_limit_frac(world.account))
         if own is not None and not (self.remembers and not memory):
             # Whoever is replaced at the row need not have walked; the trade under way must have been entered, though.
             begin = history.joining_row(market, start, row)
             key = replace(key, start_row=begin, length=key.length - (begin - start))
         answer = ask(market, key, row, asked, world, own, follows_signal=self.follows_signal)
-        return self._decision(answer, sizer)
+        return replace(self._decision(answer, sizer), factor=factor)
 
     def _instruments(self) -> dict[str, Instrument]:
         return load_instruments((self.root or project_root()) / "data" / "instruments.yaml")

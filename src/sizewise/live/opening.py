@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from sizewise.base.errors import CheckpointError, ConfigError, DataMissingError
@@ -29,8 +30,9 @@ from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular import store as tabular
 from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.learning.tabular.store import load_table_for
+from sizewise.ledgers.files import read_risk
 from sizewise.live import fitted
-from sizewise.live.decide import HeardPolicy, LiveArm, Opener
+from sizewise.live.decide import HeardPolicy, LiveArm, Opener, as_it_is
 from sizewise.params.arms import Arm
 from sizewise.params.dataset.splits import SplitScheme
 from sizewise.params.reading import Params, parse_params, read_params
@@ -40,6 +42,7 @@ from sizewise.sizing.own import Learner, checked, open_own
 from sizewise.sizing.sizers import RULES, HeldSizer, Size, Sizer, rule_sizer
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.field import Field
+from sizewise.walkforward.risk import COLUMNS
 from sizewise.walkforward.walk import RULE_SEED, PathKey
 
 PRIMARY: SplitScheme = "rolling"
@@ -123,6 +126,39 @@ class Part:
     @property
     def folder(self) -> Path:
         return policy_folder(self.policies, self.name, self.bare_fold, self.seed)
+
+    def factor_of(self, symbol: str) -> float:
+        """What matches its risk on a symbol; 1 on one that the fold does not train on."""
+        return self._factors.get(symbol, 1.0)
+
+    @cached_property
+    def _factors(self) -> dict[str, float]:
+        """By symbol: as the walk-forward left them, else found anew on the fold's train slices (minutes); nothing without
+        `plan.risk`."""
+        p = self.checkout.params
+        if p.plan.risk is None:
+            return {}
+        seed = self.seed if self.arm.learned or self.arm.random else RULE_SEED
+        try:
+            table = read_risk(self.checkout.workspace.ledger)
+        except DataMissingError:
+            table = pd.DataFrame(columns=list(COLUMNS))
+        mine = table[(table["arm"] == self.name) & (table["scheme"] == self.scheme)]
+        mine = mine[(mine["fold"] == self.number) & (mine["seed"] == seed)]
+        if mine.empty:
+            mine = self._matched(seed)
+        return dict(zip(mine["symbol"].tolist(), mine["factor"].tolist(), strict=True))
+
+    def _matched(self, seed: int) -> pd.DataFrame:
+        p, fold = self.checkout.params, self.cut_fold
+        arm = self.arm
+        if getattr(arm, "seeds", None):
+            arm = arm.model_copy(update={"seeds": (seed,)})
+        market, policies = self.checkout.market(fold), self.policies
+        field = Field(
+            market, [fold], {**p.arms, self.name: arm}, (seed,), self.checkout.world, p.outcome, policies, p.plan.risk
+        )
+        return field.matched(self.name)
 
 
 def _rule(part: Part) -> Opener:
@@ -208,8 +244,8 @@ def _one_path(key: PathKey) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, t
     return zero, torch.tensor([key.start_row]), torch.tensor([key.length]), zero
 
 
-def policy_arm(agent: Agent, root: Path | None = None) -> LiveArm:
-    """A policy of PPO as an arm that decides; see LiveArm."""
+def policy_arm(agent: Agent, root: Path | None = None, part: Part | None = None) -> LiveArm:
+    """A policy of PPO as an arm that decides; see LiveArm. `part`: of a checkout, whose risk it is matched to."""
 
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:
         mine = replace(agent, world=replace(agent.world, account=account))
@@ -233,13 +269,15 @@ def policy_arm(agent: Agent, root: Path | None = None) -> LiveArm:
         remembers=agent.spec.memory > 0,
         scalers=agent.scalers,
         root=root,
+        factor_of=as_it_is if part is None else part.factor_of,
     )
 
 
 def load_policy(folder: str | Path) -> LiveArm:
     """Load what training left for one fold and seed, such as artifacts/policies/ppo/rolling_fold5_seed1.
 
-    A policy of PPO needs its folder alone; tables, models of closed trades and learners of your own also the checkout
+    A policy of PPO needs its folder alone, and then decides at its own risk (`Decision.factor` is 1); within a checkout its
+    sizes are matched as in the walk-forward. Tables, models of closed trades and learners of your own also the checkout
     that the folder lies in, whose parameters and features they were trained with.
 
     Raises:
@@ -251,7 +289,13 @@ def load_policy(folder: str | Path) -> LiveArm:
     folder = Path(folder).resolve()
     if any((folder / file).is_file() for file in BESIDE_PPO) and not (folder / ppo.LAYOUT).is_file():
         return _opened(_part_of(folder))
-    return policy_arm(load_agent(folder), _root(folder))
+    agent, part = load_agent(folder), None
+    try:
+        part = _part_of(folder)
+    except (CheckpointError, ConfigError):
+        # It lies in no checkout, or in one that does not know its arm: nobody says what its risk is matched to.
+        part = None
+    return policy_arm(agent, _root(folder), part)
 
 
 def open_arm(
@@ -325,7 +369,7 @@ def _lies(folder: Path) -> str:
 def _opened(part: Part) -> LiveArm:
     arm, p = part.arm, part.checkout.params
     if arm.kind == "ppo":
-        return policy_arm(load_agent(part.folder), part.checkout.workspace.root)
+        return policy_arm(load_agent(part.folder), part.checkout.workspace.root, part)
     by_closes = OPENERS[arm.kind] is _closed_trades
     opener = OPENERS[arm.kind](part)
     return LiveArm(
@@ -340,5 +384,6 @@ def _opened(part: Part) -> LiveArm:
         follows_signal=arm.follows_signal,
         open=opener,
         remembers=by_closes,
+        factor_of=part.factor_of,
         root=part.checkout.workspace.root,
     )

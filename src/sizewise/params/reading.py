@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.paths import project_root
 from sizewise.params.fields import reason
+from sizewise.params.trading.world import World
 
 # Where the model of each section stands. It is loaded when the section is read: a stage depends on the sections it is given.
 SECTIONS = {
@@ -36,6 +37,7 @@ SECTIONS = {
     "overfitting": "studies.overfitting:Overfitting",
     "cpcv": "studies.cpcv:Cpcv",
     "stability": "studies.stability:Stability",
+    "small_account": "studies.small_account:SmallAccount",
 }
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -161,9 +163,30 @@ def _check_together(p: Params) -> None:
             raise ConfigError(
                 f"params: plan.{role} '{name}' must be trained on both splits: set arms.{name}.splits to both"
             )
+    if p.plan.entry is not None:
+        _check_entry(p)
+    if p.small_account.reference not in p.arms:
+        raise ConfigError(
+            f"params: small_account.reference is '{p.small_account.reference}', which is no entry of arms"
+        )
     for name in p.stress.arms:
         if name not in p.arms:
             raise ConfigError(f"params: stress.arms names '{name}', which is no entry of arms")
+
+
+def _check_entry(p: Params) -> None:
+    """The question of one size a trade is asked of arms that exist, differ from each other, and decide at entries."""
+    for role in ("candidate", "reference"):
+        name = getattr(p.plan.entry, role)
+        arm = p.arms.get(name)
+        if arm is None:
+            raise ConfigError(f"params: plan.entry.{role} is '{name}', which is no entry of arms")
+        # A rule of one size a trade holds it by itself; what chooses again at each decision must be asked at entries alone.
+        if arm.kind == "ppo" and arm.world(World.of(p)).decisions.every != "entry":
+            raise ConfigError(
+                f"params: plan.entry.{role} '{name}' decides after its entries too: set arms.{name}.decisions to "
+                "{every: entry}"
+            )
 
 
 def read_yaml(path: Path) -> Any:

@@ -5,6 +5,7 @@
 - features: notebook 01
 - figures: figures that several reports draw
 - page: what every report shares: opening, running, style
+- risk: what matching risk does to every arm
 - site: the index page
 - tables: the tables in notebook 02
 - train: notebook 02

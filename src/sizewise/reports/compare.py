@@ -1,7 +1,7 @@
 """The comparison: what notebook 04 calls, its figures, and what it leaves behind."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from sizewise.evidence.comparison import ComparedRun
 from sizewise.evidence.comparison import open_study as open_study
 from sizewise.evidence.gates import Gate
 from sizewise.evidence.gates import gate_table as gate_table
-from sizewise.evidence.inference import Comparison
+from sizewise.evidence.inference import EFFECT_COLUMNS, Comparison, effect_row
 from sizewise.evidence.joint_rule import JointTest
+from sizewise.evidence.questions import MANAGED
+from sizewise.evidence.questions import holm_sentence as holm_sentence
 from sizewise.evidence.sensitivities import looks as looks
 from sizewise.evidence.sensitivities import looks_sentence as looks_sentence
 from sizewise.evidence.sensitivities import open_beside as open_beside
@@ -174,11 +176,25 @@ def measured_level(stage: Stage) -> str:
     )
 
 
+def unmatched_table(study: ComparedRun, result: Comparison) -> pd.DataFrame:
+    """The primary test at matched risk, beside the same where every arm keeps the risk it takes by itself."""
+    rows = {"risk matched on train": effect_row(result.daily, study.plan)}
+    plain = study.unmatched()
+    if plain is not None:
+        rows["risk as it comes"] = plain
+    return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=EFFECT_COLUMNS)
+
+
 def leave(
-    stage: Stage, study: ComparedRun, result: Comparison, anchored: Comparison, gates: Sequence[Gate]
+    stage: Stage, study: ComparedRun, questions: Mapping[str, Comparison], anchored: Comparison, gates: Sequence[Gate]
 ) -> dict[str, Any]:
-    """Write the verdict's record, and what the index page shows beside it: its sensitivities and the daily difference."""
-    record = study.record(result, gates)
+    """Write the verdict's record, and what the index page shows beside it: its sensitivities and the daily difference.
+
+    Args:
+        questions: see ComparedRun.questions.
+    """
+    result = questions[MANAGED]
+    record = study.record(questions, gates)
     stage.write_metrics(record, "verdict")
     stage.write_metrics(sensitivities(result, anchored), "sensitivities")
     days = difference_by_day(study, result)

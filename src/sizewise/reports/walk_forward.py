@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -28,14 +27,18 @@ from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World as World
 from sizewise.reports import figures
 from sizewise.reports.page.style import arm_colours
-from sizewise.trading.broker.book import SMALL_ACCOUNT
+from sizewise.reports.risk import reference_factors as reference_factors
+from sizewise.reports.risk import risk_sentences as risk_sentences
+from sizewise.reports.risk import risk_table as risk_table
+from sizewise.reports.risk import write_risk as write_risk
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward import account_size, behaviour, evaluate
+from sizewise.walkforward import behaviour, evaluate
 from sizewise.walkforward.behaviour import MEASURES, Measure
 from sizewise.walkforward.behaviour import behaviour_sentences as behaviour_sentences
 from sizewise.walkforward.behaviour import behaviour_table as behaviour_table
 from sizewise.walkforward.evaluate import record as record
 from sizewise.walkforward.responses import dependence_of as dependence_of
+from sizewise.walkforward.walk import RULE_SEED, Factors
 
 # Of the learner's folds and seeds, around their mean.
 BAND = (0.10, 0.90)
@@ -223,38 +226,6 @@ def venue_table(stage: Stage) -> pd.DataFrame:
     return pd.crosstab(events["arm"], events["event"]).rename_axis(None)
 
 
-def account_sizes(stage: Stage, given: Prepared) -> pd.DataFrame:
-    """See account_size.growth_by_account_size, of the reference and of the smallest of the seven sizes."""
-    p = stage.params
-    world = World.of(p)
-    rules = account_size.sized_rules(p.arms, p.plan.reference, world)
-    return account_size.growth_by_account_size(
-        given.market.to("cpu", torch.float64), given.folds[PRIMARY], rules, world
-    )
-
-
-def account_size_figure(table: pd.DataFrame) -> Figure:
-    """Growth against the size of the account, a panel a symbol, a line a rule."""
-    symbols, arms = list(dict.fromkeys(table["symbol"])), list(dict.fromkeys(table["arm"]))
-    columns = min(3, len(symbols))
-    rows = -(-len(symbols) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(11.0, 2.7 * rows + 0.4), squeeze=False)
-    colours = arm_colours(arms)
-    for panel, symbol in zip(axes.flat, symbols, strict=False):
-        for arm in arms:
-            part = table[(table["symbol"] == symbol) & (table["arm"] == arm)]
-            panel.plot(part["initial_equity"], part["growth_bps_per_day"], "o-", ms=3, color=colours[arm], label=arm)
-        panel.set(title=symbol, xscale="log")
-        panel.axvline(SMALL_ACCOUNT, color="#888888", lw=0.9, ls=":")
-    for panel in list(axes.flat)[len(symbols) :]:
-        panel.set_axis_off()
-    figure.supylabel("log growth (bps a day)", fontsize=9)
-    figure.supxlabel("equity at the start, quote currency (dotted: 25,000)", fontsize=9)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=len(arms), fontsize=8)
-    figure.suptitle("Growth against the size of the account", x=0.01, ha="left")
-    return figure
-
-
 def ledger_table(equity: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
     """Rows of the ledgers by arm: paths, bars, trades."""
     paths = equity.groupby("arm", observed=True, sort=False)[["symbol", "fold", "seed"]].apply(
@@ -331,8 +302,12 @@ def regime_table(equity: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     return pd.concat({arm: regime_summary(arm_rows(equity, arm)) for arm in arms}, names=["arm"])
 
 
-def cap_sentence(p: Any, given: Prepared) -> str:
-    """How often the reference's rule asks for the cap or more, over all entries of the test slices."""
+def cap_sentence(p: Any, given: Prepared, factors: Factors | None = None) -> str:
+    """How often the reference's rule asks for the cap or more, over all entries of the test slices.
+
+    Args:
+        factors: what its sizes are multiplied by, see reference_factors.
+    """
     market, reference = given.market, p.plan.reference
     arm = p.arms[reference]
     if arm.kind != "atr":
@@ -342,7 +317,8 @@ def cap_sentence(p: Any, given: Prepared) -> str:
         for symbol, part in fold.test.items():
             start, stop = market.rows(symbol, part)
             atr = market.atr_frac[start:stop][market.entry[start:stop]].double().numpy()
-            asked.append(arm.risk_frac / (arm.stop_atr * atr[atr > 0]))
+            factor = (factors or {}).get((fold.number, symbol, RULE_SEED), 1.0)
+            asked.append(factor * arm.risk_frac / (arm.stop_atr * atr[atr > 0]))
     share = 100.0 * float((np.concatenate(asked) >= position_limit_frac(p.account)).mean())
     return verdict.cap_sentence(share, reference)
 

@@ -7,9 +7,11 @@ import pandas as pd
 import torch
 
 from sizewise.dataset.market_tensor import Market
+from sizewise.market.tape import Bars
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules
 from sizewise.sizing.sizers import Situation, Sizer
+from sizewise.trading.accounts import Position
 from sizewise.trading.broker.book import ALLOWED
 from sizewise.trading.broker.broker import Result
 from sizewise.trading.broker.orders import Fill, Flag, Flows, Orders
@@ -93,6 +95,38 @@ def _rows(fill: Fill, paths: torch.Tensor, step: int) -> np.ndarray:
     return np.column_stack([paths.cpu().numpy(), np.full(n, step), np.full(n, int(fill.kind)), *columns])
 
 
+def situation(
+    market: Market,
+    rows: torch.Tensor,
+    position: Position,
+    bars: Bars,
+    money: Bars,
+    joined: torch.Tensor,
+    confidence: torch.Tensor,
+    asked: torch.Tensor | None,
+) -> Situation:
+    """What the accounts of P paths see at their rows; everything [P].
+
+    Args:
+        bars: at the rows, as they are; money: in the accounts' dtype. joined: an entry has been seen since the path began.
+        asked: see Situation.decides.
+    """
+    return Situation(
+        rows=rows,
+        equity=position.equity,
+        position=position.coming().book.value(bars.close)[0],
+        direction=market.direction[rows].to(market.dtype) * joined,
+        entry=market.entry[rows],
+        confidence=confidence.to(market.dtype),
+        atr_frac=market.atr_frac[rows],
+        annual_vol=market.annual_vol[rows],
+        close=money.close[0],
+        account=position,
+        bars=bars,
+        decides=asked,
+    )
+
+
 def run(
     market: Market,
     start_rows: torch.Tensor,
@@ -142,21 +176,8 @@ def run(
         closing = ruined | (rows + 1 >= last)
         orders = Orders()
         if asked is None or bool(asked.any()):
-            now = position.coming()
-            at = Situation(
-                rows=rows,
-                equity=position.equity,
-                position=now.book.value(bars.close)[0],
-                direction=market.direction[rows].to(dtype) * joined,
-                entry=market.entry[rows],
-                confidence=confidence[confidence_of_path, rows].to(dtype),
-                atr_frac=market.atr_frac[rows],
-                annual_vol=market.annual_vol[rows],
-                close=money.close[0],
-                account=position,
-                bars=bars,
-                decides=asked,
-            )
+            seen = confidence[confidence_of_path, rows]
+            at = situation(market, rows, position, bars, money, joined, seen, asked)
             orders = sizer.orders(at)
             if asked is not None:
                 orders = orders.only(asked)

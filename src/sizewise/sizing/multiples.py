@@ -37,7 +37,7 @@ class Multiples(ActionScheme):
         at = view.situation
         if at is None:
             raise ConfigError("multiples_of asks a rule, which reads the market's signals: nothing here gives them")
-        share = (lookup(self._multiples, actions) * self._size(at)).clamp(max=self._limit)
+        share = (lookup(self._multiples, actions) * self._size(at)).clamp(max=at.cap(self._limit))
         target = torch.where(view.direction == 0, 0.0, share * view.direction * view.equity)
         return Orders(market=view.units((target - view.position[0]).unsqueeze(0)))
 

@@ -40,7 +40,7 @@ def follow_signal(fraction: torch.Tensor, at: Situation, limit_frac: float) -> O
     """Orders that hold `fraction` of equity (capped) from each entry to its exit, and nothing when the signal is flat."""
     with_signal = at.position * at.direction > 0
     kept = torch.where(with_signal, at.position, 0.0)
-    opened = at.direction * fraction.clamp(max=limit_frac) * at.equity
+    opened = at.direction * fraction.clamp(max=at.cap(limit_frac)) * at.equity
     return at.at_market(torch.where(at.entry, opened, kept) - at.position)
 
 

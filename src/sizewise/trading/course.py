@@ -34,12 +34,14 @@ class Course:
 
     @cached_property
     def _sums(self) -> torch.Tensor:
-        """What holding one unit, or one of borrowed cash, costs up to each row: float64 [R, I, 4], of Bars' borrow (times
-        the close before), funding (times the open), its amount whoever pays it, and loan."""
+        """What holding one unit, or one of borrowed cash, costs up to each row of its market: float64 [R, I, 4], of Bars'
+        borrow (times the close before), funding (times the open), its amount whoever pays it, and loan."""
         column = self._tape.column
         funding = column("open") * column("funding")
         parts = (column("last_close") * column("borrow"), funding, funding.abs(), column("loan"))
-        return torch.stack(parts, dim=-1).cumsum(0)
+        # Every market by itself: another's prices round nothing of it.
+        markets = torch.split(torch.stack(parts, dim=-1), list(self._tape.n_rows))
+        return torch.cat([market.cumsum(0) for market in markets])
 
     @cached_property
     def _extremes(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -48,6 +48,7 @@ class Situation:
         close: quote currency. account: all that the accounts hold, and bars: all of the bar that closes; None by hand, and a
             close of 1.
         decides: bool, the clock says that something is decided at this close; None: everywhere.
+        factor: what an arm's orders are multiplied by afterwards, see sizing.scaled; None: by nothing.
     """
 
     rows: torch.Tensor
@@ -62,6 +63,11 @@ class Situation:
     account: Position | None = None
     bars: Bars | None = None
     decides: torch.Tensor | None = None
+    factor: torch.Tensor | None = None
+
+    def cap(self, limit_frac: float) -> float | torch.Tensor:
+        """The cap on a size that is multiplied by `factor` afterwards: then no position is larger than `limit_frac`."""
+        return limit_frac if self.factor is None else limit_frac / self.factor
 
     def pick(self, index: torch.Tensor | slice) -> "Situation":
         """That of some accounts of one axis: positions, a slice, or a mask."""
@@ -128,6 +134,29 @@ def picked(state: Any, index: torch.Tensor | slice) -> Any:
         parts = [picked(part, index) for part in state]
         return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
     return state
+
+
+def divided(held: Position, factor: torch.Tensor, close: torch.Tensor) -> Position:
+    """Accounts as they would be shown if all they hold and have ordered were `factor` times less; equity is the same."""
+    book = held.book
+    units = book.units / factor
+    book = book._replace(
+        units=units,
+        cash=book.cash + ((book.units - units) * close).sum(0),
+        margin=None if book.margin is None else book.margin._replace(posted=book.margin.posted / factor),
+        lots=None if book.lots is None else book.lots._replace(units=book.lots.units / factor),
+        working=tuple(slot._replace(units=slot.units / factor) for slot in book.working),
+    )
+    return held._replace(book=book, pending=tuple(times(orders, 1.0 / factor) for orders in held.pending))
+
+
+def times(orders: Orders, factor: torch.Tensor) -> Orders:
+    """The same orders for `factor` times as many units."""
+    market = None if orders.market is None else orders.market * factor
+    place: Any = orders.place
+    if place is not None:
+        place = place._replace(units=place.units * factor)
+    return orders._replace(market=market, place=place)
 
 
 def standing(equity: torch.Tensor, position: torch.Tensor, direction: torch.Tensor) -> Situation:

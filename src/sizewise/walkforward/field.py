@@ -24,14 +24,27 @@ from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.learning.tabular.store import load_table_for
 from sizewise.params.arms import Arm
+from sizewise.params.evidence.plan import Risk
 from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.world import World
+from sizewise.sizing.day_marks import DayMarks
 from sizewise.sizing.fitted import FITTED, Paths, fitted_sizer, mean_exposure
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.own import Learner, checked, open_own
 from sizewise.sizing.sizers import RULES, HeldSizer, JoinedSizer, Sizer, rule_sizer
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward.walk import RULE_SEED, ArmRun, PathKey, paths_of, policies_sizer, walk
+from sizewise.walkforward.risk import COLUMNS, factors_of, marks_frame, match, train_paths
+from sizewise.walkforward.walk import (
+    RULE_SEED,
+    ArmRun,
+    PathKey,
+    of_paths,
+    paths_of,
+    policies_sizer,
+    scaled_sizer,
+    walk,
+    walk_days,
+)
 
 # Rows of paths (as many as the longest of them has, each) that walk side by side: bounds the memory of their ledgers.
 SIDE_BY_SIDE = 8_000_000
@@ -53,10 +66,14 @@ class Field:
         world: World,
         outcome: ClosedTrades,
         policies: Path,
+        risk: Risk | None = None,
     ):
-        """Args: `market` float64, on the CPU; `outcome`: the section that closed-trade arms were trained with."""
+        """Args: `market` float64, on the CPU; `outcome`: the section that closed-trade arms were trained with; `risk`: what
+        every arm is matched to on train, None: it walks at its own."""
         self._market, self._folds, self._arms, self._seeds = market, folds, arms, seeds
         self._world, self._account, self._outcome, self._policies = world, world.account, outcome, policies
+        self._risk = risk
+        self._matched: dict[str, pd.DataFrame] = {}
         self.fits: list[pd.DataFrame] = []
 
     def walk(self, name: str) -> ArmRun:
@@ -71,6 +88,8 @@ class Field:
             DataMissingError, CheckpointError: a learned arm was not trained, or was trained for something else.
         """
         waiting: list[tuple[str, tuple[PathKey, ...]]] = []
+        if self._risk is not None:
+            self.match_all(names)
         for name in names:
             keys = self._keys(name)
             if waiting and not self._beside(waiting, name, keys):
@@ -103,7 +122,7 @@ class Field:
         return self._arms[name].follows_signal
 
     def _walked(self, waiting: Sequence[tuple[str, tuple[PathKey, ...]]]) -> Iterator[ArmRun]:
-        sizers = [OPENERS[self._arms[name].kind](self, name, keys) for name, keys in waiting]
+        sizers = [self.sizer(name, keys) for name, keys in waiting]
         counts = [len(keys) for _, keys in waiting]
         sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, counts)
         first = waiting[0][0]
@@ -114,6 +133,91 @@ class Field:
         for (name, keys), count in zip(waiting, counts, strict=True):
             yield ArmRun(name, keys, ledger.part(slice(start, start + count)))
             start += count
+
+    def sizer(self, name: str, keys: Sequence[PathKey]) -> Sizer:
+        """An arm on paths, at the risk that is declared."""
+        factor = torch.ones(len(keys)) if self._risk is None else of_paths(factors_of(self.matched(name)), keys)
+        return self._scaled(name, keys, factor)
+
+    def _scaled(self, name: str, keys: Sequence[PathKey], factor: torch.Tensor) -> Sizer:
+        """An arm on paths, its sizes times the paths' factors."""
+        return scaled_sizer(OPENERS[self._arms[name].kind](self, name, keys), factor, self._world)
+
+    def match_all(self, names: Sequence[str]) -> None:
+        """Find the factors of arms that have none yet; rules of one world side by side, learned arms one after the other.
+
+        Raises:
+            ConfigError: no risk is declared.
+        """
+        if self._risk is None:
+            raise ConfigError("plan.risk is null, so that no arm is matched to anything: declare it")
+        told = len(self.fits)
+        for group in self._alike([name for name in names if name not in self._matched]):
+            keys = [key for name in group for key in self._train(name)]
+            parts = [match(self._on_days, part, self._market, self._risk) for part in self._in_parts(group[0], keys)]
+            table = pd.concat(parts, ignore_index=True).assign(scheme=self._folds[0].scheme)[list(COLUMNS)]
+            for name in group:
+                self._matched[name] = table[table["arm"] == name].reset_index(drop=True)
+        # What a rule was given is told of the slices that are tested.
+        del self.fits[told:]
+
+    def matched(self, name: str) -> pd.DataFrame:
+        """The factors of an arm on these folds, see risk.match; with the folds' scheme."""
+        self.match_all([name])
+        return self._matched[name]
+
+    def _alike(self, names: Sequence[str]) -> list[list[str]]:
+        """Arms in groups that can walk side by side; a learned arm, whose inputs take room, is one by itself."""
+        groups: list[list[str]] = []
+        for name in names:
+            for group in groups:
+                first = group[0]
+                if not (self._arms[first].learned or self._arms[name].learned) and (
+                    self._under(name) == self._under(first) and self._follows(name) == self._follows(first)
+                ):
+                    group.append(name)
+                    break
+            else:
+                groups.append([name])
+        return groups
+
+    def unmatched(self, names: Sequence[str]) -> pd.DataFrame:
+        """Arms over their test slices at a factor of 1, by day; see risk.marks_frame."""
+        told, found = len(self.fits), []
+        for group in self._alike(names):
+            keys = [key for name in group for key in self._keys(name)]
+            for part in self._in_parts(group[0], keys):
+                found.append(marks_frame(part, self._on_days(part, np.ones(len(part))), self._market))
+        del self.fits[told:]
+        return pd.concat(found, ignore_index=True)
+
+    def _train(self, name: str) -> tuple[PathKey, ...]:
+        arm = self._arms[name]
+        seeds = self.seeds(name) if arm.learned or arm.random else [RULE_SEED]
+        return train_paths(name, self._folds, seeds, self._market)
+
+    def _in_parts(self, name: str, keys: Sequence[PathKey]) -> Iterator[list[PathKey]]:
+        """Paths of an arm, so many at once as their inputs find room; a rule reads nothing beside the market."""
+        most = SIDE_BY_SIDE if self._arms[name].learned else len(keys) * len(self._market.times)
+        part: list[PathKey] = []
+        for key in keys:
+            if part and sum(one.length for one in [*part, key]) > most:
+                yield part
+                part = []
+            part.append(key)
+        yield part
+
+    def _on_days(self, keys: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
+        """Args: `keys`: of arms that are alike, those of each together."""
+        counts = {name: sum(key.arm == name for key in keys) for name in dict.fromkeys(key.arm for key in keys)}
+        sizers, start = [], 0
+        for name, count in counts.items():
+            part = slice(start, start + count)
+            sizers.append(self._scaled(name, keys[part], torch.from_numpy(factor[part])))
+            start += count
+        sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, list(counts.values()))
+        name = keys[0].arm
+        return walk_days(self._market, keys, sizer, self._under(name), follows_signal=self._follows(name))
 
     def seeds(self, name: str) -> tuple[int, ...]:
         """The seeds an arm with randomness has on these folds."""

@@ -159,7 +159,8 @@ def _walk(given: Unsealing, market: Market) -> dict[str, pd.DataFrame]:
     """Candidate and reference over the sealed slice; their ledgers are kept in the folder of the opening."""
     p = given.params
     exact = market.to("cpu", torch.float64)
-    field = Field(exact, [given.fold], p.arms, p.train.seeds, World.of(p), p.outcome, given.folder / "policies")
+    policies, world = given.folder / "policies", World.of(p)
+    field = Field(exact, [given.fold], p.arms, p.train.seeds, world, p.outcome, policies, p.plan.risk)
     writer = LedgerWriter(given.folder)
     ledgers = {}
     for name in (p.plan.candidate, p.plan.reference):

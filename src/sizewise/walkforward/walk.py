@@ -18,11 +18,14 @@ from sizewise.learning.ppo.encoders import MarketView
 from sizewise.ledgers.columns import EQUITY_COLUMNS, EVENT_COLUMNS, FLOWS, TRADE_COLUMNS, check_adds_up
 from sizewise.params.arms import Arm
 from sizewise.params.trading.world import World
-from sizewise.sizing import backtest
+from sizewise.sizing import backtest, day_marks
 from sizewise.sizing.backtest import PathLedger
+from sizewise.sizing.day_marks import DayMarks
 from sizewise.sizing.multiples import rules_of
+from sizewise.sizing.scaled import ScaledSizer
 from sizewise.sizing.sizers import Sizer, rule_sizer
 from sizewise.trading.broker.orders import Kind
+from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.trading.trades import Trade, trades_of_path
 
 
@@ -124,6 +127,8 @@ def trades_frame(
     return trades.assign(**extra)[list(TRADE_COLUMNS)]
 
 
+# What sizes are multiplied by, so that an arm's risk is matched, by (fold, symbol, seed).
+Factors = Mapping[tuple[int, str, int], float]
 # A rule has no randomness; its one path stands under this seed.
 RULE_SEED = 0
 
@@ -156,21 +161,41 @@ def walk(
     *,
     follows_signal: bool = True,
     record: bool = False,
+    initial_equity: torch.Tensor | None = None,
 ) -> PathLedger:
     """Trade the paths of `keys` with one sizer in one world, each reading the confidence of its own fold.
 
     Args:
         follows_signal: the sizer decides while a trade of the signal is on, see clock.decision_rows. record: keep fills.
+        initial_equity: of each path, quote currency, (P,); None: the account's.
     """
+    return backtest.run(
+        market,
+        *_slices(market, keys),
+        sizer,
+        world.account,
+        world.rules,
+        decides=decision_rows(market, world.decisions, follows_signal=follows_signal),
+        record=record,
+        initial_equity=initial_equity,
+    )
+
+
+def walk_days(
+    market: Market, keys: Sequence[PathKey], sizer: Sizer, world: World, *, follows_signal: bool = True
+) -> DayMarks:
+    """The same accounts, marked at the end of every day alone; see sizing.day_marks."""
+    decides = decision_rows(market, world.decisions, follows_signal=follows_signal)
+    return day_marks.run(market, *_slices(market, keys), sizer, world.account, world.rules, decides=decides)
+
+
+def _slices(market: Market, keys: Sequence[PathKey]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Start rows, lengths, the folds' confidence, and which of it each path reads; see backtest.run."""
     names = sorted({key.confidence_column for key in keys})
     table = torch.stack([market.confidence[name] for name in names])
     of_path = torch.tensor([names.index(key.confidence_column) for key in keys])
     starts = torch.tensor([key.start_row for key in keys])
-    lengths = torch.tensor([key.length for key in keys])
-    decides = decision_rows(market, world.decisions, follows_signal=follows_signal)
-    return backtest.run(
-        market, starts, lengths, table, of_path, sizer, world.account, world.rules, decides=decides, record=record
-    )
+    return starts, torch.tensor([key.length for key in keys]), table, of_path
 
 
 def run_rule(market: Market, name: str, arm: Arm, folds: Sequence[Fold], world: World) -> ArmRun:
@@ -187,18 +212,34 @@ def run_policies(
     agents: Mapping[tuple[int, int], Agent],
     seeds: Sequence[int],
     world: World,
+    factors: Factors | None = None,
 ) -> ArmRun:
     """Walk a learned arm over all folds and seeds at once, each path by the policy of its own fold and seed.
 
     Args:
-        agents: by (fold number, seed).
+        agents: by (fold number, seed). factors: what their sizes are multiplied by; None: by nothing.
     Raises:
         DataMissingError: a policy is missing.
     """
     keys = paths_of(name, folds, seeds, market)
-    sizer, first = policies_sizer(market, name, keys, folds, agents), next(iter(agents.values()))
+    first = next(iter(agents.values()))
+    sizer: Sizer = policies_sizer(market, name, keys, folds, agents)
     under = replace(world, rules=rules_of(first.scheme, world.rules))
+    if factors is not None:
+        sizer = scaled_sizer(sizer, of_paths(factors, keys), world)
     return ArmRun(name, keys, walk(market, keys, sizer, under, follows_signal=first.follows_signal, record=True))
+
+
+def of_paths(factors: Factors, keys: Sequence[PathKey]) -> torch.Tensor:
+    """The factor of each path, float64 (P,); 1 where the fold does not train on its symbol."""
+    return torch.tensor([factors.get((key.fold, key.symbol, key.seed), 1.0) for key in keys], dtype=torch.float64)
+
+
+def scaled_sizer(sizer: Sizer, factor: torch.Tensor, world: World) -> Sizer:
+    """A sizer on paths, its sizes times the paths' factors, float64 (P,)."""
+    if bool((factor == 1.0).all()):
+        return sizer
+    return ScaledSizer(sizer, factor, position_limit_frac(world.account))
 
 
 def policies_sizer(

@@ -1,5 +1,6 @@
 """The study behind the comparison, on ledgers made by hand: the field, the folds, what a signal's arm is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,13 @@ import pytest
 
 from sizewise.base.errors import LedgerError
 from sizewise.dataset.regimes import LABELS
-from sizewise.evidence import comparison
+from sizewise.evidence import comparison, verdict
 from sizewise.evidence.statistics.power import benjamini_hochberg, holm
 from sizewise.ledgers import daily
+from sizewise.ledgers.files import write_risk
 from sizewise.ledgers.trials import TrialLedger
 from sizewise.params.arms import AtrArm, BuyAndHoldArm, ConstantArm, OracleArm, PpoArm
+from sizewise.params.evidence.plan import Question, Risk
 
 DAYS = 120
 ARMS = {
@@ -106,3 +109,50 @@ def test_arms_on_other_bars_are_refused(quick):
 )
 def test_which_arms_size_the_signal(arm, follows):
     assert comparison.follows_signal(arm) is follows
+
+
+# The questions that are declared together.
+
+
+def asked(quick, drifts: dict[str, float], entry: Question | None) -> comparison.ComparedRun:
+    trades = pd.DataFrame({name: pd.Series(dtype=str) for name in comparison.TRADES})
+    found = study(quick, [path(arm, drift) for arm, drift in drifts.items()], trades)
+    return replace(found, plan=found.plan.model_copy(update={"entry": entry}))
+
+
+def test_the_question_of_one_size_a_trade_stands_beside_the_verdict(quick):
+    run = asked(quick, {"ppo": 2e-4, "atr": 0.0, "constant": 1e-3}, Question(candidate="constant", reference="atr"))
+    questions = run.questions()
+    record = run.record(questions)
+    assert [*record] == [*verdict.FIELDS, "entry"]
+    alone = run.primary()
+    assert record["p_value"] == pytest.approx(alone.primary.p_value, abs=1e-6)
+    entry = record["entry"]
+    assert (entry["candidate"], entry["reference"]) == ("constant", "atr")
+    assert set(verdict.FIELDS) < set(entry)
+    # Twin: Holm by hand over the two p-values.
+    p_values = [record["p_value"], entry["p_value"]]
+    least = min(2.0 * min(p_values), 1.0)
+    by_hand = [least if p == min(p_values) else max(least, p) for p in p_values]
+    assert [entry["p_holm"][name] for name in ("managed", "entry")] == pytest.approx(by_hand, abs=2e-6)
+    assert entry["effect_bps_per_day"] == pytest.approx(20.0, abs=6.0)
+
+
+def test_one_question_leaves_no_other(quick):
+    run = asked(quick, {"ppo": 2e-4, "atr": 0.0}, None)
+    questions = run.questions()
+    assert list(questions) == ["managed"]
+    assert run.record(questions)["entry"] is None
+    assert questions["managed"].verdict == run.primary().verdict
+
+
+def test_at_the_risk_that_arms_take_by_themselves(quick, tmp_path):
+    run = asked(quick, {"ppo": 2e-4, "atr": 0.0}, None)
+    plain = [
+        path(arm, drift)[["arm", "symbol", "fold", "seed", "timestamp", "equity"]]
+        for arm, drift in (("ppo", 1e-3), ("atr", 0.0))
+    ]
+    write_risk(tmp_path, pd.DataFrame({"arm": ["ppo"]}), pd.concat(plain, ignore_index=True))
+    matched = replace(run, ledger_folder=tmp_path, plan=run.plan.model_copy(update={"risk": Risk()}))
+    assert matched.unmatched()["effect_bps"] == pytest.approx(20.0, abs=6.0)
+    assert replace(run, plan=run.plan.model_copy(update={"risk": None})).unmatched() is None

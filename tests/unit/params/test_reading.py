@@ -74,6 +74,21 @@ WRONG = [
     ("arms.ppo.splits", ["rolling"], "plan.candidate 'ppo'", "set arms.ppo.splits to both"),
     ("plan.reference", "atr_2", "plan.reference is 'atr_2'", "entry of arms"),
     ("plan.candidate", "none", "plan.candidate is 'none'", "entry of arms"),
+    (
+        "plan.entry",
+        {"candidate": "ppo_entry_2", "reference": "atr"},
+        "plan.entry.candidate is 'ppo_entry_2'",
+        "entry of arms",
+    ),
+    ("plan.entry", {"candidate": "dqn", "reference": "atr_2"}, "plan.entry.reference is 'atr_2'", "entry of arms"),
+    (
+        "plan.entry",
+        {"candidate": "ppo", "reference": "atr"},
+        "'ppo' decides after its entries",
+        "set arms.ppo.decisions",
+    ),
+    ("plan.risk.annual_vol_frac", 0.0, "plan.risk.annual_vol_frac", "greater than 0"),
+    ("small_account.reference", "atr_2", "small_account.reference is 'atr_2'", "entry of arms"),
 ]
 
 

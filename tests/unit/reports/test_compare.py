@@ -64,10 +64,12 @@ def test_what_is_left_is_what_was_found(quick, tmp_path):
     result = daily_result(own)
     stage = Stage("compare", None, Workspace(tmp_path, tmp_path), "hash")
     gates = (Gate("budget", None, None, 1.0, "Not measured: the budget study has not run."),)
-    record = compare.leave(stage, own, result, replace(result, primary=replace(TEST, mean=-3e-4)), gates)
+    questions = {"managed": result}
+    record = compare.leave(stage, own, questions, replace(result, primary=replace(TEST, mean=-3e-4)), gates)
     left = {file.stem: json.loads(file.read_text()) for file in (tmp_path / "metrics").iterdir()}
-    assert left["verdict"] == record == own.record(result, gates)
+    assert left["verdict"] == record == own.record(questions, gates)
     assert left["verdict"]["gates"]["budget"]["holds"] is None
+    assert left["verdict"]["entry"] is None
     assert left["sensitivities"]["tests"]["bootstrap"] == {"role": "secondary", "p_value": 0.25}
     assert left["sensitivities"]["anchored"] == verdict.effect_record(replace(TEST, mean=-3e-4))
     days = pd.read_csv(tmp_path / "plots" / "difference_by_day.csv")

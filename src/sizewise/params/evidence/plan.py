@@ -9,6 +9,26 @@ from sizewise.params.evidence.gates import Gates
 from sizewise.params.fields import Count, Positive, Section, as_tuple
 
 
+class Risk(Section):
+    """Every arm's sizes times one factor a symbol and fold (and seed), so that on the train slice it has one volatility.
+
+    Attributes:
+        annual_vol_frac: standard deviation of daily log returns, annualised by the days that were traded.
+        tolerance_frac: how far off the train slice may be, as a share of it. steps: corrections of a factor, at most.
+    """
+
+    annual_vol_frac: Positive = 0.03
+    tolerance_frac: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.01
+    steps: Count = 3
+
+
+class Question(Section):
+    """Two arms that are compared."""
+
+    candidate: str
+    reference: str
+
+
 class Plan(Section):
     """What is compared and how it is decided, fixed and hashed before anything is evaluated.
 
@@ -17,6 +37,9 @@ class Plan(Section):
             tests must reject.
         sharpe_floor: least asymptotic variance of a Sharpe difference that is tested. gates: what must hold before the
             verdict counts.
+        candidate, reference: of the first question, which decides: sizes may change at every decision.
+        entry: the second, declared with it: one size a trade. Holm is over the two. None: one question alone.
+        risk: at which every arm is compared; None: at whatever risk it takes.
     """
 
     candidate: str
@@ -33,3 +56,5 @@ class Plan(Section):
     gates: Gates = Gates()
     min_trades_per_regime: Count = 30
     regimes: Annotated[tuple[RegimeName, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=4)]
+    entry: Question | None = None
+    risk: Risk | None = None

@@ -20,6 +20,7 @@ from sizewise.base.errors import DataMissingError, exit_status
 from sizewise.base.paths import Workspace, write_atomically
 from sizewise.evidence import verdict
 from sizewise.evidence.history import history_sentence, history_table, read_history
+from sizewise.evidence.questions import holm_sentence
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, read_ledger, seal_sentence
 from sizewise.params.arms import Arm
@@ -47,6 +48,7 @@ STUDIES = {
     "09_stress": "Stress: does the comparison survive worse conditions, and where does the difference come from?",
     "10_ablations": "Ablations: what does each part of the candidate policy do?",
     "11_stability": "Stability: what would other seeds and another arithmetic have decided?",
+    "12_small_account": "The small account: what does $1,000 change, and what do minimums, lots and limits cost?",
 }
 # Reports that were made before every arm traded in one account; `make reproduce` and `make studies` make them again.
 EARLIER = {
@@ -176,6 +178,7 @@ def beside_the_verdict(found: Findings, plan: Plan, splits: Splits) -> list[str]
         verdict.agreement_sentence(tests, plan.alpha),
         verdict.anchored_sentence(found.record, found.sensitivities["anchored"], plan.alpha),
         verdict.exposure_sentence(carried, reference, plan.candidate, plan.reference),
+        holm_sentence(found.record),
         f"{chain_sentence(found.trials)} {seal_sentence(found.trials.trials, splits)}",
     ]
     # Sentences are Markdown; the page is not.

@@ -19,7 +19,7 @@ from sizewise.base.paths import require_writable, write_json
 from sizewise.dataset.store import Universe, cut_folds, read_market, read_models, read_universe
 from sizewise.learning.ppo import training
 from sizewise.ledgers.files import LedgerWriter, read_equity
-from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines, with_signals
+from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines, with_risk, with_signals
 from sizewise.ledgers.trials import canonical, record_trials
 from sizewise.params.arms import AnyScheme
 from sizewise.params.learning.train import Train
@@ -27,6 +27,7 @@ from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.ablations import Ablations, Variant
 from sizewise.params.trading.world import World
 from sizewise.studies.ablations.files import COLUMNS, FOLDER, folder_of
+from sizewise.walkforward.risk import match_policies
 from sizewise.walkforward.walk import frames, run_policies
 
 # What a variant's ledger was made from.
@@ -67,6 +68,7 @@ def run_variant(stage: Stage, name: str) -> None:
     observation = p.observation.model_copy(update={"raw_dollars": variant.raw_dollars})
     sections = [variant, train, p.account, p.rules, p.decisions, p.splits, p.regimes, observation]
     digest = with_signals(content_hash(canonical([section.model_dump() for section in sections])), p.signals)
+    digest = with_risk(digest, p.plan)
     code = code_hash("sizewise.studies.ablations.run")
     made = {"params": digest, "arm": arm.model_dump(mode="json"), "data": universe.data_hash, "code": code}
     made |= {"signals": p.signals.model_dump(mode="json"), "stop_atr": stop_atr(p.arms, p.plan.reference)}
@@ -90,7 +92,8 @@ def _walk(stage: Stage, name: str, universe: Universe, settings: training.Settin
     trained = training.train_jobs(market, jobs, models, settings)
     agents = {(one.job.fold.number, one.job.seed): one.agent for one in trained}
     exact = market.to("cpu", torch.float64)
-    run = run_policies(exact, name, folds, agents, seeds, World.of(p))
+    given = (exact, name, folds, agents, seeds, World.of(p))
+    run = run_policies(*given, None if p.plan.risk is None else match_policies(*given, p.plan.risk))
     writer = LedgerWriter(folder_of(stage, name))
     for equity, trades in frames(run, exact, stop_atr=stop_atr(p.arms, p.plan.reference)):
         writer.add(equity, trades)

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
+from sizewise.base.errors import ConfigError
 from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
+from sizewise.studies.small_account.curve import SMALLEST, growth_by_account_size, sized_rules, spread_by_symbol
 from sizewise.trading.schemes.values import SIZES7, base_order_frac
-from sizewise.walkforward.account_size import ACCOUNT_SIZES, SMALLEST, growth_by_account_size, sized_rules
 from sizewise.walkforward.walk import run_rule
 
 SIZES = (20.0, 1_000.0, 100_000.0)
@@ -43,7 +44,8 @@ def test_a_row_an_arm_symbol_and_size(table, market, arms):
     assert not keys.duplicated().any()
     assert len(table) == len(arms) * len(market.symbols) * len(SIZES)
     assert set(table["initial_equity"]) == set(SIZES)
-    assert list(table.columns) == [*keys.columns, "growth_bps_per_day", "trades", "below_min", "day_trade"]
+    counted, costs = ["trades", "below_min", "day_trade"], ["rounding_cost", "day_trade_limit_cost"]
+    assert list(table.columns) == [*keys.columns, "growth_bps_per_day", *counted, *costs]
 
 
 def test_the_rules_are_the_reference_and_the_smallest_order(arms, quick):
@@ -89,11 +91,8 @@ def test_without_a_venues_minimum_all_sizes_grow_alike(market, folds, arms):
     by = found.pivot_table(index=["arm", "symbol"], columns="initial_equity", values="growth_bps_per_day")
     np.testing.assert_allclose(by.to_numpy(), by[[1_000.0]].to_numpy().repeat(len(SIZES), axis=1), rtol=1e-9)
     assert (by.abs() > 0).all().all()
-    assert not found[["below_min", "day_trade"]].any().any()
-
-
-def test_sizes_span_the_day_trade_limit():
-    assert min(ACCOUNT_SIZES) < 25_000.0 <= max(ACCOUNT_SIZES)
+    assert not found[["below_min", "day_trade", "rounding_cost", "day_trade_limit_cost"]].any().any()
+    assert (spread_by_symbol(found) < 1e-9).all()
 
 
 def test_the_day_trade_limit_binds_below_its_threshold_alone(market, folds, arms):
@@ -106,3 +105,24 @@ def test_the_day_trade_limit_binds_below_its_threshold_alone(market, folds, arms
     assert refused[1_000.0] > 0
     assert refused[100_000.0] == 0
     assert not found["below_min"].any()
+    assert (found["rounding_cost"] == 0.0).all()
+    assert found[found["initial_equity"] == 1_000.0]["day_trade_limit_cost"].any()
+    assert not found[found["initial_equity"] == 100_000.0]["day_trade_limit_cost"].any()
+
+
+def test_a_cost_is_what_the_account_ends_with_less_than_without_the_limit(table, market, folds, arms):
+    free = replace(VENUE, rules=VENUE.rules.model_copy(update={"rounding": False}))
+    account = VENUE.account.model_copy(update={"initial_equity": 20.0})
+    ends = []
+    for world in (VENUE, free):
+        alone = run_rule(market, "atr", arms["atr"], folds, replace(world, account=account))
+        mine = [path for path, key in enumerate(alone.keys) if key.symbol == market.symbols[0]]
+        ends.append(alone.ledger.equity[-1, mine].sum().item())
+    assert of(table, "atr", market.symbols[0], 20.0).rounding_cost == pytest.approx(ends[1] - ends[0], abs=1e-9)
+
+
+def test_symbols_that_are_not_named_do_not_walk(market, folds, arms):
+    found = growth_by_account_size(market, folds, arms, VENUE, (20.0, 1_000.0), market.symbols[:1])
+    assert set(found["symbol"]) == {market.symbols[0]}
+    with pytest.raises(ConfigError, match=r"small_account\.symbols names 'GOLD'"):
+        growth_by_account_size(market, folds, arms, VENUE, (20.0,), ("GOLD",))
