@@ -192,7 +192,7 @@ def test_repeating_the_seeds_changes_nothing():
 
 
 def test_a_rule_with_one_seed_meets_a_policy_with_ten():
-    a, rule = ledger(0.002, rng=1, seeds=TEN), ledger(0.0, rng=1, seeds=(0,))
+    a, rule = ledger(0.006, rng=1, seeds=TEN), ledger(0.0, rng=1, seeds=(0,))
     assert quick(a, rule).verdict == "better"
 
 
