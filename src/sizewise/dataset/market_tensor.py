@@ -1,7 +1,7 @@
 """The market tensor: every symbol's rows stacked once, read by row number and never copied into windows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +30,7 @@ class Market:
         confidence: float32 by column name, shape (R,): one for each fold.
         direction: int8; entry: bool; regime: int8 index into LABELS, at the entry of the live trade.
         atr_frac: share of price; annual_vol: EWMA forecast, share per year. Their dtype is the accounts'.
+        assets: the asset of each symbol that shares one with another.
     """
 
     tape: Tape
@@ -40,6 +41,7 @@ class Market:
     regime: torch.Tensor
     atr_frac: torch.Tensor
     annual_vol: torch.Tensor
+    assets: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:

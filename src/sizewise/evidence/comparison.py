@@ -1,5 +1,6 @@
 """The compare stage: the primary test, its sensitivities, and the verdict's record, from the ledgers of one run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ from sizewise.evidence.inference import (
 from sizewise.evidence.pairing import TRADE_KEYS
 from sizewise.evidence.slice_effects import slice_effects
 from sizewise.evidence.statistics.power import benjamini_hochberg
-from sizewise.ledgers.daily import arm_days, check_same_bars, exposure_pct, marks, path_table, read_daily
+from sizewise.ledgers.daily import arm_days, check_same_bars, daily_returns, exposure_pct, marks, path_table, read_daily
 from sizewise.ledgers.files import read_trades
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.plan import ANCHORED_FOLDER, looking_ahead, plan_hash
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, seal_sentence
+from sizewise.ledgers.weights import live_by_block, live_symbols
 from sizewise.params.arms import Arm
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
@@ -38,7 +40,7 @@ TRADES = tuple(dict.fromkeys(("arm", "seed", "regime", *TRADE_KEYS)))
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One run's daily ledger, its trades and its plan."""
+    """One run's daily ledger, its trades and its plan. `classes`: the asset class of each symbol."""
 
     plan: Plan
     arms: dict[str, Arm]
@@ -50,6 +52,7 @@ class ComparedRun:
     splits: Splits
     ruin_frac: float
     ledger_folder: Path
+    classes: Mapping[str, str] | None = None
 
     def _pair(self, daily: pd.DataFrame, name: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Marks of an arm (the candidate, if none is named) and of the reference, over the same bars."""
@@ -106,6 +109,18 @@ class ComparedRun:
     def primary(self) -> Comparison:
         """The candidate against the reference."""
         return self._compare(self.daily, self.trades)
+
+    def blocks(self, result: Comparison) -> pd.DataFrame:
+        """Who is live in each block of the primary test, and its mean difference; see weights.live_by_block."""
+        returns = daily_returns(self.daily, self.plan.candidate)
+        table = live_by_block(returns, self.classes or {}, result.daily.index, self.plan.blocks)
+        parts = np.array_split(result.daily.to_numpy(), self.plan.blocks)
+        table.insert(2, "difference_bps", [BPS * float(part.mean()) for part in parts])
+        return table
+
+    def live(self) -> pd.Series:
+        """How many symbols are live on each day."""
+        return live_symbols(daily_returns(self.daily, self.plan.candidate))
 
     def record(self, result: Comparison) -> dict[str, Any]:
         """The content of metrics/verdict.json."""
@@ -220,15 +235,17 @@ def open_study(stage: Stage) -> ComparedRun:
     p = stage.params
     workspace = stage.workspace
     trades = read_trades(workspace.ledger)
+    universe = read_universe(workspace.bars, p.data)
     return ComparedRun(
         plan=p.plan,
         arms=p.arms,
         daily=read_daily(workspace.ledger),
         trades=trades[list(TRADES)],
         plan_hash=plan_hash(p.plan, p.splits, p.arms, World.of(p), p.train.seeds),
-        data_hash=read_universe(workspace.bars, p.data).data_hash,
+        data_hash=universe.data_hash,
         trial_ledger=read_ledger(workspace.trials),
         splits=p.splits,
         ruin_frac=p.account.ruin_frac,
         ledger_folder=workspace.ledger,
+        classes={symbol: terms.asset_class for symbol, terms in universe.instruments.items()},
     )

@@ -15,9 +15,9 @@ import torch
 from sizewise.base.errors import CheckpointError, ConfigError, DataMissingError
 from sizewise.base.paths import Workspace, project_root
 from sizewise.dataset.confidence import ConfidenceModel
-from sizewise.dataset.market_tensor import Market, build_market
+from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
-from sizewise.dataset.store import build_tables, cut_folds, read_market, read_models, read_universe
+from sizewise.dataset.store import build_tables, cut_folds, market_of, read_market, read_models, read_universe
 from sizewise.learning import own as own_learning
 from sizewise.learning.closed_trades import policy as closed_trades
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
@@ -88,7 +88,7 @@ class Checkout:
     def _built(self, fold: Fold) -> tuple[Market, dict[str, ConfidenceModel]]:
         p = self.params
         tables, models = build_tables(self._universe, [fold], p.regimes, p.signals)
-        return build_market(self._universe.bars, tables, self._universe.instruments), models
+        return market_of(self._universe, tables), models
 
 
 @dataclass(frozen=True)

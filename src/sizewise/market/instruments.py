@@ -173,12 +173,14 @@ class Instrument(_Entry):
         return grid
 
     def _grid(self, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
-        """Bar starts from `first` to `last` as the clock has them, sessions or not, UTC; a bar a day starts with its session."""
+        """Bar starts from `first` to `last` by the clock, UTC; a bar a day starts with its session."""
         step = pd.Timedelta(minutes=self.bar_minutes)
         calendar = CALENDARS[self.calendar]
         opening = pd.Timedelta(minutes=min(minute for _, minute, _ in calendar.sessions))
         if self.bar_minutes == DAY_MINUTES and opening > pd.Timedelta(0):
-            from_day, to_day = (time.tz_convert(calendar.timezone).tz_localize(None).floor("D") for time in (first, last))
+            from_day, to_day = (
+                time.tz_convert(calendar.timezone).tz_localize(None).floor("D") for time in (first, last)
+            )
             local = pd.date_range(from_day, to_day, freq="D") + opening
             return local.tz_localize(calendar.timezone).tz_convert("UTC")
         # Bars start at round times of the clock; a grid anchored at the first bar would bless any shift of them all.
