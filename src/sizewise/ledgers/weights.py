@@ -52,8 +52,8 @@ def live_by_block(daily: pd.DataFrame, classes: Mapping[str, str], days: pd.Inde
     """Who is live in each block of a test over days: whether its blocks are of one class of assets is seen here.
 
     Args:
-        daily: as weights. classes: asset class of each symbol, `unknown` where there is none. days: those of the test; they are cut as
-            inference.ibragimov_mueller cuts them.
+        daily: as weights. classes: asset class of each symbol, `unknown` where there is none.
+        days: those of the test; they are cut as inference.ibragimov_mueller cuts them.
     Returns:
         one row a block: first_day, last_day, live_symbols (mean a day), then the weight of each class, %, mean over days.
     """
