@@ -25,7 +25,7 @@ from sizewise.evidence.slice_effects import slice_effects
 from sizewise.evidence.statistics.power import benjamini_hochberg
 from sizewise.ledgers.daily import arm_days, check_same_bars, daily_returns, exposure_pct, marks, path_table, read_daily
 from sizewise.ledgers.files import read_trades
-from sizewise.ledgers.metrics import BPS
+from sizewise.ledgers.metrics import BPS, days_per_year, sharpe, volatility
 from sizewise.ledgers.plan import ANCHORED_FOLDER, looking_ahead, plan_hash
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, seal_sentence
 from sizewise.ledgers.weights import live_by_block, live_symbols
@@ -180,6 +180,21 @@ class ComparedRun:
             parts = (frame[frame["symbol"] == symbol] for frame in (candidate, reference))
             rows[symbol] = effect_row(daily_difference(*parts), self.plan)
         return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=EFFECT_COLUMNS).rename_axis("symbol")
+
+    def risk_by_symbol(self) -> pd.DataFrame:
+        """Volatility (% a year) and Sharpe ratio of candidate and reference, each year by the days a symbol trades."""
+        names = (self.plan.candidate, self.plan.reference)
+        returns = {name: daily_returns(self.daily, name) for name in names}
+        rows = {}
+        for symbol in returns[names[0]].columns:
+            own = {name: returns[name][symbol].dropna() for name in names}
+            rows[str(symbol)] = {
+                "n_days": len(own[names[0]]),
+                "days_a_year": days_per_year(own[names[0]]),
+                **{f"{name} volatility_pct": 100.0 * volatility(series) for name, series in own.items()},
+                **{f"{name} sharpe": sharpe(series) for name, series in own.items()},
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("symbol")
 
     def by_fold_and_seed(self) -> pd.DataFrame:
         """Mean daily difference (bps), one row a fold and one column a seed."""
