@@ -6,6 +6,7 @@
 - figures: figures that several reports draw
 - page: what every report shares: opening, running, style
 - site: the index page
+- tables: the tables in notebook 02
 - train: notebook 02
 - verify: whether a run says what the committed one says
 - walk_forward: notebook 03

@@ -73,7 +73,8 @@ class TableStudy:
 
     Attributes:
         values: float64 [F, S, 300, A]. visits: int64, the same shape. chosen: int64 [S, N], each trade's action in the
-            last pass; state: int64 [S, N]; explored: bool [S, N].
+            last pass; state: int64 [S, N]; explored: bool [S, N]; spread: float64 [S, N], highest minus lowest value of the
+        state as the trade was decided; error: float64 [S, N], mean |target - value| as it taught (NaN: it did not yet).
     """
 
     def __init__(self, lesson: Lesson, kind: Kind, rules: Tabular, limit_frac: float, equity: float, seeds: int):
@@ -89,6 +90,8 @@ class TableStudy:
         self.chosen = np.zeros((seeds, len(lesson)), dtype=np.int64)
         self.state = np.zeros_like(self.chosen)
         self.explored = np.zeros(self.chosen.shape, dtype=bool)
+        self.spread = np.zeros(self.chosen.shape)
+        self.error = np.full(self.chosen.shape, np.nan)
         self._first = np.zeros_like(self.chosen)
         self._seed = np.arange(seeds)[:, None]
 
@@ -125,6 +128,7 @@ class TableStudy:
         state = self._states(trade, self.size(before, self.chosen[:, before]))
         self.state[:, trade] = state
         values = self.values[self.lesson.fold_of_trade[trade], self._seed, state]
+        self.spread[:, trade] = values.max(axis=-1) - values.min(axis=-1)
         order = (self._first[:, trade, None] + np.arange(self._n_actions)) % self._n_actions
         best = np.take_along_axis(values, order, axis=-1).argmax(axis=-1)
         best = np.take_along_axis(order, best[..., None], axis=-1)[..., 0]
@@ -142,6 +146,8 @@ class TableStudy:
             after = self._states(following, np.broadcast_to(size, target.shape))
             value = self.values[fold[:, None], self._seed[..., None], after].max(axis=-1)
             target = target + self.gamma * value
+        known = self.values[fold[:, None], self._seed[..., None], self.state[:, trade, None], action]
+        self.error[:, trade] = np.abs(target - known).mean(axis=-1)
         width = target.shape[-1]
         row = np.ravel_multi_index((fold, self._seed, self.state[:, trade]), self.values.shape[:3])
         row = row if every else row * self._n_actions + action[..., 0]
@@ -263,7 +269,8 @@ class Learned(NamedTuple):
 
     history: one row a table and stretch of trades, columns scheme, fold, seed, trade (count at the stretch's end, over all
     passes), trades (in it), phase, growth_bps (mean log growth a trade), even_growth_bps (had each size been drawn evenly),
-    size_pct (of the position limit), explored_pct.
+    size_pct (of the position limit), explored_pct, spread and error (see TableStudy, means, in the reward's unit),
+    win_rate_pct.
     """
 
     tables: tuple[Table, ...]
@@ -362,6 +369,7 @@ def _curve(study: TableStudy, folds: Sequence[Fold], seeds: Sequence[int], numbe
         for start, stop in zip(cuts, cuts[1:], strict=False):
             part = own[start:stop]
             size = study.size(part, study.chosen[:, part]) / study.limit_frac
+            won = float((lesson.trades.unit_return[part] > 0.0).mean())
             for s, seed in enumerate(seeds):
                 rows.append(
                     {
@@ -375,9 +383,17 @@ def _curve(study: TableStudy, folds: Sequence[Fold], seeds: Sequence[int], numbe
                         "even_growth_bps": 1e4 * float(even[part].mean()),
                         "size_pct": 100.0 * float(size[s].mean()),
                         "explored_pct": 100.0 * float(study.explored[s, part].mean()),
+                        "spread": float(study.spread[s, part].mean()),
+                        "error": _mean_known(study.error[s, part]),
+                        "win_rate_pct": 100.0 * won,
                     }
                 )
     return rows
+
+
+def _mean_known(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _outcomes(study: TableStudy, fold: int, seed: int, market: Market) -> tuple[dict[str, Any], ...]:
