@@ -237,7 +237,7 @@ def policy_arm(agent: Agent, root: Path | None = None) -> LiveArm:
 
 
 def load_policy(folder: str | Path) -> LiveArm:
-    """Load what training left for one fold and seed, such as artifacts/policies/ppo/rolling_fold5_seed1.
+    """Load what training left for one fold and seed, such as artifacts/policies/ppo/rolling_fold9_seed1.
 
     A policy of PPO needs its folder alone; tables, models of closed trades and learners of your own also the checkout
     that the folder lies in, whose parameters and features they were trained with.
