@@ -40,7 +40,7 @@ def test_names_that_no_symbol_has_are_refused(root):
 def test_a_symbol_has_one_asset_and_a_span_an_order():
     with pytest.raises(ConfigError, match="a symbol has one asset"):
         parse_section("data", {"symbols": ["A"], "assets": {"x": ["A", "B"], "y": ["B"]}})
-    with pytest.raises(ConfigError, match=r"spans\.A: start must lie before end"):
+    with pytest.raises(ConfigError, match=r"spans\.A': start must lie before end"):
         parse_section("data", {"symbols": ["A"], "spans": {"A": {"start": "2020-01-02", "end": "2020-01-02"}}})
     assert hash(data()) == hash(data()) != hash(data(assets={"x": ["AAPL_1d"]}))
     assert data(spans={"AAPL_1d": {"end": "2018-01-01"}}).span("AAPL_1d") == Span(end="2018-01-01")

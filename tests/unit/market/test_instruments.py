@@ -132,9 +132,7 @@ def test_every_real_series_has_fees_from_its_first_bar(root, real_bars):
 def test_an_unknown_symbol_lists_the_known_ones(root):
     instruments = load_instruments(root / "data" / "instruments.yaml")
     assert find_instrument("SPY_5m", instruments).calendar == "xnys"
-    with pytest.raises(
-        InstrumentError, match=r"'SPX_5m' is not in instruments\.yaml \(known: BTCUSD-BITFINEX_15m, BTC"
-    ):
+    with pytest.raises(InstrumentError, match=r"'SPX_5m' is not in instruments\.yaml \(known: AAPL_1d, ABBV"):
         find_instrument("SPX_5m", instruments)
 
 
