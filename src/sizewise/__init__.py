@@ -4,7 +4,7 @@
 
     bars = sw.load_bars("data/bars/BTCUSDT_1h.parquet")
     ledger = sw.simulate(bars, actions, account=sw.Account(), costs=sw.Costs())
-    policy = sw.load_policy("artifacts/policies/ppo/rolling_fold5_seed1")  # or sw.open_arm("atr"), any of params.yaml
+    policy = sw.load_policy("artifacts/policies/ppo/rolling_fold9_seed1")  # or sw.open_arm("atr"), any of params.yaml
     decision = policy.decide(bars, since="2021-07-01")
     result = sw.compare(equity_a, equity_b)
     learner = sw.learn_from(closes)  # a table of your own bot's closed trades

@@ -113,7 +113,7 @@ def decide(
         str,
         typer.Argument(
             metavar="FOLDER|ARM",
-            help="a folder such as artifacts/policies/ppo/rolling_fold5_seed1, or the name of an arm of params.yaml",
+            help="a folder such as artifacts/policies/ppo/rolling_fold9_seed1, or the name of an arm of params.yaml",
         ),
     ],
     bars: Annotated[Path, typer.Argument(help="parquet file that ends with the bar that just closed")],

@@ -131,6 +131,7 @@ LEVERED = {"kind": "levels", "mode": "free", "levels": [-3.0, 0.0, 3.0]}
 # Settings at which a leaf has an effect, where it has none beside the others as they are; the longest prefix counts.
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "": [{}],
+    "data.spans": [{"data": {"symbols": [SYMBOL, "SPY_1d"]}}],
     "rules": [walked_by(SIMPLE, max_open_lots=3), walked_by(MANAGED)],
     "rules.margin": [walked_by(LEVERED)],
     "rules.leverage": [walked_by(LEVERED, margin="isolated", leverage=2.0)],
@@ -149,6 +150,9 @@ OTHERS: dict[str, list[Any]] = {
     "data.start": ["2018-06-08"],
     "data.end": ["2018-08-16"],
     "data.symbols": [["EURUSD_1h"]],
+    "data.spans.SPY_1d.start": ["2018-06-08"],
+    "data.assets.BTC": [["BTCUSDT_1h"]],
+    "data.assets.SPY": [["SPY_1d"]],
     "splits.test_starts": [["2018-08-03"]],
     "splits.end": ["2018-08-13"],
     "splits.sealed_end": ["2018-08-16", None],
@@ -276,7 +280,12 @@ def of_world(p: Params) -> tuple[Any, Any, Any, Market]:
 def measure_data(p: Params) -> Iterator[str]:
     folds, tables, models, _ = of_world(p)
     fitted = {name: [np.asarray(value).tolist() for value in vars(model).values()] for name, model in models.items()}
-    yield digest(folds, {symbol: (list(table), _hashed(table)) for symbol, table in tables.items()}, fitted)
+    yield digest(
+        universe(p.data).assets,
+        folds,
+        {symbol: (list(table), _hashed(table)) for symbol, table in tables.items()},
+        fitted,
+    )
 
 
 def measure_trading(p: Params) -> Iterator[str]:

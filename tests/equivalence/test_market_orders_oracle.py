@@ -247,8 +247,8 @@ def real(request) -> tuple[Prices, np.ndarray, Costs]:
     return prices, signal, Costs(taker_bps, instrument.half_spread_bps, instrument.borrow_bps_per_day)
 
 
-def test_all_six_symbols_are_there():
-    assert len(SYMBOLS) == 6
+def test_every_symbol_is_there():
+    assert sorted(load_instruments(DATA / "instruments.yaml")) == SYMBOLS
 
 
 @pytest.mark.parametrize("stream", ["free", "random", "breakout"])

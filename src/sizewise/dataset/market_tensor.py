@@ -1,8 +1,9 @@
 """The market tensor: every symbol's rows stacked once, read by row number and never copied into windows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ class Market:
         confidence: float32 by column name, shape (R,): one for each fold.
         direction: int8; entry: bool; regime: int8 index into LABELS, at the entry of the live trade.
         atr_frac: share of price; annual_vol: EWMA forecast, share per year. Their dtype is the accounts'.
+        assets: the asset of each symbol that shares one with another.
     """
 
     tape: Tape
@@ -40,6 +42,7 @@ class Market:
     regime: torch.Tensor
     atr_frac: torch.Tensor
     annual_vol: torch.Tensor
+    assets: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -146,7 +149,7 @@ def build_market(
         columns |= {name: table[name].to_numpy(dtype=np.float32) for name in confidence_names}
         for name, values in columns.items():
             parts.setdefault(name, []).append(values)
-    tensors = {name: torch.from_numpy(np.concatenate(values)) for name, values in parts.items()}
+    tensors: dict[str, Any] = {name: torch.from_numpy(np.concatenate(values)) for name, values in parts.items()}
     confidence = {name: tensors.pop(name) for name in confidence_names}
     tapes = [build_tape({symbol: frame}, instruments) for symbol, frame in bars.items()]
     return Market(tape=chain_tapes(tapes), confidence=confidence, **tensors)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,11 +34,12 @@ SCHEMES: tuple[SplitScheme, ...] = ("rolling", "anchored")
 
 @dataclass(frozen=True)
 class Universe:
-    """The bars of a run, their instruments, and a hash of what was read."""
+    """The bars of a run, their instruments, a hash of what was read, and the asset of each symbol that shares one."""
 
     bars: Mapping[str, pd.DataFrame]
     instruments: Mapping[str, Instrument]
     data_hash: str
+    assets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,29 +53,34 @@ class Prepared:
 
 
 def read_universe(folder: Path, data: Data) -> Universe:
-    """Load, validate and cut the bars of every declared symbol.
+    """Load, validate and cut the bars of every declared symbol, to the days of all and to its own.
 
     Args:
         folder: holds `<symbol>.parquet`; `instruments.yaml` lies one level up.
     Raises:
-        DataMissingError, BarError, InstrumentError: see load_bars; an empty cut is a BarError.
+        DataMissingError, BarError, InstrumentError: see load_bars; an empty cut is a BarError, a symbol of data.spans or
+            data.assets that has no instrument an InstrumentError.
     """
     catalogue = folder.parent / "instruments.yaml"
     instruments = load_instruments(catalogue)
     digest = hashlib.sha256(text_bytes(catalogue))
+    for symbol in (*data.spans, *data.asset_of):
+        find_instrument(symbol, instruments)
     bars, chosen = {}, {}
     for symbol in data.symbols:
         instrument = find_instrument(symbol, instruments)
         frame = load_bars(folder / f"{symbol}.parquet", instrument)
-        start = pd.Timestamp(data.start, tz="UTC") if data.start else frame.index[0]
-        end = pd.Timestamp(data.end, tz="UTC") if data.end else frame.index[-1] + pd.Timedelta(minutes=1)
+        span = data.span(symbol)
+        start = pd.Timestamp(span.start, tz="UTC") if span.start else frame.index[0]
+        end = pd.Timestamp(span.end, tz="UTC") if span.end else frame.index[-1] + pd.Timedelta(minutes=1)
         part = frame[(frame.index >= start) & (frame.index < end)]
         if not len(part):
-            raise BarError(f"{symbol}: no bars from {data.start} to {data.end}: widen data.start and data.end")
+            where = f"data.spans.{symbol}" if symbol in data.spans else "data.start and data.end"
+            raise BarError(f"{symbol}: no bars from {span.start} to {span.end}: widen {where}")
         digest.update(symbol.encode())
         digest.update(pd.util.hash_pandas_object(part).to_numpy().tobytes())
         bars[symbol], chosen[symbol] = part, instrument
-    return Universe(bars, chosen, digest.hexdigest()[:16])
+    return Universe(bars, chosen, digest.hexdigest()[:16], data.asset_of)
 
 
 def cut_folds(universe: Universe, rules: Splits, regimes: Regimes, *, window_bars: int) -> dict[str, tuple[Fold, ...]]:
@@ -134,7 +140,12 @@ def read_market(folder: Path, universe: Universe) -> Market:
         tables[symbol] = pd.read_parquet(path)
         if not tables[symbol].index.equals(frame.index):
             raise DataMissingError(f"{HOME}/{path.name} was made from other bars: {REMEDY}")
-    return build_market(universe.bars, tables, universe.instruments)
+    return market_of(universe, tables)
+
+
+def market_of(universe: Universe, tables: Mapping[str, pd.DataFrame]) -> Market:
+    """The market tensor of a universe, which knows its assets; `tables`: see build_market."""
+    return replace(build_market(universe.bars, tables, universe.instruments), assets=universe.assets)
 
 
 def open_prepared(stage: "Stage") -> Prepared:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sizewise.evidence.statistics.means import MIN_GROUP, welch
-from sizewise.ledgers.metrics import drawdown, recovery_days, sharpe
+from sizewise.ledgers.metrics import DAYS_PER_YEAR, drawdown, recovery_days, sharpe
 
 SHARE_TO_CANDIDATE = 0.5
 GROUP = ["symbol", "fold"]
@@ -100,7 +100,7 @@ def group_outcome(trades: pd.DataFrame, equity: float) -> dict[str, float]:
     path = (nan, nan, nan)
     if account.min() > 0.0:
         days = pd.Series(np.diff(np.log(account), prepend=np.log(equity)), index=booked.index)
-        path = (100.0 * float(drawdown(days).min()), sharpe(days), recovery_days(days))
+        path = (100.0 * float(drawdown(days).min()), sharpe(days, DAYS_PER_YEAR), recovery_days(days))
     won, r = 100.0 * float((trades["pnl"] > 0).mean()), float(trades["r"].mean())
     return dict(zip(OUTCOMES, (count, won, r, *path, float(trades["pnl"].sum())), strict=True))
 

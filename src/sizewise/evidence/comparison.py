@@ -33,9 +33,10 @@ from sizewise.ledgers import orders
 from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.daily import arm_days, check_same_bars, daily_returns, exposure_pct, marks, path_table, read_daily
 from sizewise.ledgers.files import read_equity, read_trades, read_unmatched
-from sizewise.ledgers.metrics import BPS, portfolio
+from sizewise.ledgers.metrics import BPS, days_per_year, portfolio, sharpe, volatility
 from sizewise.ledgers.plan import ANCHORED_FOLDER, looking_ahead, plan_hash
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, seal_sentence
+from sizewise.ledgers.weights import live_by_block, live_symbols
 from sizewise.params.arms import Arm, TableArm
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
@@ -47,7 +48,7 @@ TRADES = tuple(dict.fromkeys(("arm", "seed", "regime", "exit_time", "pnl", *TRAD
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One run's daily ledger, its trades and its plan."""
+    """One run's daily ledger, its trades and its plan. `classes`: the asset class of each symbol."""
 
     plan: Plan
     arms: dict[str, Arm]
@@ -59,6 +60,7 @@ class ComparedRun:
     splits: Splits
     ruin_frac: float
     ledger_folder: Path
+    classes: Mapping[str, str] | None = None
 
     def _pair(
         self, daily: pd.DataFrame, name: str | None = None, reference: str | None = None
@@ -117,6 +119,18 @@ class ComparedRun:
     def primary(self) -> Comparison:
         """The candidate against the reference, as if nothing else had been asked."""
         return self._compare(self.daily, self.trades)
+
+    def blocks(self, result: Comparison) -> pd.DataFrame:
+        """Who is live in each block of the primary test, and its mean difference; see weights.live_by_block."""
+        returns = daily_returns(self.daily, self.plan.candidate)
+        table = live_by_block(returns, self.classes or {}, result.daily.index, self.plan.blocks)
+        parts = np.array_split(result.daily.to_numpy(), self.plan.blocks)
+        table.insert(2, "difference_bps", [BPS * float(part.mean()) for part in parts])
+        return table
+
+    def live(self) -> pd.Series:
+        """How many symbols are live on each day."""
+        return live_symbols(daily_returns(self.daily, self.plan.candidate))
 
     def gates(self, cap_frac: float, metrics: Path) -> tuple[Gate, ...]:
         """What must hold before the verdict counts; see gates.all_gates.
@@ -225,6 +239,21 @@ class ComparedRun:
             rows[symbol] = effect_row(daily_difference(*parts), self.plan)
         return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=EFFECT_COLUMNS).rename_axis("symbol")
 
+    def risk_by_symbol(self) -> pd.DataFrame:
+        """Volatility (% a year) and Sharpe ratio of candidate and reference, each year by the days a symbol trades."""
+        names = (self.plan.candidate, self.plan.reference)
+        returns = {name: daily_returns(self.daily, name) for name in names}
+        rows = {}
+        for symbol in returns[names[0]].columns:
+            own = {name: returns[name][symbol].dropna() for name in names}
+            rows[str(symbol)] = {
+                "n_days": len(own[names[0]]),
+                "days_a_year": days_per_year(own[names[0]]),
+                **{f"{name} volatility_pct": 100.0 * volatility(series) for name, series in own.items()},
+                **{f"{name} sharpe": sharpe(series) for name, series in own.items()},
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("symbol")
+
     def by_fold_and_seed(self) -> pd.DataFrame:
         """Mean daily difference (bps), one row a fold and one column a seed."""
         return fold_and_seed_means(*self._pair(self.daily)).add_prefix("seed ").rename_axis(None, axis=1)
@@ -315,15 +344,17 @@ def open_study(stage: Stage) -> ComparedRun:
     p = stage.params
     workspace = stage.workspace
     trades = read_trades(workspace.ledger)
+    universe = read_universe(workspace.bars, p.data)
     return ComparedRun(
         plan=p.plan,
         arms=p.arms,
         daily=read_daily(workspace.ledger),
         trades=trades[list(TRADES)],
         plan_hash=plan_hash(p.plan, p.splits, p.arms, World.of(p), p.train.seeds),
-        data_hash=read_universe(workspace.bars, p.data).data_hash,
+        data_hash=universe.data_hash,
         trial_ledger=read_ledger(workspace.trials),
         splits=p.splits,
         ruin_frac=p.account.ruin_frac,
         ledger_folder=workspace.ledger,
+        classes={symbol: terms.asset_class for symbol, terms in universe.instruments.items()},
     )

@@ -11,6 +11,7 @@ from sizewise.evidence.pairing import ArmLedger, check_pair, open_ledger
 from sizewise.evidence.statistics.cosines import cosine_terms
 from sizewise.evidence.statistics.seeds import LEAST_SEEDS, FoldSeeds, SeedDraws, redraw, training_error
 from sizewise.ledgers.metrics import daily_returns, log_returns, portfolio
+from sizewise.ledgers.weights import weights
 from sizewise.params.evidence.plan import Plan
 
 
@@ -21,11 +22,11 @@ def classify(mean: float, p_value: float, alpha: float) -> str:
     return "better" if mean > 0 else "worse"
 
 
-def _growth_by_seed(arm: ArmLedger, live: pd.Series, sign: float) -> list[FoldSeeds]:
+def _growth_by_seed(arm: ArmLedger, share: pd.DataFrame, sign: float) -> list[FoldSeeds]:
     """What each seed of each fold adds to the daily series; nothing of an arm with one seed.
 
     Args:
-        live: symbols live, by day.
+        share: what a symbol counts on a day, see weights.weights.
     """
     if len(arm.seeds) < 2:
         return []
@@ -33,9 +34,10 @@ def _growth_by_seed(arm: ArmLedger, live: pd.Series, sign: float) -> list[FoldSe
     summed = log_returns(arm.rows).groupby(keys, observed=True, sort=True).sum().unstack("seed")
     folds = []
     for _, part in summed.groupby(level=0):
-        by_day = part.groupby(level=1).sum()
-        growth = by_day.to_numpy() / live[by_day.index].to_numpy()[:, None]
-        folds.append(FoldSeeds(live.index.get_indexer(by_day.index), sign * growth))
+        days, symbols = (part.index.get_level_values(level) for level in (1, 2))
+        counts = share.to_numpy()[share.index.get_indexer(days), share.columns.get_indexer(symbols)]
+        growth = part.mul(counts, axis=0).groupby(level=1).sum()
+        folds.append(FoldSeeds(share.index.get_indexer(growth.index), sign * growth.to_numpy()))
     return folds
 
 
@@ -55,8 +57,8 @@ def redraw_seeds(
     Args:
         returns: daily log growth of an arm by symbol, for the symbols live. daily: the series that is tested.
     """
-    live = returns.notna().sum(axis=1)
-    folds = [*_growth_by_seed(a, live, 1.0), *_growth_by_seed(b, live, -1.0)]
+    share = weights(returns)
+    folds = [*_growth_by_seed(a, share, 1.0), *_growth_by_seed(b, share, -1.0)]
     if not folds:
         return None
     error = training_error(folds, len(daily))
@@ -79,8 +81,8 @@ def redraw_sizes(
     a, b = open_ledger(equity_a, "first arm"), open_ledger(equity_b, "second arm")
     check_pair(a, b)
     returns = [daily_returns(arm.rows) for arm in (a, b)]
-    daily, live = portfolio(returns[0] - returns[1]), returns[0].notna().sum(axis=1)
-    folds = [*_growth_by_seed(a, live, 1.0), *_growth_by_seed(b, live, -1.0)]
+    daily, share = portfolio(returns[0] - returns[1]), weights(returns[0])
+    folds = [*_growth_by_seed(a, share, 1.0), *_growth_by_seed(b, share, -1.0)]
     found, terms = {}, cosine_terms(len(daily), plan.cosine_terms_coef)
     for size in sizes if folds else ():
         error = 0.0 if market_alone else training_error(folds, len(daily), size)

@@ -18,14 +18,13 @@ from sizewise.evidence.statistics.means import WelchTest, budget_r, interquartil
 from sizewise.evidence.statistics.placebo import held_sizes, rotation_placebo
 from sizewise.evidence.statistics.power import years_needed
 from sizewise.ledgers.files import read_equity, read_trades
-from sizewise.ledgers.metrics import BPS
+from sizewise.ledgers.metrics import BPS, days_per_year
 from sizewise.ledgers.orders import COLUMNS
 from sizewise.params.evidence.plan import Plan
 
 # Every trade's R is measured against this share of equity at entry, whatever was risked: the R that sees size.
 BUDGET_FRAC = 0.005
 TOSSES = 500
-DAYS_PER_YEAR = 365.0
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ def power_table(result: Comparison, plan: Plan) -> pd.DataFrame:
     for multiple in (0.25, 0.5, 1.0, 1.5, 2.0):
         effect = multiple * primary.mde
         known = primary.mde > 0.0 and sd > 0.0
-        ratio = effect / sd * np.sqrt(DAYS_PER_YEAR) if known else 0.0
+        ratio = effect / sd * np.sqrt(days_per_year(result.daily)) if known else 0.0
         rows[BPS * effect] = {
             "power": primary.power_at(effect),
             "years_needed": years_needed(ratio, alpha=plan.alpha),

@@ -11,6 +11,7 @@ from sizewise.evidence.slice_effects import label_table, labels_at_entry
 from sizewise.evidence.statistics.blocks import BlockTest, ibragimov_mueller
 from sizewise.ledgers.daily import arm_days, daily_returns
 from sizewise.ledgers.metrics import BPS, drawdown, portfolio
+from sizewise.ledgers.weights import assets_of, mark_assets
 from sizewise.params.evidence.plan import Plan
 
 CONDUCT = ("n_days", "n_trades", "growth_bps", "costs_bps", "max_drawdown_pct", "exposure_pct")
@@ -45,7 +46,7 @@ def conduct_table(daily: pd.DataFrame, trades: pd.DataFrame, labels: pd.DataFram
     for arm in arms:
         growth, paid = (daily_returns(daily, arm, column) for column in ("log_growth", "paid"))
         held = _exposure(daily, arm).reindex(index=growth.index, columns=[str(name) for name in growth.columns])
-        held = held.set_axis(growth.columns, axis=1)
+        held = mark_assets(held.set_axis(growth.columns, axis=1), assets_of(growth))
         own = trades[trades["arm"] == arm]
         seeds = max(1, own["seed"].nunique())
         for cut, names in CUTS.items():

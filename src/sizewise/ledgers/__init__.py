@@ -8,4 +8,5 @@
 - plan: what was declared beforehand, and what makes a trial
 - reruns: reruns with other digits, which are no trials
 - trials: the trial ledger and the seal
+- weights: what a symbol counts on a portfolio's day
 """

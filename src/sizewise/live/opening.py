@@ -16,9 +16,9 @@ import torch
 from sizewise.base.errors import CheckpointError, ConfigError, DataMissingError
 from sizewise.base.paths import Workspace, project_root
 from sizewise.dataset.confidence import ConfidenceModel
-from sizewise.dataset.market_tensor import Market, build_market
+from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
-from sizewise.dataset.store import build_tables, cut_folds, read_market, read_models, read_universe
+from sizewise.dataset.store import build_tables, cut_folds, market_of, read_market, read_models, read_universe
 from sizewise.learning import own as own_learning
 from sizewise.learning.closed_trades import policy as closed_trades
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
@@ -91,7 +91,7 @@ class Checkout:
     def _built(self, fold: Fold) -> tuple[Market, dict[str, ConfidenceModel]]:
         p = self.params
         tables, models = build_tables(self._universe, [fold], p.regimes, p.signals)
-        return build_market(self._universe.bars, tables, self._universe.instruments), models
+        return market_of(self._universe, tables), models
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,7 @@ def policy_arm(agent: Agent, root: Path | None = None, part: Part | None = None)
 
 
 def load_policy(folder: str | Path) -> LiveArm:
-    """Load what training left for one fold and seed, such as artifacts/policies/ppo/rolling_fold5_seed1.
+    """Load what training left for one fold and seed, such as artifacts/policies/ppo/rolling_fold9_seed1.
 
     A policy of PPO needs its folder alone, and then decides at its own risk (`Decision.factor` is 1); within a checkout its
     sizes are matched as in the walk-forward. Tables, models of closed trades and learners of your own also the checkout

@@ -59,6 +59,12 @@ CALENDARS = {
 DAY_TRADE_RULE = (pd.Timestamp("2001-09-28", tz="UTC"), pd.Timestamp("2026-06-04", tz="UTC"))
 
 
+AssetClass = Literal["crypto_spot", "equity_etf", "equity", "equity_index", "fx"]
+# Traded on US exchanges, in shares.
+SHARES: tuple[AssetClass, ...] = ("equity_etf", "equity")
+DAY_MINUTES = 24 * 60
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -94,7 +100,7 @@ class Funding(_Entry):
 class Instrument(_Entry):
     """One symbol's venue, costs and calendar. Sources of the numbers stand in instruments.yaml itself."""
 
-    asset_class: Literal["crypto_spot", "equity_etf", "equity_index", "fx"]
+    asset_class: AssetClass
     venue: str
     quote_currency: str
     bar_minutes: Annotated[int, Field(ge=1)]
@@ -121,7 +127,7 @@ class Instrument(_Entry):
     @property
     def volume_is_units(self) -> bool:
         """Whether `volume` counts units of what is traded; FX bars count ticks, an index's its members' shares."""
-        return self.asset_class in ("crypto_spot", "equity_etf")
+        return self.asset_class in ("crypto_spot", *SHARES)
 
     def taker_bps(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
         """Taker fee at each time: float64, shape (T,), basis points of notional.
@@ -149,7 +155,7 @@ class Instrument(_Entry):
         """Whether the pattern-day-trader rule is in force at each time: bool, shape (T,); US equities only."""
         first, end = DAY_TRADE_RULE
         inside = (timestamps >= first) & (timestamps < end)
-        return np.asarray(inside & (self.asset_class == "equity_etf"))
+        return np.asarray(inside & (self.asset_class in SHARES))
 
     def session(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
         """Number of each time's trading day in the market's own zone, counting days that have bars: int64, shape (T,)."""
@@ -159,14 +165,26 @@ class Instrument(_Entry):
     def expected_times(self, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """Every bar start the calendar allows between the first and the last of `times`, UTC; holidays left out."""
         calendar = CALENDARS[self.calendar]
-        step = pd.Timedelta(minutes=self.bar_minutes)
-        # Bars start at round times of the clock; a grid anchored at the first bar would bless any shift of them all.
-        grid = pd.date_range(times[0].floor(step), times[-1], freq=step)
+        grid = self._grid(times[0], times[-1])
         grid = grid[calendar.is_open(grid)]
         if calendar.has_holidays:
             traded = times.tz_convert(calendar.timezone).normalize().unique()
             grid = grid[grid.tz_convert(calendar.timezone).normalize().isin(traded)]
         return grid
+
+    def _grid(self, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
+        """Bar starts from `first` to `last` by the clock, UTC; a bar a day starts with its session."""
+        step = pd.Timedelta(minutes=self.bar_minutes)
+        calendar = CALENDARS[self.calendar]
+        opening = pd.Timedelta(minutes=min(minute for _, minute, _ in calendar.sessions))
+        if self.bar_minutes == DAY_MINUTES and opening > pd.Timedelta(0):
+            from_day, to_day = (
+                time.tz_convert(calendar.timezone).tz_localize(None).floor("D") for time in (first, last)
+            )
+            local = pd.date_range(from_day, to_day, freq="D") + opening
+            return local.tz_localize(calendar.timezone).tz_convert("UTC")
+        # Bars start at round times of the clock; a grid anchored at the first bar would bless any shift of them all.
+        return pd.date_range(first.floor(step), last, freq=step)
 
 
 def load_instruments(path: Path) -> dict[str, Instrument]:

@@ -108,12 +108,12 @@ def difference_by_day(study: ComparedRun, result: Comparison) -> pd.DataFrame:
     """The difference that is tested, beside each day's fold and the regime that most bars of the day carried.
 
     Returns:
-        one row a day: day (number), date, fold, regime, difference_bps.
+        one row a day: day (number), date, fold, regime, live_symbols, difference_bps.
     """
     rows = arm_days(study.daily, study.plan.candidate)
     counts = rows.groupby(["day", "regime"], observed=False)["bars"].sum().unstack("regime")
     table = pd.DataFrame({"fold": rows.groupby("day")["fold"].min(), "regime": counts.idxmax(axis=1)})
-    table = table.reindex(result.daily.index).assign(difference_bps=BPS * result.daily)
+    table = table.reindex(result.daily.index).assign(live_symbols=study.live(), difference_bps=BPS * result.daily)
     table.insert(0, "date", pd.DatetimeIndex(table.index).strftime("%Y-%m-%d"))
     return table.reset_index(drop=True).rename_axis("day").reset_index()
 

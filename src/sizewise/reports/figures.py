@@ -80,9 +80,18 @@ def notes(table: pd.DataFrame, *, untested: str = "too few to test") -> list[str
     return [f"{n}{days:.0f} days{why}" for n, days, why in zip(trades, table["n_days"], missing, strict=True)]
 
 
-def difference_by_block(daily: pd.Series, blocks: int, candidate: str, reference: str) -> Figure:
-    """The daily difference, cumulated, over the block means that the primary test is made of."""
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(9.0, 5.2), sharex=True, height_ratios=[1.6, 1])
+def difference_by_block(
+    daily: pd.Series, blocks: int, candidate: str, reference: str, live: pd.Series | None = None
+) -> Figure:
+    """The daily difference, cumulated, over the block means that the primary test is made of, and who was live.
+
+    Args:
+        daily: log growth, index day. live: live symbols by day, of the same days; not drawn where not given.
+    """
+    heights = [1.6, 1.0] if live is None else [1.6, 1.0, 0.6]
+    tall = 5.2 if live is None else 6.4
+    figure, rows = plt.subplots(len(heights), 1, figsize=(9.0, tall), sharex=True, height_ratios=heights)
+    top, bottom = rows[:2]
     top.plot(daily.index, 1e4 * daily.cumsum(), color=COLOURS[0])
     top.axhline(0.0, color="#888888", lw=0.8)
     top.set_ylabel("cumulated difference (bps)")
@@ -93,7 +102,11 @@ def difference_by_block(daily: pd.Series, blocks: int, candidate: str, reference
         bottom.fill_between([start, stop], 0.0, mean, color=COLOURS[2] if mean > 0 else COLOURS[1], alpha=0.55, lw=0)
     bottom.axhline(0.0, color="#888888", lw=0.8)
     bottom.set_ylabel("block mean\n(bps a day)")
-    bottom.set_xlabel("date (UTC)")
+    if live is not None:
+        rows[2].step(live.index, live, where="post", color=COLOURS[0], lw=0.9)
+        rows[2].set_ylim(0.0, None)
+        rows[2].set_ylabel("live\nsymbols")
+    rows[-1].set_xlabel("date (UTC)")
     return figure
 
 

@@ -15,7 +15,7 @@ from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.learning.ppo.agent import Agent
-from sizewise.ledgers.metrics import BPS, DAYS_PER_YEAR, drawdown, portfolio, sharpe
+from sizewise.ledgers.metrics import BPS, drawdown, portfolio, sharpe, volatility
 from sizewise.ledgers.metrics import daily_returns as daily_returns
 from sizewise.params.evidence.plan import Risk
 from sizewise.params.trading.world import World
@@ -149,7 +149,7 @@ def risk_summary(table: pd.DataFrame, unmatched: pd.DataFrame, matched: Mapping[
 def _figures(daily: pd.Series) -> dict[str, float]:
     return {
         "growth_bps_per_day": BPS * float(daily.mean()),
-        "vol_pct": 100.0 * float(daily.std()) * DAYS_PER_YEAR**0.5,
+        "vol_pct": 100.0 * volatility(daily),
         "sharpe": sharpe(daily),
         "max_drawdown_pct": 100.0 * float(drawdown(daily).min()),
     }

@@ -16,9 +16,9 @@ from sizewise.base.errors import ConfigError
 from sizewise.base.hashing import code_hash
 from sizewise.base.paths import Workspace, write_json
 from sizewise.dataset.confidence import ConfidenceModel
-from sizewise.dataset.market_tensor import Market, build_market
+from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
-from sizewise.dataset.store import Universe, build_tables, cut_folds, read_universe
+from sizewise.dataset.store import Universe, build_tables, cut_folds, market_of, read_universe
 from sizewise.evidence import verdict
 from sizewise.evidence.inference import compare_as_planned
 from sizewise.learning.field import learn_closed_trades, learn_tables
@@ -112,7 +112,7 @@ def unseal(given: Unsealing, *, again: bool) -> dict[str, Any]:
     p, trials = given.params, given.workspace.trials
     refuse_second(openings(read_trials(trials), given.seal.start, given.seal.end), again=again)
     tables, models = build_tables(given.universe, [given.fold], p.regimes, p.signals)
-    market = build_market(given.universe.bars, tables, given.universe.instruments)
+    market = market_of(given.universe, tables)
     _train(given, market, models)
     opening = {
         "start": given.seal.start,

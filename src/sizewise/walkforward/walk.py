@@ -16,6 +16,7 @@ from sizewise.dataset.splits import Division, Fold
 from sizewise.learning.ppo.agent import Agent, PolicySizer
 from sizewise.learning.ppo.encoders import MarketView
 from sizewise.ledgers.columns import EQUITY_COLUMNS, EVENT_COLUMNS, FLOWS, TRADE_COLUMNS, check_adds_up
+from sizewise.ledgers.weights import mark_assets
 from sizewise.params.arms import Arm
 from sizewise.params.trading.world import World
 from sizewise.sizing import backtest, day_marks
@@ -46,7 +47,8 @@ def equity_frame(key: PathKey, path: int, ledger: PathLedger, market: Market) ->
     """One path as rows of the equity ledger (EQUITY_COLUMNS), oldest first.
 
     Flows are signed contributions to equity of the step that ends at the row: equity_t - equity_{t-1} is their sum.
-    `regime` is the label the step is counted under (market_tensor.entry_regime at the decision), categories LABELS.
+    `regime` is the label the step is counted under (market_tensor.entry_regime at the decision), categories LABELS. The
+    frame knows the market's assets, see ledgers.weights.
     """
     rows = slice(key.start_row, key.start_row + key.length)
     cut = slice(0, key.length)
@@ -70,7 +72,7 @@ def equity_frame(key: PathKey, path: int, ledger: PathLedger, market: Market) ->
             "day_trades_left": ledger.day_trades_left[cut, path].cpu().numpy(),
         }
     )
-    return frame[list(EQUITY_COLUMNS)]
+    return mark_assets(frame[list(EQUITY_COLUMNS)], market.assets)
 
 
 def trades_frame(

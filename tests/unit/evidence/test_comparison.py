@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from sizewise.evidence.statistics.power import benjamini_hochberg, holm
 from sizewise.ledgers import daily
 from sizewise.ledgers.files import write_risk
 from sizewise.ledgers.trials import TrialLedger
+from sizewise.ledgers.weights import mark_assets
 from sizewise.params.arms import AtrArm, BuyAndHoldArm, ConstantArm, OracleArm, PpoArm
 from sizewise.params.evidence.plan import Question, Risk
 
@@ -90,6 +92,37 @@ def test_a_table_by_fold_and_seed(quick):
     assert found.columns.tolist() == ["seed 1", "seed 2"]
     # Two bars a day, each with its drift.
     np.testing.assert_allclose(found.mean(), [20.0, 40.0], atol=5.0)
+
+
+def symbols_of(arm: str, drift: float) -> list[pd.DataFrame]:
+    """One coin in two series, and a share on weekdays alone."""
+    share = path(arm, drift).assign(symbol="S")
+    share = share[share["timestamp"].dt.day_of_week < 5].reset_index(drop=True)
+    frames = [path(arm, drift).assign(symbol="B1"), path(arm, drift, fold=1).assign(symbol="B2", fold=0), share]
+    return [mark_assets(frame, {"B1": "B", "B2": "B"}) for frame in frames]
+
+
+def test_the_blocks_say_which_classes_they_are_of(quick):
+    own = study(quick, [*symbols_of("ppo", 2e-4), *symbols_of("atr", 0.0)])
+    own = replace(own, classes={"B1": "coin", "B2": "coin", "S": "share"})
+    result = SimpleNamespace(daily=daily.difference(own.daily, "ppo", "atr"))
+    table = own.blocks(result)
+    # The second series of the coin follows the first, 120 days later.
+    assert len(result.daily) == 2 * DAYS
+    assert table["coin"].iloc[-1] == 100.0
+    assert table["share"].iloc[-1] == 0.0
+    assert 50.0 < table["coin"].iloc[0] < 75.0
+    np.testing.assert_allclose(table["coin"] + table["share"], 100.0)
+    assert table["difference_bps"].mean() == pytest.approx(1e4 * result.daily.mean())
+    assert own.live().iloc[[0, -1]].tolist() == [2, 1]
+
+
+def test_each_symbol_is_annualised_by_its_own_days(quick):
+    table = study(quick, [*symbols_of("ppo", 2e-4), *symbols_of("atr", 0.0)]).risk_by_symbol()
+    assert table.loc["B1", "days_a_year"] == pytest.approx(365.0)
+    assert table.loc["S", "days_a_year"] == pytest.approx(261.0, rel=0.02)
+    assert table.loc["B1", "n_days"] == DAYS
+    assert list(table.columns[2:]) == ["ppo volatility_pct", "atr volatility_pct", "ppo sharpe", "atr sharpe"]
 
 
 def test_arms_on_other_bars_are_refused(quick):

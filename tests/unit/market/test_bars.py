@@ -1,4 +1,4 @@
-"""Bad bars are refused with one line that names file, row and remedy; the six real files are not bad."""
+"""Bad bars are refused with one line that names file, row and remedy; the real files are not bad."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,14 @@ REAL_ROWS = {
     "BTCUSDT_1h": 55_722,
     "BTCUSD-BITFINEX_15m": 58_734,
     "ETHUSD-BITFINEX_30m": 35_011,
+    "LTCUSD-BITFINEX_30m": 34_989,
+    "XRPUSD-BITFINEX_30m": 34_991,
+    "EOSUSD-BITFINEX_30m": 34_995,
     "SPY_5m": 59_381,
+    "SPY_1d": 5_033,
+    **dict.fromkeys(("AAPL_1d", "AMD_1d", "AMZN_1d", "BA_1d", "GOOGL_1d"), 2_769),
+    "ABBV_1d": 1_803,
+    "TSLA_1d": 2_420,
     "CSI300_15m": 45_216,
     "EURUSD_1h": 69_149,
 }

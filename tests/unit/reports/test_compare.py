@@ -77,6 +77,7 @@ def test_what_is_left_is_what_was_found(quick, tmp_path):
     assert days["date"].iloc[[0, -1]].tolist() == ["2020-01-01", "2020-08-27"]
     np.testing.assert_allclose(days["difference_bps"], 1e4 * result.daily, atol=1e-6)
     assert days.groupby("fold").size().tolist() == [120, 120]
+    assert days["live_symbols"].tolist() == [1] * 240
     assert set(days["regime"]) == {"low_vol_trending"}
 
 

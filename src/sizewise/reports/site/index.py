@@ -156,9 +156,11 @@ def _read_json(path: Path, stage: str) -> Any:
 def _read_days(path: Path, columns: list[str], stage: str) -> pd.DataFrame:
     name = _found(path)
     try:
-        table = pd.read_csv(path, usecols=["date", *columns])
-        return table.set_index(pd.to_datetime(table.pop("date"), utc=True))
-    except ValueError:
+        table = pd.read_csv(path)
+        days = pd.to_datetime(table["date"], utc=True)
+        # Results of before were kept without the symbols that were live.
+        return table[[*columns, *table.columns.intersection(["live_symbols"])]].set_index(days)
+    except (ValueError, KeyError):
         raise DataMissingError(f"{name} is damaged: run `dvc repro -f {stage}`") from None
 
 
@@ -203,7 +205,11 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
         equity=_embedded(equity_figure(found, [arm for arm in arms if arm not in bounds])),
         history=_history(found),
         history_sentence=history_sentence(found.history),
-        difference=_embedded(difference_by_block(found.days["difference_bps"] / BPS, plan.blocks, *names)),
+        difference=_embedded(
+            difference_by_block(
+                found.days["difference_bps"] / BPS, plan.blocks, *names, live=found.days.get("live_symbols")
+            )
+        ),
         reports=REPORTS,
         studies=STUDIES,
         earlier=EARLIER,

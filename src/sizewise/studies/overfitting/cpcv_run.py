@@ -19,9 +19,9 @@ from sizewise.base.errors import ConfigError, exit_status
 from sizewise.base.paths import require_writable, write_atomically
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column
 from sizewise.dataset.features import longest_warmup_bars
-from sizewise.dataset.market_tensor import Market, build_market
+from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Combination
-from sizewise.dataset.store import build_tables, read_universe
+from sizewise.dataset.store import build_tables, market_of, read_universe
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import Agent
 from sizewise.ledgers.columns import check_adds_up
@@ -77,7 +77,7 @@ def prepare(stage: Stage) -> CpcvWorld:
         lookback_bars=lookback_bars(p.regimes, p.observation.window_bars),
     )
     tables, models = build_tables(universe, chosen, p.regimes, p.signals)
-    return CpcvWorld(chosen, build_market(universe.bars, tables, universe.instruments), models)
+    return CpcvWorld(chosen, market_of(universe, tables), models)
 
 
 def train(stage: Stage, world: CpcvWorld) -> dict[tuple[int, int], Agent]:

@@ -6,6 +6,7 @@ See `markets` for the markets themselves and for how a learner uses them.
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -131,7 +132,7 @@ def planted_market(
         for i, symbol in enumerate(symbols)
     ]
     shown = {name: torch.as_tensor(np.asarray(value, dtype=np.float32)) for name, value in (confidence or {}).items()}
-    tensors = {name: torch.from_numpy(np.array(value)) for name, value in values.items()}
+    tensors: dict[str, Any] = {name: torch.from_numpy(np.array(value)) for name, value in values.items()}
     return Market(tape=chain_tapes(tapes), confidence=shown, **tensors)
 
 

@@ -14,6 +14,7 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Slice
 from sizewise.evidence.joint_rule import JointTest, joint_as_planned
 from sizewise.ledgers.metrics import BPS, portfolio
+from sizewise.ledgers.weights import mark_assets
 from sizewise.params.evidence.plan import Plan
 from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.fitted import FittedSizer, Paths, atr_sizes, mean_exposure, walked_trades
@@ -247,4 +248,5 @@ def _by_day(run: ArmRun, market: Market, values: np.ndarray) -> pd.DataFrame:
         starts = np.flatnonzero(np.append(True, day[1:] != day[:-1]))
         place = every.get_indexer(day[starts]), symbols.index(key.symbol), seeds.index(key.seed)
         sums[place] = np.add.reduceat(values[: key.length, path], starts)
-    return pd.DataFrame(sums.mean(-1), index=every, columns=pd.Index(symbols, name="symbol"))
+    table = pd.DataFrame(sums.mean(-1), index=every, columns=pd.Index(symbols, name="symbol"))
+    return mark_assets(table, market.assets)

@@ -21,10 +21,10 @@ from sizewise.base.errors import ConfigError
 from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column, confidence_inputs
 from sizewise.dataset.features import compute_features
-from sizewise.dataset.market_tensor import Market, build_market
+from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.signals import carry_from_entry
 from sizewise.dataset.splits import Fold
-from sizewise.dataset.store import Universe
+from sizewise.dataset.store import Universe, market_of
 from sizewise.market.costs import BPS
 from sizewise.params.arms import Arm, AtrMatchedArm, kind_of
 from sizewise.params.dataset.regimes import Regimes
@@ -170,7 +170,7 @@ def rebuilt_market(
             for name in map(confidence_column, folds)
         }
         tables[symbol] = table.assign(**scores)
-    return build_market(universe.bars, tables, universe.instruments)
+    return market_of(universe, tables)
 
 
 # The reference's rule, scaled on train to the candidate's traded value; an arm of this study alone.
