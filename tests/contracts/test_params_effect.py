@@ -612,6 +612,7 @@ def owner_of(p: Params, path: tuple[str, ...]) -> list[tuple[type[BaseModel], st
 
 OF_READ = [path for path in LEAVES if path[0] not in MEASURED]
 READ = {"arms", "plan", "slices", "ablations", "calibration", "stress", "overfitting", "cpcv", "stability"}
+READ |= {"schemes"}
 
 
 def unread(p: Params, path: tuple[str, ...]) -> list[str]:

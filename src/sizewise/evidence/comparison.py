@@ -24,6 +24,7 @@ from sizewise.evidence.slice_effects import slice_effects
 from sizewise.evidence.statistics.power import benjamini_hochberg
 from sizewise.ledgers.daily import arm_days, check_same_bars, exposure_pct, marks, path_table, read_daily
 from sizewise.ledgers.files import read_trades
+from sizewise.ledgers.joint import on_common_markets
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.plan import ANCHORED_FOLDER, looking_ahead, plan_hash
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, seal_sentence
@@ -54,6 +55,7 @@ class ComparedRun:
     def _pair(self, daily: pd.DataFrame, name: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Marks of an arm (the candidate, if none is named) and of the reference, over the same bars."""
         name, reference = name or self.plan.candidate, self.plan.reference
+        daily = on_common_markets(daily, name, reference)
         check_same_bars(daily, name, reference)
         return marks(daily, name), marks(daily, reference)
 

@@ -31,7 +31,7 @@ from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.learning.tabular.store import load_table
 from sizewise.live import fitted
 from sizewise.live.decide import HeardPolicy, LiveArm, Opener
-from sizewise.params.arms import Arm
+from sizewise.params.arms import Arm, symbols_of
 from sizewise.params.dataset.splits import SplitScheme
 from sizewise.params.reading import Params, parse_params, read_params
 from sizewise.params.trading.account import Account
@@ -215,7 +215,7 @@ def policy_arm(agent: Agent, root: Path | None = None) -> LiveArm:
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:
         mine = replace(agent, world=replace(agent.world, account=account))
         scalers = {key.symbol: scaler_of(agent.scalers, key.symbol)}
-        view = MarketView(market, [market.confidence[key.confidence_column]], [scalers], agent.spec.window_bars)
+        view = MarketView(market, [market.seen_confidence(key.confidence_column)], [scalers], agent.spec.window_bars)
         return HeardPolicy(market, [mine], view, *_one_path(key))
 
     return LiveArm(
@@ -234,6 +234,7 @@ def policy_arm(agent: Agent, root: Path | None = None) -> LiveArm:
         remembers=agent.spec.memory > 0,
         scalers=agent.scalers,
         root=root,
+        symbols=symbols_of(agent.scheme),
     )
 
 

@@ -53,6 +53,11 @@ class ArmSection(Section):
         """Whether it trades the entries and exits of the signal, so that it differs from others in size alone."""
         return True
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Those that share one account; none where each has one of its own."""
+        return ()
+
     def seeds_on(self, scheme: str, seeds: Sequence[int]) -> tuple[int, ...]:
         """The seeds it is trained and walks with; its own on the first of its split schemes, if it names any, else `seeds`.
 
@@ -219,6 +224,11 @@ def follows_signal(scheme: AnyScheme) -> bool:
     return getattr(scheme, "mode", None) == "masked"
 
 
+def symbols_of(scheme: AnyScheme) -> tuple[str, ...]:
+    """The symbols that share one account under a scheme; none where each has one of its own."""
+    return (getattr(scheme, "symbols", None) or ()) if scheme.kind == "simplex" else ()
+
+
 class PpoArm(ArmSection):
     """A learned arm: PPO chooses the actions of a scheme."""
 
@@ -231,6 +241,10 @@ class PpoArm(ArmSection):
     @property
     def follows_signal(self) -> bool:
         return follows_signal(self.scheme)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return symbols_of(self.scheme)
 
 
 Arm = Annotated[

@@ -45,6 +45,7 @@ def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         "calibration": {plan["reference"]},
         "stress": compared | set(values["stress"]["arms"]),
         "ablation": compared,
+        "scheme": compared,
         "cpcv": compared,
         "stability_run": compared,
     }.get(name, set(arms))

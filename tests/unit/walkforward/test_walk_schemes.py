@@ -9,9 +9,9 @@ from sizewise.base.errors import ConfigError
 from sizewise.dataset.splits import Slice
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import load_agent, save_agent
-from sizewise.params.arms import AnyScheme, AtrArm, MultiplesOf
+from sizewise.params.arms import AnyScheme, AtrArm, CustomScheme, MultiplesOf
 from sizewise.params.trading.decisions import Decisions
-from sizewise.params.trading.trading import OwnSizes, Simplex
+from sizewise.params.trading.trading import OwnSizes
 from sizewise.params.trading.world import World
 from sizewise.trading.broker.orders import Kind
 from sizewise.trading.schemes.catalogue import MODELS
@@ -30,7 +30,7 @@ TINY = START | {
 }
 
 SCHEMES: dict[str, AnyScheme] = {
-    **{kind: model for kind, model in MODELS.items() if kind != "simplex"},
+    **MODELS,
     "sizing": OwnSizes(kind="sizing", sizes=(0.5, 1.0), mode="masked", close_action=True),
     "multiples_of": MultiplesOf(kind="multiples_of", base=AtrArm(kind="atr")),
 }
@@ -78,9 +78,10 @@ def test_an_arm_trains_is_kept_and_walks_as_it_was(quick, settings, fold, tmp_pa
     assert bool(kinds - {int(Kind.MARKET)}) == (kind in RESTING)
 
 
-def test_weights_have_no_number_of_actions(quick, settings, fold):
+def test_weights_without_number_are_no_choice_of_ppo(quick, settings, fold):
+    scheme = CustomScheme(kind="custom", class_="sizewise.trading.schemes.sizing:Simplex", n_instruments=1)
     with pytest.raises(ConfigError, match="PPO chooses among a number of actions: name a scheme that has one"):
-        trained(quick, settings, fold, Simplex(kind="simplex"))
+        trained(quick, settings, fold, scheme)
 
 
 @pytest.mark.parametrize("kind", ["sizing7", "multiples_of", "manage_inventory"])

@@ -47,6 +47,7 @@ STUDIES = {
     "09_stress": "Stress: does the comparison survive worse conditions, and where does the difference come from?",
     "10_ablations": "Ablations: what does each part of the candidate policy do?",
     "11_stability": "Stability: what would other seeds and another arithmetic have decided?",
+    "12_schemes": "Schemes: what do the reference designs' other actions come to?",
 }
 # Reports that were made before every arm traded in one account; `make reproduce` and `make studies` make them again.
 EARLIER = {
