@@ -162,13 +162,12 @@ def build_tape(bars: Mapping[str, pd.DataFrame], instruments: Mapping[str, Instr
         bars: validated bars by symbol. instruments: their terms, see costs.priced.
     Raises:
         DataMissingError: no symbols.
-        ConfigError: they are quoted in different currencies (a dollar and its stablecoin count as one), have bars of
-            different lengths, or impact is to be reckoned from a volume that counts ticks.
+        ConfigError: they are quoted in different currencies (a dollar and its stablecoin count as one), or impact is to
+            be reckoned from a volume that counts ticks.
     """
     if not bars:
         raise DataMissingError("a tape needs at least one symbol's bars")
     currency = _one_currency({symbol: instruments[symbol].quote_currency for symbol in bars})
-    _one_length({symbol: instruments[symbol].bar_minutes for symbol in bars})
     ticking = [symbol for symbol in bars if not instruments[symbol].volume_is_units]
     for symbol in ticking:
         if instruments[symbol].impact_coef:

@@ -10,6 +10,7 @@ import torch
 from sizewise.base.errors import DataMissingError, LedgerError
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import confidence_column
+from sizewise.dataset.joint import members_of
 from sizewise.dataset.market_tensor import Market, seen_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Division, Fold
@@ -96,22 +97,21 @@ def trades_frame(
     close = market.tape.column("close")[first : first + n].cpu().numpy()
     shared = shared_carry(fills["row"], fills["instrument"], fills["units"], close, carry)
     parts = [
-        _instrument_trades(key, own, fills[fills["instrument"] == number], shared[:, number], stop_atr)
-        for number, own in enumerate(market.instruments)
+        _instrument_trades(key, symbol, own, fills[fills["instrument"] == number], shared[:, number], stop_atr)
+        for number, (symbol, own) in enumerate(zip(members_of(key.symbol), market.instruments, strict=True))
     ]
     return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
 
 def _instrument_trades(
-    key: PathKey, market: Market, fills: pd.DataFrame, carry: np.ndarray, stop_atr: float
+    key: PathKey, symbol: str, market: Market, fills: pd.DataFrame, carry: np.ndarray, stop_atr: float
 ) -> pd.DataFrame:
-    """Those of one instrument of a path, from its own market's rows."""
+    """Those of one symbol of a path, from its own market's rows."""
     rows = slice(key.start_row, key.start_row + key.length)
 
     def at(values: torch.Tensor) -> np.ndarray:
         return values[rows].cpu().numpy()
 
-    (symbol,) = market.symbols
     high, low, close = (at(market.tape.column(name)[:, 0]) for name in ("high", "low", "close"))
     at_open = (fills["kind"] == int(Kind.MARKET)).to_numpy()
     found = trades_of_path(fills, at_open, high, low, close, carry)
