@@ -156,6 +156,9 @@ def test_an_arm_decides_as_it_walked(quick, opened, walked, name, symbol, reques
 SCHEMES = {
     "levels": trading.Levels(kind="levels", levels=[0.05, 0.1, 0.2]),
     "bsh": trading.BSH(kind="bsh"),
+    "legacy3": trading.Legacy3(kind="legacy3", encoding="signed"),
+    "sizing13": trading.Sizing(kind="sizing13", close_action=True),
+    "simple": trading.Simple(kind="simple"),
     "size_by_leverage25": trading.SizeByLeverage25(kind="size_by_leverage25"),
     "managed_risk": trading.ManagedRisk(kind="managed_risk"),
     "manage_inventory": trading.ManageInventory(kind="manage_inventory"),
