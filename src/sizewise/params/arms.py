@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 from sizewise.params.dataset.splits import SplitScheme
 from sizewise.params.fields import Count, Fraction, Positive, Section, as_tuple
 from sizewise.params.trading.decisions import Decisions
-from sizewise.params.trading.trading import SEVEN, Schemes
+from sizewise.params.trading.trading import SEVEN, Schemes, Simplex
 from sizewise.params.trading.world import World
 
 SplitSchemes = Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)]
@@ -226,7 +226,7 @@ def follows_signal(scheme: AnyScheme) -> bool:
 
 def symbols_of(scheme: AnyScheme) -> tuple[str, ...]:
     """The symbols that share one account under a scheme; none where each has one of its own."""
-    return (getattr(scheme, "symbols", None) or ()) if scheme.kind == "simplex" else ()
+    return (scheme.symbols or ()) if isinstance(scheme, Simplex) else ()
 
 
 class PpoArm(ArmSection):

@@ -289,8 +289,7 @@ class Trading(Section):
     def _differ(self) -> "Trading":
         if len(set(self.symbols)) < len(self.symbols):
             raise ValueError("symbols must differ: an account holds one position of each")
-        own = getattr(self.scheme, "symbols", None)
-        if own not in (None, self.symbols):
+        if isinstance(self.scheme, Simplex) and self.scheme.symbols not in (None, self.symbols):
             raise ValueError(
                 "scheme.symbols are others than symbols: remove them from the scheme, which trades them all"
             )
