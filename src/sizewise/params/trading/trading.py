@@ -207,6 +207,10 @@ class BSH(Section):
     kind: Literal["bsh"]
 
 
+# Of the weights of a policy that is told of no other.
+GRID_STEPS = 4
+
+
 class Simplex(Section):
     """Portfolio weights, cash first, not negative, summing to 1 within 1e-6.
 
@@ -220,15 +224,16 @@ class Simplex(Section):
     steps: Annotated[int, Field(ge=1, le=20)] | None = None
     symbols: Annotated[tuple[str, ...], BeforeValidator(as_tuple), Field(min_length=2)] | None = None
 
+    @property
+    def numbered(self) -> "Simplex":
+        """The same with a number for each action, as a policy chooses."""
+        return self.model_copy(update={"steps": GRID_STEPS}) if self.steps is None else self
+
     @model_validator(mode="after")
     def _differ(self) -> "Simplex":
         if self.symbols is not None and len(set(self.symbols)) < len(self.symbols):
             raise ValueError("symbols must differ: an account holds one position of each")
         return self
-
-
-# Of the weights of a policy that is told of no other.
-GRID_STEPS = 4
 
 
 class ManageInventory(Section):
