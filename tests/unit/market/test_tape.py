@@ -232,7 +232,7 @@ def test_impact_needs_a_volume_of_units(root):
 @pytest.fixture(scope="module")
 def hours(root) -> tuple[dict[str, pd.DataFrame], dict[str, Instrument]]:
     """A week of a coin round the clock and of a currency that closes at weekends, with borrow and loans."""
-    terms = priced(load_instruments(root / "data" / "instruments.yaml"))
+    terms = load_instruments(root / "data" / "instruments.yaml")
     dear = {"borrow_bps_per_day": 7.0, "loan_bps_per_day": 3.0}
     symbols = ("BTCUSDT_1h", "EURUSD_1h")
     start, stop = pd.Timestamp("2018-05-02 03:00", tz="UTC"), pd.Timestamp("2018-05-15", tz="UTC")

@@ -125,7 +125,7 @@ def test_nothing_fills_where_there_is_no_bar(pair):
     assert (traded[:, 1] == 0).any()
     fills = run.ledger.fills
     assert len(fills) > 4
-    assert (traded[fills["step"].to_numpy(), fills["instrument"].to_numpy()] == 1).all()
+    assert (traded.numpy()[fills["step"], fills["instrument"]] == 1).all()
     # What was ordered into a gap says so.
     assert set(run.ledger.events["event"]) & {"no_bar", "below_min", "clipped"}
 

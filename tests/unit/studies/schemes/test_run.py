@@ -1,5 +1,6 @@
 """Schemes of the reference designs: trained, kept, walked, and held against the reference on what both trade."""
 
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -91,14 +92,17 @@ def test_every_scheme_is_held_against_the_reference(stage, ledgers):
     assert report.effects_figure(table, "atr").axes[0].get_title() == "Schemes of the reference designs"
 
 
-def test_a_scheme_that_stands_is_kept(stage, monkeypatch):
+def test_a_scheme_that_stands_is_kept(stage, monkeypatch, tmp_path):
     def refuse(*_):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(training, "train_jobs", refuse)
     run.run_schemes(stage)
     longer = GIVEN.model_copy(update={"iterations": 3})
-    other = replace(stage, params=SimpleNamespace(**vars(stage.params) | {"schemes": longer}))
+    elsewhere = replace(stage.workspace, base=tmp_path)
+    shutil.copytree(stage.workspace.base, tmp_path, dirs_exist_ok=True)
+    given = SimpleNamespace(**vars(stage.params) | {"schemes": longer})
+    other = replace(stage, params=given, workspace=elsewhere)
     with pytest.raises(AssertionError, match="trained again"):
         run.run_schemes(other)
 
