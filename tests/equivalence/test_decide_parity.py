@@ -56,7 +56,7 @@ class Recorder:
         parts = [sent.market, None if sent.place is None else sent.place.units]
         # Of each instrument; [I, paths].
         dollars = sum(part for part in parts if part is not None) * at.bar.close
-        left = at.held.book.day_trades.at(at.bar.session).left()[0]
+        left = at.held.book.day_trades.at(at.bar.session).left().amin(0)
         self.asked.append(int(at.rows[0]))
         each = dollars if self.several else dollars[:0]
         self.rows.append(torch.stack([at.equity, at.position, left, dollars.sum(0), action, *each]))
@@ -209,9 +209,9 @@ def test_an_account_of_two_symbols_decides_as_it_walked(quick, request):
     asked = range(BARS - 2) if wanted >= BARS else sorted({0, 1, 7, gap, gap + 1, WALKED, 1500})
     for t in asked:
         known = {symbol: quick.universe.bars[symbol].loc[: times[first + t]] for symbol in SYMBOLS}
-        equity, position, _, dollars, chosen, *each = records[t]
+        equity, position, left, dollars, chosen, *each = records[t]
         held = recorder.held[t][:, 0].tolist()
-        now = {"equity": equity, "position": dict(zip(SYMBOLS, held, strict=True))}
+        now = {"equity": equity, "position": dict(zip(SYMBOLS, held, strict=True)), "day_trades_left": int(left)}
         for own in [now] + ([{}] if t <= WALKED else []):
             said = arm.decide(known, since=times[first], **own)
             same(said, (equity, position, 0.0, dollars, chosen), action=True)
