@@ -116,7 +116,13 @@ def decide(
             help="a folder such as artifacts/policies/ppo/rolling_fold9_seed1, or the name of an arm of params.yaml",
         ),
     ],
-    bars: Annotated[Path, typer.Argument(help="parquet file that ends with the bar that just closed")],
+    bars: Annotated[
+        list[Path],
+        typer.Argument(
+            help="parquet file that ends with the bar that just closed; of an arm whose account holds several symbols, one "
+            "of each, named after it"
+        ),
+    ],
     since: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="when the account began, UTC (default: as early as the bars allow)"),
@@ -142,18 +148,20 @@ def decide(
 
     by_folder = Path(arm).is_dir() or len(Path(arm).parts) > 1
     opened = load_policy(arm) if by_folder else open_arm(arm, fold=fold, seed=seed, profile=profile)
-    known = load_bars(bars)
-    catalogue = bars.parent.parent / "instruments.yaml"
+    if len(bars) > 1 and not opened.symbols:
+        raise ConfigError(f"{arm} holds one symbol an account: give one file, not {len(bars)}")
+    known = {path.stem: load_bars(path) for path in bars}
+    catalogue = bars[0].parent.parent / "instruments.yaml"
     terms = load_instruments(catalogue) if catalogue.is_file() else {}
     decision = opened.decide(
-        known,
+        known if opened.symbols else known[bars[0].stem],
         since=since,
         equity=equity,
         position=position,
         day_trades_left=day_trades_left,
         symbol=symbol,
         memory=tuple(memory or ()),
-        instrument=terms.get(symbol or bars.stem),
+        instrument=terms.get(symbol or bars[0].stem),
     )
     print(json.dumps(_answer(decision), indent=2))
 
@@ -172,6 +180,8 @@ def _answer(decision: "Decision") -> dict[str, object]:
     }
     if decision.factor != 1.0:
         answer["factor"] = decision.factor
+    if decision.by_symbol:
+        answer["by_symbol"] = {symbol: round(value, 2) for symbol, value in decision.by_symbol.items()}
     if decision.refused:
         answer |= {"refused": decision.refused, "accepted": round(decision.accepted, 2)}
     if decision.memory:

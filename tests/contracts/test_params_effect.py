@@ -629,6 +629,7 @@ READ = {
     "stress",
     "overfitting",
     "cpcv",
+    "schemes",
     "stability",
     "small_account",
 }

@@ -32,6 +32,7 @@ METRICS = [
     *("market_mechanics", "cartpole", "known_answers", "calibration", "cpcv", "overfitting", "stress", "ablations"),
     "stability",
     "small_account",
+    "schemes",
 ]
 
 
@@ -92,7 +93,18 @@ def follows(stage: str, section: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "section", ["ablations", "calibration", "cpcv", "laboratory", "overfitting", "small_account", "stability", "stress"]
+    "section",
+    [
+        "ablations",
+        "calibration",
+        "cpcv",
+        "laboratory",
+        "overfitting",
+        "schemes",
+        "small_account",
+        "stability",
+        "stress",
+    ],
 )
 def test_a_field_added_to_a_studys_section_trains_nothing_again(section):
     # The arms stage says who is walked under stress; what reads its file of arms runs again if that has changed.
@@ -161,6 +173,11 @@ def test_the_ablation_stage_declares_what_a_variant_uses():
     assert sections_of(source) == set(declared_sections(ROOT, "ablation"))
 
 
+def test_the_scheme_stage_declares_what_a_scheme_uses():
+    source = "from sizewise.studies.schemes import run\nrun.run_schemes(stage)"
+    assert sections_of(source) == set(declared_sections(ROOT, "scheme"))
+
+
 def test_the_stability_stage_declares_what_a_repeat_uses():
     source = "from sizewise.studies.stability import run\nrun.run_sets(stage)"
     assert sections_of(source) == set(declared_sections(ROOT, "stability_run"))
@@ -198,12 +215,21 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         (
             "train",
             {"train", "walk_forward", "compare"},
-            {"ablation", "cpcv", "stability_run", "stress", "small_account"},
+            {"ablation", "cpcv", "scheme", "stability_run", "stress", "small_account"},
         ),
         (
             "signals",
             {"features", "train", "walk_forward"},
-            {"ablation", "calibration", "cpcv", "market_mechanics", "stability_run", "stress", "small_account"},
+            {
+                "ablation",
+                "calibration",
+                "cpcv",
+                "market_mechanics",
+                "scheme",
+                "stability_run",
+                "stress",
+                "small_account",
+            },
         ),
         ("tabular", {"train", "walk_forward"}, set()),
         ("outcome", {"train", "walk_forward"}, set()),
@@ -211,7 +237,7 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
             "plan",
             {"arms", "walk_forward", "compare", "index"},
             {"known_answers", "calibration", "cpcv", "overfitting", "stress", "ablation", "ablations"}
-            | {"stability", "stability_run", "small_account"},
+            | {"stability", "stability_run", "scheme", "schemes", "small_account"},
         ),
         ("ablations", set(), {"ablation", "ablations", "overfitting"}),
         # Every stage but these is given the arms that it uses, by a file.
@@ -223,6 +249,7 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         ("overfitting", set(), {"overfitting"}),
         ("cpcv", set(), {"cpcv"}),
         ("stability", set(), {"stability", "stability_run"}),
+        ("schemes", set(), {"scheme", "schemes"}),
         ("laboratory", set(), {"known_answers"}),
         ("trading", set(), {"market_mechanics"}),
     ],
@@ -232,7 +259,7 @@ def test_the_right_stages_follow_a_parameter(section, main, studies):
     assert touched("params", section, STUDIES) == studies
 
 
-STUDIES_OF_ARMS = {"calibration", "stress", "ablation", "cpcv", "stability_run", "small_account"}
+STUDIES_OF_ARMS = {"calibration", "stress", "ablation", "cpcv", "scheme", "stability_run", "small_account"}
 
 
 def test_the_arms_stage_makes_what_the_others_read():
@@ -296,12 +323,22 @@ def test_a_style_is_followed_by_every_report_and_a_template_by_its_page(file, fo
     assert (PACKAGE / file).is_file()
     found = followers(file, STAGES)
     assert found >= follow
-    assert not found & {"ablation", "cpcv", "stability_run", "cartpole"}
+    assert not found & {"ablation", "cpcv", "scheme", "stability_run", "cartpole"}
 
 
 @pytest.mark.parametrize(
     "wing",
-    ["known_answers", "planted", "ablations", "calibration", "stress", "overfitting", "stability", "small_account"],
+    [
+        "known_answers",
+        "planted",
+        "ablations",
+        "calibration",
+        "stress",
+        "overfitting",
+        "schemes",
+        "stability",
+        "small_account",
+    ],
 )
 def test_a_study_is_no_business_of_the_main_job(wing):
     files = [str(path.relative_to(PACKAGE)) for path in (PACKAGE / "studies" / wing).glob("*.py")]
@@ -354,6 +391,7 @@ def test_studies_wait_for_what_they_read():
     """Known answers show CartPole, the ablations' report shows every variant, that of stability the repeats."""
     assert made_by(STUDIES["cartpole"]) <= set(STUDIES["known_answers"]["deps"])
     assert made_by(STUDIES["ablation"]) <= set(STUDIES["ablations"]["deps"])
+    assert made_by(STUDIES["scheme"]) <= set(STUDIES["schemes"]["deps"])
     assert made_by(STUDIES["stability_run"]) <= set(STUDIES["stability"]["deps"])
     assert set(STUDIES["ablation"]["deps"]) & made_by(MAIN["features"])
 

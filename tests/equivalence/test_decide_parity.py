@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from sizewise.dataset.confidence import confidence_column
+from sizewise.dataset.joint import join_fold, join_market
 from sizewise.learning.ppo.agent import PolicySizer
 from sizewise.ledgers.files import write_risk
 from sizewise.live import history
@@ -44,16 +45,18 @@ WALKED, REMEMBERED = 60, 400
 class Recorder:
     """A sizer and what it saw and sent, a row a bar: equity, position, day trades left, order (dollars), action.
 
-    Its sizes are multiplied by `factor`, one a path.
+    Its sizes are multiplied by `factor`, one a path. Of `several` symbols in one account also the order of each, and in
+    `held` what each holds.
     """
 
     policy: object
     factor: torch.Tensor
     limit_frac: float = 1.0
+    several: bool = False
 
     def __post_init__(self):
         self.sizer = ScaledSizer(self.policy, self.factor, self.limit_frac)
-        self.uses, self.rows, self.asked = self.sizer.uses, [], []
+        self.uses, self.rows, self.asked, self.held = self.sizer.uses, [], [], []
 
     def orders(self, at):
         sent = self.sizer.orders(at)
@@ -61,14 +64,17 @@ class Recorder:
         if isinstance(self.policy, PolicySizer):
             action = self.policy.log_prob(shown(at, self.factor)).argmax(-1).double()
         parts = [sent.market, None if sent.place is None else sent.place.units]
-        units = sum(part[0] for part in parts if part is not None)
-        left = at.held.book.day_trades.at(at.bar.session).left()[0]
+        # Of each instrument; [I, paths].
+        dollars = sum(part for part in parts if part is not None) * at.bar.close
+        left = at.held.book.day_trades.at(at.bar.session).left().amin(0)
         self.asked.append(int(at.rows[0]))
-        self.rows.append(torch.stack([at.equity, at.position, left, units * at.close, action]))
+        each = dollars if self.several else dollars[:0]
+        self.rows.append(torch.stack([at.equity, at.position, left, dollars.sum(0), action, *each]))
+        self.held.append(at.held.book.value(at.bar.close))
         return sent
 
     def path(self, number):
-        """float64 [bars, 5] of one path."""
+        """float64 [bars, 5] of one path, of several symbols with one more column for each."""
         return torch.stack(self.rows)[:, :, number].numpy()
 
 
@@ -170,6 +176,9 @@ def test_an_arm_decides_as_it_walked(quick, opened, walked, name, symbol, reques
 SCHEMES = {
     "levels": trading.Levels(kind="levels", levels=[0.05, 0.1, 0.2]),
     "bsh": trading.BSH(kind="bsh"),
+    "legacy3": trading.Legacy3(kind="legacy3", encoding="signed"),
+    "sizing13": trading.Sizing(kind="sizing13", close_action=True),
+    "simple": trading.Simple(kind="simple"),
     "size_by_leverage25": trading.SizeByLeverage25(kind="size_by_leverage25"),
     "managed_risk": trading.ManagedRisk(kind="managed_risk"),
     "manage_inventory": trading.ManageInventory(kind="manage_inventory"),
@@ -202,6 +211,36 @@ def test_a_policy_of_any_scheme_decides_as_it_walked(quick, kind):
         said = arm.decide(bars.iloc[: first + t + 1], symbol=SYMBOLS[0], since=bars.index[first])
         same(said, record[t], action=True)
     assert np.abs(record[:, 3]).max() > 1.0
+
+
+def test_an_account_of_two_symbols_decides_as_it_walked(quick, request):
+    """At closes where one of them has no bar as well; from the bars of each alone."""
+    scheme = trading.Simplex(kind="simplex", symbols=SYMBOLS)
+    job = replace(quick.job("masked", seed=SEED), scheme=scheme)
+    agent = quick.train_together([job], iterations=1, initial_hold_prob=0.01)[0].agent
+    market = join_market(quick.market.to("cpu", torch.float64), SYMBOLS)
+    fold = join_fold(quick.folds["rolling"][0], quick.market, market)
+    first = fold.test[market.symbols[0]].start
+    key = PathKey("pair", market.symbols[0], 0, SEED, first, BARS, confidence_column(fold))
+    recorder = Recorder(
+        policies_sizer(market, "pair", [key], [fold], {(0, SEED): agent}), torch.ones(1).double(), several=True
+    )
+    walk(market, [key], recorder, replace(agent.world, rules=agent.rules), follows_signal=False)
+    records, arm, times = recorder.path(0), policy_arm(agent), market.times
+    gap = int((market.tape.column("traded")[first : first + BARS, 1] == 0).nonzero()[0])
+    wanted = request.config.getoption("--decide-rows")
+    asked = range(BARS - 2) if wanted >= BARS else sorted({0, 1, 7, gap, gap + 1, WALKED, 1500})
+    for t in asked:
+        known = {symbol: quick.universe.bars[symbol].loc[: times[first + t]] for symbol in SYMBOLS}
+        equity, position, left, dollars, chosen, *each = records[t]
+        held = recorder.held[t][:, 0].tolist()
+        now = {"equity": equity, "position": dict(zip(SYMBOLS, held, strict=True)), "day_trades_left": int(left)}
+        for own in [now] + ([{}] if t <= WALKED else []):
+            said = arm.decide(known, since=times[first], **own)
+            same(said, (equity, position, 0.0, dollars, chosen), action=True)
+            assert list(said.by_symbol) == list(SYMBOLS)
+            assert np.abs(np.array(list(said.by_symbol.values())) - each).max() < 0.005
+    assert np.abs(records[:, 5:]).max(axis=0).min() > 1.0
 
 
 @pytest.mark.parametrize("decisions", [Decisions(every="bar", count=3), Decisions(every="hour", count=4)])

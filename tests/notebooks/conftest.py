@@ -17,8 +17,9 @@ BEGINS = {
     NOTEBOOKS["features"]: "known_answers",
     NOTEBOOKS["market_mechanics"]: "overfitting",
     NOTEBOOKS["overfitting"]: "stability",
+    NOTEBOOKS["stability"]: "schemes",
 }
-WAITS = {NOTEBOOKS[study]: study for study in ("known_answers", "overfitting", "stability")}
+WAITS = {NOTEBOOKS[study]: study for study in ("known_answers", "overfitting", "schemes", "stability")}
 RUNNING: dict[str, subprocess.Popen] = {}
 
 

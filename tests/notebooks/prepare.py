@@ -1,8 +1,8 @@
 """What the quick copies of the studies' notebooks read and no notebook makes: a short CartPole, every ablation, CPCV,
 the candidate trained again.
 
-`python tests/notebooks/prepare.py known_answers`, or `... overfitting` or `... stability`, the latter two once the features
-stage has run.
+`python tests/notebooks/prepare.py known_answers`, or `... overfitting`, `... schemes` or `... stability`, the latter three
+once the features stage has run (`schemes`: and the walk-forward).
 """
 
 import subprocess
@@ -18,6 +18,7 @@ from sizewise.learning.ppo import training
 from sizewise.studies.ablations import run
 from sizewise.studies.known_answers import cartpole
 from sizewise.studies.overfitting import cpcv_run
+from sizewise.studies.schemes import run as schemes
 from sizewise.studies.stability import run as stability
 
 
@@ -38,6 +39,8 @@ def main(study: str) -> int:
         # Its processes start from its own module, which pins their arithmetic before anything loads torch.
         return subprocess.call([sys.executable, "-m", stability.__name__, "--profile", "quick"])
     with mock.patch.object(training, "train_jobs", train_here):
+        if study == "schemes":
+            return schemes.main(["--profile", "quick"])
         return max(run.main(["--profile", "quick"]), cpcv_run.main(["--profile", "quick"]))
 
 

@@ -3,6 +3,7 @@
 - clock: rows at whose close something is decided
 - confidence: the probability that a signal's trade gains
 - features: the 56 features and their scaler
+- joint: several symbols in one account, on a common clock
 - market_tensor: every symbol's rows stacked once, read by row number
 - regimes: rule labels of volatility and trend
 - signals: direction, entries and exits

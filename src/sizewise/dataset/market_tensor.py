@@ -17,6 +17,8 @@ from sizewise.dataset.splits import Division, Slice
 from sizewise.market.instruments import Instrument
 from sizewise.market.tape import Tape, build_tape, chain_tapes
 
+# Between the symbols that share an account, in the name of their market.
+TOGETHER = "+"
 UNFITTED = tuple(name for name in NAMES if name != CONFIDENCE)
 
 
@@ -47,7 +49,7 @@ class Market:
     @cached_property
     def symbols(self) -> tuple[str, ...]:
         """In the order of their rows; `first_row[s]` and `n_rows[s]` bound symbol s."""
-        return tuple(symbol for (symbol,) in self.tape.symbols)
+        return tuple(TOGETHER.join(symbols) for symbols in self.tape.symbols)
 
     @property
     def first_row(self) -> tuple[int, ...]:
@@ -61,6 +63,15 @@ class Market:
     def times(self) -> pd.DatetimeIndex:
         """UTC bar starts."""
         return self.tape.times
+
+    @property
+    def instruments(self) -> tuple["Market", ...]:
+        """A market for each instrument that its accounts hold, on its own rows; of several see dataset.joint."""
+        return (self,)
+
+    def seen_confidence(self, name: str) -> torch.Tensor:
+        """A column of confidence as a policy sees it: float32 (R, I), one for each instrument."""
+        return torch.stack([own.confidence[name] for own in self.instruments], dim=-1)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -78,14 +89,14 @@ class Market:
 
     @cached_property
     def gap_return(self) -> torch.Tensor:
-        """Open over the close before, less 1, shape (R,)."""
+        """Open over the close before, less 1, shape (R,); of several instruments the mean."""
         bars = self.tape
-        return (bars.column("open") / bars.column("last_close") - 1.0)[:, 0].to(self.dtype)
+        return (bars.column("open") / bars.column("last_close") - 1.0).mean(-1).to(self.dtype)
 
     @cached_property
     def bar_return(self) -> torch.Tensor:
-        """Close over open, less 1, shape (R,)."""
-        return (self.tape.column("close") / self.tape.column("open") - 1.0)[:, 0].to(self.dtype)
+        """Close over open, less 1, shape (R,); of several instruments the mean."""
+        return (self.tape.column("close") / self.tape.column("open") - 1.0).mean(-1).to(self.dtype)
 
     @cached_property
     def elapsed_days(self) -> torch.Tensor:
@@ -161,7 +172,20 @@ def fold_confidence(market: Market, fold: Division) -> torch.Tensor:
     Raises:
         DataMissingError: the feature tables were made for other splits.
     """
+    return market.confidence[_fitted_for(market, fold)]
+
+
+def seen_confidence(market: Market, fold: Division) -> torch.Tensor:
+    """The same for each instrument, float32 (R, I); see Market.seen_confidence.
+
+    Raises:
+        DataMissingError: the feature tables were made for other splits.
+    """
+    return market.seen_confidence(_fitted_for(market, fold))
+
+
+def _fitted_for(market: Market, fold: Division) -> str:
     name = confidence_column(fold)
     if name not in market.confidence:
         raise DataMissingError(f"features carry no column {name}: run `dvc repro` to rebuild them for these splits")
-    return market.confidence[name]
+    return name

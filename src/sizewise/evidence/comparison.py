@@ -33,6 +33,7 @@ from sizewise.ledgers import orders
 from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.daily import arm_days, check_same_bars, daily_returns, exposure_pct, marks, path_table, read_daily
 from sizewise.ledgers.files import read_equity, read_trades, read_unmatched
+from sizewise.ledgers.joint import on_common_markets
 from sizewise.ledgers.metrics import BPS, days_per_year, portfolio, sharpe, volatility
 from sizewise.ledgers.plan import ANCHORED_FOLDER, looking_ahead, plan_hash
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, seal_sentence
@@ -67,6 +68,7 @@ class ComparedRun:
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Marks of an arm (the candidate, if none is named) and of the reference, over the same bars."""
         name, reference = name or self.plan.candidate, reference or self.plan.reference
+        daily = on_common_markets(daily, name, reference)
         check_same_bars(daily, name, reference)
         return marks(daily, name), marks(daily, reference)
 

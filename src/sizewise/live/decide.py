@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from sizewise.base.errors import BarError, CheckpointError, ConfigError
 from sizewise.base.paths import project_root
 from sizewise.dataset.confidence import ConfidenceModel
 from sizewise.dataset.features import Scaler
+from sizewise.dataset.joint import joint_name
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.ppo.agent import PolicySizer
 from sizewise.learning.ppo.encoders import scaler_of
@@ -50,7 +52,8 @@ class Decision:
             where nothing stands against it. accepted: what would fill of `dollars` then, at market.
         equity, position: of the account it was decided for, at this close; position signed.
         factor: what the arm's sizes were multiplied by, so that its risk on train is the declared one.
-        orders: all that is ordered, in units, for one instrument and one account; see broker.orders.Orders.
+        orders: all that is ordered, in units, of one account; see broker.orders.Orders.
+        by_symbol: `dollars` of each symbol, where the account holds several; `dollars` is their sum then.
     """
 
     action: Sizing7 | int | None
@@ -66,6 +69,7 @@ class Decision:
     position: float = math.nan
     factor: float = 1.0
     orders: Orders = field(default_factory=Orders, compare=False)
+    by_symbol: Mapping[str, float] = field(default_factory=dict)
 
 
 class HeardPolicy(PolicySizer):
@@ -124,6 +128,7 @@ class LiveArm:
         remembers: what it does depends on more of its past than its account, so that it is walked from the first bar on.
         scalers: by symbol, of what was trained on some symbols and knows no other.
         factor_of: what its sizes of a symbol are multiplied by in the walk-forward (plan.risk).
+        symbols: those that share its account, in order; none where it holds one, whichever that is.
         root: the checkout whose instruments it knows; None: that around the working directory.
     """
 
@@ -143,6 +148,7 @@ class LiveArm:
     scalers: Mapping[str, Scaler] | None = None
     factor_of: Callable[[str], float] = as_it_is
     root: Path | None = None
+    symbols: tuple[str, ...] = ()
 
     @property
     def history_bars(self) -> int:
@@ -151,11 +157,11 @@ class LiveArm:
 
     def decide(
         self,
-        bars: pd.DataFrame,
+        bars: pd.DataFrame | Mapping[str, pd.DataFrame],
         account: Account | None = None,
         *,
         equity: float | None = None,
-        position: float | None = None,
+        position: float | Mapping[str, float] | None = None,
         day_trades_left: int = ALLOWED,
         symbol: str | None = None,
         since: str | pd.Timestamp | None = None,
@@ -165,7 +171,8 @@ class LiveArm:
         """Decide at the close of the last bar, for an account that began flat at `since` and has traded the bars since.
 
         Args:
-            bars: as from load_bars, ending with the bar that just closed; at least `history_bars` of them up to `since`.
+            bars: as from load_bars, ending with the bar that just closed; at least `history_bars` of them up to `since`. Of
+                an arm whose account holds several `symbols`, such bars by symbol, and `position` likewise.
             account: default that of the arm's training or checkout.
             equity, position: of the account now, where it is not what the walk gives: equity (default: the account's
                 start) and signed value held (default: 0) at this close. What it holds counts as entered at this close.
@@ -178,26 +185,26 @@ class LiveArm:
             instrument: the symbol's terms; default those of the checkout.
         Raises:
             BarError: the bars break the schema or are too few, or `since` is not among them.
-            ConfigError: equity or position is no number, or equity is not above 0.
+            ConfigError: equity or position is no number, or equity is not above 0; or bars and position are not those of one
+                symbol, or of all that share the account.
             CheckpointError: the policy was not trained on that symbol, or remembers another number of numbers.
             InstrumentError, DataMissingError: nothing says the symbol's terms.
         """
         world = self.world if account is None else replace(self.world, account=account)
-        own = _own_account(equity, position, day_trades_left, world.account)
+        own = _own_account(equity, self._positions(position), day_trades_left, world.account)
         if len(memory) not in (0, self.memory_units):
             raise CheckpointError(
                 f"policy remembers {self.memory_units} numbers, {len(memory)} were given: pass the last decision's memory"
             )
-        name = symbol or str(getattr(bars, "attrs", {}).get("symbol", ""))
-        bars = validate_bars(bars, source=name or "bars")
-        if self.scalers is not None:
-            scaler_of(self.scalers, name)
-        if not name:
-            raise BarError("bars do not say of which symbol they are: pass symbol")
-        start = history.first_row(pd.DatetimeIndex(bars.index), since, self.history_bars, name)
-        row = len(bars) - 1
-        terms = instrument or find_instrument(name, self._instruments())
-        market = history.live_market(bars, name, terms, self.regimes, self.signals, self.confidence)
+        frames = self._several(bars) if self.symbols else self._one(bars, symbol)
+        name = joint_name(tuple(frames))
+        known = {} if instrument is None or self.symbols else {name: instrument}
+        terms = {one: known.get(one) or find_instrument(one, self._instruments()) for one in frames}
+        begun = history.first_time(frames, since, self.history_bars)
+        market = history.live_market(frames, terms, self.regimes, self.signals, self.confidence)
+        start, row = (
+            int(market.times.searchsorted(time)) for time in (begun, max(b.index[-1] for b in frames.values()))
+        )
         length = row + history.BEHIND + 1 - start
         key = PathKey(self.name, name, self.fold, self.seed, start, length, history.COLUMN)
         sizer = asked = self.open(market, key, world.account)
@@ -213,6 +220,38 @@ class LiveArm:
         answer = ask(market, key, row, asked, world, own, follows_signal=self.follows_signal)
         return replace(self._decision(answer, sizer), factor=factor)
 
+    def _one(self, bars: Any, symbol: str | None) -> dict[str, pd.DataFrame]:
+        """Bars of one symbol by its name."""
+        if isinstance(bars, Mapping):
+            raise ConfigError(f"arm {self.name} holds one symbol an account: give the bars of one, not of each by name")
+        name = symbol or str(getattr(bars, "attrs", {}).get("symbol", ""))
+        bars = validate_bars(bars, source=name or "bars")
+        if self.scalers is not None:
+            scaler_of(self.scalers, name)
+        if not name:
+            raise BarError("bars do not say of which symbol they are: pass symbol")
+        return {name: bars}
+
+    def _several(self, bars: Any) -> dict[str, pd.DataFrame]:
+        """Bars of each symbol of the account, in its order."""
+        if not isinstance(bars, Mapping) or set(bars) != set(self.symbols):
+            raise ConfigError(
+                f"arm {self.name} holds {', '.join(self.symbols)} in one account: give bars of each by name"
+            )
+        return {symbol: validate_bars(bars[symbol], source=symbol) for symbol in self.symbols}
+
+    def _positions(self, position: Any) -> tuple[float, ...] | None:
+        """What the caller's account holds of each symbol; None where he says nothing."""
+        if position is None:
+            return None
+        if not self.symbols:
+            if isinstance(position, Mapping):
+                raise ConfigError(f"position of arm {self.name}: it holds one symbol an account: give one number")
+            return (position,)
+        if not isinstance(position, Mapping) or not set(position) <= set(self.symbols):
+            raise ConfigError(f"position of arm {self.name}: give a value of each of {', '.join(self.symbols)} by name")
+        return tuple(position.get(symbol, 0.0) for symbol in self.symbols)
+
     def _instruments(self) -> dict[str, Instrument]:
         return load_instruments((self.root or project_root()) / "data" / "instruments.yaml")
 
@@ -226,15 +265,16 @@ class LiveArm:
             probabilities = tuple(sizer.said[0].exp().tolist())
             if answer.refused != RUINED:
                 action = int(sizer.said[0].argmax())
-        direction = int(np.sign(answer.dollars))
+        dollars = sum(answer.dollars)
+        direction = int(np.sign(dollars))
         if action is not None and _is_seven(self.scheme):
             action = Sizing7(action)
             direction = direction or decode(action)[0]
         return Decision(
             action=action,
             direction=direction,
-            size_frac=abs(answer.dollars) / answer.equity,
-            dollars=answer.dollars,
+            size_frac=abs(dollars) / answer.equity,
+            dollars=dollars,
             probabilities=probabilities,
             memory=memory,
             refused=answer.refused,
@@ -242,6 +282,7 @@ class LiveArm:
             equity=answer.equity,
             position=answer.position,
             orders=answer.orders,
+            by_symbol=dict(zip(self.symbols, answer.dollars, strict=True)) if self.symbols else {},
         )
 
 
@@ -250,7 +291,7 @@ def _is_seven(scheme: AnyScheme | None) -> bool:
 
 
 def _own_account(
-    equity: float | None, position: float | None, day_trades_left: int, account: Account
+    equity: float | None, positions: tuple[float, ...] | None, day_trades_left: int, account: Account
 ) -> OwnAccount | None:
     """The caller's account, or None where he gives neither equity nor position.
 
@@ -259,12 +300,12 @@ def _own_account(
     """
     if day_trades_left not in range(ALLOWED + 1):
         raise ConfigError(f"day_trades_left is {day_trades_left!r}: give a number from 0 to {ALLOWED}")
-    if equity is None and position is None:
+    if equity is None and positions is None:
         return None
-    given = {"equity": account.initial_equity if equity is None else equity, "position": position or 0.0}
-    for name, value in given.items():
+    money, held = account.initial_equity if equity is None else equity, positions or ()
+    for name, value in (("equity", money), *(("position", value) for value in held)):
         if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
             raise ConfigError(f"{name} is {value!r}: give a finite number in the account's currency")
-    if given["equity"] <= 0.0:
-        raise ConfigError(f"equity is {given['equity']:g}: an account that decides has more than 0; mend the number")
-    return OwnAccount(float(given["equity"]), float(given["position"]), day_trades_left)
+    if money <= 0.0:
+        raise ConfigError(f"equity is {money:g}: an account that decides has more than 0; mend the number")
+    return OwnAccount(float(money), tuple(float(value) for value in held), day_trades_left)

@@ -1,4 +1,6 @@
-"""The bars that an arm decides from: how many it needs, and the market of one symbol that they make."""
+"""The bars that an arm decides from: how many it needs, and the market that they make."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -7,6 +9,7 @@ import torch
 from sizewise.base.errors import BarError
 from sizewise.dataset.confidence import ConfidenceModel, confidence_inputs
 from sizewise.dataset.features import compute_features, longest_warmup_bars
+from sizewise.dataset.joint import join_market
 from sizewise.dataset.market_tensor import Market, build_market
 from sizewise.dataset.signals import carry_from_entry
 from sizewise.market.instruments import CALENDARS, Instrument
@@ -40,33 +43,50 @@ def history_bars(regimes: Regimes, signals: Signals, window_bars: int) -> int:
     return max(quantile, signal, SETTLED_BARS) + window_bars
 
 
-def following_times(times: pd.DatetimeIndex, instrument: Instrument) -> pd.DatetimeIndex:
-    """The next BEHIND bar starts that the calendar allows; holidays are not known beforehand."""
-    step, last = pd.Timedelta(minutes=instrument.bar_minutes), times[-1]
+def following_times(last: pd.Timestamp, instrument: Instrument) -> pd.DatetimeIndex:
+    """The next BEHIND bar starts after `last` that the calendar allows; holidays are not known beforehand."""
+    step = pd.Timedelta(minutes=instrument.bar_minutes)
     grid = pd.date_range(last + step, last + pd.Timedelta(days=CLOSED_DAYS), freq=step)
     ahead = grid[CALENDARS[instrument.calendar].is_open(grid)][:BEHIND]
     return ahead if len(ahead) == BEHIND else grid[:BEHIND]
 
 
 def live_market(
-    bars: pd.DataFrame,
-    symbol: str,
-    instrument: Instrument,
+    bars: Mapping[str, pd.DataFrame],
+    instruments: Mapping[str, Instrument],
     regimes: Regimes,
     signals: Signals,
     confidence: ConfidenceModel,
 ) -> Market:
-    """The market of one symbol: validated bars (T rows), and BEHIND copies of the last one, which change no earlier row.
+    """The market of validated bars by symbol, of accounts that hold all of them, with BEHIND copies of each one's last bar,
+    which change no earlier row.
 
     float64, on the CPU; its one confidence column is COLUMN.
     """
-    times = following_times(pd.DatetimeIndex(bars.index), instrument)
+    longer, tables = {}, {}
+    now = max(frame.index[-1] for frame in bars.values())
+    for symbol, frame in bars.items():
+        longer[symbol], tables[symbol] = _ahead(frame, now, instruments[symbol], regimes, signals, confidence)
+    market = build_market(longer, tables, instruments).to("cpu", torch.float64)
+    return market if len(bars) == 1 else join_market(market, tuple(bars))
+
+
+def _ahead(
+    bars: pd.DataFrame,
+    now: pd.Timestamp,
+    instrument: Instrument,
+    regimes: Regimes,
+    signals: Signals,
+    confidence: ConfidenceModel,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(bars, their table) of one symbol, with the copies after `now`."""
+    times = following_times(now, instrument)
     copies = pd.concat([bars.iloc[-1:]] * BEHIND).set_index(times.as_unit("ns").rename("timestamp"))
     whole = pd.concat([bars, copies])
     table = compute_features(whole, regimes, signals)
     scores = confidence.predict(confidence_inputs(table, table["direction"].to_numpy(dtype=np.float64)))
     table[COLUMN] = carry_from_entry(scores, table).astype("float32")
-    return build_market({symbol: whole}, {symbol: table}, {symbol: instrument}).to("cpu", torch.float64)
+    return whole, table
 
 
 def first_row(times: pd.DatetimeIndex, since: str | pd.Timestamp | None, needed: int, symbol: str) -> int:
@@ -94,6 +114,17 @@ def first_row(times: pd.DatetimeIndex, since: str | pd.Timestamp | None, needed:
             f"{times[needed - 1]:%Y-%m-%d %H:%M} on"
         )
     return row
+
+
+def first_time(bars: Mapping[str, pd.DataFrame], since: str | pd.Timestamp | None, needed: int) -> pd.Timestamp:
+    """The bar start from which an account that holds all of `bars` decides; see first_row.
+
+    Raises:
+        BarError: one symbol has too few bars up to there; or see first_row.
+    """
+    times = {symbol: pd.DatetimeIndex(frame.index) for symbol, frame in bars.items()}
+    starts = [own[first_row(own, since, needed, symbol)] for symbol, own in times.items()]
+    return max(starts) if since is None else min(starts)
 
 
 def joining_row(market: Market, start: int, row: int) -> int:

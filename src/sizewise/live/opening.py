@@ -33,7 +33,7 @@ from sizewise.learning.tabular.store import load_table_for
 from sizewise.ledgers.files import read_risk
 from sizewise.live import fitted
 from sizewise.live.decide import HeardPolicy, LiveArm, Opener, as_it_is
-from sizewise.params.arms import Arm
+from sizewise.params.arms import Arm, symbols_of
 from sizewise.params.dataset.splits import SplitScheme
 from sizewise.params.reading import Params, parse_params, read_params
 from sizewise.params.trading.account import Account
@@ -250,7 +250,7 @@ def policy_arm(agent: Agent, root: Path | None = None, part: Part | None = None)
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:
         mine = replace(agent, world=replace(agent.world, account=account))
         scalers = {key.symbol: scaler_of(agent.scalers, key.symbol)}
-        view = MarketView(market, [market.confidence[key.confidence_column]], [scalers], agent.spec.window_bars)
+        view = MarketView(market, [market.seen_confidence(key.confidence_column)], [scalers], agent.spec.window_bars)
         return HeardPolicy(market, [mine], view, *_one_path(key))
 
     return LiveArm(
@@ -270,6 +270,7 @@ def policy_arm(agent: Agent, root: Path | None = None, part: Part | None = None)
         scalers=agent.scalers,
         root=root,
         factor_of=as_it_is if part is None else part.factor_of,
+        symbols=symbols_of(agent.scheme),
     )
 
 

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 from sizewise.params.dataset.splits import SplitScheme
 from sizewise.params.fields import Count, Fraction, Positive, Section, as_tuple
 from sizewise.params.trading.decisions import Decisions
-from sizewise.params.trading.trading import SEVEN, Schemes
+from sizewise.params.trading.trading import SEVEN, Schemes, Simplex
 from sizewise.params.trading.world import World
 
 SplitSchemes = Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Field(min_length=1)]
@@ -52,6 +52,11 @@ class ArmSection(Section):
     def follows_signal(self) -> bool:
         """Whether it trades the entries and exits of the signal, so that it differs from others in size alone."""
         return True
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Those that share one account; none where each has one of its own."""
+        return ()
 
     def seeds_on(self, scheme: str, seeds: Sequence[int]) -> tuple[int, ...]:
         """The seeds it is trained and walks with; its own on the first of its split schemes, if it names any, else `seeds`.
@@ -226,6 +231,11 @@ def follows_signal(scheme: AnyScheme) -> bool:
     return getattr(scheme, "mode", None) == "masked"
 
 
+def symbols_of(scheme: AnyScheme) -> tuple[str, ...]:
+    """The symbols that share one account under a scheme; none where each has one of its own."""
+    return (scheme.symbols or ()) if isinstance(scheme, Simplex) else ()
+
+
 class PpoArm(ArmSection):
     """A learned arm: PPO chooses the actions of a scheme."""
 
@@ -238,6 +248,10 @@ class PpoArm(ArmSection):
     @property
     def follows_signal(self) -> bool:
         return follows_signal(self.scheme)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return symbols_of(self.scheme)
 
 
 Arm = Annotated[

@@ -38,6 +38,7 @@ SECTIONS = {
     "cpcv": "studies.cpcv:Cpcv",
     "stability": "studies.stability:Stability",
     "small_account": "studies.small_account:SmallAccount",
+    "schemes": "studies.schemes:Schemes",
 }
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -69,6 +70,8 @@ def _chooses_kind(path: list[str], i: int) -> bool:
         return True
     if path[max(0, i - 1) : i + 1] == ["scheme", "base"]:
         return True
+    if path[0] == "schemes":
+        return path[1:2] == ["arms"] and i == 2
     if path[0] == "ablations":
         return path[1:2] == ["variants"] and i == 3 and path[3] in ("scheme", "encoder", "reward")
     return i == 2 and path[0] == "arms" and path[2] == "scheme"

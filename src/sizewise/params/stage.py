@@ -46,6 +46,7 @@ def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         "small_account": {values["small_account"]["reference"]},
         "stress": compared | set(values["stress"]["arms"]),
         "ablation": compared,
+        "scheme": compared,
         "cpcv": compared,
         "stability_run": compared,
     }.get(name, set(arms))

@@ -18,7 +18,7 @@ from sizewise.trading.broker.orders import Fill, Flag, Flows, Orders
 from sizewise.trading.desk import Walker
 
 # What is kept of a fill, and in which order.
-FILL_COLUMNS = ("path", "step", "kind", "units", "price", "fee", "slippage", "impact")
+FILL_COLUMNS = ("path", "step", "instrument", "kind", "units", "price", "fee", "slippage", "impact")
 
 
 @dataclass(frozen=True)
@@ -68,31 +68,31 @@ class _Recorder:
     def add(self, result: Result, step: int, alive: torch.Tensor) -> None:
         """Keep what a bar brought to the paths that are `alive`."""
         for fill in result.fills:
-            units = fill.units[0] * alive
-            paths = units.nonzero().flatten()
-            if len(paths):
-                self._fills.append(_rows(fill, paths, step))
+            for number, units in enumerate(fill.units * alive):
+                paths = units.nonzero().flatten()
+                if len(paths):
+                    self._fills.append(_rows(fill, number, paths, step))
         if bool(result.flags.any()):
-            flags = result.flags[0] * alive.to(result.flags.dtype)
-            for path in flags.nonzero().flatten().tolist():
-                held = int(flags[path])
-                self._events += [(path, step, str(flag.name).lower()) for flag in Flag if held & flag]
+            for flags in result.flags * alive.to(result.flags.dtype):
+                for path in flags.nonzero().flatten().tolist():
+                    held = int(flags[path])
+                    self._events += [(path, step, str(flag.name).lower()) for flag in Flag if held & flag]
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """(fills, events), by path."""
         found = np.concatenate(self._fills) if self._fills else np.zeros((0, len(FILL_COLUMNS)))
         fills = pd.DataFrame(found[np.argsort(found[:, 0], kind="stable")], columns=list(FILL_COLUMNS))
-        whole = dict.fromkeys(("path", "step", "kind"), np.int64)
+        whole = dict.fromkeys(("path", "step", "instrument", "kind"), np.int64)
         events = pd.DataFrame(self._events, columns=["path", "step", "event"])
         events = events.sort_values("path", kind="stable", ignore_index=True)
         # Where nothing happened pandas knows no type.
         return fills.astype(whole), events.astype({"path": np.int64, "step": np.int64, "event": str})
 
 
-def _rows(fill: Fill, paths: torch.Tensor, step: int) -> np.ndarray:
-    columns = [part.expand(fill.units.shape)[0, paths].cpu().double().numpy() for part in fill[1:]]
-    n = len(paths)
-    return np.column_stack([paths.cpu().numpy(), np.full(n, step), np.full(n, int(fill.kind)), *columns])
+def _rows(fill: Fill, number: int, paths: torch.Tensor, step: int) -> np.ndarray:
+    columns = [part.expand(fill.units.shape)[number, paths].cpu().double().numpy() for part in fill[1:]]
+    same = [np.full(len(paths), value) for value in (step, number, int(fill.kind))]
+    return np.column_stack([paths.cpu().numpy(), *same, *columns])
 
 
 def situation(
@@ -114,7 +114,7 @@ def situation(
     return Situation(
         rows=rows,
         equity=position.equity,
-        position=position.coming().book.value(bars.close)[0],
+        position=position.coming().book.value(bars.close).sum(0),
         direction=market.direction[rows].to(market.dtype) * joined,
         entry=market.entry[rows],
         confidence=confidence.to(market.dtype),
@@ -192,10 +192,10 @@ def run(
         position = moved.position
         # A path that is over repeats its last mark.
         records[0, t + 1] = torch.where(alive, position.equity, records[0, t])
-        records[1, t + 1] = torch.where(alive, position.book.value(bars.close)[0], 0.0)
+        records[1, t + 1] = torch.where(alive, position.book.value(bars.close).sum(0), 0.0)
         records[2:, t + 1] = torch.stack(list(moved.result.flows)) * alive
         if record and position.book.day_trades is not None:
-            left[t + 1] = position.book.day_trades.left()[0].to(torch.int8)
+            left[t + 1] = position.book.day_trades.left().amin(0).to(torch.int8)
         ruined = ruined | moved.terminated & alive
     flows = dict(zip(Flows._fields, records[2:], strict=True))
     fills, events = kept.tables()

@@ -8,7 +8,7 @@ from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.tensors import lookup
 from sizewise.params.arms import AnyScheme, CustomArm, CustomScheme, MultiplesOf
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.trading import Legacy3, Rules, rules_for
+from sizewise.params.trading.trading import Legacy3, Rules, Simplex, rules_for
 from sizewise.sizing.own import Rule, open_own, open_own_scheme
 from sizewise.sizing.sizers import RULES, Situation, Size
 from sizewise.trading.broker.broker import Uses
@@ -62,6 +62,8 @@ def open_any(
     if isinstance(model, Legacy3):
         # A network counts its actions from 0, which is also how it begins to hold.
         model = model.model_copy(update={"encoding": "index"})
+    if isinstance(model, Simplex):
+        model = model.numbered
     return open_scheme(model, symbols, account, dtype=dtype, device=device)
 
 

@@ -7,6 +7,7 @@
 - mechanics: what an order does to an account
 - overfitting: what the best of many is worth
 - planted: markets whose law is known
+- schemes: PPO under the reference designs' other actions
 - small_account: design A's $1,000 account, and accounts of other sizes
 - stability: what other seeds and another arithmetic would have decided
 - stress: worse conditions, and where the difference comes from

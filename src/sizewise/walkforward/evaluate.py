@@ -44,9 +44,10 @@ def evaluate_all(stage: Stage, market: Market, folds: Mapping[str, Sequence[Fold
         names = list(p.arms) if primary else [p.plan.candidate, p.plan.reference]
         writer = LedgerWriter(stage.workspace.ledger / ("" if primary else ANCHORED_FOLDER))
         for run in field.walk_all(names):
-            for equity, trades in frames(run, exact, stop_atr=atr_stop):
+            own = field.market_of(run.arm)
+            for equity, trades in frames(run, own, stop_atr=atr_stop):
                 writer.add(equity, trades)
-            writer.add_events(events_frame(run, exact))
+            writer.add_events(events_frame(run, own))
         writer.close()
         fits += field.fits
         if p.plan.risk is not None:

@@ -14,6 +14,7 @@ import torch
 
 from sizewise.base.errors import ConfigError
 from sizewise.dataset.confidence import confidence_column
+from sizewise.dataset.joint import ground_of
 from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.policy import load_closed_trades
@@ -75,6 +76,22 @@ class Field:
         self._risk = risk
         self._matched: dict[str, pd.DataFrame] = {}
         self.fits: list[pd.DataFrame] = []
+        self._joint: dict[tuple[str, ...], Field] = {}
+
+    def of(self, name: str) -> "Field":
+        """The field that an arm walks: this one, or that of the symbols which share its account."""
+        symbols = self._arms[name].symbols
+        if not symbols or self._market.tape.symbols == (symbols,):
+            return self
+        if symbols not in self._joint:
+            market, folds = ground_of(self._market, self._folds, symbols)
+            given = (self._arms, self._seeds, self._world, self._outcome, self._policies)
+            self._joint[symbols] = Field(market, folds, *given)
+        return self._joint[symbols]
+
+    def market_of(self, name: str) -> Market:
+        """The market on whose rows an arm's paths lie."""
+        return self.of(name)._market
 
     def walk(self, name: str) -> ArmRun:
         """An arm over all folds and, if it has randomness, all seeds; see walk_all."""
@@ -91,6 +108,12 @@ class Field:
         if self._risk is not None:
             self.match_all(names)
         for name in names:
+            if self.of(name) is not self:
+                if waiting:
+                    yield from self._walked(waiting)
+                    waiting = []
+                yield from self.of(name).walk_all([name])
+                continue
             keys = self._keys(name)
             if waiting and not self._beside(waiting, name, keys):
                 yield from self._walked(waiting)
@@ -308,6 +331,10 @@ class Field:
         arm = self._arms[name]
         if arm.kind != "ppo":
             raise ConfigError(f"arm '{name}' is no PPO arm: atr_exposure_matched can match only one of those")
+        if arm.symbols:
+            raise ConfigError(
+                f"arm '{name}' trades several symbols in one account: atr_exposure_matched has one in each"
+            )
         agents, carried = self.agents(name), {}
         for fold in self._folds:
             keys = []

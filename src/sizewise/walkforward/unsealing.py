@@ -165,7 +165,9 @@ def _walk(given: Unsealing, market: Market) -> dict[str, pd.DataFrame]:
     ledgers = {}
     for name in (p.plan.candidate, p.plan.reference):
         parts = []
-        for equity, trades in frames(field.walk(name), exact, stop_atr=stop_atr(p.arms, p.plan.reference)):
+        for equity, trades in frames(
+            field.walk(name), field.market_of(name), stop_atr=stop_atr(p.arms, p.plan.reference)
+        ):
             writer.add(equity, trades)
             parts.append(equity)
         ledgers[name] = pd.concat(parts, ignore_index=True)

@@ -10,7 +10,8 @@ import torch
 from sizewise.base.errors import DataMissingError, LedgerError
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import confidence_column
-from sizewise.dataset.market_tensor import Market, fold_confidence
+from sizewise.dataset.joint import members_of
+from sizewise.dataset.market_tensor import Market, seen_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Division, Fold
 from sizewise.learning.ppo.agent import Agent, PolicySizer
@@ -27,7 +28,7 @@ from sizewise.sizing.scaled import ScaledSizer
 from sizewise.sizing.sizers import Sizer, rule_sizer
 from sizewise.trading.broker.orders import Kind
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.trading.trades import Trade, trades_of_path
+from sizewise.trading.trades import Trade, shared_carry, trades_of_path
 
 
 @dataclass(frozen=True)
@@ -86,26 +87,41 @@ def trades_frame(
 ) -> pd.DataFrame:
     """The closed trades of one path (TRADE_COLUMNS), oldest first; see trades.trades_of_fills for their figures.
 
-    `decision_id` names the symbol and the close that decided the trade, so that arms that followed the same signal can
-    be matched. `stop_distance`: `stop_atr` average true ranges at the decision, quote currency. `r_multiple`:
-    pnl / (qty * stop_distance), net; NaN while ATR is not warm. `regime`, `confidence`: at the decision.
+    Where several symbols share the account, those of one symbol after those of another. `decision_id` names the symbol
+    and the close that decided the trade, so that arms that followed the same signal can be matched. `stop_distance`:
+    `stop_atr` average true ranges at the decision, quote currency. `r_multiple`: pnl / (qty * stop_distance), net; NaN
+    while ATR is not warm. `regime`, `confidence`: at the decision.
     """
     n, first = key.length, key.start_row
-    rows = slice(first, first + n)
 
     def column(values: torch.Tensor) -> np.ndarray:
         return values[:n, path].cpu().numpy().astype(np.float64)
 
+    carry = column(ledger.borrow) + column(ledger.funding) + column(ledger.liquidation)
+    fills = fills[fills["step"] < n].rename(columns={"step": "row"})
+    close = market.tape.column("close")[first : first + n].cpu().numpy()
+    shared = shared_carry(fills["row"], fills["instrument"], fills["units"], close, carry)
+    parts = [
+        _instrument_trades(key, symbol, own, fills[fills["instrument"] == number], shared[:, number], stop_atr)
+        for number, (symbol, own) in enumerate(zip(members_of(key.symbol), market.instruments, strict=True))
+    ]
+    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+
+
+def _instrument_trades(
+    key: PathKey, symbol: str, market: Market, fills: pd.DataFrame, carry: np.ndarray, stop_atr: float
+) -> pd.DataFrame:
+    """Those of one symbol of a path, from its own market's rows."""
+    rows = slice(key.start_row, key.start_row + key.length)
+
     def at(values: torch.Tensor) -> np.ndarray:
         return values[rows].cpu().numpy()
 
-    carry = column(ledger.borrow) + column(ledger.funding) + column(ledger.liquidation)
     high, low, close = (at(market.tape.column(name)[:, 0]) for name in ("high", "low", "close"))
-    fills = fills[fills["step"] < n]
     at_open = (fills["kind"] == int(Kind.MARKET)).to_numpy()
-    found = trades_of_path(fills.rename(columns={"step": "row"}), at_open, high, low, close, carry)
+    found = trades_of_path(fills, at_open, high, low, close, carry)
     if any(trade.exit_row is None for trade in found):
-        raise LedgerError(f"ledger {key.arm} {key.symbol} fold {key.fold}: a trade is still open at the path's end")
+        raise LedgerError(f"ledger {key.arm} {symbol} fold {key.fold}: a trade is still open at the path's end")
     trades = pd.DataFrame([vars(trade) for trade in found], columns=[field.name for field in fields(Trade)])
     entry, leave = trades["entry_row"].to_numpy(dtype=np.int64), trades["exit_row"].to_numpy(dtype=np.int64)
     decided = np.maximum(entry - 1, 0)
@@ -118,7 +134,7 @@ def trades_frame(
         "symbol": key.symbol,
         "fold": np.int16(key.fold),
         "seed": np.int64(key.seed),
-        "decision_id": [f"{key.symbol}@{time:%Y%m%dT%H%M}" for time in times[decided]],
+        "decision_id": [f"{symbol}@{time:%Y%m%dT%H%M}" for time in times[decided]],
         "entry_time": times[entry],
         "exit_time": times[leave],
         "stop_distance": stop,
@@ -264,7 +280,7 @@ def policies_sizer(
         )
     by_fold = {fold.number: fold for fold in folds}
     members = [agents[key] for key in population]
-    confidence = [fold_confidence(market, by_fold[fold]) for fold, _ in population]
+    confidence = [seen_confidence(market, by_fold[fold]) for fold, _ in population]
     view = MarketView(market, confidence, [agent.scalers for agent in members], members[0].spec.window_bars)
     return PolicySizer(
         market,

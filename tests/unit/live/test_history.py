@@ -54,5 +54,5 @@ def test_a_longer_signal_needs_more(signals, least):
 )
 def test_the_next_bars_are_the_calendars(root, symbol, last, following):
     instrument = load_instruments(root / "data" / "instruments.yaml")[symbol]
-    found = following_times(pd.DatetimeIndex([pd.Timestamp(last, tz="UTC")]), instrument)
+    found = following_times(pd.Timestamp(last, tz="UTC"), instrument)
     np.testing.assert_array_equal(found, pd.DatetimeIndex(following, tz="UTC"))

@@ -9,14 +9,17 @@ from sizewise.base.errors import ConfigError
 from sizewise.dataset.splits import Slice
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import load_agent, save_agent
-from sizewise.params.arms import AnyScheme, AtrArm, MultiplesOf
+from sizewise.learning.stored import policy_folder
+from sizewise.params.arms import AnyScheme, AtrArm, CustomScheme, MultiplesOf, PpoArm
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import OwnSizes, Simplex
 from sizewise.params.trading.world import World
 from sizewise.trading.broker.orders import Kind
 from sizewise.trading.schemes.catalogue import MODELS
-from sizewise.walkforward.walk import run_policies
+from sizewise.walkforward.field import Field
+from sizewise.walkforward.walk import frames, run_policies
 
+PAIR = ("BTCUSDT_1h", "EURUSD_1h")
 # One iteration teaches nothing: what begins by holding, and has more than ten actions, would hold.
 START = {"initial_hold_prob": 1e-3}
 TINY = START | {
@@ -30,7 +33,7 @@ TINY = START | {
 }
 
 SCHEMES: dict[str, AnyScheme] = {
-    **{kind: model for kind, model in MODELS.items() if kind != "simplex"},
+    **MODELS,
     "sizing": OwnSizes(kind="sizing", sizes=(0.5, 1.0), mode="masked", close_action=True),
     "multiples_of": MultiplesOf(kind="multiples_of", base=AtrArm(kind="atr")),
 }
@@ -78,9 +81,59 @@ def test_an_arm_trains_is_kept_and_walks_as_it_was(quick, settings, fold, tmp_pa
     assert bool(kinds - {int(Kind.MARKET)}) == (kind in RESTING)
 
 
-def test_weights_have_no_number_of_actions(quick, settings, fold):
+def test_weights_without_number_are_no_choice_of_ppo(quick, settings, fold):
+    scheme = CustomScheme(kind="custom", class_="sizewise.trading.schemes.sizing:Simplex", n_instruments=1)
     with pytest.raises(ConfigError, match="PPO chooses among a number of actions: name a scheme that has one"):
-        trained(quick, settings, fold, Simplex(kind="simplex"))
+        trained(quick, settings, fold, scheme)
+
+
+@pytest.fixture(scope="module")
+def pair(quick, settings, tmp_path_factory):
+    """An arm that holds two symbols in one account, trained on the first fold and kept: (its field, its arm's policies)."""
+    policies = tmp_path_factory.mktemp("pair")
+    whole = quick.folds["rolling"][0]
+    train = {symbol: Slice(part.stop - 1200, part.stop) for symbol, part in whole.train.items()}
+    test = {symbol: Slice(part.start, part.start + 300) for symbol, part in whole.test.items()}
+    fold = replace(whole, train=train, test=test)
+    arm = PpoArm(kind="ppo", scheme=Simplex(kind="simplex", symbols=PAIR), seeds=(1,))
+    (job,) = training.plan_jobs({"pair": arm}, {"rolling": [fold]}, [1])
+    found = training.train_population(quick.market.to("cpu", torch.float32), [job], quick.models, settings)[0]
+    save_agent(found.agent, policy_folder(policies, "pair", fold, 1))
+    arms = {"pair": arm, "atr": AtrArm(kind="atr")}
+    market = quick.market.to("cpu", torch.float64)
+    return Field(market, [fold], arms, [1], settings.world, quick.params.outcome, policies)
+
+
+def test_two_symbols_in_one_account_walk_and_their_ledger_adds_up(pair):
+    runs = {run.arm: run for run in pair.walk_all(["atr", "pair", "atr"])}
+    assert len(runs["atr"].keys) == 2
+    (key,) = runs["pair"].keys
+    assert key.symbol == "+".join(PAIR)
+    market = pair.market_of("pair")
+    # Adding up is checked on the way, see walk.frames.
+    ((equity, trades),) = frames(runs["pair"], market, stop_atr=1.5)
+    assert {name.split("@")[0] for name in trades["decision_id"]} == set(PAIR)
+    assert trades["pnl"].sum() == pytest.approx(equity["equity"].iloc[-1] - equity["equity"].iloc[0], abs=0.01)
+    assert equity["position_frac"].between(0.0, 1.0 + 1e-6).all()
+    assert equity["position_frac"].iloc[-1] == 0.0
+
+
+def test_nothing_fills_where_there_is_no_bar(pair):
+    (run,) = pair.walk_all(["pair"])
+    market, (key,) = pair.market_of("pair"), run.keys
+    traded = market.tape.column("traded")[key.start_row : key.start_row + key.length]
+    assert (traded[:, 1] == 0).any()
+    fills = run.ledger.fills
+    assert len(fills) > 4
+    assert (traded.numpy()[fills["step"], fills["instrument"]] == 1).all()
+    # What was ordered into a gap says so.
+    assert set(run.ledger.events["event"]) & {"no_bar", "below_min", "clipped"}
+
+
+def test_an_arm_of_other_symbols_than_there_are_is_refused(quick, settings, fold):
+    scheme = Simplex(kind="simplex", symbols=("BTCUSDT_1h", "SPY_5m"))
+    with pytest.raises(ConfigError, match="there are no bars of SPY_5m: name some of"):
+        trained(quick, settings, fold, scheme)
 
 
 @pytest.mark.parametrize("kind", ["sizing7", "multiples_of", "manage_inventory"])

@@ -11,12 +11,13 @@ import torch
 from sizewise.base.errors import CheckpointError
 from sizewise.base.seeding import torch_generator
 from sizewise.dataset.confidence import ConfidenceModel
-from sizewise.dataset.features import NAMES, Scaler
+from sizewise.dataset.features import Scaler
+from sizewise.dataset.joint import feature_names
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.ppo.encoders import MarketView, Parameters, account_weight, actor_half, encode_rows
 from sizewise.learning.ppo.policy import PolicySpec, initialise, remember
 from sizewise.learning.stored import Store, check_features, check_shapes
-from sizewise.params.arms import AnyScheme, PpoArm, follows_signal
+from sizewise.params.arms import AnyScheme, PpoArm, follows_signal, symbols_of
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.learning.train import Train
@@ -75,13 +76,16 @@ class Agent:
     @property
     def size_limit(self) -> float:
         """Largest position its actions lead to, share of equity."""
-        limit = open_any(self.scheme, (ONE,), self.account).limit_frac
+        limit = open_any(self.scheme, instruments_of(self.scheme), self.account).limit_frac
         return position_limit_frac(self.account) if limit is None else limit
 
     def opened(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> tuple[ActionScheme, Observer]:
         """Its scheme, and what its accounts show it, as in training."""
-        scheme = open_any(self.scheme, (ONE,), self.account, dtype=dtype, device=device)
-        return scheme, observer_of(scheme, self.account, self.rules, raw_dollars=self.raw_dollars)
+        held = instruments_of(self.scheme)
+        scheme = open_any(self.scheme, held, self.account, dtype=dtype, device=device)
+        return scheme, observer_of(
+            scheme, self.account, self.rules, n_instruments=len(held), raw_dollars=self.raw_dollars
+        )
 
 
 @dataclass(frozen=True)
@@ -193,11 +197,16 @@ def stack(agents: Sequence[Agent]) -> Parameters:
     return {name: torch.stack([agent.parameters[name] for agent in agents]) for name in agents[0].parameters}
 
 
-# A policy's scheme trades one instrument, whatever its name.
+# A policy whose scheme names no symbols trades one instrument, whatever its name.
 ONE = "one"
 FORMAT = 3
 WEIGHTS, LAYOUT = "policy.safetensors", "policy.json"
 STORE = Store(WEIGHTS, LAYOUT, FORMAT)
+
+
+def instruments_of(scheme: AnyScheme) -> tuple[str, ...]:
+    """What the accounts of a policy hold, in order."""
+    return symbols_of(scheme) or (ONE,)
 
 
 def save_agent(agent: Agent, folder: Path) -> None:
@@ -205,7 +214,7 @@ def save_agent(agent: Agent, folder: Path) -> None:
     layout = {
         "observation": {
             "window_bars": agent.spec.window_bars,
-            "features": list(NAMES),
+            "features": list(feature_names(symbols_of(agent.scheme))),
             "account_scalars": list(agent.opened(torch.float64)[1].names()),
             "raw_dollars": agent.raw_dollars,
             "n_inputs": agent.spec.n_inputs,
@@ -248,6 +257,7 @@ def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
     spec = PolicySpec(
         observation["window_bars"],
         (hidden[0], hidden[1]),
+        n_features=len(observation["features"]),
         n_actions=layout["n_actions"],
         n_scalars=len(observation["account_scalars"]),
         encoder=Train(seeds=(0,), encoder=network["encoder"]).encoder,
@@ -275,15 +285,16 @@ def _shapes(spec: PolicySpec) -> dict[str, tuple[int, ...]]:
 
 
 def _check_layout(layout: dict[str, Any], scheme: AnyScheme, world: World, name: str) -> None:
-    observation, opened = layout["observation"], open_any(scheme, (ONE,), world.account)
+    held = instruments_of(scheme)
+    observation, opened = layout["observation"], open_any(scheme, held, world.account)
     here = opened.space.n if isinstance(opened.space, Discrete) else 0
     if layout["n_actions"] != here:
         raise CheckpointError(
             f"{name} has {layout['n_actions']} actions, its scheme ({scheme.kind}) has {here}: "
             "map a 3-action model's output with sizewise.trading.schemes.values.from_legacy, or train again"
         )
-    check_features(observation["features"], list(NAMES), name, "this code")
-    given = observer_of(opened, world.account, rules_of(scheme, world.rules)).names()
+    check_features(observation["features"], list(feature_names(symbols_of(scheme))), name, "this code")
+    given = observer_of(opened, world.account, rules_of(scheme, world.rules), n_instruments=len(held)).names()
     if tuple(observation["account_scalars"]) != given:
         raise CheckpointError(
             f"{name} reads the account scalars {observation['account_scalars']}, this code gives {list(given)}: "

@@ -237,12 +237,13 @@ class MarketView:
         scalers: Sequence[Mapping[str, Scaler]],
         window_bars: int,
     ):
-        """Args: `confidence` (R,) and `scalers` by symbol, one of each a policy; symbols without a scaler are unseen."""
+        """Args: `confidence` (R,), or (R, I) of several instruments, and `scalers` by symbol, one of each a policy; symbols
+        without a scaler are unseen."""
         device = market.features.device
         self.window_bars = window_bars
         self._features = market.features
-        self._confidence = torch.stack(list(confidence)).to(device)
-        n_features = market.features.shape[1] + 1
+        self._confidence = torch.stack([_beside(market.features, one) for one in confidence]).to(device)
+        n_features = market.features.shape[1] + self._confidence.shape[-1]
         mean = torch.zeros((len(scalers), len(market.symbols), n_features))
         scale = torch.ones_like(mean)
         for k, by_symbol in enumerate(scalers):
@@ -286,15 +287,21 @@ class MarketView:
 
     def _gather(self, policy: torch.Tensor, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
         index = rows.unsqueeze(-1) + torch.arange(1 - self.window_bars, length, device=rows.device)
-        confidence = self._confidence[policy.unsqueeze(-1), index].unsqueeze(-1)
+        confidence = self._confidence[policy.unsqueeze(-1), index]
         raw = torch.cat([self._features[index], confidence], dim=-1)
         scaled = (raw - self._mean[policy, symbols].unsqueeze(2)) * self._inverse[policy, symbols].unsqueeze(2)
         return scaled.clamp_(-CLIP, CLIP)
 
 
+def _beside(features: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
+    """Columns of confidence (R,) or (R, I) as further features, (R, I)."""
+    return confidence.view(len(features), -1)
+
+
 def fit_scaler(market: Market, confidence: torch.Tensor, spans: Sequence[tuple[int, int]]) -> Scaler:
     """The scaler of one symbol from global rows [start, stop) of its train slices, confidence included."""
-    blocks = [torch.cat([market.features[a:b], confidence[a:b].unsqueeze(-1)], dim=1) for a, b in spans]
+    seen = _beside(market.features, confidence)
+    blocks = [torch.cat([market.features[a:b], seen[a:b]], dim=1) for a, b in spans]
     return Scaler.fit(torch.cat(blocks).double().cpu().numpy())
 
 

@@ -22,14 +22,15 @@ from sizewise.base.seeding import torch_generator
 from sizewise.base.tensors import log
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column
-from sizewise.dataset.features import Scaler
-from sizewise.dataset.market_tensor import Market, fold_confidence
+from sizewise.dataset.features import NAMES, Scaler
+from sizewise.dataset.joint import join_fold, join_market, lives
+from sizewise.dataset.market_tensor import Market, fold_confidence, seen_confidence
 from sizewise.dataset.splits import Division, Fold, Slice, stretches, tail_of
 from sizewise.learning.ppo.agent import Agent, PolicySizer, save_agent
 from sizewise.learning.ppo.encoders import MarketView, Parameters, fit_scaler
 from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.ppo.update import PpoLearner, Rates
-from sizewise.params.arms import AnyScheme, Arm, CustomScheme, MultiplesOf, PpoArm, follows_signal
+from sizewise.params.arms import AnyScheme, Arm, CustomScheme, MultiplesOf, PpoArm, follows_signal, symbols_of
 from sizewise.params.dataset.observation import Observation
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
@@ -98,12 +99,14 @@ def policies_of(arms: Mapping[str, Arm]) -> dict[str, PpoArm]:
 
 
 def plan_jobs(arms: Mapping[str, Arm], folds: Mapping[str, Sequence[Fold]], seeds: Sequence[int]) -> list[Job]:
-    """Every PPO arm x its split schemes x folds x seeds, in a fixed order."""
+    """Every PPO arm x its split schemes x folds x seeds, in a fixed order; folds in which one of the symbols that share an
+    account is not live are left out."""
     return [
         Job(name, fold, seed, arm.scheme)
         for name, arm in policies_of(arms).items()
         for scheme in arm.splits
         for fold in folds[scheme]
+        if lives(fold, arm.symbols)
         for seed in arm.seeds_on(scheme, seeds)
     ]
 
@@ -127,7 +130,7 @@ def _prepare(market: Market, job: Job, settings: Settings, decides: torch.Tensor
             fit.setdefault(symbol, []).append(market.rows(symbol, head))
             tails.setdefault(symbol, []).append(tail)
     scale = torch.ones(len(market.symbols))
-    confidence = fold_confidence(market, job.fold)
+    confidence = seen_confidence(market, job.fold)
     for symbol, spans in fit.items():
         step_vol = float(torch.cat([_moves(market, decides, *span) for span in spans]).std())
         cap = settings.world.account.max_position_frac
@@ -137,12 +140,11 @@ def _prepare(market: Market, job: Job, settings: Settings, decides: torch.Tensor
 
 
 def _moves(market: Market, decides: torch.Tensor | None, start: int, stop: int) -> torch.Tensor:
-    """What the price does from one decision to the next, as shares of it, float64."""
-    close = market.tape.column("close")[start:stop, 0].cpu()
+    """What the price does from one decision to the next, as shares of it, float64; of several instruments the mean."""
     if decides is None:
         return (market.gap_return + market.bar_return)[start:stop].double().cpu()
-    close = close[decides[start:stop].cpu()]
-    return close[1:] / close[:-1] - 1.0
+    close = market.tape.column("close")[start:stop].cpu()[decides[start:stop].cpu()]
+    return (close[1:] / close[:-1] - 1.0).mean(-1)
 
 
 def _ranges(market: Market, fit: Mapping[str, Sequence[tuple[int, int]]]) -> Ranges:
@@ -235,13 +237,16 @@ def train_population(
         TrainingError: a statistic is not finite, or the gradient has exploded; names the job, the iteration, the
             statistic, and where the last good policy is kept.
     """
+    asked = jobs
+    market, jobs = _on_own_market(market, jobs)
     train, world, model = settings.train, settings.world, jobs[0].scheme
     check_identifiable(step_probe(train.reward), sizes_of(model, world.account))
     device = market.atr_frac.device
     decides = decision_rows(market, world.decisions, follows_signal=follows_signal(model))
     lessons = [_prepare(market, job, settings, decides) for job in jobs]
     confidence = [fold_confidence(market, job.fold) for job in jobs]
-    view = MarketView(market, confidence, [lesson.scalers for lesson in lessons], settings.observation.window_bars)
+    seen = [seen_confidence(market, job.fold) for job in jobs]
+    view = MarketView(market, seen, [lesson.scalers for lesson in lessons], settings.observation.window_bars)
     streams = {
         purpose: [torch_generator(job.name, purpose) for job in jobs] for purpose in ("init", "env", "act", "order")
     }
@@ -257,7 +262,7 @@ def train_population(
         generators=streams["env"],
         signals=KnownSignals(*known),
         decides=decides,
-        scheme=open_any(model, market.symbols[:1], world.account, dtype=market.dtype, device=device),
+        scheme=open_any(model, market.tape.symbols[0], world.account, dtype=market.dtype, device=device),
         episode=train.episode,
         regimes=market.regime,
         raw_dollars=settings.observation.raw_dollars,
@@ -302,8 +307,18 @@ def train_population(
         if live is not None:
             live.end()
     return [
-        Trained(job, _selected(agents[k], best, k, best_score[k], job), tuple(history[k])) for k, job in enumerate(jobs)
+        Trained(job, _selected(agents[k], best, k, best_score[k], job), tuple(history[k]))
+        for k, job in enumerate(asked)
     ]
+
+
+def _on_own_market(market: Market, jobs: Sequence[Job]) -> tuple[Market, list[Job]]:
+    """Where jobs of one arm train: a market of its own where several symbols share the account."""
+    symbols = symbols_of(jobs[0].scheme)
+    if not symbols:
+        return market, list(jobs)
+    joint = join_market(market, symbols)
+    return joint, [replace(job, fold=join_fold(job.fold, market, joint)) for job in jobs]
 
 
 def trading_of(market: Market, model: AnyScheme, world: World, reward: RewardModel) -> Trading:
@@ -312,7 +327,7 @@ def trading_of(market: Market, model: AnyScheme, world: World, reward: RewardMod
     named = SEVEN if isinstance(model, MultiplesOf | CustomScheme) else model
     costs = InstrumentCosts(kind="instrument")
     return Trading(
-        symbols=market.symbols[:1], scheme=named, costs=costs, reward=reward, rules=rules_of(model, world.rules)
+        symbols=market.tape.symbols[0], scheme=named, costs=costs, reward=reward, rules=rules_of(model, world.rules)
     )
 
 
@@ -328,6 +343,7 @@ def policy_spec(settings: Settings, desk: Desk) -> PolicySpec:
     return PolicySpec(
         settings.observation.window_bars,
         (train.hidden[0], train.hidden[1]),
+        n_features=desk.n_instruments * len(NAMES),
         n_actions=space.n,
         n_scalars=len(desk.scalar_names()),
         encoder=train.encoder,

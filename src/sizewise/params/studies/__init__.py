@@ -5,6 +5,7 @@
 - cpcv: train on both sides of test
 - laboratory: planted markets
 - overfitting: what selection is worth
+- schemes: PPO under the reference designs' other schemes
 - small_account: reference design A's account
 - stability: another arithmetic, other seeds
 - stress: worse conditions

@@ -44,6 +44,7 @@ NOTEBOOKS = {
     "ablations": "10_ablations",
     "stability": "11_stability",
     "small_account": "12_small_account",
+    "schemes": "13_schemes",
 }
 POLL_SECONDS = 1.0
 
