@@ -8,6 +8,7 @@ import argparse
 import json
 import shutil
 import sys
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -58,7 +59,7 @@ def run_scheme(stage: Stage, name: str) -> None:
     sections = [arm, train, p.account, p.rules, p.decisions, p.splits, p.regimes, p.observation]
     digest = with_signals(content_hash(canonical([section.model_dump() for section in sections])), p.signals)
     code = code_hash("sizewise.studies.schemes.run")
-    made = {"params": digest, "data": universe.data_hash, "code": code}
+    made: dict[str, Any] = {"params": digest, "data": universe.data_hash, "code": code}
     made |= {"signals": p.signals.model_dump(mode="json"), "stop_atr": stop_atr(p.arms, p.plan.reference)}
     if not (folder / MADE).is_file() or json.loads((folder / MADE).read_text(encoding="utf-8")) != made:
         shutil.rmtree(folder, ignore_errors=True)
@@ -77,10 +78,11 @@ def _walk(stage: Stage, name: str, universe: Universe, train: Train) -> None:
     market, models = read_market(stage.workspace.features, universe), read_models(stage.workspace.features)
     settings = training.Settings(train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
     jobs = training.plan_jobs({name: arm}, folds, train.seeds)
-    agents = {}
+    by_number, agents = {fold.number: fold for fold in folds[PRIMARY]}, {}
     for one in training.train_jobs(market, jobs, models, settings):
-        agents[one.job.fold.number, one.job.seed] = one.agent
-        save_agent(one.agent, policy_folder(folder / "policies", name, one.job.fold, one.job.seed))
+        number, seed = one.job.fold.number, one.job.seed
+        agents[number, seed] = one.agent
+        save_agent(one.agent, policy_folder(folder / "policies", name, by_number[number], seed))
     own, live = ground_of(market.to("cpu", torch.float64), folds[PRIMARY], arm.symbols)
     run = run_policies(own, name, live, agents, train.seeds, arm.world(World.of(p)))
     writer = LedgerWriter(folder)
