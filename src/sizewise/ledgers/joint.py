@@ -36,9 +36,9 @@ def on_common_markets(daily: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
         mine = arm_days(daily, one)
         mine = _by_day(mine[mine["symbol"] == market])
         theirs = _pooled(arm_days(daily, other), mine, market, other)
-        both = mine.index.droplevel(["seed"]).intersection(theirs.index.droplevel(["seed"])).unique()
+        both = _days(mine).intersection(_days(theirs)).unique()
         for name, rows in ((one, mine), (other, theirs)):
-            kept = rows[rows.index.droplevel(["seed"]).isin(both)]
+            kept = rows[_days(rows).isin(both)]
             parts.append(kept.reset_index().assign(arm=name, symbol=market, bars_hash=market))
     found = pd.concat(parts, ignore_index=True)
     regime = pd.Categorical([daily["regime"].cat.categories[0]] * len(found), categories=daily["regime"].cat.categories)
@@ -47,6 +47,11 @@ def on_common_markets(daily: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
 
 def _several(symbol: str) -> bool:
     return len(members_of(symbol)) > 1
+
+
+def _days(rows: pd.DataFrame) -> pd.MultiIndex:
+    """Fold and day of rows of _by_day."""
+    return pd.MultiIndex.from_arrays([rows.index.get_level_values(name) for name in ("fold", "day")])
 
 
 def _by_day(rows: pd.DataFrame) -> pd.DataFrame:

@@ -62,14 +62,14 @@ def effects(stage: Stage, ledgers: Ledgers, reference: pd.DataFrame) -> pd.DataF
     for name, (daily, trades, events) in ledgers.items():
         seeds = daily["seed"].nunique()
         returns = portfolio(daily_returns(daily, name))
-        paid = pd.concat([portfolio(daily_returns(daily, name, cost)) for cost in COSTS], axis=1).sum(axis=1)
+        paid = sum(float(portfolio(daily_returns(daily, name, cost)).mean()) for cost in COSTS)
         refused = int(events["event"].isin(REFUSALS).sum())
         both = on_common_markets(pd.concat([daily, reference], ignore_index=True), name, plan.reference)
         test = compare_as_planned(plan, marks(both, name), marks(both, plan.reference), ruin_frac=0.0).primary
         rows[name] = {
             "growth_bps": BPS * float(returns.mean()),
             "exposure_pct": exposure_pct(daily, name),
-            "costs_bps": -BPS * float(paid.mean()),
+            "costs_bps": -BPS * paid,
             "trades": len(trades) / seeds,
             "refused_pct": 100.0 * refused / len(trades) if len(trades) else 0.0,
             "n_days": float(arm_days(both, name)["day"].nunique()),

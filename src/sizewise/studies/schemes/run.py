@@ -78,10 +78,11 @@ def _walk(stage: Stage, name: str, universe: Universe, train: Train) -> None:
     market, models = read_market(stage.workspace.features, universe), read_models(stage.workspace.features)
     settings = training.Settings(train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
     jobs = training.plan_jobs({name: arm}, folds, train.seeds)
-    agents = {}
+    by_number, agents = {fold.number: fold for fold in folds[PRIMARY]}, {}
     for one in training.train_jobs(market, jobs, models, settings):
-        agents[one.job.fold.number, one.job.seed] = one.agent
-        save_agent(one.agent, policy_folder(folder / "policies", name, one.job.fold, one.job.seed))
+        number, seed = one.job.fold.number, one.job.seed
+        agents[number, seed] = one.agent
+        save_agent(one.agent, policy_folder(folder / "policies", name, by_number[number], seed))
     own, live = ground_of(market.to("cpu", torch.float64), folds[PRIMARY], arm.symbols)
     run = run_policies(own, name, live, agents, train.seeds, arm.world(World.of(p)))
     writer = LedgerWriter(folder)
