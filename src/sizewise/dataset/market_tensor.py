@@ -151,7 +151,7 @@ def build_market(
     tensors = {name: torch.from_numpy(np.concatenate(values)) for name, values in parts.items()}
     confidence = {name: tensors.pop(name) for name in confidence_names}
     tapes = [build_tape({symbol: frame}, instruments) for symbol, frame in bars.items()]
-    return Market(tape=chain_tapes(tapes), confidence=confidence, **tensors)
+    return Market(tape=chain_tapes(tapes), confidence=confidence, **tensors)  # type: ignore[arg-type]
 
 
 def fold_confidence(market: Market, fold: Division) -> torch.Tensor:
