@@ -59,8 +59,8 @@ CRASH = "2020-03-10 12:00"
 # A few weeks of one series, and learners that are trained in a blink.
 TINY: dict[str, Any] = {
     "data": {"symbols": [SYMBOL], "start": "2018-05-01", "end": "2018-08-18"},
-    "regimes": {"quantile_window_bars": 200},
-    "signals": {"entry_bars": 20, "exit_bars": 10, "confidence_blocks": 2},
+    "regimes": {"quantile_window_days": 40},
+    "signals": {"entry_days": 4, "exit_days": 2, "max_hold_days": 8, "confidence_blocks": 2},
     "splits": {
         "test_starts": ["2018-08-01"],
         "end": "2018-08-15",

@@ -2,6 +2,7 @@
 
 - clock: rows at whose close something is decided
 - confidence: the probability that a signal's trade gains
+- days: sessions of bars, and which of them is known when
 - features: the 56 features and their scaler
 - market_tensor: every symbol's rows stacked once, read by row number
 - regimes: rule labels of volatility and trend

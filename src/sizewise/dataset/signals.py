@@ -3,43 +3,64 @@
 import numpy as np
 import pandas as pd
 
+from sizewise.dataset.days import Days
 from sizewise.params.dataset.signals import Signals
 
 
-def trend_direction(bars: pd.DataFrame, rule: Signals) -> pd.DataFrame:
-    """Donchian breakout, decided at each close.
+def signal_stream(bars: pd.DataFrame, rule: Signals, days: Days) -> pd.DataFrame:
+    """Donchian breakout of whole sessions, decided at the close of each bar.
 
-    Enter (or turn) when the close leaves the channel of the previous `entry_bars`; leave when it crosses the opposite
-    side of the channel of the previous `exit_bars`, or after `max_hold_bars`.
+    Enter (or turn) when the close leaves the channel of the `entry_days` sessions before the bar's own; leave when it
+    crosses the opposite side of the channel of the `exit_days` before, or at the first bar `max_hold_days` sessions on.
 
+    Args:
+        bars: validated bars, oldest first. days: their sessions.
     Returns:
         columns on the bars' index: `direction` (int8, -1/0/1, the position wanted from the next open on),
-        `entry` (bool, the bar that decides a new trade), `age_bars` (int64, bars since that decision, 0 when flat).
+        `entry` (bool, the bar that decides a new trade), `age_days` (int64, sessions since that decision, 0 when flat).
     Source: Faith (2007), Way of the Turtle, ch. 10 (the channel rules).
     """
-    high, low, close = bars["high"], bars["low"], bars["close"].to_numpy()
-    entry_top = high.rolling(rule.entry_bars).max().shift(1).to_numpy()
-    entry_bottom = low.rolling(rule.entry_bars).min().shift(1).to_numpy()
-    exit_top = high.rolling(rule.exit_bars).max().shift(1).to_numpy()
-    exit_bottom = low.rolling(rule.exit_bars).min().shift(1).to_numpy()
+    close = bars["close"].to_numpy()
+    entry_top, entry_bottom = _channel(days, rule.entry_days)
+    exit_top, exit_bottom = _channel(days, rule.exit_days)
     # Comparisons with a warming-up channel (NaN) are False, so nothing is entered there.
     breakout = (close > entry_top).astype(np.int8) - (close < entry_bottom).astype(np.int8)
-    direction = np.zeros(len(close), dtype=np.int8)
-    entry = np.zeros(len(close), dtype=bool)
-    age = np.zeros(len(close), dtype=np.int64)
-    held, held_bars = 0, 0
-    for t in range(len(close)):
-        previous = held
+    return _hold(breakout, close < exit_bottom, close > exit_top, days.number, rule.max_hold_days, bars.index)
+
+
+def _channel(days: Days, sessions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Highest high and lowest low of so many sessions before each bar's own: (T,) each, NaN until there are as many."""
+    top = days.sessions["high"].rolling(sessions).max().to_numpy()
+    bottom = days.sessions["low"].rolling(sessions).min().to_numpy()
+    return days.before(top), days.before(bottom)
+
+
+def _hold(
+    enter: np.ndarray,
+    leave_long: np.ndarray,
+    leave_short: np.ndarray,
+    number: np.ndarray,
+    max_hold_days: int,
+    index: pd.Index,
+) -> pd.DataFrame:
+    """The stream that reasons to enter (int8 (T,), -1/0/1) and to leave make, with the time stop; see signal_stream."""
+    direction = np.zeros(len(enter), dtype=np.int8)
+    entry = np.zeros(len(enter), dtype=bool)
+    age = np.zeros(len(enter), dtype=np.int64)
+    held, entered = 0, 0
+    left, left_in = 0, -1
+    for t in range(len(enter)):
+        session, now = number[t], enter[t]
         if held:
-            held_bars += 1
-            crossed = close[t] < exit_bottom[t] if held > 0 else close[t] > exit_top[t]
-            if crossed or breakout[t] == -held or held_bars >= rule.max_hold_bars:
-                held, held_bars = 0, 0
-        # A breakout in the direction just left by the time stop is no new trade: it needs a flat bar first.
-        if not held and breakout[t] and breakout[t] != previous:
-            held, entry[t] = int(breakout[t]), True
-        direction[t], age[t] = held, held_bars
-    return pd.DataFrame({"direction": direction, "entry": entry, "age_bars": age}, index=bars.index)
+            crossed = leave_long[t] if held > 0 else leave_short[t]
+            if crossed or now == -held or session - entered >= max_hold_days:
+                left, left_in, held = held, session, 0
+        # A reason that stands all day is no new trade in the session in which the same side was left.
+        if not held and now and not (now == left and session == left_in):
+            held, entered, entry[t] = int(now), session, True
+        direction[t] = held
+        age[t] = session - entered if held else 0
+    return pd.DataFrame({"direction": direction, "entry": entry, "age_days": age}, index=index)
 
 
 def signal_trades(bars: pd.DataFrame, signal: pd.DataFrame) -> pd.DataFrame:

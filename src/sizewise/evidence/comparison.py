@@ -226,7 +226,7 @@ def open_study(stage: Stage) -> ComparedRun:
         daily=read_daily(workspace.ledger),
         trades=trades[list(TRADES)],
         plan_hash=plan_hash(p.plan, p.splits, p.arms, World.of(p), p.train.seeds),
-        data_hash=read_universe(workspace.bars, p.data).data_hash,
+        data_hash=read_universe(workspace.bars, p.data, before=p.splits.end).data_hash,
         trial_ledger=read_ledger(workspace.trials),
         splits=p.splits,
         ruin_frac=p.account.ruin_frac,

@@ -135,9 +135,9 @@ class LiveArm:
     root: Path | None = None
 
     @property
-    def history_bars(self) -> int:
-        """Bars it needs up to the first close at which its account decides."""
-        return history.history_bars(self.regimes, self.signals, self.window_bars)
+    def history_days(self) -> int:
+        """Days (sessions) that it needs before the bar at whose close its account first decides, beside `window_bars`."""
+        return history.history_days(self.regimes, self.signals)
 
     def decide(
         self,
@@ -155,7 +155,8 @@ class LiveArm:
         """Decide at the close of the last bar, for an account that began flat at `since` and has traded the bars since.
 
         Args:
-            bars: as from load_bars, ending with the bar that just closed; at least `history_bars` of them up to `since`.
+            bars: as from load_bars, ending with the bar that just closed; at least `history_days` and `window_bars` of them
+                up to `since`.
             account: default that of the arm's training or checkout.
             equity, position: of the account now, where it is not what the walk gives: equity (default: the account's
                 start) and signed value held (default: 0) at this close. What it holds counts as entered at this close.
@@ -184,9 +185,10 @@ class LiveArm:
             scaler_of(self.scalers, name)
         if not name:
             raise BarError("bars do not say of which symbol they are: pass symbol")
-        start = history.first_row(pd.DatetimeIndex(bars.index), since, self.history_bars, name)
         row = len(bars) - 1
         terms = instrument or find_instrument(name, self._instruments())
+        needed = {"needed_days": self.history_days, "window_bars": self.window_bars}
+        start = history.first_row(bars, terms, since, **needed, symbol=name)
         market = history.live_market(bars, name, terms, self.regimes, self.signals, self.confidence)
         length = row + history.BEHIND + 1 - start
         key = PathKey(self.name, name, self.fold, self.seed, start, length, history.COLUMN)

@@ -146,8 +146,6 @@ def parse_params(values: Any) -> Params:
 
 
 def _check_together(p: Params) -> None:
-    if p.splits.purge_bars <= p.signals.max_hold_bars:
-        raise ConfigError("params: splits.purge_bars must exceed signals.max_hold_bars, the longest holding time")
     for name, arm in p.arms.items():
         matches = getattr(arm, "matches", None)
         if matches is not None and getattr(p.arms.get(matches), "kind", None) != "ppo":

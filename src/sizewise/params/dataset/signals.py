@@ -1,4 +1,4 @@
-"""The section `signals`: the direction rule and the model of its confidence."""
+"""The section `signals`: the rule of direction and the model of its confidence."""
 
 from typing import Annotated
 
@@ -8,10 +8,14 @@ from sizewise.params.fields import Count, Positive, Section
 
 
 class Signals(Section):
-    """The direction rule and the model of its confidence."""
+    """The rule of direction and the model of its confidence. A day is a session of the symbol's market.
 
-    entry_bars: Count = 48
-    exit_bars: Count = 24
-    max_hold_bars: Count = 96
+    Attributes:
+        entry_days, exit_days: of the channels, the Turtles' first system by default. max_hold_days: the time stop.
+    """
+
+    entry_days: Count = 20
+    exit_days: Count = 10
+    max_hold_days: Count = 80
     confidence_l2: Positive = 1.0
     confidence_blocks: Annotated[int, Field(ge=2)] = 5
