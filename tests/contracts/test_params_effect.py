@@ -58,9 +58,9 @@ CRASH = "2020-03-10 12:00"
 
 # A few weeks of one series, and learners that are trained in a blink.
 TINY: dict[str, Any] = {
-    "data": {"symbols": [SYMBOL], "start": "2018-05-01", "end": "2018-08-18"},
+    "data": {"symbols": [SYMBOL], "start": "2018-01-01", "end": "2018-08-18"},
     "regimes": {"quantile_window_days": 40},
-    "signals": {"entry_days": 4, "exit_days": 2, "max_hold_days": 8, "confidence_blocks": 2},
+    "signals": {"family": {"entry_days": 2, "exit_days": 1}, "max_hold_days": 4, "confidence_blocks": 2},
     "splits": {
         "test_starts": ["2018-08-01"],
         "end": "2018-08-15",
@@ -146,9 +146,10 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 
 # Other values of a leaf that is a text or null; a number, a flag or a list is changed by rule.
 OTHERS: dict[str, list[Any]] = {
-    "data.start": ["2018-06-08"],
+    "data.start": ["2018-03-08"],
     "data.end": ["2018-08-16"],
     "data.symbols": [["EURUSD_1h"]],
+    "signals.family.kind": ["reversal"],
     "splits.test_starts": [["2018-08-03"]],
     "splits.end": ["2018-08-13"],
     "splits.sealed_end": ["2018-08-16", None],
@@ -611,7 +612,7 @@ def owner_of(p: Params, path: tuple[str, ...]) -> list[tuple[type[BaseModel], st
 
 
 OF_READ = [path for path in LEAVES if path[0] not in MEASURED]
-READ = {"arms", "plan", "slices", "ablations", "calibration", "stress", "overfitting", "cpcv", "stability"}
+READ = {"arms", "plan", "slices", "ablations", "calibration", "stress", "overfitting", "cpcv", "stability", "families"}
 
 
 def unread(p: Params, path: tuple[str, ...]) -> list[str]:

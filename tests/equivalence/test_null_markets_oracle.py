@@ -7,13 +7,13 @@ import pytest
 from sizewise.dataset.days import Days
 from sizewise.dataset.signals import signal_stream
 from sizewise.market.indicators import atr_frac
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.studies.calibration.nulls import channel_signals, coarse_series, random_walks, shuffled_returns
 
 RULES = [
     Signals(),
-    Signals(entry_days=7, exit_days=3, max_hold_days=5),
-    Signals(entry_days=2, exit_days=1, max_hold_days=1),
+    Signals(family=Donchian(entry_days=7, exit_days=3), max_hold_days=5),
+    Signals(family=Donchian(entry_days=2, exit_days=1), max_hold_days=1),
 ]
 
 

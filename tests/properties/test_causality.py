@@ -20,7 +20,7 @@ from sizewise.gym.features import bar_features
 from sizewise.learning.ppo.encoders import MarketView, fit_scalers
 from sizewise.market.instruments import load_instruments
 from sizewise.params.dataset.regimes import Regimes
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.evidence.slices import Slices
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
@@ -32,7 +32,7 @@ from .leaks import CUTS, FEW, LEAKS, first_leak
 
 UNFITTED = [name for name in NAMES if name != CONFIDENCE]
 # Short channels, so that the earliest cuts fall on live signals too.
-QUICK = Signals(entry_days=2, exit_days=1, max_hold_days=4, confidence_blocks=2)
+QUICK = Signals(family=Donchian(entry_days=2, exit_days=1), max_hold_days=4, confidence_blocks=2)
 SHORT_QUANTILE = Regimes(quantile_window_days=40)
 SHORT_SLICES = Slices(markov_min_days=20, trend_days=5, sideways_frac=0.01, declining_days=8, declining_frac=0.02)
 TRAIN = Slice(150, 900)

@@ -11,7 +11,7 @@ from sizewise.dataset.features import compute_features
 from sizewise.dataset.signals import signal_stream, signal_trades
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.dataset.store import cut_folds, read_universe
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.walkforward.walk import equity_frame, run_policies, run_rule
 
 RULES = ("atr", "constant", "vol_target", "buy_and_hold")
@@ -127,6 +127,8 @@ def test_what_is_learned_from_ends_within_its_slice(params, real_bars, instrumen
 @pytest.mark.parametrize("hold", [3, 9])
 def test_no_trade_outlasts_the_time_stop(bars, hold):
     days = Days.of(bars)
-    trades = signal_trades(bars, signal_stream(bars, Signals(entry_days=5, exit_days=20, max_hold_days=hold), days))
+    trades = signal_trades(
+        bars, signal_stream(bars, Signals(family=Donchian(entry_days=5, exit_days=20), max_hold_days=hold), days)
+    )
     held = days.number[trades["exit_row"]] - days.number[trades["entry_row"]]
     assert held.max() == hold

@@ -5,6 +5,7 @@
 - days: sessions of bars, and which of them is known when
 - features: the 56 features and their scaler
 - market_tensor: every symbol's rows stacked once, read by row number
+- own_signal: a signal of one's own
 - regimes: rule labels of volatility and trend
 - signals: direction, entries and exits
 - slices: labels of a symbol's days

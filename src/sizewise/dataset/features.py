@@ -90,7 +90,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("regime_high_vol", "regime", "1 if the daily ATR% is above its trailing quantile", -1),
     Feature("regime_trending", "regime", "1 if ADX > 25 or trend strength > 0.6, of daily bars", 28),
     Feature("regime_high_vol_fixed", "regime", "1 if the daily ATR% is above the fixed level", 15),
-    Feature("signal_direction", "signal", "direction of the breakout rule, -1 / 0 / 1", 0),
+    Feature("signal_direction", "signal", "direction of the signal, -1 / 0 / 1", 0),
     Feature("signal_age", "signal", "sessions since the entry decision / max_hold_days", 0),
     Feature(CONFIDENCE, "signal", "fitted probability of a gross profit, at entry", 0),
 )
@@ -149,7 +149,7 @@ def compute_features(
     columns["signal_direction"] = signal["direction"].to_numpy().astype(np.float64)
     columns["signal_age"] = signal["age_days"].to_numpy() / rule.max_hold_days
     ordered = {name: columns[name] for name in NAMES if name != CONFIDENCE}
-    beside = {name: labels[name].array for name in ("regime", "regime_fixed")}
+    beside: dict[str, Any] = {name: labels[name].array for name in ("regime", "regime_fixed")}
     beside |= {name: signal[name].to_numpy() for name in ("direction", "entry")}
     beside["annual_vol"] = days.known(of_sessions["ewma_vol"] * np.sqrt(days.per_year()))
     return pd.DataFrame({**ordered, **beside}, index=bars.index)

@@ -187,8 +187,9 @@ class LiveArm:
             raise BarError("bars do not say of which symbol they are: pass symbol")
         row = len(bars) - 1
         terms = instrument or find_instrument(name, self._instruments())
-        needed = {"needed_days": self.history_days, "window_bars": self.window_bars}
-        start = history.first_row(bars, terms, since, **needed, symbol=name)
+        start = history.first_row(
+            bars, terms, since, needed_days=self.history_days, window_bars=self.window_bars, symbol=name
+        )
         market = history.live_market(bars, name, terms, self.regimes, self.signals, self.confidence)
         length = row + history.BEHIND + 1 - start
         key = PathKey(self.name, name, self.fold, self.seed, start, length, history.COLUMN)

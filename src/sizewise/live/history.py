@@ -34,7 +34,7 @@ def history_days(regimes: Regimes, signals: Signals) -> int:
     that was entered before.
     """
     quantile = max(longest_warmup_days(regimes), regimes.quantile_window_days + ATR_DAYS)
-    return max(quantile, signals.entry_days + 2 * signals.max_hold_days, SETTLED_DAYS)
+    return max(quantile, signals.memory_days, SETTLED_DAYS)
 
 
 def history_bars(days: Days, needed: int, window_bars: int) -> int:

@@ -36,6 +36,7 @@ SECTIONS = {
     "overfitting": "studies.overfitting:Overfitting",
     "cpcv": "studies.cpcv:Cpcv",
     "stability": "studies.stability:Stability",
+    "families": "studies.families:Families",
 }
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -51,6 +52,7 @@ class Params(SimpleNamespace):
 
 # Sections of several kinds, by where they stand; arms and an order scheme's criteria hold one such section an entry.
 _OF_KINDS = (
+    ["signals", "family"],
     ["trading", "scheme"],
     ["trading", "costs"],
     ["trading", "reward"],
@@ -67,6 +69,8 @@ def _chooses_kind(path: list[str], i: int) -> bool:
         return True
     if path[max(0, i - 1) : i + 1] == ["scheme", "base"]:
         return True
+    if path[0] == "families":
+        return path[1:2] == ["variants"] and i == 2
     if path[0] == "ablations":
         return path[1:2] == ["variants"] and i == 3 and path[3] in ("scheme", "encoder", "reward")
     return i == 2 and path[0] == "arms" and path[2] == "scheme"

@@ -43,6 +43,7 @@ def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     used: set[str] = {
         "train": {arm for arm, model in parse_section("arms", arms).items() if model.learned},
         "calibration": {plan["reference"]},
+        "families": {plan["reference"]},
         "stress": compared | set(values["stress"]["arms"]),
         "ablation": compared,
         "cpcv": compared,

@@ -25,9 +25,9 @@ from sizewise.dataset.features import NAMES, compute_features
 from sizewise.dataset.signals import signal_trades
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.params.dataset.regimes import Regimes
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 
-RULE = Signals(entry_days=12, exit_days=6, max_hold_days=24, confidence_blocks=3)
+RULE = Signals(family=Donchian(entry_days=12, exit_days=6), max_hold_days=24, confidence_blocks=3)
 REGIMES = Regimes(quantile_window_days=400)
 TRAIN = {"one": Slice(150, 1600), "two": Slice(300, 1700)}
 

@@ -19,7 +19,7 @@ from sizewise.dataset.features import (
 )
 from sizewise.dataset.regimes import LABELS
 from sizewise.params.dataset.regimes import Regimes
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 
 UNFITTED = [feature for feature in FEATURES if feature.name != CONFIDENCE]
 MARKETS = ("walk", "BTCUSDT_1h", "SPY_5m")
@@ -209,7 +209,9 @@ def test_the_scaler_travels_as_json(bars, params):
 
 def test_parameters_reach_the_features(bars, params):
     plain = compute_features(bars, params.regimes, params.signals)
-    other = compute_features(bars, Regimes(trending_adx=60.0, trending_strength=1.0), Signals(entry_days=5))
+    other = compute_features(
+        bars, Regimes(trending_adx=60.0, trending_strength=1.0), Signals(family=Donchian(entry_days=5))
+    )
     assert other["regime_trending"].sum() < plain["regime_trending"].sum()
     assert other["entry"].sum() > plain["entry"].sum()
 
@@ -218,7 +220,8 @@ def test_within_a_day_only_the_close_moves(real_bars, instruments, params):
     """What a window says is of days that are over; where the close stands among their levels follows the bar."""
     bars = real_bars("BTCUSDT_1h", 0, 6000)
     table = compute_features(bars, params.regimes, params.signals, instruments["BTCUSDT_1h"]).iloc[4800:]
-    by_day = table.groupby(table.index.shift(1).floor("D"))
+    # A day is over at 23:00, whose bar begins what is known during the next.
+    by_day = table.groupby((table.index + pd.Timedelta(hours=1)).floor("D"))
     moving = [f for f in UNFITTED if (by_day[f.name].max() > by_day[f.name].min()).any()]
     assert {f.name for f in moving if f.group not in ("calendar", "signal")} == {
         *(f.name for f in FEATURES if f.group == "return"),

@@ -6,13 +6,13 @@ import pytest
 
 from sizewise.dataset.days import Days
 from sizewise.dataset.signals import carry_from_entry, signal_stream, signal_trades
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 
 FLAT, LONG, SHORT = 0, 1, -1
 
 
 def rule(entry_days: int, exit_days: int, max_hold_days: int) -> Signals:
-    return Signals(entry_days=entry_days, exit_days=exit_days, max_hold_days=max_hold_days)
+    return Signals(family=Donchian(entry_days=entry_days, exit_days=exit_days), max_hold_days=max_hold_days)
 
 
 def stream(bars: pd.DataFrame, signals: Signals) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def slow_stream(bars: pd.DataFrame, session: list[int], signals: Signals) -> lis
     position, entered, stopped = FLAT, None, (FLAT, None)
     rows = zip(session, bars["high"], bars["low"], bars["close"], strict=True)
     for now, high, low, close in rows:
-        outer, inner = channel(now, signals.entry_days), channel(now, signals.exit_days)
+        outer, inner = channel(now, signals.family.entry_days), channel(now, signals.family.exit_days)
         breakout = FLAT
         if outer is not None:
             breakout = LONG if close > outer[0] else SHORT if close < outer[1] else FLAT
@@ -64,7 +64,9 @@ def slow_stream(bars: pd.DataFrame, session: list[int], signals: Signals) -> lis
 RULES = [rule(20, 10, 80), rule(12, 6, 24), rule(5, 20, 7), rule(3, 1, 1), rule(1, 1, 50)]
 
 
-@pytest.mark.parametrize("signals", RULES, ids=lambda r: f"{r.entry_days}-{r.exit_days}-{r.max_hold_days}")
+@pytest.mark.parametrize(
+    "signals", RULES, ids=lambda r: f"{r.family.entry_days}-{r.family.exit_days}-{r.max_hold_days}"
+)
 @pytest.mark.parametrize("market", ["days", "hours", "BTCUSDT_1h", "SPY_5m"])
 def test_the_stream_equals_a_slow_state_machine(signals, market, make_bars, real_bars, instruments):
     if market in ("days", "hours"):

@@ -9,7 +9,7 @@ from sizewise.dataset.features import NAMES, compute_features
 from sizewise.live.history import following_times, history_bars, history_days
 from sizewise.market.instruments import load_instruments
 from sizewise.params.dataset.regimes import Regimes
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 
 # Shares of a feature's spread: far below what turns an order by a cent.
 NEAR = 1e-6
@@ -39,7 +39,7 @@ def test_earlier_bars_change_no_input(real_bars, instruments):
     ("regimes", "signals", "least"),
     [
         (Regimes(quantile_window_days=900), Signals(), 1194),
-        (Regimes(), Signals(entry_days=900), 1060),
+        (Regimes(), Signals(family=Donchian(entry_days=900)), 1060),
         (Regimes(), Signals(max_hold_days=400), 820),
     ],
 )

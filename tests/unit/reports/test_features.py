@@ -12,11 +12,11 @@ from sizewise.dataset.splits import Fold, Slice
 from sizewise.dataset.store import Universe
 from sizewise.market.instruments import load_instruments
 from sizewise.params.dataset.regimes import Regimes
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.reports import features
 
 RULES = Regimes(quantile_window_days=20)
-SIGNALS = Signals(entry_days=1, exit_days=1, max_hold_days=2)
+SIGNALS = Signals(family=Donchian(entry_days=1, exit_days=1), max_hold_days=2)
 BARS = 1200
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from sizewise.base.errors import LedgerError
 from sizewise.base.paths import Workspace
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.trading.trading import Trading
 from sizewise.studies import configured, mechanics
 
@@ -104,7 +104,7 @@ def test_the_curriculum_is_that_of_the_parameters(walk):
 
 
 def test_a_scheme_that_follows_a_signal_follows_the_section(walk):
-    slow = Signals(entry_days=3, exit_days=1)
+    slow = Signals(family=Donchian(entry_days=3, exit_days=1))
     assert not walk(MASKED, bars=300).done.equity.equals(walk(MASKED, slow, bars=300).done.equity)
     assert walk({}).done.equity.equals(walk({}, slow).done.equity)
 

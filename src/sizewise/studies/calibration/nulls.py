@@ -15,7 +15,7 @@ from sizewise.base.errors import BarError
 from sizewise.market.costs import instrument_rates
 from sizewise.market.indicators import atr_frac
 from sizewise.market.instruments import Instrument
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.calibration import Calibration
 from sizewise.sizing.held_paths import Quotes, Trades, UnitPaths, portfolio_growth, quotes_of, trades_of, unit_paths
@@ -126,14 +126,17 @@ def channel_signals(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The channel rule of `signals.signal_stream` on many markets at once; a session of theirs is one bar.
 
+    Of another family the nulls trade the Turtles' first system.
+
     Args:
         high, low, close: float64 [T, P].
     Returns:
         direction, int8 [T, P], and entry, bool [T, P].
     """
-    top, bottom = _channel(high, low, rule.entry_days)
+    channel = rule.family if isinstance(rule.family, Donchian) else Donchian()
+    top, bottom = _channel(high, low, channel.entry_days)
     breakout = (close > top).astype(np.int8) - (close < bottom).astype(np.int8)
-    exit_top, exit_bottom = _channel(high, low, rule.exit_days)
+    exit_top, exit_bottom = _channel(high, low, channel.exit_days)
     leaves_long, leaves_short = close < exit_bottom, close > exit_top
     direction, entry = np.zeros(close.shape, np.int8), np.zeros(close.shape, bool)
     held, age = np.zeros(close.shape[1], np.int8), np.zeros(close.shape[1], np.int64)

@@ -220,8 +220,8 @@ def test_each_group_comes_from_the_combination_it_was_dealt():
 
 def test_the_embargo_covers_the_longest_trade(stage, params):
     p = stage.params
-    short = p.cpcv.model_copy(update={"embargo_days": 7})
-    with pytest.raises(ConfigError, match=r"cpcv\.embargo_days is 7, but signals\.max_hold_days is 8"):
+    short = p.cpcv.model_copy(update={"embargo_days": 3})
+    with pytest.raises(ConfigError, match=r"cpcv\.embargo_days is 3, but signals\.max_hold_days is 4"):
         cpcv_run.prepare(changed(stage, cpcv=short))
     # Business days of the full profile: 80 sessions are 116 days at most, a week of holidays among them.
     assert params.cpcv.embargo_days >= params.signals.max_hold_days * 7 / 5 + 4
