@@ -148,7 +148,7 @@ def test_other_parameters_are_another_evaluation_and_another_result_is_not(equit
 
 def test_an_edit_of_an_own_rule_makes_another_trial(params, tmp_path, monkeypatch):
     source = tmp_path / "rule.py"
-    monkeypatch.setattr(evaluate, "source_of", lambda arm: source)
+    monkeypatch.setattr(evaluate, "class_source", lambda path: source)
     mine = parse_section("arms", {"mine": {"kind": "custom", "class": "own/rule.py:Rule"}})
     changed_arms = params.replace(arms={**params.arms, **mine})
     found = []
