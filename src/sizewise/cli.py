@@ -96,9 +96,15 @@ def _say_ok(name: str, bars: "pd.DataFrame") -> None:
 
 def _check_causality(target: str, paths: list[Path] | None, cut: list[int] | None) -> None:
     from sizewise.causality import check_functions, load_function, own_parts
+    from sizewise.market.instruments import load_instruments
     from sizewise.params.reading import parse_params, parse_section, read_params
 
-    functions = {target: load_function(target)} if target else own_parts(parse_params(read_params(project_root())))
+    if target:
+        functions = {target: load_function(target)}
+    else:
+        root = project_root()
+        instruments = load_instruments(root / "data" / "instruments.yaml")
+        functions = own_parts(parse_params(read_params(root)), instruments)
     if not paths:
         root = project_root()
         data = parse_section("data", read_params(root)["data"])

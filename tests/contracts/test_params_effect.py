@@ -58,9 +58,9 @@ CRASH = "2020-03-10 12:00"
 
 # A few weeks of one series, and learners that are trained in a blink.
 TINY: dict[str, Any] = {
-    "data": {"symbols": [SYMBOL], "start": "2018-05-01", "end": "2018-08-18"},
-    "regimes": {"quantile_window_bars": 200},
-    "signals": {"entry_bars": 20, "exit_bars": 10, "confidence_blocks": 2},
+    "data": {"symbols": [SYMBOL], "start": "2018-01-01", "end": "2018-08-18"},
+    "regimes": {"quantile_window_days": 40},
+    "signals": {"family": {"entry_days": 2, "exit_days": 1}, "max_hold_days": 4, "confidence_blocks": 2},
     "splits": {
         "test_starts": ["2018-08-01"],
         "end": "2018-08-15",
@@ -147,12 +147,13 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 
 # Other values of a leaf that is a text or null; a number, a flag or a list is changed by rule.
 OTHERS: dict[str, list[Any]] = {
-    "data.start": ["2018-06-08"],
+    "data.start": ["2018-03-08"],
     "data.end": ["2018-08-16"],
     "data.symbols": [["EURUSD_1h"]],
     "data.spans.SPY_1d.start": ["2018-06-08"],
     "data.assets.BTC": [["BTCUSDT_1h"]],
     "data.assets.SPY": [["SPY_1d"]],
+    "signals.family.kind": ["reversal"],
     "splits.test_starts": [["2018-08-03"]],
     "splits.end": ["2018-08-13"],
     "splits.sealed_end": ["2018-08-16", None],
@@ -632,6 +633,7 @@ READ = {
     "schemes",
     "stability",
     "small_account",
+    "families",
 }
 
 

@@ -39,6 +39,8 @@ FACTORS = {"BTCUSDT_1h": 0.4, "EURUSD_1h": 1.7}
 ARMS = [name for name, arm in read_params(ROOT)["arms"].items() if arm["kind"] != "oracle_hindsight"]
 # A walk up to a later close than these is left to `--decide-rows`; the second is of arms that must be walked in any case.
 WALKED, REMEMBERED = 60, 400
+# What is asked sees the bars from the first one that the walk knew of, so that all averages agree however young they are.
+pytestmark = pytest.mark.usefixtures("short_memories")
 
 
 @dataclass

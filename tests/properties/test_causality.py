@@ -9,17 +9,18 @@ import torch
 
 from sizewise.causality import CausalityError, check_causal
 from sizewise.dataset.confidence import confidence_column, fit_confidence
+from sizewise.dataset.days import Days
 from sizewise.dataset.features import CONFIDENCE, NAMES, Scaler, compute_features
 from sizewise.dataset.market_tensor import Market, build_market, fold_confidence
 from sizewise.dataset.regimes import label_regimes
-from sizewise.dataset.signals import trend_direction
+from sizewise.dataset.signals import signal_stream
 from sizewise.dataset.slices import decline_labels, fit_markov, fixed_rule_labels, markov_labels, trend_labels
 from sizewise.dataset.splits import Fold, Slice, walk_forward
 from sizewise.gym.features import bar_features
 from sizewise.learning.ppo.encoders import MarketView, fit_scalers
 from sizewise.market.instruments import load_instruments
 from sizewise.params.dataset.regimes import Regimes
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.evidence.slices import Slices
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
@@ -31,8 +32,8 @@ from .leaks import CUTS, FEW, LEAKS, first_leak
 
 UNFITTED = [name for name in NAMES if name != CONFIDENCE]
 # Short channels, so that the earliest cuts fall on live signals too.
-QUICK = Signals(entry_bars=5, exit_bars=3, max_hold_bars=20, confidence_blocks=2)
-SHORT_QUANTILE = Regimes(quantile_window_bars=400)
+QUICK = Signals(family=Donchian(entry_days=2, exit_days=1), max_hold_days=4, confidence_blocks=2)
+SHORT_QUANTILE = Regimes(quantile_window_days=40)
 SHORT_SLICES = Slices(markov_min_days=20, trend_days=5, sideways_frac=0.01, declining_days=8, declining_frac=0.02)
 TRAIN = Slice(150, 900)
 WINDOW = 8
@@ -53,12 +54,18 @@ def fold(stop: int) -> Fold:
     return Fold("anchored", 0, start, start + pd.Timedelta(days=30), {"one": Slice(TRAIN.start, stop)}, {})
 
 
+@pytest.fixture
+def terms(instruments):
+    """`terms(bars)`: the instrument of real bars, whose calendar cuts their days."""
+    return lambda bars: instruments.get(bars.attrs.get("symbol"))
+
+
 # Features, regimes, signals -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("regimes", [Regimes(), SHORT_QUANTILE], ids=["default", "short quantile"])
-def test_features_do_not_look_ahead(market, regimes):
-    assert check_causal(lambda bars: compute_features(bars, regimes, Signals()), market, CUTS) == []
+def test_features_do_not_look_ahead(market, regimes, terms):
+    assert check_causal(lambda bars: compute_features(bars, regimes, Signals(), terms(bars)), market, CUTS) == []
 
 
 def test_gymnasium_features_do_not_look_ahead(market):
@@ -66,21 +73,21 @@ def test_gymnasium_features_do_not_look_ahead(market):
 
 
 @pytest.mark.parametrize("regimes", [Regimes(), SHORT_QUANTILE], ids=["default", "short quantile"])
-def test_regimes_do_not_look_ahead(market, regimes):
-    assert check_causal(lambda bars: label_regimes(bars, regimes), market, CUTS) == []
+def test_regimes_do_not_look_ahead(market, regimes, terms):
+    assert check_causal(lambda bars: label_regimes(Days.of(bars, terms(bars)), regimes), market, CUTS) == []
 
 
 @pytest.mark.parametrize("rule", [Signals(), QUICK], ids=["default", "short channels"])
-def test_signals_do_not_look_ahead(market, rule):
-    assert check_causal(lambda bars: trend_direction(bars, rule), market, CUTS) == []
+def test_signals_do_not_look_ahead(market, rule, terms):
+    assert check_causal(lambda bars: signal_stream(bars, rule, Days.of(bars, terms(bars))), market, CUTS) == []
 
 
 @pytest.mark.parametrize("name", UNFITTED)
-def test_every_feature_reacts_to_its_own_past(name, bars):
+def test_every_feature_reacts_to_its_own_past(name, daily_bars):
     """The poison reaches each feature that prices or volume can move, so that none passes for want of being touched."""
     rules = SHORT_QUANTILE.model_copy(update={"high_volatility_frac": 0.009})
-    plain = compute_features(bars, rules, QUICK)[name]
-    changed = bars.copy()
+    plain = compute_features(daily_bars, rules, QUICK)[name]
+    changed = daily_bars.copy()
     changed.iloc[700:] **= 1.5
     calendar = name.startswith(("hour", "weekday", "elapsed"))
     after = compute_features(changed, rules, QUICK)[name]
@@ -204,11 +211,11 @@ def test_orders_that_know_the_next_signal_are_caught(build, bars):
 def test_a_fold_does_not_depend_on_the_bars_after_it(scheme, params, real_bars):
     times = {symbol: real_bars(symbol).index for symbol in params.data.symbols}
     rules = params.splits
-    for known, whole in enumerate(walk_forward(times, rules, scheme, warmup_bars=600), start=1):
+    for known, whole in enumerate(walk_forward(times, rules, scheme, first_rows=dict.fromkeys(times, 600)), start=1):
         cut = {symbol: index[index < whole.test_end] for symbol, index in times.items()}
         starts, end = rules.test_starts[:known], whole.test_end.date()
         shorter = rules.model_copy(update={"test_starts": starts, "end": end})
-        assert walk_forward(cut, shorter, scheme, warmup_bars=600)[-1] == whole
+        assert walk_forward(cut, shorter, scheme, first_rows=dict.fromkeys(cut, 600))[-1] == whole
 
 
 def by_bar(labels: pd.Series, bars: pd.DataFrame) -> pd.Series:

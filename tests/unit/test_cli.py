@@ -76,7 +76,7 @@ def untrained(
         world=World(rules=Rules(rounding=rounding), decisions=decisions),
         scalers={SYMBOL: Scaler((0.0,) * width, (1.0,) * width)},
         confidence=ConfidenceModel((0.0,) * inputs, (1.0,) * inputs, (0.0,) * inputs, 0.0, -1.0, 0.0, 100),
-        regimes=Regimes(quantile_window_bars=400),
+        regimes=Regimes(quantile_window_days=40),
         signals=Signals(),
     )
     save_agent(agent, folder)

@@ -32,7 +32,8 @@ class Market:
         features: float32, shape (R, 55), unscaled, 0 in warm-up.
         confidence: float32 by column name, shape (R,): one for each fold.
         direction: int8; entry: bool; regime: int8 index into LABELS, at the entry of the live trade.
-        atr_frac: share of price; annual_vol: EWMA forecast, share per year. Their dtype is the accounts'.
+        atr_frac: ATR of daily ranges, share of price; annual_vol: EWMA of daily returns, share per year. Their dtype is the
+            accounts'.
         assets: the asset of each symbol that shares one with another.
     """
 
@@ -146,7 +147,6 @@ def build_market(
     confidence_names = [name for name in tables[next(iter(tables))].columns if name.startswith("confidence_")]
     for symbol in bars:
         table = tables[symbol]
-        bars_per_year = instruments[symbol].bars_per_year
         direction = table["direction"].to_numpy(dtype=np.int8)
         regime = pd.Categorical(table["regime"], categories=list(LABELS)).codes
         columns = {
@@ -155,7 +155,7 @@ def build_market(
             "entry": table["entry"].to_numpy(dtype=bool),
             "regime": entry_regime(regime.astype(np.int8), direction, table["entry"].to_numpy(dtype=bool)),
             "atr_frac": np.nan_to_num(table["atr_frac"].to_numpy(dtype=np.float64), nan=0.0),
-            "annual_vol": np.nan_to_num(table["ewma_vol"].to_numpy(dtype=np.float64) * np.sqrt(bars_per_year), nan=0.0),
+            "annual_vol": np.nan_to_num(table["annual_vol"].to_numpy(dtype=np.float64), nan=0.0),
         }
         columns |= {name: table[name].to_numpy(dtype=np.float32) for name in confidence_names}
         for name, values in columns.items():

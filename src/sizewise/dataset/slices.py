@@ -16,8 +16,10 @@ from statsmodels.tools.sm_exceptions import ModelWarning
 from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
 
 from sizewise.base.paths import require, write_atomically
+from sizewise.dataset.days import Days
 from sizewise.dataset.regimes import LABELS, NEUTRAL, label_regimes
 from sizewise.dataset.splits import Fold, Slice
+from sizewise.market.instruments import Instrument
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.evidence.slices import Slices
 
@@ -60,10 +62,11 @@ def decline_labels(bars: pd.DataFrame, rules: Slices) -> pd.Series:
     return _known_before(pd.Series(names, closes.index), bars)
 
 
-def fixed_rule_labels(bars: pd.DataFrame, rules: Regimes) -> pd.Series:
-    """The fixed rule's regime at the last bar before the day; see regimes.label_regimes."""
+def fixed_rule_labels(bars: pd.DataFrame, rules: Regimes, instrument: Instrument | None = None) -> pd.Series:
+    """The fixed rule's regime at the last bar before the UTC day; see regimes.label_regimes."""
     days = pd.DatetimeIndex(bars.index).floor("D")
-    last = label_regimes(bars, rules)["regime_fixed"].astype(str).groupby(days).last()
+    labels = label_regimes(Days.of(bars, instrument), rules)["regime_fixed"].set_axis(bars.index)
+    last = labels.astype(str).groupby(days).last()
     return _known_before(last.replace(NEUTRAL, UNLABELLED), bars)
 
 
@@ -156,7 +159,11 @@ def _model(returns: np.ndarray) -> MarkovRegression:
 
 
 def label_days(
-    bars: Mapping[str, pd.DataFrame], folds: Iterable[Fold], rules: Slices, regimes: Regimes
+    bars: Mapping[str, pd.DataFrame],
+    folds: Iterable[Fold],
+    rules: Slices,
+    regimes: Regimes,
+    instruments: Mapping[str, Instrument],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every label of every test day, and the Markov models behind the first cut.
 
@@ -173,7 +180,7 @@ def label_days(
             {
                 "trend": trend_labels(frame, rules),
                 "decline": decline_labels(frame, rules),
-                "fixed_rule": fixed_rule_labels(frame, regimes),
+                "fixed_rule": fixed_rule_labels(frame, regimes, instruments[symbol]),
             }
         )
         for fold in chosen:

@@ -43,16 +43,17 @@ def walk_forward(
     rules: Splits,
     scheme: SplitScheme,
     *,
-    warmup_bars: int,
+    first_rows: Mapping[str, int],
 ) -> tuple[Fold, ...]:
     """Cut every symbol at the declared dates.
 
     A train slice starts after the features' warm-up (anchored) or `rolling_days` before the test (rolling) and stops
-    `purge_bars` bars before the first bar at or after the test start, so that no trade it holds reaches the test.
+    `purge_bars` bars before the first bar at or after the test start. What is learned from a train slice is learned from
+    trades and paths that end within it, so that none reaches the test.
 
     Args:
         times: UTC bar starts of each symbol, increasing.
-        warmup_bars: leading rows that no slice may use.
+        first_rows: by symbol, the first row that a slice may use.
     Returns:
         folds in calendar order; a symbol joins a fold's test only if it has enough train and test bars.
     Raises:
@@ -64,7 +65,7 @@ def walk_forward(
         train, test = {}, {}
         for symbol, index in times.items():
             test_row, stop_row = (int(row) for row in index.searchsorted([test_start, test_end]))
-            first = warmup_bars
+            first = first_rows[symbol]
             if scheme == "rolling":
                 earliest = test_start - pd.Timedelta(days=rules.rolling_days)
                 first = max(first, int(index.searchsorted(earliest)))

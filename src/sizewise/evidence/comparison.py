@@ -346,7 +346,7 @@ def open_study(stage: Stage) -> ComparedRun:
     p = stage.params
     workspace = stage.workspace
     trades = read_trades(workspace.ledger)
-    universe = read_universe(workspace.bars, p.data)
+    universe = read_universe(workspace.bars, p.data, before=p.splits.end)
     return ComparedRun(
         plan=p.plan,
         arms=p.arms,

@@ -77,12 +77,8 @@ def _world(world: World) -> dict[str, Any]:
 
 
 def with_signals(digest: str, signals: Signals) -> str:
-    """A configuration's hash with the signals it trades, where they are not the defaults.
-
-    Lines that were recorded on the defaults, before signals made a configuration, keep their hash.
-    """
-    other = signals.model_dump(exclude_defaults=True)
-    return content_hash(digest.encode(), canonical(other)) if other else digest
+    """A configuration's hash with the signals it trades; lines recorded before signals were of days have none in theirs."""
+    return content_hash(digest.encode(), canonical(signals.model_dump()))
 
 
 def with_risk(digest: str, plan: Plan) -> str:

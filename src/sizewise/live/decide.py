@@ -151,9 +151,9 @@ class LiveArm:
     symbols: tuple[str, ...] = ()
 
     @property
-    def history_bars(self) -> int:
-        """Bars it needs up to the first close at which its account decides."""
-        return history.history_bars(self.regimes, self.signals, self.window_bars)
+    def history_days(self) -> int:
+        """Days (sessions) that it needs before the bar at whose close its account first decides, beside `window_bars`."""
+        return history.history_days(self.regimes, self.signals)
 
     def decide(
         self,
@@ -171,8 +171,8 @@ class LiveArm:
         """Decide at the close of the last bar, for an account that began flat at `since` and has traded the bars since.
 
         Args:
-            bars: as from load_bars, ending with the bar that just closed; at least `history_bars` of them up to `since`. Of
-                an arm whose account holds several `symbols`, such bars by symbol, and `position` likewise.
+            bars: as from load_bars, ending with the bar that just closed; at least `history_days` and `window_bars` of them
+                up to `since`. Of an arm whose account holds several `symbols`, such bars by symbol, and `position` likewise.
             account: default that of the arm's training or checkout.
             equity, position: of the account now, where it is not what the walk gives: equity (default: the account's
                 start) and signed value held (default: 0) at this close. What it holds counts as entered at this close.
@@ -200,7 +200,7 @@ class LiveArm:
         name = joint_name(tuple(frames))
         known = {} if instrument is None or self.symbols else {name: instrument}
         terms = {one: known.get(one) or find_instrument(one, self._instruments()) for one in frames}
-        begun = history.first_time(frames, since, self.history_bars)
+        begun = history.first_time(frames, terms, since, needed_days=self.history_days, window_bars=self.window_bars)
         market = history.live_market(frames, terms, self.regimes, self.signals, self.confidence)
         start, row = (
             int(market.times.searchsorted(time)) for time in (begun, max(b.index[-1] for b in frames.values()))

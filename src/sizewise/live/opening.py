@@ -65,7 +65,7 @@ class Checkout:
 
     @cached_property
     def _universe(self) -> Any:
-        return read_universe(self.workspace.bars, self.params.data)
+        return read_universe(self.workspace.bars, self.params.data, before=self.params.splits.end)
 
     def fold(self, scheme: SplitScheme, number: int) -> Fold:
         """A fold cut on the checkout's bars."""

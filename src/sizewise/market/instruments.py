@@ -22,11 +22,13 @@ class Calendar:
 
     sessions: (weekdays, first bar start, last bar start), minutes after local midnight. A date without any bar is a
     holiday where `has_holidays`; exchanges' published lists do not know what a data vendor prints on half days.
+    day_begins: minutes after local midnight; a trading day that begins the evening before carries the next date.
     """
 
     timezone: str
     sessions: tuple[tuple[tuple[int, ...], int, int], ...]
     has_holidays: bool
+    day_begins: int = 0
 
     def is_open(self, times: pd.DatetimeIndex) -> np.ndarray:
         """Bool, shape (T,): does a session's bar start at each UTC time?"""
@@ -36,6 +38,23 @@ class Calendar:
         for weekdays, first, last in self.sessions:
             inside |= np.isin(weekday, weekdays) & (minute >= first) & (minute <= last)
         return inside
+
+    def trading_minutes(self, times: pd.DatetimeIndex) -> tuple[pd.DatetimeIndex, np.ndarray]:
+        """Each UTC time's trading day (midnight, without a zone) and its minutes since that day began, both (T,)."""
+        # The wall clock is what sessions are told by; a shift of UTC would move them with daylight saving.
+        local = times.tz_convert(self.timezone).tz_localize(None) - pd.Timedelta(minutes=self.day_begins)
+        date = local.normalize()
+        minutes = ((local - date).total_seconds() // 60).to_numpy().astype(np.int64)
+        return date + pd.Timedelta(days=int(self.day_begins > 0)), minutes
+
+    def is_last(self, times: pd.DatetimeIndex, bar_minutes: int) -> np.ndarray:
+        """Bool, shape (T,): is a bar of `bar_minutes` that starts then the last that its trading day can have?
+
+        A day that ends early, or lacks its last bar, has none: it is over when the next one begins.
+        """
+        _, minutes = self.trading_minutes(times)
+        end = max((last - self.day_begins) % (_ALL_DAY + 1) for _, _, last in self.sessions)
+        return minutes + bar_minutes > end
 
 
 _ALL_DAY = 24 * 60 - 1
@@ -51,6 +70,8 @@ CALENDARS = {
         "America/New_York",
         (((6,), 17 * 60, _ALL_DAY), ((0, 1, 2, 3), 0, _ALL_DAY), ((4,), 0, 17 * 60 - 1)),
         has_holidays=False,
+        # The day of the currency market turns at 17:00 in New York: Sunday's evening belongs to Monday.
+        day_begins=17 * 60,
     ),
 }
 
@@ -158,9 +179,13 @@ class Instrument(_Entry):
         return np.asarray(inside & (self.asset_class in SHARES))
 
     def session(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
-        """Number of each time's trading day in the market's own zone, counting days that have bars: int64, shape (T,)."""
-        days = timestamps.tz_convert(CALENDARS[self.calendar].timezone).normalize()
+        """Number of each time's trading day by the market's own clock, counting days that have bars: int64, shape (T,)."""
+        days, _ = CALENDARS[self.calendar].trading_minutes(timestamps)
         return pd.factorize(days)[0].astype(np.int64)
+
+    def ends_session(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
+        """Whether a bar that starts then is the last that its trading day can have: bool, shape (T,); see is_last."""
+        return CALENDARS[self.calendar].is_last(timestamps, self.bar_minutes)
 
     def expected_times(self, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """Every bar start the calendar allows between the first and the last of `times`, UTC; holidays left out."""

@@ -5,6 +5,7 @@
 - evidence: the sections of the plan and of the slices
 - fields: the kinds of value that recur
 - learning: the sections of the learners
+- own_class: classes of one's own, found and loaded
 - reading: read, overlay and validate the file
 - stage: the sections that a stage declares, and where it writes
 - studies: the sections of the studies

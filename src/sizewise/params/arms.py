@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from sizewise.params.dataset.splits import SplitScheme
-from sizewise.params.fields import Count, Fraction, Positive, Section, as_tuple
+from sizewise.params.fields import CLASS_PATTERN, Count, Fraction, Positive, Section, as_tuple
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import SEVEN, Schemes, Simplex
 from sizewise.params.trading.world import World
@@ -19,8 +19,6 @@ SplitSchemes = Annotated[tuple[SplitScheme, ...], BeforeValidator(as_tuple), Fie
 # Instead of train.seeds, on the first of the arm's split schemes.
 Seeds = Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)] | None
 STOP_ATR = 1.5
-# A class of one's own: a file of the project or a module, and a name in it.
-CLASS_PATTERN = r"^[\w./\\-]+:\w+$"
 
 
 class ArmSection(Section):

@@ -39,6 +39,7 @@ SECTIONS = {
     "stability": "studies.stability:Stability",
     "small_account": "studies.small_account:SmallAccount",
     "schemes": "studies.schemes:Schemes",
+    "families": "studies.families:Families",
 }
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -54,6 +55,7 @@ class Params(SimpleNamespace):
 
 # Sections of several kinds, by where they stand; arms and an order scheme's criteria hold one such section an entry.
 _OF_KINDS = (
+    ["signals", "family"],
     ["trading", "scheme"],
     ["trading", "costs"],
     ["trading", "reward"],
@@ -72,6 +74,8 @@ def _chooses_kind(path: list[str], i: int) -> bool:
         return True
     if path[0] == "schemes":
         return path[1:2] == ["arms"] and i == 2
+    if path[0] == "families":
+        return path[1:2] == ["variants"] and i == 2
     if path[0] == "ablations":
         return path[1:2] == ["variants"] and i == 3 and path[3] in ("scheme", "encoder", "reward")
     return i == 2 and path[0] == "arms" and path[2] == "scheme"
@@ -151,8 +155,6 @@ def parse_params(values: Any) -> Params:
 
 
 def _check_together(p: Params) -> None:
-    if p.splits.purge_bars <= p.signals.max_hold_bars:
-        raise ConfigError("params: splits.purge_bars must exceed signals.max_hold_bars, the longest holding time")
     for name, arm in p.arms.items():
         matches = getattr(arm, "matches", None)
         if matches is not None and getattr(p.arms.get(matches), "kind", None) != "ppo":

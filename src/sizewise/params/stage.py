@@ -44,6 +44,7 @@ def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         "train": {arm for arm, model in parse_section("arms", arms).items() if model.learned},
         "calibration": {plan["reference"]},
         "small_account": {values["small_account"]["reference"]},
+        "families": {plan["reference"]},
         "stress": compared | set(values["stress"]["arms"]),
         "ablation": compared,
         "scheme": compared,

@@ -61,7 +61,9 @@ def equity_figure(p: Any, given: Prepared, equity: pd.DataFrame, daily: pd.DataF
 def label_days(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Label every test day and write the labels: (labels, the Markov models' fits); see slices.label_days."""
     p = stage.params
-    labels, fits = slices.label_days(given.universe.bars, given.folds[PRIMARY], p.slices, p.regimes)
+    labels, fits = slices.label_days(
+        given.universe.bars, given.folds[PRIMARY], p.slices, p.regimes, given.universe.instruments
+    )
     slices.write_labels(stage.workspace.ledger, labels)
     return labels, fits
 

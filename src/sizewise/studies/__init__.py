@@ -3,6 +3,7 @@
 - ablations: the candidate with one thing changed
 - calibration: do the tests hold their level and see what they should
 - configured: the market of params.yaml, and its reward step by step
+- families: the signal in other families, beside the null
 - known_answers: do the learners find a known optimum
 - mechanics: what an order does to an account
 - overfitting: what the best of many is worth

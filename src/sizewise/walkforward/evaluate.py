@@ -13,9 +13,12 @@ from sizewise.dataset.store import Universe
 from sizewise.ledgers.files import LedgerWriter, write_risk
 from sizewise.ledgers.plan import ANCHORED_FOLDER, PRIMARY, arm_hash, stop_atr, trial_lines
 from sizewise.ledgers.trials import record_trials
+from sizewise.params.arms import CustomArm, CustomScheme
+from sizewise.params.dataset.signals import CustomSignal
+from sizewise.params.own_class import class_source
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
-from sizewise.sizing.own import own_of, source_of
+from sizewise.sizing.own import own_of
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import events_frame, frames
 
@@ -60,9 +63,12 @@ def evaluate_all(stage: Stage, market: Market, folds: Mapping[str, Sequence[Fold
 
 
 def trial_hash(params: Any, name: str) -> str:
-    """See plan.arm_hash; an arm of one's own is also what its file says, so that an edit there makes another trial."""
-    digest, own = arm_hash(params, name), own_of(params.arms[name])
-    return digest if own is None else content_hash(digest.encode(), source_of(own).read_bytes())
+    """See plan.arm_hash; an arm or a signal of one's own is also what its file says: an edit there makes another trial."""
+    digest = arm_hash(params, name)
+    for own in (own_of(params.arms[name]), params.signals.family):
+        if isinstance(own, CustomArm | CustomScheme | CustomSignal):
+            digest = content_hash(digest.encode(), class_source(own.class_).read_bytes())
+    return digest
 
 
 def record(stage: Stage, universe: Universe, equity: pd.DataFrame) -> int:

@@ -233,7 +233,9 @@ def walked(quick):
         for rows, closed in frames(run, market, stop_atr=1.5):
             equity.append(rows)
             trades.append(closed)
-    labels, _ = label_days(quick.universe.bars, folds, quick.params.slices, quick.params.regimes)
+    labels, _ = label_days(
+        quick.universe.bars, folds, quick.params.slices, quick.params.regimes, quick.universe.instruments
+    )
     closed = pd.concat(trades, ignore_index=True)
     return pd.concat(equity, ignore_index=True), closed[closed["arm"] == "constant"], labels
 

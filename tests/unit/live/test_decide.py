@@ -9,8 +9,10 @@ import torch
 
 from sizewise.base.errors import BarError, CheckpointError, ConfigError, InstrumentError
 from sizewise.base.seeding import torch_generator
+from sizewise.dataset.days import Days
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.ppo.policy import initialise
+from sizewise.live import history
 from sizewise.live.opening import load_policy, policy_arm
 from sizewise.market.instruments import load_instruments
 from sizewise.params.trading.account import Account
@@ -21,8 +23,11 @@ from sizewise.trading.schemes.values import Sizing7, decode
 from ...conftest import ROOT
 
 SYMBOL = "BTCUSDT_1h"
-# The quick profile needs 2,016 bars, so that an account given these has walked a little.
-KNOWN = 2060
+# With short memories the quick profile needs 101 days and 16 bars, so that an account given these has walked a little.
+KNOWN = 2484
+
+
+pytestmark = pytest.mark.usefixtures("short_memories")
 
 
 @pytest.fixture
@@ -179,9 +184,14 @@ def test_an_account_that_is_none_is_refused(bars, free, given, message):
 
 
 def test_too_few_bars_are_refused_with_what_is_needed(quick, bars, free):
-    needed = free.history_bars
-    assert needed == 2016
-    with pytest.raises(BarError, match=rf"^{SYMBOL}: 2015 bars are too few to decide: 2016 are needed"):
+    days = Days.of(bars, quick.universe.instruments[SYMBOL])
+    needed = history.history_bars(days, free.history_days, free.window_bars)
+    assert free.history_days == 101
+    with pytest.raises(
+        BarError, match=rf"^{SYMBOL}: \d+ bars of 101 days are too few to decide: 101 days and 16 bars are"
+    ):
+        free.decide(bars.iloc[: needed - 17], symbol=SYMBOL, equity=1000.0)
+    with pytest.raises(BarError, match="too few to decide"):
         free.decide(bars.iloc[: needed - 1], symbol=SYMBOL, equity=1000.0)
     assert free.decide(bars.iloc[:needed], symbol=SYMBOL).equity == 1000.0
 
@@ -191,8 +201,8 @@ def test_too_few_bars_are_refused_with_what_is_needed(quick, bars, free):
     [
         ("2030-01-01", "since 2030-01-01 lies after the last bar"),
         (
-            "2018-03-20",
-            "since 2018-03-20 has 457 bars up to it, 2016 are needed: give earlier bars, or a time from 2018-",
+            "2018-01-20",
+            r"since 2018-01-20 has \d+ bars up to it, \d+ are needed: give earlier bars, or a time from 2018-02",
         ),
         ("soon", "since is 'soon': give a time"),
         (float("nan"), "since is nan: give a time"),

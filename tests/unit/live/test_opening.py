@@ -20,6 +20,8 @@ from ...live_checkout import write_checkout
 SYMBOL = "BTCUSDT_1h"
 OWN = """import sizewise as sw
 
+pytestmark = pytest.mark.usefixtures("short_memories")
+
 
 class Mine(sw.Rule):
     share: float

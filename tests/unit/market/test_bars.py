@@ -214,3 +214,14 @@ def test_real_series_load(symbol, real_bars):
 
 def test_no_real_series_goes_untested(root):
     assert {path.stem for path in (root / "data" / "bars").glob("*.parquet")} == set(REAL_ROWS)
+
+
+def test_a_signal_of_ones_own_is_kept_and_checked(frame):
+    sides = np.resize([0, 1, -1], len(frame))
+    kept = validate_bars(frame.assign(signal=sides, other=1.0), source="mine")
+    assert list(kept.columns) == [*COLUMNS, "signal"]
+    assert kept["signal"].tolist() == sides.tolist()
+    assert list(validate_bars(frame, source="mine").columns) == list(COLUMNS)
+    for wrong in (2.0, 0.5, np.nan):
+        with pytest.raises(BarError, match=r"mine: row 7 .*: signal (2|0\.5|nan) (is no side|is not finite): "):
+            validate_bars(frame.assign(signal=np.where(np.arange(len(frame)) == 7, wrong, sides)), source="mine")

@@ -263,6 +263,32 @@ def test_sessions_are_the_market_s_own_days(entries):
     assert coin.session(utc("2020-03-06")).dtype == np.int64
 
 
+def test_a_currencys_day_turns_at_five_in_the_afternoon_in_new_york(entries):
+    euro = Instrument.model_validate(entries["EURUSD_1h"])
+    # Friday's last hour, Sunday's first, Monday's last and Tuesday's first; in New York's winter, then in its summer.
+    for hour in (21, 20):
+        first = "2020-03-06" if hour == 21 else "2020-03-13"
+        friday = pd.Timestamp(first, tz="UTC") + pd.Timedelta(hours=hour)
+        shift = 0 if hour == 20 else -1  # the clock changes on the Sunday between the two
+        days = [0, 49 + shift, 72 + shift, 73 + shift]
+        times = pd.DatetimeIndex([friday + pd.Timedelta(hours=h) for h in days])
+        assert euro.session(times).tolist() == [0, 1, 1, 2]
+        assert euro.ends_session(times).tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "last", "before"),
+    [
+        ("BTCUSDT_1h", "2020-03-06 23:00", "2020-03-06 22:00"),
+        ("SPY_5m", "2020-03-06 21:00", "2020-03-06 20:55"),
+        # The lunch break ends no day.
+        ("CSI300_15m", "2020-03-06 06:45", "2020-03-06 03:15"),
+    ],
+)
+def test_the_last_bar_of_a_day_is_known_by_the_calendar(entries, symbol, last, before):
+    assert Instrument.model_validate(entries[symbol]).ends_session(utc(before, last)).tolist() == [False, True]
+
+
 def test_volume_counts_units_of_coins_and_shares_only(entries):
     counted = {symbol for symbol in entries if Instrument.model_validate(entries[symbol]).volume_is_units}
     assert set(entries) - counted == {"CSI300_15m", "EURUSD_1h"}

@@ -43,7 +43,7 @@ LEARNED = {"ppo", "ppo_free", "q_table", "bandit", "dqn", "outcome_ensemble"}
         ("train", {"gamma": 0.5}, {"ppo", "ppo_free", "atr_exposure_matched"}),
         ("observation", {"window_bars": 7}, {"ppo", "ppo_free", "atr_exposure_matched"}),
         ("regimes", {"trending_adx": 30.0}, LEARNED | {"atr_exposure_matched"}),
-        ("signals", {"entry_bars": 48}, set()),
+        ("signals", {"max_hold_days": 80}, set()),
         ("plan", {"alpha": 0.01}, set()),
         ("laboratory", {"exam_bars": 7}, set()),
     ],
@@ -55,7 +55,7 @@ def test_an_arm_is_its_own_parameters(params, section, changes, arms):
 
 @pytest.mark.parametrize(
     ("section", "changes"),
-    [("account", {"ruin_frac": 0.2}), ("splits", {"purge_bars": 101}), ("signals", {"entry_bars": 40})],
+    [("account", {"ruin_frac": 0.2}), ("splits", {"purge_bars": 101}), ("signals", {"max_hold_days": 40})],
 )
 def test_the_account_the_splits_and_the_signals_make_every_arm(params, section, changes):
     assert moved(params, changed(params, section, **changes)) == set(params.arms)
@@ -148,7 +148,7 @@ def test_other_parameters_are_another_evaluation_and_another_result_is_not(equit
 
 def test_an_edit_of_an_own_rule_makes_another_trial(params, tmp_path, monkeypatch):
     source = tmp_path / "rule.py"
-    monkeypatch.setattr(evaluate, "source_of", lambda arm: source)
+    monkeypatch.setattr(evaluate, "class_source", lambda path: source)
     mine = parse_section("arms", {"mine": {"kind": "custom", "class": "own/rule.py:Rule"}})
     changed_arms = params.replace(arms={**params.arms, **mine})
     found = []

@@ -3,6 +3,7 @@
 - ablations: the candidate with one thing changed
 - calibration: nulls and planted edges
 - cpcv: train on both sides of test
+- families: the signal in other families
 - laboratory: planted markets
 - overfitting: what selection is worth
 - schemes: PPO under the reference designs' other schemes

@@ -25,7 +25,7 @@ class Calibration(Section):
     power_replications: Count = 4000
     size_noise: Positive = 0.5
     cap_frac: Positive = 1.0
-    bar_hours: Literal[1, 2, 3, 4, 6, 8, 12, 24] = 4
+    bar_hours: Literal[1, 2, 3, 4, 6, 8, 12, 24] = 24
     edges: Numbers = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
     looks: Annotated[int, Field(ge=2)] = 24
     bootstrap_draws: Count = 1000

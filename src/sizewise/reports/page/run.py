@@ -45,6 +45,7 @@ NOTEBOOKS = {
     "stability": "11_stability",
     "small_account": "12_small_account",
     "schemes": "13_schemes",
+    "families": "14_families",
 }
 POLL_SECONDS = 1.0
 

@@ -50,6 +50,7 @@ STUDIES = {
     "11_stability": "Stability: what would other seeds and another arithmetic have decided?",
     "12_small_account": "The small account: what does $1,000 change, and what do minimums, lots and limits cost?",
     "13_schemes": "Schemes: what do the reference designs' other actions come to?",
+    "14_families": "Families of the signal: how much rests on the one that is traded?",
 }
 # Reports that were made before every arm traded in one account; `make reproduce` and `make studies` make them again.
 EARLIER = {

@@ -63,7 +63,7 @@ def run_variant(stage: Stage, name: str) -> None:
     variant, arm, folder = p.ablations.variants[name], p.arms[p.plan.candidate], folder_of(stage, name)
     if arm.kind != "ppo":
         raise ConfigError(f"plan.candidate '{p.plan.candidate}' is no PPO arm: ablations change one; name one")
-    universe = read_universe(stage.workspace.bars, p.data)
+    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end)
     train = changed(p.train, variant, p.ablations)
     observation = p.observation.model_copy(update={"raw_dollars": variant.raw_dollars})
     sections = [variant, train, p.account, p.rules, p.decisions, p.splits, p.regimes, observation]

@@ -15,7 +15,7 @@ from sizewise.base.errors import BarError
 from sizewise.market.costs import instrument_rates
 from sizewise.market.indicators import atr_frac
 from sizewise.market.instruments import Instrument
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.calibration import Calibration
 from sizewise.sizing.held_paths import Quotes, Trades, UnitPaths, portfolio_growth, quotes_of, trades_of, unit_paths
@@ -124,23 +124,26 @@ def _market(
 def channel_signals(
     high: np.ndarray, low: np.ndarray, close: np.ndarray, rule: Signals
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The channel rule of `signals.trend_direction` on many markets at once.
+    """The channel rule of `signals.signal_stream` on many markets at once; a session of theirs is one bar.
+
+    Of another family the nulls trade the Turtles' first system.
 
     Args:
         high, low, close: float64 [T, P].
     Returns:
         direction, int8 [T, P], and entry, bool [T, P].
     """
-    top, bottom = _channel(high, low, rule.entry_bars)
+    channel = rule.family if isinstance(rule.family, Donchian) else Donchian()
+    top, bottom = _channel(high, low, channel.entry_days)
     breakout = (close > top).astype(np.int8) - (close < bottom).astype(np.int8)
-    exit_top, exit_bottom = _channel(high, low, rule.exit_bars)
+    exit_top, exit_bottom = _channel(high, low, channel.exit_days)
     leaves_long, leaves_short = close < exit_bottom, close > exit_top
     direction, entry = np.zeros(close.shape, np.int8), np.zeros(close.shape, bool)
     held, age = np.zeros(close.shape[1], np.int8), np.zeros(close.shape[1], np.int64)
     for t in range(len(close)):
         previous, now = held, breakout[t]
         age = age + 1
-        crossed = np.where(held > 0, leaves_long[t], leaves_short[t]) | (now == -held) | (age >= rule.max_hold_bars)
+        crossed = np.where(held > 0, leaves_long[t], leaves_short[t]) | (now == -held) | (age >= rule.max_hold_days)
         held = np.where(crossed, 0, held)
         opens = (held == 0) & (now != 0) & (now != previous)
         held = np.where(opens, now, held)

@@ -18,15 +18,13 @@ import torch
 from sizewise.base.errors import ConfigError, exit_status
 from sizewise.base.paths import require_writable, write_atomically
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column
-from sizewise.dataset.features import longest_warmup_bars
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Combination
-from sizewise.dataset.store import build_tables, market_of, read_universe
+from sizewise.dataset.store import build_tables, market_of, read_universe, warm_rows
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import Agent
 from sizewise.ledgers.columns import check_adds_up
 from sizewise.ledgers.daily import day_rows, difference
-from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.trading.world import World
 from sizewise.sizing.sizers import Sizer, rule_sizer
@@ -51,15 +49,6 @@ class CpcvWorld:
     models: Mapping[str, ConfidenceModel]
 
 
-def lookback_bars(regimes: Regimes, window_bars: int) -> int:
-    """How far back an observation reaches: the regimes' trailing quantile is the longest window of the features.
-
-    Exponential averages remember beyond it: the slowest, the ATR(100) of Wilder, keeps (1 - 1/100)^n of a bar after n bars,
-    2e-9 after a quantile window of 2000.
-    """
-    return max(longest_warmup_bars(regimes), regimes.quantile_window_bars + ATR_BARS) + window_bars
-
-
 def prepare(stage: Stage) -> CpcvWorld:
     """Cut the combinations and fit each one's confidence.
 
@@ -67,14 +56,14 @@ def prepare(stage: Stage) -> CpcvWorld:
         ConfigError: see splits.combine; or a combination has too few train trades for a confidence.
     """
     p = stage.params
-    universe = read_universe(stage.workspace.bars, p.data)
+    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end)
     times = {symbol: pd.DatetimeIndex(frame.index) for symbol, frame in universe.bars.items()}
     chosen = combine(
         times,
         p.splits,
         p.cpcv,
-        warmup_bars=longest_warmup_bars(p.regimes) + p.observation.window_bars,
-        lookback_bars=lookback_bars(p.regimes, p.observation.window_bars),
+        first_rows=warm_rows(universe, p.regimes, window_bars=p.observation.window_bars),
+        longest_hold_days=p.signals.max_hold_days,
     )
     tables, models = build_tables(universe, chosen, p.regimes, p.signals)
     return CpcvWorld(chosen, market_of(universe, tables), models)

@@ -150,7 +150,7 @@ def open_study(stage: Stage) -> SelectionStudy:
         ahead=tuple(looking_ahead(p.arms)),
         ledger=read_ledger(stage.workspace.trials),
         pool=read_pool(stage.workspace.base, p.arms, p.ablations.variants, p.plan.candidate),
-        data_hash=read_universe(stage.workspace.bars, p.data).data_hash,
+        data_hash=read_universe(stage.workspace.bars, p.data, before=p.splits.end).data_hash,
     )
 
 

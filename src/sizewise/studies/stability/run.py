@@ -64,7 +64,7 @@ def run_sets(stage: Stage) -> None:
         ConfigError: see check_seeds.
     """
     check_seeds(stage)
-    universe = read_universe(stage.workspace.bars, stage.params.data)
+    universe = read_universe(stage.workspace.bars, stage.params.data, before=stage.params.splits.end)
     for name in seeds_of(stage.params.stability):
         run_set(stage, name, universe)
 

@@ -163,7 +163,7 @@ def rebuilt_market(
     """
     tables: dict[str, pd.DataFrame] = {}
     for symbol, frame in universe.bars.items():
-        table = compute_features(frame, regimes, signals)
+        table = compute_features(frame, regimes, signals, universe.instruments[symbol])
         inputs = confidence_inputs(table, table["direction"].to_numpy(dtype="float64"))
         scores = {
             name: carry_from_entry(models[name].predict(inputs), table).astype("float32")

@@ -115,7 +115,7 @@ def test_a_reference_without_atr_sizes_is_refused(quick):
 def test_parameters_out_of_range_are_refused(key, value):
     with pytest.raises(ConfigError, match=f"'calibration.{key}'"):
         parse_section("calibration", {key: value})
-    assert Calibration().bar_hours == 4
+    assert Calibration().bar_hours == 24
 
 
 def test_independent_noise_cannot_refute_the_test_on_trades(world):

@@ -84,7 +84,7 @@ def test_a_policy_is_scaled_by_its_own_train_stretches(stage, world, agents):
 
 
 def test_confidence_learns_from_no_bar_of_its_tests(stage, world, quick):
-    """Poisoned: the prices of the tested groups. What was fitted around them hardly moves (ATR(100) forgets slowly)."""
+    """Poisoned: the prices of the tested groups. What was fitted around them hardly moves (averages forget slowly)."""
     p, one = stage.params, world.chosen[0]
 
     def fitted(poison: dict[str, list[Slice]]) -> ConfidenceModel:
@@ -106,7 +106,9 @@ def test_confidence_learns_from_no_bar_of_its_tests(stage, world, quick):
 
 def test_trades_lie_inside_one_stretch(quick):
     bars = quick.universe.bars["BTCUSDT_1h"]
-    features = compute_features(bars, quick.params.regimes, quick.params.signals)
+    features = compute_features(
+        bars, quick.params.regimes, quick.params.signals, quick.universe.instruments["BTCUSDT_1h"]
+    )
     whole = train_trades(bars, features, Slice(1000, 5000)).entry_row
     parts = (Slice(1000, 2500), Slice(2500, 5000))
     torn = train_trades(bars, features, parts).entry_row
@@ -216,24 +218,13 @@ def test_each_group_comes_from_the_combination_it_was_dealt():
 # Refusals.
 
 
-def test_the_embargo_covers_the_window_and_the_longest_feature(stage):
+def test_the_embargo_covers_the_longest_trade(stage, params):
     p = stage.params
-    assert cpcv_run.lookback_bars(p.regimes, p.observation.window_bars) == 600 + 14 + 16
-    short = p.cpcv.model_copy(update={"embargo_bars": 629})
-    with pytest.raises(ConfigError, match=r"cpcv\.embargo_bars is 629, but features look back 630 bars"):
+    short = p.cpcv.model_copy(update={"embargo_days": 3})
+    with pytest.raises(ConfigError, match=r"cpcv\.embargo_days is 3, but signals\.max_hold_days is 4"):
         cpcv_run.prepare(changed(stage, cpcv=short))
-
-
-def test_the_embargo_is_longer_than_what_a_bar_can_move(quick, params):
-    """Poisoned: one bar. Beyond the lookback, less the window, no feature of the full profile moves but by rounding."""
-    row, free = 700, 700 + cpcv_run.lookback_bars(params.regimes, 0)
-    bars = quick.universe.bars["BTCUSDT_1h"].iloc[: free + 1500].copy()
-    plain = compute_features(bars, params.regimes, params.signals).select_dtypes("number").to_numpy()
-    bars.iloc[row, :4] *= 1.05
-    moved = compute_features(bars, params.regimes, params.signals).select_dtypes("number").to_numpy()
-    np.testing.assert_allclose(moved[free:], plain[free:], rtol=1e-5, atol=1e-7)
-    assert not np.allclose(moved[row : row + 100], plain[row : row + 100], equal_nan=True)
-    assert params.cpcv.embargo_bars >= cpcv_run.lookback_bars(params.regimes, params.observation.window_bars)
+    # Business days of the full profile: 80 sessions are 116 days at most, a week of holidays among them.
+    assert params.cpcv.embargo_days >= params.signals.max_hold_days * 7 / 5 + 4
 
 
 def test_arms_that_cannot_be_used_are_refused(stage, world):
