@@ -3,7 +3,7 @@
 Row t is known at the close of bar t. All features are free of the price level, so that one network can read every symbol.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 import talib
 
 from sizewise.base.arithmetic import fitted
+from sizewise.base.errors import ConfigError
 from sizewise.dataset.regimes import label_regimes
 from sizewise.dataset.signals import trend_direction
 from sizewise.market import indicators
@@ -88,6 +89,20 @@ FEATURES: tuple[Feature, ...] = (
     Feature(CONFIDENCE, "signal", "fitted probability of a gross profit, at entry", 0),
 )
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
+
+
+def chosen_inputs(inputs: Sequence[str] | None) -> tuple[str, ...]:
+    """The features that are read, in the order of NAMES; all of them for None.
+
+    Raises:
+        ConfigError: there is no such feature.
+    """
+    if inputs is None:
+        return NAMES
+    unknown = [name for name in inputs if name not in NAMES]
+    if unknown:
+        raise ConfigError(f"observation.inputs names '{unknown[0]}', which is no feature: report 01 lists them")
+    return tuple(name for name in NAMES if name in inputs)
 
 
 def warmup_bars(feature: Feature, rules: Regimes) -> int:

@@ -238,8 +238,28 @@ class PpoArm(ArmSection):
         return follows_signal(self.scheme)
 
 
+class PpoEnsembleArm(ArmSection):
+    """One policy made of all seeds of a PPO arm: it holds the mean of the multiples that they choose.
+
+    Attributes:
+        of: the PPO arm, whose actions are multiples of a rule; it decides by that arm's clock.
+    """
+
+    sections: ClassVar[tuple[str, ...]] = PpoArm.sections
+    kind: Literal["ppo_ensemble"]
+    of: str
+
+    @field_validator("decisions")
+    @classmethod
+    def _no_clock(cls, decisions: Decisions | None) -> Decisions | None:
+        if decisions is not None:
+            raise ValueError("it decides when its members do: remove decisions")
+        return decisions
+
+
 Arm = Annotated[
     PpoArm
+    | PpoEnsembleArm
     | TableArm
     | ClosedTradeArm
     | AtrArm

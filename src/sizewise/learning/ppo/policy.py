@@ -34,7 +34,8 @@ FREE_WEIGHTS = Mlp()
 
 @dataclass(frozen=True)
 class PolicySpec:
-    """Sizes of the network. `memory`: units of the recurrent state, 0 is none."""
+    """Sizes of the network. `memory`: units of the recurrent state, 0 is none. `inputs`: features that it reads, where it
+    does not read all; see features.chosen_inputs."""
 
     window_bars: int = 100
     hidden: tuple[int, int] = (64, 64)
@@ -43,6 +44,7 @@ class PolicySpec:
     n_scalars: int = 3
     encoder: Encoder = FREE_WEIGHTS
     memory: int = 0
+    inputs: tuple[str, ...] | None = None
 
     @property
     def n_inputs(self) -> int:

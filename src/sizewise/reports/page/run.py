@@ -43,6 +43,7 @@ NOTEBOOKS = {
     "stress": "09_stress",
     "ablations": "10_ablations",
     "stability": "11_stability",
+    "budget": "15_budget",
 }
 POLL_SECONDS = 1.0
 
