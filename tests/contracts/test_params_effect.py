@@ -176,6 +176,7 @@ OTHERS: dict[str, list[Any]] = {
     "decisions.every": ["session"],
     "train.clip_coef": [1e-3],
     "observation.inputs": [["ret_1", "adx_14"]],
+    "train.reward.kind": ["size_weighted_return"],
     "train.target_kl": [1e-9],
     "laboratory.train.target_kl": [1e-9],
     "laboratory.train.value_clip_coef": [1e-3],

@@ -9,10 +9,13 @@ import torch
 
 from sizewise.base.errors import ConfigError
 from sizewise.dataset.confidence import confidence_column
+from sizewise.dataset.features import NAMES, Scaler
 from sizewise.dataset.splits import Fold, Slice, tail_of
 from sizewise.learning.ppo import training
+from sizewise.learning.ppo.encoders import MarketView
 from sizewise.learning.ppo.lessons import LEAST_DECISIONS, Settings, prepare
 from sizewise.learning.ppo.scores import Ground, matched, yardsticks_of
+from sizewise.learning.ppo.update import Adam
 from sizewise.params.arms import Arms, AtrArm, ConstantArm, MultiplesOf, VolTargetArm
 from sizewise.params.dataset.observation import Observation
 from sizewise.params.dataset.regimes import Regimes
@@ -228,3 +231,34 @@ def test_yardsticks_are_the_first_of_their_kinds():
     given = {"a": {"kind": "atr"}, "b": {"kind": "atr", "risk_frac": 0.01}, "c": {"kind": "oracle_hindsight"}}
     arms = Arms.model_validate({"arms": given}).arms
     assert yardsticks_of(arms) == {"atr": arms["a"]}
+
+
+# What a policy reads, and what holds it back.
+
+
+def test_a_view_of_some_inputs_is_that_of_all_without_the_others(market):
+    known, scaler = [market.confidence[confidence_column(fold_of())]], Scaler((0.1,) * 56, (2.0,) * 56)
+    scalers = [{"S0": scaler, "S1": scaler}]
+    rows, symbols = torch.tensor([[700, 40]]), torch.tensor([[0, 0]])
+    whole = MarketView(market, known, scalers, 3).segments(rows, symbols, 4)
+    for names in (("gap_ret", "ret_1"), ("signal_confidence", "adx_14")):
+        some = MarketView(market, known, scalers, 3, names).segments(rows, symbols, 4)
+        places = sorted(NAMES.index(name) for name in names)
+        assert torch.equal(some, whole[..., places])
+    picked = MarketView(market, known, scalers, 3, ("ret_1",)).at_rows(0, torch.tensor([44, 702]), 0)
+    assert torch.equal(picked[0, 1, :, 0], whole[0, 0, 2:5, 0])
+
+
+def test_an_input_that_is_no_feature_is_refused(market):
+    with pytest.raises(ConfigError, match=r"observation\.inputs names 'moon', which is no feature"):
+        MarketView(market, [], [], 1, ("ret_1", "moon"))
+
+
+def test_weights_decay_and_biases_do_not():
+    parameters = {"w": torch.ones((2, 3, 4)), "b": torch.ones((2, 4))}
+    still = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    active = torch.tensor([True, False])
+    Adam(parameters).step(parameters, still, 0.1, 1.0, active, weight_decay=0.5)
+    torch.testing.assert_close(parameters["w"][0], torch.full((3, 4), 0.95))
+    assert torch.equal(parameters["w"][1], torch.ones((3, 4)))
+    assert torch.equal(parameters["b"], torch.ones((2, 4)))
