@@ -25,6 +25,7 @@ from sizewise.params.trading.world import World
 
 PRIMARY = "rolling"
 BPS = 1e4
+AS_DECLARED = Network()
 
 
 def candidate(p: Any) -> PpoArm:
@@ -41,11 +42,14 @@ def candidate(p: Any) -> PpoArm:
     return arm
 
 
-def settings_of(p: Any, *, multiple: int = 1, network: Network | None = None) -> Settings:
+def settings_of(p: Any, *, multiple: int = 1, network: Network = AS_DECLARED) -> Settings:
     """The candidate's training with so many times the samples, or another network."""
-    network = network or Network()
-    changes = {"iterations": p.train.iterations * multiple, "validate_every": p.train.validate_every * multiple}
-    changes |= {name: value for name in ("hidden", "weight_decay") if (value := getattr(network, name)) is not None}
+    changes = {
+        "iterations": p.train.iterations * multiple,
+        "validate_every": p.train.validate_every * multiple,
+        "hidden": network.hidden or p.train.hidden,
+        "weight_decay": p.train.weight_decay if network.weight_decay is None else network.weight_decay,
+    }
     seen = p.observation.model_copy(update={"inputs": None}) if network.every_input else p.observation
     train = p.train.model_copy(update=changes)
     return Settings(train, seen, candidate(p).world(World.of(p)), p.regimes, p.signals, p.splits.purge_bars)
