@@ -67,18 +67,17 @@ def _tape(market: Market, given: dict[str, torch.Tensor]) -> Tape:
     if {"gap_return", "bar_return"} & set(given):
         gap = given.get("gap_return", market.gap_return.double())
         bar = given.get("bar_return", market.bar_return.double())
-        moves, close = (1.0 + gap) * (1.0 + bar), torch.empty_like(gap)
-        for first, rows in zip(market.first_row, market.n_rows, strict=True):
-            part = slice(first, first + rows)
-            close[part] = tape.column("last_close")[first, 0] * moves[part].cumprod(0)
-        open_ = close / (1.0 + bar)
-        changed = {"last_close": open_ / (1.0 + gap), "open": open_, "close": close}
-        old = {name: tape.column(name)[:, 0] for name in ("open", "high", "low", "close")}
+        old = {name: tape.column(name)[:, 0] for name in ("last_close", "open", "high", "low", "close")}
+        new = _prices(market, gap, bar, old)
+        changed = new.copy()
+        open_, close = new["open"], new["close"]
         reach = (
             old["high"] / torch.maximum(old["open"], old["close"]),
             old["low"] / torch.minimum(old["open"], old["close"]),
         )
-        changed |= {"high": torch.maximum(open_, close) * reach[0], "low": torch.minimum(open_, close) * reach[1]}
+        extremes = {"high": torch.maximum(open_, close) * reach[0], "low": torch.minimum(open_, close) * reach[1]}
+        same = (open_ == old["open"]) & (close == old["close"])
+        changed |= {name: torch.where(same, old[name], column) for name, column in extremes.items()}
     changed |= {name: given[name] for name in ("high", "low") if name in given}
     days = given.get("elapsed_days", market.elapsed_days.double())
     if "rates" in given or "elapsed_days" in given:
@@ -86,6 +85,23 @@ def _tape(market: Market, given: dict[str, torch.Tensor]) -> Tape:
         changed |= {"taker": fee, "half_spread": half_spread, "borrow": borrow * days, "funding": funding}
         changed["day"] = torch.cat([days[first : first + rows].cumsum(0) for first, rows in _bounds(market)])
     return tape.changed(**{name: column.unsqueeze(-1) for name, column in changed.items()})
+
+
+def _prices(
+    market: Market, gap: torch.Tensor, bar: torch.Tensor, old: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """last_close, open and close of other returns; up to the first other return they are what they were, to the bit."""
+    new = {name: old[name].clone() for name in ("last_close", "open", "close")}
+    other = (gap != market.gap_return.double()) | (bar != market.bar_return.double())
+    for first, rows in _bounds(market):
+        if not other[first : first + rows].any():
+            continue
+        part = slice(first + int(other[first : first + rows].nonzero()[0, 0]), first + rows)
+        close = old["last_close"][part.start] * ((1.0 + gap[part]) * (1.0 + bar[part])).cumprod(0)
+        open_ = close / (1.0 + bar[part])
+        for name, column in (("last_close", open_ / (1.0 + gap[part])), ("open", open_), ("close", close)):
+            new[name][part] = column
+    return new
 
 
 def _bounds(market: Market) -> list[tuple[int, int]]:

@@ -170,7 +170,8 @@ def hand_world(rows=260):
     ]
     columns = {confidence_column(fold): torch.from_numpy(rng.random(2 * rows).astype(np.float32)) for fold in folds}
     # Both symbols live through the same hours.
-    return replace(market, confidence=columns, times=market.times[:rows].append(market.times[:rows])), folds
+    tape = replace(market.tape, times=market.times[:rows].append(market.times[:rows]))
+    return replace(market, confidence=columns, tape=tape), folds
 
 
 CASES = {

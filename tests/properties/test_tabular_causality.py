@@ -39,8 +39,7 @@ def test_tables_read_their_train_slice_alone(quick, kind):
     market, fold = quick.market.to("cpu", torch.float64), quick.folds["rolling"][0]
     after = torch.ones(len(market.close), dtype=torch.bool)
     for symbol, part in fold.train.items():
-        start, stop = market.rows(symbol, part)
-        after[start:stop] = False
+        after[market.first_row[market.symbols.index(symbol)] : market.rows(symbol, part)[1]] = False
     rules = Tabular(passes=2)
     clean = train_tables(market, [fold], [1], kind, rules, ACCOUNT)
     other = train_tables(poisoned(market, after), [fold], [1], kind, rules, ACCOUNT)

@@ -10,6 +10,7 @@ import pandas as pd
 from sizewise.dataset.slices import read_labels
 from sizewise.dataset.store import read_universe
 from sizewise.evidence import verdict
+from sizewise.evidence.claims import claims_table
 from sizewise.evidence.inference import (
     EFFECT_COLUMNS,
     Comparison,
@@ -20,20 +21,21 @@ from sizewise.evidence.inference import (
     with_holm,
 )
 from sizewise.evidence.pairing import TRADE_KEYS
+from sizewise.evidence.slice_conduct import change_table, conduct_table
 from sizewise.evidence.slice_effects import slice_effects
 from sizewise.evidence.statistics.power import benjamini_hochberg
-from sizewise.ledgers.daily import arm_days, check_same_bars, exposure_pct, marks, path_table, read_daily
+from sizewise.ledgers.daily import arm_days, check_same_bars, daily_returns, exposure_pct, marks, path_table, read_daily
 from sizewise.ledgers.files import read_trades
-from sizewise.ledgers.metrics import BPS
+from sizewise.ledgers.metrics import BPS, portfolio
 from sizewise.ledgers.plan import ANCHORED_FOLDER, looking_ahead, plan_hash
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, seal_sentence
-from sizewise.params.arms import Arm
+from sizewise.params.arms import Arm, TableArm
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
 
-TRADES = tuple(dict.fromkeys(("arm", "seed", "regime", *TRADE_KEYS)))
+TRADES = tuple(dict.fromkeys(("arm", "seed", "regime", "exit_time", "pnl", *TRADE_KEYS)))
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,28 @@ class ComparedRun:
     def selection_sentences(self) -> str:
         """Whether the trial ledger is whole, and what became of the sealed slice."""
         return f"{chain_sentence(self.trial_ledger)} {seal_sentence(self.trial_ledger.trials, self.splits)}"
+
+    def tables(self) -> list[str]:
+        """The arms that are sizing tables."""
+        return [name for name, arm in self.arms.items() if isinstance(arm, TableArm)]
+
+    def claims(self, name: str) -> pd.DataFrame:
+        """See claims.claims_table: an arm against the reference, all seeds together."""
+        pair = (name, self.plan.reference)
+        check_same_bars(self.daily, *pair)
+        days = [portfolio(daily_returns(self.daily, one)) for one in pair]
+        trades = [self.trades[self.trades["arm"] == one] for one in pair]
+        return claims_table((days[0], days[1]), (trades[0], trades[1]), self.plan)
+
+    def conduct(self) -> pd.DataFrame:
+        """See slice_conduct.conduct_table: the candidate and the reference."""
+        arms = (self.plan.candidate, self.plan.reference)
+        return conduct_table(self.daily, self.trades, read_labels(self.ledger_folder), arms)
+
+    def changes(self) -> pd.DataFrame:
+        """See slice_conduct.change_table: the candidate and the reference."""
+        arms = (self.plan.candidate, self.plan.reference)
+        return change_table(self.daily, read_labels(self.ledger_folder), arms, self.plan)
 
     def slices(self) -> pd.DataFrame:
         """See slice_effects.slice_effects."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from sizewise.base.errors import ConfigError
+from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.hashing import content_hash
 from sizewise.base.paths import Workspace, project_root, write_json
 from sizewise.params.reading import parse_section, read_params, read_yaml
@@ -85,6 +85,20 @@ class Stage:
     def write_metrics(self, values: Mapping[str, Any], name: str | None = None) -> None:
         """Write metrics/<name>.json (the stage's, if none is given), whole; floats as given, keys in the order given."""
         write_json(self.workspace.metrics / f"{name or self.name}.json", values)
+
+    def read_metrics(self, name: str) -> dict[str, Any]:
+        """What an earlier stage wrote to metrics/<name>.json; this stage declares the file in its deps.
+
+        Raises:
+            DataMissingError: it has not run, or the file is damaged.
+        """
+        path = self.workspace.metrics / f"{name}.json"
+        if not path.is_file():
+            raise DataMissingError(f"metrics/{name}.json is missing: run `dvc repro {name}`")
+        try:
+            return dict(json.loads(path.read_bytes()))
+        except (ValueError, TypeError):
+            raise DataMissingError(f"metrics/{name}.json is damaged: run `dvc repro -f {name}`") from None
 
 
 def open_stage(name: str, params: Mapping[str, Any] | None = None, profile: str = "full") -> Stage:

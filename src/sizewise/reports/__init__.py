@@ -7,6 +7,7 @@
 - learner: what PPO learned, for notebook 02
 - page: what every report shares: opening, running, style
 - site: the index page
+- tables: the tables in notebook 02
 - train: notebook 02
 - verify: whether a run says what the committed one says
 - walk_forward: notebook 03

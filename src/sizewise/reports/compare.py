@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from sizewise.base.paths import write_atomically
-from sizewise.evidence import ab_plan, slice_effects, verdict
+from sizewise.evidence import ab_plan, claims, slice_conduct, slice_effects, verdict
 from sizewise.evidence.comparison import ComparedRun
 from sizewise.evidence.comparison import open_study as open_study
 from sizewise.evidence.inference import BlockTest, Comparison
@@ -63,11 +63,19 @@ def evidence_by_look(looks: pd.DataFrame, *, alpha: float) -> Figure:
 
 
 # What the tests beside the comparison say.
+claims_sentence = claims.claims_sentence
+change_sentence = slice_conduct.change_sentence
 agreement_sentence = verdict.agreement_sentence
 anchored_sentence, effect_record = verdict.anchored_sentence, verdict.effect_record
 coins_sentence = ab_plan.coin_sentence
 slice_sentences = slice_effects.sentences
 verdict_sentence, seeds_sentence = verdict.verdict_sentence, verdict.seeds_sentence
+
+
+def concluding(stage: Stage, study: ComparedRun) -> dict[str, bool]:
+    """Of each table arm, whether its tables met enough for a conclusion, as the train stage found."""
+    trained = stage.read_metrics("train")
+    return {name: bool(trained[name]["concludes"]) for name in study.tables()}
 
 
 def field_figure(study: ComparedRun, field: pd.DataFrame) -> Figure:

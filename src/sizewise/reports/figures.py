@@ -1,6 +1,7 @@
 """Figures that several reports draw, from tidy data, with units on every axis."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,3 +95,19 @@ def difference_by_block(daily: pd.Series, blocks: int, candidate: str, reference
     bottom.set_ylabel("block mean\n(bps a day)")
     bottom.set_xlabel("date (UTC)")
     return figure
+
+
+def over_folds(part: pd.DataFrame, along: str, name: str) -> pd.DataFrame:
+    """Means over folds: one row a step along the x axis, one column a seed."""
+    return part[part[name].notna()].groupby([along, "seed"])[name].mean().unstack("seed")
+
+
+def seed_band(axes: Axes, values: pd.DataFrame, colour: str, label: str, **line: Any) -> None:
+    """The mean over seeds, in a band from the lowest to the highest."""
+    axes.fill_between(values.index, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.18, lw=0)
+    axes.plot(values.index, values.mean(axis=1), color=colour, label=label, **line)
+
+
+def lead_title(figure: Figure, text: str) -> None:
+    """The title of a figure of several panels, at its left."""
+    figure.suptitle(text, fontsize=11, fontweight="bold", x=0.01, ha="left")

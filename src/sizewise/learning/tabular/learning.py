@@ -6,7 +6,7 @@ a table follows its latest rewards for ever; the schedule `visits` takes plain m
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from sizewise.learning.tabular.cells import (
     rewards,
     sizes,
 )
-from sizewise.learning.tabular.lessons import NOTHING, Kind, Lesson, join, prepare
+from sizewise.learning.tabular.lessons import NOTHING, Kind, Lesson, join, prepare, with_quantile_bins
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.trading.account import Account
 from sizewise.sizing.identifiability import check_identifiable, trade_probe
@@ -73,7 +73,8 @@ class TableStudy:
 
     Attributes:
         values: float64 [F, S, 300, A]. visits: int64, the same shape. chosen: int64 [S, N], each trade's action in the
-            last pass; state: int64 [S, N]; explored: bool [S, N].
+            last pass; state: int64 [S, N]; explored: bool [S, N]; spread: float64 [S, N], highest minus lowest value of the
+        state as the trade was decided; error: float64 [S, N], mean |target - value| as it taught (NaN: it did not yet).
     """
 
     def __init__(self, lesson: Lesson, kind: Kind, rules: Tabular, limit_frac: float, equity: float, seeds: int):
@@ -89,6 +90,8 @@ class TableStudy:
         self.chosen = np.zeros((seeds, len(lesson)), dtype=np.int64)
         self.state = np.zeros_like(self.chosen)
         self.explored = np.zeros(self.chosen.shape, dtype=bool)
+        self.spread = np.zeros(self.chosen.shape)
+        self.error = np.full(self.chosen.shape, np.nan)
         self._first = np.zeros_like(self.chosen)
         self._seed = np.arange(seeds)[:, None]
 
@@ -125,6 +128,7 @@ class TableStudy:
         state = self._states(trade, self.size(before, self.chosen[:, before]))
         self.state[:, trade] = state
         values = self.values[self.lesson.fold_of_trade[trade], self._seed, state]
+        self.spread[:, trade] = values.max(axis=-1) - values.min(axis=-1)
         order = (self._first[:, trade, None] + np.arange(self._n_actions)) % self._n_actions
         best = np.take_along_axis(values, order, axis=-1).argmax(axis=-1)
         best = np.take_along_axis(order, best[..., None], axis=-1)[..., 0]
@@ -142,6 +146,8 @@ class TableStudy:
             after = self._states(following, np.broadcast_to(size, target.shape))
             value = self.values[fold[:, None], self._seed[..., None], after].max(axis=-1)
             target = target + self.gamma * value
+        known = self.values[fold[:, None], self._seed[..., None], self.state[:, trade, None], action]
+        self.error[:, trade] = np.abs(target - known).mean(axis=-1)
         width = target.shape[-1]
         row = np.ravel_multi_index((fold, self._seed, self.state[:, trade]), self.values.shape[:3])
         row = row if every else row * self._n_actions + action[..., 0]
@@ -238,7 +244,7 @@ class Table:
         values: float64 [300, 25], in the reward's unit, 0 where never updated. visits: float64 [300, 25], trades that
             updated it, parts by their share.
         updates: results it has learned from. outcomes: the latest of them, oldest first.
-        origin: arm, scheme, fold and seed.
+        origin: arm, scheme, fold and seed; the symbol too, of a table that knows one alone.
         open: decisions of live accounts by id. waiting: by account; see sizer.TableAgent.
     """
 
@@ -259,11 +265,12 @@ class Table:
 
 
 class Learned(NamedTuple):
-    """Tables by fold, then seed, and how they were learned.
+    """Tables by fold (and symbol, where each has its own), then seed, and how they were learned.
 
     history: one row a table and stretch of trades, columns scheme, fold, seed, trade (count at the stretch's end, over all
     passes), trades (in it), phase, growth_bps (mean log growth a trade), even_growth_bps (had each size been drawn evenly),
-    size_pct (of the position limit), explored_pct.
+    size_pct (of the position limit), explored_pct, spread and error (see TableStudy, means, in the reward's unit),
+    win_rate_pct.
     """
 
     tables: tuple[Table, ...]
@@ -286,14 +293,18 @@ def train_tables(
     *,
     arm: str | None = None,
     limit_frac: float | None = None,
+    quantile_bins: bool = False,
+    per_symbol: bool = False,
 ) -> Learned:
-    """Learn one table a fold and seed from the fold's train slice, all of them side by side.
+    """Learn one table a fold and seed (and symbol) from the fold's train slice, all of them side by side.
 
     Orders are shares of the account's initial equity, capped like every other arm's.
 
     Args:
         market: float64, on the CPU. arm: name for the tables' origin, by default the kind.
         limit_frac: another position limit than the account's, for planted markets whose optimum lies beyond it.
+        quantile_bins: fit each table's confidence bins to its own train decisions; see lessons.with_quantile_bins.
+        per_symbol: one table a symbol of the train slice, each from its symbol's trades alone.
     Raises:
         ConfigError: the reward is blind to size and rules.accept_size_blind is not set, or a fold has too few trades.
     """
@@ -301,9 +312,15 @@ def train_tables(
     if not rules.accept_size_blind:
         every = sizes(rules, account.initial_equity, limit)
         check_identifiable(trade_probe(PROBES[rules.reward]), every.tolist())
-    lessons = [prepare(market, fold, kind, rules, limit) for fold in folds]
+    parts = [part for fold in folds for part in (_by_symbol(fold) if per_symbol else [fold])]
+    binned = [with_quantile_bins(market, part, rules) if quantile_bins else rules for part in parts]
+    lessons = [prepare(market, part, kind, own, limit) for part, own in zip(parts, binned, strict=True)]
     study = TableStudy(join(lessons), kind, rules, limit, account.initial_equity, len(seeds))
-    generators = [[numpy_generator(kind, fold.scheme, fold.number, seed) for fold in folds] for seed in seeds]
+    origins = [_origin(arm or kind, part, per_symbol=per_symbol) for part in parts]
+    generators = [
+        [numpy_generator(kind, part.scheme, part.number, seed, *(part.train if per_symbol else ())) for part in parts]
+        for seed in seeds
+    ]
     n_actions = len(action_names(rules))
     history = []
     for number in range(rules.passes):
@@ -312,21 +329,30 @@ def train_tables(
             for row in generators
         ]
         study.go_through(draws, number)
-        history += _curve(study, folds, seeds, number)
+        history += _curve(study, parts, seeds, number)
     tables = [
         Table(
             kind,
-            rules,
+            own,
             limit,
             *study.table(f, s),
             updates=rules.passes * lesson.n_learned,
             outcomes=_outcomes(study, f, s, market),
-            origin={"arm": arm or kind, "scheme": fold.scheme, "fold": fold.number, "seed": seed},
+            origin={**origin, "seed": seed},
         )
-        for f, (fold, lesson) in enumerate(zip(folds, lessons, strict=True))
+        for f, (origin, own, lesson) in enumerate(zip(origins, binned, lessons, strict=True))
         for s, seed in enumerate(seeds)
     ]
     return Learned(tuple(tables), pd.DataFrame(history))
+
+
+def _by_symbol(fold: Fold) -> list[Fold]:
+    return [replace(fold, train={symbol: part}) for symbol, part in fold.train.items()]
+
+
+def _origin(arm: str, part: Fold, *, per_symbol: bool) -> dict[str, Any]:
+    where = {"arm": arm, "scheme": part.scheme, "fold": part.number}
+    return where | ({"symbol": next(iter(part.train))} if per_symbol else {})
 
 
 def _curve(study: TableStudy, folds: Sequence[Fold], seeds: Sequence[int], number: int) -> list[dict[str, float | str]]:
@@ -343,6 +369,7 @@ def _curve(study: TableStudy, folds: Sequence[Fold], seeds: Sequence[int], numbe
         for start, stop in zip(cuts, cuts[1:], strict=False):
             part = own[start:stop]
             size = study.size(part, study.chosen[:, part]) / study.limit_frac
+            won = float((lesson.trades.unit_return[part] > 0.0).mean())
             for s, seed in enumerate(seeds):
                 rows.append(
                     {
@@ -356,9 +383,17 @@ def _curve(study: TableStudy, folds: Sequence[Fold], seeds: Sequence[int], numbe
                         "even_growth_bps": 1e4 * float(even[part].mean()),
                         "size_pct": 100.0 * float(size[s].mean()),
                         "explored_pct": 100.0 * float(study.explored[s, part].mean()),
+                        "spread": float(study.spread[s, part].mean()),
+                        "error": _mean_known(study.error[s, part]),
+                        "win_rate_pct": 100.0 * won,
                     }
                 )
     return rows
+
+
+def _mean_known(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _outcomes(study: TableStudy, fold: int, seed: int, market: Market) -> tuple[dict[str, Any], ...]:
