@@ -139,10 +139,12 @@ def test_market_noise_is_the_others_regression():
 
 
 def test_market_noise_leaves_ones_own_surprise_and_removes_the_markets():
-    exposure = torch.linspace(0.0, 1.0, 8, dtype=torch.float64)
+    accounts = update.REGRESSION_ACCOUNTS
+    exposure = torch.linspace(0.0, 1.0, accounts, dtype=torch.float64)
     market = 3.0 + 5.0 * exposure
-    torch.testing.assert_close(update.remove_market_noise(market, exposure), torch.zeros(8, dtype=torch.float64))
-    own = torch.zeros(8, dtype=torch.float64)
+    none = torch.zeros(accounts, dtype=torch.float64)
+    torch.testing.assert_close(update.remove_market_noise(market, exposure), none)
+    own = none.clone()
     own[3] = 1.0
     assert float(update.remove_market_noise(market + own, exposure)[3]) == pytest.approx(1.0, abs=1e-9)
 
