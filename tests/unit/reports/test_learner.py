@@ -63,7 +63,7 @@ def test_curves_have_a_row_a_checkpoint():
 
 @pytest.mark.parametrize(
     ("scheme", "names"),
-    [(RULE, ["0 x atr", "0.25 x atr"]), (Legacy3(kind="legacy3"), ["0", "1"])],
+    [(RULE, ["0 x atr", "0.25 x atr"]), (Legacy3(kind="legacy3", encoding="index"), ["0", "1"])],
     ids=["rule", "other"],
 )
 def test_actions_have_names(scheme, names):

@@ -127,7 +127,7 @@ KINDS = [model.kind for model in MODELS]
 def test_rewards_have_the_accounts_dtype(kind):
     tape = hand_tape([100.0, (100, 101, 100, 101)])
     for dtype in (torch.float32, torch.float64):
-        (step,) = walk(open_desk(tape, ALL_IN, LOTS, reward=kind, dtype=dtype), tape, [1])
+        (step,) = walk(open_desk(tape, ALL_IN, LOTS, reward=MODELS[KINDS.index(kind)], dtype=dtype), tape, [1])
         assert step.reward.dtype == dtype
         assert {value.dtype for value in step.position.memory} <= {dtype}
 
