@@ -268,7 +268,7 @@ def test_the_environment_hands_the_memory_on(model):
 
 
 def test_every_model_of_params_is_a_reward():
-    assert len(set(KINDS)) == len(KINDS) == 7
+    assert len(set(KINDS)) == len(KINDS) == 8
     for model in MODELS:
         memory = open_base(model, keeps_lots=True).open((2, 3), torch.float32, "cpu")
         assert all((part.shape, part.dtype) == ((2, 3), torch.float32) for part in memory)
