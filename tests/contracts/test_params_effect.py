@@ -81,7 +81,7 @@ TINY: dict[str, Any] = {
         "minibatches": 2,
         "epochs": 2,
         "validate_every": 1,
-        "validation_chunk_bars": 64,
+        "validation_chunk_steps": 64,
     },
     "arms": {"ppo": {"seeds": None}},
     "tabular": {"passes": 1},
@@ -125,6 +125,8 @@ def walked_by(scheme: dict[str, Any], **rules: Any) -> dict[str, Any]:
     return {"arms": {"ppo": {"scheme": scheme}}, "rules": rules}
 
 
+SEVEN = {"kind": "sizing7", "mode": "masked"}
+MULTIPLES = {"kind": "multiples_of", "base": {"kind": "atr"}}
 SIMPLE, MANAGED = {"kind": "simple"}, {"kind": "managed_risk"}
 # Positions that cash does not pay for.
 LEVERED = {"kind": "levels", "mode": "free", "levels": [-3.0, 0.0, 3.0]}
@@ -141,6 +143,10 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "trading.reward.penalties": [{"trading": {"scheme": {"close_action": True}, "reward": {"penalties": PAID}}}],
     "trading.reward.penalties.ruin": [{"account": {"ruin_frac": 0.9999}}],
     "train.validate_every": [{"train": {"iterations": 3}}],
+    # By any other clock a tail of a few days is one account's.
+    "train.validation_chunk_steps": [{"decisions": {"every": "bar"}}],
+    "train.initial_reference_prob": [walked_by(MULTIPLES)],
+    "train.initial_hold_prob": [walked_by(SEVEN)],
     "tabular.margin": [{"tabular": {"maintenance_frac": 0.19}}],
     "laboratory.tabular.passes": [{"laboratory": {"tabular": {"feedback": "chosen"}}}],
 }
@@ -174,6 +180,8 @@ OTHERS: dict[str, list[Any]] = {
     "rules.max_volume_frac": [1e-6],
     "decisions.every": ["session"],
     "train.clip_coef": [1e-3],
+    "observation.inputs": [["ret_1", "adx_14"]],
+    "train.reward.kind": ["size_weighted_return"],
     "train.target_kl": [1e-9],
     "laboratory.train.target_kl": [1e-9],
     "laboratory.train.value_clip_coef": [1e-3],
@@ -626,6 +634,7 @@ READ = {
     "plan",
     "slices",
     "ablations",
+    "budget",
     "calibration",
     "stress",
     "overfitting",

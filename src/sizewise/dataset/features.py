@@ -5,7 +5,7 @@ of the sessions that are over, and "close" where it stands beside one is the bar
 level, so that one network can read every symbol.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 import talib
 
 from sizewise.base.arithmetic import fitted
+from sizewise.base.errors import ConfigError
 from sizewise.dataset.days import Days
 from sizewise.dataset.regimes import label_regimes, quantile_start_days
 from sizewise.dataset.signals import signal_stream
@@ -95,6 +96,20 @@ FEATURES: tuple[Feature, ...] = (
     Feature(CONFIDENCE, "signal", "fitted probability of a gross profit, at entry", 0),
 )
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
+
+
+def chosen_inputs(inputs: Sequence[str] | None) -> tuple[str, ...]:
+    """The features that are read, in the order of NAMES; all of them for None.
+
+    Raises:
+        ConfigError: there is no such feature.
+    """
+    if inputs is None:
+        return NAMES
+    unknown = [name for name in inputs if name not in NAMES]
+    if unknown:
+        raise ConfigError(f"observation.inputs names '{unknown[0]}', which is no feature: report 01 lists them")
+    return tuple(name for name in NAMES if name in inputs)
 
 
 def warmup_days(feature: Feature, rules: Regimes) -> int:

@@ -63,9 +63,9 @@ def arm_hash(params: Any, name: str) -> str:
     """Hash of the parameters that make an arm what it is: a rule does not change when the learners' settings do."""
     arm = params.arms[name]
     own = _dumped(arm)
-    matches = getattr(arm, "matches", None)
-    if matches is not None:  # What it matches makes it what it is.
-        return content_hash(arm_hash(params, matches).encode(), canonical(own))
+    other = getattr(arm, "matches", None) or getattr(arm, "of", None)
+    if other is not None:  # What it matches, or is made of, makes it what it is.
+        return content_hash(arm_hash(params, other).encode(), canonical(own))
     world = [params.account, params.rules, params.decisions]
     sections = [*world, params.splits, *(getattr(params, name) for name in arm.sections)]
     dumped = [own, *(section.model_dump() for section in sections)]

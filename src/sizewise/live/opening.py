@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -24,8 +24,9 @@ from sizewise.learning.closed_trades import policy as closed_trades
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
 from sizewise.learning.own import load_own, member_size
 from sizewise.learning.ppo import agent as ppo
-from sizewise.learning.ppo.agent import Agent, load_agent
+from sizewise.learning.ppo.agent import Agent, PolicySizer, load_agent
 from sizewise.learning.ppo.encoders import MarketView, scaler_of
+from sizewise.learning.ppo.ensemble import EnsembleSizer
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular import store as tabular
 from sizewise.learning.tabular.sizer import TableSizer
@@ -222,7 +223,7 @@ def _oracle(part: Part) -> Opener:
     raise ConfigError(f"arm {part.name} reads the future, which nobody has now: choose another arm")
 
 
-# PPO is opened apart: its folder says all of it.
+# PPO is opened apart: its folders say all of it.
 OPENERS: dict[str, Callable[[Part], Opener]] = {
     "q_table": _table,
     "bandit": _table,
@@ -250,7 +251,8 @@ def policy_arm(agent: Agent, root: Path | None = None, part: Part | None = None)
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:
         mine = replace(agent, world=replace(agent.world, account=account))
         scalers = {key.symbol: scaler_of(agent.scalers, key.symbol)}
-        view = MarketView(market, [market.seen_confidence(key.confidence_column)], [scalers], agent.spec.window_bars)
+        known, spec = [market.seen_confidence(key.confidence_column)], agent.spec
+        view = MarketView(market, known, [scalers], spec.window_bars, spec.inputs)
         return HeardPolicy(market, [mine], view, *_one_path(key))
 
     return LiveArm(
@@ -272,6 +274,20 @@ def policy_arm(agent: Agent, root: Path | None = None, part: Part | None = None)
         factor_of=as_it_is if part is None else part.factor_of,
         symbols=symbols_of(agent.scheme),
     )
+
+
+def _ensemble(part: Part) -> LiveArm:
+    """All seeds of a PPO arm on one fold, as one arm."""
+    of, seeds = part.checkout.params.arms[part.arm.of], part.checkout.params.train.seeds
+    folders = [
+        policy_folder(part.policies, part.arm.of, part.bare_fold, seed) for seed in of.seeds_on(part.scheme, seeds)
+    ]
+    members = [policy_arm(load_agent(folder), part.checkout.workspace.root) for folder in folders]
+
+    def opened(market: Market, key: PathKey, account: Account) -> Sizer:
+        return EnsembleSizer([cast(PolicySizer, member.open(market, key, account)) for member in members])
+
+    return replace(members[0], name=part.name, seed=part.seed, open=opened)
 
 
 def load_policy(folder: str | Path) -> LiveArm:
@@ -371,13 +387,15 @@ def _opened(part: Part) -> LiveArm:
     arm, p = part.arm, part.checkout.params
     if arm.kind == "ppo":
         return policy_arm(load_agent(part.folder), part.checkout.workspace.root, part)
+    if arm.kind == "ppo_ensemble":
+        return _ensemble(part)
     by_closes = OPENERS[arm.kind] is _closed_trades
     opener = OPENERS[arm.kind](part)
     return LiveArm(
         name=part.name,
         fold=part.number,
         seed=part.seed,
-        world=part.checkout.world,
+        world=arm.world(part.checkout.world),
         window_bars=p.outcome.window_bars if by_closes else 1,
         regimes=p.regimes,
         signals=p.signals,

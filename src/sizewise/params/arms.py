@@ -197,6 +197,11 @@ class MultiplesOf(Section):
         tuple[Annotated[float, Field(ge=0.0)], ...], BeforeValidator(as_tuple), Field(min_length=2)
     ] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
+    @property
+    def reference(self) -> int | None:
+        """The action that is the rule itself; None if there is none."""
+        return self.multiples.index(1.0) if 1.0 in self.multiples else None
+
 
 class CustomScheme(Section):
     """A scheme of one's own: a class, and its parameters as further keys.
@@ -252,8 +257,28 @@ class PpoArm(ArmSection):
         return symbols_of(self.scheme)
 
 
+class PpoEnsembleArm(ArmSection):
+    """One policy made of all seeds of a PPO arm: it holds the mean of the multiples that they choose.
+
+    Attributes:
+        of: the PPO arm, whose actions are multiples of a rule; it decides by that arm's clock.
+    """
+
+    sections: ClassVar[tuple[str, ...]] = PpoArm.sections
+    kind: Literal["ppo_ensemble"]
+    of: str
+
+    @field_validator("decisions")
+    @classmethod
+    def _no_clock(cls, decisions: Decisions | None) -> Decisions | None:
+        if decisions is not None:
+            raise ValueError("it decides when its members do: remove decisions")
+        return decisions
+
+
 Arm = Annotated[
     PpoArm
+    | PpoEnsembleArm
     | TableArm
     | ClosedTradeArm
     | AtrArm

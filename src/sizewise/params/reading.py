@@ -32,6 +32,7 @@ SECTIONS = {
     "outcome": "learning.outcome:ClosedTrades",
     "laboratory": "studies.laboratory:Laboratory",
     "slices": "evidence.slices:Slices",
+    "budget": "studies.budget:Budget",
     "calibration": "studies.calibration:Calibration",
     "stress": "studies.stress:Stress",
     "overfitting": "studies.overfitting:Overfitting",
@@ -159,6 +160,11 @@ def _check_together(p: Params) -> None:
         matches = getattr(arm, "matches", None)
         if matches is not None and getattr(p.arms.get(matches), "kind", None) != "ppo":
             raise ConfigError(f"params: arms.{name}.matches is '{matches}', which is no ppo entry of arms")
+        of = getattr(arm, "of", None)
+        if of is not None and getattr(getattr(p.arms.get(of), "scheme", None), "kind", None) != "multiples_of":
+            raise ConfigError(
+                f"params: arms.{name}.of is '{of}', which is no ppo entry of arms with scheme multiples_of"
+            )
     for role in ("candidate", "reference"):
         name = getattr(p.plan, role)
         if name not in p.arms:

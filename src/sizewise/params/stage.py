@@ -42,6 +42,7 @@ def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     compared = {plan["candidate"], plan["reference"]}
     used: set[str] = {
         "train": {arm for arm, model in parse_section("arms", arms).items() if model.learned},
+        "budget": {plan["candidate"]},
         "calibration": {plan["reference"]},
         "small_account": {values["small_account"]["reference"]},
         "families": {plan["reference"]},
@@ -51,7 +52,7 @@ def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         "cpcv": compared,
         "stability_run": compared,
     }.get(name, set(arms))
-    used |= {arms[arm]["matches"] for arm in used if "matches" in arms[arm]}
+    used |= {arms[arm][other] for arm in used for other in ("matches", "of") if other in arms[arm]}
     return {arm: entry for arm, entry in arms.items() if arm in used}
 
 

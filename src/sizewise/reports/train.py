@@ -10,13 +10,12 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from sizewise.base.paths import write_atomically
-from sizewise.base.seeding import torch_generator
 from sizewise.dataset.store import Prepared
 from sizewise.dataset.store import open_prepared as open_prepared
 from sizewise.learning import field, own
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
-from sizewise.learning.ppo.policy import PolicySpec, initial_probabilities, initialise
+from sizewise.learning.ppo.scores import yardsticks_of
 from sizewise.learning.ppo.training import Job, Settings, Trained
 from sizewise.learning.ppo.training import plan_jobs as plan_jobs
 from sizewise.learning.stored import policy_folder
@@ -25,6 +24,7 @@ from sizewise.learning.tabular.learning import Learned
 from sizewise.params.arms import AnyScheme, follows_signal
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
+from sizewise.reports import learner
 from sizewise.reports.figures import lead_title, over_folds, seed_band
 from sizewise.reports.page.style import arm_colours
 from sizewise.reports.tables import arm_histories as arm_histories
@@ -38,10 +38,9 @@ from sizewise.reports.tables import table_heat_maps as table_heat_maps
 from sizewise.reports.tables import tables_in_use as tables_in_use
 from sizewise.reports.tables import use_sentence as use_sentence
 from sizewise.sizing import identifiability
-from sizewise.trading.schemes.values import Sizing7
 
 LEARNING_PANELS = (
-    ("validation_bps_per_day", "growth on the tail of train\n(bps of equity a day)"),
+    ("validation_bps_per_day", "score on the tail of train\n(bps a day)"),
     ("mean_scaled_reward", "reward while exploring\n(scaled, a step)"),
     ("entropy", "entropy of the policy (nats)"),
 )
@@ -65,7 +64,8 @@ def identifiability_table(p: Any) -> pd.DataFrame:
 
 def settings(p: Any) -> Settings:
     """What the policies are trained with."""
-    return Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
+    rules = yardsticks_of(p.arms)
+    return Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars, rules)
 
 
 def learn_policies(stage: Stage, given: Prepared, jobs: Sequence[Job]) -> list[Trained]:
@@ -122,28 +122,22 @@ def _acts(scheme: AnyScheme) -> str:
     return scheme.kind + ("" if follows_signal(scheme) else ", free")
 
 
-def initial_policy(rules: Settings) -> pd.DataFrame:
-    """Action probabilities of an untrained policy: a slight bias to trade."""
-    spec = PolicySpec(
-        rules.observation.window_bars,
-        (rules.train.hidden[0], rules.train.hidden[1]),
-        encoder=rules.train.encoder,
-        memory=rules.train.memory,
-    )
-    fresh = initialise(spec, [torch_generator("table")], initial_hold_prob=rules.train.initial_hold_prob)
-    probabilities = initial_probabilities(spec, fresh)[0]
-    names = [action.name for action in Sizing7]
-    return pd.DataFrame([probabilities.tolist()], columns=names, index=["initial probability"]).round(3)
-
-
 def history_frame(trained: Sequence[Trained]) -> pd.DataFrame:
-    """One row an iteration of every policy: group (arm and scheme), fold, seed, and its statistics."""
+    """One row an iteration of every policy: group (arm and scheme), fold, seed, and its statistics.
+
+    The untrained policy, which takes part in the selection, is iteration 0 and has a score alone.
+    """
     rows = [
-        {"group": f"{t.job.arm} ({t.job.fold.scheme})", "fold": t.job.fold.number, "seed": t.job.seed, **row}
+        {"group": learner.group_of(t), "fold": t.job.fold.number, "seed": t.job.seed, **row}
         for t in trained
-        for row in t.history
+        for row in (*_untrained(t), *t.history)
     ]
     return pd.DataFrame(rows)
+
+
+def _untrained(one: Trained) -> list[dict[str, float]]:
+    names = {"iteration": "iteration", "samples": "samples", "tail_bps": "validation_bps_per_day"}
+    return [{there: row[here] for here, there in names.items()} for row in one.curve[:1]]
 
 
 def learning_curves(history: pd.DataFrame) -> Figure:
@@ -283,8 +277,9 @@ def save_curves(history: pd.DataFrame, folder: Path) -> None:
     write_atomically(folder / "learning_curves.csv", lambda path: means.to_csv(path, index=False, float_format="%.6g"))
 
 
-def metrics(history: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """What metrics/train.json holds, by group."""
+def metrics(history: pd.DataFrame, trained: Sequence[Trained] = ()) -> dict[str, dict[str, float]]:
+    """What metrics/train.json holds, by group; see learner.metrics for what of it `trained` says."""
+    learned = learner.metrics(trained)
     table = result_table(history)
     by_seed = _selected(history).groupby(["group", "seed"], sort=False)["validation_bps_per_day"].mean()
     return {
@@ -294,6 +289,7 @@ def metrics(history: pd.DataFrame) -> dict[str, dict[str, float]]:
             "entropy": float(row["entropy (nats)"]),
             "explained_variance": float(row["explained variance"]),
             "n_policies": int(history[history["group"] == group][["fold", "seed"]].drop_duplicates().shape[0]),
+            **learned.get(str(group), {}),
         }
         for group, row in table.iterrows()
     }

@@ -21,6 +21,7 @@ from sizewise.learning.closed_trades.policy import load_closed_trades
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
 from sizewise.learning.own import load_own, member_size
 from sizewise.learning.ppo.agent import Agent, load_agent
+from sizewise.learning.ppo.ensemble import EnsembleSizer
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.learning.tabular.store import load_table_for
@@ -138,6 +139,8 @@ class Field:
     def _under(self, name: str) -> World:
         """The world an arm trades in: its clock, and the rules its scheme cannot do without."""
         arm: Any = self._arms[name]
+        if arm.kind == "ppo_ensemble":
+            return self._under(arm.of)
         world = arm.world(self._world)
         return replace(world, rules=rules_of(arm.scheme, world.rules)) if arm.kind == "ppo" else world
 
@@ -262,6 +265,17 @@ class Field:
             for seed in self.seeds(name)
         }
 
+    def ensemble(self, name: str, keys: Sequence[PathKey]) -> Sizer:
+        """All seeds of a PPO arm as one policy."""
+        arm: Any = self._arms[name]
+        of, sizers = arm.of, []
+        agents = self.agents(of)
+        for seed in self.seeds(of):
+            mine = {key: agent for key, agent in agents.items() if key[1] == seed}
+            paths = [replace(key, seed=seed) for key in keys]
+            sizers.append(policies_sizer(self._market, of, paths, self._folds, mine))
+        return EnsembleSizer(sizers)
+
     def _members(self, name: str) -> list[tuple[Fold, int]]:
         return [(fold, seed) for fold in self._folds for seed in self.seeds(name)]
 
@@ -353,6 +367,7 @@ class Field:
 
 OPENERS: dict[str, Callable[[Field, str, Sequence[PathKey]], Sizer]] = {
     "ppo": Field.policies,
+    "ppo_ensemble": Field.ensemble,
     "q_table": Field.tables,
     "bandit": Field.tables,
     "dqn": Field.closed_trades,

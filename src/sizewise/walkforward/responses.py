@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from sizewise.base.errors import DataMissingError
+from sizewise.dataset.features import NAMES, chosen_inputs
 from sizewise.dataset.market_tensor import UNFITTED, Market, fold_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold
@@ -195,7 +196,7 @@ class PolicyChoice:
         for number in sorted(set(situations.symbol.tolist())):
             mine = situations.symbol == number
             seen[mine] = scaled(raw[mine], scaler_of(self._agent.scalers, situations.symbols[number]))
-        return seen
+        return seen[..., [NAMES.index(name) for name in chosen_inputs(self._agent.spec.inputs)]]
 
     def __call__(self, situations: Entries) -> torch.Tensor:
         """See Choose.

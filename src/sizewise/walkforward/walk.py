@@ -242,7 +242,8 @@ def run_policies(
     keys = paths_of(name, folds, seeds, market)
     first = next(iter(agents.values()))
     sizer: Sizer = policies_sizer(market, name, keys, folds, agents)
-    under = replace(world, rules=rules_of(first.scheme, world.rules))
+    # A policy decides by the clock that it was trained by.
+    under = replace(world, rules=rules_of(first.scheme, world.rules), decisions=first.world.decisions)
     if factors is not None:
         sizer = scaled_sizer(sizer, of_paths(factors, keys), world)
     return ArmRun(name, keys, walk(market, keys, sizer, under, follows_signal=first.follows_signal, record=True))
@@ -281,7 +282,7 @@ def policies_sizer(
     by_fold = {fold.number: fold for fold in folds}
     members = [agents[key] for key in population]
     confidence = [seen_confidence(market, by_fold[fold]) for fold, _ in population]
-    view = MarketView(market, confidence, [agent.scalers for agent in members], members[0].spec.window_bars)
+    view = MarketView(market, confidence, [agent.scalers for agent in members], *_seen(members[0]))
     return PolicySizer(
         market,
         members,
@@ -291,6 +292,10 @@ def policies_sizer(
         lengths=torch.tensor([key.length for key in keys]),
         symbols=torch.tensor([market.symbols.index(key.symbol) for key in keys]),
     )
+
+
+def _seen(agent: Agent) -> tuple[int, tuple[str, ...] | None]:
+    return agent.spec.window_bars, agent.spec.inputs
 
 
 def events_frame(run: ArmRun, market: Market) -> pd.DataFrame:

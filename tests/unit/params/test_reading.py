@@ -71,6 +71,17 @@ WRONG = [
     ("arms.atr_exposure_matched.matches", "ppo_2", "matches is 'ppo_2'", "no ppo entry of arms"),
     ("arms.atr_exposure_matched.matches", "q_table", "matches is 'q_table'", "no ppo entry of arms"),
     ("arms.ppo.splits", ["rolling"], "plan.candidate 'ppo'", "set arms.ppo.splits to both"),
+    (
+        "arms.mean",
+        {"kind": "ppo_ensemble", "of": "ppo_2"},
+        "arms.mean.of is 'ppo_2'",
+        "of arms with scheme multiples_of",
+    ),
+    ("arms.mean", {"kind": "ppo_ensemble", "of": "ppo_free"}, "arms.mean.of is 'ppo_free'", "scheme multiples_of"),
+    ("arms.mean", {"kind": "ppo_ensemble", "of": "ppo", "decisions": {}}, "arms.mean.decisions", "remove decisions"),
+    ("observation.inputs", ["ret_1", "ret_1"], "observation", "name each feature once"),
+    ("budget.multiples", [2, 4], "budget", "multiples begin with 1"),
+    ("budget.folds", [1, 1], "budget", "each once"),
     ("plan.reference", "atr_2", "plan.reference is 'atr_2'", "entry of arms"),
     ("plan.candidate", "none", "plan.candidate is 'none'", "entry of arms"),
     (

@@ -22,6 +22,7 @@ from sizewise.params.learning.tabular import Tabular
 from sizewise.params.learning.train import LinearRecurrent
 from sizewise.params.trading.trading import SEVEN, Sizing
 from sizewise.params.trading.world import World
+from sizewise.reports import learner
 from sizewise.reports import train as training_tables
 from sizewise.trading.schemes.values import Sizing7
 
@@ -89,7 +90,7 @@ def test_jobs_are_counted():
 
 def test_an_untrained_policy_has_a_slight_bias_to_trade(params):
     settings = Settings(params.train, params.observation, World.of(params), params.regimes, params.signals, 100)
-    row = training_tables.initial_policy(settings).iloc[0]
+    row = learner.initial_policy(settings, SEVEN).iloc[0]
     assert list(row.index) == [action.name for action in Sizing7]
     assert row["HOLD"] == pytest.approx(params.train.initial_hold_prob, abs=0.02)
     assert row.sum() == pytest.approx(1.0, abs=0.004)
@@ -100,7 +101,7 @@ def test_an_untrained_policy_has_a_slight_bias_to_trade(params):
 def test_the_bias_is_the_same_for_every_network(params, changes):
     train = params.train.model_copy(update=changes)
     settings = Settings(train, params.observation, World.of(params), params.regimes, params.signals, 100)
-    row = training_tables.initial_policy(settings).iloc[0]
+    row = learner.initial_policy(settings, SEVEN).iloc[0]
     assert row["HOLD"] == pytest.approx(params.train.initial_hold_prob, abs=0.02)
 
 

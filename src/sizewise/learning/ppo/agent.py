@@ -11,7 +11,7 @@ import torch
 from sizewise.base.errors import CheckpointError
 from sizewise.base.seeding import torch_generator
 from sizewise.dataset.confidence import ConfidenceModel
-from sizewise.dataset.features import Scaler
+from sizewise.dataset.features import Scaler, chosen_inputs
 from sizewise.dataset.joint import feature_names
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.ppo.encoders import MarketView, Parameters, account_weight, actor_half, encode_rows
@@ -112,9 +112,9 @@ class Actors:
         return cls(spec, encoder, weight, head, {name: population[name][policy_of_path] for name in names})
 
     def encode(self, policy: int, segment: torch.Tensor) -> torch.Tensor:
-        """Rows of one policy's segment [1, 1, L + window - 1, features]: [L, width]."""
+        """Rows of one policy's segments [1, G, L + window - 1, features]: [G, L, width]."""
         mine = {name: value[policy : policy + 1] for name, value in self.encoder.items()}
-        return encode_rows(self.spec.encoder, mine, segment, self.spec.window_bars, use_fft=False)[0, 0]
+        return encode_rows(self.spec.encoder, mine, segment, self.spec.window_bars, use_fft=False)[0]
 
     def log_prob(
         self, encoded: torch.Tensor, scalars: torch.Tensor, allowed: torch.Tensor, memory: torch.Tensor | None = None
@@ -139,6 +139,9 @@ class PolicySizer:
 
     The market's part of the first layer is computed once for all rows of all paths when the sizer is made. A sizer of
     recurrent policies remembers from call to call, so it walks its paths once.
+
+    Attributes:
+        scheme: what its actions mean. uses: what its orders carry.
     """
 
     def __init__(
@@ -152,35 +155,54 @@ class PolicySizer:
         symbols: torch.Tensor,
         *,
         population: Parameters | None = None,
+        decides: torch.Tensor | None = None,
     ):
         """Args: `view` of the K agents, which share all but weights and scalers; `policy_of_path`, `start_rows`, `lengths`,
-        `symbols` int64 [P]; `population`: weights [K, ...] to use instead of the agents' own."""
+        `symbols` int64 [P]; `population`: weights [K, ...] to use instead of the agents' own; `decides`: bool (R,), rows at
+        which it will be asked, None: at every one."""
         first = agents[0]
         device = market.atr_frac.device
-        self._scheme, self._observe = first.opened(market.dtype, device)
-        self.uses = self._scheme.uses
+        self.scheme, self._observe = first.opened(market.dtype, device)
+        self.uses = self.scheme.uses
         self._actors = Actors.of(first.spec, stack(agents) if population is None else population, policy_of_path)
         self._memory = torch.zeros((len(start_rows), first.spec.memory), device=device) if first.spec.memory else None
-        self._start_rows = start_rows
-        self._lengths = lengths
-        ends = lengths.cumsum(0)
-        self._offset = ends - lengths
-        width = first.spec.hidden[0] * (2 if first.spec.memory else 1)
-        self._encoded = torch.empty((int(ends[-1]), width), device=device)
-        for path in range(len(start_rows)):
-            self._encode(view, path, int(policy_of_path[path]), int(symbols[path]))
+        # Of each row, how many before it are encoded; where every row is, its own number.
+        self._place = None if decides is None else decides.to(device).long().cumsum(0) - decides.to(device).long()
+        spans = [(int(start), int(start + length)) for start, length in zip(start_rows, lengths, strict=True)]
+        parts, offsets, done = [], [], 0
+        for path, span in enumerate(spans):
+            k, symbol = int(policy_of_path[path]), int(symbols[path])
+            found = (
+                self._encode_rows(view, k, symbol, *span)
+                if decides is None
+                else self._encode_some(view, k, symbol, span[0] + decides[slice(*span)].nonzero().flatten())
+            )
+            begin = span[0] if self._place is None else int(self._place[span[0]])
+            offsets.append(done - begin)
+            parts.append(found)
+            done += len(found)
+        self._encoded, self._offset = torch.cat(parts), torch.tensor(offsets, device=device)
 
-    def _encode(self, view: MarketView, path: int, k: int, symbol: int) -> None:
-        first, length, offset = (int(values[path]) for values in (self._start_rows, self._lengths, self._offset))
-        for done in range(0, length, ENCODE_ROWS):
-            count = min(ENCODE_ROWS, length - done)
-            segment = view.one_policy(k, first + done, symbol, count)
-            self._encoded[offset + done : offset + done + count] = self._actors.encode(k, segment)
+    def _encode_rows(self, view: MarketView, k: int, symbol: int, start: int, stop: int) -> torch.Tensor:
+        parts = []
+        for row in range(start, stop, ENCODE_ROWS):
+            segment = view.one_policy(k, row, symbol, min(ENCODE_ROWS, stop - row))
+            parts.append(self._actors.encode(k, segment)[0])
+        return torch.cat(parts)
+
+    def _encode_some(self, view: MarketView, k: int, symbol: int, rows: torch.Tensor) -> torch.Tensor:
+        # One more than is asked for, so that a path at which nothing is decided has something to point at.
+        rows = rows if len(rows) else rows.new_tensor([view.window_bars])
+        return torch.cat(
+            [self._actors.encode(k, view.at_rows(k, some, symbol))[:, 0] for some in torch.split(rows, ENCODE_ROWS)]
+        )
 
     def log_prob(self, at: Situation) -> torch.Tensor:
         """Log-probabilities of the actions at this close, [P, A]; -inf where masked. Moves the memory one bar on."""
-        scalars, allowed = self._observe(at.held.coming(), at.bar).float(), self._scheme.allowed(at.view())
-        encoded = self._encoded[self._offset + at.rows - self._start_rows]
+        scalars, allowed = self._observe(at.held.coming(), at.bar).float(), self.scheme.allowed(at.view())
+        place = at.rows if self._place is None else self._place[at.rows]
+        # Whoever is not asked may stand past the last row that is encoded; what he is told there is not sent.
+        encoded = self._encoded[(self._offset + place).clamp(max=len(self._encoded) - 1)]
         log_prob, kept = self._actors.log_prob(encoded, scalars, allowed, self._memory)
         if kept is not None and self._memory is not None and at.decides is not None:
             kept = torch.where(at.decides.unsqueeze(-1), kept, self._memory)
@@ -189,7 +211,7 @@ class PolicySizer:
 
     def orders(self, at: Situation) -> Orders:
         """The greedy action's order; see sizers.Sizer."""
-        return self._scheme.orders(self.log_prob(at).argmax(-1), at.view())
+        return self.scheme.orders(self.log_prob(at).argmax(-1), at.view())
 
 
 def stack(agents: Sequence[Agent]) -> Parameters:
@@ -215,6 +237,7 @@ def save_agent(agent: Agent, folder: Path) -> None:
         "observation": {
             "window_bars": agent.spec.window_bars,
             "features": list(feature_names(symbols_of(agent.scheme))),
+            "inputs": None if agent.spec.inputs is None else list(agent.spec.inputs),
             "account_scalars": list(agent.opened(torch.float64)[1].names()),
             "raw_dollars": agent.raw_dollars,
             "n_inputs": agent.spec.n_inputs,
@@ -253,15 +276,17 @@ def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
     scheme = PpoArm(kind="ppo", scheme=layout["scheme"]).scheme
     world = World(Account(**layout["account"]), Rules(**layout["rules"]), Decisions(**layout["decisions"]))
     _check_layout(layout, scheme, world, name)
-    hidden = network["hidden"]
+    hidden, read = network["hidden"], observation.get("inputs")
+    inputs = None if read is None else chosen_inputs(read)
     spec = PolicySpec(
         observation["window_bars"],
         (hidden[0], hidden[1]),
-        n_features=len(observation["features"]),
+        n_features=max(1, len(symbols_of(scheme))) * len(chosen_inputs(inputs)),
         n_actions=layout["n_actions"],
         n_scalars=len(observation["account_scalars"]),
         encoder=Train(seeds=(0,), encoder=network["encoder"]).encoder,
         memory=network["memory"],
+        inputs=inputs,
     )
     check_shapes(parameters, _shapes(spec), name)
     return Agent(

@@ -15,6 +15,7 @@ Sources: van den Oord et al. (2016), arXiv:1609.03499 (dilated causal convolutio
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -22,8 +23,8 @@ from scipy.fft import next_fast_len
 
 from sizewise.base.errors import CheckpointError, ConfigError
 from sizewise.base.tensors import log
-from sizewise.dataset.features import Scaler
-from sizewise.dataset.market_tensor import Market
+from sizewise.dataset.features import CONFIDENCE, Scaler, chosen_inputs
+from sizewise.dataset.market_tensor import UNFITTED, Market
 from sizewise.params.learning.train import CausalConv, Encoder, LinearRecurrent, Mlp
 
 Parameters = dict[str, torch.Tensor]
@@ -236,21 +237,36 @@ class MarketView:
         confidence: Sequence[torch.Tensor],
         scalers: Sequence[Mapping[str, Scaler]],
         window_bars: int,
+        inputs: Sequence[str] | None = None,
     ):
         """Args: `confidence` (R,), or (R, I) of several instruments, and `scalers` by symbol, one of each a policy; symbols
-        without a scaler are unseen."""
+        without a scaler are unseen. `inputs`: features that are read of each instrument; None: all."""
         device = market.features.device
         self.window_bars = window_bars
-        self._features = market.features
         self._confidence = torch.stack([_beside(market.features, one) for one in confidence]).to(device)
-        n_features = market.features.shape[1] + self._confidence.shape[-1]
+        width, n_instruments = market.features.shape[1], self._confidence.shape[-1]
+        n_features = width + n_instruments
+        self._features, self._reads_confidence, columns = market.features, True, list(range(n_features))
+        if inputs is not None:
+            chosen = chosen_inputs(inputs)
+            places = [UNFITTED.index(name) for name in chosen if name in UNFITTED]
+            columns = [i * len(UNFITTED) + place for i in range(n_instruments) for place in places]
+            self._features, self._reads_confidence = market.features[:, columns], CONFIDENCE in chosen
+            columns += [width + i for i in range(n_instruments)] if self._reads_confidence else []
         mean = torch.zeros((len(scalers), len(market.symbols), n_features))
         scale = torch.ones_like(mean)
         for k, by_symbol in enumerate(scalers):
             for symbol, scaler in by_symbol.items():
                 s = market.symbols.index(symbol)
                 mean[k, s], scale[k, s] = torch.tensor(scaler.mean), torch.tensor(scaler.std)
-        self._mean, self._inverse = mean.to(device), (1.0 / scale).to(device)
+        self._mean, self._inverse = mean[..., columns].to(device), (1.0 / scale)[..., columns].to(device)
+
+    def only(self, k: int, count: int) -> "MarketView":
+        """What one policy sees, for `count` of them."""
+        mine = copy(self)
+        mine._confidence = self._confidence[k].expand(count, -1, -1)
+        mine._mean, mine._inverse = self._mean[k].expand(count, -1, -1), self._inverse[k].expand(count, -1, -1)
+        return mine
 
     def segments(self, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
         """Scaled rows row - window + 1 ... row + length - 1 of each path.
@@ -285,10 +301,17 @@ class MarketView:
         policies, rows, symbols = (torch.full((1, 1), value, device=device) for value in (policy, row, symbol))
         return self._gather(policies, rows, symbols, length)
 
+    def at_rows(self, policy: int, rows: torch.Tensor, symbol: int) -> torch.Tensor:
+        """The window of each of some rows of a symbol (int64 [L]) as one policy sees it: [1, L, window, features]."""
+        rows = rows.to(self._features.device).unsqueeze(0)
+        policies, symbols = torch.full_like(rows, policy), torch.full_like(rows, symbol)
+        return self._gather(policies, rows, symbols, 1)
+
     def _gather(self, policy: torch.Tensor, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
         index = rows.unsqueeze(-1) + torch.arange(1 - self.window_bars, length, device=rows.device)
-        confidence = self._confidence[policy.unsqueeze(-1), index]
-        raw = torch.cat([self._features[index], confidence], dim=-1)
+        raw = self._features[index]
+        if self._reads_confidence:
+            raw = torch.cat([raw, self._confidence[policy.unsqueeze(-1), index]], dim=-1)
         scaled = (raw - self._mean[policy, symbols].unsqueeze(2)) * self._inverse[policy, symbols].unsqueeze(2)
         return scaled.clamp_(-CLIP, CLIP)
 

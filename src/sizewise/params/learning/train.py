@@ -53,7 +53,10 @@ class Train(Section):
     Attributes:
         memory: units of a recurrent state that each account carries from bar to bar; 0 is none.
         entropy_coef, final_entropy_coef: at the first and at the last iteration, linear between; null is constant.
-        exploding_norm: a gradient norm, before clipping, that stops training.
+        exploding_norm: a gradient norm, before clipping, that stops training. weight_decay: decoupled, see update.Adam.
+        validation_chunk_steps: decisions that an account walks on the tail before another begins in its place.
+        initial_hold_prob: of holding, in an untrained policy. initial_reference_prob: of the rule itself, where actions are
+            multiples of one: an untrained policy that acts greedily is the rule.
     """
 
     seeds: Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)]
@@ -79,11 +82,13 @@ class Train(Section):
     value_coef: Positive = 0.5
     max_grad_norm: Positive = 0.5
     exploding_norm: Positive = 1.0e4
+    weight_decay: NotNegative = 0.0
     target_kl: Positive = 0.03
     initial_hold_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.10
+    initial_reference_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.30
     validation_frac: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.15
     validate_every: Count = 2
-    validation_chunk_bars: Count = 512
+    validation_chunk_steps: Count = 512
 
     @model_validator(mode="after")
     def _divides(self) -> "Train":

@@ -1,6 +1,7 @@
 """Sections of the studies, a file a study.
 
 - ablations: the candidate with one thing changed
+- budget: more samples, other networks
 - calibration: nulls and planted edges
 - cpcv: train on both sides of test
 - families: the signal in other families

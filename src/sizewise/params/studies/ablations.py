@@ -21,6 +21,7 @@ class Variant(Section):
     episode: Episode | None = None
     initial_hold_prob: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     raw_dollars: bool = False
+    window_bars: Count | None = None
 
 
 class Ablations(Section):

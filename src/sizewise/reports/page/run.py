@@ -46,6 +46,7 @@ NOTEBOOKS = {
     "small_account": "12_small_account",
     "schemes": "13_schemes",
     "families": "14_families",
+    "budget": "15_budget",
 }
 POLL_SECONDS = 1.0
 

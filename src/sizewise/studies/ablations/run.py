@@ -65,7 +65,8 @@ def run_variant(stage: Stage, name: str) -> None:
         raise ConfigError(f"plan.candidate '{p.plan.candidate}' is no PPO arm: ablations change one; name one")
     universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end)
     train = changed(p.train, variant, p.ablations)
-    observation = p.observation.model_copy(update={"raw_dollars": variant.raw_dollars})
+    seen = {"raw_dollars": variant.raw_dollars, "window_bars": variant.window_bars or p.observation.window_bars}
+    observation = p.observation.model_copy(update=seen)
     sections = [variant, train, p.account, p.rules, p.decisions, p.splits, p.regimes, observation]
     digest = with_signals(content_hash(canonical([section.model_dump() for section in sections])), p.signals)
     digest = with_risk(digest, p.plan)
@@ -85,10 +86,13 @@ def run_variant(stage: Stage, name: str) -> None:
 
 def _walk(stage: Stage, name: str, universe: Universe, settings: training.Settings, scheme: AnyScheme) -> None:
     p, seeds = stage.params, settings.train.seeds
-    folds = cut_folds(universe, p.splits, p.regimes, window_bars=p.observation.window_bars)[PRIMARY]
+    # All variants on the same bars: those that the longest of their windows leaves.
+    windows = [variant.window_bars or p.observation.window_bars for variant in p.ablations.variants.values()]
+    folds = cut_folds(universe, p.splits, p.regimes, window_bars=max(windows))[PRIMARY]
     market, models = read_market(stage.workspace.features, universe), read_models(stage.workspace.features)
     # Streams are named after the arm, not the variant: variants differ in what they change and in no draw.
-    jobs = [training.Job(p.plan.candidate, fold, seed, scheme) for fold in folds for seed in seeds]
+    clock = p.arms[p.plan.candidate].decisions
+    jobs = [training.Job(p.plan.candidate, fold, seed, scheme, clock) for fold in folds for seed in seeds]
     trained = training.train_jobs(market, jobs, models, settings)
     agents = {(one.job.fold.number, one.job.seed): one.agent for one in trained}
     exact = market.to("cpu", torch.float64)

@@ -81,7 +81,8 @@ def train(stage: Stage, world: CpcvWorld) -> dict[tuple[int, int], Agent]:
         raise ConfigError(f"plan.candidate '{p.plan.candidate}' is no PPO arm: cpcv trains one; name one")
     changed = p.train.model_copy(update={"seeds": p.cpcv.seeds, "iterations": p.cpcv.iterations})
     settings = training.Settings(changed, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
-    jobs = [training.Job(p.plan.candidate, one, seed, arm.scheme) for one in world.chosen for seed in p.cpcv.seeds]
+    candidate, clock = p.plan.candidate, arm.decisions
+    jobs = [training.Job(candidate, one, seed, arm.scheme, clock) for one in world.chosen for seed in p.cpcv.seeds]
     trained = training.train_jobs(world.market, jobs, world.models, settings)
     return {(one.job.fold.number, one.job.seed): one.agent for one in trained}
 

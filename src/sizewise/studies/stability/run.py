@@ -130,7 +130,7 @@ def _walk(stage: Stage, name: str, asked: str | None, universe: Universe) -> Non
     market, models = read_market(stage.workspace.features, universe), read_models(stage.workspace.features)
     settings = training.Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
     # Streams are named after the arm: a seed draws what it drew in the main job.
-    jobs = [training.Job(p.plan.candidate, fold, seed, arm.scheme) for fold in folds for seed in seeds]
+    jobs = [training.Job(p.plan.candidate, fold, seed, arm.scheme, arm.decisions) for fold in folds for seed in seeds]
     # Processes start as work comes, so that all of it happens inside.
     with asking(asked) if asked else nullcontext():
         trained = training.train_jobs(market, jobs, models, settings)

@@ -52,7 +52,7 @@ def test_it_is_the_training_network(quick, two):
         population = stack(agents)
         encoded = encode(agents[0].spec, population, segment, use_fft=True).unsqueeze(3)
         scalars = scalars_of(agents[0], decision)
-        allowed = sizer._scheme.allowed(decision.view())
+        allowed = sizer.scheme.allowed(decision.view())
         shape = (2, 1, 1, 1)
         output = forward(agents[0].spec, population, encoded, scalars.expand(*shape, 4), allowed.expand(*shape, 7))
         torch.testing.assert_close(sizer.log_prob(decision)[0], output.log_prob[0, 0, 0, 0], rtol=0, atol=2e-5)
@@ -79,7 +79,7 @@ def test_orders_are_greedy_and_never_against_the_signal(quick, two):
     for offset in range(0, 600, 7):
         decision = situation_at(market, [first + offset], [1000.0], [0.0])
         action = int(sizer.log_prob(decision).argmax())
-        expected = sizer._scheme.orders(torch.tensor([action]), decision.view()).market
+        expected = sizer.scheme.orders(torch.tensor([action]), decision.view()).market
         assert torch.equal(sizer.orders(decision).market, expected)
         assert float(expected * decision.direction) >= 0.0
 
@@ -103,7 +103,7 @@ def test_other_encoders_decide_as_in_training(quick, two, changes):
         segment = view.segments(torch.tensor([[first + offset]] * 2), torch.zeros((2, 1), dtype=torch.int64), 1)
         encoded = encode(spec, population, segment, use_fft=False).unsqueeze(3)
         scalars = scalars_of(agents[0], decision).view(2, 1, 1, 1, 4)
-        allowed = sizer._scheme.allowed(decision.view()).view(2, 1, 1, 1, 7)
+        allowed = sizer.scheme.allowed(decision.view()).view(2, 1, 1, 1, 7)
         output = forward(spec, population, encoded, scalars, allowed)
         seen.append(sizer.log_prob(decision))
         torch.testing.assert_close(seen[-1], output.log_prob.view(2, 7), rtol=0, atol=2e-5)

@@ -140,9 +140,10 @@ def test_progress_leaves_no_file_of_the_repository_open(quick, tmp_path, monkeyp
 
 
 def test_the_selected_policy_is_the_best_on_the_tail(quick):
-    """The kept parameters score what the best row of the history says, and the tail lies after what trained."""
+    """The kept parameters score what the best row of the curve says, and the tail lies after what trained."""
     trained = quick.train("masked", iterations=4)
-    scores = [row["validation_bps_per_day"] for row in trained.history]
+    scores = [row["tail_bps"] for row in trained.curve]
+    assert scores[1:] == [row["validation_bps_per_day"] for row in trained.history]
     assert trained.agent.origin["validation_bps_per_day"] == pytest.approx(max(scores))
     settings = quick.settings
     for learn in quick.folds["rolling"][0].train.values():
@@ -215,7 +216,7 @@ def test_the_last_good_policy_is_kept(broken, tmp_path):
     for name, value in initial_weights(broken, job).items():
         assert torch.equal(kept.parameters[name], value), name
     assert kept.origin["seed"] == job.seed
-    assert kept.origin["validation_bps_per_day"] is None
+    assert kept.origin["iteration"] == 0
     # Strict JSON: other readers know no NaN and no infinity.
     json.loads((folder / LAYOUT).read_text(), parse_constant=pytest.fail)
 
@@ -224,11 +225,9 @@ def test_training_that_stops_later_keeps_the_best_policy_before(quick, tmp_path,
     """The second of two policies loses its weights in the third iteration; the better of its first two is kept."""
     jobs, market = [quick.job("free"), quick.job("free", seed=7)], quick.market.to("cpu", torch.float32)
     settings = replace(quick.settings, train=quick.settings.train.model_copy(update={"iterations": 5}))
-    scores = [
-        row["validation_bps_per_day"]
-        for row in training.train_population(market, jobs, quick.models, settings)[1].history
-    ]
-    iterate, seen = training.PpoLearner.iterate, []
+    curve = training.train_population(market, jobs, quick.models, settings)[1].curve
+    scores = [row["tail_bps"] for row in curve[:3]]
+    iterate, seen = training.PpoLearner.iterate, [initial_weights(quick, jobs[1])]
 
     def goes_wrong(learner, iteration):
         statistics = iterate(learner, iteration)
@@ -243,7 +242,8 @@ def test_training_that_stops_later_keeps_the_best_policy_before(quick, tmp_path,
     with pytest.raises(TrainingError, match=message):
         training.train_population(market, jobs, quick.models, settings, live_dir=tmp_path / "live")
     kept = load_agent(tmp_path / "live" / jobs[1].name / training.LAST_GOOD)
-    better = int(scores[1] > scores[0])
+    better = scores.index(max(scores))
+    assert kept.origin["iteration"] == better
     assert kept.origin["validation_bps_per_day"] == pytest.approx(scores[better])
     for name, value in seen[better].items():
         assert torch.equal(kept.parameters[name], value), name

@@ -13,11 +13,13 @@ from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.paths import Workspace
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column, train_trades
 from sizewise.dataset.features import compute_features
+from sizewise.dataset.market_tensor import fold_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Combination, Slice
 from sizewise.dataset.store import build_tables
-from sizewise.learning.ppo import training
+from sizewise.learning.ppo import lessons, training
 from sizewise.learning.ppo.encoders import fit_scaler
+from sizewise.learning.ppo.scores import Ground
 from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.daily import day_rows
 from sizewise.params.stage import Stage
@@ -121,26 +123,28 @@ def test_trades_lie_inside_one_stretch(quick):
 def test_symbols_and_stretches_are_drawn_by_their_share():
     market = make_market(1000, symbols=2)
     spans = {"S0": [(0, 300), (400, 500)], "S1": [(1000, 2000)]}
-    found = training._ranges(market, spans)
+    found = lessons._ranges(market, spans)
     counts = pd.Series(list(zip(found.symbols, found.start, found.stop, strict=True))).value_counts()
     assert counts[[(0, 0, 300), (0, 400, 500), (1, 1000, 2000)]].tolist() == [24, 8, 32]
     # One stretch each, as in a walk-forward: an entry a symbol.
     spans["S0"] = [(0, 300)]
-    assert training._ranges(market, spans) == Ranges((0, 1), (0, 1000), (300, 2000))
+    assert lessons._ranges(market, spans) == Ranges((0, 1), (0, 1000), (300, 2000))
 
 
 def test_a_policy_is_validated_on_the_tail_of_every_stretch(stage, world):
     p = stage.params
     two = next(one for one in world.chosen if len(one.train["BTCUSDT_1h"]) > 1)
     settings = training.Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
-    lesson = training._prepare(world.market, training.Job("ppo", two, 1), settings, None)
+    lesson = lessons.prepare(world.market, training.Job("ppo", two, 1), settings, None)
     for tail, part in zip(lesson.tails["BTCUSDT_1h"], two.train["BTCUSDT_1h"], strict=True):
         assert tail.stop == part.stop
         assert len(tail) == round(len(part) * p.train.validation_frac)
-    starts, lengths, _ = training._chunks(world.market, lesson, 128)
-    covered = np.concatenate([np.arange(a, a + n) for a, n in zip(starts.tolist(), lengths.tolist(), strict=True)])
+    known = [fold_confidence(world.market, two)]
+    ground = Ground.of(world.market, World.of(p), known, follows_signal=True, chunk_steps=128)
+    paths = ground.paths([lesson.tails])
+    covered = [row for a, n in zip(paths.start.tolist(), paths.length.tolist(), strict=True) for row in range(a, a + n)]
     spans = [world.market.rows(symbol, tail) for symbol, tails in lesson.tails.items() for tail in tails]
-    assert set(covered) <= {row for start, stop in spans for row in range(start, stop)}
+    assert covered == [row for start, stop in spans for row in range(start, stop)]
 
 
 # Paths.
