@@ -1,12 +1,14 @@
 """Sizing rules, and what a size earns.
 
 - backtest: walk many accounts over real bars with one sizer
+- decision_steps: from one decision to the next in returns, with a gradient
 - fitted: rules fitted on train, drawn at random or read from the future
 - held_paths: the growth of many vectors of sizes at once
 - identifiability: whether a reward can teach a size
 - multiples: any scheme, those that ask a rule among them
 - opportunities: what each trade of the signal earns for one unit
 - own: a rule or a learner of one's own, opened and checked
+- risk_price: what risk costs in a learner's reward
 - sizers: the interface of a sizer, and the plain rules
 - trade_rewards: what a closed trade earns for its decision
 """
