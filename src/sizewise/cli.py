@@ -1,4 +1,6 @@
-"""The command line: check, decide, bench, report, trials, unseal, verify. Bad input is one line on stderr, status 2."""
+"""The command line: check, decide, bench, report, trials, verdicts, unseal, verify.
+
+Bad input is one line on stderr, status 2."""
 
 import json
 import math
@@ -233,6 +235,34 @@ def trials(profile: Profile = "full") -> None:
         growth = f"{rerun['growth_bps_per_day']:+9.4f} bps/day, recorded {rerun['recorded_bps_per_day']:+9.4f}"
         print(f"rerun             {rerun['arm']:14} fold {rerun['fold']}  {growth}")
     print(f"{len(reruns)} reruns with other digits: no trials")
+
+
+@app.command()
+def verdicts(
+    changed: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="record the last run's verdict, and what changed since the one before"),
+    ] = None,
+    profile: Profile = "full",
+) -> None:
+    """List every verdict so far, what changed each time, and the last run's."""
+    from datetime import UTC, datetime
+
+    from sizewise.evidence.history import add_verdict, history_sentence, history_table, read_history
+    from sizewise.evidence.verdict import read_record
+
+    workspace = _workspace(profile)
+    record = read_record(workspace.metrics / "verdict.json")
+    if changed is not None:
+        add_verdict(workspace.verdicts, record, date=f"{datetime.now(UTC):%Y-%m-%d}", changed=changed)
+    rows = read_history(workspace.verdicts)
+    for row in history_table(rows, record).to_dict("records"):
+        when = f"{row['date']:10}  {row['commit']:8}"
+        figures = (
+            f"{row['effect (bps a day)']:+.2f} bps a day, p = {row['p']:.3f}, {row['days']} days, {row['seeds']} seeds"
+        )
+        print(f"{when}  {row['verdict']:12}  {figures}: {row['what changed']}")
+    print(history_sentence(rows))
 
 
 @app.command()

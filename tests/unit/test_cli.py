@@ -403,6 +403,18 @@ def test_reruns_are_listed_apart_and_not_counted(project, capsys):
     assert lines[-1] == "1 reruns with other digits: no trials"
 
 
+def test_verdicts_are_listed_and_recorded(project, root, capsys):
+    assert refusal(capsys, "verdicts") == "metrics/verdict.json is missing: run `dvc repro`"
+    record = json.loads((root / "metrics" / "verdict.json").read_text())
+    (project / "metrics").mkdir()
+    (project / "metrics" / "verdict.json").write_text(json.dumps(record))
+    lines = answer(capsys, "verdicts").splitlines()
+    assert lines[0].endswith(": this run; not recorded")
+    assert lines[1] == "No verdict was recorded before this one."
+    assert answer(capsys, "verdicts", "--changed", "the first run").splitlines()[0].endswith(": the first run")
+    assert refusal(capsys, "verdicts", "--changed", "again").startswith("verdicts.jsonl: this verdict stands")
+
+
 @pytest.mark.parametrize("line", ["{", '{"id": "x"}', '{"id": "x", "evaluation": "e"}'])
 def test_trials_with_a_damaged_line(project, capsys, line):
     (project / "trials.jsonl").write_text(line + "\n")
@@ -450,7 +462,7 @@ def test_unseal_of_what_was_opened(project, capsys):
     assert len(captured.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", ["report", "trials", "unseal"])
+@pytest.mark.parametrize("command", ["report", "trials", "verdicts", "unseal"])
 def test_a_profile_that_never_ran(project, capsys, command):
     message = "build/quick is missing: there is no such profile, or it has not run"
     assert refusal(capsys, command, "--profile", "quick") == message

@@ -2,6 +2,7 @@
 
 - ab_plan: the original plan's coin-tossed A/B test
 - comparison: the compare stage: test, sensitivities, record
+- history: every verdict so far, and what changed
 - inference: the protocol that decides
 - pairing: what two ledgers must share
 - seed_draws: what other draws of the seeds would have decided

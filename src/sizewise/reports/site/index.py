@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from sizewise.base.errors import DataMissingError, exit_status
 from sizewise.base.paths import Workspace, write_atomically
 from sizewise.evidence import verdict
+from sizewise.evidence.history import history_sentence, history_table, read_history
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, read_ledger, seal_sentence
 from sizewise.params.arms import Arm
@@ -29,6 +30,7 @@ from sizewise.params.stage import stage_params
 from sizewise.reports.figures import difference_by_block, equity_by_arm
 from sizewise.reports.page.failed import stale_sentences
 from sizewise.reports.page.style import use_style
+from sizewise.reports.site import box
 
 REPORTS = {
     "01_features": "Features, regimes and the signal",
@@ -84,8 +86,9 @@ class Findings:
     Attributes:
         record: metrics/verdict.json. summary: metrics/walk_forward.json, by arm. sensitivities: metrics/sensitivities.json.
         growth: growth_pct of plots/equity_by_arm.csv, index day, one column an arm. days: plots/difference_by_day.csv, the
-            same index: fold, regime, difference_bps. trials: of trials.jsonl. stale: of notebooks that stopped; see
-            failed.stale_sentences.
+            same index: fold, regime, difference_bps. trials: of trials.jsonl. history: of verdicts.jsonl.
+        cpcv: metrics/cpcv.json; None where that study has not run.
+        stale: of notebooks that stopped; see failed.stale_sentences.
     """
 
     record: Mapping[str, Any]
@@ -94,6 +97,8 @@ class Findings:
     growth: pd.DataFrame
     days: pd.DataFrame
     trials: TrialLedger
+    history: Sequence[Mapping[str, Any]] = ()
+    cpcv: Mapping[str, Any] | None = None
     stale: Sequence[str] = ()
 
 
@@ -120,6 +125,8 @@ def read_findings(workspace: Workspace, arms: Sequence[str]) -> Findings:
         growth,
         _read_days(workspace.plots / "difference_by_day.csv", ["fold", "regime", "difference_bps"], "compare"),
         read_ledger(workspace.trials),
+        read_history(workspace.verdicts),
+        _read_json(cpcv, "cpcv") if (cpcv := workspace.metrics / "cpcv.json").is_file() else None,
         stale_sentences(workspace),
     )
 
@@ -185,17 +192,35 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
         headline=verdict.headline(record, *names),
         sentence=verdict.verdict_sentence(record, *names, plan.alpha),
         stale=found.stale,
+        box=_box(found, names),
         beside=beside_the_verdict(found, plan, splits),
         columns=["arm", *COLUMNS.values()],
         rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},
         bounds=bounds,
         equity=_embedded(equity_figure(found, [arm for arm in arms if arm not in bounds])),
+        history=_history(found),
+        history_sentence=history_sentence(found.history),
         difference=_embedded(difference_by_block(found.days["difference_bps"] / BPS, plan.blocks, *names)),
         reports=REPORTS,
         studies=STUDIES,
         earlier=EARLIER,
         record=record,
     )
+
+
+def _box(found: Findings, names: tuple[str, str]) -> list[tuple[str, str]]:
+    rows = box.dollars(found.growth, names)
+    if "live_symbols" in found.days:
+        rows += box.live(found.days["live_symbols"])
+    return rows + box.beside(found.record, found.sensitivities["anchored"], found.cpcv)
+
+
+def _history(found: Findings) -> list[list[str]]:
+    """The table of all verdicts, header first."""
+    table = history_table(found.history, found.record)
+    words = {"effect (bps a day)": "{:+.2f}", "p": "{:.3f}"}
+    rows = [[words.get(name, "{}").format(value) for name, value in row.items()] for row in table.to_dict("records")]
+    return [list(table.columns), *rows]
 
 
 def _cell(value: float | None) -> str:
