@@ -233,8 +233,23 @@ class PpoArm(ArmSection):
         return follows_signal(self.scheme)
 
 
+class DirectArm(ArmSection):
+    """A learned arm: a network trained by gradient through the account multiplies a rule's size by 0 to 2.
+
+    Attributes:
+        base: the rule, written like an arm.
+    """
+
+    sections: ClassVar[tuple[str, ...]] = ("observation", "regimes", "train", "direct")
+    kind: Literal["direct"]
+    base: RuleArm
+    splits: SplitSchemes = ("rolling",)
+    seeds: Seeds = None
+
+
 Arm = Annotated[
     PpoArm
+    | DirectArm
     | TableArm
     | ClosedTradeArm
     | AtrArm
