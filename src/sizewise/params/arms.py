@@ -187,6 +187,11 @@ class MultiplesOf(Section):
         tuple[Annotated[float, Field(ge=0.0)], ...], BeforeValidator(as_tuple), Field(min_length=2)
     ] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
+    @property
+    def reference(self) -> int | None:
+        """The action that is the rule itself; None if there is none."""
+        return self.multiples.index(1.0) if 1.0 in self.multiples else None
+
 
 class CustomScheme(Section):
     """A scheme of one's own: a class, and its parameters as further keys.

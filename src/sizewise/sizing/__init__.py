@@ -5,6 +5,7 @@
 - fitted: rules fitted on train, drawn at random or read from the future
 - held_paths: the growth of many vectors of sizes at once
 - identifiability: whether a reward can teach a size
+- leaps: what a sizer earns from mark to mark
 - multiples: any scheme, those that ask a rule among them
 - opportunities: what each trade of the signal earns for one unit
 - own: a rule or a learner of one's own, opened and checked

@@ -22,6 +22,9 @@ class Multiples(ActionScheme):
     """Each action holds a multiple of the reference rule's size of the moment, on the signal's side, up to the cap.
 
     The size is asked at every decision; without a signal nothing is held.
+
+    Attributes:
+        multiples: of the actions, in the accounts' dtype.
     """
 
     follows_signal, reads_market = True, True
@@ -31,13 +34,17 @@ class Multiples(ActionScheme):
     ):
         self.space = Discrete(len(model.multiples))
         self._size, self._limit = size, position_limit_frac(account)
-        self._multiples = torch.tensor(model.multiples, dtype=dtype, device=device)
+        self.multiples = torch.tensor(model.multiples, dtype=dtype, device=device)
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        return self.hold(lookup(self.multiples, actions), view)
+
+    def hold(self, multiple: torch.Tensor, view: View) -> Orders:
+        """Orders for any multiples, 0 or more, accounts' shape."""
         at = view.situation
         if at is None:
             raise ConfigError("multiples_of asks a rule, which reads the market's signals: nothing here gives them")
-        share = (lookup(self._multiples, actions) * self._size(at)).clamp(max=self._limit)
+        share = (multiple * self._size(at)).clamp(max=self._limit)
         target = torch.where(view.direction == 0, 0.0, share * view.direction * view.equity)
         return Orders(market=view.units((target - view.position[0]).unsqueeze(0)))
 

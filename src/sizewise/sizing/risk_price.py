@@ -15,27 +15,24 @@ Sources: Kelly (1956), Bell System Technical Journal 35; Thorp (2006), The Kelly
 the stock market, sections 2 (two outcomes) and 7 (the continuous approximation).
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from scipy.optimize import brentq
 
 from sizewise.base.arithmetic import fitted
 from sizewise.base.errors import ConfigError
-from sizewise.base.tensors import log
 from sizewise.dataset.market_tensor import Market
 from sizewise.params.arms import MultiplesOf, RuleArm
 from sizewise.params.trading.world import World
 from sizewise.sizing.decision_steps import DAYS_PER_YEAR, Parts, steps_of, walk_rule
 from sizewise.sizing.multiples import size_of
+from sizewise.trading.priced import LARGEST_LOSS
+from sizewise.trading.priced import TANGENT_BELOW as TANGENT_BELOW
+from sizewise.trading.priced import priced_growth as priced_growth
 from sizewise.trading.schemes.values import position_limit_frac
 
 # Annual Sharpe ratios that a reference is taken to have at least and at most.
 LEAST_SHARPE, MOST_SHARPE = 0.25, 4.0
-LARGEST_LOSS = 0.9
-# Below this share of equity the logarithm goes on along its tangent: outside of train a bold account may lose everything.
-TANGENT_BELOW = 1.0 - LARGEST_LOSS
 
 
 def risk_price(
@@ -90,24 +87,3 @@ def growth_optimal(returned: np.ndarray) -> float:
 
     # The slope falls without bound on the way to losing everything.
     return float(brentq(slope, 0.0, (1.0 - 1e-12) / -worst, xtol=1e-12, rtol=1e-12))
-
-
-class _PricedLog(torch.autograd.Function):
-    """log(x), and its tangent at TANGENT_BELOW beneath it; with the digits of tensors.log on a CPU."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        kept = x.clamp(min=TANGENT_BELOW)
-        ctx.save_for_backward(kept)
-        return log(kept) + (x - kept) / TANGENT_BELOW
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
-        (kept,) = ctx.saved_tensors
-        return gradients[0] / kept
-
-
-def priced_growth(returned: torch.Tensor, price: float) -> torch.Tensor:
-    """log(1 + price * returned), of simple returns of equity, with a gradient; never infinite, see TANGENT_BELOW."""
-    priced: torch.Tensor = _PricedLog.apply(1.0 + price * returned)
-    return priced

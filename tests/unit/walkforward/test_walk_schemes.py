@@ -15,7 +15,7 @@ from sizewise.params.trading.trading import OwnSizes, Simplex
 from sizewise.params.trading.world import World
 from sizewise.trading.broker.orders import Kind
 from sizewise.trading.schemes.catalogue import MODELS
-from sizewise.walkforward.walk import run_policies
+from sizewise.walkforward.walk import run_policies, run_rule
 
 # One iteration teaches nothing: what begins by holding, and has more than ten actions, would hold.
 START = {"initial_hold_prob": 1e-3}
@@ -92,3 +92,27 @@ def test_an_arm_of_a_session_clock_trains_and_walks(quick, settings, fold, kind)
     market = quick.market.to("cpu", torch.float64)
     ledger = run_policies(market, "mine", [fold], {(0, 1): found.agent}, [1], world).ledger
     assert bool(ledger.equity.isfinite().all())
+
+
+@pytest.mark.parametrize("hold", [0.3, 0.9], ids=str)
+def test_an_untrained_policy_of_multiples_is_its_rule_to_the_cent(quick, settings, fold, hold):
+    """Decided at entries, and so is the rule; whatever the weights, since they lean towards it."""
+    entries = replace(settings.world, decisions=Decisions(every="entry"))
+    untaught = {"learning_rate": 1e-12, "initial_reference_prob": hold}
+    still = replace(settings, world=entries, train=settings.train.model_copy(update=untaught))
+    market, rule = quick.market.to("cpu", torch.float64), AtrArm(kind="atr")
+    scheme = MultiplesOf(kind="multiples_of", base=rule)
+    agents = {(fold.number, 1): trained(quick, still, fold, scheme).agent}
+    ours = run_policies(market, "mine", [fold], agents, [1], entries)
+    plain = run_rule(market, "atr", rule, [fold], entries)
+    assert bool((plain.ledger.position != 0).any())
+    torch.testing.assert_close(ours.ledger.equity, plain.ledger.equity, rtol=0.0, atol=0.005)
+    assert ours.ledger.fills["units"].tolist() == pytest.approx(plain.ledger.fills["units"].tolist(), abs=1e-9)
+
+
+def test_a_scheme_without_its_rule_starts_like_any_other(quick, settings, fold):
+    scheme = MultiplesOf(kind="multiples_of", base=AtrArm(kind="atr"), multiples=(0.0, 0.5, 2.0))
+    assert scheme.reference is None
+    still = replace(settings, train=settings.train.model_copy(update={"learning_rate": 1e-12}))
+    start = trained(quick, still, fold, scheme).agent.parameters["actor_b3"].exp()
+    torch.testing.assert_close(start, torch.tensor([1e-3, 0.4995, 0.4995]))

@@ -264,7 +264,7 @@ def train_population(
         dtype=market.dtype,
     )
     spec = policy_spec(settings, env.desk)
-    fresh = initialise(spec, streams["init"], initial_hold_prob=train.initial_hold_prob)
+    fresh = untrained(spec, model, train, streams["init"])
     parameters = {name: value.to(device) for name, value in fresh.items()}
     agents = [_agent(spec, parameters, k, job, lessons[k], models, settings) for k, job in enumerate(jobs)]
     reward_scale = torch.stack([lesson.reward_scale for lesson in lessons])
@@ -304,6 +304,16 @@ def train_population(
     return [
         Trained(job, _selected(agents[k], best, k, best_score[k], job), tuple(history[k])) for k, job in enumerate(jobs)
     ]
+
+
+def untrained(
+    spec: PolicySpec, model: AnyScheme, train: Train, generators: Sequence[torch.Generator]
+) -> Parameters:
+    """Fresh weights, one policy a generator. Where actions are multiples of a rule, they make the rule the greedy action."""
+    reference = model.reference if isinstance(model, MultiplesOf) else None
+    if reference is None:
+        return initialise(spec, generators, initial_hold_prob=train.initial_hold_prob)
+    return initialise(spec, generators, initial_hold_prob=train.initial_reference_prob, favoured=reference)
 
 
 def trading_of(market: Market, model: AnyScheme, world: World, reward: RewardModel) -> Trading:

@@ -54,6 +54,8 @@ class Train(Section):
         memory: units of a recurrent state that each account carries from bar to bar; 0 is none.
         entropy_coef, final_entropy_coef: at the first and at the last iteration, linear between; null is constant.
         exploding_norm: a gradient norm, before clipping, that stops training.
+        initial_hold_prob: of holding, in an untrained policy. initial_reference_prob: of the rule itself, where actions are
+            multiples of one: an untrained policy that acts greedily is the rule.
     """
 
     seeds: Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)]
@@ -81,6 +83,7 @@ class Train(Section):
     exploding_norm: Positive = 1.0e4
     target_kl: Positive = 0.03
     initial_hold_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.10
+    initial_reference_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.30
     validation_frac: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.15
     validate_every: Count = 2
     validation_chunk_bars: Count = 512
