@@ -29,8 +29,8 @@ WORLD = World(
     Rules(),
     Decisions(every="bar", count=2),
 )
-ROWS, NOISE = 900, 3
-EASY = {"hidden": 4, "stretch": 40, "passes": 60, "learning_rate": 0.02, "validate_every": 5, "patience": 8}
+ROWS, NOISE = 500, 3
+EASY = {"hidden": 4, "stretch": 40, "passes": 40, "learning_rate": 0.03, "validate_every": 5, "patience": 8}
 
 
 def telling_market(edge: float = 0.003) -> Market:
@@ -57,7 +57,7 @@ def telling_market(edge: float = 0.003) -> Market:
 def fold_of(market: Market) -> Fold:
     """Its one fold."""
     days = (pd.Timestamp(day, tz="UTC") for day in ("2020-01-01", "2020-02-01"))
-    train, test = (dict.fromkeys(market.symbols, part) for part in (Slice(20, 700), Slice(720, 890)))
+    train, test = (dict.fromkeys(market.symbols, part) for part in (Slice(20, 400), Slice(410, 490)))
     return Fold("rolling", 0, *days, train, test)
 
 

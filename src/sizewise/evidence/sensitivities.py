@@ -87,7 +87,8 @@ class Beside:
         names = (plan.candidate, plan.reference)
         rng = numpy_generator(plan.bootstrap_seed, "ab_plan")
         trades = [self._with_r(name) for name in names]
-        return toss(*trades, names=names, tosses=TOSSES, alpha=plan.alpha, power=plan.power, rng=rng)
+        equity = float(self.bars[plan.reference]["equity"].iloc[0])
+        return toss(*trades, names=names, tosses=TOSSES, alpha=plan.alpha, power=plan.power, equity=equity, rng=rng)
 
     def _with_r(self, name: str) -> pd.DataFrame:
         bars, trades = self.bars[name], self.trades[name]

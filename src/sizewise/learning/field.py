@@ -41,7 +41,17 @@ def learn_tables(
         if not isinstance(arm, TableArm):
             continue
         parts = [
-            train_tables(exact, folds[scheme], arm.seeds_on(scheme, seeds), arm.kind, rules, account, arm=name)
+            train_tables(
+                exact,
+                folds[scheme],
+                arm.seeds_on(scheme, seeds),
+                arm.kind,
+                rules,
+                account,
+                arm=name,
+                quantile_bins=arm.confidence_bins == "quantiles",
+                per_symbol=arm.per_symbol,
+            )
             for scheme in arm.splits
         ]
         tables = tuple(table for part in parts for table in part.tables)

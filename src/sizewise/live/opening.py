@@ -30,7 +30,7 @@ from sizewise.learning.ppo.encoders import MarketView, scaler_of
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular import store as tabular
 from sizewise.learning.tabular.sizer import TableSizer
-from sizewise.learning.tabular.store import load_table
+from sizewise.learning.tabular.store import load_table_for
 from sizewise.live import fitted
 from sizewise.live.decide import HeardPolicy, LiveArm, Opener
 from sizewise.params.arms import Arm
@@ -132,9 +132,8 @@ def _rule(part: Part) -> Opener:
 
 
 def _table(part: Part) -> Opener:
-    table = load_table(part.folder)
-
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:
+        table = load_table_for(part.arm, part.folder, key.symbol)
         return TableSizer(market, [table], [0], [key.start_row], [key.length], position_limit_frac(account))
 
     return opened

@@ -70,10 +70,17 @@ class ArmSection(Section):
 
 
 class TableArm(ArmSection):
-    """A table of 300 states and 25 sizes: a contextual bandit, or Q-learning that looks ahead to the next trade."""
+    """A table of 300 states and 25 sizes: a contextual bandit, or Q-learning that looks ahead to the next trade.
+
+    Attributes:
+        confidence_bins: `fixed` are those of the section `tabular`; `quantiles` part each table's own train decisions into
+            fifths, so that every bin is met. per_symbol: one table a symbol instead of one that all of them share.
+    """
 
     sections: ClassVar[tuple[str, ...]] = ("regimes", "tabular")
     kind: Literal["bandit", "q_table"]
+    confidence_bins: Literal["fixed", "quantiles"] = "fixed"
+    per_symbol: bool = False
     splits: SplitSchemes = ("rolling",)
     seeds: Seeds = None
 

@@ -7,6 +7,7 @@
 - page: what every report shares: opening, running, style
 - site: the index page
 - train: notebook 02
+- train_direct: notebook 02, on what is trained by gradient through the account
 - verify: whether a run says what the committed one says
 - walk_forward: notebook 03
 """

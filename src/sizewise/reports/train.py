@@ -27,6 +27,8 @@ from sizewise.learning.ppo.training import plan_jobs as plan_jobs
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.cells import SHAPE, Confidence, sizes
 from sizewise.learning.tabular.learning import CURVE_TRADES, PHASE_ENDS, PHASES, Learned, Table
+from sizewise.learning.tabular.use import use_sentence as use_sentence
+from sizewise.learning.tabular.use import use_table
 from sizewise.params.arms import AnyScheme, follows_signal
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
@@ -470,8 +472,19 @@ def _spread(name: str, by_seed: pd.Series, *, digits: int) -> dict[str, float]:
     return {f"seed_sd_{name}": round(float(by_seed.std()), digits)} if len(by_seed) > 1 else {}
 
 
-def other_metrics(tables: Mapping[str, Learned], closed: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """What metrics/train.json holds of the learners beside PPO, by arm."""
+def tables_in_use(p: Any, tables: Mapping[str, Learned]) -> pd.DataFrame:
+    """See use.use_table."""
+    return use_table({name: one.tables for name, one in tables.items()}, p.account.initial_equity)
+
+
+def other_metrics(
+    tables: Mapping[str, Learned], closed: pd.DataFrame, in_use: pd.DataFrame
+) -> dict[str, dict[str, float]]:
+    """What metrics/train.json holds of the learners beside PPO, by arm.
+
+    Args:
+        in_use: of tables_in_use.
+    """
     found: dict[str, dict[str, float]] = {}
     for name, one in tables.items():
         visited = pd.Series([float((table.visits > 0).mean()) for table in one.tables])
@@ -480,6 +493,9 @@ def other_metrics(tables: Mapping[str, Learned], closed: pd.DataFrame) -> dict[s
             "n_tables": len(one.tables),
             "updates": int(sum(table.updates for table in one.tables)),
             "cells_visited_frac": round(float(visited.mean()), 4),
+            "states_met": float(in_use.loc[name, "states"]),
+            "different_orders": int(in_use.loc[name, "orders"]),
+            "concludes": bool(in_use.loc[name, "concludes"]),
             **_spread("cells_visited_frac", by_seed, digits=4),
         }
     if len(closed):

@@ -76,7 +76,9 @@ def returns(
     course = Course(market.tape, marks)
     at = course.at.to(device)
     place, end = torch.searchsorted(at, start), torch.searchsorted(at, last)
-    desk = Walker(market.tape, account, rules, sizer.uses, dtype=torch.float64, device=device, pauses=True, trusted=True)
+    desk = Walker(
+        market.tape, account, rules, sizer.uses, dtype=torch.float64, device=device, pauses=True, trusted=True
+    )
     leaps, position = desk.nothing_happens_between(), desk.open((len(start),))
     over, owner = torch.zeros_like(start, dtype=torch.bool), paths.owner.to(device)
     entries = market.entry.long().cumsum(0)

@@ -23,7 +23,7 @@ from sizewise.learning.own import load_own, member_size
 from sizewise.learning.ppo.agent import Agent, load_agent
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.sizer import TableSizer
-from sizewise.learning.tabular.store import load_table
+from sizewise.learning.tabular.store import load_table_for
 from sizewise.params.arms import Arm, DirectArm
 from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.world import World
@@ -145,10 +145,17 @@ class Field:
 
     def tables(self, name: str, keys: Sequence[PathKey]) -> Sizer:
         """Sizing tables."""
-        tables = [load_table(policy_folder(self._policies, name, fold, seed)) for fold, seed in self._members(name)]
+        arm: Any = self._arms[name]
+        folds = {fold.number: fold for fold in self._folds}
+        whose = [(key.fold, key.seed, key.symbol if arm.per_symbol else "") for key in keys]
+        members = list(dict.fromkeys(whose))
+        tables = [
+            load_table_for(arm, policy_folder(self._policies, name, folds[fold], seed), symbol)
+            for fold, seed, symbol in members
+        ]
         starts, lengths = [key.start_row for key in keys], [key.length for key in keys]
         limit = position_limit_frac(self._account)
-        return TableSizer(self._market, tables, self._of_path(name, keys), starts, lengths, limit)
+        return TableSizer(self._market, tables, [members.index(one) for one in whose], starts, lengths, limit)
 
     def closed_trades(self, name: str, keys: Sequence[PathKey]) -> Sizer:
         """Models that learned from closed trades."""

@@ -5,8 +5,9 @@ Annals of Statistics 29, sec. 8.2). Conditions depend on each other in the marke
 never were; it shows what a learner reads, and not what it would earn.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ from sizewise.learning.ppo.encoders import encode_rows, scaled, scaler_of
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.cells import confidence_of, exposure_of, performance_of, size_limit, sizes, state_of
 from sizewise.learning.tabular.learning import Table
-from sizewise.learning.tabular.store import load_table
+from sizewise.learning.tabular.store import load_table_for
 from sizewise.params.arms import ClosedTradeArm, PpoArm, TableArm
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.stage import Stage
@@ -229,16 +230,25 @@ ATR, TREND = FEATURES["volatility (ATR%)"], FEATURES["trend strength"]
 
 
 class TableChoice:
-    """A table's size. Its regime is read off the changed features: trending by the declared rule, volatile above what its
-    train slices' quantile of ATR% was, since the trailing quantile of the label is not among the features."""
+    """A table's size, of each symbol's own where it has one.
 
-    def __init__(self, table: Table, account: Account, rules: Regimes, volatile: np.ndarray):
-        """Args: `volatile` (S,): ATR% above which each symbol counts as volatile."""
-        self._table, self._account, self._rules, self._volatile = table, account, rules, volatile
-        self._action = table.greedy()
+    Its regime is read off the changed features: trending by the declared rule, volatile above what its train slices'
+    quantile of ATR% was, since the trailing quantile of the label is not among the features.
+    """
+
+    def __init__(self, table_for: Callable[[str], Table], account: Account, rules: Regimes, volatile: np.ndarray):
+        """Args: `table_for` gives a symbol's table. `volatile` (S,): ATR% above which each symbol counts as volatile."""
+        self._table_for, self._account, self._rules, self._volatile = table_for, account, rules, volatile
 
     def __call__(self, situations: Entries) -> torch.Tensor:
         """See responses.Choose."""
+        chosen = torch.zeros(len(situations.symbol), dtype=torch.float64)
+        for number in sorted(set(situations.symbol.tolist())):
+            mine = situations.symbol == number
+            chosen[mine] = self._sizes(self._table_for(situations.symbols[number]), situations)[mine]
+        return chosen
+
+    def _sizes(self, table: Table, situations: Entries) -> torch.Tensor:
         last = situations.windows[:, -1].double().numpy()
         atr, trend, adx = (last[:, UNFITTED.index(name)] for name in (ATR, TREND, "adx_14"))
         trending = (adx > self._rules.trending_adx) | (trend > self._rules.trending_strength)
@@ -248,7 +258,7 @@ class TableChoice:
             np.where(high, LABELS.index("high_vol_trending"), LABELS.index("low_vol_trending")),
             np.where(high, LABELS.index("high_vol_ranging"), LABELS.index("low_vol_ranging")),
         )
-        rules, limit = self._table.rules, self._table.limit_frac
+        rules, limit = table.rules, table.limit_frac
         state = state_of(
             names,
             confidence_of(situations.confidence[:, -1].double().numpy(), rules),
@@ -257,7 +267,7 @@ class TableChoice:
         )
         equity = self._account.initial_equity * (1.0 - situations.drawdown_frac.numpy())
         every = sizes(rules, equity, size_limit(atr, rules, limit))
-        return torch.from_numpy(np.take_along_axis(every, self._action[state][:, None], axis=1)[:, 0] / limit)
+        return torch.from_numpy(np.take_along_axis(every, table.greedy()[state][:, None], axis=1)[:, 0] / limit)
 
 
 class ClosedTradeChoice:
@@ -303,7 +313,9 @@ def dependence_of(stage: Stage, market: Market, folds: Sequence[Fold]) -> pd.Dat
                     case PpoArm() if sizes_at_market(arm):
                         choose = PolicyChoice(load_agent(folder))
                     case TableArm():
-                        choose = TableChoice(load_table(folder), p.account, p.regimes, volatile)
+                        choose = TableChoice(
+                            cache(partial(load_table_for, arm, folder)), p.account, p.regimes, volatile
+                        )
                     case ClosedTradeArm():
                         choose = ClosedTradeChoice(load_closed_trades(folder, p.outcome, arm.kind))
                     case _:

@@ -1,14 +1,18 @@
 """Training beside PPO: what it saves is what the field loads, fold by fold and seed by seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from sizewise.base.errors import DataMissingError
 from sizewise.learning import field
 from sizewise.learning.closed_trades.policy import load_closed_trades
 from sizewise.learning.stored import policy_folder
-from sizewise.learning.tabular.store import load_table
+from sizewise.learning.tabular.learning import train_tables
+from sizewise.learning.tabular.store import load_table, load_table_for
 from sizewise.params.arms import TableArm
 
 TABLES, CLOSED = ("q_table", "bandit"), ("dqn", "outcome_ensemble")
@@ -69,6 +73,31 @@ def test_schemes_follow_each_other_and_other_arms_are_left_alone(both_schemes):
         "mine/rolling_fold0_seed1/table.json",
         "mine/anchored_fold0_seed1/table.json",
     }
+
+
+def test_each_symbol_has_a_table_of_its_own_where_the_arm_says_so(quick, tmp_path):
+    p, fold = quick.params, quick.folds["rolling"][0]
+    arm = TableArm(kind="q_table", confidence_bins="quantiles", per_symbol=True)
+    market = quick.market.to("cpu", torch.float64)
+    learned = field.learn_tables(market, {"own": arm}, {"rolling": [fold]}, (1, 2), p.tabular, p.account, tmp_path)
+    folder = policy_folder(tmp_path, "own", fold, 2)
+    own = {symbol: load_table_for(arm, folder, symbol) for symbol in fold.train}
+    assert {symbol: table.origin["symbol"] for symbol, table in own.items()} == {
+        symbol: symbol for symbol in fold.train
+    }
+    assert len(learned["own"].tables) == 2 * len(own) == 4
+    for symbol, table in own.items():
+        assert {outcome["account"] for outcome in table.outcomes} == {symbol}
+        assert len(set(table.rules.confidence_edges) & set(p.tabular.confidence_edges)) == 0
+        # Fifths of its own decisions: every bin is met, where the fixed ones see one or two.
+        assert (table.visits.sum(axis=1).reshape(5, 5, -1).sum(axis=(0, 2)) > 0).all()
+        alone = replace(fold, train={symbol: fold.train[symbol]})
+        one = train_tables(market, [alone], [2], "q_table", p.tabular, p.account, quantile_bins=True, per_symbol=True)
+        np.testing.assert_array_equal(one.tables[0].values, table.values)
+    shared = TableArm(kind="q_table")
+    assert not (folder / "table.json").exists()
+    with pytest.raises(DataMissingError, match=r"table\.json is missing"):
+        load_table_for(shared, folder, next(iter(own)))
 
 
 def test_learning_is_the_same_twice_bit_for_bit(both_schemes):

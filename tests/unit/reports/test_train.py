@@ -15,6 +15,7 @@ from sizewise.learning.ppo.agent import Agent, load_agent
 from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.ppo.training import Job, Settings, Trained
 from sizewise.learning.tabular.learning import Learned, blank
+from sizewise.learning.tabular.use import use_table
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.learning.tabular import Tabular
@@ -210,18 +211,30 @@ def test_a_model_an_arm_has_not_has_no_loss(closed):
     assert [name for name in table.columns if name.startswith("loss")] == ["loss dqn"]
 
 
+def metrics_of(tables, closed):
+    in_use = use_table({name: one.tables for name, one in tables.items()}, 1000.0)
+    return training_tables.other_metrics(tables, closed, in_use)
+
+
 def test_metrics_of_the_other_learners(closed):
     table = blank("bandit", Tabular(), 0.2)
     visits = table.visits.copy()
     visits[0, 0], visits[7, 3] = 5, 1
     learned = Learned((replace(table, visits=visits, updates=6), replace(table, updates=1)), pd.DataFrame())
-    found = training_tables.other_metrics({"bandit": learned}, closed)
-    assert found["bandit"] == {"n_tables": 2, "updates": 7, "cells_visited_frac": round(1 / 7500, 4)}
+    found = metrics_of({"bandit": learned}, closed)
+    assert found["bandit"] == {
+        "n_tables": 2,
+        "updates": 7,
+        "cells_visited_frac": round(1 / 7500, 4),
+        "states_met": 1.0,
+        "different_orders": 6,
+        "concludes": False,
+    }
     members = tuple(
         replace(table, updates=1, visits=v, origin={"seed": s}) for v, s in ((visits, 1), (table.visits, 2))
     )
-    spread = training_tables.other_metrics({"bandit": Learned(members, pd.DataFrame())}, closed)["bandit"]
+    spread = metrics_of({"bandit": Learned(members, pd.DataFrame())}, closed)["bandit"]
     assert spread["seed_sd_cells_visited_frac"] == round(2 / 7500 / 2**0.5, 4)
     assert found["dqn (rolling)"] == {"n_models": 2, "closes": 300}
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert training_tables.other_metrics({}, pd.DataFrame()) == {}
+    assert metrics_of({}, pd.DataFrame()) == {}

@@ -84,7 +84,7 @@ def large_where(params, axis: int, least: int) -> Table:
 def choice(params, table: Table, volatile: float | np.ndarray = np.inf, **thresholds: float) -> TableChoice:
     """`volatile`: ATR% of each symbol, or of both; `thresholds` replace those of the labels."""
     rules = params.regimes.model_copy(update=thresholds)
-    return TableChoice(table, params.account, rules, np.broadcast_to(volatile, 2))
+    return TableChoice(lambda symbol: table, params.account, rules, np.broadcast_to(volatile, 2))
 
 
 def spreads(choose, world) -> dict[str, float]:

@@ -11,7 +11,7 @@ from sizewise.learning.ppo.encoders import Parameters
 from sizewise.learning.ppo.update import Adam
 from sizewise.params.learning.direct import Direct
 from sizewise.sizing.decision_steps import DAYS_PER_YEAR, advance
-from sizewise.sizing.risk_price import priced_growth
+from sizewise.trading.priced import priced_growth
 
 # A multiple so near to 0 or to the largest counts as a corner.
 CORNER = 0.2
@@ -61,12 +61,14 @@ class Objective:
     kind: str
     price: float
 
-    def __call__(self, returned: torch.Tensor, lesson: Lesson) -> torch.Tensor:
-        """Args: `returned`: [K, D, P]. Returns: [K]."""
-        steps = lesson.steps
-        present = torch.unique(steps.symbol)
-        of = (steps.symbol.unsqueeze(1) == present).to(returned.dtype)
-        years = steps.days @ of / DAYS_PER_YEAR
+    def __call__(self, returned: torch.Tensor, days: torch.Tensor, symbol: torch.Tensor) -> torch.Tensor:
+        """The figure of each policy, [K].
+
+        Args:
+            returned: simple returns of equity, [K, D, P]. days: that each account lasts, [P]; symbol: its number, int64 [P].
+        """
+        of = (symbol.unsqueeze(1) == torch.unique(symbol)).to(returned.dtype)
+        years = days @ of / DAYS_PER_YEAR
         if self.kind == "log_growth":
             return (priced_growth(returned, self.price).sum(1) @ of / years).mean(-1)
         squares = returned.square().sum(1) @ of / years
@@ -92,32 +94,38 @@ class DirectLearner:
         self._objective, self._limit, self._settings = objective, limit_frac, settings
         self._optimiser = Adam(parameters)
 
-    def learn(self, lesson: Lesson, start: torch.Tensor, active: torch.Tensor) -> tuple[torch.Tensor, Pass]:
+    def learn(self, lesson: Lesson, start: torch.Tensor, active: torch.Tensor, done: int) -> tuple[torch.Tensor, Pass]:
         """One pass and one step.
 
         Args:
-            start: see walk_lesson. active: bool [K]; others stay as they are.
+            start: see walk_lesson. active: bool [K]; others stay as they are. done: passes before this one.
         Returns:
             the objective before the step, [K], and the pass, without a gradient.
         """
         leaves = {name: value.detach().requires_grad_() for name, value in self.parameters.items()}
         found = walk_lesson(leaves, lesson, start, self._limit)
-        earned = self._objective(found.returned, lesson)
+        earned = self._objective(found.returned, lesson.steps.days, lesson.steps.symbol)
         # The policies share no parameter, so the gradient of the sum is each one's own.
         gradients = torch.autograd.grad(-earned.sum(), list(leaves.values()))
-        self._shrink(active)
+        rate = self._rate(done)
+        self._shrink(active, rate)
         self._optimiser.step(
             self.parameters,
             dict(zip(leaves, gradients, strict=True)),
-            self._settings.learning_rate,
+            rate,
             self._settings.max_grad_norm,
             active,
         )
         return earned.detach(), Pass(*(values.detach() for values in found))
 
-    def _shrink(self, active: torch.Tensor) -> None:
+    def _rate(self, done: int) -> float:
+        rules = self._settings
+        part = done / max(1, rules.passes - 1)
+        return rules.learning_rate * (1.0 + (rules.final_learning_rate_frac - 1.0) * part)
+
+    def _shrink(self, active: torch.Tensor, rate: float) -> None:
         """Weight decay, apart from the gradient's own scale (Loshchilov and Hutter, 2019, arXiv:1711.05101)."""
-        share = active.to(torch.float64) * (self._settings.learning_rate * self._settings.weight_decay)
+        share = active.to(torch.float64) * (rate * self._settings.weight_decay)
         for value in self.parameters.values():
             value.mul_(1.0 - share.view(-1, *([1] * (value.dim() - 1))))
 
@@ -125,4 +133,4 @@ class DirectLearner:
         """The objective, [K], and a pass, without a step."""
         with torch.no_grad():
             found = walk_lesson(self.parameters, lesson, start, self._limit)
-            return self._objective(found.returned, lesson), found
+            return self._objective(found.returned, lesson.steps.days, lesson.steps.symbol), found

@@ -1,4 +1,4 @@
-"""Train the policies of `direct`, all seeds of a fold together; stop and select on the tail, the reference among the candidates."""
+"""Train the policies of `direct`, all seeds of a fold together; the tail stops and selects, the reference is a candidate."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -113,7 +113,7 @@ def _climb(
             kept.see(score, learner.parameters)
         if done == rules.passes or not bool(kept.running.any()):
             break
-        _, walked = learner.learn(lesson, start, kept.running)
+        _, walked = learner.learn(lesson, start, kept.running, done)
         start = lesson.following(walked.ends)
     return kept.best, histories
 

@@ -306,9 +306,7 @@ def train_population(
     ]
 
 
-def untrained(
-    spec: PolicySpec, model: AnyScheme, train: Train, generators: Sequence[torch.Generator]
-) -> Parameters:
+def untrained(spec: PolicySpec, model: AnyScheme, train: Train, generators: Sequence[torch.Generator]) -> Parameters:
     """Fresh weights, one policy a generator. Where actions are multiples of a rule, they make the rule the greedy action."""
     reference = model.reference if isinstance(model, MultiplesOf) else None
     if reference is None:

@@ -5,4 +5,5 @@
 - lessons: what a table learns from
 - sizer: the table as a sizer
 - store: tables on disk
+- use: how much of a table is in use
 """

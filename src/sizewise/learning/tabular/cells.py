@@ -143,9 +143,11 @@ SHAPE = (len(LABELS), *(len(bins) for bins in BINS))
 N_STATES = int(np.prod(SHAPE))
 
 
-def bin_of(values: ArrayLike, edges: tuple[float, ...], what: str) -> np.ndarray:
+def bin_of(values: ArrayLike, edges: ArrayLike, what: str) -> np.ndarray:
     """Bin numbers, int64 of the values' shape.
 
+    Args:
+        edges: increasing along the last axis: one row for all values, or one each.
     Raises:
         ActionError: a value is no finite number, so that no action can be chosen.
     """
@@ -153,7 +155,7 @@ def bin_of(values: ArrayLike, edges: tuple[float, ...], what: str) -> np.ndarray
     if not np.isfinite(numbers).all():
         odd = numbers[~np.isfinite(numbers)].ravel()[0]
         raise ActionError(f"{what} is {odd}: a decision needs a number (0 is one); mend what measures it")
-    return np.searchsorted(edges, numbers, side="right")
+    return (numbers[..., None] >= np.asarray(edges)).sum(axis=-1, dtype=np.int64)
 
 
 def performance_of(won: ArrayLike, closed: ArrayLike, rules: Tabular) -> np.ndarray:

@@ -6,7 +6,7 @@ a table follows its latest rewards for ever; the schedule `visits` takes plain m
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from sizewise.learning.tabular.cells import (
     rewards,
     sizes,
 )
-from sizewise.learning.tabular.lessons import NOTHING, Kind, Lesson, join, prepare
+from sizewise.learning.tabular.lessons import NOTHING, Kind, Lesson, join, prepare, with_quantile_bins
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.trading.account import Account
 from sizewise.sizing.identifiability import check_identifiable, trade_probe
@@ -238,7 +238,7 @@ class Table:
         values: float64 [300, 25], in the reward's unit, 0 where never updated. visits: float64 [300, 25], trades that
             updated it, parts by their share.
         updates: results it has learned from. outcomes: the latest of them, oldest first.
-        origin: arm, scheme, fold and seed.
+        origin: arm, scheme, fold and seed; the symbol too, of a table that knows one alone.
         open: decisions of live accounts by id. waiting: by account; see sizer.TableAgent.
     """
 
@@ -259,7 +259,7 @@ class Table:
 
 
 class Learned(NamedTuple):
-    """Tables by fold, then seed, and how they were learned.
+    """Tables by fold (and symbol, where each has its own), then seed, and how they were learned.
 
     history: one row a table and stretch of trades, columns scheme, fold, seed, trade (count at the stretch's end, over all
     passes), trades (in it), phase, growth_bps (mean log growth a trade), even_growth_bps (had each size been drawn evenly),
@@ -286,14 +286,18 @@ def train_tables(
     *,
     arm: str | None = None,
     limit_frac: float | None = None,
+    quantile_bins: bool = False,
+    per_symbol: bool = False,
 ) -> Learned:
-    """Learn one table a fold and seed from the fold's train slice, all of them side by side.
+    """Learn one table a fold and seed (and symbol) from the fold's train slice, all of them side by side.
 
     Orders are shares of the account's initial equity, capped like every other arm's.
 
     Args:
         market: float64, on the CPU. arm: name for the tables' origin, by default the kind.
         limit_frac: another position limit than the account's, for planted markets whose optimum lies beyond it.
+        quantile_bins: fit each table's confidence bins to its own train decisions; see lessons.with_quantile_bins.
+        per_symbol: one table a symbol of the train slice, each from its symbol's trades alone.
     Raises:
         ConfigError: the reward is blind to size and rules.accept_size_blind is not set, or a fold has too few trades.
     """
@@ -301,9 +305,15 @@ def train_tables(
     if not rules.accept_size_blind:
         every = sizes(rules, account.initial_equity, limit)
         check_identifiable(trade_probe(PROBES[rules.reward]), every.tolist())
-    lessons = [prepare(market, fold, kind, rules, limit) for fold in folds]
+    parts = [part for fold in folds for part in (_by_symbol(fold) if per_symbol else [fold])]
+    binned = [with_quantile_bins(market, part, rules) if quantile_bins else rules for part in parts]
+    lessons = [prepare(market, part, kind, own, limit) for part, own in zip(parts, binned, strict=True)]
     study = TableStudy(join(lessons), kind, rules, limit, account.initial_equity, len(seeds))
-    generators = [[numpy_generator(kind, fold.scheme, fold.number, seed) for fold in folds] for seed in seeds]
+    origins = [_origin(arm or kind, part, per_symbol=per_symbol) for part in parts]
+    generators = [
+        [numpy_generator(kind, part.scheme, part.number, seed, *(part.train if per_symbol else ())) for part in parts]
+        for seed in seeds
+    ]
     n_actions = len(action_names(rules))
     history = []
     for number in range(rules.passes):
@@ -312,21 +322,30 @@ def train_tables(
             for row in generators
         ]
         study.go_through(draws, number)
-        history += _curve(study, folds, seeds, number)
+        history += _curve(study, parts, seeds, number)
     tables = [
         Table(
             kind,
-            rules,
+            own,
             limit,
             *study.table(f, s),
             updates=rules.passes * lesson.n_learned,
             outcomes=_outcomes(study, f, s, market),
-            origin={"arm": arm or kind, "scheme": fold.scheme, "fold": fold.number, "seed": seed},
+            origin={**origin, "seed": seed},
         )
-        for f, (fold, lesson) in enumerate(zip(folds, lessons, strict=True))
+        for f, (origin, own, lesson) in enumerate(zip(origins, binned, lessons, strict=True))
         for s, seed in enumerate(seeds)
     ]
     return Learned(tuple(tables), pd.DataFrame(history))
+
+
+def _by_symbol(fold: Fold) -> list[Fold]:
+    return [replace(fold, train={symbol: part}) for symbol, part in fold.train.items()]
+
+
+def _origin(arm: str, part: Fold, *, per_symbol: bool) -> dict[str, Any]:
+    where = {"arm": arm, "scheme": part.scheme, "fold": part.number}
+    return where | ({"symbol": next(iter(part.train))} if per_symbol else {})
 
 
 def _curve(study: TableStudy, folds: Sequence[Fold], seeds: Sequence[int], number: int) -> list[dict[str, float | str]]:

@@ -86,6 +86,35 @@ class Lesson:
         return self.idle_state[trade] + STRIDE * exposure_of(share, rules)
 
 
+# Train decisions below each edge of the confidence bins, where a table has bins of its own.
+FIFTHS = (0.2, 0.4, 0.6, 0.8)
+
+
+def with_quantile_bins(market: Market, fold: Fold, rules: Tabular) -> Tabular:
+    """The rules with confidence bins that part the decisions of the fold's train slice into fifths.
+
+    Equal confidences share a bin: bins between equal edges stay empty.
+
+    Raises:
+        ConfigError: the slice holds no finished trade.
+    """
+    rows = find_opportunities(market, fold.train).entry_row
+    if not len(rows):
+        raise ConfigError(_too_few(fold, 0, rules))
+    edges = np.quantile(fold_confidence(market, fold).numpy()[rows].astype(np.float64), FIFTHS)
+    for place in range(1, len(edges)):
+        edges[place] = max(edges[place], np.nextafter(edges[place - 1], np.inf))
+    return rules.model_copy(update={"confidence_edges": tuple(edges.tolist())})
+
+
+def _too_few(fold: Fold, count: int, rules: Tabular) -> str:
+    whose = f"fold {fold.number}" + (f", {next(iter(fold.train))}" if len(fold.train) == 1 else "")
+    return (
+        f"{whose}: {count} finished trades for {rules.accounts} accounts: lower tabular.accounts or give the fold more "
+        "train bars"
+    )
+
+
 def prepare(market: Market, fold: Fold, kind: Kind, rules: Tabular, limit_frac: float) -> Lesson:
     """The lesson of one fold's train slice, which is read and nothing after it.
 
@@ -97,10 +126,7 @@ def prepare(market: Market, fold: Fold, kind: Kind, rules: Tabular, limit_frac: 
     trades = find_opportunities(market, fold.train)
     count = len(trades)
     if count < rules.accounts:
-        raise ConfigError(
-            f"fold {fold.number}: {count} finished trades for {rules.accounts} accounts: lower tabular.accounts or give "
-            "the fold more train bars"
-        )
+        raise ConfigError(_too_few(fold, count, rules))
     lane = np.arange(count) * rules.accounts // max(count, 1)
     previous, following = _neighbours(trades, lane)
     close = market.close.numpy()[trades.entry_row]

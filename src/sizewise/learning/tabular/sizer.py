@@ -16,6 +16,7 @@ from sizewise.learning.tabular.cells import (
     STATE_NAMES,
     Results,
     action_names,
+    bin_of,
     confidence_of,
     decode,
     exposure_of,
@@ -291,7 +292,8 @@ class TableSizer:
     them: whether a trade gains does not depend on that.
 
     Args:
-        market: float64, on the CPU. tables: of the same rules. table_of_path: int [P], number in `tables`.
+        market: float64, on the CPU. tables: of the same rules, but for their confidence bins.
+        table_of_path: int [P], number in `tables`.
         start_rows, lengths: [P], as in backtest.run; a path lies inside one symbol.
         limit_frac: largest position of every arm, share of equity.
     Raises:
@@ -311,12 +313,14 @@ class TableSizer:
     ):
         self._rules, self._limit_frac = tables[0].rules, limit_frac
         for table in tables:
-            if table.rules != self._rules or table.limit_frac != limit_frac:
+            shared = table.rules.model_copy(update={"confidence_edges": self._rules.confidence_edges})
+            if shared != self._rules or table.limit_frac != limit_frac:
                 raise ConfigError(
                     f"table {dict(table.origin)} was trained under other rules, or a position limit other than "
                     f"{limit_frac:g} of equity: train all tables of an arm again"
                 )
         self._action = np.stack([table.greedy() for table in tables])
+        self._edges = np.array([table.rules.confidence_edges for table in tables])
         self._table = np.asarray(table_of_path)
         self._regime = market.regime.numpy()
         self._start = np.asarray(start_rows)
@@ -348,7 +352,7 @@ class TableSizer:
         ]
         return state_of(
             self._regime[rows],
-            confidence_of(at.confidence.numpy()[paths], self._rules),
+            bin_of(at.confidence.numpy()[paths], self._edges[self._table[paths]], "confidence"),
             exposure_of(exposure, self._rules),
             performance,
         )

@@ -16,6 +16,7 @@ from sizewise.base.paths import write_json
 from sizewise.learning.stored import reading
 from sizewise.learning.tabular.cells import STATE_NAMES, action_names, state_name, state_number
 from sizewise.learning.tabular.learning import OpenDecision, Table, Waiting, blank
+from sizewise.params.arms import TableArm
 from sizewise.params.learning.tabular import Tabular
 
 FORMAT, SCHEMA = 2, "sizing_table"
@@ -35,9 +36,15 @@ OUTCOME_FIELDS = (
 
 
 def folder_of(table: Table, policies: Path) -> Path:
-    """Where a trained table lies: <policies>/<arm>/<scheme>_fold<fold>_seed<seed>."""
+    """Where a trained table lies: <policies>/<arm>/<scheme>_fold<fold>_seed<seed>, and its symbol if it knows one alone."""
     origin = table.origin
-    return policies / str(origin["arm"]) / f"{origin['scheme']}_fold{origin['fold']}_seed{origin['seed']}"
+    folder = policies / str(origin["arm"]) / f"{origin['scheme']}_fold{origin['fold']}_seed{origin['seed']}"
+    return folder / str(origin["symbol"]) if "symbol" in origin else folder
+
+
+def load_table_for(arm: TableArm, folder: Path, symbol: str) -> Table:
+    """The table of an arm's fold and seed that sizes a symbol: its own, or the one that all share; see load_table."""
+    return load_table(folder / symbol if arm.per_symbol else folder)
 
 
 @contextmanager

@@ -36,6 +36,8 @@ class Tabular(Section):
             within maintenance_frac of it; `cash` has no liquidation.
         accept_size_blind: learn from a reward that no size can be learned from.
         outcomes_kept: latest outcomes that a table's file holds.
+        least_states, least_orders: states (of 300) that an arm's tables must have met, half of them at least, and different
+            orders that the 25 actions must be, for reports to conclude anything from the arm.
     """
 
     sizes: Sizes = (0.3, 0.5, 0.7, 1.0, 1.5)
@@ -68,6 +70,8 @@ class Tabular(Section):
     maintenance_frac: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.005
     accept_size_blind: bool = False
     outcomes_kept: Count = 500
+    least_states: Annotated[int, Field(ge=1, le=300)] = 30
+    least_orders: Annotated[int, Field(ge=1, le=25)] = 12
 
     @model_validator(mode="after")
     def _usable(self) -> "Tabular":

@@ -32,6 +32,10 @@ def moved(lesson, names=("a", "b"), by=0.3):
     return {name: value + by * torch.randn_like(value) for name, value in fresh.items()}
 
 
+def earned(goal, found, lesson):
+    return goal(found.returned, lesson.steps.days, lesson.steps.symbol)
+
+
 def test_an_untrained_policy_earns_what_the_rule_earns(lesson):
     market = telling_market()
     fresh = initialise(lesson.inputs.shape[1], 4, [torch_generator("a")])
@@ -51,7 +55,7 @@ def test_stretches_that_begin_where_others_end_are_the_whole_walk(lesson):
         found = walk_lesson(parameters, cut, start, 1.0)
         start = cut.following(found.ends)
     goal = Objective("log_growth", 3.0)
-    torch.testing.assert_close(goal(found.returned, cut), goal(whole.returned, lesson), rtol=1e-12, atol=0.0)
+    torch.testing.assert_close(earned(goal, found, cut), earned(goal, whole, lesson), rtol=1e-12, atol=0.0)
 
 
 @pytest.mark.parametrize("kind", ["log_growth", "sharpe"])
@@ -60,17 +64,17 @@ def test_the_gradient_is_that_of_finite_differences(lesson, kind):
     parameters, cut = moved(lesson, ("a",)), stretched(lesson, 40)
     start, goal = cut.start(1), Objective(kind, 3.0)
 
-    def earned(*values):
-        return goal(walk_lesson(dict(zip(parameters, values, strict=True)), cut, start, 1.0).returned, cut)
+    def of(*values):
+        return earned(goal, walk_lesson(dict(zip(parameters, values, strict=True)), cut, start, 1.0), cut)
 
     leaves = [value.requires_grad_() for value in parameters.values()]
-    (gradient,) = torch.autograd.grad(earned(*leaves), [leaves[3]])
+    (gradient,) = torch.autograd.grad(of(*leaves), [leaves[3]])
     for place in range(4):
         ends = []
         for by in (-1e-6, 1e-6):
             shifted = [value.detach().clone() for value in leaves]
             shifted[3][0, place] += by
-            ends.append(float(earned(*shifted)))
+            ends.append(float(of(*shifted)))
         assert float(gradient[0, place]) == pytest.approx((ends[1] - ends[0]) / 2e-6, rel=1e-5, abs=1e-8)
 
 
@@ -78,15 +82,17 @@ def test_log_growth_is_that_of_a_bold_account_a_year_and_symbol(lesson):
     found = walk_lesson(moved(lesson, ("a",)), lesson, lesson.start(1), 1.0)
     returned, years = found.returned[0].numpy(), lesson.steps.days.numpy() / 365.25
     expected = (np.log1p(3.0 * returned).sum(0) / years).mean()
-    assert float(Objective("log_growth", 3.0)(found.returned, lesson)[0]) == pytest.approx(expected, rel=1e-12)
+    assert float(earned(Objective("log_growth", 3.0), found, lesson)[0]) == pytest.approx(expected, rel=1e-12)
     ratio = (returned.sum(0) / np.sqrt((returned**2).sum(0)) / np.sqrt(years)).mean()
-    assert float(Objective("sharpe", 3.0)(found.returned, lesson)[0]) == pytest.approx(ratio, rel=1e-12)
+    assert float(earned(Objective("sharpe", 3.0), found, lesson)[0]) == pytest.approx(ratio, rel=1e-12)
 
 
 def test_a_ratio_does_not_tell_twice_the_size(lesson):
     found = walk_lesson(moved(lesson, ("a",)), lesson, lesson.start(1), 1.0)
     goal = Objective("sharpe", 1.0)
-    torch.testing.assert_close(goal(2.0 * found.returned, lesson), goal(found.returned, lesson))
+    torch.testing.assert_close(
+        earned(goal, found._replace(returned=2.0 * found.returned), lesson), earned(goal, found, lesson)
+    )
 
 
 def test_steps_go_uphill_and_only_those_learn_who_still_do(lesson):
@@ -96,8 +102,8 @@ def test_steps_go_uphill_and_only_those_learn_who_still_do(lesson):
     start, active = cut.start(2), torch.tensor([True, False])
     before, _ = learner.look(cut, start)
     still = {name: value[1].clone() for name, value in learner.parameters.items()}
-    for _ in range(30):
-        learner.learn(cut, start, active)
+    for done in range(30):
+        learner.learn(cut, start, active, done)
     after, _ = learner.look(cut, start)
     assert float(after[0]) > float(before[0]) + 0.1
     assert float(after[1]) == float(before[1])
@@ -111,8 +117,8 @@ def test_weights_decay_towards_the_reference(lesson):
         torch.manual_seed(3)
         rules = Direct(learning_rate=1e-3, weight_decay=decay)
         learner = DirectLearner(moved(lesson, ("a",)), Objective("log_growth", 3.0), 1.0, rules)
-        for _ in range(20):
-            learner.learn(cut, cut.start(1), torch.tensor([True]))
+        for done in range(20):
+            learner.learn(cut, cut.start(1), torch.tensor([True]), done)
         norms.append(float(learner.parameters["w2"].norm()))
     assert norms[1] < 0.7 * norms[0]
 

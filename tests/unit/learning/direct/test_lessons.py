@@ -21,9 +21,9 @@ def made(window_bars=1):
 def test_the_tail_is_purged_and_learned_from_by_nobody():
     _, fit, tails, _, lesson = made()
     for symbol in fit:
-        assert (fit[symbol][0].start, fit[symbol][0].stop) == (20, 554)
-        assert (tails[symbol][0].start, tails[symbol][0].stop) == (564, 700)
-    assert int(lesson.steps.row[:, 0].max()) < 554
+        assert (fit[symbol][0].start, fit[symbol][0].stop) == (20, 314)
+        assert (tails[symbol][0].start, tails[symbol][0].stop) == (324, 400)
+    assert int(lesson.steps.row[:, 0].max()) < 314
 
 
 def test_what_is_seen_is_a_window_of_the_market_oldest_first():

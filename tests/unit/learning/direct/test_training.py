@@ -34,8 +34,8 @@ def test_it_finds_what_a_feature_tells(market):
 
 
 def test_where_there_is_nothing_to_find_the_tail_stops_it_early():
-    for one in trained(telling_market(edge=0.0), patience=2, passes=200):
-        assert one.history[-1]["pass"] < 200
+    for one in trained(telling_market(edge=0.0), patience=2, passes=120):
+        assert one.history[-1]["pass"] < 120
         assert one.policy.origin["tail"] >= one.history[0]["tail"]
 
 
@@ -59,10 +59,10 @@ def test_equal_seeds_make_equal_bytes_and_others_do_not(market):
 
 def test_what_follows_train_is_never_read(market):
     table = market.tape.table.clone()
-    table[720:900] *= 1.5
-    table[1620:] *= 1.5
+    table[410:500] *= 1.5
+    table[910:] *= 1.5
     features = market.features.clone()
-    features[720:900] = 9.0
+    features[410:500] = 9.0
     poisoned = replace(market, tape=replace(market.tape, table=table), features=features)
     clean, dirty = (trained(which, seeds=(1,), passes=6)[0].policy for which in (market, poisoned))
     assert all(torch.equal(value, dirty.parameters[name]) for name, value in clean.parameters.items())
