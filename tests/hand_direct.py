@@ -21,7 +21,7 @@ from sizewise.params.trading.world import World
 
 from .hand_market import make_market
 
-ATR = AtrArm(kind="atr", risk_frac=0.01, stop_atr=1.0)
+ATR = AtrArm(kind="atr", risk_frac=0.003, stop_atr=1.0)
 ARM = DirectArm(kind="direct", base=ATR)
 # The standard world: much money, a cap of 1, lots of which an order is many.
 WORLD = World(
@@ -64,3 +64,19 @@ def fold_of(market: Market) -> Fold:
 def direct_settings(**rules: object) -> DirectSettings:
     """What policies are trained with."""
     return DirectSettings(Direct(**(EASY | rules)), Observation(window_bars=1), WORLD, tail_frac=0.2, purge_bars=10)
+
+
+class InPlace:
+    """A pool without processes."""
+
+    def __init__(self, shared, *, most):
+        self._shared = shared
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def map(self, function, work):
+        return [function(self._shared, item) for item in work]

@@ -117,10 +117,10 @@ def test_weights_decay_towards_the_reference(lesson):
         torch.manual_seed(3)
         rules = Direct(learning_rate=1e-3, weight_decay=decay)
         learner = DirectLearner(moved(lesson, ("a",)), Objective("log_growth", 3.0), 1.0, rules)
-        for done in range(20):
+        for done in range(10):
             learner.learn(cut, cut.start(1), torch.tensor([True]), done)
         norms.append(float(learner.parameters["w2"].norm()))
-    assert norms[1] < 0.7 * norms[0]
+    assert norms[1] < 0.85 * norms[0]
 
 
 def test_a_corner_is_a_multiple_near_nothing_or_near_twice(lesson):
