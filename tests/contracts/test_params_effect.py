@@ -32,6 +32,7 @@ from sizewise.dataset import store
 from sizewise.dataset.market_tensor import Market, build_market
 from sizewise.gym.environments import SizewiseEnv
 from sizewise.learning.closed_trades.training import train_closed_trades
+from sizewise.learning.direct.training import DirectSettings, train_direct
 from sizewise.learning.ppo import training
 from sizewise.learning.tabular.learning import train_tables
 from sizewise.market.bars import load_bars
@@ -84,6 +85,7 @@ TINY: dict[str, Any] = {
         "validation_chunk_steps": 64,
     },
     "arms": {"ppo": {"seeds": None}},
+    "direct": {"hidden": 2, "stretch": 8, "passes": 12, "learning_rate": 0.3, "validate_every": 2, "patience": 1},
     "tabular": {"passes": 1},
     "outcome": {
         "window_bars": 4,
@@ -98,6 +100,7 @@ TINY: dict[str, Any] = {
         "table_bars": 400,
         "longer": {"two_regime": 2, "volatility_timing": 2},
         "orders": {"iterations": 2},
+        "direct": {"hidden": 2, "groups": 8, "horizon": 4, "passes": 3},
         "train": {
             "seeds": [1],
             "hidden": [4, 4],
@@ -179,6 +182,7 @@ OTHERS: dict[str, list[Any]] = {
     "rules.max_open_lots": [2],
     "rules.max_volume_frac": [1e-6],
     "decisions.every": ["session"],
+    "direct.objective": ["sharpe"],
     "train.clip_coef": [1e-3],
     "observation.inputs": [["ret_1", "adx_14"]],
     "train.reward.kind": ["size_weighted_return"],
@@ -374,6 +378,17 @@ def _tensors(found: Any) -> Iterator[torch.Tensor]:
         yield from _tensors(vars(found))
 
 
+def measure_direct(p: Params) -> Iterator[str]:
+    folds, _, _, market = of_world(p)
+    exact, (fold,) = market.to("cpu", torch.float64), folds["rolling"]
+    settings = DirectSettings(p.direct, p.observation, World.of(p), p.train.validation_frac, p.splits.purge_bars)
+    found = train_direct(exact, fold, [1], "direct", p.arms["direct"], settings)
+    yield digest(
+        [[value.numpy().tobytes() for value in _tensors(one.policy)] for one in found],
+        [repr(one.history) for one in found],
+    )
+
+
 def measure_tabular(p: Params) -> Iterator[str]:
     folds, _, _, market = of_world(p)
     exact = market.to("cpu", torch.float64)
@@ -399,7 +414,11 @@ def measure_outcome(p: Params) -> Iterator[str]:
 def measure_laboratory(p: Params) -> Iterator[str]:
     rules = p.laboratory
     other = next(market for market in laws() if market not in rules.longer)
-    tasks = [Task("two_regime", "q_table", 1), *(Task("two_regime", "ppo", seed) for seed in rules.train.seeds)]
+    tasks = [
+        Task("two_regime", "q_table", 1),
+        Task("two_regime", "direct", 1),
+        *(Task("two_regime", "ppo", seed) for seed in rules.train.seeds),
+    ]
     for task in (*tasks, Task(ORDERS.name, "ppo", 1), Task("volatility_timing", "ppo", 1), Task(other, "ppo", 1)):
         # What is learned shows more than the sizes it comes to, which lie on a grid.
         with mock.patch.multiple(
@@ -416,8 +435,8 @@ class _kept:
     def __init__(self, function: Callable[..., Any]):
         self.function, self.found = function, ()
 
-    def __call__(self, *given: Any) -> Any:
-        self.found = self.function(*given)
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        self.found = self.function(*given, **named)
         return self.found
 
 
@@ -426,6 +445,7 @@ MEASURED: dict[str, Callable[[Params], Iterator[str]]] = {
     **dict.fromkeys(("account", "trading"), measure_trading),
     **dict.fromkeys(("rules", "decisions"), measure_world),
     "train": measure_train,
+    "direct": measure_direct,
     "tabular": measure_tabular,
     "outcome": measure_outcome,
     "laboratory": measure_laboratory,

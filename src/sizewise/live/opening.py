@@ -22,6 +22,8 @@ from sizewise.dataset.store import build_tables, cut_folds, market_of, read_mark
 from sizewise.learning import own as own_learning
 from sizewise.learning.closed_trades import policy as closed_trades
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
+from sizewise.learning.direct import policy as direct
+from sizewise.learning.direct.policy import DirectSizer, load_direct
 from sizewise.learning.own import load_own, member_size
 from sizewise.learning.ppo import agent as ppo
 from sizewise.learning.ppo.agent import Agent, PolicySizer, load_agent
@@ -49,7 +51,7 @@ from sizewise.walkforward.walk import RULE_SEED, PathKey
 PRIMARY: SplitScheme = "rolling"
 RUN = re.compile(r"(rolling|anchored)_fold(\d+)_seed(-?\d+)")
 # Files that tell what a folder holds; a policy of PPO needs nothing else.
-BESIDE_PPO = (tabular.FILE, closed_trades.LAYOUT, own_learning.FILE)
+BESIDE_PPO = (tabular.FILE, closed_trades.LAYOUT, direct.LAYOUT, own_learning.FILE)
 
 
 class Checkout:
@@ -202,6 +204,18 @@ def _custom(part: Part) -> Opener:
     return opened
 
 
+def _direct(part: Part) -> Opener:
+    policy = load_direct(part.folder, part.arm.base)
+
+    def opened(market: Market, key: PathKey, account: Account) -> Sizer:
+        # A market of one symbol knows no other.
+        mine = replace(policy, scalers={key.symbol: scaler_of(policy.scalers, key.symbol)})
+        zero = torch.zeros(1, dtype=torch.int64)
+        return DirectSizer(market, [mine], [market.confidence[key.confidence_column]], zero, zero, account)
+
+    return opened
+
+
 def _kelly(part: Part) -> Opener:
     fold = part.cut_fold
     return partial(fitted.kelly, part.arm, part.checkout.market(fold), fold)
@@ -229,6 +243,7 @@ OPENERS: dict[str, Callable[[Part], Opener]] = {
     "bandit": _table,
     "dqn": _closed_trades,
     "outcome_ensemble": _closed_trades,
+    "direct": _direct,
     "custom": _custom,
     "buy_and_hold": _rule,
     **dict.fromkeys(RULES, _rule),
@@ -390,13 +405,14 @@ def _opened(part: Part) -> LiveArm:
     if arm.kind == "ppo_ensemble":
         return _ensemble(part)
     by_closes = OPENERS[arm.kind] is _closed_trades
+    window_bars = p.outcome.window_bars if by_closes else p.observation.window_bars if arm.kind == "direct" else 1
     opener = OPENERS[arm.kind](part)
     return LiveArm(
         name=part.name,
         fold=part.number,
         seed=part.seed,
         world=arm.world(part.checkout.world),
-        window_bars=p.outcome.window_bars if by_closes else 1,
+        window_bars=window_bars,
         regimes=p.regimes,
         signals=p.signals,
         confidence=part.checkout.confidence(part.scheme, part.number),

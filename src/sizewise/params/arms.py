@@ -276,9 +276,24 @@ class PpoEnsembleArm(ArmSection):
         return decisions
 
 
+class DirectArm(ArmSection):
+    """A learned arm: a network trained by gradient through the account multiplies a rule's size by 0 to 2.
+
+    Attributes:
+        base: the rule, written like an arm.
+    """
+
+    sections: ClassVar[tuple[str, ...]] = ("observation", "regimes", "train", "direct")
+    kind: Literal["direct"]
+    base: RuleArm
+    splits: SplitSchemes = ("rolling",)
+    seeds: Seeds = None
+
+
 Arm = Annotated[
     PpoArm
     | PpoEnsembleArm
+    | DirectArm
     | TableArm
     | ClosedTradeArm
     | AtrArm

@@ -24,6 +24,7 @@ SECTIONS = {
     "rules": "trading.trading:Rules",
     "decisions": "trading.decisions:Decisions",
     "train": "learning.train:Train",
+    "direct": "learning.direct:Direct",
     "arms": "arms:Arms",
     "plan": "evidence.plan:Plan",
     "trading": "trading.trading:Trading",
@@ -79,7 +80,7 @@ def _chooses_kind(path: list[str], i: int) -> bool:
         return path[1:2] == ["variants"] and i == 2
     if path[0] == "ablations":
         return path[1:2] == ["variants"] and i == 3 and path[3] in ("scheme", "encoder", "reward")
-    return i == 2 and path[0] == "arms" and path[2] == "scheme"
+    return i == 2 and path[0] == "arms" and path[2] in ("scheme", "base")
 
 
 def _explain(error: ValidationError, where: str) -> str:

@@ -10,6 +10,7 @@
 - site: the index page
 - tables: the tables in notebook 02
 - train: notebook 02
+- train_direct: notebook 02, on what is trained by gradient through the account
 - verify: whether a run says what the committed one says
 - walk_forward: notebook 03
 """

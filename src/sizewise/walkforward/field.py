@@ -6,7 +6,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -19,13 +19,14 @@ from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.policy import load_closed_trades
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
+from sizewise.learning.direct.policy import DirectSizer, load_direct
 from sizewise.learning.own import load_own, member_size
 from sizewise.learning.ppo.agent import Agent, load_agent
 from sizewise.learning.ppo.ensemble import EnsembleSizer
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.learning.tabular.store import load_table_for
-from sizewise.params.arms import Arm
+from sizewise.params.arms import Arm, DirectArm
 from sizewise.params.evidence.plan import Risk
 from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.world import World
@@ -315,6 +316,18 @@ class Field:
             self._account,
         )
 
+    def direct(self, name: str, keys: Sequence[PathKey]) -> Sizer:
+        """Policies trained by gradient through the account."""
+        members, arm = self._members(name), cast(DirectArm, self._arms[name])
+        return DirectSizer(
+            self._market,
+            [load_direct(policy_folder(self._policies, name, fold, seed), arm.base) for fold, seed in members],
+            [fold_confidence(self._market, fold) for fold, _ in members],
+            torch.tensor(self._of_path(name, keys)),
+            torch.tensor([self._market.symbols.index(key.symbol) for key in keys]),
+            self._account,
+        )
+
     def fitted(self, name: str, keys: Sequence[PathKey]) -> Sizer:
         """A rule with sizes of its own on each path."""
         arm: Any = self._arms[name]
@@ -368,6 +381,7 @@ class Field:
 OPENERS: dict[str, Callable[[Field, str, Sequence[PathKey]], Sizer]] = {
     "ppo": Field.policies,
     "ppo_ensemble": Field.ensemble,
+    "direct": Field.direct,
     "q_table": Field.tables,
     "bandit": Field.tables,
     "dqn": Field.closed_trades,

@@ -307,6 +307,10 @@ class MarketView:
         policies, symbols = torch.full_like(rows, policy), torch.full_like(rows, symbol)
         return self._gather(policies, rows, symbols, 1)
 
+    def each(self, policy: torch.Tensor, rows: torch.Tensor, symbols: torch.Tensor) -> torch.Tensor:
+        """The window of each of N rows as a policy of its own sees it; all int64 [N]: float32 [N, window, features]."""
+        return self._gather(policy.unsqueeze(1), rows.unsqueeze(1), symbols.unsqueeze(1), 1)[:, 0]
+
     def _gather(self, policy: torch.Tensor, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
         index = rows.unsqueeze(-1) + torch.arange(1 - self.window_bars, length, device=rows.device)
         raw = self._features[index]

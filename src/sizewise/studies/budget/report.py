@@ -77,10 +77,10 @@ def curves_figure(curves: pd.DataFrame) -> Figure:
 
 def networks_sentence(table: pd.DataFrame) -> str:
     """Which network has the best tail once its seeds act as one, and which memorises most."""
-    best = str(table["tail_ensemble"].idxmax())
+    best = table["tail_ensemble"].idxmax()
     gap = table["head_last"] - table["tail_last"]
     return (
-        f"As one policy of all seeds `{best}` does best on the tail ({table.loc[best, 'tail_ensemble']:+.2f} bps a day). "
+        f"As one policy of all seeds `{best}` does best on the tail ({table['tail_ensemble'].max():+.2f} bps a day). "
         f"Most is lost from head to tail by `{gap.idxmax()}` ({gap.max():.2f}), least by `{gap.idxmin()}` ({gap.min():.2f})."
     )
 

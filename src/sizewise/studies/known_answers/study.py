@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,16 +21,25 @@ from sizewise.learning.tabular.lessons import Kind
 from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.laboratory import Laboratory
-from sizewise.studies.known_answers import laboratory
+from sizewise.studies.known_answers import direct, laboratory
 from sizewise.studies.planted import rebate_market
-from sizewise.studies.planted.answers import Answer, chosen_sizes, growth_of, interval, share_of_optimal, solve
+from sizewise.studies.planted.answers import (
+    NO_GROWTH,
+    Answer,
+    chosen_sizes,
+    growth_of,
+    interval,
+    share_of_optimal,
+    solve,
+)
 from sizewise.studies.planted.laws import SYNTHETIC, Law, Sample
 from sizewise.studies.planted.markets import laws
 from sizewise.studies.planted.rebate_market import RebateMarket
 
-PPO = "ppo"
+PPO, DIRECT = "ppo", "direct"
 TABLES: tuple[Kind, ...] = ("bandit", "q_table")
 # Tables always hold something on the signal's side and pay for every trade; these markets ask for that and no more.
+# `direct` holds a long or a short multiple of a reference on the signal's side, as tables do.
 TABLE_MARKETS = ("constant_edge", "two_regime", "volatility_timing", "known_confidence")
 ORDERS = RebateMarket()
 # What is asked of the learners, declared before they are trained: least share of the optimal growth.
@@ -39,11 +48,16 @@ TARGETS = (
     ("two_regime", "bandit", 0.90),
     ("two_regime", "q_table", 0.90),
     ("volatility_timing", PPO, 0.95),
+    ("constant_edge", DIRECT, 0.98),
+    ("two_regime", DIRECT, 0.98),
+    ("volatility_timing", DIRECT, 0.98),
     ("leaked_future", PPO, 0.95),
 )
+# Of the optimal growth: how many bars does it take a learner to be there?
+REACHED = 0.90
 # Flat enough: mean |size| as a share of the cap, in noise with costs.
 FLAT = 0.02
-USED = "mean |size| (% of cap)"
+USED, BARS = "mean |size| (% of cap)", f"bars to {100 * REACHED:.0f}%"
 # The stretches on which a greedy policy of orders is judged.
 ORDER_PATHS = 200
 # A limit that no size of a table comes near: what an account already holds then tells the table nothing.
@@ -63,7 +77,7 @@ class Result(NamedTuple):
     """What a learner chose and earned. share: of the optimal growth (for tables: of the best of their own grid as well).
 
     sizes: mean size by state. mean_abs_frac: mean |size| over the largest level. excess: per-bar realised log growth less
-    that of the best constant size, over the exam; empty where the market trades orders.
+    that of the best constant size, over the exam; empty where the market trades orders. reached: see Reached.
     """
 
     task: Task
@@ -73,6 +87,7 @@ class Result(NamedTuple):
     sizes: tuple[float, ...]
     mean_abs_frac: float
     excess: np.ndarray
+    reached: float = float("nan")
 
 
 def plan(settings: Laboratory) -> list[Task]:
@@ -88,7 +103,7 @@ def plan(settings: Laboratory) -> list[Task]:
     tasks = []
     for seed in settings.train.seeds:
         for market in laws():
-            arms = (PPO, *TABLES) if market in TABLE_MARKETS else (PPO,)
+            arms = (PPO, DIRECT, *TABLES) if market in TABLE_MARKETS else (PPO,)
             tasks += [Task(market, arm, seed) for arm in arms]
         tasks.append(Task(ORDERS.name, PPO, seed))
     return tasks
@@ -108,19 +123,49 @@ def run_task(task: Task, settings: Laboratory) -> Result:
     if task.arm == PPO:
         iterations = settings.longer.get(law.name, settings.train.iterations)
         train = settings.train.model_copy(update={"iterations": iterations})
-        student, _ = laboratory.train_ppo(law, train, task.seed)
-        return _judged(task, law, exam, student.sizes(exam), 1.0)
+        reached = Reached(law, exam)
+        student, _ = laboratory.train_ppo(law, train, task.seed, watch=reached.watch)
+        return _judged(task, law, exam, student.sizes(exam), 1.0, reached.bars)
+    if task.arm == DIRECT:
+        reached = Reached(law, exam)
+        learned = direct.train_direct(law, settings.direct, task.seed, watch=reached.watch)
+        return _judged(task, law, exam, learned.sizes(exam), 1.0, reached.bars)
     return _table(task, law, exam, settings)
 
 
-def _judged(task: Task, law: Law, exam: Sample, sizes: np.ndarray, grid_growth_share: float) -> Result:
+class Student(Protocol):
+    """Whoever has learned sizes."""
+
+    def sizes(self, exam: Sample) -> np.ndarray:
+        """At every row, see answers.growth_of."""
+        ...
+
+
+class Reached:
+    """How many bars a learner had seen when its greedy sizes first earned REACHED of the optimal growth; NaN until then."""
+
+    def __init__(self, law: Law, exam: Sample):
+        self._law, self._exam, self.bars = law, exam, float("nan")
+
+    def watch(self, bars: int, student: Student) -> None:
+        """Look at a student, unless it is there already; where the best is to hold nothing there is nothing to reach."""
+        if np.isnan(self.bars) and solve(self._law).optimal_growth > NO_GROWTH:
+            growth = growth_of(self._law, student.sizes(self._exam), self._exam)
+            if float(share_of_optimal(self._law, growth, self._exam)) >= REACHED:
+                self.bars = float(bars)
+
+
+def _judged(
+    task: Task, law: Law, exam: Sample, sizes: np.ndarray, grid_growth_share: float, reached: float = float("nan")
+) -> Result:
     growth = float(growth_of(law, sizes, exam))
     share = float(share_of_optimal(law, growth, exam))
     state = exam.state[: len(sizes)]
     means = pd.Series(sizes).groupby(state).mean()
     by_state = tuple(float(means.get(number, np.nan)) for number in range(law.n_states))
     used = float(np.abs(sizes).mean()) / max(abs(level) for level in law.levels)
-    return Result(task, share, share / grid_growth_share, growth, by_state, used, _excess(law, exam, sizes))
+    excess = _excess(law, exam, sizes)
+    return Result(task, share, share / grid_growth_share, growth, by_state, used, excess, reached)
 
 
 def _excess(law: Law, exam: Sample, sizes: np.ndarray) -> np.ndarray:
@@ -199,6 +244,7 @@ def share_table(results: Sequence[Result]) -> pd.DataFrame:
             "lowest seed": min(result.share for result in group),
             "share of own grid": float(np.mean([result.share_of_grid for result in group])),
             USED: 100.0 * float(np.mean([result.mean_abs_frac for result in group])),
+            BARS: float(np.median([result.reached for result in group])),
             "seeds": len(group),
         }
     frame = pd.DataFrame.from_dict(table, orient="index")
@@ -208,12 +254,33 @@ def share_table(results: Sequence[Result]) -> pd.DataFrame:
 
 def record(results: Sequence[Result]) -> dict[str, dict[str, dict[str, Any]]]:
     """The content of metrics/known_answers.json."""
-    shares: dict[str, dict[str, list[float]]] = {}
+    found: dict[str, dict[str, list[Result]]] = {}
     for result in results:
-        shares.setdefault(result.task.market, {}).setdefault(result.task.arm, []).append(result.share)
+        found.setdefault(result.task.market, {}).setdefault(result.task.arm, []).append(result)
     return {
-        market: {arm: dict(interval(values)) for arm, values in by_arm.items()} for market, by_arm in shares.items()
+        market: {arm: {**interval([one.share for one in group]), **_bars(group)} for arm, group in by_arm.items()}
+        for market, by_arm in found.items()
     }
+
+
+def _bars(group: Sequence[Result]) -> dict[str, int]:
+    """Median over seeds of what Reached says; nothing where half of the seeds never got there, or were never asked."""
+    median = float(np.median([one.reached for one in group]))
+    return {} if np.isnan(median) else {"bars_to_90": int(median)}
+
+
+def speed_sentence(table: pd.DataFrame) -> str:
+    """How many bars each learner by gradient needs to earn REACHED of the optimal growth, a market a line."""
+    lines = []
+    for market in table.index.unique("market"):
+        arms = [arm for arm in (DIRECT, PPO) if (market, arm) in table.index]
+        if len(arms) == 2:
+            said = [table.loc[(market, arm), BARS] for arm in arms]
+            words = ["not reached" if np.isnan(value) else f"{value:,.0f} bars" for value in said]
+            lines.append(
+                f"- `{market}`, {100 * REACHED:.0f}% of the optimal growth: `direct` {words[0]}, `ppo` {words[1]}"
+            )
+    return "\n".join(lines)
 
 
 def write_record(results: Sequence[Result], folder: Path) -> None:

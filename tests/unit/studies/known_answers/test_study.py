@@ -9,7 +9,7 @@ from scipy import stats
 
 from sizewise.base.errors import ConfigError
 from sizewise.studies.known_answers import study
-from sizewise.studies.known_answers.study import ORDERS, PPO, TABLE_MARKETS, TABLES, Result, Task
+from sizewise.studies.known_answers.study import DIRECT, ORDERS, PPO, TABLE_MARKETS, TABLES, Reached, Result, Task
 from sizewise.studies.planted.answers import interval, solve
 from sizewise.studies.planted.laws import Law
 from sizewise.studies.planted.markets import constant_edge, laws, pure_noise, two_regime
@@ -27,8 +27,11 @@ def settings(params):
     )
     rules = params.laboratory.tabular.model_copy(update={"accounts": 50})
     orders = params.laboratory.orders.model_copy(update={"iterations": 2})
+    lessons = params.laboratory.direct.model_copy(update={"groups": 16, "passes": 3})
     changes = {"exam_bars": 1001, "table_bars": 20_000, "longer": {}}
-    return params.laboratory.model_copy(update=changes | {"train": train, "orders": orders, "tabular": rules})
+    return params.laboratory.model_copy(
+        update=changes | {"train": train, "orders": orders, "direct": lessons, "tabular": rules}
+    )
 
 
 def result(market="two_regime", arm=PPO, seed=1, share=0.5, *, sizes=(), used=0.1, excess=()) -> Result:
@@ -49,18 +52,22 @@ def test_a_longer_training_of_no_market_is_refused(settings):
 def test_every_market_and_every_seed_is_planned(params):
     tasks = study.plan(params.laboratory)
     seeds = params.laboratory.train.seeds
-    assert len(tasks) == len(set(tasks)) == len(seeds) * (len(laws()) + 1 + len(TABLES) * len(TABLE_MARKETS))
+    assert len(tasks) == len(set(tasks)) == len(seeds) * (len(laws()) + 1 + (1 + len(TABLES)) * len(TABLE_MARKETS))
     for seed in seeds:
         mine = [task for task in tasks if task.seed == seed]
         assert {task.market for task in mine if task.arm == PPO} == {*laws(), ORDERS.name}
-        for arm in TABLES:
+        for arm in (DIRECT, *TABLES):
             assert {task.market for task in mine if task.arm == arm} == set(TABLE_MARKETS)
 
 
 def test_what_is_asked_is_in_the_plan(params):
     planned = {(task.market, task.arm) for task in study.plan(params.laboratory)}
     assert {(market, arm) for market, arm, _ in study.TARGETS} <= planned
-    assert {"two_regime", "volatility_timing", "leaked_future"} == {market for market, _, _ in study.TARGETS}
+    asked = {(market, arm) for market, arm, least in study.TARGETS if least >= 0.95}
+    assert asked >= {
+        ("leaked_future", PPO),
+        *((name, DIRECT) for name in ("constant_edge", "two_regime", "volatility_timing")),
+    }
 
 
 @pytest.mark.parametrize(
@@ -68,6 +75,7 @@ def test_what_is_asked_is_in_the_plan(params):
     [
         Task("pure_noise", PPO, 1),
         Task("shuffled_two_regime", PPO, 1),
+        Task("known_confidence", DIRECT, 1),
         Task("two_regime", "bandit", 1),
         Task("known_confidence", "q_table", 2),
         Task(ORDERS.name, PPO, 1),
@@ -90,9 +98,9 @@ def test_a_task_trains_and_judges(settings, task):
 def test_some_markets_are_trained_for_longer(settings, monkeypatch):
     asked = []
 
-    def watched(law, train, seed):
+    def watched(law, train, seed, **how):
         asked.append((law.name, train.iterations))
-        return train_ppo(law, train.model_copy(update={"iterations": 1}), seed)
+        return train_ppo(law, train.model_copy(update={"iterations": 1}), seed, **how)
 
     train_ppo = study.laboratory.train_ppo
     monkeypatch.setattr(study.laboratory, "train_ppo", watched)
@@ -202,6 +210,31 @@ def test_what_is_said_of_shuffled_signals(p_value, said):
     assert "(95% -1.00 to +3.00" in sentence
 
 
+class Holding:
+    """A student who holds one size in all states but as many as it is told."""
+
+    def __init__(self, size: float):
+        self.size = size
+
+    def sizes(self, exam):
+        return np.where(exam.state == 0, self.size, 0.0)
+
+
+def test_bars_count_until_most_of_the_growth_is_earned():
+    law = two_regime()
+    reached = Reached(law, study.exam_of(law, 2000, 1))
+    for bars, size in ((100, 1.0), (200, 3.9), (300, 4.0)):
+        reached.watch(bars, Holding(size))
+    assert reached.bars == 200.0
+
+
+def test_where_nothing_can_be_earned_nothing_is_reached():
+    law = pure_noise()
+    reached = Reached(law, study.exam_of(law, 500, 1))
+    reached.watch(100, Holding(0.0))
+    assert np.isnan(reached.bars)
+
+
 # Records and tables.
 
 
@@ -225,6 +258,20 @@ def test_the_record_is_shares_by_market_and_arm(results, tmp_path):
     assert found["two_regime"][PPO] == pytest.approx(interval([0.97, 0.95, 0.99]))
     assert found["two_regime"][PPO]["n_seeds"] == 3
     assert list(tmp_path.joinpath("metrics").iterdir()) == [tmp_path / "metrics" / "known_answers.json"]
+
+
+def test_bars_to_the_optimum_are_recorded_where_most_seeds_came_there():
+    def of(*bars):
+        return [result(seed=seed, share=0.9 + 0.01 * seed)._replace(reached=value) for seed, value in enumerate(bars)]
+
+    assert study.record(of(100.0, 300.0, 200.0))["two_regime"][PPO]["bars_to_90"] == 200
+    assert list(study.record(of(100.0, np.nan, 200.0))["two_regime"][PPO]) == FIELDS
+    both = [
+        *of(100.0, 300.0),
+        *(one._replace(task=one.task._replace(arm=DIRECT), reached=np.nan) for one in of(1.0, 2.0)),
+    ]
+    sentence = study.speed_sentence(study.share_table(both))
+    assert sentence == "- `two_regime`, 90% of the optimal growth: `direct` not reached, `ppo` 200 bars"
 
 
 def test_the_table_tells_the_lowest_seed(results):
