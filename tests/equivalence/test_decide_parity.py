@@ -36,7 +36,7 @@ WALKED, REMEMBERED = 60, 400
 
 @dataclass
 class Recorder:
-    """A sizer and what it saw and sent, a row a bar: equity, position, day trades left, order (dollars), action."""
+    """A sizer and what it saw and sent, a row a bar: equity, position, day trades left, order (dollars), action, peak."""
 
     sizer: object
 
@@ -52,11 +52,11 @@ class Recorder:
         units = sum(part[0] for part in parts if part is not None)
         left = at.held.book.day_trades.at(at.bar.session).left()[0]
         self.asked.append(int(at.rows[0]))
-        self.rows.append(torch.stack([at.equity, at.position, left, units * at.close, action]))
+        self.rows.append(torch.stack([at.equity, at.position, left, units * at.close, action, at.peak]))
         return sent
 
     def path(self, number):
-        """float64 [bars, 5] of one path."""
+        """float64 [bars, 6] of one path."""
         return torch.stack(self.rows)[:, :, number].numpy()
 
 
@@ -116,7 +116,7 @@ def rows_to_ask(record, wanted):
 
 def same(said, record, action):
     """Whether a decision is the record of the same close."""
-    equity, position, _, dollars, chosen = record
+    equity, position, _, dollars, chosen, _ = record
     assert round(said.equity, 2) == round(equity, 2)
     assert round(said.position, 2) == round(position, 2)
     assert abs(said.dollars - dollars) < 0.005
@@ -139,7 +139,7 @@ def test_an_arm_decides_as_it_walked(quick, opened, walked, name, symbol, reques
         if t <= WALKED:
             same(arm.decide(known, symbol=symbol, since=bars.index[first]), record[t], action)
         equity, position, left = record[t, :3]
-        now = {"equity": equity, "position": position, "day_trades_left": int(left)}
+        now = {"equity": equity, "position": position, "day_trades_left": int(left), "peak_equity": record[t, 5]}
         same(arm.decide(known, symbol=symbol, since=bars.index[first], **now), record[t], action)
     assert np.abs(record[asked, 3]).max() > 1.0 or not np.abs(record[: BARS - 2, 3]).any()
 

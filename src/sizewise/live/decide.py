@@ -114,6 +114,7 @@ class LiveArm:
         follows_signal: whether the signal gives its side and its exits. open: its sizer.
         scheme: of a policy's actions. memory_units: numbers that a policy remembers.
         remembers: what it does depends on more of its past than its account, so that it is walked from the first bar on.
+        sessions: that must be over before its account decides, beside `history_bars`.
         scalers: by symbol, of what was trained on some symbols and knows no other.
         root: the checkout whose instruments it knows; None: that around the working directory.
     """
@@ -131,6 +132,7 @@ class LiveArm:
     scheme: AnyScheme | None = None
     memory_units: int = 0
     remembers: bool = False
+    sessions: int = 0
     scalers: Mapping[str, Scaler] | None = None
     root: Path | None = None
 
@@ -147,6 +149,7 @@ class LiveArm:
         equity: float | None = None,
         position: float | None = None,
         day_trades_left: int = ALLOWED,
+        peak_equity: float | None = None,
         symbol: str | None = None,
         since: str | pd.Timestamp | None = None,
         memory: Sequence[float] = (),
@@ -160,6 +163,7 @@ class LiveArm:
             equity, position: of the account now, where it is not what the walk gives: equity (default: the account's
                 start) and signed value held (default: 0) at this close. What it holds counts as entered at this close.
             day_trades_left: 0 to 3, of such an account; a policy is shown it under `rules.day_trade_limit`.
+            peak_equity: the highest equity of such an account so far; an arm that reads its drawdown needs it.
             symbol: whose terms and scaler apply; default `bars.attrs["symbol"]`, which load_bars sets.
             since: when the account began, UTC; default: the first bar with enough history. A trade of the signal that was
                 entered before is nobody's, as in the walk-forward, whose accounts begin with their fold. Every bar from
@@ -168,12 +172,12 @@ class LiveArm:
             instrument: the symbol's terms; default those of the checkout.
         Raises:
             BarError: the bars break the schema or are too few, or `since` is not among them.
-            ConfigError: equity or position is no number, or equity is not above 0.
+            ConfigError: equity or position is no number, equity is not above 0, or peak_equity below it.
             CheckpointError: the policy was not trained on that symbol, or remembers another number of numbers.
             InstrumentError, DataMissingError: nothing says the symbol's terms.
         """
         world = self.world if account is None else replace(self.world, account=account)
-        own = _own_account(equity, position, day_trades_left, world.account)
+        own = _own_account(equity, position, day_trades_left, peak_equity, world.account)
         if len(memory) not in (0, self.memory_units):
             raise CheckpointError(
                 f"policy remembers {self.memory_units} numbers, {len(memory)} were given: pass the last decision's memory"
@@ -184,9 +188,9 @@ class LiveArm:
             scaler_of(self.scalers, name)
         if not name:
             raise BarError("bars do not say of which symbol they are: pass symbol")
-        start = history.first_row(pd.DatetimeIndex(bars.index), since, self.history_bars, name)
-        row = len(bars) - 1
-        terms = instrument or find_instrument(name, self._instruments())
+        terms, times = instrument or find_instrument(name, self._instruments()), pd.DatetimeIndex(bars.index)
+        needed = max(self.history_bars, history.bars_of_sessions(times, terms, self.sessions, name))
+        start, row = history.first_row(times, since, needed, name), len(bars) - 1
         market = history.live_market(bars, name, terms, self.regimes, self.signals, self.confidence)
         length = row + history.BEHIND + 1 - start
         key = PathKey(self.name, name, self.fold, self.seed, start, length, history.COLUMN)
@@ -237,21 +241,32 @@ def _is_seven(scheme: AnyScheme | None) -> bool:
 
 
 def _own_account(
-    equity: float | None, position: float | None, day_trades_left: int, account: Account
+    equity: float | None, position: float | None, day_trades_left: int, peak_equity: float | None, account: Account
 ) -> OwnAccount | None:
     """The caller's account, or None where he gives neither equity nor position.
 
     Raises:
-        ConfigError: one is no finite number, equity is not above 0, or there are no such day trades.
+        ConfigError: one is no finite number, equity is not above 0, the peak is below it or of no account that is given, or
+            there are no such day trades.
     """
     if day_trades_left not in range(ALLOWED + 1):
         raise ConfigError(f"day_trades_left is {day_trades_left!r}: give a number from 0 to {ALLOWED}")
     if equity is None and position is None:
+        if peak_equity is not None:
+            raise ConfigError(
+                "peak_equity is of an account that is given: give its equity, or leave the peak to the walk"
+            )
         return None
     given = {"equity": account.initial_equity if equity is None else equity, "position": position or 0.0}
+    given |= {} if peak_equity is None else {"peak_equity": peak_equity}
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
             raise ConfigError(f"{name} is {value!r}: give a finite number in the account's currency")
     if given["equity"] <= 0.0:
         raise ConfigError(f"equity is {given['equity']:g}: an account that decides has more than 0; mend the number")
-    return OwnAccount(float(given["equity"]), float(given["position"]), day_trades_left)
+    if peak_equity is not None and peak_equity < given["equity"]:
+        raise ConfigError(
+            f"peak_equity is {peak_equity:g}, below the equity {given['equity']:g}: give the highest so far"
+        )
+    peak = None if peak_equity is None else float(peak_equity)
+    return OwnAccount(float(given["equity"]), float(given["position"]), day_trades_left, peak)

@@ -12,6 +12,7 @@ from sizewise.dataset.signals import carry_from_entry
 from sizewise.market.instruments import CALENDARS, Instrument
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
+from sizewise.sizing.sessions import last_rows
 
 # Wilder's ATR(14) has its first value after 14 true ranges, and has forgotten which those were after 20 times as many:
 # (1 - 1/14)^280 is 1e-9. The regimes' trailing quantile ranks such values.
@@ -38,6 +39,23 @@ def history_bars(regimes: Regimes, signals: Signals, window_bars: int) -> int:
     quantile = max(longest_warmup_bars(regimes), regimes.quantile_window_bars + ATR_BARS)
     signal = signals.entry_bars + 2 * signals.max_hold_bars
     return max(quantile, signal, SETTLED_BARS) + window_bars
+
+
+def bars_of_sessions(times: pd.DatetimeIndex, instrument: Instrument, sessions: int, symbol: str) -> int:
+    """Bars up to and with the close at which so many sessions are over.
+
+    Raises:
+        BarError: there are not so many.
+    """
+    if not sessions:
+        return 0
+    ends = last_rows(instrument.session(times))
+    if len(ends) < sessions:
+        raise BarError(
+            f"{symbol}: {len(ends)} sessions of bars are too few to decide: {sessions} are needed, as far back as its "
+            "forecast reaches"
+        )
+    return int(ends[sessions - 1]) + 1
 
 
 def following_times(times: pd.DatetimeIndex, instrument: Instrument) -> pd.DatetimeIndex:

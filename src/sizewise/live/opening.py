@@ -36,8 +36,9 @@ from sizewise.params.dataset.splits import SplitScheme
 from sizewise.params.reading import Params, parse_params, read_params
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.world import World
+from sizewise.sizing.fits import FITS
 from sizewise.sizing.own import Learner, checked, open_own
-from sizewise.sizing.sizers import RULES, HeldSizer, Size, Sizer, rule_sizer
+from sizewise.sizing.sizers import PLAIN, HeldSizer, Size, Sizer, rule_sizer
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import RULE_SEED, PathKey
@@ -161,14 +162,14 @@ def _custom(part: Part) -> Opener:
         size = own.size
 
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:  # noqa: ARG001
-        return HeldSizer(checked(part.name, arm, market, size), position_limit_frac(account))
+        return HeldSizer(checked(part.name, arm, market, size), position_limit_frac(account), arm.resize_off_frac)
 
     return opened
 
 
-def _kelly(part: Part) -> Opener:
+def _by_symbol(part: Part) -> Opener:
     fold = part.cut_fold
-    return partial(fitted.kelly, part.arm, part.checkout.market(fold), fold)
+    return partial(fitted.by_symbol, part.arm, part.checkout.market(fold), fold)
 
 
 def _matched(part: Part) -> Opener:
@@ -194,9 +195,8 @@ OPENERS: dict[str, Callable[[Part], Opener]] = {
     "dqn": _closed_trades,
     "outcome_ensemble": _closed_trades,
     "custom": _custom,
-    "buy_and_hold": _rule,
-    **dict.fromkeys(RULES, _rule),
-    "kelly": _kelly,
+    **dict.fromkeys(PLAIN, _rule),
+    **dict.fromkeys(FITS, _by_symbol),
     "atr_exposure_matched": _matched,
     "random_placebo": _placebo,
     "oracle_hindsight": _oracle,
@@ -267,8 +267,8 @@ def open_arm(
     """Open any arm of params.yaml, so that it can be asked what it does now.
 
     Learned arms must have been trained (`dvc repro train`). The confidence of a signal is that of the fold, as
-    `dvc repro features` left it; without it, it is fitted anew on the checkout's bars, and so are the rules that are fitted:
-    kelly (minutes), and atr_exposure_matched, which also needs the policies of the arm that it matches.
+    `dvc repro features` left it; without it, it is fitted anew on the checkout's bars, and so are the rules that are fitted
+    (minutes), of which atr_exposure_matched also needs the policies of the arm that it matches.
 
     Args:
         root: the checkout; default that around the working directory.
@@ -333,7 +333,7 @@ def _opened(part: Part) -> LiveArm:
         name=part.name,
         fold=part.number,
         seed=part.seed,
-        world=part.checkout.world,
+        world=arm.world(part.checkout.world),
         window_bars=p.outcome.window_bars if by_closes else 1,
         regimes=p.regimes,
         signals=p.signals,
@@ -341,5 +341,6 @@ def _opened(part: Part) -> LiveArm:
         follows_signal=arm.follows_signal,
         open=opener,
         remembers=by_closes,
+        sessions=getattr(arm, "window_sessions", -1) + 1,
         root=part.checkout.workspace.root,
     )

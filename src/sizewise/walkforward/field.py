@@ -29,7 +29,7 @@ from sizewise.params.trading.world import World
 from sizewise.sizing.fitted import FITTED, Paths, fitted_sizer, mean_exposure
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.own import Learner, checked, open_own
-from sizewise.sizing.sizers import RULES, HeldSizer, JoinedSizer, Sizer, rule_sizer
+from sizewise.sizing.sizers import PLAIN, HeldSizer, JoinedSizer, Sizer, rule_sizer
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.walk import RULE_SEED, ArmRun, PathKey, paths_of, policies_sizer, walk
 
@@ -186,7 +186,8 @@ class Field:
             size = member_size(own, learned, self._of_path(name, keys))
         else:
             size = own.size
-        return HeldSizer(checked(name, arm, self._market, size), position_limit_frac(self._account))
+        size = checked(name, arm, self._market, size)
+        return HeldSizer(size, position_limit_frac(self._account), arm.resize_off_frac)
 
     def train_exposure(self, name: str) -> dict[int, float]:
         """Mean |position| over equity that an arm carries on each fold's train slices, all symbols and seeds pooled.
@@ -220,7 +221,6 @@ OPENERS: dict[str, Callable[[Field, str, Sequence[PathKey]], Sizer]] = {
     "dqn": Field.closed_trades,
     "outcome_ensemble": Field.closed_trades,
     "custom": Field.custom,
-    "buy_and_hold": Field.rule,
-    **dict.fromkeys(RULES, Field.rule),
+    **dict.fromkeys(PLAIN, Field.rule),
     **dict.fromkeys(FITTED, Field.fitted),
 }

@@ -15,13 +15,12 @@ from sizewise.dataset.splits import Fold, Slice
 from sizewise.params.arms import AtrArm, AtrMatchedArm, ConstantArm, KellyArm, OracleArm, RandomPlaceboArm
 from sizewise.params.trading.account import Account
 from sizewise.sizing import backtest
+from sizewise.sizing.fits import kelly_share, kelly_shares
 from sizewise.sizing.fitted import (
     FittedSizer,
     Match,
     Paths,
     fitted_sizer,
-    kelly_share,
-    kelly_shares,
     match_exposure,
     mean_exposure,
     walked_trades,
@@ -35,7 +34,7 @@ from ...hand_market import make_market, priced, remade
 ACCOUNT = Account()
 LIMIT = 0.20
 MATCHED = AtrMatchedArm(kind="atr_exposure_matched", matches="ppo")
-KELLY = KellyArm(kind="kelly", kappa=0.5, min_trades=5)
+KELLY = KellyArm(kind="kelly", kappa=0.5, min_trades=5, by_regime=True)
 PLACEBO = RandomPlaceboArm(kind="random_placebo")
 ORACLE = OracleArm(kind="oracle_hindsight")
 
