@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sizewise.base.errors import DataMissingError
+from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.features import CONFIDENCE, NAMES
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Division, Slice
 from sizewise.market.instruments import Instrument
 from sizewise.market.tape import Tape, build_tape, chain_tapes
+from sizewise.params.dataset.regimes import RegimeRule
 
 UNFITTED = tuple(name for name in NAMES if name != CONFIDENCE)
 
@@ -28,7 +29,8 @@ class Market:
             always in float64.
         features: float32, shape (R, 55), unscaled, 0 in warm-up.
         confidence: float32 by column name, shape (R,): one for each fold.
-        direction: int8; entry: bool; regime: int8 index into LABELS, at the entry of the live trade.
+        direction: int8; entry: bool; regime: int8 index into LABELS, at the entry of the live trade; regime_fixed: the same
+            by the fixed rule, None where nobody labelled by it.
         atr_frac: share of price; annual_vol: EWMA forecast, share per year. Their dtype is the accounts'.
     """
 
@@ -40,6 +42,19 @@ class Market:
     regime: torch.Tensor
     atr_frac: torch.Tensor
     annual_vol: torch.Tensor
+    regime_fixed: torch.Tensor | None = None
+
+    def labelled_by(self, rule: RegimeRule) -> "Market":
+        """The same with `regime` by that rule; see dataset.regimes.
+
+        Raises:
+            ConfigError: nobody labelled it by the fixed rule.
+        """
+        if rule == "trailing":
+            return self
+        if self.regime_fixed is None:
+            raise ConfigError("this market has no labels by the fixed rule: say regime_rule: trailing")
+        return replace(self, regime=self.regime_fixed)
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -102,6 +117,8 @@ class Market:
         moved = {name: getattr(self, name).to(device=device, dtype=dtype) for name in ("atr_frac", "annual_vol")}
         for name in ("features", "direction", "entry", "regime"):
             moved[name] = getattr(self, name).to(device)
+        if self.regime_fixed is not None:
+            moved["regime_fixed"] = self.regime_fixed.to(device)
         confidence = {name: values.to(device) for name, values in self.confidence.items()}
         return replace(self, **moved, confidence=confidence, tape=self.tape.to(device))
 
@@ -134,12 +151,15 @@ def build_market(
         table = tables[symbol]
         bars_per_year = instruments[symbol].bars_per_year
         direction = table["direction"].to_numpy(dtype=np.int8)
-        regime = pd.Categorical(table["regime"], categories=list(LABELS)).codes
+        entry = table["entry"].to_numpy(dtype=bool)
+        codes = {
+            name: pd.Categorical(table[name], categories=list(LABELS)).codes for name in ("regime", "regime_fixed")
+        }
         columns = {
             "features": np.nan_to_num(table[list(UNFITTED)].to_numpy(dtype=np.float32), nan=0.0),
             "direction": direction,
-            "entry": table["entry"].to_numpy(dtype=bool),
-            "regime": entry_regime(regime.astype(np.int8), direction, table["entry"].to_numpy(dtype=bool)),
+            "entry": entry,
+            **{name: entry_regime(code.astype(np.int8), direction, entry) for name, code in codes.items()},
             "atr_frac": np.nan_to_num(table["atr_frac"].to_numpy(dtype=np.float64), nan=0.0),
             "annual_vol": np.nan_to_num(table["ewma_vol"].to_numpy(dtype=np.float64) * np.sqrt(bars_per_year), nan=0.0),
         }

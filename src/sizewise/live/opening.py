@@ -134,7 +134,8 @@ def _table(part: Part) -> Opener:
     table = load_table(part.folder)
 
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:
-        return TableSizer(market, [table], [0], [key.start_row], [key.length], position_limit_frac(account))
+        labelled = market.labelled_by(part.arm.regime_rule)
+        return TableSizer(labelled, [table], [0], [key.start_row], [key.length], position_limit_frac(account))
 
     return opened
 

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from sizewise.params.arm import ArmSection as ArmSection
 from sizewise.params.arm import Seeds, SplitSchemes
+from sizewise.params.dataset.regimes import RegimeRule
 from sizewise.params.fields import Section, as_tuple
 from sizewise.params.rule_arms import CLASS_PATTERN, RuleArm
 from sizewise.params.rule_arms import STOP_ATR as STOP_ATR
@@ -33,10 +34,15 @@ from sizewise.params.trading.trading import SEVEN, Schemes
 
 
 class TableArm(ArmSection):
-    """A table of 300 states and 25 sizes: a contextual bandit, or Q-learning that looks ahead to the next trade."""
+    """A table of 300 states and 25 sizes: a contextual bandit, or Q-learning that looks ahead to the next trade.
+
+    Attributes:
+        regime_rule: its states' regimes are by the trailing quantile of ATR%, or by the fixed `high_volatility_frac`.
+    """
 
     sections: ClassVar[tuple[str, ...]] = ("regimes", "tabular")
     kind: Literal["bandit", "q_table"]
+    regime_rule: RegimeRule = "trailing"
     splits: SplitSchemes = ("rolling",)
     seeds: Seeds = None
 

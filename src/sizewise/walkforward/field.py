@@ -147,7 +147,10 @@ class Field:
         tables = [load_table(policy_folder(self._policies, name, fold, seed)) for fold, seed in self._members(name)]
         starts, lengths = [key.start_row for key in keys], [key.length for key in keys]
         limit = position_limit_frac(self._account)
-        return TableSizer(self._market, tables, self._of_path(name, keys), starts, lengths, limit)
+        arm: Any = self._arms[name]
+        return TableSizer(
+            self._market.labelled_by(arm.regime_rule), tables, self._of_path(name, keys), starts, lengths, limit
+        )
 
     def closed_trades(self, name: str, keys: Sequence[PathKey]) -> Sizer:
         """Models that learned from closed trades."""

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sizewise.base.errors import BarError
 from sizewise.dataset.features import NAMES, compute_features
-from sizewise.live.history import following_times, history_bars
+from sizewise.live.history import bars_of_sessions, following_times, history_bars
 from sizewise.market.instruments import load_instruments
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
@@ -56,3 +57,12 @@ def test_the_next_bars_are_the_calendars(root, symbol, last, following):
     instrument = load_instruments(root / "data" / "instruments.yaml")[symbol]
     found = following_times(pd.DatetimeIndex([pd.Timestamp(last, tz="UTC")]), instrument)
     np.testing.assert_array_equal(found, pd.DatetimeIndex(following, tz="UTC"))
+
+
+def test_a_forecast_asks_for_as_many_sessions_as_it_reads(root):
+    # Two whole days of hours, and a third that the last bar leaves unfinished.
+    times, instrument = pd.date_range("2021-03-05", periods=60, freq="h", tz="UTC"), "BTCUSDT_1h"
+    terms = load_instruments(root / "data" / "instruments.yaml")[instrument]
+    assert [bars_of_sessions(times, terms, n, instrument) for n in (0, 1, 2)] == [0, 24, 48]
+    with pytest.raises(BarError, match=rf"^{instrument}: 3 sessions of bars are too few to decide: 4 are needed"):
+        bars_of_sessions(times, terms, 4, instrument)

@@ -182,7 +182,7 @@ def test_few_trades_take_the_symbols_share_and_fewer_take_none(world):
     for symbol in market.symbols:
         trades = find_opportunities(market, {symbol: train[symbol]})
         counts = np.bincount(trades.regime, minlength=len(LABELS))
-        arm = KellyArm(kind="kelly", min_trades=int(np.median(counts[counts > 0])))
+        arm = KellyArm(kind="kelly", min_trades=int(np.median(counts[counts > 0])), by_regime=True)
         found = kelly_shares(market, train, arm, LIMIT)
         for code, label in enumerate(LABELS):
             n, pooled, share = found[symbol, label]
@@ -331,7 +331,7 @@ def test_what_is_fitted_knows_the_train_slice_alone(world):
         poisoned["entry"][stop:end] = True
         poisoned["regime"][stop:end] = 1
     changed = remade(market, **poisoned)
-    few = KellyArm(kind="kelly", min_trades=3)
+    few = KellyArm(kind="kelly", min_trades=3, by_regime=True)
     assert kelly_shares(changed, fold.train, few, LIMIT) == kelly_shares(market, fold.train, few, LIMIT)
     assert kelly_shares(changed, folds[1].train, few, LIMIT) != kelly_shares(market, folds[1].train, few, LIMIT)
     fits = [match_exposure(world, fold.train, MATCHED, 0.05, LIMIT) for world in (market, changed)]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -83,6 +84,13 @@ def test_seeds_are_walked_by_their_own_parts(runs):
         run = runs[1][name]
         first, second = ([path for path, key in enumerate(run.keys) if key.seed == seed] for seed in (1, 2))
         assert not torch.equal(run.ledger.position[:, first], run.ledger.position[:, second]), name
+
+
+def test_a_table_reads_regimes_by_its_arms_rule(trained_field, runs):
+    arm = trained_field.arms["q_table"].model_copy(update={"regime_rule": "fixed"})
+    field = trained_field.field(arms={**trained_field.arms, "q_table": arm})
+    sizer = field.tables("q_table", runs[1]["q_table"].keys)
+    np.testing.assert_array_equal(sizer._regime, trained_field.market.regime_fixed.numpy())
 
 
 def test_what_was_fitted_is_kept_for_the_report(runs):
