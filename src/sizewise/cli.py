@@ -138,6 +138,9 @@ def decide(
     ] = None,
     position: Annotated[float | None, typer.Option(parser=_finite, help="signed value held, likewise")] = None,
     day_trades_left: Annotated[int, typer.Option(min=0, max=3, help="of a small account of US equities")] = 3,
+    peak_equity: Annotated[
+        float | None, typer.Option(parser=_positive, help="highest equity so far, for an arm that reads its drawdown")
+    ] = None,
     symbol: Annotated[str | None, typer.Option(help="whose terms and scaler apply (default: the file's name)")] = None,
     memory: Annotated[
         list[float] | None,
@@ -165,6 +168,7 @@ def decide(
         equity=equity,
         position=position,
         day_trades_left=day_trades_left,
+        peak_equity=peak_equity,
         symbol=symbol,
         memory=tuple(memory or ()),
         instrument=terms.get(symbol or bars[0].stem),

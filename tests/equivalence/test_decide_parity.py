@@ -45,7 +45,7 @@ pytestmark = pytest.mark.usefixtures("short_memories")
 
 @dataclass
 class Recorder:
-    """A sizer and what it saw and sent, a row a bar: equity, position, day trades left, order (dollars), action.
+    """A sizer and what it saw and sent, a row a bar: equity, position, day trades left, order (dollars), action, peak.
 
     Its sizes are multiplied by `factor`, one a path. Of `several` symbols in one account also the order of each, and in
     `held` what each holds.
@@ -71,12 +71,12 @@ class Recorder:
         left = at.held.book.day_trades.at(at.bar.session).left().amin(0)
         self.asked.append(int(at.rows[0]))
         each = dollars if self.several else dollars[:0]
-        self.rows.append(torch.stack([at.equity, at.position, left, dollars.sum(0), action, *each]))
+        self.rows.append(torch.stack([at.equity, at.position, left, dollars.sum(0), action, at.peak, *each]))
         self.held.append(at.held.book.value(at.bar.close))
         return sent
 
     def path(self, number):
-        """float64 [bars, 5] of one path, of several symbols with one more column for each."""
+        """float64 [bars, 6] of one path, of several symbols with one more column for each."""
         return torch.stack(self.rows)[:, :, number].numpy()
 
 
@@ -145,7 +145,7 @@ def rows_to_ask(record, wanted):
 
 def same(said, record, action, factor=1.0):
     """Whether a decision is the record of the same close."""
-    equity, position, _, dollars, chosen = record
+    equity, position, _, dollars, chosen, _ = record
     assert round(said.equity, 2) == round(equity, 2)
     assert round(said.position, 2) == round(position, 2)
     assert abs(said.dollars - dollars) < 0.005
@@ -169,7 +169,7 @@ def test_an_arm_decides_as_it_walked(quick, opened, walked, name, symbol, reques
         if t <= WALKED:
             same(arm.decide(known, symbol=symbol, since=bars.index[first]), record[t], action, FACTORS[symbol])
         equity, position, left = record[t, :3]
-        now = {"equity": equity, "position": position, "day_trades_left": int(left)}
+        now = {"equity": equity, "position": position, "day_trades_left": int(left), "peak_equity": record[t, 5]}
         same(arm.decide(known, symbol=symbol, since=bars.index[first], **now), record[t], action, FACTORS[symbol])
     assert np.abs(record[asked, 3]).max() > 1.0 or not np.abs(record[: BARS - 2, 3]).any()
 
@@ -234,7 +234,7 @@ def test_an_account_of_two_symbols_decides_as_it_walked(quick, request):
     asked = range(BARS - 2) if wanted >= BARS else sorted({0, 1, 7, gap, gap + 1, WALKED, 1500})
     for t in asked:
         known = {symbol: quick.universe.bars[symbol].loc[: times[first + t]] for symbol in SYMBOLS}
-        equity, position, left, dollars, chosen, *each = records[t]
+        equity, position, left, dollars, chosen, _, *each = records[t]
         held = recorder.held[t][:, 0].tolist()
         now = {"equity": equity, "position": dict(zip(SYMBOLS, held, strict=True)), "day_trades_left": int(left)}
         for own in [now] + ([{}] if t <= WALKED else []):
@@ -242,7 +242,7 @@ def test_an_account_of_two_symbols_decides_as_it_walked(quick, request):
             same(said, (equity, position, 0.0, dollars, chosen), action=True)
             assert list(said.by_symbol) == list(SYMBOLS)
             assert np.abs(np.array(list(said.by_symbol.values())) - each).max() < 0.005
-    assert np.abs(records[:, 5:]).max(axis=0).min() > 1.0
+    assert np.abs(records[:, 6:]).max(axis=0).min() > 1.0
 
 
 @pytest.mark.parametrize("decisions", [Decisions(every="bar", count=3), Decisions(every="hour", count=4)])

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sizewise.base.errors import DataMissingError
+from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.features import CONFIDENCE, NAMES
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Division, Slice
 from sizewise.market.instruments import Instrument
 from sizewise.market.tape import Tape, build_tape, chain_tapes
+from sizewise.params.dataset.regimes import RegimeRule
 
 # Between the symbols that share an account, in the name of their market.
 TOGETHER = "+"
@@ -31,7 +32,8 @@ class Market:
             always in float64.
         features: float32, shape (R, 55), unscaled, 0 in warm-up.
         confidence: float32 by column name, shape (R,): one for each fold.
-        direction: int8; entry: bool; regime: int8 index into LABELS, at the entry of the live trade.
+        direction: int8; entry: bool; regime: int8 index into LABELS, at the entry of the live trade; regime_fixed: the same
+            by the fixed rule, None where nobody labelled by it.
         atr_frac: ATR of daily ranges, share of price; annual_vol: EWMA of daily returns, share per year. Their dtype is the
             accounts'.
         assets: the asset of each symbol that shares one with another.
@@ -46,6 +48,19 @@ class Market:
     atr_frac: torch.Tensor
     annual_vol: torch.Tensor
     assets: Mapping[str, str] = field(default_factory=dict)
+    regime_fixed: torch.Tensor | None = None
+
+    def labelled_by(self, rule: RegimeRule) -> "Market":
+        """The same with `regime` by that rule; see dataset.regimes.
+
+        Raises:
+            ConfigError: nobody labelled it by the fixed rule.
+        """
+        if rule == "trailing":
+            return self
+        if self.regime_fixed is None:
+            raise ConfigError("this market has no labels by the fixed rule: say regime_rule: trailing")
+        return replace(self, regime=self.regime_fixed)
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -117,6 +132,8 @@ class Market:
         moved = {name: getattr(self, name).to(device=device, dtype=dtype) for name in ("atr_frac", "annual_vol")}
         for name in ("features", "direction", "entry", "regime"):
             moved[name] = getattr(self, name).to(device)
+        if self.regime_fixed is not None:
+            moved["regime_fixed"] = self.regime_fixed.to(device)
         confidence = {name: values.to(device) for name, values in self.confidence.items()}
         return replace(self, **moved, confidence=confidence, tape=self.tape.to(device))
 
@@ -148,12 +165,15 @@ def build_market(
     for symbol in bars:
         table = tables[symbol]
         direction = table["direction"].to_numpy(dtype=np.int8)
-        regime = pd.Categorical(table["regime"], categories=list(LABELS)).codes
+        entry = table["entry"].to_numpy(dtype=bool)
+        codes = {
+            name: pd.Categorical(table[name], categories=list(LABELS)).codes for name in ("regime", "regime_fixed")
+        }
         columns = {
             "features": np.nan_to_num(table[list(UNFITTED)].to_numpy(dtype=np.float32), nan=0.0),
             "direction": direction,
-            "entry": table["entry"].to_numpy(dtype=bool),
-            "regime": entry_regime(regime.astype(np.int8), direction, table["entry"].to_numpy(dtype=bool)),
+            "entry": entry,
+            **{name: entry_regime(code.astype(np.int8), direction, entry) for name, code in codes.items()},
             "atr_frac": np.nan_to_num(table["atr_frac"].to_numpy(dtype=np.float64), nan=0.0),
             "annual_vol": np.nan_to_num(table["annual_vol"].to_numpy(dtype=np.float64), nan=0.0),
         }

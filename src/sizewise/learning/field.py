@@ -40,9 +40,10 @@ def learn_tables(
     for name, arm in arms.items():
         if not isinstance(arm, TableArm):
             continue
+        labelled = exact.labelled_by(arm.regime_rule)
         parts = [
             train_tables(
-                exact,
+                labelled,
                 folds[scheme],
                 arm.seeds_on(scheme, seeds),
                 arm.kind,

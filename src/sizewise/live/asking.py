@@ -25,11 +25,12 @@ RUINED = "ruined"
 class OwnAccount(NamedTuple):
     """Another account than the one that walked, in the place of it: equity and the signed value of each instrument held,
     quote currency, at the close (none: it is flat); day trades it may still make under the rule for small accounts of US
-    equities."""
+    equities; its highest equity, None where it is not said."""
 
     equity: float
     positions: tuple[float, ...]
     day_trades_left: int = ALLOWED
+    peak_equity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ def with_account(at: Situation, desk: Walker, own: OwnAccount) -> Situation:
         made = torch.arange(ALLOWED + 1).view(-1, 1, 1) < ALLOWED - own.day_trades_left
         sessions = torch.where(made, session, book.day_trades.sessions)
         book = book._replace(day_trades=DayTrades(sessions, session, book.day_trades.opened))
-    held = Position(book, money, bar.day.expand(units.shape))
+    peak = None if own.peak_equity is None else torch.full_like(money, own.peak_equity)
+    held = Position(book, money, bar.day.expand(units.shape), peak=peak)
     return replace(at, equity=money, position=torch.full_like(money, held_value), account=held)
 
 

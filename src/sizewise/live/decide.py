@@ -126,6 +126,7 @@ class LiveArm:
         follows_signal: whether the signal gives its side and its exits. open: its sizer.
         scheme: of a policy's actions. memory_units: numbers that a policy remembers.
         remembers: what it does depends on more of its past than its account, so that it is walked from the first bar on.
+        sessions: that must be over before its account decides, beside `history_bars`.
         scalers: by symbol, of what was trained on some symbols and knows no other.
         factor_of: what its sizes of a symbol are multiplied by in the walk-forward (plan.risk).
         symbols: those that share its account, in order; none where it holds one, whichever that is.
@@ -145,6 +146,7 @@ class LiveArm:
     scheme: AnyScheme | None = None
     memory_units: int = 0
     remembers: bool = False
+    sessions: int = 0
     scalers: Mapping[str, Scaler] | None = None
     factor_of: Callable[[str], float] = as_it_is
     root: Path | None = None
@@ -163,6 +165,7 @@ class LiveArm:
         equity: float | None = None,
         position: float | Mapping[str, float] | None = None,
         day_trades_left: int = ALLOWED,
+        peak_equity: float | None = None,
         symbol: str | None = None,
         since: str | pd.Timestamp | None = None,
         memory: Sequence[float] = (),
@@ -177,6 +180,7 @@ class LiveArm:
             equity, position: of the account now, where it is not what the walk gives: equity (default: the account's
                 start) and signed value held (default: 0) at this close. What it holds counts as entered at this close.
             day_trades_left: 0 to 3, of such an account; a policy is shown it under `rules.day_trade_limit`.
+            peak_equity: the highest equity of such an account so far; an arm that reads its drawdown needs it.
             symbol: whose terms and scaler apply; default `bars.attrs["symbol"]`, which load_bars sets.
             since: when the account began, UTC; default: the first bar with enough history. A trade of the signal that was
                 entered before is nobody's, as in the walk-forward, whose accounts begin with their fold. Every bar from
@@ -185,13 +189,13 @@ class LiveArm:
             instrument: the symbol's terms; default those of the checkout.
         Raises:
             BarError: the bars break the schema or are too few, or `since` is not among them.
-            ConfigError: equity or position is no number, or equity is not above 0; or bars and position are not those of one
-                symbol, or of all that share the account.
+            ConfigError: equity or position is no number, equity is not above 0, or peak_equity below it; or bars and
+                position are not those of one symbol, or of all that share the account.
             CheckpointError: the policy was not trained on that symbol, or remembers another number of numbers.
             InstrumentError, DataMissingError: nothing says the symbol's terms.
         """
         world = self.world if account is None else replace(self.world, account=account)
-        own = _own_account(equity, self._positions(position), day_trades_left, world.account)
+        own = _own_account(equity, self._positions(position), day_trades_left, peak_equity, world.account)
         if len(memory) not in (0, self.memory_units):
             raise CheckpointError(
                 f"policy remembers {self.memory_units} numbers, {len(memory)} were given: pass the last decision's memory"
@@ -200,7 +204,8 @@ class LiveArm:
         name = joint_name(tuple(frames))
         known = {} if instrument is None or self.symbols else {name: instrument}
         terms = {one: known.get(one) or find_instrument(one, self._instruments()) for one in frames}
-        begun = history.first_time(frames, terms, since, needed_days=self.history_days, window_bars=self.window_bars)
+        needed = max(self.history_days, self.sessions)
+        begun = history.first_time(frames, terms, since, needed_days=needed, window_bars=self.window_bars)
         market = history.live_market(frames, terms, self.regimes, self.signals, self.confidence)
         start, row = (
             int(market.times.searchsorted(time)) for time in (begun, max(b.index[-1] for b in frames.values()))
@@ -291,21 +296,35 @@ def _is_seven(scheme: AnyScheme | None) -> bool:
 
 
 def _own_account(
-    equity: float | None, positions: tuple[float, ...] | None, day_trades_left: int, account: Account
+    equity: float | None,
+    positions: tuple[float, ...] | None,
+    day_trades_left: int,
+    peak_equity: float | None,
+    account: Account,
 ) -> OwnAccount | None:
     """The caller's account, or None where he gives neither equity nor position.
 
     Raises:
-        ConfigError: one is no finite number, equity is not above 0, or there are no such day trades.
+        ConfigError: one is no finite number, equity is not above 0, the peak is below it or of no account that is given, or
+            there are no such day trades.
     """
     if day_trades_left not in range(ALLOWED + 1):
         raise ConfigError(f"day_trades_left is {day_trades_left!r}: give a number from 0 to {ALLOWED}")
     if equity is None and positions is None:
+        if peak_equity is not None:
+            raise ConfigError(
+                "peak_equity is of an account that is given: give its equity, or leave the peak to the walk"
+            )
         return None
     money, held = account.initial_equity if equity is None else equity, positions or ()
-    for name, value in (("equity", money), *(("position", value) for value in held)):
+    peak = () if peak_equity is None else (peak_equity,)
+    given = (("equity", money), *(("position", value) for value in held), *(("peak_equity", value) for value in peak))
+    for name, value in given:
         if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
             raise ConfigError(f"{name} is {value!r}: give a finite number in the account's currency")
     if money <= 0.0:
         raise ConfigError(f"equity is {money:g}: an account that decides has more than 0; mend the number")
-    return OwnAccount(float(money), tuple(float(value) for value in held), day_trades_left)
+    if peak_equity is not None and peak_equity < money:
+        raise ConfigError(f"peak_equity is {peak_equity:g}, below the equity {money:g}: give the highest so far")
+    highest = None if peak_equity is None else float(peak_equity)
+    return OwnAccount(float(money), tuple(float(value) for value in held), day_trades_left, highest)

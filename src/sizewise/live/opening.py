@@ -41,8 +41,9 @@ from sizewise.params.dataset.splits import SplitScheme
 from sizewise.params.reading import Params, parse_params, read_params
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.world import World
+from sizewise.sizing.fits import FITS
 from sizewise.sizing.own import Learner, checked, open_own
-from sizewise.sizing.sizers import RULES, HeldSizer, Size, Sizer, rule_sizer
+from sizewise.sizing.sizers import PLAIN, HeldSizer, Size, Sizer, rule_sizer
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.risk import COLUMNS
@@ -171,7 +172,8 @@ def _rule(part: Part) -> Opener:
 def _table(part: Part) -> Opener:
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:
         table = load_table_for(part.arm, part.folder, key.symbol)
-        return TableSizer(market, [table], [0], [key.start_row], [key.length], position_limit_frac(account))
+        labelled = market.labelled_by(part.arm.regime_rule)
+        return TableSizer(labelled, [table], [0], [key.start_row], [key.length], position_limit_frac(account))
 
     return opened
 
@@ -199,7 +201,7 @@ def _custom(part: Part) -> Opener:
         size = own.size
 
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:  # noqa: ARG001
-        return HeldSizer(checked(part.name, arm, market, size), position_limit_frac(account))
+        return HeldSizer(checked(part.name, arm, market, size), position_limit_frac(account), arm.resize_off_frac)
 
     return opened
 
@@ -216,9 +218,9 @@ def _direct(part: Part) -> Opener:
     return opened
 
 
-def _kelly(part: Part) -> Opener:
+def _by_symbol(part: Part) -> Opener:
     fold = part.cut_fold
-    return partial(fitted.kelly, part.arm, part.checkout.market(fold), fold)
+    return partial(fitted.by_symbol, part.arm, part.checkout.market(fold), fold)
 
 
 def _matched(part: Part) -> Opener:
@@ -245,9 +247,8 @@ OPENERS: dict[str, Callable[[Part], Opener]] = {
     "outcome_ensemble": _closed_trades,
     "direct": _direct,
     "custom": _custom,
-    "buy_and_hold": _rule,
-    **dict.fromkeys(RULES, _rule),
-    "kelly": _kelly,
+    **dict.fromkeys(PLAIN, _rule),
+    **dict.fromkeys(FITS, _by_symbol),
     "atr_exposure_matched": _matched,
     "random_placebo": _placebo,
     "oracle_hindsight": _oracle,
@@ -342,8 +343,8 @@ def open_arm(
     """Open any arm of params.yaml, so that it can be asked what it does now.
 
     Learned arms must have been trained (`dvc repro train`). The confidence of a signal is that of the fold, as
-    `dvc repro features` left it; without it, it is fitted anew on the checkout's bars, and so are the rules that are fitted:
-    kelly (minutes), and atr_exposure_matched, which also needs the policies of the arm that it matches.
+    `dvc repro features` left it; without it, it is fitted anew on the checkout's bars, and so are the rules that are fitted
+    (minutes), of which atr_exposure_matched also needs the policies of the arm that it matches.
 
     Args:
         root: the checkout; default that around the working directory.
@@ -420,5 +421,6 @@ def _opened(part: Part) -> LiveArm:
         open=opener,
         remembers=by_closes,
         factor_of=part.factor_of,
+        sessions=getattr(arm, "window_sessions", -1) + 1,
         root=part.checkout.workspace.root,
     )

@@ -26,9 +26,10 @@ class Rule(Section, ABC):
         """Share of equity to hold from an entry to its exit, 0 or more, before the account's cap.
 
         Args:
-            at: what is known at a close, one value a path. It is asked at every close and counts at entries.
+            at: what is known at a close, one value a path. It is asked at every decision and counts at entries; with the
+                arm's `resize_off_frac` also while a trade is on.
         Returns:
-            one value a path, or one for all; finite at entries.
+            one value a path, or one for all; finite where it counts.
         """
 
 
@@ -108,9 +109,11 @@ def checked(name: str, arm: CustomArm, market: Market, size: Size) -> Size:
     """A size of one's own that is refused where it is none.
 
     Raises (when asked):
-        ActionError: no number a path, or at an entry one that is not finite, or below 0 and so against the signal.
+        ActionError: no number a path, or where it counts (see Rule.size) one that is not finite, or below 0 and so against
+            the signal.
     """
     place = f"{place_of('arms', name)}: {arm.class_}"
+    managed = arm.resize_off_frac is not None
 
     def ask(at: Situation) -> torch.Tensor:
         try:
@@ -123,7 +126,8 @@ def checked(name: str, arm: CustomArm, market: Market, size: Size) -> Size:
                 f"{place} sizes with shape {tuple(found.shape)} where {tuple(at.equity.shape)} is due: return one number "
                 "a path"
             )
-        wrong = at.entry & ~(torch.isfinite(found) & (found >= 0.0))
+        counts = at.entry | (managed & (at.direction != 0))
+        wrong = counts & ~(torch.isfinite(found) & (found >= 0.0))
         if wrong.any():
             first = int(wrong.int().argmax())
             row, value = int(at.rows[first]), float(found[first])
@@ -133,6 +137,6 @@ def checked(name: str, arm: CustomArm, market: Market, size: Size) -> Size:
                 f"{place} sizes {symbol} with {value:g} at {market.times[row]:%Y-%m-%d %H:%M}, which {what}: return a "
                 "finite share, 0 or more"
             )
-        return torch.where(at.entry, found, 0.0)
+        return torch.where(counts, found, 0.0)
 
     return ask

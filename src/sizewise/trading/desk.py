@@ -77,7 +77,7 @@ class Walker:
         if cash is not None:
             self._initial = book.cash
         flat = torch.zeros(book.units.shape, dtype=torch.float64, device=self.device)
-        return Position(book, book.cash, flat)
+        return Position(book, book.cash, flat, peak=book.cash)
 
     def move(self, position: Position, orders: Orders, following: Bars, money: Bars | None = None) -> Move:
         """Trade through a bar, without a reward; `orders` arrive after Rules.latency_bars."""
@@ -127,7 +127,8 @@ class Walker:
             # Something traded and nothing is held: a position ended, be it one that began in this very bar.
             ended = (nonzero(result.turnover) * (1.0 - nonzero(book.units))).to(torch.float64)
             closed_since = pick(ended, following.day.expand(ended.shape), closed_since)
-        return Move(Position(book, equity, closed_since, position.memory, pending), terminated, result)
+        peak = None if position.peak is None else torch.maximum(position.peak, equity)
+        return Move(Position(book, equity, closed_since, position.memory, pending, peak), terminated, result)
 
     def _arriving(self, position: Position, orders: Orders) -> tuple[Orders, tuple[Orders, ...]]:
         if not self.rules.latency_bars:
@@ -187,7 +188,7 @@ class Desk(Walker):
         """Flat accounts of the initial equity, without touching the scheme."""
         book = self.broker.open(shape, self.account.initial_equity, self.device)
         flat = torch.zeros(book.units.shape, dtype=torch.float64, device=self.device)
-        return Position(book, book.cash, flat, self._reward.open(shape, self.dtype, self.device))
+        return Position(book, book.cash, flat, self._reward.open(shape, self.dtype, self.device), peak=book.cash)
 
     def suppress(self, iteration: int) -> None:
         """Put the reward's penalties into force as far as they are at an iteration of training; see params.trading."""

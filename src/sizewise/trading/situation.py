@@ -95,6 +95,29 @@ class Situation:
             raise ConfigError("this situation does not say its bar: give it the tape's")
         return self.bars
 
+    @property
+    def drawdown(self) -> torch.Tensor:
+        """How far equity lies below its highest so far, as a share of that.
+
+        Raises:
+            ConfigError: see peak.
+        """
+        return 1.0 - self.equity / self.peak
+
+    @property
+    def peak(self) -> torch.Tensor:
+        """The accounts' highest equity so far, quote currency.
+
+        Raises:
+            ConfigError: nothing says it, as of an account that was given by its equity and position alone.
+        """
+        peak = None if self.account is None else self.account.peak
+        if peak is None:
+            raise ConfigError(
+                "a size that falls with the drawdown needs the account's highest equity: give peak_equity"
+            )
+        return torch.maximum(peak, self.equity)
+
     def view(self) -> View:
         """The same as a scheme sees it."""
         return view_of(self.held, self.bar, self.direction, self)
@@ -181,6 +204,6 @@ def standing(equity: torch.Tensor, position: torch.Tensor, direction: torch.Tens
         atr_frac=none,
         annual_vol=none,
         close=one,
-        account=Position(book, equity, 0.0 * unit),
+        account=Position(book, equity, 0.0 * unit, peak=equity),
         bars=bars,
     )

@@ -34,7 +34,7 @@ from sizewise.sizing.day_marks import DayMarks
 from sizewise.sizing.fitted import FITTED, Paths, fitted_sizer, mean_exposure
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.own import Learner, checked, open_own
-from sizewise.sizing.sizers import RULES, HeldSizer, JoinedSizer, Sizer, rule_sizer
+from sizewise.sizing.sizers import PLAIN, HeldSizer, JoinedSizer, Sizer, rule_sizer
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.risk import COLUMNS, factors_of, marks_frame, match, train_paths
 from sizewise.walkforward.walk import (
@@ -296,7 +296,8 @@ class Field:
         ]
         starts, lengths = [key.start_row for key in keys], [key.length for key in keys]
         limit = position_limit_frac(self._account)
-        return TableSizer(self._market, tables, [members.index(one) for one in whose], starts, lengths, limit)
+        market = self._market.labelled_by(arm.regime_rule)
+        return TableSizer(market, tables, [members.index(one) for one in whose], starts, lengths, limit)
 
     def closed_trades(self, name: str, keys: Sequence[PathKey]) -> Sizer:
         """Models that learned from closed trades."""
@@ -347,7 +348,8 @@ class Field:
             size = member_size(own, learned, self._of_path(name, keys))
         else:
             size = own.size
-        return HeldSizer(checked(name, arm, self._market, size), position_limit_frac(self._account))
+        size = checked(name, arm, self._market, size)
+        return HeldSizer(size, position_limit_frac(self._account), arm.resize_off_frac)
 
     def train_exposure(self, name: str) -> dict[int, float]:
         """Mean |position| over equity that an arm carries on each fold's train slices, all symbols and seeds pooled.
@@ -387,7 +389,6 @@ OPENERS: dict[str, Callable[[Field, str, Sequence[PathKey]], Sizer]] = {
     "dqn": Field.closed_trades,
     "outcome_ensemble": Field.closed_trades,
     "custom": Field.custom,
-    "buy_and_hold": Field.rule,
-    **dict.fromkeys(RULES, Field.rule),
+    **dict.fromkeys(PLAIN, Field.rule),
     **dict.fromkeys(FITTED, Field.fitted),
 }

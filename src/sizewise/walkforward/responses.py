@@ -233,8 +233,8 @@ ATR, TREND = FEATURES["volatility (ATR%)"], FEATURES["trend strength"]
 class TableChoice:
     """A table's size, of each symbol's own where it has one.
 
-    Its regime is read off the changed features: trending by the declared rule, volatile above what its train slices'
-    quantile of ATR% was, since the trailing quantile of the label is not among the features.
+    Its regime is read off the changed features: trending by the declared rule, volatile above the fixed level, or what its
+    train slices' quantile of ATR% was, since the trailing quantile of the label is not among the features.
     """
 
     def __init__(self, table_for: Callable[[str], Table], account: Account, rules: Regimes, volatile: np.ndarray):
@@ -314,9 +314,9 @@ def dependence_of(stage: Stage, market: Market, folds: Sequence[Fold]) -> pd.Dat
                     case PpoArm() if sizes_at_market(arm):
                         choose = PolicyChoice(load_agent(folder))
                     case TableArm():
-                        choose = TableChoice(
-                            cache(partial(load_table_for, arm, folder)), p.account, p.regimes, volatile
-                        )
+                        fixed = np.full_like(volatile, p.regimes.high_volatility_frac)
+                        above = fixed if arm.regime_rule == "fixed" else volatile
+                        choose = TableChoice(cache(partial(load_table_for, arm, folder)), p.account, p.regimes, above)
                     case ClosedTradeArm():
                         choose = ClosedTradeChoice(load_closed_trades(folder, p.outcome, arm.kind))
                     case _:

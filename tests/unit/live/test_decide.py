@@ -176,6 +176,12 @@ def test_an_account_of_ones_own_is_one_of_its_venue(bars, rules, levels):
         ({"position": float("inf")}, "position is inf: give a finite number"),
         ({"position": "much"}, "position is 'much': give a finite number"),
         ({"equity": 1000.0, "day_trades_left": 4}, "day_trades_left is 4: give a number from 0 to 3"),
+        ({"equity": 1000.0, "peak_equity": float("nan")}, "peak_equity is nan: give a finite number"),
+        (
+            {"equity": 1000.0, "peak_equity": 900.0},
+            "peak_equity is 900, below the equity 1000: give the highest so far",
+        ),
+        ({"peak_equity": 900.0}, "peak_equity is of an account that is given: give its equity"),
     ],
 )
 def test_an_account_that_is_none_is_refused(bars, free, given, message):

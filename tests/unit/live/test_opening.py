@@ -48,7 +48,7 @@ def trained(quick, root, trained_field, tmp_path_factory):
     """A trained checkout with a rule and a learner of one's own."""
     place = write_checkout(tmp_path_factory.mktemp("checkout"), root, quick, trained_field.policies)
     values = yaml.safe_load((place / "params.yaml").read_text())
-    values["arms"] |= ARMS
+    values["arms"] |= ARMS | {"clocked": {"kind": "atr", "decisions": {"every": "session", "count": 1}}}
     (place / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     (place / "own").mkdir()
     (place / "own" / "mine.py").write_text(OWN)
@@ -104,6 +104,22 @@ def test_arms_of_ones_own_decide_as_they_walked(checkout, quick, trained_field, 
     assert filled.position == pytest.approx(float(ledger.position[entry + 1, 0]))
     assert filled.equity == pytest.approx(float(ledger.equity[entry + 1, 0]))
     assert abs(filled.position) == pytest.approx(abs(decided.dollars), rel=0.05)
+
+
+def test_an_arm_decides_by_a_clock_of_its_own(checkout, bars):
+    clocked, every = (open_arm(name, fold=0, profile="quick") for name in ("clocked", "atr"))
+    assert (clocked.world.decisions.every, every.world.decisions.every) == ("session", "bar")
+    now = {"equity": 1000.0, "since": bars.index[-20]}
+    decided = [clocked.decide(bars.iloc[: len(bars) - back], **now).decides for back in range(1, 7)]
+    assert all(every.decide(bars.iloc[: len(bars) - back], **now).decides for back in range(1, 7))
+    assert not all(decided)
+
+
+def test_a_drawdown_of_an_account_that_does_not_say_its_peak_is_refused(checkout, bars):
+    arm = open_arm("drawdown_scaled", fold=0, profile="quick")
+    with pytest.raises(ConfigError, match="needs the account's highest equity: give peak_equity"):
+        arm.decide(bars, equity=1000.0)
+    assert arm.decide(bars, equity=1000.0, peak_equity=1100.0).decides
 
 
 def test_a_fold_that_is_not_named_is_the_last(checkout):

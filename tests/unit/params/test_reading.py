@@ -205,7 +205,7 @@ def test_what_is_chosen_in_params_is_what_is_parsed(values, place, value):
 
 def test_the_field_of_the_parameters(params):
     kinds = {name: arm.kind for name, arm in params.arms.items()}
-    assert len(kinds) == 14
+    assert len(kinds) == 21
     assert {name for name, kind in kinds.items() if name != kind} == {"ppo_free"}
     learned = {name for name, arm in params.arms.items() if arm.learned}
     assert learned == {"ppo", "ppo_free", "q_table", "bandit", "dqn", "outcome_ensemble"}

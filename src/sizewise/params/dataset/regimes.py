@@ -5,6 +5,8 @@ from typing import Literal
 from sizewise.params.fields import Count, Fraction, Positive, Section
 
 RegimeName = Literal["low_vol_trending", "high_vol_trending", "low_vol_ranging", "high_vol_ranging"]
+# How high volatility is told: by a trailing quantile of the symbol's own ATR%, or by one level for all.
+RegimeRule = Literal["trailing", "fixed"]
 
 
 class Regimes(Section):

@@ -17,7 +17,8 @@ from sizewise.ledgers.metrics import BPS, portfolio
 from sizewise.ledgers.weights import mark_assets
 from sizewise.params.evidence.plan import Plan
 from sizewise.sizing.backtest import PathLedger
-from sizewise.sizing.fitted import FittedSizer, Paths, atr_sizes, mean_exposure, walked_trades
+from sizewise.sizing.fits import atr_sizes
+from sizewise.sizing.fitted import FittedSizer, Paths, mean_exposure, walked_trades
 from sizewise.sizing.held_paths import TURN_PASSES, held_bars
 from sizewise.sizing.sizers import Sizer
 from sizewise.walkforward.walk import ArmRun, PathKey

@@ -34,7 +34,7 @@ from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.stress import Stress
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.world import World
-from sizewise.sizing.sizers import RULES, Situation, Sizer
+from sizewise.sizing.sizers import PLAIN, Situation, Sizer
 from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders
 
@@ -178,7 +178,7 @@ TURNOVER_MATCHED = "atr_turnover_matched"
 
 MATCHED: Final = "atr_exposure_matched"
 # Kinds that can be walked again: a policy, what is matched to it, and rules that need nothing but their parameters.
-WALKED = {"ppo", MATCHED, "buy_and_hold", *RULES}
+WALKED = {"ppo", MATCHED, *PLAIN}
 
 
 @dataclass(frozen=True)
