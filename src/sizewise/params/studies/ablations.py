@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from sizewise.params.arms import AnyScheme
 from sizewise.params.fields import Count, Section, as_tuple
 from sizewise.params.learning.train import Encoder, Episode
-from sizewise.params.trading.rewards import RewardModel
+from sizewise.params.trading.rewards import LogGrowth, RewardModel
 from sizewise.params.trading.trading import SEVEN
 
 
@@ -29,9 +29,11 @@ class Ablations(Section):
 
     Attributes:
         iterations: of every variant, the baseline among them. baseline: the variant that the others are held against.
+        reward: of every variant that names none; its actions are no multiples of a rule that could price risk.
     """
 
     iterations: Count
+    reward: Annotated[RewardModel, Field(discriminator="kind")] = LogGrowth(kind="log_growth")
     seeds: Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     baseline: str
     variants: Annotated[dict[str, Variant], Field(min_length=2)]

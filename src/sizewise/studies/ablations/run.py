@@ -38,6 +38,7 @@ def changed(train: Train, variant: Variant, ablations: Ablations) -> Train:
     """The training section with a variant's changes and the ablations' budget in place."""
     names = ("encoder", "memory", "reward", "episode", "initial_hold_prob")
     given = {name: getattr(variant, name) for name in names if getattr(variant, name) is not None}
+    given = {"reward": ablations.reward} | given
     return train.model_copy(update={**given, "seeds": ablations.seeds, "iterations": ablations.iterations})
 
 

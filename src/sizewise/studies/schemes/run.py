@@ -27,6 +27,7 @@ from sizewise.ledgers.trials import canonical, record_trials
 from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.schemes import Schemes
+from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.world import World
 from sizewise.studies.schemes.files import FOLDER, arms_of, folder_of
 from sizewise.walkforward.walk import events_frame, frames, run_policies
@@ -36,8 +37,10 @@ MADE = "made.json"
 
 
 def budget(train: Train, schemes: Schemes) -> Train:
-    """The training section with the study's seeds and iterations."""
-    return train.model_copy(update={"seeds": schemes.seeds, "iterations": schemes.iterations})
+    """The training section with the study's seeds and iterations, and plain growth as its reward: what would price risk is a
+    rule whose multiples are chosen, and these actions are no multiples."""
+    changes = {"seeds": schemes.seeds, "iterations": schemes.iterations, "reward": LogGrowth(kind="log_growth")}
+    return train.model_copy(update=changes)
 
 
 def run_schemes(stage: Stage) -> None:

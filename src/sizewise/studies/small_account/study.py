@@ -16,6 +16,7 @@ from sizewise.ledgers.trials import canonical, count_trials, read_trials, record
 from sizewise.params.arms import PpoArm
 from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage
+from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.world import World
 from sizewise.studies.small_account.curve import growth_by_account_size, sized_rules
 from sizewise.walkforward.walk import ArmRun, frames, run_policies, run_rule
@@ -39,7 +40,8 @@ def small_world(params: Any) -> World:
 def candidate_train(train: Train, params: Any) -> Train:
     """The training section with the study's budget in place."""
     small = params.small_account
-    return train.model_copy(update={"seeds": small.seeds, "iterations": small.iterations})
+    changes = {"seeds": small.seeds, "iterations": small.iterations, "reward": LogGrowth(kind="log_growth")}
+    return train.model_copy(update=changes)
 
 
 def walk_both(stage: Stage, given: Prepared) -> Walked:
