@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from sizewise.base.errors import CheckpointError
-from sizewise.dataset.features import NAMES, Scaler
+from sizewise.dataset.features import NAMES, Scaler, chosen_inputs
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.direct.network import held_multiple, multiples, shapes
 from sizewise.learning.ppo.encoders import MarketView, Parameters
@@ -30,7 +30,7 @@ class DirectPolicy:
 
     Attributes:
         parameters: as in network.initialise, without the axis of policies. base: the rule whose size it multiplies.
-        world: account, rules and clock that it was trained for. window_bars: of what it sees.
+        world: account, rules and clock that it was trained for. window_bars, inputs: of what it sees; see Observation.
         scalers: by symbol, from what it learned from. origin: provenance: arm, scheme, fold, seed, price, selected pass.
     """
 
@@ -38,6 +38,7 @@ class DirectPolicy:
     base: RuleArm
     world: World
     window_bars: int
+    inputs: tuple[str, ...] | None
     scalers: Mapping[str, Scaler]
     origin: Mapping[str, Any] = field(default_factory=dict)
 
@@ -61,7 +62,8 @@ class DirectSizer:
     ):
         """Args: `policies` share their rule and window; `confidence` (R,) of each; `policy_of_path`, `symbols` int64 [P]."""
         first = policies[0]
-        self._view = MarketView(market, confidence, [policy.scalers for policy in policies], first.window_bars)
+        scalers = [policy.scalers for policy in policies]
+        self._view = MarketView(market, confidence, scalers, first.window_bars, first.inputs)
         self._size = size_of(MultiplesOf(kind="multiples_of", base=first.base))
         self._parameters = {
             name: torch.stack([policy.parameters[name] for policy in policies]) for name in first.parameters
@@ -98,7 +100,11 @@ STORE = Store(WEIGHTS, LAYOUT, FORMAT)
 def save_direct(policy: DirectPolicy, folder: Path) -> None:
     """Write a policy into `folder` (made if missing): the weights, then the layout, each whole or not at all."""
     layout = {
-        "observation": {"window_bars": policy.window_bars, "features": list(NAMES)},
+        "observation": {
+            "window_bars": policy.window_bars,
+            "features": list(NAMES),
+            "inputs": None if policy.inputs is None else list(policy.inputs),
+        },
         "hidden": len(policy.parameters["b1"]),
         "base": policy.base.model_dump(by_alias=True),
         "account": policy.world.account.model_dump(),
@@ -123,8 +129,9 @@ def load_direct(folder: str | Path, base: RuleArm) -> DirectPolicy:
     def make(layout: dict[str, Any], parameters: Parameters, name: str) -> DirectPolicy:
         observation = layout["observation"]
         check_features(observation["features"], list(NAMES), name, "this code")
-        inputs = observation["window_bars"] * len(NAMES)
-        check_shapes(parameters, shapes(inputs, layout["hidden"]), name)
+        inputs = None if observation["inputs"] is None else tuple(observation["inputs"])
+        width = observation["window_bars"] * len(chosen_inputs(inputs))
+        check_shapes(parameters, shapes(width, layout["hidden"]), name)
         known = DirectArm(kind="direct", base=layout["base"]).base
         if known != base:
             raise CheckpointError(
@@ -135,6 +142,7 @@ def load_direct(folder: str | Path, base: RuleArm) -> DirectPolicy:
             known,
             World(Account(**layout["account"]), Rules(**layout["rules"]), Decisions(**layout["decisions"])),
             observation["window_bars"],
+            inputs,
             {symbol: Scaler.from_json(values) for symbol, values in layout["scalers"].items()},
             layout["origin"],
         )

@@ -68,7 +68,8 @@ def train_direct(
     confidence = fold_confidence(exact, fold)
     fit, tails = divide(fold, settings.tail_frac, settings.purge_bars)
     scalers = scalers_of(exact, confidence, fit)
-    view = MarketView(exact, [confidence], [scalers], settings.observation.window_bars)
+    window_bars, inputs = settings.observation.window_bars, settings.observation.inputs
+    view = MarketView(exact, [confidence], [scalers], window_bars, inputs)
     price = risk_price(exact, fit, arm.base, world, confidence=confidence)
     whole, tail = (lesson_of(exact, parts, arm.base, world, confidence, view) for parts in (fit, tails))
     streams = [torch_generator(name, fold.scheme, fold.number, seed, "init") for seed in seeds]
@@ -90,7 +91,7 @@ def train_direct(
             "selected_pass": int(kept["pass"]),
         }
         weights = {layer: value[k].clone() for layer, value in best.items()}
-        policy = DirectPolicy(weights, arm.base, world, settings.observation.window_bars, scalers, origin)
+        policy = DirectPolicy(weights, arm.base, world, window_bars, inputs, scalers, origin)
         trained.append(DirectTrained(seed, policy, tuple(rows)))
     return trained
 

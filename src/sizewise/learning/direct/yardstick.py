@@ -61,7 +61,7 @@ def _of_fold(given: _Given, entrants: Entrants) -> list[dict[str, Any]]:
     fit, _ = divide(fold, given.tail_frac, given.purge_bars)
     first = next(iter(entrants.direct.values()))
     untrained = {name: torch.zeros_like(value) for name, value in first.parameters.items()}
-    rule = DirectPolicy(untrained, first.base, first.world, first.window_bars, first.scalers)
+    rule = DirectPolicy(untrained, first.base, first.world, first.window_bars, first.inputs, first.scalers)
     scale = Objective("log_growth", float(first.origin["risk_price"])), Objective("sharpe", 1.0)
     rows = []
     for name, members in {REFERENCE: {0: rule}, entrants.name: entrants.direct}.items():
@@ -94,7 +94,8 @@ def _direct(market: Market, fold: Fold, members: Sequence[DirectPolicy], paths: 
 
 def _ppo(market: Market, fold: Fold, agents: Sequence[Agent], paths: Paths) -> Sizer:
     confidence = [fold_confidence(market, fold)] * len(agents)
-    view = MarketView(market, confidence, [agent.scalers for agent in agents], agents[0].spec.window_bars)
+    spec = agents[0].spec
+    view = MarketView(market, confidence, [agent.scalers for agent in agents], spec.window_bars, spec.inputs)
     return PolicySizer(market, agents, view, paths.owner, paths.start, paths.length, paths.symbol)
 
 
