@@ -55,9 +55,6 @@ STUDIES = {
 }
 # Reports that were made before every arm traded in one account; `make reproduce` and `make studies` make them again.
 EARLIER = {
-    "02_train",
-    "03_walk_forward",
-    "04_compare",
     "06_known_answers",
     "08_overfitting",
     "09_stress",
