@@ -1,6 +1,6 @@
 """Growth from unit gains at the days' ends against the walk over every bar: signals, turns, costs and fold ends alike."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,11 @@ import torch
 from sizewise.dataset.market_tensor import Market
 from sizewise.ledgers.metrics import daily_returns, portfolio
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.world import World
 from sizewise.sizing import backtest
 from sizewise.sizing.held_paths import UnitPaths, market_quotes, portfolio_growth, trades_of, unit_paths
 from sizewise.sizing.opportunities import find_opportunities
-from sizewise.sizing.sizers import Situation, follow_signal
+from sizewise.sizing.sizers import AT_MARKET, Situation, follow_signal
 from sizewise.walkforward.walk import run_rule
 
 from ..hand_market import make_market, remade
@@ -24,6 +25,7 @@ class SizesByRow:
     """A size for each row of the market."""
 
     sizes: torch.Tensor
+    uses = AT_MARKET
 
     def orders(self, decision: Situation) -> torch.Tensor:
         return follow_signal(self.sizes[decision.rows], decision, 1e9)
@@ -53,7 +55,9 @@ def walked(market: Market, bounds: list[tuple[int, int]], sizes: np.ndarray, acc
 def test_a_rule_on_real_bars(quick):
     market = quick.market.to("cpu", torch.float64)
     folds, account, arm = quick.folds["rolling"], quick.params.account, quick.params.arms["atr"]
-    run = run_rule(market, "atr", arm, folds, account)
+    # Whole ticks and lots are no part of what is linear in a size.
+    plain = quick.params.rules.model_copy(update={"rounding": False})
+    run = run_rule(market, "atr", arm, folds, replace(World.of(quick.params), rules=plain))
     rows = []
     for path, key in enumerate(run.keys):
         part = slice(key.start_row, key.start_row + key.length)
@@ -89,7 +93,8 @@ def test_turns_shorts_and_every_cost(seed, params):
     rates = np.column_stack([rng.uniform(0.0, 2e-3, (800, 3)), rng.normal(0.0, 1e-4, 800)])
     market = remade(market, rates=torch.from_numpy(rates))
     bounds, replications = [(3, 391), (400, 800), (410, 417)], 3
-    sizes = rng.uniform(0.0, 1.5, (replications, 800))
+    # Below 1: a cash account buys no more than it has.
+    sizes = rng.uniform(0.0, 0.9, (replications, 800))
     account = params.account.model_copy(update={"ruin_frac": 1e-6})
     for start, stop in bounds:
         paths, decided = paths_of(market, start, stop)

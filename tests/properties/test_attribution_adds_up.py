@@ -5,9 +5,10 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sizewise.ledgers.columns import COSTS
 from sizewise.studies.stress.attribution import attribute
 
-from ..hand_ledger import COST_COLUMNS, ledger, same_days
+from ..hand_ledger import ledger, same_days
 from ..hand_market import make_market
 
 ROWS = 60
@@ -31,7 +32,7 @@ def arms(draw: st.DrawFn) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
         side = np.repeat(rng.integers(-1, 2, ROWS // 6), 6).astype(float)
         for seed in range(draw(st.integers(1, 3))):
             free = rng.choice([-1.0, 0.0, 1.0], ROWS) if draw(st.booleans()) else side
-            costs = {name: -rng.uniform(0.0, 1e-3, ROWS) for name in COST_COLUMNS}
+            costs = {name: -rng.uniform(0.0, 1e-3, ROWS) for name in COSTS}
             candidate.append(ledger(MARKET, free * rng.uniform(0.0, most, ROWS), symbol=symbol, seed=seed, costs=costs))
         costs = {"fees": -rng.uniform(0.0, 1e-3, ROWS)}
         held = side * rng.uniform(0.01, most, ROWS)

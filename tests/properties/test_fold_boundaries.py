@@ -12,6 +12,7 @@ from sizewise.dataset.signals import signal_stream, signal_trades
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.dataset.store import cut_folds, read_universe
 from sizewise.params.dataset.signals import Donchian, Signals
+from sizewise.params.trading.world import World
 from sizewise.walkforward.walk import equity_frame, run_policies, run_rule
 
 RULES = ("atr", "constant", "vol_target", "buy_and_hold")
@@ -21,10 +22,10 @@ RULES = ("atr", "constant", "vol_target", "buy_and_hold")
 def runs(quick, agents):
     """Rules and a policy over every fold of the quick world."""
     market, folds = quick.market.to("cpu", torch.float64), quick.folds["rolling"]
-    account, arms = quick.params.account, quick.params.arms
-    walked = [run_rule(market, name, arms[name], folds, account) for name in RULES]
+    world, arms = World.of(quick.params), quick.params.arms
+    walked = [run_rule(market, name, arms[name], folds, world) for name in RULES]
     by_fold = {(fold.number, 1): agents["masked"] for fold in folds}
-    return market, [*walked, run_policies(market, "ppo", folds, by_fold, [1], account)]
+    return market, [*walked, run_policies(market, "ppo", folds, by_fold, [1], world)]
 
 
 def paths(runs):

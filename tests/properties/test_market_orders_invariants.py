@@ -126,7 +126,7 @@ def columns(marks: list[Accounts]) -> torch.Tensor:
 tapes = st.builds(
     make_tape,
     st.integers(0, 10_000),
-    st.builds(Costs, st.floats(-20.0, 50.0), st.floats(0.0, 30.0), st.floats(0.0, 30.0)),
+    st.builds(Costs, st.floats(-10.0, 50.0), st.floats(0.0, 30.0), st.floats(0.0, 30.0)),
 )
 modes = st.sampled_from(["masked", "free"])
 on_many = settings(derandomize=True, max_examples=40, deadline=None)

@@ -411,7 +411,7 @@ def test_backtesting_works_limits_and_stops_alike(real_bars, priced_tape, symbol
 
     ours = trade(priced_tape({symbol: frame}, 10.0), decide, WORKING)
     assert_same_curve(ours.equity, replay(frame, ours.script, commission=1e-3))
-    assert ours.flags == Flag.EXPIRED
+    assert ours.flags == Flag.EXPIRED | Flag.ROLLED
     assert min(ours.fills[kind] for kind in (Kind.MARKET, Kind.LIMIT, Kind.STOP)) > 100
 
 

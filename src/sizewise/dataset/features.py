@@ -5,6 +5,7 @@ of the sessions that are over, and "close" where it stands beside one is the bar
 level, so that one network can read every symbol.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -323,7 +324,10 @@ class Scaler:
         Args:
             values: shape (n, 56), rows of the train slice, NaN in warm-up ignored.
         """
-        mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+        with warnings.catch_warnings():
+            # A column without a number is left as it is: whoever trains on it is told so.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            mean, std = np.nan_to_num(np.nanmean(values, axis=0)), np.nanstd(values, axis=0)
         # A feature that never varied in train carries no information: scale 1 keeps it at its offset.
         scale = [fitted(float(value)) for value in np.where(std > 1e-9, std, 1.0)]
         return cls(tuple(fitted(float(m), s) for m, s in zip(mean, scale, strict=True)), tuple(scale))

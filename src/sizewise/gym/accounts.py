@@ -117,7 +117,13 @@ class GymAccounts:
         self.account, self.symbols = account or Account(), tuple(frames)
         self.instruments = _terms(self.symbols, instruments, self.trading)
         self.tape = build_tape(frames, self.instruments)
-        self.desk = Desk(self.tape, self.trading, self.account, scheme=scheme, dtype=dtype, record=record)
+        # What no instrument here is under is not shown either.
+        limited = bool((self.tape.column("day_trade") > 0).any())
+        rules = self.trading.rules.model_copy(
+            update={"day_trade_limit": self.trading.rules.day_trade_limit and limited}
+        )
+        traded = self.trading.model_copy(update={"rules": rules})
+        self.desk = Desk(self.tape, traded, self.account, scheme=scheme, dtype=dtype, record=record)
         self.face = face(self.desk.scheme.space, weights)
         if self._flat and features is None:
             direction, features = _reference(frames, self.instruments, direction, confidence)

@@ -66,6 +66,8 @@ def decide(scheme: ActionScheme, actions: torch.Tensor, view: View) -> Decided:
     disallowed = _disallowed(scheme, actions, view)
     idle = scheme.idle
     if idle is not None:
+        if bool(disallowed.any()):
+            _check_idle(scheme, actions, disallowed, view)
         orders = scheme.orders(torch.where(disallowed, idle, actions), view)
         return Decided(orders, disallowed, ~disallowed & (actions != idle) & ~_orders_something(orders, disallowed))
     orders = scheme.orders(actions, view)
@@ -91,6 +93,18 @@ def refuse_disallowed(scheme: ActionScheme, decided: Decided, actions: torch.Ten
         f"environment {index}, {when}: action {actions.flatten()[index].item()} is not allowed here: send one of "
         f"{', '.join(map(str, allowed)) or 'none'}, or have it recorded (disallowed='record')"
     )
+
+
+def _check_idle(scheme: ActionScheme, actions: torch.Tensor, disallowed: torch.Tensor, view: View) -> None:
+    """Refuse a scheme whose idle action is not allowed either where it must stand in for another."""
+    mask = scheme.allowed(view)
+    wrong = disallowed & ~mask[..., int(scheme.idle or 0) - _start(scheme)].expand(disallowed.shape)
+    if bool(wrong.any()):
+        start = _start(scheme)
+        raise ActionError(
+            f"action {int(actions[wrong][0]) - start} is not allowed here, nor is the scheme's idle action "
+            f"{int(scheme.idle or 0) - start}: set `idle` to one that always is, or to None"
+        )
 
 
 def _start(scheme: ActionScheme) -> int:

@@ -160,5 +160,5 @@ def test_actors_keep_only_the_actors_half(two):
     half = population["b1"].shape[1] // 2
     assert actors.encoder["w1"].shape[-1] == half
     assert not any(name.startswith("critic") for name in (*actors.encoder, *actors.head))
-    assert actors.account_weight.shape == (3, 3, half)
-    torch.testing.assert_close(actors.account_weight[1], population["w1"][0, :, -3:, :half].sum(0))
+    assert actors.account_weight.shape == (3, 4, half)
+    torch.testing.assert_close(actors.account_weight[1], population["w1"][0, :, -4:, :half].sum(0))

@@ -136,7 +136,7 @@ def test_a_missing_confidence_is_an_error(real):
     with pytest.raises(ActionError, match="confidence is nan"):
         sizer.orders(decision)
     quiet = replace(decision, entry=torch.tensor([False]))
-    assert sizer.orders(quiet).tolist() == [0.0]
+    assert sizer.orders(quiet).market.tolist() == [[0.0]]
 
 
 def test_tables_of_other_rules_or_limits_are_refused(real):
