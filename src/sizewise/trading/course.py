@@ -52,6 +52,11 @@ class Course:
         low, high = np.minimum.reduceat(close, edges), np.maximum.reduceat(close, edges)
         return torch.from_numpy(low).to(device), torch.from_numpy(high).to(device)
 
+    @cached_property
+    def lends(self) -> bool:
+        """Whether borrowed cash costs anything on any bar."""
+        return bool((self._tape.column("loan") != 0).any())
+
     def stretch(self, places: torch.Tensor, dtype: torch.dtype) -> "Stretch":
         """From the decisions at `places` (int64, any shape, none the last of its market) to the following ones."""
         at = self.at.to(places.device)
@@ -113,9 +118,8 @@ class Stretch:
         carry = (units.clamp(max=0.0) * borrow - units.abs() * swings).sum(0)
         owes = position.book.cash + carry < 0.0
         equity = position.book.cash + (units * worst).sum(0) + carry
-        lent = bool((self.tape.column("loan") != 0).any())
         # A rounding of single precision must not decide.
-        return bool((equity > ruin_level * (1.0 + 1e-3)).all()) and not (lent and bool(owes.any()))
+        return bool((equity > ruin_level * (1.0 + 1e-3)).all()) and not (self.course.lends and bool(owes.any()))
 
     def one_by_one(self) -> Iterator[tuple[Bars, Bars, torch.Tensor]]:
         """The bars after the first, for all; whoever has arrived (bool) is shown bars in which nothing is and nothing
