@@ -17,12 +17,16 @@ from ..hand_market import priced, remade
 ACCOUNT = Account()
 
 
-def poisoned(market, after):
-    """The market with everything from those rows on changed: prices, signals, labels, costs, confidence."""
+def poisoned(market, after, labels=None):
+    """The market with everything on those rows changed: prices, signals, labels, costs, confidence.
+
+    labels: other rows for what has no price; prices before a row round those on it.
+    """
     changed = {}
     for name, values in (priced(market) | {"atr_frac": market.atr_frac.clone()}).items():
         values[after] = 0.5 if name == "rates" else values[after] * 1.7 + 0.01
         changed[name] = values
+    after = after if labels is None else labels
     for name in ("direction", "regime", "entry"):
         values = getattr(market, name).clone()
         values[after] = values[after].flip(0)
@@ -37,12 +41,13 @@ def poisoned(market, after):
 @pytest.mark.parametrize("kind", ["bandit", "q_table"])
 def test_tables_read_their_train_slice_alone(quick, kind):
     market, fold = quick.market.to("cpu", torch.float64), quick.folds["rolling"][0]
-    after = torch.ones(len(market.close), dtype=torch.bool)
+    after, outside = torch.ones((2, len(market.close)), dtype=torch.bool)
     for symbol, part in fold.train.items():
+        outside[slice(*market.rows(symbol, part))] = False
         after[market.first_row[market.symbols.index(symbol)] : market.rows(symbol, part)[1]] = False
     rules = Tabular(passes=2)
     clean = train_tables(market, [fold], [1], kind, rules, ACCOUNT)
-    other = train_tables(poisoned(market, after), [fold], [1], kind, rules, ACCOUNT)
+    other = train_tables(poisoned(market, after, outside), [fold], [1], kind, rules, ACCOUNT)
     np.testing.assert_array_equal(clean.tables[0].values, other.tables[0].values)
     assert clean.tables[0].outcomes == other.tables[0].outcomes
     after[market.rows("BTCUSDT_1h", fold.train["BTCUSDT_1h"])[1] - 300 :] = True

@@ -144,7 +144,7 @@ def test_an_arm_that_cannot_be_opened_is_named(checkout, name, given, message):
 
 def test_an_arm_of_ones_own_is_opened_in_its_checkout(trained, root, monkeypatch):
     monkeypatch.chdir(root)
-    with pytest.raises(ConfigError, match=r"^arm mine is a class of its checkout, 'checkout0': run this inside it"):
+    with pytest.raises(ConfigError, match=r"^arm mine is a class of its checkout, 'checkout\d+': run this inside it"):
         open_arm("mine", trained, fold=0, profile="quick")
 
 

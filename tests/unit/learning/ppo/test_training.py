@@ -181,7 +181,7 @@ def test_nothing_after_the_train_slice_reaches_a_policy(quick):
 
 @pytest.fixture
 def broken(quick):
-    """The quick world with a train slice whose prices are no numbers."""
+    """The quick world with a train slice whose features are no numbers."""
     features = quick.market.features.clone()
     start, stop = quick.market.rows(*next(iter(quick.folds["rolling"][0].train.items())))
     features[start:stop] = float("nan")
