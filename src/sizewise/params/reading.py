@@ -1,5 +1,6 @@
 """Read, overlay and validate params.yaml: frozen models, one file a section, unknown keys refused."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,41 +56,27 @@ class Params(SimpleNamespace):
         return Params(**{**vars(self), **sections})
 
 
-# Sections of several kinds, by where they stand; arms and an order scheme's criteria hold one such section an entry.
-_OF_KINDS = (
-    ["signals", "family"],
-    ["trading", "scheme"],
-    ["trading", "costs"],
-    ["trading", "reward"],
-    ["train", "reward"],
-    ["train", "encoder"],
-    ["laboratory", "train", "reward"],
-    ["laboratory", "train", "encoder"],
-)
+def _place(loc: Sequence[int | str], value: Any) -> list[str]:
+    """Where an error stands in the file; pydantic puts the kind between a section of several kinds and its key."""
+    path: list[str] = []
+    told = False
+    for part in loc:
+        # A key may have the name of a kind, so only the first of the two is it.
+        if not told and isinstance(value, dict) and part == value.get("kind"):
+            told = True
+            continue
+        told = False
+        path.append(str(part))
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, (list, tuple)) and isinstance(part, int) and part < len(value):
+            value = value[part]
+    return path
 
 
-def _chooses_kind(path: list[str], i: int) -> bool:
-    """Whether a section of several kinds ends at path[i]."""
-    if path[:i] == ["arms"] or path[max(0, i - 2) : i] == ["scheme", "criteria"] or path[: i + 1] in _OF_KINDS:
-        return True
-    if path[max(0, i - 1) : i + 1] == ["scheme", "base"]:
-        return True
-    if path[0] == "schemes":
-        return path[1:2] == ["arms"] and i == 2
-    if path[0] == "families":
-        return path[1:2] == ["variants"] and i == 2
-    if path[0] == "ablations":
-        return path[1:2] == ["variants"] and i == 3 and path[3] in ("scheme", "encoder", "reward")
-    return i == 2 and path[0] == "arms" and path[2] in ("scheme", "base")
-
-
-def _explain(error: ValidationError, where: str) -> str:
+def _explain(error: ValidationError, value: Any, where: str) -> str:
     first = error.errors()[0]
-    path = [str(part) for part in (where, *first["loc"]) if str(part)]
-    for i in range(len(path)):
-        if _chooses_kind(path, i):
-            del path[i + 1 : i + 2]  # pydantic puts the kind between a section and its key
-    place = ".".join(path)
+    place = ".".join(part for part in (where, *_place(first["loc"], value)) if part)
     if first["type"] == "extra_forbidden":
         return f"params: unknown parameter '{place}': remove it or mend its name"
     if first["type"].startswith("union_tag"):
@@ -105,7 +92,7 @@ def _validate(model: type[Model], value: Any, where: str) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise ConfigError(_explain(error, where)) from None
+        raise ConfigError(_explain(error, value, where)) from None
 
 
 def section_file(name: str) -> str:

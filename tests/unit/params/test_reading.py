@@ -2,14 +2,14 @@
 
 import copy
 import datetime
-from typing import Any
+from typing import Any, get_args
 
 import pydantic
 import pytest
 import yaml
 
 from sizewise.base.errors import ConfigError
-from sizewise.params.arms import PpoArm
+from sizewise.params.arms import Arm, PpoArm
 from sizewise.params.learning.train import Episode, Mlp, Train
 from sizewise.params.reading import SECTIONS, parse_params, parse_section, read_params, read_yaml
 from sizewise.params.trading.trading import SEVEN
@@ -77,7 +77,8 @@ WRONG = [
         "arms.mean.of is 'ppo_2'",
         "of arms with scheme multiples_of",
     ),
-    ("arms.mean", {"kind": "ppo_ensemble", "of": "ppo_free"}, "arms.mean.of is 'ppo_free'", "scheme multiples_of"),
+    ("arms.mean", {"kind": "ppo_ensemble", "of": "dqn"}, "arms.mean.of is 'dqn'", "scheme multiples_of"),
+    ("arms.ppo.scheme", {"kind": "sizing7", "mode": "free"}, "arms.ppo_ensemble.of is 'ppo'", "scheme multiples_of"),
     ("arms.mean", {"kind": "ppo_ensemble", "of": "ppo", "decisions": {}}, "arms.mean.decisions", "remove decisions"),
     ("observation.inputs", ["ret_1", "ret_1"], "observation", "name each feature once"),
     ("budget.multiples", [2, 4], "budget", "multiples begin with 1"),
@@ -189,8 +190,8 @@ def test_a_profile_is_validated(tmp_path, values):
         ("train.encoder", {"kind": "causal_conv", "channels": 8, "kernel_bars": 2}),
         ("train.final_entropy_coef", 0.0),
         ("train.final_entropy_coef", None),
-        ("arms.ppo.scheme", {"kind": "sizing", "mode": "free", "sizes": [0.5, 1.0], "close_action": True}),
-        ("arms.ppo.scheme", {"kind": "levels", "mode": "masked", "levels": [-1.0, 0.0, 4.0]}),
+        ("arms.ppo_entry.scheme", {"kind": "sizing", "mode": "free", "sizes": [0.5, 1.0], "close_action": True}),
+        ("arms.ppo_entry.scheme", {"kind": "levels", "mode": "masked", "levels": [-1.0, 0.0, 4.0]}),
     ],
 )
 def test_what_is_chosen_in_params_is_what_is_parsed(values, place, value):
@@ -204,11 +205,15 @@ def test_what_is_chosen_in_params_is_what_is_parsed(values, place, value):
 
 
 def test_the_field_of_the_parameters(params):
+    """Every bundled kind stands in it once; what stands in it twice has a name that says how the second differs."""
     kinds = {name: arm.kind for name, arm in params.arms.items()}
-    assert len(kinds) == 21
-    assert {name for name, kind in kinds.items() if name != kind} == {"ppo_free"}
+    union, _ = get_args(Arm)
+    bundled = {kind for model in get_args(union) for kind in get_args(model.model_fields["kind"].annotation)}
+    assert set(kinds.values()) == bundled - {"custom"}
+    assert {name for name, kind in kinds.items() if name != kind} == {"ppo_entry", "q_table_by_symbol"}
     learned = {name for name, arm in params.arms.items() if arm.learned}
-    assert learned == {"ppo", "ppo_free", "q_table", "bandit", "dqn", "outcome_ensemble"}
+    tables = {"q_table", "q_table_by_symbol", "bandit"}
+    assert learned == {"ppo", "ppo_entry", "direct", *tables, "dqn", "outcome_ensemble"}
 
 
 def test_the_defaults_are_the_seven_sizes_over_a_plain_window():
