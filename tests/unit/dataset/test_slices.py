@@ -69,24 +69,26 @@ def test_calendar_days_count_where_the_market_is_closed():
 
 
 def test_the_fixed_rule_is_that_of_the_last_bar_before_the_day(bars):
-    rules = Regimes(quantile_window_days=40, high_volatility_frac=0.045)
+    # Of this walk's days about half range more than 5%, and a low ADX calls some of them trending.
+    rules = Regimes(quantile_window_days=40, high_volatility_frac=0.05, trending_adx=15)
     found = slices.fixed_rule_labels(bars, rules)
     by_bar = label_regimes(Days.of(bars), rules)["regime_fixed"].astype(str).set_axis(bars.index)
-    for day in (5, 40, 100):
+    # ADX needs twice its 14 days.
+    assert found.iloc[:28].tolist() == [UNKNOWN] * 28
+    for day in range(28, 125):
         before = by_bar[bars.index < found.index[day]].iloc[-1]
         assert found.iloc[day] == before
-    assert found.iloc[:2].tolist() == [UNKNOWN] * 2
     assert set(found) == {UNKNOWN, *slices.CUTS["fixed_rule"]}
 
 
 @pytest.mark.parametrize("name", ["trend", "decline", "fixed"])
-@pytest.mark.parametrize("day", [10, 33])
+@pytest.mark.parametrize("day", [10, 33, 60])
 def test_no_bar_of_the_day_itself_moves_its_label(bars, name, day):
     rules = RULES.model_copy(update={"declining_frac": 0.02, "sideways_frac": 0.01})
     make = {
         "trend": lambda b: slices.trend_labels(b, rules),
         "decline": lambda b: slices.decline_labels(b, rules),
-        "fixed": lambda b: slices.fixed_rule_labels(b, Regimes(high_volatility_frac=0.045)),
+        "fixed": lambda b: slices.fixed_rule_labels(b, Regimes(high_volatility_frac=0.05)),
     }[name]
     start = 24 * day
     spoilt = bars.copy()
