@@ -34,6 +34,7 @@ SECTIONS = {
     "outcome": "learning.outcome:ClosedTrades",
     "laboratory": "studies.laboratory:Laboratory",
     "slices": "evidence.slices:Slices",
+    "assay": "studies.assay:Assay",
     "budget": "studies.budget:Budget",
     "calibration": "studies.calibration:Calibration",
     "stress": "studies.stress:Stress",

@@ -260,12 +260,13 @@ class MarketView:
                 s = market.symbols.index(symbol)
                 mean[k, s], scale[k, s] = torch.tensor(scaler.mean), torch.tensor(scaler.std)
         self._mean, self._inverse = mean[..., columns].to(device), (1.0 / scale)[..., columns].to(device)
+        # Of the policies given, which one each of those seen here is.
+        self._which = torch.arange(len(scalers), device=device)
 
-    def only(self, k: int, count: int) -> "MarketView":
-        """What one policy sees, for `count` of them."""
+    def taken(self, policies: Sequence[int]) -> "MarketView":
+        """What some policies see, in that order; one may come several times."""
         mine = copy(self)
-        mine._confidence = self._confidence[k].expand(count, -1, -1)
-        mine._mean, mine._inverse = self._mean[k].expand(count, -1, -1), self._inverse[k].expand(count, -1, -1)
+        mine._which = self._which[list(policies)]
         return mine
 
     def segments(self, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
@@ -312,6 +313,7 @@ class MarketView:
         return self._gather(policy.unsqueeze(1), rows.unsqueeze(1), symbols.unsqueeze(1), 1)[:, 0]
 
     def _gather(self, policy: torch.Tensor, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
+        policy = self._which[policy]
         index = rows.unsqueeze(-1) + torch.arange(1 - self.window_bars, length, device=rows.device)
         raw = self._features[index]
         if self._reads_confidence:

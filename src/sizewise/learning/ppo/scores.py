@@ -37,12 +37,14 @@ class Ground:
     """Where a population is scored.
 
     Attributes:
-        market: float64. confidence: float32 [C, R], one row a lesson. marks, decides: bool (R,), None: every row.
+        market: float64. confidence: float32 [C, R], one row a lesson. lessons: of each owner of paths, int64.
+        marks, decides: bool (R,), None: every row.
     """
 
     market: Market
     world: World
     confidence: torch.Tensor
+    lessons: torch.Tensor
     decides: torch.Tensor | None
     marks: torch.Tensor | None
     chunk_steps: int
@@ -57,11 +59,12 @@ class Ground:
         decides = decision_rows(exact, world.decisions, follows_signal=follows_signal)
         daily = decision_rows(exact, DAILY, follows_signal=follows_signal)
         marks = None if decides is None or daily is None else decides | daily
-        return cls(exact, world, torch.stack(list(confidence)).to(device), decides, marks, chunk_steps)
+        known = torch.stack(list(confidence)).to(device)
+        return cls(exact, world, known, torch.arange(len(known)), decides, marks, chunk_steps)
 
-    def only(self, k: int, count: int) -> "Ground":
-        """That of one lesson, `count` times over."""
-        return replace(self, confidence=self.confidence[k].expand(count, -1))
+    def taken(self, lessons: Sequence[int]) -> "Ground":
+        """That of some lessons, an owner each."""
+        return replace(self, lessons=self.lessons[list(lessons)])
 
     def paths(self, parts: Sequence[Mapping[str, Sequence[Slice]]]) -> Paths:
         """Those of each owner's slices, cut where an account has walked `chunk_steps` marks."""
@@ -123,7 +126,7 @@ class Ground:
     def _returns(self, sizer: Sizer, paths: Paths, rules: Rules, decides: torch.Tensor | None) -> torch.Tensor:
         return returns(
             self.market,
-            paths,
+            replace(paths, owner=self.lessons[paths.owner]),
             self.confidence,
             sizer,
             self.world.account,

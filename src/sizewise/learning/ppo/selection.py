@@ -1,6 +1,6 @@
 """Checkpoints: what each scores on the tail of train, which of them is kept, and what was learned on the way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
@@ -9,6 +9,7 @@ from sizewise.learning.ppo.encoders import MarketView, Parameters
 from sizewise.learning.ppo.lessons import Lesson
 from sizewise.learning.ppo.scores import Ground, held_against
 from sizewise.params.arms import Arm, MultiplesOf
+from sizewise.sizing.leaps import Paths
 
 
 class Selection:
@@ -61,30 +62,45 @@ class Selection:
         return tuple({name: value[k].cpu() for name, value in kept.items()} for kept in self._kept)
 
     def learned(
-        self, k: int, yardsticks: Mapping[str, Arm]
-    ) -> tuple[tuple[Mapping[str, float], ...], Mapping[str, float]]:
-        """(curve, against) of policy k, see training.Trained.
+        self, yardsticks: Mapping[str, Arm]
+    ) -> list[tuple[tuple[Mapping[str, float], ...], Mapping[str, float]]]:
+        """(curve, against) of every policy, see training.Trained.
 
-        All checkpoints walk the heads side by side. Where something is decided at every bar that would take as long as
-        training, and is left out.
+        All checkpoints of all policies walk the heads side by side. Where something is decided at every bar that would take
+        as long as training, and is left out.
         """
-        curve = [
-            {**row, "tail_bps": 1e4 * float(score[k])} for row, score in zip(self._curve, self._scores, strict=True)
+        curves = [
+            [{**row, "tail_bps": 1e4 * float(score[k])} for row, score in zip(self._curve, self._scores, strict=True)]
+            for k in range(len(self._lessons))
         ]
-        ground, lesson, agent = self._ground, self._lessons[k], self._agents[k]
-        if ground.marks is None:
-            return tuple(curve), {}
-        count = len(curve)
-        paths = ground.paths([lesson.heads] * count)
-        weights = {name: torch.stack([kept[name][k] for kept in self._kept]) for name in self.best}
-        returned = ground.only(k, count).policies([agent], weights, self._view.only(k, count), paths)
-        scores = ground.scores(returned, paths, [lesson.price] * count)
-        curve = [{**row, "head_bps": 1e4 * float(score)} for row, score in zip(curve, scores, strict=True)]
-        scheme = agent.scheme
-        if not isinstance(scheme, MultiplesOf) or scheme.reference is None:
-            return tuple(curve), {}
-        one = ground.paths([lesson.heads])
-        width = len(one.start)
-        rules = ground.only(k, 1).rules(yardsticks, one)
-        against = held_against(ground, lesson, returned[:, -width:], returned[:, :width], rules, one)
-        return tuple(curve), {name: 1e4 * score for name, score in against.items()}
+        if self._ground.marks is None:
+            return [(tuple(curve), {}) for curve in curves]
+        count = len(self._kept)
+        which = [k for k in range(len(curves)) for _ in range(count)]
+        paths = self._ground.paths([self._lessons[k].heads for k in which])
+        weights = {name: torch.stack([kept[name] for kept in self._kept], dim=1).flatten(0, 1) for name in self.best}
+        returned = self._ground.taken(which).policies(self._agents, weights, self._view.taken(which), paths)
+        scores = self._ground.scores(returned, paths, [self._prices[k] for k in which]).view(-1, count)
+        found: list[tuple[tuple[Mapping[str, float], ...], Mapping[str, float]]] = []
+        for k, against in enumerate(self._against(yardsticks, returned, paths)):
+            rows = zip(curves[k], scores[k], strict=True)
+            found.append((tuple({**row, "head_bps": 1e4 * float(score)} for row, score in rows), against))
+        return found
+
+    def _against(
+        self, yardsticks: Mapping[str, Arm], returned: torch.Tensor, paths: Paths
+    ) -> Iterator[Mapping[str, float]]:
+        """What each policy's last checkpoint is held against. `returned`: of all checkpoints, policy after policy."""
+        count, by_heads = len(self._kept), {}
+        for k, (lesson, agent) in enumerate(zip(self._lessons, self._agents, strict=True)):
+            if not isinstance(agent.scheme, MultiplesOf) or agent.scheme.reference is None:
+                yield {}
+                continue
+            one = self._ground.paths([lesson.heads])
+            # Seeds of a fold share their slices, on which a rule does what it does.
+            known = (tuple((symbol, *parts) for symbol, parts in lesson.heads.items()), lesson.price)
+            if known not in by_heads:
+                by_heads[known] = self._ground.taken([k]).rules(yardsticks, one)
+            first, last = (returned[:, paths.owner == owner] for owner in (k * count, k * count + count - 1))
+            scored = held_against(self._ground, lesson, last, first, by_heads[known], one)
+            yield {name: 1e4 * score for name, score in scored.items()}

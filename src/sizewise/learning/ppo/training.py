@@ -47,6 +47,8 @@ from sizewise.trading.situation import Signals as KnownSignals
 
 # What a watcher of a live folder needs to know beforehand.
 PLAN = "plan.json"
+# Seeds that share a process: what it costs to call torch is shared by them, and their memory still fits a small machine.
+SEEDS_AT_ONCE = 5
 # Beside a job's live progress: what it had learned before it had to stop.
 LAST_GOOD = "last_good"
 
@@ -180,14 +182,9 @@ def train_population(
     for live in lives:
         if live is not None:
             live.end()
+    learned = chosen.learned(settings.yardsticks)
     return [
-        Trained(
-            job,
-            _selected(agents[k], chosen, k, job),
-            tuple(history[k]),
-            *chosen.learned(k, settings.yardsticks),
-            chosen.checkpoints(k),
-        )
+        Trained(job, _selected(agents[k], chosen, k, job), tuple(history[k]), *learned[k], chosen.checkpoints(k))
         for k, job in enumerate(asked)
     ]
 
@@ -346,8 +343,8 @@ class _Given:
     live_dir: Path | None
 
 
-def _work(given: _Given, job: Job) -> Trained:
-    return train_population(given.market, [job], given.models, given.settings, live_dir=given.live_dir)[0]
+def _work(given: _Given, jobs: Sequence[Job]) -> list[Trained]:
+    return train_population(given.market, jobs, given.models, given.settings, live_dir=given.live_dir)
 
 
 def train_jobs(
@@ -362,31 +359,52 @@ def train_jobs(
     """Train every job with what the machine has: a GPU if there is one, else one process a core.
 
     Args:
-        on_done: called in this process as each job finishes, in the order of `jobs`.
+        on_done: called in this process as each job finishes: in the order of `jobs` where those of a fold follow each other.
     """
-    finished: list[Trained] = []
     if live_dir is not None:
         shutil.rmtree(live_dir, ignore_errors=True)
         write_json(live_dir / PLAN, {"jobs": len(jobs), "iterations": len(jobs) * settings.train.iterations})
-    if torch.cuda.is_available():
-        batches: Iterator[list[Trained]] = (
-            train_population(market.to("cuda", torch.float32), group, models, settings, live_dir=live_dir)
-            for group in _by_arm(jobs)
-        )
-        for batch in batches:
-            finished += batch
-            for trained in batch:
-                if on_done is not None:
-                    on_done(trained)
-        order = {job.name: place for place, job in enumerate(jobs)}
-        return sorted(finished, key=lambda trained: order[trained.job.name])
-    given = _Given(market.to("cpu", torch.float32), models, settings, live_dir)
-    with Pool(given, most=len(jobs)) as pool:
-        for trained in pool.map(_work, jobs):
-            finished.append(trained)
+    finished: list[Trained] = []
+    for batch in _batches(market, jobs, models, settings, live_dir):
+        finished += batch
+        for trained in batch:
             if on_done is not None:
                 on_done(trained)
-    return finished
+    order = {job.name: place for place, job in enumerate(jobs)}
+    return sorted(finished, key=lambda trained: order[trained.job.name])
+
+
+def _batches(
+    market: Market,
+    jobs: Sequence[Job],
+    models: Mapping[str, ConfidenceModel],
+    settings: Settings,
+    live_dir: Path | None,
+) -> Iterator[list[Trained]]:
+    if torch.cuda.is_available():
+        moved = market.to("cuda", torch.float32)
+        for group in _by_arm(jobs):
+            yield train_population(moved, group, models, settings, live_dir=live_dir)
+        return
+    groups = side_by_side(jobs)
+    given = _Given(market.to("cpu", torch.float32), models, settings, live_dir)
+    with Pool(given, most=len(groups)) as pool:
+        yield from pool.map(_work, groups)
+
+
+def side_by_side(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Jobs that one process trains together: seeds of one arm and fold, SEEDS_AT_ONCE at most, in the order given.
+
+    What they are does not depend on the machine, so that its bytes do not either.
+    """
+    groups: dict[tuple[str, str, int], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault((job.arm, job.fold.scheme, job.fold.number), []).append(job)
+    return [
+        group[first : first + SEEDS_AT_ONCE]
+        for group in groups.values()
+        for first in range(0, len(group), SEEDS_AT_ONCE)
+    ]
 
 
 def _by_arm(jobs: Sequence[Job]) -> list[list[Job]]:

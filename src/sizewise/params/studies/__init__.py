@@ -1,6 +1,7 @@
 """Sections of the studies, a file a study.
 
 - ablations: the candidate with one thing changed
+- assay: a planted edge of sizing
 - budget: more samples, other networks
 - calibration: nulls and planted edges
 - cpcv: train on both sides of test

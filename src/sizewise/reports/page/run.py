@@ -47,6 +47,7 @@ NOTEBOOKS = {
     "schemes": "13_schemes",
     "families": "14_families",
     "budget": "15_budget",
+    "assay": "16_assay",
 }
 POLL_SECONDS = 1.0
 

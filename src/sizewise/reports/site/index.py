@@ -52,6 +52,7 @@ STUDIES = {
     "13_schemes": "Schemes: what do the reference designs' other actions come to?",
     "14_families": "Families of the signal: how much rests on the one that is traded?",
     "15_budget": "Budget: would more samples, or another network, have learned more?",
+    "16_assay": "Assay: would an edge of sizing be found?",
 }
 # Reports that were made before every arm traded in one account; `make reproduce` and `make studies` make them again.
 EARLIER = {
