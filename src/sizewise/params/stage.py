@@ -42,6 +42,7 @@ def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     compared = {plan["candidate"], plan["reference"]}
     used: set[str] = {
         "train": {arm for arm, model in parse_section("arms", arms).items() if model.learned},
+        "assay": compared,
         "budget": {plan["candidate"]},
         "calibration": {plan["reference"]},
         "small_account": {values["small_account"]["reference"]},

@@ -20,7 +20,7 @@ from sizewise.dataset.confidence import ConfidenceModel
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import open_prepared
-from sizewise.evidence.joint_rule import joint_as_planned
+from sizewise.evidence.joint_rule import JointTest, joint_as_planned
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.training import Job, Settings
 from sizewise.ledgers.daily import difference, read_daily
@@ -72,6 +72,7 @@ class Ground:
     risk: Risk
     rules: Assay
     factors: Factors
+    data_hash: str
 
     @cached_property
     def world(self) -> World:
@@ -110,17 +111,15 @@ def open_ground(stage: Stage) -> Ground:
     settings = Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
     market = given.market.to("cpu", torch.float64)
     factors = reference_factors(stage)
-    named = (p.plan.candidate, arm, rule, p.plan, p.plan.risk, p.assay, factors)
+    named = (p.plan.candidate, arm, rule, p.plan, p.plan.risk, p.assay, factors, given.universe.data_hash)
     return Ground(market, given.folds[PRIMARY], given.models, settings, *named)
 
 
-def standard_error(stage: Stage) -> float:
-    """Of the primary test of the main job, from its ledger: basis points a day; see JointTest.noise."""
+def primary_test(stage: Stage) -> JointTest:
+    """The primary test of the main job, from its ledger: of its noise the edges are multiples."""
     plan = stage.params.plan
-    daily = difference(
-        read_daily(stage.workspace.ledger, [plan.candidate, plan.reference]), plan.candidate, plan.reference
-    )
-    return BPS * joint_as_planned(plan, daily.to_numpy()).noise
+    names = (plan.candidate, plan.reference)
+    return joint_as_planned(plan, difference(read_daily(stage.workspace.ledger, names), *names).to_numpy())
 
 
 def gauge(ground: Ground) -> float:
@@ -229,7 +228,7 @@ def run_assay(ground: Ground, error_bps: float, gain_bps: float) -> pd.DataFrame
     """Every replication of every edge, side by side.
 
     Args:
-        error_bps: see standard_error. gain_bps: see gauge.
+        error_bps: one standard error of the primary test. gain_bps: see gauge.
     Returns:
         see `replicate`, one row each.
     """

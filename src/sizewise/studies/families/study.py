@@ -63,8 +63,8 @@ def open_families(stage: Stage) -> FamiliesStudy:
     """Raises: ConfigError, the plan's reference is no ATR rule; DataMissingError, the features stage has not run."""
     p = stage.params
     arm = p.arms[p.plan.reference]
-    if arm.kind != "atr":
-        raise ConfigError(f"plan.reference '{p.plan.reference}' is no atr arm: families are sized by one; name one")
+    if arm.kind not in ("atr", "atr_managed"):
+        raise ConfigError(f"plan.reference '{p.plan.reference}' is no ATR rule: families are sized by one; name one")
     given = open_prepared(stage)
     market = given.market.to("cpu", torch.float64)
     return FamiliesStudy(given.universe, given.folds["rolling"], market, p.families, p.signals, arm)
