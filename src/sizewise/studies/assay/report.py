@@ -26,15 +26,15 @@ def rates(runs: pd.DataFrame, error_bps: float, alpha: float) -> pd.DataFrame:
     Args:
         runs: see study.run_assay. error_bps: one standard error of the primary test.
     Returns:
-        one row an edge (standard errors): edge_bps a day; replications; better, worse (shares), better_low, better_high (95%,
-        Wilson); effect_bps (mean), captured (of the edge; NaN of none), kept (untrained policies deployed, share).
+        one row an edge (standard errors): edge_bps a day; replications; better, worse (shares), better_low, better_high
+        (95%, Wilson); effect_bps (mean), captured (of the edge; NaN of none), kept (untrained policies deployed, share).
     """
     rows = {}
     for edge, part in runs.groupby("edge"):
         found, count = part["p_value"] < alpha, len(part)
         better = int((found & (part["effect_bps"] > 0)).sum())
         low, high = _wilson(better, count)
-        planted = float(edge) * error_bps
+        planted = float(part["edge"].iloc[0]) * error_bps
         rows[edge] = {
             "edge_bps": planted,
             "replications": count,
@@ -56,7 +56,8 @@ def _wilson(hits: int, count: int) -> tuple[float, float]:
 
 def sentence(table: pd.DataFrame, rules: Assay) -> str:
     """What was found at the edge that is judged, and where nothing was planted."""
-    judged, none = table.loc[rules.judged], table.loc[0.0]
+    found = table.to_dict("index")
+    judged, none = found[rules.judged], found[0.0]
     return (
         f"Of an edge of {rules.judged:g} standard errors ({judged['edge_bps']:.2f} bps a day to who knows the state) the "
         f"candidate captures {judged['captured']:.0%} on average, and {judged['better']:.0%} of "
@@ -100,15 +101,16 @@ def effects_figure(runs: pd.DataFrame, error_bps: float) -> Figure:
 
 def metrics(table: pd.DataFrame, rules: Assay, error_bps: float) -> dict[str, Any]:
     """For metrics/assay.json: `found_frac` at the judged edge, `false_frac` with none, `replications`, and the table."""
+    found = table.to_dict("index")
     return {
-        "found_frac": float(table.loc[rules.judged, "better"]),
-        "false_frac": float(table.loc[0.0, "better"]),
+        "found_frac": float(found[rules.judged]["better"]),
+        "false_frac": float(found[0.0]["better"]),
         "replications": rules.replications,
         "judged": rules.judged,
         "standard_error_bps": round(error_bps, 4),
         "edges": {
             f"{edge:g}": {key: round(float(value), 4) for key, value in row.items() if pd.notna(value)}
-            for edge, row in table.iterrows()
+            for edge, row in found.items()
         },
     }
 
