@@ -25,6 +25,7 @@ from sizewise.live import history
 from sizewise.market.bars import load_bars
 from sizewise.market.instruments import Instrument, load_instruments
 from sizewise.params.reading import Params, parse_params, read_params
+from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.trading import Sizing
 from sizewise.params.trading.world import World
 
@@ -184,8 +185,10 @@ def quick(root) -> QuickWorld:
     every = [fold for scheme in folds.values() for fold in scheme]
     tables, models = store.build_tables(universe, every, params.regimes, params.signals)
     market = build_market(universe.bars, tables, universe.instruments)
+    # The seven actions are no multiples of a rule that could price risk.
+    train = params.train.model_copy(update={"reward": LogGrowth(kind="log_growth")})
     settings = training.Settings(
-        params.train, params.observation, World.of(params), params.regimes, params.signals, params.splits.purge_bars
+        train, params.observation, World.of(params), params.regimes, params.signals, params.splits.purge_bars
     )
     return QuickWorld(params, universe, folds, market, models, settings)
 

@@ -9,6 +9,8 @@ import torch
 from sizewise.dataset.store import cut_folds
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
+from sizewise.params.arms import PpoArm
+from sizewise.params.trading.trading import Sizing
 from sizewise.params.trading.world import World
 from sizewise.studies.stress.world import StressWorld
 
@@ -41,8 +43,8 @@ def small_world(quick: "QuickWorld", policies: Path) -> StressWorld:
         market=quick.market.to("cpu", torch.float64),
         folds=folds,
         models=quick.models,
-        arms=p.arms,
-        plan=p.plan.model_copy(update={"blocks": 4}),
+        arms={**p.arms, "ppo": PpoArm(kind="ppo", scheme=Sizing(kind="sizing7", mode="masked"))},
+        plan=p.plan.model_copy(update={"blocks": 4, "reference": "atr"}),
         rules=p.stress.model_copy(update={"arms": ARMS}),
         seeds=SEEDS,
         world=World.of(p),

@@ -14,14 +14,19 @@ from sizewise.base import pool
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.learning import field as field_training
+from sizewise.learning.direct import training as direct_training
+from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.learning import Learned
-from sizewise.params.arms import Arm
+from sizewise.params.arms import Arm, PpoArm
 from sizewise.params.evidence.plan import Risk
 from sizewise.params.learning.outcome import ClosedTrades
+from sizewise.params.reading import Params
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import Sizing
 from sizewise.params.trading.world import World
+from sizewise.reports import train as train_report
 from sizewise.reports.page import style
 from sizewise.walkforward.field import Field
 
@@ -37,6 +42,16 @@ def drawn():
         yield
     plt.close("all")
     pd.set_option("display.max_colwidth", width)
+
+
+def field_arms(params: Params) -> dict[str, Arm]:
+    """The arms of params, on rolling folds with the seeds of all, and a policy that chooses its own side."""
+    free = PpoArm(kind="ppo", scheme=Sizing(kind="sizing7", mode="free"))
+    alike = {
+        name: arm.model_copy(update={"seeds": None, "splits": ("rolling",)}) if isinstance(arm, PpoArm) else arm
+        for name, arm in params.arms.items()
+    }
+    return {**alike, "ppo_free": free}
 
 
 @dataclass(frozen=True)
@@ -83,14 +98,21 @@ class ThisProcess:
 def trained_field(quick, tmp_path_factory) -> TrainedField:
     policies = tmp_path_factory.mktemp("policies")
     p, folds = quick.params, quick.folds["rolling"][:1]
-    jobs = [quick.job(mode, seed=seed) for mode in ("masked", "free") for seed in SEEDS]
-    for mine in (jobs[: len(SEEDS)], jobs[len(SEEDS) :]):
-        for trained in quick.train_together(mine):
-            job = trained.job
-            save_agent(trained.agent, policy_folder(policies, job.arm, job.fold, job.seed))
+    arms = field_arms(p)
+    given = (arms, {"rolling": folds}, SEEDS)
+    settings = train_report.settings(p)
+    every = training.plan_jobs(*given)
+    for name in training.policies_of(arms):
+        rules = quick.settings if name == "ppo_free" else settings
+        jobs = [job for job in every if job.arm == name]
+        for trained in training.train_population(quick.market.to("cpu", torch.float32), jobs, quick.models, rules):
+            save_agent(trained.agent, policy_folder(policies, name, trained.job.fold, trained.job.seed))
     market = quick.market.to("cpu", torch.float64)
-    given = (market, p.arms, {"rolling": folds}, SEEDS)
-    tables = field_training.learn_tables(*given, p.tabular, p.account, policies)
+    tables = field_training.learn_tables(market, *given, p.tabular, p.account, policies)
+    rules = direct_training.DirectSettings(
+        p.direct, p.observation, World.of(p), p.train.validation_frac, p.splits.purge_bars
+    )
     with mock.patch.object(pool, "ProcessPoolExecutor", ThisProcess):
-        closed = field_training.learn_closed_trades(*given, p.outcome, p.account, policies)
-    return TrainedField(market, folds, p.arms, SEEDS, World.of(p), p.outcome, policies, tables, closed)
+        closed = field_training.learn_closed_trades(market, *given, p.outcome, p.account, policies)
+        direct_training.learn_direct(market, *given, rules, policies)
+    return TrainedField(market, folds, arms, SEEDS, World.of(p), p.outcome, policies, tables, closed)
