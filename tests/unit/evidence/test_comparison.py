@@ -11,6 +11,7 @@ import pytest
 from sizewise.base.errors import LedgerError
 from sizewise.dataset.regimes import LABELS
 from sizewise.evidence import comparison, verdict
+from sizewise.evidence.gates import Gate
 from sizewise.evidence.statistics.power import benjamini_hochberg, holm
 from sizewise.ledgers import daily
 from sizewise.ledgers.files import write_risk
@@ -32,7 +33,7 @@ def path(arm: str, drift: float, *, fold: int = 0, seed: int = 0, days: int = DA
     """Two bars a day; the market's moves are the same for all arms, and each arm adds its drift."""
     times = pd.date_range("2020-01-01", periods=2 * days, freq="12h", tz="UTC") + pd.Timedelta(days=fold * days)
     moves = np.random.default_rng(7 + fold).normal(0.0, 0.01, 2 * days)
-    own = np.random.default_rng(len(arm) + seed).normal(drift, 0.001, 2 * days)
+    own = np.random.default_rng([*arm.encode(), seed]).normal(drift, 0.001, 2 * days)
     growth = moves + own
     growth[0] = 0.0
     equity = 1000.0 * np.exp(np.cumsum(growth))
@@ -156,7 +157,7 @@ def asked(quick, drifts: dict[str, float], entry: Question | None) -> comparison
 def test_the_question_of_one_size_a_trade_stands_beside_the_verdict(quick):
     run = asked(quick, {"ppo": 2e-4, "atr": 0.0, "constant": 1e-3}, Question(candidate="constant", reference="atr"))
     questions = run.questions()
-    record = run.record(questions)
+    record = run.record(questions, ())
     assert [*record] == [*verdict.FIELDS, "entry"]
     alone = run.primary()
     assert record["p_value"] == pytest.approx(alone.primary.p_value, abs=1e-6)
@@ -175,8 +176,16 @@ def test_one_question_leaves_no_other(quick):
     run = asked(quick, {"ppo": 2e-4, "atr": 0.0}, None)
     questions = run.questions()
     assert list(questions) == ["managed"]
-    assert run.record(questions)["entry"] is None
+    assert run.record(questions, ())["entry"] is None
     assert questions["managed"].verdict == run.primary().verdict
+
+
+def test_gates_void_the_question_that_decides(quick):
+    run = asked(quick, {"ppo": 2e-4, "atr": 0.0, "constant": 1e-3}, Question(candidate="constant", reference="atr"))
+    questions = run.questions()
+    record = run.record(questions, [Gate("learner", False, 0.5, 0.8, "It did not learn.")])
+    assert (record["verdict"], list(record["gates"])) == ("invalid", ["learner"])
+    assert (record["entry"]["verdict"], record["entry"]["gates"]) == (questions["entry"].verdict, {})
 
 
 def test_at_the_risk_that_arms_take_by_themselves(quick, tmp_path):

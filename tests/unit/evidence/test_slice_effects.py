@@ -46,7 +46,7 @@ def entries(symbol: str, days: list[int], seed: int = 1) -> pd.DataFrame:
 
 @pytest.fixture
 def plan(params):
-    return params.plan.model_copy(update={"blocks": 4, "min_trades_per_regime": 2})
+    return params.plan.model_copy(update={"reference": "atr", "blocks": 4, "min_trades_per_regime": 2})
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ def walked(quick):
 
 def test_slices_equal_the_slow_way_on_real_ledgers(quick, walked):
     equity, trades, labels = walked
-    plan = quick.params.plan.model_copy(update={"candidate": "constant"})
+    plan = quick.params.plan.model_copy(update={"candidate": "constant", "reference": "atr"})
     table = slice_effects.slice_effects(day_rows(equity), trades, labels, plan)
     by_key = {(row.symbol, row.day): row for row in labels.itertuples()}
     growth: dict = {}
