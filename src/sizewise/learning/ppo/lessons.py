@@ -138,9 +138,11 @@ def _reward_scale(
     if isinstance(settings.train.reward, Ratio):
         return scale  # a ratio has no unit to remove
     for symbol, spans in fit.items():
-        step_vol = float(torch.cat([_moves(market, decides, *span) for span in spans]).std())
+        moves = torch.cat([_moves(market, decides, *span) for span in spans])
         cap = settings.world.account.max_position_frac
-        scale[market.symbols.index(symbol)] = max(fitted(step_vol), SMALLEST_BAR_VOL) * cap
+        # Of a single move nothing is known; nobody is taught there either, see _with_decisions.
+        if len(moves) > 1:
+            scale[market.symbols.index(symbol)] = max(fitted(float(moves.std())), SMALLEST_BAR_VOL) * cap
     return scale
 
 
