@@ -155,12 +155,15 @@ class Part:
 
     def _matched(self, seed: int) -> pd.DataFrame:
         p, fold = self.checkout.params, self.cut_fold
-        arm = self.arm
+        arm, seeds = self.arm, p.train.seeds
+        if arm.learned or arm.random:
+            seeds = (seed,)
         if getattr(arm, "seeds", None):
-            arm = arm.model_copy(update={"seeds": (seed,)})
+            arm = arm.model_copy(update={"seeds": seeds})
         market, policies = self.checkout.market(fold), self.policies
+        # A rule that is made of policies, or matches them, is one of all their seeds.
         field = Field(
-            market, [fold], {**p.arms, self.name: arm}, (seed,), self.checkout.world, p.outcome, policies, p.plan.risk
+            market, [fold], {**p.arms, self.name: arm}, seeds, self.checkout.world, p.outcome, policies, p.plan.risk
         )
         return field.matched(self.name)
 
@@ -303,7 +306,7 @@ def _ensemble(part: Part) -> LiveArm:
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:
         return EnsembleSizer([cast(PolicySizer, member.open(market, key, account)) for member in members])
 
-    return replace(members[0], name=part.name, seed=part.seed, open=opened)
+    return replace(members[0], name=part.name, seed=part.seed, open=opened, factor_of=part.factor_of)
 
 
 def load_policy(folder: str | Path) -> LiveArm:

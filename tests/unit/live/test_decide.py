@@ -18,6 +18,7 @@ from sizewise.market.instruments import load_instruments
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import Levels
+from sizewise.params.trading.world import World
 from sizewise.trading.schemes.values import Sizing7, decode
 
 from ...conftest import ROOT
@@ -33,6 +34,16 @@ pytestmark = pytest.mark.usefixtures("short_memories")
 @pytest.fixture
 def bars(quick):
     return quick.universe.bars[SYMBOL].iloc[:KNOWN]
+
+
+def of_every_bar(agent):
+    """A policy that is asked at every close, for an account of design A."""
+    return replace(agent, world=World(Account(), agent.world.rules, Decisions(every="bar")))
+
+
+@pytest.fixture
+def agents(agents):
+    return {mode: of_every_bar(agent) for mode, agent in agents.items()}
 
 
 @pytest.fixture
@@ -234,7 +245,7 @@ def test_bad_input_is_named(quick, bars, free):
 
 
 def test_a_memory_is_that_of_the_walk_or_the_one_that_is_given(quick):
-    arm = policy_arm(quick.train("masked", memory=6).agent)
+    arm = policy_arm(of_every_bar(quick.train("masked", memory=6).agent))
     bars = quick.universe.bars[SYMBOL].iloc[: KNOWN + 1]
     asked = {"symbol": SYMBOL, "since": bars.index[-30], "equity": 1000.0}
     before = arm.decide(bars.iloc[:-1], **asked)
@@ -247,7 +258,7 @@ def test_a_memory_is_that_of_the_walk_or_the_one_that_is_given(quick):
 
 @pytest.mark.parametrize(("units", "given"), [(6, 5), (6, 7), (0, 6)])
 def test_a_memory_of_another_length_is_refused(quick, agents, bars, units, given):
-    agent = quick.train("masked", memory=units).agent if units else agents["masked"]
+    agent = of_every_bar(quick.train("masked", memory=units).agent) if units else agents["masked"]
     message = rf"policy remembers {units} numbers, {given} were given: pass the last decision's memory"
     with pytest.raises(CheckpointError, match=message):
         policy_arm(agent).decide(bars, symbol=SYMBOL, memory=[0.0] * given)

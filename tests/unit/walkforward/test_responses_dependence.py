@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sizewise.base.errors import CheckpointError, DataMissingError
+from sizewise.dataset.features import chosen_inputs
 from sizewise.dataset.market_tensor import UNFITTED, fold_confidence
 from sizewise.learning.ppo.agent import PolicySizer
 from sizewise.learning.ppo.encoders import MarketView
@@ -156,11 +157,11 @@ def test_the_average_follows_what_the_learner_reads(world):
 def test_a_policy_chooses_as_in_the_backtest(quick, world, agents, mode, held):
     market, fold, situations, _ = world
     agent, rows = agents[mode], situations.rows
-    view = MarketView(market, [fold_confidence(market, fold)], [agent.scalers], WINDOW)
+    view = MarketView(market, [fold_confidence(market, fold)], [agent.scalers], WINDOW, agent.spec.inputs)
     one = torch.ones_like(rows)
     sizer = PolicySizer(market, [agent], view, one - 1, rows, one, situations.symbol)
-    equity = torch.full((len(rows),), 800.0, dtype=torch.float64)
-    limit = 0.20 * equity
+    equity = torch.full((len(rows),), 0.8 * agent.account.initial_equity, dtype=torch.float64)
+    limit = agent.size_limit * equity
     position = -held * situations.direction * limit
     decision = situation_at(market, rows.tolist(), equity.tolist(), position.tolist())
     expected = (position + ordered(sizer, decision)) * situations.direction / limit
@@ -174,7 +175,8 @@ def test_what_is_changed_reaches_a_policy(world, agents):
     _, _, situations, grids = world
     agent = agents["masked"]
     first, last = agent.spec.hidden[0], agent.spec.window_bars - 1
-    inputs = {VOLATILITY: UNFITTED.index("atr_frac"), CONFIDENCE: len(UNFITTED), DRAWDOWN: -2}
+    seen = chosen_inputs(agent.spec.inputs)
+    inputs = {VOLATILITY: seen.index("atr_frac"), CONFIDENCE: seen.index("signal_confidence"), DRAWDOWN: -2}
     for name, position in inputs.items():
         parameters = {key: torch.zeros_like(value) for key, value in agent.parameters.items()}
         parameters["w1"][last, position, 0] = 40.0 if name == DRAWDOWN else 4.0

@@ -84,7 +84,7 @@ def test_an_opening_leaves_its_result_and_its_record(given, record):
     assert lines[0]["plan_hash"] == record["plan_hash"] == given.plan_hash
     assert [(line["arm"], line["scheme"], line["fold"]) for line in lines[1:]] == [
         ("ppo", "sealed", given.fold.number),
-        ("atr", "sealed", given.fold.number),
+        (given.params.plan.reference, "sealed", given.fold.number),
     ]
     assert all(line["code_hash"] == lines[0]["code_hash"] for line in lines)
     assert record["n_trials"] == count_trials(lines) == 2
@@ -92,7 +92,7 @@ def test_an_opening_leaves_its_result_and_its_record(given, record):
 
 def test_only_sealed_bars_are_walked(given, record):
     equity = read_equity(given.folder)
-    assert set(equity["arm"]) == {"ppo", "atr"}
+    assert set(equity["arm"]) == {"ppo", given.params.plan.reference}
     assert set(equity.loc[equity["arm"] == "ppo", "seed"]) == set(given.params.train.seeds)
     assert str(equity["timestamp"].min().date()) >= given.seal.start
     assert str(equity["timestamp"].max().date()) < given.seal.end
@@ -160,7 +160,7 @@ def test_a_slice_that_cannot_be_tested_is_not_opened(quick, root, tmp_path, chan
 def test_what_the_reference_is_matched_to_is_trained_too(quick):
     p = quick.params
     plan = p.plan.model_copy(update={"candidate": "q_table", "reference": "atr_exposure_matched"})
-    assert unsealing._compared(p) == ["ppo", "atr"]
+    assert unsealing._compared(p) == ["ppo", "atr_managed"]
     assert unsealing._compared(p.replace(plan=plan)) == ["q_table", "atr_exposure_matched", "ppo"]
 
 

@@ -55,7 +55,9 @@ def fold(quick):
 @pytest.fixture(scope="module")
 def settings(quick) -> training.Settings:
     train = quick.settings.train.model_copy(update=TINY)
-    return replace(quick.settings, train=train)
+    # At every bar, so that 150 of them decide something; of a session clock a test of its own.
+    world = replace(quick.settings.world, decisions=Decisions(every="bar"))
+    return replace(quick.settings, train=train, world=world)
 
 
 def trained(quick, settings, fold, scheme) -> training.Trained:

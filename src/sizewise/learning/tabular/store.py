@@ -90,9 +90,11 @@ def load_table(folder: str | Path) -> Table:
         CheckpointError: it is cut, damaged, or of another schema.
     """
     path = Path(folder) / FILE
+    # One that sizes a symbol alone lies in the folder of its fold and seed.
+    above = path.parent.parent.name
+    name = f"table '{above}/{path.parent.name}'" if "_seed" in above else f"table '{path.parent.name}'"
     if not path.is_file():
-        raise DataMissingError(f"table '{path.parent.name}': {FILE} is missing: train it again")
-    name = f"table '{path.parent.name}'"
+        raise DataMissingError(f"{name}: {FILE} is missing: train it again")
     with reading(name, FILE, "train it again, or put its last whole copy back"):
         return _table(json.loads(path.read_text(encoding="utf-8")), name)
 

@@ -18,6 +18,7 @@ from sizewise.ledgers.trials import read_trials
 from sizewise.params.learning.train import Episode, LinearRecurrent
 from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations, Variant
+from sizewise.params.trading.trading import SEVEN
 from sizewise.studies.ablations import run
 from sizewise.studies.ablations.files import COLUMNS, FOLDER, folder_of
 from sizewise.studies.ablations.report import ablation_sentence, metrics, read_variants, variant_table
@@ -35,11 +36,11 @@ def two(params, **variants: Variant) -> Ablations:
 # What is changed.
 
 
-def test_the_baseline_changes_seeds_and_budget_alone(params):
+def test_the_baseline_changes_seeds_budget_and_reward_alone(params):
     train = run.changed(params.train, Variant(), params.ablations)
-    assert train.seeds == params.ablations.seeds
-    assert train.iterations == params.ablations.iterations
-    assert train.model_copy(update={"seeds": params.train.seeds, "iterations": params.train.iterations}) == params.train
+    names = ("seeds", "iterations", "reward")
+    assert [getattr(train, name) for name in names] == [getattr(params.ablations, name) for name in names]
+    assert train.model_copy(update={name: getattr(params.train, name) for name in names}) == params.train
 
 
 @pytest.mark.parametrize(
@@ -67,11 +68,7 @@ def test_every_variant_of_the_parameters_is_another_policy(params):
     }
     kinds = list(made.values())
     assert all(kinds[i] != kinds[j] for i in range(len(kinds)) for j in range(i))
-    assert made[given.baseline] == (
-        run.changed(params.train, Variant(), given),
-        params.arms[params.plan.candidate].scheme,
-        False,
-    )
+    assert made[given.baseline] == (run.changed(params.train, Variant(), given), SEVEN, False)
 
 
 def test_the_table_says_what_each_variant_changes(params):

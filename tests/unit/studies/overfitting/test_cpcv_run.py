@@ -23,6 +23,8 @@ from sizewise.learning.ppo.scores import Ground
 from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.daily import day_rows
 from sizewise.params.stage import Stage
+from sizewise.params.trading.rewards import LogGrowth
+from sizewise.params.trading.trading import SEVEN
 from sizewise.params.trading.world import World
 from sizewise.studies.overfitting import cpcv_run
 from sizewise.studies.overfitting.cpcv_folds import deal_paths
@@ -32,6 +34,8 @@ from sizewise.trading.episodes import Ranges
 
 from ....hand_market import make_market
 
+REFERENCE = "atr_managed"
+
 
 @pytest.fixture(scope="module")
 def stage(quick, tmp_path_factory) -> Stage:
@@ -40,7 +44,10 @@ def stage(quick, tmp_path_factory) -> Stage:
     few = p.cpcv.model_copy(update={"groups": 3, "test_groups": 2})
     named = ("data", "regimes", "signals", "splits", "observation", "account", "rules", "decisions")
     sections = {name: getattr(p, name) for name in named}
-    sections |= {"train": p.train, "arms": p.arms, "plan": p.plan, "cpcv": few}
+    # Actions by which a policy parts from the reference after one iteration; they are no multiples that could price risk.
+    arms = {**p.arms, "ppo": p.arms["ppo"].model_copy(update={"scheme": SEVEN})}
+    train = p.train.model_copy(update={"reward": LogGrowth(kind="log_growth")})
+    sections |= {"train": train, "arms": arms, "plan": p.plan, "cpcv": few}
     return Stage("cpcv", SimpleNamespace(**sections), workspace, "hash")
 
 
@@ -153,7 +160,7 @@ def test_a_policy_is_validated_on_the_tail_of_every_stretch(stage, world):
 def test_every_test_stretch_is_walked_by_its_own_combination(world, days):
     assert set(days) == {(one.number, group) for one in world.chosen for group in one.groups}
     for (number, group), rows in days.items():
-        assert set(rows["arm"]) == {"ppo", "atr"}
+        assert set(rows["arm"]) == {"ppo", REFERENCE}
         assert set(rows["fold"]) == {group}
         for symbol, part in world.chosen[number].test[group].items():
             mine = rows[(rows["symbol"] == symbol) & (rows["arm"] == "ppo")]
@@ -163,7 +170,7 @@ def test_every_test_stretch_is_walked_by_its_own_combination(world, days):
 def test_a_rule_that_learns_nothing_is_the_same_whatever_was_trained(days):
     """ATR sizing has no train: a group's reference days do not depend on the combination."""
     for group in (0, 1, 2):
-        mine = [rows[rows["arm"] == "atr"].reset_index(drop=True) for (_, g), rows in days.items() if g == group]
+        mine = [rows[rows["arm"] == REFERENCE].reset_index(drop=True) for (_, g), rows in days.items() if g == group]
         assert len(mine) == 2
         pd.testing.assert_frame_equal(mine[0], mine[1])
     learned = [rows[rows["arm"] == "ppo"]["log_growth"].to_numpy() for (_, g), rows in days.items() if g == 0]
@@ -171,7 +178,7 @@ def test_a_rule_that_learns_nothing_is_the_same_whatever_was_trained(days):
 
 
 def test_paths_cover_the_calendar(stage, world, days):
-    glued = cpcv_run.glue(days, world.chosen, "ppo", "atr")
+    glued = cpcv_run.glue(days, world.chosen, "ppo", REFERENCE)
     assert list(glued.columns) == ["path 1", "path 2"]
     assert (glued.index[0], glued.index[-1]) == (
         pd.Timestamp("2018-08-01", tz="UTC"),
@@ -181,12 +188,12 @@ def test_paths_cover_the_calendar(stage, world, days):
     assert not np.allclose(glued["path 1"], glued["path 2"])
     same = cpcv_run.glue(
         {
-            place: pd.concat([rows[rows["arm"] == "atr"], rows[rows["arm"] == "atr"].assign(arm="twin")])
+            place: pd.concat([rows[rows["arm"] == REFERENCE], rows[rows["arm"] == REFERENCE].assign(arm="twin")])
             for place, rows in days.items()
         },
         world.chosen,
         "twin",
-        "atr",
+        REFERENCE,
     )
     assert (same == 0.0).all().all()
 

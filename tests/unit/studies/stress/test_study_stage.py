@@ -36,7 +36,7 @@ def stage(quick, root, tmp_path_factory) -> Stage:
     writer.close()
     rules = world.rules.model_copy(update={"cost_multiples": (0.0, 1.0), "delays_bars": (1,)})
     params = dict(vars(p))
-    params |= {"stress": rules, "splits": world.splits, "plan": world.plan}
+    params |= {"stress": rules, "splits": world.splits, "plan": world.plan, "arms": world.arms}
     return Stage("stress", SimpleNamespace(**params), workspace, "0" * 8)
 
 

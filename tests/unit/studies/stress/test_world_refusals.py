@@ -19,7 +19,7 @@ def world(quick, tmp_path_factory) -> StressWorld:
         folds=quick.folds["rolling"],
         models=quick.models,
         arms=p.arms,
-        plan=p.plan,
+        plan=p.plan.model_copy(update={"reference": "atr"}),
         rules=p.stress,
         seeds=p.train.seeds,
         world=World.of(p),
@@ -38,7 +38,7 @@ def with_arms(world: StressWorld, *names: str, **changes: object) -> StressWorld
 def test_the_declared_arms_walk_and_one_more(world):
     assert world.walked == (*world.rules.arms, TURNOVER_MATCHED)
     assert TURNOVER_MATCHED not in world.arms
-    assert world.ruin_level == pytest.approx(100.0)
+    assert world.ruin_level == pytest.approx(0.1 * 100_000.0)
     assert world.matched == world.arms["atr_exposure_matched"]
 
 
@@ -88,8 +88,8 @@ def test_a_reference_that_reads_confidence_is_refused(world):
 
 
 def test_what_matches_somebody_else_is_refused(world):
-    other = AtrMatchedArm(kind="atr_exposure_matched", matches="ppo_free")
-    with pytest.raises(ConfigError, match=r"^stress\.arms: 'other' matches ppo_free: only what matches the candidate"):
+    other = AtrMatchedArm(kind="atr_exposure_matched", matches="ppo_entry")
+    with pytest.raises(ConfigError, match=r"^stress\.arms: 'other' matches ppo_entry: only what matches the candidate"):
         with_arms(world, "ppo", "atr", "other", arms={**world.arms, "other": other})
 
 
