@@ -1,6 +1,7 @@
 """The studies behind the main job: a wing each.
 
 - ablations: the candidate with one thing changed
+- assay: would an edge of sizing be found
 - budget: whether more samples, or another network, change what the candidate comes to
 - calibration: do the tests hold their level and see what they should
 - configured: the market of params.yaml, and its reward step by step
