@@ -8,6 +8,7 @@ import torch
 
 from sizewise.base.hashing import code_hash, content_hash
 from sizewise.dataset.store import Prepared
+from sizewise.dataset.store import open_prepared as open_prepared
 from sizewise.evidence import verdict
 from sizewise.evidence.inference import Comparison, compare_as_planned
 from sizewise.learning.ppo import training
@@ -111,6 +112,12 @@ def verdict_of(stage: Stage, given: Prepared, walked: Walked, result: Comparison
         plan_hash=plan_hash(p.plan, p.splits, p.arms, small_world(p), p.small_account.seeds),
         data_hash=given.universe.data_hash,
     )
+
+
+def sentence(stage: Stage, record: dict[str, Any]) -> str:
+    """The study's own verdict in words."""
+    p = stage.params
+    return verdict.verdict_sentence(record, CANDIDATE, p.small_account.reference, p.plan.alpha)
 
 
 def curve(stage: Stage, given: Prepared) -> pd.DataFrame:
