@@ -30,12 +30,8 @@ STAGES = {**MAIN, **STUDIES}
 METRICS = [
     *("features", "train", "walk_forward", "risk", "verdict", "sensitivities"),
     *("market_mechanics", "cartpole", "known_answers", "calibration", "cpcv", "overfitting", "stress", "ablations"),
-    "stability",
-    "small_account",
-    "schemes",
+    *("stability", "small_account", "schemes", "families", "budget", "assay"),
 ]
-
-
 LIBRARY = "src/sizewise/"
 MOST_ROWS = 320
 
@@ -95,15 +91,8 @@ def follows(stage: str, section: str) -> bool:
 @pytest.mark.parametrize(
     "section",
     [
-        "ablations",
-        "calibration",
-        "cpcv",
-        "laboratory",
-        "overfitting",
-        "schemes",
-        "small_account",
-        "stability",
-        "stress",
+        *("ablations", "assay", "budget", "calibration", "cpcv", "families", "laboratory", "overfitting"),
+        *("schemes", "small_account", "stability", "stress"),
     ],
 )
 def test_a_field_added_to_a_studys_section_trains_nothing_again(section):
@@ -215,29 +204,22 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         (
             "train",
             {"train", "walk_forward", "compare"},
-            {"ablation", "cpcv", "scheme", "stability_run", "stress", "small_account"},
+            {"ablation", "assay", "budget", "cpcv", "scheme", "stability_run", "stress", "small_account"},
         ),
         (
             "signals",
-            {"features", "train", "walk_forward"},
-            {
-                "ablation",
-                "calibration",
-                "cpcv",
-                "market_mechanics",
-                "scheme",
-                "stability_run",
-                "stress",
-                "small_account",
-            },
+            {"arms", "features", "train", "walk_forward"},
+            {"ablation", "budget", "calibration", "cpcv", "families", "market_mechanics", "scheme", "stability_run"}
+            | {"stress", "small_account", "assay"},
         ),
+        ("direct", {"train", "walk_forward"}, set()),
         ("tabular", {"train", "walk_forward"}, set()),
         ("outcome", {"train", "walk_forward"}, set()),
         (
             "plan",
             {"arms", "walk_forward", "compare", "index"},
             {"known_answers", "calibration", "cpcv", "overfitting", "stress", "ablation", "ablations"}
-            | {"stability", "stability_run", "scheme", "schemes", "small_account"},
+            | {"stability", "stability_run", "scheme", "schemes", "small_account", "families", "budget", "assay"},
         ),
         ("ablations", set(), {"ablation", "ablations", "overfitting"}),
         # Every stage but these is given the arms that it uses, by a file.
@@ -250,6 +232,9 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         ("cpcv", set(), {"cpcv"}),
         ("stability", set(), {"stability", "stability_run"}),
         ("schemes", set(), {"scheme", "schemes"}),
+        ("families", set(), {"families"}),
+        ("budget", set(), {"budget"}),
+        ("assay", set(), {"assay"}),
         ("laboratory", set(), {"known_answers"}),
         ("trading", set(), {"market_mechanics"}),
     ],
@@ -259,12 +244,15 @@ def test_the_right_stages_follow_a_parameter(section, main, studies):
     assert touched("params", section, STUDIES) == studies
 
 
+# What trains or walks the candidate or its reference.
 STUDIES_OF_ARMS = {"calibration", "stress", "ablation", "cpcv", "scheme", "stability_run", "small_account"}
+STUDIES_OF_ARMS |= {"families", "budget", "assay"}
+REFERENCE_ALONE = {"calibration", "small_account", "families"}
 
 
 def test_the_arms_stage_makes_what_the_others_read():
     read = {dep for stage in STAGES.values() for dep in stage["deps"] if dep.startswith("artifacts/arms/")}
-    assert read == {f"artifacts/arms/{stage}.json" for stage in {"train", "walk_forward"} | STUDIES_OF_ARMS}
+    assert read == {f"artifacts/arms/{stage}.json" for stage in {"signals", "train", "walk_forward"} | STUDIES_OF_ARMS}
     assert made_by(MAIN["arms"]) == {"artifacts/arms"}
 
 
@@ -274,7 +262,10 @@ def test_the_arms_stage_makes_what_the_others_read():
         ("kelly", {"kappa": 0.25}, {"walk_forward"}),
         ("constant", {"size_frac": 0.05}, {"walk_forward", "stress"}),
         ("q_table", {"splits": ["anchored"]}, {"train", "walk_forward"}),
-        ("atr", {"risk_frac": 0.006}, {"walk_forward"} | STUDIES_OF_ARMS),
+        ("atr", {"risk_frac": 0.006}, {"walk_forward", "stress", "small_account"}),
+        # The reference, and the candidate that is trained.
+        ("atr_managed", {"risk_frac": 0.006}, {"walk_forward"} | STUDIES_OF_ARMS - {"budget", "small_account"}),
+        ("ppo", {"decisions": {"every": "entry"}}, {"train", "walk_forward"} | STUDIES_OF_ARMS - REFERENCE_ALONE),
     ],
 )
 def test_a_changed_arm_runs_those_stages_again_that_use_it(arm, change, stages):
@@ -338,6 +329,9 @@ def test_a_style_is_followed_by_every_report_and_a_template_by_its_page(file, fo
         "schemes",
         "stability",
         "small_account",
+        "families",
+        "budget",
+        "assay",
     ],
 )
 def test_a_study_is_no_business_of_the_main_job(wing):
