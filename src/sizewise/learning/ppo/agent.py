@@ -277,7 +277,7 @@ def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
     world = World(Account(**layout["account"]), Rules(**layout["rules"]), Decisions(**layout["decisions"]))
     _check_layout(layout, scheme, world, name)
     hidden, read = network["hidden"], observation.get("inputs")
-    inputs = None if read is None else chosen_inputs(read)
+    inputs = None if read is None else tuple(read)
     spec = PolicySpec(
         observation["window_bars"],
         (hidden[0], hidden[1]),
