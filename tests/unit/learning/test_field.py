@@ -12,23 +12,35 @@ from sizewise.learning import field
 from sizewise.learning.closed_trades.policy import load_closed_trades
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.learning import train_tables
-from sizewise.learning.tabular.store import load_table, load_table_for
+from sizewise.learning.tabular.store import load_table_for
 from sizewise.params.arms import TableArm
 
-TABLES, CLOSED = ("q_table", "bandit"), ("dqn", "outcome_ensemble")
+TABLES, CLOSED = ("q_table", "q_table_by_symbol", "bandit"), ("dqn", "outcome_ensemble")
+
+
+def owner_of(origin):
+    return origin["seed"], origin.get("symbol", "")
 
 
 def test_tables_on_disk_are_those_that_were_learned(trained_field):
+    fold, arms = trained_field.folds[0], trained_field.arms
     assert list(trained_field.tables) == list(TABLES)
     for name, learned in trained_field.tables.items():
-        assert [table.origin["seed"] for table in learned.tables] == list(trained_field.seeds)
+        owners = [{"symbol": symbol} for symbol in fold.train] if arms[name].per_symbol else [{}]
+        expected = [
+            {"arm": name, "scheme": "rolling", "fold": 0, "seed": seed, **owner}
+            for seed in trained_field.seeds
+            for owner in owners
+        ]
+        found = sorted((table.origin for table in learned.tables), key=owner_of)
+        assert found == sorted(expected, key=owner_of)
         for table in learned.tables:
-            seed = table.origin["seed"]
-            loaded = load_table(policy_folder(trained_field.policies, name, trained_field.folds[0], seed))
+            folder = policy_folder(trained_field.policies, name, fold, table.origin["seed"])
+            loaded = load_table_for(arms[name], folder, table.origin.get("symbol", next(iter(fold.train))))
             np.testing.assert_array_equal(loaded.values, table.values)
             np.testing.assert_array_equal(loaded.visits, table.visits)
-            assert loaded.origin == {"arm": name, "scheme": "rolling", "fold": 0, "seed": seed}
-            assert loaded.kind == name
+            assert loaded.origin == table.origin
+            assert loaded.kind == arms[name].kind
         assert set(learned.history["seed"]) == set(trained_field.seeds)
 
 

@@ -251,7 +251,7 @@ def test_a_view_of_some_inputs_is_that_of_all_without_the_others(market):
 
 def test_an_input_that_is_no_feature_is_refused(market):
     with pytest.raises(ConfigError, match=r"observation\.inputs names 'moon', which is no feature"):
-        MarketView(market, [], [], 1, ("ret_1", "moon"))
+        MarketView(market, [market.confidence[confidence_column(fold_of())]], [{}], 1, ("ret_1", "moon"))
 
 
 def test_weights_decay_and_biases_do_not():

@@ -13,6 +13,7 @@ import torch
 
 from sizewise.base.errors import TrainingError
 from sizewise.base.seeding import torch_generator
+from sizewise.dataset.features import chosen_inputs
 from sizewise.dataset.splits import tail_of
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import LAYOUT, load_agent
@@ -26,7 +27,9 @@ from ....hand_market import remade
 
 
 def same(a: training.Trained, b: training.Trained) -> bool:
-    return all(torch.equal(a.agent.parameters[name], b.agent.parameters[name]) for name in a.agent.parameters)
+    """The selected policy and every checkpoint: where nothing that was learned is kept, what was learned differs yet."""
+    pairs = zip((a.agent.parameters, *a.checkpoints), (b.agent.parameters, *b.checkpoints), strict=True)
+    return all(torch.equal(one[name], other[name]) for one, other in pairs for name in one)
 
 
 def test_training_repeats_bit_for_bit(quick):
@@ -57,8 +60,8 @@ def test_every_network_trains_all_of_its_parameters(quick, changes):
     trained = quick.train("masked", iterations=2, **changes)
     untouched = quick.train("masked", iterations=2, learning_rate=1e-12, **changes)
     assert same(trained, quick.train("masked", iterations=2, **changes))
-    for name, value in trained.agent.parameters.items():
-        assert not torch.equal(value, untouched.agent.parameters[name]), name
+    for name, value in trained.checkpoints[-1].items():
+        assert not torch.equal(value, untouched.checkpoints[-1][name]), name
     assert trained.agent.spec.encoder == changes.get("encoder", Mlp())
 
 
@@ -191,7 +194,9 @@ def broken(quick):
 def initial_weights(quick, job):
     """What the job's policy starts from."""
     train = quick.settings.train
-    spec = PolicySpec(quick.settings.observation.window_bars, train.hidden, n_scalars=4, encoder=train.encoder)
+    observation = quick.settings.observation
+    n_features = len(chosen_inputs(observation.inputs))
+    spec = PolicySpec(observation.window_bars, train.hidden, n_features, n_scalars=4, encoder=train.encoder)
     fresh = initialise(
         spec, [torch_generator(job.name, "init")], initial_hold_prob=quick.settings.train.initial_hold_prob
     )
@@ -271,7 +276,9 @@ def test_what_stopped_a_process_is_said_in_this_one(broken, tmp_path):
 def test_jobs_are_every_arm_scheme_fold_and_seed_once(quick):
     jobs = training.plan_jobs(policies_of(quick.params.arms), quick.folds, quick.params.train.seeds)
     names = [job.name for job in jobs]
-    assert len(names) == len(set(names)) == 2 * 2 * 2 + 2 * 2
+    # Rolling and anchored, two folds each, the two seeds of all; one size a trade has seeds of its own.
+    own = len(quick.params.arms["ppo_entry"].seeds)
+    assert len(names) == len(set(names)) == 2 * 2 * 2 + 2 * own
     assert names[0] == "ppo_rolling_fold0_seed1"
     wide = PpoArm(kind="ppo", scheme=Levels(kind="levels", levels=[0.0, 1.0]))
     planned = training.plan_jobs({"ppo": wide}, quick.folds, [1])
