@@ -33,6 +33,7 @@ from ..unit.conftest import trained_field  # noqa: F401
 
 SYMBOLS = ("BTCUSDT_1h", "EURUSD_1h")
 BARS = 2000
+DAY_BARS = 24
 SEED = 1
 # What matches an arm's risk, by symbol, as the walk-forward leaves it.
 FACTORS = {"BTCUSDT_1h": 0.4, "EURUSD_1h": 1.7}
@@ -45,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("short_memories")
 
 @dataclass
 class Recorder:
-    """A sizer and what it saw and sent, a row a bar: equity, position, day trades left, order (dollars), action, peak.
+    """A sizer and what it saw and sent at each close: equity, position, day trades left, order (dollars), action, peak.
 
     Its sizes are multiplied by `factor`, one a path. Of `several` symbols in one account also the order of each, and in
     `held` what each holds.
@@ -58,7 +59,7 @@ class Recorder:
 
     def __post_init__(self):
         self.sizer = ScaledSizer(self.policy, self.factor, self.limit_frac)
-        self.uses, self.rows, self.asked, self.held = self.sizer.uses, [], [], []
+        self.uses, self.rows, self.asked, self.decided, self.held = self.sizer.uses, [], [], [], []
 
     def orders(self, at):
         sent = self.sizer.orders(at)
@@ -69,15 +70,19 @@ class Recorder:
         # Of each instrument; [I, paths].
         dollars = sum(part for part in parts if part is not None) * at.bar.close
         left = at.held.book.day_trades.at(at.bar.session).left().amin(0)
-        self.asked.append(int(at.rows[0]))
+        self.asked.append(at.rows)
+        self.decided.append(torch.ones_like(at.entry) if at.decides is None else at.decides)
         each = dollars if self.several else dollars[:0]
         self.rows.append(torch.stack([at.equity, at.position, left, dollars.sum(0), action, at.peak, *each]))
         self.held.append(at.held.book.value(at.bar.close))
         return sent
 
-    def path(self, number):
-        """float64 [bars, 6] of one path, of several symbols with one more column for each."""
-        return torch.stack(self.rows)[:, :, number].numpy()
+    def path(self, number, first, length):
+        """A path's own decisions that no end overrules: bars since row `first`, (n,), and float64 [n, 6], of several symbols
+        with one more column for each."""
+        since = torch.stack(self.asked)[:, number] - first
+        kept = torch.stack(self.decided)[:, number] & (since < length - 2)
+        return since[kept].numpy(), torch.stack(self.rows)[kept, :, number].numpy()
 
 
 def keys_of(market, name, seed, start, column):
@@ -88,22 +93,28 @@ def keys_of(market, name, seed, start, column):
 
 @pytest.fixture(scope="module")
 def walked(trained_field):  # noqa: F811
-    """Every arm walked side by side over both symbols: {arm: (first row of each symbol, a record of each)}."""
+    """Every arm walked over both symbols, those of one clock side by side: (first row of each symbol, {arm: {symbol:
+    its decisions}})."""
     field, fold, market = trained_field.field(), trained_field.folds[0], trained_field.market
-    start, field_account = {symbol: fold.test[symbol].start for symbol in SYMBOLS}, trained_field.account
-    recorders, keys = [], []
+    start, limit = {symbol: fold.test[symbol].start for symbol in SYMBOLS}, position_limit_frac(trained_field.account)
+    factor = torch.tensor([FACTORS[symbol] for symbol in SYMBOLS], dtype=torch.float64)
+    clocks, records = {}, {}
     for name in ARMS:
         arm = trained_field.arms[name]
-        seed = SEED if arm.learned or arm.random else RULE_SEED
-        mine = keys_of(market, name, seed, start, confidence_column(fold))
-        factor = torch.tensor([FACTORS[symbol] for symbol in SYMBOLS], dtype=torch.float64)
-        recorders.append(Recorder(OPENERS[arm.kind](field, name, mine), factor, position_limit_frac(field_account)))
-        keys += mine
-    walk(market, keys, JoinedSizer(recorders, [len(SYMBOLS)] * len(ARMS)), trained_field.world)
-    records = {
-        name: {symbol: recorder.path(i) for i, symbol in enumerate(SYMBOLS)}
-        for name, recorder in zip(ARMS, recorders, strict=True)
-    }
+        clocks.setdefault((arm.world(trained_field.world).decisions, arm.follows_signal), []).append(name)
+    for (decisions, follows), names in clocks.items():
+        recorders, keys = {}, []
+        for name in names:
+            arm = trained_field.arms[name]
+            seed = SEED if arm.learned or arm.random else RULE_SEED
+            mine = keys_of(market, name, seed, start, confidence_column(fold))
+            recorders[name] = Recorder(OPENERS[arm.kind](field, name, mine), factor, limit)
+            keys += mine
+        sizer, world = JoinedSizer(list(recorders.values()), [len(SYMBOLS)] * len(names)), trained_field.world
+        walk(market, keys, sizer, replace(world, decisions=decisions), follows_signal=follows)
+        for name, recorder in recorders.items():
+            of_each = zip(SYMBOLS, keys_of(market, name, SEED, start, ""), strict=True)
+            records[name] = {symbol: recorder.path(i, key.start_row, BARS) for i, (symbol, key) in enumerate(of_each)}
     return start, records
 
 
@@ -134,13 +145,13 @@ def opened(checkout):
 
 
 def rows_to_ask(record, wanted):
-    """Bars of a path whose close is asked: the first, where most happens, and the last that no fold's end overrules."""
+    """Decisions of a path that are asked for again: the first, those where most happens and the next one, and the last."""
     if wanted >= BARS:
-        return list(range(len(record) - 1))
-    orders = record[:-1, 3]
-    happened = np.flatnonzero(np.abs(orders) > 0.005)
+        return list(range(len(record)))
+    happened = np.flatnonzero(np.abs(record[:, 3]) > 0.005)
     spread = happened[np.linspace(0, len(happened) - 1, min(wanted, len(happened))).astype(int)]
-    return sorted({0, *spread.tolist(), *(spread[:1] + 1).tolist(), len(record) - 2})
+    last = len(record) - 1
+    return sorted({0, *spread.tolist(), *np.minimum(spread[:1] + 1, last).tolist(), last})
 
 
 def same(said, record, action, factor=1.0):
@@ -158,20 +169,21 @@ def same(said, record, action, factor=1.0):
 @pytest.mark.parametrize("name", ARMS)
 def test_an_arm_decides_as_it_walked(quick, opened, walked, name, symbol, request):
     start, records = walked
-    bars, record, arm = quick.universe.bars[symbol], records[name][symbol], opened(name)
+    bars, (since, record), arm = quick.universe.bars[symbol], records[name][symbol], opened(name)
     first = start[symbol]
     asked = rows_to_ask(record, request.config.getoption("--decide-rows"))
     action = not np.isnan(record[0, 4])
     if arm.remembers and len(asked) < 100:
-        asked = [t for t in asked if t <= REMEMBERED]
-    for t in asked:
+        asked = [row for row in asked if since[row] <= REMEMBERED]
+    for row in asked:
+        t, told = since[row], record[row]
         known = bars.iloc[: first + t + 1]
         if t <= WALKED:
-            same(arm.decide(known, symbol=symbol, since=bars.index[first]), record[t], action, FACTORS[symbol])
-        equity, position, left = record[t, :3]
-        now = {"equity": equity, "position": position, "day_trades_left": int(left), "peak_equity": record[t, 5]}
-        same(arm.decide(known, symbol=symbol, since=bars.index[first], **now), record[t], action, FACTORS[symbol])
-    assert np.abs(record[asked, 3]).max() > 1.0 or not np.abs(record[: BARS - 2, 3]).any()
+            same(arm.decide(known, symbol=symbol, since=bars.index[first]), told, action, FACTORS[symbol])
+        equity, position, left = told[:3]
+        now = {"equity": equity, "position": position, "day_trades_left": int(left), "peak_equity": told[5]}
+        same(arm.decide(known, symbol=symbol, since=bars.index[first], **now), told, action, FACTORS[symbol])
+    assert np.abs(record[asked, 3]).max() > 1.0 or not np.abs(record[:, 3]).any()
 
 
 # A policy's scheme, and the bars after which it is asked.
@@ -190,7 +202,8 @@ SHORT, EARLY = 80, 5
 
 
 def short_walk(quick, agent, early, decisions=None):
-    """A policy over SHORT bars of BTCUSDT's test, from `early` bars before a trade on: (first row of the symbol, record)."""
+    """A policy over SHORT bars of BTCUSDT's test, from `early` bars before a trade on: (first row of the symbol, its
+    decisions)."""
     market, fold = quick.market.to("cpu", torch.float64), quick.folds["rolling"][0]
     offset, test = market.first_row[market.symbols.index(SYMBOLS[0])], fold.test[SYMBOLS[0]].start
     first = test + int(market.entry[offset + test + EARLY :].nonzero()[0]) + EARLY - early
@@ -200,18 +213,18 @@ def short_walk(quick, agent, early, decisions=None):
     recorder = Recorder(policies_sizer(market, "ppo", [key], [fold], {(0, SEED): agent}), torch.ones(1).double())
     world = replace(agent.world, rules=agent.rules, decisions=decisions or agent.world.decisions)
     walk(market, [key], recorder, world, follows_signal=agent.follows_signal)
-    return first, recorder
+    return first, recorder.path(0, row, SHORT)
 
 
 @pytest.mark.parametrize("kind", SCHEMES)
 def test_a_policy_of_any_scheme_decides_as_it_walked(quick, kind):
     job = replace(quick.job("masked", seed=SEED), scheme=SCHEMES[kind])
     agent = quick.train_together([job], iterations=1, initial_hold_prob=0.01)[0].agent
-    first, recorder = short_walk(quick, agent, EARLY)
-    record, bars, arm = recorder.path(0), quick.universe.bars[SYMBOLS[0]], policy_arm(agent)
-    for t in sorted({0, *rows_to_ask(record, 6)} & set(range(SHORT - 2))):
-        said = arm.decide(bars.iloc[: first + t + 1], symbol=SYMBOLS[0], since=bars.index[first])
-        same(said, record[t], action=True)
+    first, (since, record) = short_walk(quick, agent, EARLY)
+    bars, arm = quick.universe.bars[SYMBOLS[0]], policy_arm(agent)
+    for row in rows_to_ask(record, 6):
+        said = arm.decide(bars.iloc[: first + since[row] + 1], symbol=SYMBOLS[0], since=bars.index[first])
+        same(said, record[row], action=True)
     assert np.abs(record[:, 3]).max() > 1.0
 
 
@@ -228,18 +241,22 @@ def test_an_account_of_two_symbols_decides_as_it_walked(quick, request):
         policies_sizer(market, "pair", [key], [fold], {(0, SEED): agent}), torch.ones(1).double(), several=True
     )
     walk(market, [key], recorder, replace(agent.world, rules=agent.rules), follows_signal=False)
-    records, arm, times = recorder.path(0), policy_arm(agent), market.times
-    gap = int((market.tape.column("traded")[first : first + BARS, 1] == 0).nonzero()[0])
+    (since, records), arm, times = recorder.path(0, first, BARS), policy_arm(agent), market.times
+    held_at = {
+        int(rows[0]) - first: held[:, 0].tolist() for rows, held in zip(recorder.asked, recorder.held, strict=True)
+    }
+    gap = int((market.tape.column("traded")[first + since, 1] == 0).nonzero()[0])
     wanted = request.config.getoption("--decide-rows")
-    asked = range(BARS - 2) if wanted >= BARS else sorted({0, 1, 7, gap, gap + 1, WALKED, 1500})
-    for t in asked:
+    asked = range(len(since)) if wanted >= BARS else sorted({0, 1, gap, gap + 1, gap + 2, len(since) - 9})
+    for row in asked:
+        t = int(since[row])
         known = {symbol: quick.universe.bars[symbol].loc[: times[first + t]] for symbol in SYMBOLS}
-        equity, position, left, dollars, chosen, _, *each = records[t]
-        held = recorder.held[t][:, 0].tolist()
+        equity, position, left, dollars, chosen, peak, *each = records[row]
+        held = held_at[t]
         now = {"equity": equity, "position": dict(zip(SYMBOLS, held, strict=True)), "day_trades_left": int(left)}
         for own in [now] + ([{}] if t <= WALKED else []):
             said = arm.decide(known, since=times[first], **own)
-            same(said, (equity, position, 0.0, dollars, chosen), action=True)
+            same(said, (equity, position, left, dollars, chosen, peak), action=True)
             assert list(said.by_symbol) == list(SYMBOLS)
             assert np.abs(np.array(list(said.by_symbol.values())) - each).max() < 0.005
     assert np.abs(records[:, 6:]).max(axis=0).min() > 1.0
@@ -248,10 +265,8 @@ def test_an_account_of_two_symbols_decides_as_it_walked(quick, request):
 @pytest.mark.parametrize("decisions", [Decisions(every="bar", count=3), Decisions(every="hour", count=4)])
 def test_between_the_clocks_closes_nothing_is_decided(quick, agents, decisions):
     agent = replace(agents["free"], world=replace(agents["free"].world, decisions=decisions))
-    first, recorder = short_walk(quick, agent, EARLY, decisions)
-    record, bars, arm = recorder.path(0), quick.universe.bars[SYMBOLS[0]], policy_arm(agent)
-    offset = quick.market.first_row[quick.market.symbols.index(SYMBOLS[0])]
-    decided = [asked - offset - first for asked in recorder.asked]
+    first, (since, record) = short_walk(quick, agent, EARLY, decisions)
+    bars, arm, decided = quick.universe.bars[SYMBOLS[0]], policy_arm(agent), since.tolist()
     for t in range(9):
         said = arm.decide(bars.iloc[: first + t + 1], symbol=SYMBOLS[0], since=bars.index[first])
         assert said.decides == (t in decided)
@@ -265,30 +280,34 @@ def test_between_the_clocks_closes_nothing_is_decided(quick, agents, decisions):
 # Planted faults.
 
 
-def test_features_of_the_bar_before_are_caught(quick, opened, walked, monkeypatch):
+def test_features_of_the_day_before_are_caught(quick, opened, walked, monkeypatch):
     start, records = walked
-    record, first, bars = records["vol_target"][SYMBOLS[0]], start[SYMBOLS[0]], quick.universe.bars[SYMBOLS[0]]
-    entry = rows_to_ask(record, 1)[1]
-    asked = {"symbol": SYMBOLS[0], "since": bars.index[first]}
-    same(opened("vol_target").decide(bars.iloc[: first + entry + 1], **asked), record[entry], action=False)
+    (since, record), first = records["vol_target"][SYMBOLS[0]], start[SYMBOLS[0]]
+    entry = int(np.flatnonzero(np.abs(record[:, 3]) > 0.005)[0])
+    bars, factor = quick.universe.bars[SYMBOLS[0]], FACTORS[SYMBOLS[0]]
+    known, asked = bars.iloc[: first + since[entry] + 1], {"symbol": SYMBOLS[0], "since": bars.index[first]}
+    same(opened("vol_target").decide(known, **asked), record[entry], action=False, factor=factor)
     true = history.compute_features
 
     def late(*arguments):
         table = true(*arguments)
-        return table.assign(**{name: table[name].shift(1) for name in table.columns if table[name].dtype == float})
+        return table.assign(
+            **{name: table[name].shift(DAY_BARS) for name in table.columns if table[name].dtype == float}
+        )
 
     monkeypatch.setattr(history, "compute_features", late)
     with pytest.raises(AssertionError):
-        same(opened("vol_target").decide(bars.iloc[: first + entry + 1], **asked), record[entry], action=False)
+        same(opened("vol_target").decide(known, **asked), record[entry], action=False, factor=factor)
 
 
 def test_joining_a_trade_under_way_is_caught(quick):
     job = replace(quick.job("masked", seed=SEED), scheme=SCHEMES["levels"])
     agent = quick.train_together([job], iterations=1)[0].agent
-    first, recorder = short_walk(quick, agent, -1)
-    record, known, arm = recorder.path(0), quick.universe.bars[SYMBOLS[0]].iloc[: first + 1], policy_arm(agent)
+    agent = replace(agent, world=replace(agent.world, decisions=Decisions(every="bar")))
+    first, (_, record) = short_walk(quick, agent, -1)
+    known, arm = quick.universe.bars[SYMBOLS[0]].iloc[: first + 1], policy_arm(agent)
     same(arm.decide(known, symbol=SYMBOLS[0], since=known.index[-1]), record[0], action=True)
-    own = {"equity": 1000.0, "position": 0.0}
+    own = {"equity": agent.world.account.initial_equity, "position": 0.0}
     same(arm.decide(known, symbol=SYMBOLS[0], since=known.index[-1], **own), record[0], action=True)
     with pytest.raises(AssertionError):
         same(arm.decide(known, symbol=SYMBOLS[0], since=known.index[-3], **own), record[0], action=True)
