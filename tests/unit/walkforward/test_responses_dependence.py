@@ -177,14 +177,19 @@ def test_what_is_changed_reaches_a_policy(world, agents):
     first, last = agent.spec.hidden[0], agent.spec.window_bars - 1
     seen = chosen_inputs(agent.spec.inputs)
     inputs = {VOLATILITY: seen.index("atr_frac"), CONFIDENCE: seen.index("signal_confidence"), DRAWDOWN: -2}
+    # Claims of entries lie close together, far from the 0 of bars without a trade, and here around the middle of their grid.
+    scaler, claims = agent.scalers["BTCUSDT_1h"], grids[CONFIDENCE].values[:, 0]
+    middle = (claims.mean() - scaler.mean[len(UNFITTED)]) / scaler.std[len(UNFITTED)]
+    gain = {VOLATILITY: 4.0, CONFIDENCE: 400.0, DRAWDOWN: 40.0}
+    bias = {VOLATILITY: 0.0, CONFIDENCE: -400.0 * middle, DRAWDOWN: 1.0}
     for name, position in inputs.items():
         parameters = {key: torch.zeros_like(value) for key, value in agent.parameters.items()}
-        parameters["w1"][last, position, 0] = 40.0 if name == DRAWDOWN else 4.0
+        parameters["w1"][last, position, 0] = gain[name]
         parameters["actor_w2"][0, 0] = 4.0
         # 25% by default, 75% where the input is high (for the account's scalar: where the loss is small).
         parameters["actor_w3"][0, [3, 6]] = 9.0
         parameters["actor_b3"][[1, 4]] = 1.0
-        parameters["b1"][0] = 1.0 if name == DRAWDOWN else 0.0
+        parameters["b1"][0] = bias[name]
         assert parameters["b1"].shape[0] == 2 * first
         frame = partial_dependence(PolicyChoice(replace(agent, parameters=parameters)), situations, grids)
         spread = frame.groupby("condition")["mean_size_pct"].agg(np.ptp)
