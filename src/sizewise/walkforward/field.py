@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from sizewise.base.errors import ConfigError
+from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.joint import ground_of
 from sizewise.dataset.market_tensor import Market, fold_confidence
@@ -145,6 +146,10 @@ class Field:
         world = arm.world(self._world)
         return replace(world, rules=rules_of(arm.scheme, world.rules)) if arm.kind == "ppo" else world
 
+    def _decides(self, name: str) -> torch.Tensor | None:
+        """Rows at which an arm is asked."""
+        return decision_rows(self._market, self._under(name).decisions, follows_signal=self._follows(name))
+
     def _follows(self, name: str) -> bool:
         return self._arms[name].follows_signal
 
@@ -256,7 +261,7 @@ class Field:
 
     def policies(self, name: str, keys: Sequence[PathKey]) -> Sizer:
         """PPO policies."""
-        return policies_sizer(self._market, name, keys, self._folds, self.agents(name))
+        return policies_sizer(self._market, name, keys, self._folds, self.agents(name), self._decides(name))
 
     def agents(self, name: str) -> dict[tuple[int, int], Agent]:
         """A PPO arm's policies, by (fold number, seed)."""
@@ -274,7 +279,7 @@ class Field:
         for seed in self.seeds(of):
             mine = {key: agent for key, agent in agents.items() if key[1] == seed}
             paths = [replace(key, seed=seed) for key in keys]
-            sizers.append(policies_sizer(self._market, of, paths, self._folds, mine))
+            sizers.append(policies_sizer(self._market, of, paths, self._folds, mine, self._decides(of)))
         return EnsembleSizer(sizers)
 
     def _members(self, name: str) -> list[tuple[Fold, int]]:
@@ -374,7 +379,7 @@ class Field:
                     PathKey(name, symbol, fold.number, seed, start, stop - start, column) for seed in self.seeds(name)
                 ]
             mine = {key: agent for key, agent in agents.items() if key[0] == fold.number}
-            sizer = policies_sizer(self._market, name, keys, [fold], mine)
+            sizer = policies_sizer(self._market, name, keys, [fold], mine, self._decides(name))
             ledger = walk(self._market, keys, sizer, self._under(name), follows_signal=self._follows(name))
             carried[fold.number] = mean_exposure(ledger)
         return carried

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
@@ -99,8 +100,10 @@ def match_policies(
     """The factors of policies at hand, by (fold, symbol, seed); see walk.run_policies, whose arguments these are."""
 
     def run(keys: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
-        sizer, first = policies_sizer(market, name, keys, folds, agents), next(iter(agents.values()))
+        first = next(iter(agents.values()))
         under = replace(world, rules=rules_of(first.scheme, world.rules))
+        decides = decision_rows(market, under.decisions, follows_signal=first.follows_signal)
+        sizer = policies_sizer(market, name, keys, folds, agents, decides)
         scaled = scaled_sizer(sizer, torch.from_numpy(factor), world)
         return walk_days(market, keys, scaled, under, follows_signal=first.follows_signal)
 

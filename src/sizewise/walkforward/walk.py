@@ -241,9 +241,10 @@ def run_policies(
     """
     keys = paths_of(name, folds, seeds, market)
     first = next(iter(agents.values()))
-    sizer: Sizer = policies_sizer(market, name, keys, folds, agents)
     # A policy decides by the clock that it was trained by.
     under = replace(world, rules=rules_of(first.scheme, world.rules), decisions=first.world.decisions)
+    decides = decision_rows(market, under.decisions, follows_signal=first.follows_signal)
+    sizer: Sizer = policies_sizer(market, name, keys, folds, agents, decides)
     if factors is not None:
         sizer = scaled_sizer(sizer, of_paths(factors, keys), world)
     return ArmRun(name, keys, walk(market, keys, sizer, under, follows_signal=first.follows_signal, record=True))
@@ -267,9 +268,12 @@ def policies_sizer(
     keys: Sequence[PathKey],
     folds: Sequence[Division],
     agents: Mapping[tuple[int, int], Agent],
+    decides: torch.Tensor | None = None,
 ) -> PolicySizer:
     """Each path by the policy of its own fold and seed.
 
+    Args:
+        decides: bool (R,), the only rows at which it will be asked, see clock.decision_rows; None: at any.
     Raises:
         DataMissingError: a policy is missing.
     """
@@ -291,6 +295,7 @@ def policies_sizer(
         start_rows=torch.tensor([key.start_row for key in keys]),
         lengths=torch.tensor([key.length for key in keys]),
         symbols=torch.tensor([market.symbols.index(key.symbol) for key in keys]),
+        decides=decides,
     )
 
 

@@ -29,6 +29,7 @@ from sizewise.learning.tabular.lessons import NOTHING, Kind, Lesson, join, prepa
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.trading.account import Account
 from sizewise.sizing.identifiability import check_identifiable, trade_probe
+from sizewise.sizing.opportunities import find_opportunities
 from sizewise.trading.schemes.values import position_limit_frac
 
 # Trades at a time whose 25 growths are held in memory.
@@ -304,7 +305,8 @@ def train_tables(
         market: float64, on the CPU. arm: name for the tables' origin, by default the kind.
         limit_frac: another position limit than the account's, for planted markets whose optimum lies beyond it.
         quantile_bins: fit each table's confidence bins to its own train decisions; see lessons.with_quantile_bins.
-        per_symbol: one table a symbol of the train slice, each from its symbol's trades alone.
+        per_symbol: one table a symbol of the train slice, each from its symbol's trades alone; a symbol that finished fewer
+            than there are accounts has the table that the trades of all symbols teach.
     Raises:
         ConfigError: the reward is blind to size and rules.accept_size_blind is not set, or a fold has too few trades.
     """
@@ -312,13 +314,19 @@ def train_tables(
     if not rules.accept_size_blind:
         every = sizes(rules, account.initial_equity, limit)
         check_identifiable(trade_probe(PROBES[rules.reward]), every.tolist())
-    parts = [part for fold in folds for part in (_by_symbol(fold) if per_symbol else [fold])]
+    taught = [
+        part for fold in folds for part in (_by_symbol(market, fold, rules.accounts) if per_symbol else [(fold, None)])
+    ]
+    parts = [part for part, _ in taught]
     binned = [with_quantile_bins(market, part, rules) if quantile_bins else rules for part in parts]
     lessons = [prepare(market, part, kind, own, limit) for part, own in zip(parts, binned, strict=True)]
     study = TableStudy(join(lessons), kind, rules, limit, account.initial_equity, len(seeds))
-    origins = [_origin(arm or kind, part, per_symbol=per_symbol) for part in parts]
+    origins = [_origin(arm or kind, part, symbol) for part, symbol in taught]
     generators = [
-        [numpy_generator(kind, part.scheme, part.number, seed, *(part.train if per_symbol else ())) for part in parts]
+        [
+            numpy_generator(kind, part.scheme, part.number, seed, *([symbol] if symbol else []))
+            for part, symbol in taught
+        ]
         for seed in seeds
     ]
     n_actions = len(action_names(rules))
@@ -346,13 +354,16 @@ def train_tables(
     return Learned(tuple(tables), pd.DataFrame(history))
 
 
-def _by_symbol(fold: Fold) -> list[Fold]:
-    return [replace(fold, train={symbol: part}) for symbol, part in fold.train.items()]
+def _by_symbol(market: Market, fold: Fold, accounts: int) -> list[tuple[Fold, str | None]]:
+    """What teaches each symbol's table, and the symbol."""
+    alone = [replace(fold, train={symbol: part}) for symbol, part in fold.train.items()]
+    enough = [len(find_opportunities(market, own.train)) >= max(accounts, 1) for own in alone]
+    return [(own if known else fold, symbol) for own, known, symbol in zip(alone, enough, fold.train, strict=True)]
 
 
-def _origin(arm: str, part: Fold, *, per_symbol: bool) -> dict[str, Any]:
+def _origin(arm: str, part: Fold, symbol: str | None) -> dict[str, Any]:
     where = {"arm": arm, "scheme": part.scheme, "fold": part.number}
-    return where | ({"symbol": next(iter(part.train))} if per_symbol else {})
+    return where | ({"symbol": symbol} if symbol else {})
 
 
 def _curve(study: TableStudy, folds: Sequence[Fold], seeds: Sequence[int], number: int) -> list[dict[str, float | str]]:

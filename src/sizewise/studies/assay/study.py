@@ -16,6 +16,7 @@ import torch
 from sizewise.base.errors import ConfigError
 from sizewise.base.pool import Pool
 from sizewise.base.seeding import numpy_generator
+from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import ConfidenceModel
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
@@ -181,10 +182,7 @@ def _days(
 
 def _matched(ground: Ground, market: Market, run: Run, seeds: Sequence[int]) -> Factors:
     risk = ground.risk.model_copy(update={"steps": STEPS})
-    found: dict[tuple[int, str, int], float] = {}
-    for fold in ground.folds:
-        found |= factors_of(match(run, train_paths(ground.name, [fold], seeds, market), market, risk))
-    return found
+    return factors_of(match(run, train_paths(ground.name, ground.folds, seeds, market), market, risk))
 
 
 def replicate(ground: Ground, one: Replication) -> dict[str, float]:
@@ -208,9 +206,10 @@ def replicate(ground: Ground, one: Replication) -> dict[str, float]:
         for done in training.train_population(single, group, ground.models, ground.settings)
     ]
     agents = {(done.job.fold.number, done.job.seed): done.agent for done in trained}
+    decides = decision_rows(market, ground.world.decisions, follows_signal=True)
 
     def policies(keys: Sequence[PathKey]) -> Sizer:
-        return policies_sizer(market, arm, keys, ground.folds, agents)
+        return policies_sizer(market, arm, keys, ground.folds, agents, decides)
 
     mine = _days(ground, market, policies, rules.seeds)
     theirs = _reference_days(ground, market)
