@@ -247,6 +247,34 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
             growth_bps_per_day=np.arange(12) / 10.0
         )
     ),
+    "curves_figure": lambda draw: draw(
+        crossed(group=["ppo (rolling)", "ppo_entry (rolling)"], fold=[0, 1], samples=[0.0, 500.0, 1000.0]).assign(
+            tail_bps=np.arange(12.0), head_bps=[*np.arange(6.0) / 2.0, *[np.nan] * 6]
+        )
+    ),
+    "budget_figure": lambda draw: draw(
+        crossed(multiple=[1, 4], fold=[1, 4], samples=[0.0, 500.0, 1000.0]).assign(
+            head_bps=np.arange(12.0), tail_bps=np.arange(12.0) / 2.0, test_bps=-np.arange(12.0)
+        )
+    ),
+    "sharpe_figure": lambda draw: draw(
+        pd.DataFrame(
+            {"sharpe_constant": [0.4, 0.2, -0.1, 0.0], "sharpe_atr": [0.6, 0.3, -0.2, 0.1]},
+            index=["turtles_first", "reversal", "random 1", "random 2"],
+        )
+    ),
+    "found_figure": lambda draw: draw(
+        pd.DataFrame(
+            {"better": [0.0, 0.2, 0.9], "better_low": [0.0, 0.1, 0.7], "better_high": [0.1, 0.4, 1.0]},
+            index=[0.0, 2.0, 4.0],
+        ),
+        PLAN,
+        1826,
+        60,
+    ),
+    "effects_figure": lambda draw: draw(
+        crossed(edge=[0.0, 4.0], replication=[0, 1, 2]).assign(effect_bps=np.arange(6.0)), 0.8
+    ),
     "draw": lambda draw: draw(mechanics.work(mechanics.CASES["bracket"], Workspace.open())),
 }
 

@@ -73,7 +73,7 @@ def budget_sentence(table: pd.DataFrame, limit: float) -> str:
     )
 
 
-def curves_figure(curves: pd.DataFrame) -> Figure:
+def budget_figure(curves: pd.DataFrame) -> Figure:
     """Scores by samples, a panel a fold, mean over seeds of the largest budget; a mark where a smaller one ended."""
     folds = sorted(curves["fold"].unique())
     figure, grid = plt.subplots(1, len(folds), figsize=(4.8 * len(folds), 3.6), squeeze=False)

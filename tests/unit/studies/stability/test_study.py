@@ -212,7 +212,9 @@ def write(folder: Path, arms: dict[str, tuple[int, ...]], symbol: str = "A") -> 
 
 @pytest.fixture
 def stage(params, root, tmp_path) -> Stage:
-    given = SimpleNamespace(plan=params.plan, stability=Stability(seeds=(1,), fresh_seeds=(3,)))
+    given = SimpleNamespace(
+        plan=params.plan.model_copy(update={"reference": "atr"}), stability=Stability(seeds=(1,), fresh_seeds=(3,))
+    )
     made = Stage("stability", given, Workspace(root=root, base=tmp_path), "0" * 8)
     write(made.workspace.ledger, {"ppo": (1, 2), "atr": (0,), "constant": (0,)})
     write(folder_of(made, SECOND), {SECOND: (1,)})

@@ -9,7 +9,7 @@ import pytest
 
 from sizewise.base.errors import ConfigError, DataMissingError, LedgerError
 from sizewise.base.paths import Workspace
-from sizewise.dataset.store import build_tables, write_tables
+from sizewise.dataset.store import build_tables, read_universe, write_tables
 from sizewise.ledgers.files import LedgerWriter, read_equity
 from sizewise.params.stage import Stage
 from sizewise.studies.stress import study as stress
@@ -26,7 +26,9 @@ def stage(quick, root, tmp_path_factory) -> Stage:
     workspace = Workspace(root=root, base=tmp_path_factory.mktemp("stress"))
     world = small_world(quick, workspace.policies)
     p = quick.params
-    tables, models = build_tables(quick.universe, quick.folds["rolling"], p.regimes, p.signals)
+    # What the features stage is handed ends with the splits.
+    universe = read_universe(root / "data" / "bars", p.data, before=world.splits.end)
+    tables, models = build_tables(universe, world.folds, p.regimes, p.signals)
     write_tables(workspace.features, tables, models)
     field = Field(world.market, world.folds, world.arms, world.seeds, world.world, p.outcome, world.policies)
     writer = LedgerWriter(workspace.ledger)
