@@ -60,7 +60,8 @@ def test_path_by_path_is_all_at_once(ledgers):
 def test_daily_returns(ledgers, arm):
     slow = metrics.daily_returns(rows_of(ledgers, arm))
     pd.testing.assert_frame_equal(daily.daily_returns(ledgers.days, arm), slow, **CLOSE)
-    assert slow.abs().max().min() > 1e-4
+    # Kelly finds no edge in one of the two.
+    assert (slow.abs().max() > 1e-4).sum() == (1 if arm == "kelly" else 2)
 
 
 @pytest.mark.parametrize("arm", ARMS)

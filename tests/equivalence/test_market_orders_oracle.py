@@ -242,7 +242,8 @@ def real(request) -> tuple[Prices, np.ndarray, Costs]:
     direction = signal_stream(
         frame, Signals(family=Donchian(entry_days=2, exit_days=1), max_hold_days=4), Days.of(frame)
     )["direction"].to_numpy()
-    start = next(row for row in range(0, 8000, 250) if {-1, 1} <= set(direction[row : row + BARS]))
+    sides = [np.bincount(1 + direction[row : row + BARS], minlength=3) for row in range(0, 8000, 250)]
+    start = 250 * next(n for n, bars in enumerate(sides) if min(bars[0], bars[2]) >= BARS // 10)
     frame, signal = frame.iloc[start : start + BARS], direction[start : start + BARS, None]
     days = np.diff(frame.index.as_unit("ns").asi8, prepend=frame.index.as_unit("ns").asi8[0]) / 8.64e13
     prices = Prices(frame[["open"]].to_numpy(), frame[["close"]].to_numpy(), days[:, None])
