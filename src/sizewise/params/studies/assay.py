@@ -11,13 +11,14 @@ class Assay(Section):
     """Replications of the main job, from training to the test, on bars that hold a known edge of sizing.
 
     Attributes:
-        state: the input in whose place a policy sees the state. edges: what who knows the state gains a day at matched risk,
-            in standard errors of the primary test; 0, where nothing is planted, is one of them. judged: the one of which the
-            gate speaks.
+        state: the input in whose place a policy sees the state. share: of trades that have one.
+        edges: what who knows the state gains a day at matched risk, in standard errors of the primary test; 0, where nothing
+            is planted, is one of them. judged: the one of which the gate speaks.
         seeds: of the candidate, in each replication.
     """
 
     state: str
+    share: Annotated[float, Field(gt=0.0, le=1.0)]
     edges: Annotated[tuple[NotNegative, ...], BeforeValidator(as_tuple), Field(min_length=2)]
     judged: NotNegative
     replications: Count

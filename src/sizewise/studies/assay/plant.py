@@ -1,8 +1,9 @@
-"""An edge of sizing planted on bars: each trade of the signal is given a state, seen at its entry, that shifts its returns.
+"""An edge of sizing planted on bars: some trades of the signal have a state, seen at their entry, that shifts their returns.
 
-The state is +1 or -1, drawn by itself for each trade, so that nothing else a policy sees tells of it. While the trade is on,
-each session's return is shifted in the trade's favour (+1) or against it (-1) by the same share of the average true range:
-whoever knows the state takes twice the rule's size or none. Signals and all other inputs stay those of the real bars.
+The state is +1 or -1, drawn by itself for each trade, or 0 for most, so that nothing else a policy sees tells of it. While
+the trade is on, each session's return is shifted in the trade's favour (+1) or against it (-1) by the same share of the
+average true range: whoever knows the state takes twice the rule's size, or none. Signals and all other inputs stay those of
+the real bars.
 """
 
 from dataclasses import replace
@@ -14,10 +15,15 @@ from sizewise.dataset.features import NAMES
 from sizewise.dataset.market_tensor import Market
 
 
-def draw_states(market: Market, rng: np.random.Generator) -> np.ndarray:
-    """+1 or -1 from each entry to the close that decides the exit, 0 where no trade is on: int8, shape (R,)."""
+def draw_states(market: Market, rng: np.random.Generator, share: float) -> np.ndarray:
+    """+1 or -1 from an entry to the close that decides the exit, 0 where no trade is on, or one without a state: int8, (R,).
+
+    Args:
+        share: of trades that have a state, half of them +1.
+    """
     entry, live = market.entry.cpu().numpy(), market.direction.cpu().numpy() != 0
-    drawn = rng.choice(np.array([-1, 1], dtype=np.int8), size=int(entry.sum()) + 1)
+    odds = (share / 2.0, 1.0 - share, share / 2.0)
+    drawn = rng.choice(np.array([-1, 0, 1], dtype=np.int8), size=int(entry.sum()) + 1, p=odds)
     return np.where(live, drawn[np.cumsum(entry)], 0).astype(np.int8)
 
 

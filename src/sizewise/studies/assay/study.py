@@ -133,7 +133,7 @@ def gauge(ground: Ground) -> float:
 
 
 def _gauged(ground: Ground, number: int) -> float:
-    states = draw_states(ground.market, numpy_generator("assay", "gauge", number))
+    states = draw_states(ground.market, numpy_generator("assay", "gauge", number), ground.rules.share)
     known = torch.from_numpy(states)
 
     def informed(at: Situation) -> torch.Tensor:
@@ -193,7 +193,7 @@ def replicate(ground: Ground, one: Replication) -> dict[str, float]:
         selected).
     """
     rules = ground.rules
-    states = draw_states(ground.market, numpy_generator("assay", one.number))
+    states = draw_states(ground.market, numpy_generator("assay", one.number), rules.share)
     market = planted(ground.market, states, one.size, seen_as=rules.state)
     arm = f"assay {one.number}"
     jobs = [
