@@ -61,8 +61,8 @@ def trades() -> pd.DataFrame:
 def test_the_plan_is_what_was_declared(params):
     table = walk_forward.plan_table(params.plan, params.arms, "0123abcd")["declared"]
     assert table["candidate"] == "ppo (ppo)"
-    assert table["reference"] == "atr (atr)"
-    assert table["primary test"] == "Ibragimov-Mueller, 8 blocks, two-sided, level 0.05"
+    assert table["reference"] == "atr_managed (atr_managed)"
+    assert table["primary test"] == "Ibragimov-Mueller on 8 blocks and equal-weighted cosines, both at level 0.05"
     assert table["regimes (Holm)"] == ", ".join(params.plan.regimes)
     assert table["all arms"] == ", ".join(params.arms)
     assert table["hash of the plan"] == "0123abcd"

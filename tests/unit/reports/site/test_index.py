@@ -15,6 +15,7 @@ import pytest
 from sizewise.base.errors import DataMissingError
 from sizewise.dataset.regimes import LABELS
 from sizewise.evidence import verdict
+from sizewise.evidence.questions import holm_sentence
 from sizewise.ledgers.trials import TrialLedger, chain_sentence
 from sizewise.params.arms import AtrArm, ConstantArm, OracleArm
 from sizewise.reports.site import index as site
@@ -152,13 +153,14 @@ def test_names_are_escaped(found, page):
 def test_what_stands_beside_the_verdict_is_said_on_the_page(found, page, plan):
     tests = pd.DataFrame.from_dict(SENSITIVITIES["tests"], orient="index")
     said = re.findall(r"<li>([^<]*)</li>", page(found))
-    assert [html.unescape(text) for text in said[:4]] == [
+    assert [html.unescape(text) for text in said[:5]] == [
         verdict.seeds_sentence(RECORD),
         verdict.agreement_sentence(tests, plan.alpha),
         verdict.anchored_sentence(RECORD, SENSITIVITIES["anchored"], plan.alpha),
         verdict.exposure_sentence(1234.5, 1234.5, "ppo", "atr"),
+        holm_sentence(RECORD),
     ]
-    assert said[4].startswith(chain_sentence(TrialLedger((), "")))
+    assert said[5].startswith(chain_sentence(TrialLedger((), "")))
 
 
 def test_marks_of_markdown_are_left_out(found, page):
