@@ -1,7 +1,7 @@
 """What a policy trains and is selected on: of each train slice a head that teaches and a tail that picks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -53,7 +53,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Settings:
-    """What all jobs of a run share. `yardsticks`: rules that a learner should not fall behind where it learned, by name."""
+    """What all jobs of a run share. `yardsticks`: rules that a learner should not fall behind where it learned, by name;
+    None: nobody asks, and the slices it learned on are not walked afterwards."""
 
     train: Train
     observation: Observation
@@ -61,7 +62,7 @@ class Settings:
     regimes: Regimes
     signals: Signals
     purge_bars: int
-    yardsticks: Mapping[str, Arm] = field(default_factory=dict)
+    yardsticks: Mapping[str, Arm] | None = None
 
     def of(self, job: Job) -> "Settings":
         """Those of a job: by its own clock, if it has one."""

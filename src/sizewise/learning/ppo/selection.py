@@ -62,18 +62,18 @@ class Selection:
         return tuple({name: value[k].cpu() for name, value in kept.items()} for kept in self._kept)
 
     def learned(
-        self, yardsticks: Mapping[str, Arm]
+        self, yardsticks: Mapping[str, Arm] | None
     ) -> list[tuple[tuple[Mapping[str, float], ...], Mapping[str, float]]]:
         """(curve, against) of every policy, see training.Trained.
 
         All checkpoints of all policies walk the heads side by side. Where something is decided at every bar that would take
-        as long as training, and is left out.
+        as long as training, and is left out, as it is without yardsticks (None).
         """
         curves = [
             [{**row, "tail_bps": 1e4 * float(score[k])} for row, score in zip(self._curve, self._scores, strict=True)]
             for k in range(len(self._lessons))
         ]
-        if self._ground.marks is None:
+        if self._ground.marks is None or yardsticks is None:
             return [(tuple(curve), {}) for curve in curves]
         count = len(self._kept)
         which = [k for k in range(len(curves)) for _ in range(count)]

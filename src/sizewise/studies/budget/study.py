@@ -52,7 +52,8 @@ def settings_of(p: Any, *, multiple: int = 1, network: Network = AS_DECLARED) ->
     }
     seen = p.observation.model_copy(update={"inputs": None}) if network.every_input else p.observation
     train = p.train.model_copy(update=changes)
-    return Settings(train, seen, candidate(p).world(World.of(p)), p.regimes, p.signals, p.splits.purge_bars)
+    world = candidate(p).world(World.of(p))
+    return Settings(train, seen, world, p.regimes, p.signals, p.splits.purge_bars, yardsticks={})
 
 
 def jobs_of(p: Any, given: Prepared) -> list[Job]:
