@@ -124,8 +124,12 @@ PAID = {
 
 
 def walked_by(scheme: dict[str, Any], **rules: Any) -> dict[str, Any]:
-    """The candidate's scheme, which is walked by chance to measure what the broker permits."""
-    return {"arms": {"ppo": {"scheme": scheme}}, "rules": rules}
+    """The candidate's scheme, which is walked by chance, at every bar, to measure what the broker permits.
+
+    The ensemble is of another arm.
+    """
+    arms = {"ppo": {"scheme": scheme}, "ppo_ensemble": {"of": "ppo_entry"}}
+    return {"arms": arms, "rules": rules, "decisions": {"every": "bar"}}
 
 
 SEVEN = {"kind": "sizing7", "mode": "masked"}
@@ -149,7 +153,10 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     # By any other clock a tail of a few days is one account's.
     "train.validation_chunk_steps": [{"decisions": {"every": "bar"}}],
     "train.initial_reference_prob": [walked_by(MULTIPLES)],
-    "train.initial_hold_prob": [walked_by(SEVEN)],
+    # Seven actions are no multiples of a rule that could price risk.
+    "train.initial_hold_prob": [{**walked_by(SEVEN), "train": {"reward": {"kind": "log_growth"}}}],
+    # The sessions that are walked are months, longer than the test slice.
+    "decisions.count": [{"decisions": {"every": "hour"}}],
     "tabular.margin": [{"tabular": {"maintenance_frac": 0.19}}],
     "laboratory.tabular.passes": [{"laboratory": {"tabular": {"feedback": "chosen"}}}],
 }
@@ -378,6 +385,12 @@ def _tensors(found: Any) -> Iterator[torch.Tensor]:
         yield from _tensors(vars(found))
 
 
+def measure_observation(p: Params) -> Iterator[str]:
+    """What the window leaves of folds, and what a policy makes of its inputs."""
+    yield from measure_data(p)
+    yield from measure_train(p)
+
+
 def measure_direct(p: Params) -> Iterator[str]:
     folds, _, _, market = of_world(p)
     exact, (fold,) = market.to("cpu", torch.float64), folds["rolling"]
@@ -441,7 +454,8 @@ class _kept:
 
 
 MEASURED: dict[str, Callable[[Params], Iterator[str]]] = {
-    **dict.fromkeys(("data", "regimes", "signals", "splits", "observation"), measure_data),
+    **dict.fromkeys(("data", "regimes", "signals", "splits"), measure_data),
+    "observation": measure_observation,
     **dict.fromkeys(("account", "trading"), measure_trading),
     **dict.fromkeys(("rules", "decisions"), measure_world),
     "train": measure_train,
