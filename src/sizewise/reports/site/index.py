@@ -51,7 +51,7 @@ STUDIES = {
     "12_small_account": "The small account: what does $1,000 change, and what do minimums, lots and limits cost?",
     "13_schemes": "Schemes: what do the reference designs' other actions come to?",
     "14_families": "Families of the signal: how much rests on the one that is traded?",
-    "15_budget": "Budget: would more samples, or another network, have learned more?",
+    "15_budget": "Budget: would more training, or another network, deploy other policies?",
     "16_assay": "Assay: would an edge of sizing be found?",
 }
 # Reports that were made before every arm traded in one account; `make reproduce` and `make studies` make them again.

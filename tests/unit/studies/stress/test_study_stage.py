@@ -28,7 +28,7 @@ def stage(quick, root, tmp_path_factory) -> Stage:
     p = quick.params
     # What the features stage is handed ends with the splits.
     universe = read_universe(root / "data" / "bars", p.data, before=world.splits.end)
-    tables, models = build_tables(universe, world.folds, p.regimes, p.signals)
+    tables, models = build_tables(universe, quick.folds["rolling"][:1], p.regimes, p.signals)
     write_tables(workspace.features, tables, models)
     field = Field(world.market, world.folds, world.arms, world.seeds, world.world, p.outcome, world.policies)
     writer = LedgerWriter(workspace.ledger)
