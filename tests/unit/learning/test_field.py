@@ -112,6 +112,19 @@ def test_each_symbol_has_a_table_of_its_own_where_the_arm_says_so(quick, tmp_pat
         load_table_for(shared, folder, next(iter(own)))
 
 
+def test_a_symbol_that_finished_no_trade_learns_from_those_of_all(quick, tmp_path):
+    p, fold = quick.params, quick.folds["rolling"][0]
+    silent, other = list(fold.train)
+    part = fold.train[silent]
+    poor = replace(fold, train=fold.train | {silent: replace(part, stop=part.start + 3)})
+    market = quick.market.to("cpu", torch.float64)
+    given = {"quantile_bins": True, "per_symbol": True}
+    learned = train_tables(market, [poor], [1], "q_table", p.tabular, p.account, **given)
+    by_symbol = {table.origin["symbol"]: table for table in learned.tables}
+    assert {outcome["account"] for outcome in by_symbol[silent].outcomes} == {other}
+    np.testing.assert_array_equal(by_symbol[silent].rules.confidence_edges, by_symbol[other].rules.confidence_edges)
+
+
 def test_learning_is_the_same_twice_bit_for_bit(both_schemes):
     (first, second), folder = both_schemes
     pd.testing.assert_frame_equal(first["mine"].history, second["mine"].history)

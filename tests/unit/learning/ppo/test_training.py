@@ -285,6 +285,19 @@ def test_jobs_are_every_arm_scheme_fold_and_seed_once(quick):
     assert {job.scheme.kind for job in planned} == {wide.scheme.kind}
 
 
+def test_seeds_of_a_fold_train_side_by_side(quick):
+    jobs = [
+        replace(quick.job("masked"), arm=arm, fold=fold, seed=seed)
+        for arm in ("a", "b")
+        for fold in quick.folds["rolling"]
+        for seed in range(training.SEEDS_AT_ONCE + 2)
+    ]
+    groups = training.side_by_side(jobs)
+    assert [job for group in groups for job in group] == jobs
+    assert {len(group) for group in groups} == {training.SEEDS_AT_ONCE, 2}
+    assert all(len({(job.arm, job.fold.number) for job in group}) == 1 for group in groups)
+
+
 def test_streams_of_one_policy_differ_by_purpose():
     draws = {purpose: float(torch.rand((), generator=torch_generator("job", purpose))) for purpose in ("env", "act")}
     assert draws["env"] != draws["act"]
