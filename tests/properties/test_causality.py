@@ -23,8 +23,8 @@ from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.evidence.slices import Slices
 from sizewise.params.trading.account import Account
-from sizewise.sizing import backtest
 from sizewise.sizing.sizers import AT_MARKET, Situation, Sizer
+from sizewise.sizing.walks import backtest
 from sizewise.trading.broker.orders import Orders
 
 from ..hand_sizers import atr_sizer

@@ -24,7 +24,7 @@ from sizewise.learning.tabular.learning import Learned
 from sizewise.params.arms import AnyScheme, follows_signal
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
-from sizewise.reports import learner
+from sizewise.reports import learner, train_direct
 from sizewise.reports.figures import lead_title, over_folds, seed_band
 from sizewise.reports.page.style import arm_colours
 from sizewise.reports.tables import arm_histories as arm_histories
@@ -38,6 +38,9 @@ from sizewise.reports.tables import table_heat_maps as table_heat_maps
 from sizewise.reports.tables import tables_in_use as tables_in_use
 from sizewise.reports.tables import use_sentence as use_sentence
 from sizewise.sizing import identifiability
+
+# The part of the notebook on training by gradient.
+direct = train_direct
 
 LEARNING_PANELS = (
     ("validation_bps_per_day", "score on the tail of train\n(bps a day)"),

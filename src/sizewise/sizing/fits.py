@@ -23,7 +23,7 @@ from sizewise.dataset.splits import Fold, Slice
 from sizewise.sizing.calibrated import bet_size, break_even, calibrated, fit_platt
 from sizewise.sizing.forecasts import fit_garch, fit_ridge
 from sizewise.sizing.opportunities import Opportunities, find_opportunities
-from sizewise.sizing.sessions import sessions_of
+from sizewise.sizing.walks.sessions import sessions_of
 
 
 class Stretch(NamedTuple):

@@ -22,11 +22,11 @@ from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.params.trading.account import Account
-from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.fits import FITS, atr_sizes, fold_stretch
-from sizewise.sizing.held_paths import held_bars
 from sizewise.sizing.opportunities import Opportunities, find_opportunities
 from sizewise.sizing.sizers import AT_MARKET, Situation, follow_signal
+from sizewise.sizing.walks.backtest import PathLedger
+from sizewise.sizing.walks.held_paths import held_bars
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.values import position_limit_frac
 

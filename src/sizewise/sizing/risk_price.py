@@ -24,8 +24,8 @@ from sizewise.base.errors import ConfigError
 from sizewise.dataset.market_tensor import Market
 from sizewise.params.arms import MultiplesOf, RuleArm
 from sizewise.params.trading.world import World
-from sizewise.sizing.decision_steps import DAYS_PER_YEAR, Parts, steps_of, walk_rule
 from sizewise.sizing.multiples import size_of
+from sizewise.sizing.walks.decision_steps import DAYS_PER_YEAR, Parts, steps_of, walk_rule
 from sizewise.trading.priced import LARGEST_LOSS
 from sizewise.trading.priced import TANGENT_BELOW as TANGENT_BELOW
 from sizewise.trading.priced import priced_growth as priced_growth

@@ -31,11 +31,11 @@ from sizewise.params.arms import Arm, DirectArm
 from sizewise.params.evidence.plan import Risk
 from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.world import World
-from sizewise.sizing.day_marks import DayMarks
 from sizewise.sizing.fitted import FITTED, Paths, fitted_sizer, mean_exposure
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.own import Learner, checked, open_own
 from sizewise.sizing.sizers import PLAIN, HeldSizer, JoinedSizer, Sizer, rule_sizer
+from sizewise.sizing.walks.day_marks import DayMarks
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.risk import COLUMNS, factors_of, marks_frame, match, train_paths
 from sizewise.walkforward.walk import (

@@ -20,8 +20,8 @@ from sizewise.ledgers.metrics import BPS, drawdown, portfolio, sharpe, volatilit
 from sizewise.ledgers.metrics import daily_returns as daily_returns
 from sizewise.params.evidence.plan import Risk
 from sizewise.params.trading.world import World
-from sizewise.sizing.day_marks import DayMarks
 from sizewise.sizing.multiples import rules_of
+from sizewise.sizing.walks.day_marks import DayMarks
 from sizewise.walkforward.walk import Factors, PathKey, policies_sizer, scaled_sizer, walk_days
 
 COLUMNS = (

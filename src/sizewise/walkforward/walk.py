@@ -20,12 +20,12 @@ from sizewise.ledgers.columns import EQUITY_COLUMNS, EVENT_COLUMNS, FLOWS, TRADE
 from sizewise.ledgers.weights import mark_assets
 from sizewise.params.arms import Arm
 from sizewise.params.trading.world import World
-from sizewise.sizing import backtest, day_marks
-from sizewise.sizing.backtest import PathLedger
-from sizewise.sizing.day_marks import DayMarks
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.scaled import ScaledSizer
 from sizewise.sizing.sizers import Sizer, rule_sizer
+from sizewise.sizing.walks import backtest, day_marks
+from sizewise.sizing.walks.backtest import PathLedger
+from sizewise.sizing.walks.day_marks import DayMarks
 from sizewise.trading.broker.orders import Kind
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.trading.trades import Trade, shared_carry, trades_of_path
@@ -202,7 +202,7 @@ def walk(
 def walk_days(
     market: Market, keys: Sequence[PathKey], sizer: Sizer, world: World, *, follows_signal: bool = True
 ) -> DayMarks:
-    """The same accounts, marked at the end of every day alone; see sizing.day_marks."""
+    """The same accounts, marked at the end of every day alone; see sizing.walks.day_marks."""
     decides = decision_rows(market, world.decisions, follows_signal=follows_signal)
     return day_marks.run(market, *_slices(market, keys), sizer, world.account, world.rules, decides=decides)
 

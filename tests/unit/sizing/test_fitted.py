@@ -14,7 +14,6 @@ from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.params.arms import AtrArm, AtrMatchedArm, ConstantArm, KellyArm, OracleArm, RandomPlaceboArm
 from sizewise.params.trading.account import Account
-from sizewise.sizing import backtest
 from sizewise.sizing.fits import kelly_share, kelly_shares
 from sizewise.sizing.fitted import (
     FittedSizer,
@@ -27,6 +26,7 @@ from sizewise.sizing.fitted import (
 )
 from sizewise.sizing.opportunities import find_opportunities
 from sizewise.sizing.sizers import Sizer, rule_sizer
+from sizewise.sizing.walks import backtest
 from sizewise.walkforward.walk import PathKey, trades_frame
 
 from ...hand_market import make_market, priced, remade

@@ -6,10 +6,10 @@ import torch
 from sizewise.params.arms import AtrArm, BuyAndHoldArm, ConstantArm, MultiplesOf
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Levels, ManagedRisk, Rules, Sizing, rules_for
-from sizewise.sizing import backtest
 from sizewise.sizing.multiples import open_any
 from sizewise.sizing.scaled import ScaledSizer
 from sizewise.sizing.sizers import Situation, rule_sizer
+from sizewise.sizing.walks import backtest
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.values import position_limit_frac
 

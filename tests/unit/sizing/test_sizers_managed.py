@@ -17,10 +17,10 @@ from sizewise.params.arms import (
     VolTargetArm,
 )
 from sizewise.params.trading.account import Account
-from sizewise.sizing import backtest
-from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.multiples import Multiples
 from sizewise.sizing.sizers import AT_MARKET, Situation, Sizer, rule_sizer
+from sizewise.sizing.walks import backtest
+from sizewise.sizing.walks.backtest import PathLedger
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.situation import standing
 

@@ -15,7 +15,7 @@ from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.world import World
-from sizewise.sizing.day_marks import DayMarks
+from sizewise.sizing.walks.day_marks import DayMarks
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.risk import DIGITS, factors_of, marks_frame, match, risk_summary, train_paths
 from sizewise.walkforward.walk import RULE_SEED, PathKey, equity_frame, frames, of_paths, walk

@@ -10,7 +10,7 @@ from sizewise.learning.direct.network import LARGEST_MULTIPLE, encode, held_mult
 from sizewise.learning.ppo.encoders import Parameters
 from sizewise.learning.ppo.update import Adam
 from sizewise.params.learning.direct import Direct
-from sizewise.sizing.decision_steps import DAYS_PER_YEAR, advance
+from sizewise.sizing.walks.decision_steps import DAYS_PER_YEAR, advance
 from sizewise.trading.priced import priced_growth
 
 # A multiple so near to 0 or to the largest counts as a corner.

@@ -11,8 +11,8 @@ from sizewise.dataset.splits import Division, Slice, stretches, tail_of
 from sizewise.learning.ppo.encoders import MarketView, fit_scaler
 from sizewise.params.arms import MultiplesOf, RuleArm
 from sizewise.params.trading.world import World
-from sizewise.sizing.decision_steps import TIMED, Steps, steps_of, walk_rule
 from sizewise.sizing.multiples import size_of
+from sizewise.sizing.walks.decision_steps import TIMED, Steps, steps_of, walk_rule
 from sizewise.trading.schemes.values import position_limit_frac
 
 Spans = Mapping[str, tuple[Slice, ...]]

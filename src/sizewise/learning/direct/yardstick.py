@@ -20,10 +20,10 @@ from sizewise.learning.ppo.agent import Agent, PolicySizer
 from sizewise.learning.ppo.encoders import MarketView
 from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
-from sizewise.sizing.decision_steps import DAYS_PER_YEAR
-from sizewise.sizing.leaps import Paths, returns
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.sizers import Sizer
+from sizewise.sizing.walks.decision_steps import DAYS_PER_YEAR
+from sizewise.sizing.walks.leaps import Paths, returns
 
 REFERENCE = "reference"
 BPS = 1e4

@@ -20,9 +20,9 @@ from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.rewards import DifferentialSharpe, DifferentialSortino, RiskPriced
 from sizewise.params.trading.trading import SEVEN
 from sizewise.params.trading.world import World
-from sizewise.sizing.decision_steps import DAYS_PER_YEAR, steps_of, walk_rule
 from sizewise.sizing.multiples import size_of
 from sizewise.sizing.risk_price import price_of
+from sizewise.sizing.walks.decision_steps import DAYS_PER_YEAR, steps_of, walk_rule
 from sizewise.trading.episodes import Ranges
 from sizewise.trading.schemes.values import position_limit_frac
 

@@ -20,9 +20,9 @@ from sizewise.params.arms import Arm
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
-from sizewise.sizing.leaps import Paths, returns
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.sizers import JoinedSizer, Sizer, rule_sizer
+from sizewise.sizing.walks.leaps import Paths, returns
 from sizewise.trading.priced import priced_growth
 
 # Marked at least so often, so that a path that is decided at entries is scored by its days and not by its trades.

@@ -9,7 +9,7 @@ from sizewise.learning.ppo.encoders import MarketView, Parameters
 from sizewise.learning.ppo.lessons import Lesson
 from sizewise.learning.ppo.scores import Ground, held_against
 from sizewise.params.arms import Arm, MultiplesOf
-from sizewise.sizing.leaps import Paths
+from sizewise.sizing.walks.leaps import Paths
 
 
 class Selection:

@@ -34,8 +34,8 @@ from sizewise.params.stage import Stage
 from sizewise.params.studies.assay import Assay
 from sizewise.params.trading.world import World
 from sizewise.reports.risk import reference_factors
-from sizewise.sizing.day_marks import DayMarks
 from sizewise.sizing.sizers import HeldSizer, Situation, Size, Sizer, atr_size
+from sizewise.sizing.walks.day_marks import DayMarks
 from sizewise.studies.assay.plant import draw_states, planted
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.risk import Run, factors_of, marks_frame, match, train_paths

@@ -18,7 +18,15 @@ from sizewise.market.instruments import Instrument
 from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.calibration import Calibration
-from sizewise.sizing.held_paths import Quotes, Trades, UnitPaths, portfolio_growth, quotes_of, trades_of, unit_paths
+from sizewise.sizing.walks.held_paths import (
+    Quotes,
+    Trades,
+    UnitPaths,
+    portfolio_growth,
+    quotes_of,
+    trades_of,
+    unit_paths,
+)
 
 DAY_NS = 86_400_000_000_000
 # A state that earns and loses by turns, for a month on average: long beside a trade, short beside a block of days.

@@ -18,7 +18,7 @@ from sizewise.params.dataset.signals import Signals
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.params.studies.calibration import Calibration
-from sizewise.sizing.held_paths import market_quotes, portfolio_growth, trades_of, unit_paths
+from sizewise.sizing.walks.held_paths import market_quotes, portfolio_growth, trades_of, unit_paths
 from sizewise.studies.calibration.nulls import (
     ARMS,
     NullWorld,

@@ -20,7 +20,7 @@ from sizewise.dataset.store import Universe, open_prepared
 from sizewise.params.dataset.signals import Family, RandomEntries, Signals
 from sizewise.params.stage import Stage
 from sizewise.params.studies.families import Families
-from sizewise.sizing.held_paths import UnitPaths, market_quotes, portfolio_growth, trades_of, unit_paths
+from sizewise.sizing.walks.held_paths import UnitPaths, market_quotes, portfolio_growth, trades_of, unit_paths
 
 SIZINGS = ("constant", "atr")
 NULL = "random"

@@ -19,7 +19,7 @@ from sizewise.learning.ppo.encoders import Parameters
 from sizewise.params.learning.direct import Direct
 from sizewise.params.studies.laboratory import DirectLessons
 from sizewise.params.trading.decisions import Decisions
-from sizewise.sizing.decision_steps import steps_of
+from sizewise.sizing.walks.decision_steps import steps_of
 from sizewise.studies.known_answers.laboratory import view_of
 from sizewise.studies.planted.laws import SYNTHETIC, Law, Sample
 

@@ -17,8 +17,8 @@ from sizewise.dataset.splits import Fold, Slice
 from sizewise.ledgers.metrics import BPS
 from sizewise.params.arms import Arm, ConstantArm
 from sizewise.params.trading.world import World
-from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.sizers import JoinedSizer, rule_sizer
+from sizewise.sizing.walks.backtest import PathLedger
 from sizewise.trading.schemes.values import SIZES7, base_order_frac
 from sizewise.walkforward.walk import RULE_SEED, PathKey, paths_of, walk
 

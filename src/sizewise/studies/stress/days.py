@@ -16,11 +16,11 @@ from sizewise.evidence.joint_rule import JointTest, joint_as_planned
 from sizewise.ledgers.metrics import BPS, portfolio
 from sizewise.ledgers.weights import mark_assets
 from sizewise.params.evidence.plan import Plan
-from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.fits import atr_sizes
 from sizewise.sizing.fitted import FittedSizer, Paths, mean_exposure, walked_trades
-from sizewise.sizing.held_paths import TURN_PASSES, held_bars
 from sizewise.sizing.sizers import Sizer
+from sizewise.sizing.walks.backtest import PathLedger
+from sizewise.sizing.walks.held_paths import TURN_PASSES, held_bars
 from sizewise.walkforward.walk import ArmRun, PathKey
 
 # Points at which the interval's edges are looked for, before each is solved for.

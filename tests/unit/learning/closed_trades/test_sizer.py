@@ -13,7 +13,7 @@ from sizewise.learning.closed_trades.learner import ClosedTradeLearner
 from sizewise.learning.closed_trades.lessons import DRAWDOWN_UNIT, build_lessons, flow_columns
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
 from sizewise.learning.closed_trades.training import train_closed_trades
-from sizewise.sizing import backtest
+from sizewise.sizing.walks import backtest
 
 from ....hand_trades import ACCOUNT, NAMES, RULES, even, planted_fold, planted_market
 from .test_training import SMALL

@@ -11,8 +11,8 @@ from sizewise.learning.direct.lessons import divide, lesson_of, scalers_of, stre
 from sizewise.learning.direct.network import initialise
 from sizewise.learning.ppo.encoders import MarketView
 from sizewise.params.learning.direct import Direct
-from sizewise.sizing.decision_steps import walk_rule
 from sizewise.sizing.sizers import atr_size
+from sizewise.sizing.walks.decision_steps import walk_rule
 
 from ....hand_direct import ATR, WORLD, fold_of, telling_market
 

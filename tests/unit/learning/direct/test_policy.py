@@ -17,7 +17,7 @@ from sizewise.learning.direct.training import train_direct
 from sizewise.learning.ppo.encoders import MarketView
 from sizewise.params.arms import AtrArm
 from sizewise.params.trading.trading import Rules
-from sizewise.sizing import backtest
+from sizewise.sizing.walks import backtest
 
 from ....hand_direct import ARM, ATR, WORLD, direct_settings, fold_of, telling_market
 

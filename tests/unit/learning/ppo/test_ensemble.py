@@ -10,9 +10,9 @@ from sizewise.learning.ppo.ensemble import EnsembleSizer
 from sizewise.params.arms import AtrArm, MultiplesOf
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Sizing
-from sizewise.sizing import backtest
 from sizewise.sizing.multiples import open_any
 from sizewise.sizing.sizers import AT_MARKET, Situation
+from sizewise.sizing.walks import backtest
 from sizewise.trading.broker.orders import Orders
 
 from ....hand_market import make_market

@@ -26,7 +26,7 @@ from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.rewards import DifferentialSharpe, LogGrowth, RiskPriced
 from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
-from sizewise.sizing.leaps import Paths
+from sizewise.sizing.walks.leaps import Paths
 from sizewise.trading.priced import priced_growth
 
 from ....hand_market import make_market

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from sizewise.base.errors import DataMissingError
-from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.fitted import mean_exposure
 from sizewise.sizing.sizers import BuyAndHoldSizer
+from sizewise.sizing.walks.backtest import PathLedger
 from sizewise.studies.stress.days import traded_share
 from sizewise.studies.stress.walks import JoinedSizer, Walks, walk_all
 from sizewise.studies.stress.world import AS_IS, TURNOVER_MATCHED, Scenario, StressWorld

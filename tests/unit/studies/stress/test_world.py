@@ -14,8 +14,8 @@ from sizewise.params.studies.stress import Stress
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
-from sizewise.sizing import backtest
 from sizewise.sizing.sizers import BuyAndHoldSizer, Sizer
+from sizewise.sizing.walks import backtest
 from sizewise.studies.stress.world import (
     AS_IS,
     MissedFills,

@@ -13,12 +13,12 @@ from sizewise.params.arms import AtrArm, BuyAndHoldArm, ConstantArm
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import Rules
-from sizewise.sizing import backtest, day_marks
-from sizewise.sizing.day_marks import DayMarks
 from sizewise.sizing.sizers import AT_MARKET, Situation, Sizer, rule_sizer
+from sizewise.sizing.walks import backtest, day_marks
+from sizewise.sizing.walks.day_marks import DayMarks
 from sizewise.trading.broker.orders import Orders
 
-from ...hand_market import make_market
+from ....hand_market import make_market
 
 WIDE = Account(initial_equity=100_000.0, max_position_frac=1.0, safety_buffer_frac=0.0)
 

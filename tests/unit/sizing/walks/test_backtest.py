@@ -11,15 +11,15 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.market.costs import Costs
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules, Sizing
-from sizewise.sizing import backtest
-from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.sizers import AT_MARKET, BuyAndHoldSizer, Situation, Sizer
+from sizewise.sizing.walks import backtest
+from sizewise.sizing.walks.backtest import PathLedger
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.sizing import SizingActions
 
+from ....hand_market import COSTS, make_market
+from ....hand_sizers import constant_sizer
 from ... import plain_sizing7
-from ...hand_market import COSTS, make_market
-from ...hand_sizers import constant_sizer
 
 ACCOUNT = Account()
 HOLD, BUY_25, BUY_50, BUY_75, SELL_25, SELL_50, SELL_75 = range(7)

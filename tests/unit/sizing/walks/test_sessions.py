@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise.sizing.sessions import last_rows, sessions_of
+from sizewise.sizing.walks.sessions import last_rows, sessions_of
 
-from ...hand_market import make_market
+from ....hand_market import make_market
 
 
 def market(sessions):

@@ -15,12 +15,12 @@ from sizewise.params.arms import AtrArm
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import Rules
-from sizewise.sizing import backtest
-from sizewise.sizing.decision_steps import Steps, advance, steps_of, walk_rule
 from sizewise.sizing.sizers import AT_MARKET, Situation, atr_size
+from sizewise.sizing.walks import backtest
+from sizewise.sizing.walks.decision_steps import Steps, advance, steps_of, walk_rule
 from sizewise.trading.broker.orders import Orders
 
-from ...hand_market import make_market
+from ....hand_market import make_market
 
 ACCOUNT = Account(safety_buffer_frac=0.0, max_position_frac=1.0)
 FREE = Rules(margin="unlimited", rounding=False)

@@ -11,13 +11,13 @@ from sizewise.params.arms import AtrArm, MultiplesOf
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import Rules
-from sizewise.sizing import backtest, leaps
-from sizewise.sizing.leaps import Paths
 from sizewise.sizing.multiples import open_any
 from sizewise.sizing.sizers import AT_MARKET, Situation, rule_sizer
+from sizewise.sizing.walks import backtest, leaps
+from sizewise.sizing.walks.leaps import Paths
 from sizewise.trading.broker.orders import Orders
 
-from ...hand_market import make_market
+from ....hand_market import make_market
 
 ACCOUNT = Account()
 SPANS = [(20, 180, 0, 0), (201, 290, 1, 0), (307, 600, 1, 1)]

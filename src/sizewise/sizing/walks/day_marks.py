@@ -12,8 +12,8 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.market.tape import Bars
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules
-from sizewise.sizing import backtest
 from sizewise.sizing.sizers import Sizer
+from sizewise.sizing.walks import backtest
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.course import Course, Stretch
 from sizewise.trading.desk import Move, Walker

@@ -7,11 +7,11 @@ import torch
 from sizewise.base.errors import LedgerError
 from sizewise.dataset.splits import Slice
 from sizewise.params.trading.account import Account
-from sizewise.sizing import backtest
 from sizewise.sizing.fitted import FittedSizer, Paths, mean_exposure, walked_trades
-from sizewise.sizing.held_paths import UnitPaths, held_bars, portfolio_growth, quotes_of, trades_of, unit_paths
+from sizewise.sizing.walks import backtest
+from sizewise.sizing.walks.held_paths import UnitPaths, held_bars, portfolio_growth, quotes_of, trades_of, unit_paths
 
-from ...hand_market import make_market
+from ....hand_market import make_market
 
 
 def stream(text: str) -> tuple[np.ndarray, np.ndarray]:
