@@ -71,13 +71,11 @@ COLUMNS = {
     "exposure_pct": "mean exposure (%)",
     "trades_per_seed": "trades",
 }
-# Stays until the experiment is another: see the changelog.
-UNSETTLED = (
-    "Read this first: no verdict here is settled yet. The one committed first (worse, p = .007) was inconclusive "
-    "(p = .078) on another processor. Digits are the same on every x86-64 processor since, and seeds count as draws; but "
-    "the learner is trained briefly, the reference is capped to one size at nearly every entry, and the signal earns less "
-    "than it costs. The experiment is being redesigned; until then a run shows that the machinery works, and little about "
-    "sizing."
+# Whoever changes an experiment after its results were seen says so, above the result.
+REDESIGNED = (
+    "This experiment was designed anew on 2026-11-28, after the results of the one before had been seen: its reference was "
+    "its cap, its learner was not trained, and its signal cost more than it could earn. All verdicts ever committed stand "
+    "below; every configuration that was evaluated counts as a trial, and the bars of 2023 stay sealed."
 )
 PAGES = Environment(autoescape=True, loader=PackageLoader("sizewise.reports.site", "."))
 
@@ -194,7 +192,7 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
     bounds = [name for name, arm in arms.items() if arm.looks_ahead]
     use_style()
     return PAGES.get_template("index.html.j2").render(
-        unsettled=UNSETTLED,
+        redesigned=REDESIGNED,
         headline=verdict.headline(record, *names),
         sentence=verdict.verdict_sentence(record, *names, plan.alpha),
         stale=found.stale,
