@@ -407,6 +407,16 @@ def side_by_side(jobs: Sequence[Job]) -> list[list[Job]]:
     ]
 
 
+def alike(market: Market, jobs: Sequence[Job], settings: Settings) -> list[list[Job]]:
+    """Jobs of one arm in groups that train in one population as each would by itself: of one horizon, in the order given."""
+    decides = decision_rows(market, settings.of(jobs[0]).world.decisions, follows_signal=follows_signal(jobs[0].scheme))
+    groups: dict[tuple[int, int], list[Job]] = {}
+    for job in jobs:
+        lesson = prepare(market, job, settings.of(job), decides)
+        groups.setdefault(budget_of(settings.train, [lesson]), []).append(job)
+    return list(groups.values())
+
+
 def _by_arm(jobs: Sequence[Job]) -> list[list[Job]]:
     groups: dict[str, list[Job]] = {}
     for job in jobs:

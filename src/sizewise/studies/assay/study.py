@@ -5,7 +5,7 @@ folds, training section, world, matching of risk, and the rule that decides.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -60,7 +60,12 @@ STEPS = 1
 
 @dataclass(frozen=True)
 class Ground:
-    """What every replication shares. market: float64, on the CPU. factors: of the reference, on the real bars."""
+    """What every replication shares.
+
+    Attributes:
+        market: float64, on the CPU. factors: of the reference, on the real bars.
+        together: numbers of folds that train in one population as they would one by one.
+    """
 
     market: Market
     folds: Sequence[Fold]
@@ -74,6 +79,7 @@ class Ground:
     rules: Assay
     factors: Factors
     data_hash: str
+    together: tuple[tuple[int, ...], ...] = ()
 
     @cached_property
     def world(self) -> World:
@@ -113,7 +119,11 @@ def open_ground(stage: Stage) -> Ground:
     market = given.market.to("cpu", torch.float64)
     factors = reference_factors(stage)
     named = (p.plan.candidate, arm, rule, p.plan, p.plan.risk, p.assay, factors, given.universe.data_hash)
-    return Ground(market, given.folds[PRIMARY], given.models, settings, *named)
+    ground = Ground(market, given.folds[PRIMARY], given.models, settings, *named)
+    jobs = jobs_of(ground, p.plan.candidate, [fold.number for fold in ground.folds])
+    groups = training.alike(market.to("cpu", torch.float32), jobs, settings)
+    numbers = (tuple(dict.fromkeys(job.fold.number for job in group)) for group in groups)
+    return replace(ground, together=tuple(numbers))
 
 
 def primary_test(stage: Stage) -> JointTest:
@@ -183,6 +193,16 @@ def _days(
 def _matched(ground: Ground, market: Market, run: Run, seeds: Sequence[int]) -> Factors:
     risk = ground.risk.model_copy(update={"steps": STEPS})
     return factors_of(match(run, train_paths(ground.name, ground.folds, seeds, market), market, risk))
+
+
+def jobs_of(ground: Ground, arm: str, numbers: Sequence[int]) -> list[Job]:
+    """All seeds on some folds, by number."""
+    return [
+        Job(arm, fold, seed, ground.arm.scheme, ground.arm.decisions)
+        for fold in ground.folds
+        if fold.number in numbers
+        for seed in ground.rules.seeds
+    ]
 
 
 def replicate(ground: Ground, one: Replication) -> dict[str, float]:
