@@ -227,7 +227,7 @@ def with_weights(policy, scale: float, seed: int = 3):
 )
 def test_what_is_changed_reaches_a_closed_trade_model(trained_field, world, kind, moves):
     policy = policy_of(trained_field, kind)
-    found = [spreads(ClosedTradeChoice(with_weights(policy, 0.3, seed)), world) for seed in range(8)]
+    found = [spreads(ClosedTradeChoice(with_weights(policy, 0.3, seed)), world) for seed in range(40)]
     # The next size of one entry at least.
     one = 0.9 * 25.0 / len(world[2].rows)
     assert moves <= {name for spread in found for name in spread if spread[name] > one}

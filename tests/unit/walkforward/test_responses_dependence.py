@@ -173,9 +173,10 @@ def test_a_policy_chooses_as_in_the_backtest(quick, world, agents, mode, held):
 def test_what_is_changed_reaches_a_policy(world, agents):
     """A network that reads one input at a time sizes by that input and by no other."""
     _, _, situations, grids = world
-    agent = agents["masked"]
+    # One that sees every feature, whichever params choose.
+    fewer, seen = len(chosen_inputs(agents["masked"].spec.inputs)), chosen_inputs(None)
+    agent = replace(agents["masked"], spec=replace(agents["masked"].spec, inputs=None))
     first, last = agent.spec.hidden[0], agent.spec.window_bars - 1
-    seen = chosen_inputs(agent.spec.inputs)
     inputs = {VOLATILITY: seen.index("atr_frac"), CONFIDENCE: seen.index("signal_confidence"), DRAWDOWN: -2}
     # Claims of entries lie close together, far from the 0 of bars without a trade, and here around the middle of their grid.
     scaler, claims = agent.scalers["BTCUSDT_1h"], grids[CONFIDENCE].values[:, 0]
@@ -184,6 +185,8 @@ def test_what_is_changed_reaches_a_policy(world, agents):
     bias = {VOLATILITY: 0.0, CONFIDENCE: -400.0 * middle, DRAWDOWN: 1.0}
     for name, position in inputs.items():
         parameters = {key: torch.zeros_like(value) for key, value in agent.parameters.items()}
+        window, width, units = parameters["w1"].shape
+        parameters["w1"] = torch.zeros(window, width - fewer + len(seen), units)
         parameters["w1"][last, position, 0] = gain[name]
         parameters["actor_w2"][0, 0] = 4.0
         # 25% by default, 75% where the input is high (for the account's scalar: where the loss is small).

@@ -215,15 +215,11 @@ def replicate(ground: Ground, one: Replication) -> dict[str, float]:
     rules = ground.rules
     states = draw_states(ground.market, numpy_generator("assay", one.number), rules.share)
     market = planted(ground.market, states, one.size, seen_as=rules.state)
-    arm = f"assay {one.number}"
-    jobs = [
-        Job(arm, fold, seed, ground.arm.scheme, ground.arm.decisions) for fold in ground.folds for seed in rules.seeds
-    ]
-    single = market.to("cpu", torch.float32)
+    arm, single = f"assay {one.number}", market.to("cpu", torch.float32)
     trained = [
         done
-        for group in training.side_by_side(jobs)
-        for done in training.train_population(single, group, ground.models, ground.settings)
+        for numbers in ground.together
+        for done in training.train_population(single, jobs_of(ground, arm, numbers), ground.models, ground.settings)
     ]
     agents = {(done.job.fold.number, done.job.seed): done.agent for done in trained}
     decides = decision_rows(market, ground.world.decisions, follows_signal=True)
