@@ -13,6 +13,7 @@ from sizewise.params.arm import Seeds, SplitSchemes
 from sizewise.params.dataset.regimes import RegimeRule
 from sizewise.params.fields import CLASS_PATTERN, Section, as_tuple
 from sizewise.params.rule_arms import STOP_ATR as STOP_ATR
+from sizewise.params.rule_arms import YARDSTICKS as YARDSTICKS
 from sizewise.params.rule_arms import AtrArm as AtrArm
 from sizewise.params.rule_arms import AtrManagedArm as AtrManagedArm
 from sizewise.params.rule_arms import AtrMatchedArm as AtrMatchedArm

@@ -8,6 +8,8 @@ from sizewise.params.arm import ArmSection, Seeds, SplitSchemes
 from sizewise.params.fields import CLASS_PATTERN, Count, Fraction, NotNegative, Positive
 
 STOP_ATR = 1.5
+# Kinds that a learner should not fall behind on its own train slices, beside cash.
+YARDSTICKS = ("constant", "atr", "atr_managed", "vol_target")
 # A class of one's own: a file of the project or a module, and a name in it.
 
 

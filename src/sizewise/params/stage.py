@@ -11,6 +11,7 @@ from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.hashing import content_hash
 from sizewise.base.paths import Workspace, project_root, write_json
 from sizewise.params.reading import parse_section, read_params, read_yaml
+from sizewise.params.rule_arms import YARDSTICKS
 
 PIPELINES = ("dvc.yaml", "studies/dvc.yaml")
 
@@ -41,7 +42,7 @@ def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     arms, plan = values["arms"], values["plan"]
     compared = {plan["candidate"], plan["reference"]}
     used: set[str] = {
-        "train": {arm for arm, model in parse_section("arms", arms).items() if model.learned},
+        "train": _trained(parse_section("arms", arms)),
         "assay": compared,
         "budget": {plan["candidate"]},
         "calibration": {plan["reference"]},
@@ -55,6 +56,13 @@ def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     }.get(name, set(arms))
     used |= {arms[arm][other] for arm in used for other in ("matches", "of") if other in arms[arm]}
     return {arm: entry for arm, entry in arms.items() if arm in used}
+
+
+def _trained(arms: Mapping[str, Any]) -> set[str]:
+    """Arms that learn, and the first of each kind that a learner is held against."""
+    first = {model.kind: arm for arm, model in reversed(list(arms.items()))}
+    learned = {arm for arm, model in arms.items() if model.learned}
+    return learned | {first[kind] for kind in YARDSTICKS if kind in first}
 
 
 def all_stages(root: Path) -> dict[str, Any]:

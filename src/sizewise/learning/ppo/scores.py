@@ -16,7 +16,7 @@ from sizewise.learning.ppo.agent import Agent, PolicySizer
 from sizewise.learning.ppo.encoders import MarketView, Parameters
 from sizewise.learning.ppo.ensemble import EnsembleSizer
 from sizewise.learning.ppo.lessons import Lesson
-from sizewise.params.arms import Arm
+from sizewise.params.arms import YARDSTICKS, Arm
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
@@ -27,8 +27,6 @@ from sizewise.trading.priced import priced_growth
 
 # Marked at least so often, so that a path that is decided at entries is scored by its days and not by its trades.
 DAILY = Decisions(every="session")
-# What a learner should not fall behind on its own train slices, beside cash.
-YARDSTICKS = ("constant", "atr", "atr_managed", "vol_target")
 CASH, CANDIDATE = "cash", "candidate"
 
 
