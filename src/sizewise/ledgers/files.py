@@ -137,8 +137,17 @@ def read_events(folder: Path) -> pd.DataFrame:
 
 def write_risk(folder: Path, factors: pd.DataFrame, unmatched: pd.DataFrame) -> None:
     """Keep what matched the arms' risk, and what they were without it; see walkforward.risk."""
-    for name, table in ((RISK, factors), (UNMATCHED, unmatched)):
-        write_atomically(folder / name, partial(table.to_parquet, compression="zstd", index=False))
+    write_factors(folder, factors)
+    _write(folder / UNMATCHED, unmatched)
+
+
+def write_factors(folder: Path, factors: pd.DataFrame) -> None:
+    """Keep what matched the risk of a ledger that stands by itself; see walkforward.risk."""
+    _write(folder / RISK, factors)
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    write_atomically(path, partial(table.to_parquet, compression="zstd", index=False))
 
 
 def read_risk(folder: Path) -> pd.DataFrame:

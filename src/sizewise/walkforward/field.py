@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from sizewise.base.errors import ConfigError
+from sizewise.base.pool import Pool
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.joint import ground_of
@@ -40,6 +41,7 @@ from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.risk import COLUMNS, factors_of, marks_frame, match, train_paths
 from sizewise.walkforward.walk import (
     RULE_SEED,
+    SIDE_BY_SIDE,
     ArmRun,
     PathKey,
     of_paths,
@@ -50,8 +52,8 @@ from sizewise.walkforward.walk import (
     walk_days,
 )
 
-# Rows of paths (as many as the longest of them has, each) that walk side by side: bounds the memory of their ledgers.
-SIDE_BY_SIDE = 8_000_000
+# Rows of train paths from which on arms are matched in processes of their own.
+APART = 20_000_000
 
 
 class Field:
@@ -82,14 +84,14 @@ class Field:
         self._joint: dict[tuple[str, ...], Field] = {}
 
     def of(self, name: str) -> "Field":
-        """The field that an arm walks: this one, or that of the symbols which share its account."""
+        """The field that an arm walks: this one, or that of the symbols which share its account, at the same risk."""
         symbols = self._arms[name].symbols
         if not symbols or self._market.tape.symbols == (symbols,):
             return self
         if symbols not in self._joint:
             market, folds = ground_of(self._market, self._folds, symbols)
             given = (self._arms, self._seeds, self._world, self._outcome, self._policies)
-            self._joint[symbols] = Field(market, folds, *given)
+            self._joint[symbols] = Field(market, folds, *given, self._risk)
         return self._joint[symbols]
 
     def market_of(self, name: str) -> Market:
@@ -183,18 +185,36 @@ class Field:
         """
         if self._risk is None:
             raise ConfigError("plan.risk is null, so that no arm is matched to anything: declare it")
-        told = len(self.fits)
-        for group in self._alike([name for name in names if name not in self._matched]):
-            keys = [key for name in group for key in self._train(name)]
-            parts = [match(self._on_days, part, self._market, self._risk) for part in self._in_parts(group[0], keys)]
-            table = pd.concat(parts, ignore_index=True).assign(scheme=self._folds[0].scheme)[list(COLUMNS)]
+        mine = []
+        for name in names:
+            if self.of(name) is not self:
+                self.of(name).match_all([name])
+            elif name not in self._matched:
+                mine.append(name)
+        groups = self._alike(mine)
+        work = sum(key.length for name in mine for key in self._train(name))
+        if len(groups) > 1 and work > APART:
+            with Pool((self, self._risk), most=len(groups)) as pool:
+                tables = list(pool.map(_matched_group, groups))
+        else:
+            tables = [self.match_group(group, self._risk) for group in groups]
+        for group, table in zip(groups, tables, strict=True):
             for name in group:
                 self._matched[name] = table[table["arm"] == name].reset_index(drop=True)
+
+    def match_group(self, group: Sequence[str], risk: Risk) -> pd.DataFrame:
+        """The factors of arms that walk side by side; see risk.match, with the folds' scheme."""
+        told = len(self.fits)
+        keys = [key for name in group for key in self._train(name)]
+        parts = [match(self._on_days, part, self._market, risk) for part in self._in_parts(group[0], keys)]
         # What a rule was given is told of the slices that are tested.
         del self.fits[told:]
+        return pd.concat(parts, ignore_index=True).assign(scheme=self._folds[0].scheme)[list(COLUMNS)]
 
     def matched(self, name: str) -> pd.DataFrame:
         """The factors of an arm on these folds, see risk.match; with the folds' scheme."""
+        if self.of(name) is not self:
+            return self.of(name).matched(name)
         self.match_all([name])
         return self._matched[name]
 
@@ -216,12 +236,30 @@ class Field:
     def unmatched(self, names: Sequence[str]) -> pd.DataFrame:
         """Arms over their test slices at a factor of 1, by day; see risk.marks_frame."""
         told, found = len(self.fits), []
-        for group in self._alike(names):
+        joint = [name for name in names if self.of(name) is not self]
+        for group in self._alike([name for name in names if name not in joint]):
             keys = [key for name in group for key in self._keys(name)]
             for part in self._in_parts(group[0], keys):
                 found.append(marks_frame(part, self._on_days(part, np.ones(len(part))), self._market))
+        found += [self.of(name).unmatched([name]) for name in joint]
         del self.fits[told:]
         return pd.concat(found, ignore_index=True)
+
+    def rehearse(self, names: Sequence[str]) -> None:
+        """Walk arms over their train slices, and match them where a risk is declared; no bar of a test slice is met.
+
+        Raises:
+            DataMissingError, CheckpointError: see walk_all.
+        """
+        if self._risk is not None:
+            return self.match_all(names)
+        told = len(self.fits)
+        for name in names:
+            own = self.of(name)
+            for part in own._in_parts(name, own._train(name)):
+                own._on_days(part, np.ones(len(part)))
+        del self.fits[told:]
+        return None
 
     def _train(self, name: str) -> tuple[PathKey, ...]:
         arm = self._arms[name]
@@ -230,14 +268,27 @@ class Field:
 
     def _in_parts(self, name: str, keys: Sequence[PathKey]) -> Iterator[list[PathKey]]:
         """Paths of an arm, so many at once as their inputs find room; a rule reads nothing beside the market."""
-        most = SIDE_BY_SIDE if self._arms[name].learned else len(keys) * len(self._market.times)
+        if not self._arms[name].learned:
+            yield list(keys)
+            return
         part: list[PathKey] = []
-        for key in keys:
-            if part and sum(one.length for one in [*part, key]) > most:
+        room = SIDE_BY_SIDE
+        for key, rows in zip(keys, self._inputs_of(name, keys), strict=True):
+            if part and rows > room:
                 yield part
-                part = []
+                part, room = [], SIDE_BY_SIDE
             part.append(key)
+            room -= rows
         yield part
+
+    def _inputs_of(self, name: str, keys: Sequence[PathKey]) -> list[int]:
+        """Rows whose inputs an arm holds for each path: all of its bars, or the closes at which a policy is asked."""
+        decides, arm = self._decides(name), self._arms[name]
+        if decides is None or arm.kind not in ("ppo", "ppo_ensemble"):
+            return [key.length for key in keys]
+        upto = [0, *decides.long().cumsum(0).tolist()]
+        members = len(self.seeds(arm.of)) if arm.kind == "ppo_ensemble" else 1
+        return [members * (upto[key.start_row + key.length] - upto[key.start_row]) for key in keys]
 
     def _on_days(self, keys: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
         """Args: `keys`: of arms that are alike, those of each together."""
@@ -383,6 +434,10 @@ class Field:
             ledger = walk(self._market, keys, sizer, self._under(name), follows_signal=self._follows(name))
             carried[fold.number] = mean_exposure(ledger)
         return carried
+
+
+def _matched_group(given: tuple[Field, Risk], group: Sequence[str]) -> pd.DataFrame:
+    return given[0].match_group(group, given[1])
 
 
 OPENERS: dict[str, Callable[[Field, str, Sequence[PathKey]], Sizer]] = {

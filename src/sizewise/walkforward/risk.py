@@ -1,6 +1,11 @@
 """Risk matched on train: one factor an arm, symbol, fold and seed, at which it has the declared volatility there.
 
 The arm is run over its train slice through the account; no bar of a test slice touches a factor.
+
+What is matched is an account. One that holds several symbols has one factor, at which the account as a whole has the
+declared volatility, like every other account; how its symbols share it is its policy's choice. The mean of accounts of one
+symbol each is steadier than they are, so that beside it (see ledgers.joint) the account of several runs the greater risk:
+there accounts are at equal risk, and portfolios are not.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +27,7 @@ from sizewise.params.evidence.plan import Risk
 from sizewise.params.trading.world import World
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.walks.day_marks import DayMarks
-from sizewise.walkforward.walk import Factors, PathKey, policies_sizer, scaled_sizer, walk_days
+from sizewise.walkforward.walk import SIDE_BY_SIDE, Factors, PathKey, policies_sizer, scaled_sizer, walk_days
 
 COLUMNS = (
     "arm",
@@ -97,20 +102,43 @@ def match_policies(
     world: World,
     risk: Risk,
 ) -> Factors:
-    """The factors of policies at hand, by (fold, symbol, seed); see walk.run_policies, whose arguments these are."""
+    """The factors of policies at hand, by (fold, symbol, seed); see match_table."""
+    return factors_of(match_table(market, name, folds, agents, seeds, world, risk))
+
+
+def match_table(
+    market: Market,
+    name: str,
+    folds: Sequence[Fold],
+    agents: Mapping[tuple[int, int], Agent],
+    seeds: Sequence[int],
+    world: World,
+    risk: Risk,
+) -> pd.DataFrame:
+    """Policies at hand matched on train; see walk.run_policies, whose arguments these are. Returns COLUMNS, see match."""
 
     def run(keys: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
         first = next(iter(agents.values()))
-        under = replace(world, rules=rules_of(first.scheme, world.rules))
+        under = replace(world, rules=rules_of(first.scheme, world.rules), decisions=first.world.decisions)
         decides = decision_rows(market, under.decisions, follows_signal=first.follows_signal)
         sizer = policies_sizer(market, name, keys, folds, agents, decides)
         scaled = scaled_sizer(sizer, torch.from_numpy(factor), world)
         return walk_days(market, keys, scaled, under, follows_signal=first.follows_signal)
 
-    found: dict[tuple[int, str, int], float] = {}
-    for fold in folds:
-        found |= factors_of(match(run, train_paths(name, [fold], seeds, market), market, risk))
-    return found
+    tables = [match(run, part, market, risk) for part in _abreast(train_paths(name, folds, seeds, market))]
+    table = pd.concat(tables).sort_values(["fold", "symbol", "seed"], ignore_index=True)
+    return table.assign(scheme=folds[0].scheme)[list(COLUMNS)]
+
+
+def _abreast(keys: Sequence[PathKey]) -> list[list[PathKey]]:
+    """Paths in parts that walk side by side, the longest first, so that few rows of a part are past a path's end."""
+    parts: list[list[PathKey]] = []
+    for key in sorted(keys, key=lambda key: -key.length):
+        if parts and (len(parts[-1]) + 1) * parts[-1][0].length <= SIDE_BY_SIDE:
+            parts[-1].append(key)
+        else:
+            parts.append([key])
+    return parts
 
 
 def marks_frame(keys: Sequence[PathKey], marks: DayMarks, market: Market) -> pd.DataFrame:

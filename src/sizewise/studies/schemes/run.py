@@ -1,4 +1,5 @@
-"""PPO under the reference designs' other schemes, trained, kept and walked forward like the main job's arms.
+"""PPO under the reference designs' other schemes, trained, kept and walked forward like the main job's arms, at the risk of
+`plan.risk` on train if there is one.
 
 `python -m sizewise.studies.schemes.run` makes the ledger of each scheme that params.yaml has. A ledger that stands, made
 from the same parameters, bars and code, is kept.
@@ -21,8 +22,8 @@ from sizewise.dataset.store import Universe, cut_folds, read_market, read_models
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
-from sizewise.ledgers.files import LedgerWriter, read_equity
-from sizewise.ledgers.plan import LEDGER_COLUMNS, PRIMARY, stop_atr, trial_lines, with_signals
+from sizewise.ledgers.files import LedgerWriter, read_equity, write_factors
+from sizewise.ledgers.plan import LEDGER_COLUMNS, PRIMARY, stop_atr, trial_lines, with_risk, with_signals
 from sizewise.ledgers.trials import canonical, record_trials
 from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage, open_stage
@@ -30,6 +31,7 @@ from sizewise.params.studies.schemes import Schemes
 from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.world import World
 from sizewise.studies.schemes.files import FOLDER, arms_of, folder_of
+from sizewise.walkforward.risk import factors_of, match_table
 from sizewise.walkforward.walk import events_frame, frames, run_policies
 
 # What a scheme's ledger was made from.
@@ -62,9 +64,11 @@ def run_scheme(stage: Stage, name: str) -> None:
     train = budget(p.train, p.schemes)
     sections = [arm, train, p.account, p.rules, p.decisions, p.splits, p.regimes, p.observation]
     digest = with_signals(content_hash(canonical([section.model_dump() for section in sections])), p.signals)
+    digest = with_risk(digest, p.plan)
     code = code_hash("sizewise.studies.schemes.run")
     made: dict[str, Any] = {"params": digest, "data": universe.data_hash, "code": code}
     made |= {"signals": p.signals.model_dump(mode="json"), "stop_atr": stop_atr(p.arms, p.plan.reference)}
+    made["risk"] = None if p.plan.risk is None else p.plan.risk.model_dump(mode="json")
     if not (folder / MADE).is_file() or json.loads((folder / MADE).read_text(encoding="utf-8")) != made:
         shutil.rmtree(folder, ignore_errors=True)
         _walk(stage, name, universe, train)
@@ -88,7 +92,13 @@ def _walk(stage: Stage, name: str, universe: Universe, train: Train) -> None:
         agents[number, seed] = one.agent
         save_agent(one.agent, policy_folder(folder / "policies", name, by_number[number], seed))
     own, live = ground_of(market.to("cpu", torch.float64), folds[PRIMARY], arm.symbols)
-    run = run_policies(own, name, live, agents, train.seeds, arm.world(World.of(p)))
+    given = (own, name, live, agents, train.seeds, arm.world(World.of(p)))
+    factors = None
+    if p.plan.risk is not None:
+        table = match_table(*given, p.plan.risk)
+        write_factors(folder, table)
+        factors = factors_of(table)
+    run = run_policies(*given, factors)
     writer = LedgerWriter(folder)
     for equity, trades in frames(run, own, stop_atr=stop_atr(p.arms, p.plan.reference)):
         writer.add(equity, trades)
