@@ -1,17 +1,21 @@
 """An arm's sizes times a factor: rules, policies and schemes of every kind, below the cap."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from sizewise.params.arms import AtrArm, BuyAndHoldArm, ConstantArm, MultiplesOf
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.trading import Levels, ManagedRisk, Rules, Sizing, rules_for
+from sizewise.params.trading.trading import Levels, ManagedRisk, ManageInventory, Rules, Simple, Sizing, rules_for
 from sizewise.sizing.multiples import open_any
 from sizewise.sizing.scaled import ScaledSizer
-from sizewise.sizing.sizers import Situation, rule_sizer
+from sizewise.sizing.sizers import AT_MARKET, Situation, rule_sizer
 from sizewise.sizing.walks import backtest
-from sizewise.trading.broker.orders import Orders
+from sizewise.trading.broker.book import Book
+from sizewise.trading.broker.orders import Kind, Orders
 from sizewise.trading.schemes.values import position_limit_frac
+from sizewise.trading.situation import standing
 
 from ...hand_market import make_market
 
@@ -113,13 +117,123 @@ def test_the_cap_holds_after_the_factor_and_not_before(market):
     assert float(shares[first, 1].abs()) == pytest.approx(1.0, rel=0.05)
 
 
-def test_a_working_order_and_its_lots_are_multiplied(market):
-    scheme = ManagedRisk(kind="managed_risk")
+RESTING = {
+    "managed_risk": ManagedRisk(kind="managed_risk", stops_frac=(0.01, 0.02), takes_frac=(0.01, 0.02)),
+    "manage_inventory": ManageInventory(kind="manage_inventory"),
+    "simple": Simple(
+        kind="simple",
+        criteria=(
+            {"kind": "market"},
+            {"kind": "limit", "offset_frac": 0.002},
+            {"kind": "stop", "offset_frac": 0.002},
+        ),
+    ),
+}
+# What resting orders of each scheme are filled by, beside what is sent at market.
+FILLED_BY = {
+    "managed_risk": {Kind.LIMIT, Kind.LOT_STOP, Kind.LOT_TAKE},
+    "manage_inventory": {Kind.LIMIT},
+    "simple": {Kind.LIMIT, Kind.STOP},
+}
+
+
+class Watching:
+    """A sizer, and what it said."""
+
+    def __init__(self, sizer):
+        self.sizer, self.uses, self.said = sizer, sizer.uses, []
+
+    def orders(self, at: Situation) -> Orders:
+        self.said.append(self.sizer.orders(at))
+        return self.said[-1]
+
+
+def rested(market, name, factor) -> tuple[Watching, Watching, backtest.PathLedger]:
+    """A scheme whose orders rest on two paths at a factor each: what it said, what was sent, and what came of it."""
+    scheme = RESTING[name]
     rules = rules_for(scheme, PLAIN.model_copy(update={"max_open_lots": 8}))
-    plain, _ = held(market, Acting(open_any(scheme, ("S0",), WIDE)), rules=rules)
-    scaled, _ = held(market, Acting(open_any(scheme, ("S0",), WIDE)), [0.01, 0.01], rules=rules)
-    first = int((plain[:, 0] != 0).nonzero()[0])
-    assert float(scaled[first, 0] / plain[first, 0]) == pytest.approx(0.01, rel=0.05)
+    inner = Watching(Acting(open_any(scheme, ("S0",), WIDE)))
+    outer = Watching(ScaledSizer(inner, torch.tensor(factor, dtype=torch.float64), 1.0))
+    rows = len(market.times)
+    starts, lengths, of_path = torch.tensor([0, 0]), torch.tensor([rows, rows]), torch.zeros(2, dtype=torch.int64)
+    ledger = backtest.run(market, starts, lengths, torch.zeros((1, rows)), of_path, outer, WIDE, rules, record=True)
+    return inner, outer, ledger
+
+
+@pytest.mark.parametrize("name", RESTING)
+def test_of_an_order_that_rests_the_units_alone_are_multiplied(market, name):
+    factor = torch.tensor([0.2, 0.05], dtype=torch.float64)
+    inner, outer, _ = rested(market, name, factor.tolist())
+    placed = 0
+    for said, sent in zip(inner.said, outer.said, strict=True):
+        torch.testing.assert_close(sent.place.units, said.place.units * factor)
+        placed += int((said.place.units != 0).sum())
+        assert all(left is right for left, right in zip(said.place[1:], sent.place[1:], strict=True))
+        assert sent.cancel is said.cancel
+    assert placed > 10
+
+
+@pytest.mark.parametrize("name", RESTING)
+def test_at_another_factor_the_same_orders_fill_at_the_same_prices(market, name):
+    """Limits, stops, brackets, rolls and the lots that they leave: twice the size, the same story."""
+    _, _, ledger = rested(market, name, [1e-4, 2e-4])
+    once, twice = (ledger.fills[ledger.fills["path"] == path].reset_index(drop=True) for path in (0, 1))
+    assert set(once["kind"]) - {int(Kind.MARKET)} == {int(kind) for kind in FILLED_BY[name]}
+    assert once[["step", "kind", "price"]].equals(twice[["step", "kind", "price"]])
+    assert (twice["units"] / once["units"]).to_numpy() == pytest.approx(2.0, rel=0.01)
+
+
+# Several instruments.
+
+
+class Wanting:
+    """Shares of equity in each instrument, ordered at every close."""
+
+    uses = AT_MARKET
+
+    def __init__(self, shares: list[float]):
+        self.shares = torch.tensor(shares, dtype=torch.float64).unsqueeze(-1)
+
+    def orders(self, at: Situation) -> Orders:
+        close = at.bar.close
+        return Orders(market=self.shares * at.equity / close - at.held.book.units)
+
+
+def two_instruments(units: list[list[float]], equity: float = 1000.0) -> Situation:
+    """Accounts at closes of 10 and 50."""
+    close = torch.tensor([[10.0], [50.0]], dtype=torch.float64)
+    held = torch.tensor(units, dtype=torch.float64)
+    value, paths = (held * close).sum(0), held.shape[1]
+    whole = torch.full((paths,), equity, dtype=torch.float64)
+    plain = standing(whole, value, torch.zeros(paths))
+    bars = plain.bar._replace(close=close)
+    account = plain.held._replace(book=Book(whole - value, held), equity=whole)
+    return replace(plain, account=account, bars=bars, close=close[0])
+
+
+def test_the_cap_is_on_all_instruments_together():
+    at = two_instruments([[0.0, 0.0, 40.0], [0.0, 0.0, 2.0]])
+    factor = torch.tensor([4.0, 0.5, 4.0], dtype=torch.float64)
+    sent = ScaledSizer(Wanting([0.1, 0.3]), factor, 0.8).orders(at).market
+    shares = (at.held.book.units + sent) * at.bar.close / at.equity
+    # Wanted of the first are .4 and 1.2, which is twice the cap; the second asks for less than it.
+    torch.testing.assert_close(shares[:, 0], torch.tensor([0.2, 0.6], dtype=torch.float64))
+    torch.testing.assert_close(shares[:, 1], torch.tensor([0.05, 0.15], dtype=torch.float64))
+    torch.testing.assert_close(shares[:, 2], torch.tensor([0.2, 0.6], dtype=torch.float64))
+
+
+def test_what_drifted_past_the_cap_is_not_cut_and_does_not_grow():
+    at = two_instruments([[60.0, 60.0], [6.0, 6.0]])
+    factor = torch.tensor([2.0, 2.0], dtype=torch.float64)
+
+    def shares(wanted):
+        sent = ScaledSizer(Wanting(wanted), factor, 0.8).orders(at).market
+        return (at.held.book.units + sent) * at.bar.close / at.equity
+
+    held = torch.tensor([0.6, 0.3], dtype=torch.float64)
+    torch.testing.assert_close(shares([0.3, 0.15])[:, 0], held)
+    torch.testing.assert_close(shares([0.6, 0.3])[:, 0], held)
+    torch.testing.assert_close(shares([0.15, 0.15])[:, 0], torch.tensor([0.3, 0.3], dtype=torch.float64))
 
 
 def test_a_closed_position_leaves_nothing(market):
