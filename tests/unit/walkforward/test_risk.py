@@ -16,8 +16,9 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.world import World
 from sizewise.sizing.walks.day_marks import DayMarks
+from sizewise.walkforward import risk as risk_module
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.risk import DIGITS, factors_of, marks_frame, match, risk_summary, train_paths
+from sizewise.walkforward.risk import DIGITS, _abreast, factors_of, marks_frame, match, risk_summary, train_paths
 from sizewise.walkforward.walk import RULE_SEED, PathKey, equity_frame, frames, of_paths, walk
 
 from ...hand_market import make_market, priced, remade
@@ -185,6 +186,13 @@ def test_train_paths_are_the_train_slices(field, market):
     assert [(key.symbol, key.seed, key.start_row, key.length) for key in keys] == [
         (symbol, 7, market.first_row[i] + TRAIN.start, len(TRAIN)) for i, symbol in enumerate(market.symbols)
     ]
+
+
+def test_paths_walk_abreast_while_there_is_room_the_longest_first(monkeypatch):
+    keys = [PathKey("a", "X", 0, seed, 0, length, COLUMN) for seed, length in enumerate((10, 40, 30, 90, 20))]
+    monkeypatch.setattr(risk_module, "SIDE_BY_SIDE", 90)
+    parts = [[key.length for key in part] for part in _abreast(keys)]
+    assert parts == [[90], [40, 30], [20, 10]]
 
 
 def test_a_symbol_without_train_has_a_factor_of_one():

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -11,13 +13,15 @@ from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import load_agent, save_agent
 from sizewise.learning.stored import policy_folder
 from sizewise.params.arms import AnyScheme, AtrArm, CustomScheme, MultiplesOf, PpoArm
+from sizewise.params.evidence.plan import Risk
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import OwnSizes, Simplex
 from sizewise.params.trading.world import World
 from sizewise.trading.broker.orders import Kind
 from sizewise.trading.schemes.catalogue import MODELS
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.walk import frames, run_policies, run_rule
+from sizewise.walkforward.risk import COLUMNS, factors_of, match_policies, match_table
+from sizewise.walkforward.walk import equity_frame, frames, run_policies, run_rule, walk
 
 PAIR = ("BTCUSDT_1h", "EURUSD_1h")
 # One iteration teaches nothing: what begins by holding, and has more than ten actions, would hold.
@@ -130,6 +134,68 @@ def test_nothing_fills_where_there_is_no_bar(pair):
     assert (traded.numpy()[fills["step"], fills["instrument"]] == 1).all()
     # What was ordered into a gap says so.
     assert set(run.ledger.events["event"]) & {"no_bar", "below_min", "clipped"}
+
+
+@pytest.fixture(scope="module")
+def matched_pair(pair):
+    """The same field at a declared risk, which is below what the account takes by itself."""
+    unmatched = pair.of("pair")
+    (key,) = unmatched._train("pair")
+    plain = float(unmatched._on_days([key], np.ones(1)).annual_vol(unmatched._market)[0])
+    risk = Risk(annual_vol_frac=0.3 * plain, tolerance_frac=0.02, steps=4)
+    given = (pair._market, pair._folds, pair._arms, pair._seeds, pair._world, pair._outcome, pair._policies)
+    return Field(*given, risk), plain
+
+
+def test_an_account_of_several_symbols_is_matched_as_a_whole(matched_pair):
+    field, plain = matched_pair
+    table = field.matched("pair")
+    assert list(table.columns) == list(COLUMNS)
+    assert table["symbol"].tolist() == ["+".join(PAIR)]
+    assert table["unmatched_vol_frac"].tolist() == pytest.approx([plain])
+    assert table["reached"].all()
+    assert 0.0 < table["factor"][0] < 1.0
+    # Twin: the account walked bar by bar over its train slice at the factor.
+    own = field.of("pair")
+    (key,) = own._train("pair")
+    ledger = walk(own._market, [key], own.sizer("pair", [key]), own._under("pair"), follows_signal=False)
+    equity = equity_frame(key, 0, ledger, own._market)
+    days = equity.groupby(equity["timestamp"].dt.floor("D"))["equity"].last().to_numpy()
+    growth = np.diff(np.log(np.concatenate([[equity["equity"].iloc[0]], days])))
+    span = (equity["timestamp"].iloc[-1] - equity["timestamp"].iloc[0]) / pd.Timedelta(days=1)
+    assert growth.std(ddof=1) * (len(growth) * 365.25 / span) ** 0.5 == pytest.approx(0.3 * plain, rel=0.02)
+
+
+def test_it_walks_at_its_factor_beside_arms_of_one_symbol(pair, matched_pair):
+    field, _ = matched_pair
+    factor = field.matched("pair")["factor"][0]
+    runs = {run.arm: run.ledger for run in field.walk_all(["atr", "pair"])}
+    assert set(field.matched("atr")["symbol"]) == set(PAIR)
+    before, after = (ledger.position / ledger.equity for ledger in (pair.walk("pair").ledger, runs["pair"]))
+    first = int((before[:, 0] != 0).nonzero()[0])
+    assert float(after[first, 0] / before[first, 0]) == pytest.approx(factor, rel=0.02)
+
+
+def test_what_it_is_without_a_factor_is_told_as_of_any_arm(pair, matched_pair):
+    field, _ = matched_pair
+    found = field.unmatched(["pair", "atr"])
+    assert set(found["arm"]) == {"atr", "pair"}
+    ((equity, _),) = frames(pair.walk("pair"), pair.market_of("pair"), stop_atr=1.5)
+    ends = equity.groupby(equity["timestamp"].dt.floor("D"))["equity"].last()
+    mine = found[found["arm"] == "pair"]
+    marks = mine.groupby(mine["timestamp"].dt.floor("D"))["equity"].last()
+    np.testing.assert_allclose(marks.to_numpy(), ends.to_numpy(), rtol=1e-12)
+
+
+def test_policies_at_hand_are_matched_like_those_of_the_field(matched_pair):
+    field, _ = matched_pair
+    own = field.of("pair")
+    given = (own._market, "pair", own._folds, own.agents("pair"), [1])
+    table = match_table(*given, own._world, field._risk)
+    pd.testing.assert_frame_equal(table, field.matched("pair"), check_dtype=False)
+    # They decide by the clock that they were trained by, whatever the world's.
+    other = replace(own._world, decisions=Decisions(every="session"))
+    assert match_policies(*given, other, field._risk) == factors_of(table)
 
 
 def test_an_arm_of_other_symbols_than_there_are_is_refused(quick, settings, fold):
