@@ -19,7 +19,7 @@ from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.learning import Learned
-from sizewise.params.arms import Arm, PpoArm
+from sizewise.params.arms import Arm, AtrMatchedArm, PpoArm
 from sizewise.params.evidence.plan import Risk
 from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.reading import Params
@@ -45,13 +45,15 @@ def drawn():
 
 
 def field_arms(params: Params) -> dict[str, Arm]:
-    """The arms of params, on rolling folds with the seeds of all, and a policy that chooses its own side."""
+    """The arms of params, on rolling folds with the seeds of all, a rule of the candidate's exposure, and a policy that
+    chooses its own side."""
     free = PpoArm(kind="ppo", scheme=Sizing(kind="sizing7", mode="free"))
+    exposed = AtrMatchedArm(kind="atr_exposure_matched", matches="ppo")
     alike = {
         name: arm.model_copy(update={"seeds": None, "splits": ("rolling",)}) if isinstance(arm, PpoArm) else arm
         for name, arm in params.arms.items()
     }
-    return {**alike, "ppo_free": free}
+    return {**alike, "atr_exposure_matched": exposed, "ppo_free": free}
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,18 @@ WRONG = [
     ("splits.end", "2018-01-01", "end", "must increase"),
     ("splits.test_starts", ["2020-01-01", "2020-01-01"], "test_starts", "must increase"),
     # between sections
-    ("arms.atr_exposure_matched.matches", "ppo_2", "matches is 'ppo_2'", "no ppo entry of arms"),
-    ("arms.atr_exposure_matched.matches", "q_table", "matches is 'q_table'", "no ppo entry of arms"),
+    (
+        "arms.exposed",
+        {"kind": "atr_exposure_matched", "matches": "ppo_2"},
+        "matches is 'ppo_2'",
+        "no ppo entry of arms",
+    ),
+    (
+        "arms.exposed",
+        {"kind": "atr_exposure_matched", "matches": "q_table"},
+        "matches is 'q_table'",
+        "no ppo entry of arms",
+    ),
     ("arms.ppo.splits", ["rolling"], "plan.candidate 'ppo'", "set arms.ppo.splits to both"),
     (
         "arms.mean",

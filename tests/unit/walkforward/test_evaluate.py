@@ -36,8 +36,8 @@ def moved(params: Params, other: Params) -> set[str]:
 TABLES = {"q_table", "q_table_by_symbol", "bandit"}
 POLICIES = {"ppo", "ppo_entry", "direct"}
 LEARNED = {*POLICIES, *TABLES, "dqn", "outcome_ensemble"}
-# What is made of the candidate, or matches it, is another arm when the candidate is.
-FOLLOWS_PPO = {"ppo_ensemble", "atr_exposure_matched"}
+# What is made of the candidate is another arm when the candidate is.
+FOLLOWS_PPO = {"ppo_ensemble"}
 
 
 @pytest.mark.parametrize(

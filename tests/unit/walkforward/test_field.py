@@ -19,8 +19,8 @@ from sizewise.walkforward.walk import RULE_SEED, PathKey, frames, policies_sizer
 
 from ...conftest import ROOT
 
-# Those of params, and the policy that chooses its own side.
-ARMS = [*read_params(ROOT)["arms"], "ppo_free"]
+# Those of params, and those that the trained field has beside them.
+ARMS = [*read_params(ROOT)["arms"], "atr_exposure_matched", "ppo_free"]
 LEARNED = [name for name, arm in parse_section("arms", read_params(ROOT)["arms"]).items() if arm.learned] + ["ppo_free"]
 SEEDED = [*LEARNED, "random_placebo"]
 FITTED = [
