@@ -9,7 +9,7 @@ from sizewise.base.errors import DataMissingError
 from sizewise.evidence.inference import compare_as_planned, effect, with_holm
 from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.daily import DAILY, arm_days, daily_returns, exposure_pct, marks, read_daily
-from sizewise.ledgers.files import read_events, read_trades
+from sizewise.ledgers.files import read_events, read_risk, read_trades
 from sizewise.ledgers.joint import on_common_markets
 from sizewise.ledgers.metrics import BPS, portfolio
 from sizewise.params.stage import Stage
@@ -77,6 +77,34 @@ def effects(stage: Stage, ledgers: Ledgers, reference: pd.DataFrame) -> pd.DataF
             "mde_bps": BPS * test.mde,
         }
     return with_holm(pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm"))
+
+
+def risk_tables(stage: Stage) -> list[pd.DataFrame]:
+    """How every scheme was brought to the declared risk on train; no table where none is declared.
+
+    Returns:
+        one row a scheme: accounts (one a fold, symbol and seed); factor_least, factor_median, factor_most;
+        unmatched_vol_pct and train_vol_pct (medians, annual, of those that trade on train, before and after); never_trades
+        on train, which keep a factor of 1, and not_reached, because the cap, the venue's least order or orders that did not
+        fill are in the way.
+    """
+    if stage.params.plan.risk is None:
+        return []
+    rows = {}
+    for name in stage.params.schemes.arms:
+        table = read_risk(folder_of(stage, name))
+        trading = table[table["trades"]]
+        rows[name] = {
+            "accounts": len(table),
+            "factor_least": table["factor"].min(),
+            "factor_median": table["factor"].median(),
+            "factor_most": table["factor"].max(),
+            "unmatched_vol_pct": 100.0 * trading["unmatched_vol_frac"].median(),
+            "train_vol_pct": 100.0 * trading["train_vol_frac"].median(),
+            "never_trades": int((~table["trades"]).sum()),
+            "not_reached": int((~trading["reached"]).sum()),
+        }
+    return [pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")]
 
 
 def sentence(table: pd.DataFrame, reference: str, alpha: float) -> str:

@@ -1,9 +1,11 @@
 """Schemes of the reference designs: trained, kept, walked, and held against the reference on what both trade."""
 
+import json
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -11,10 +13,11 @@ import torch
 from sizewise.base.errors import DataMissingError
 from sizewise.base.paths import Workspace
 from sizewise.dataset import store
+from sizewise.dataset.joint import ground_of
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import load_agent
 from sizewise.learning.stored import policy_folder
-from sizewise.ledgers.files import LedgerWriter
+from sizewise.ledgers.files import LedgerWriter, read_equity, read_risk
 from sizewise.ledgers.trials import read_trials
 from sizewise.params.stage import Stage
 from sizewise.params.studies.schemes import Schemes
@@ -23,7 +26,8 @@ from sizewise.params.trading.world import World
 from sizewise.studies.schemes import report, run
 from sizewise.studies.schemes.files import arms_of, folder_of
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.walk import frames
+from sizewise.walkforward.risk import factors_of
+from sizewise.walkforward.walk import frames, run_policies
 
 PAIR = ("BTCUSDT_1h", "EURUSD_1h")
 GIVEN = Schemes(
@@ -49,7 +53,8 @@ def stage(quick, root, tmp_path_factory) -> Stage:
     train = p.train.model_copy(update=TINY | {"initial_hold_prob": 0.05})
     stage = Stage("scheme", SimpleNamespace(**vars(p) | {"schemes": GIVEN, "train": train}), workspace, "0" * 8)
     market = quick.market.to("cpu", torch.float64)
-    field = Field(market, quick.folds["rolling"], p.arms, [1], World.of(p), p.outcome, workspace.policies)
+    given = (market, quick.folds["rolling"], p.arms, [1], World.of(p), p.outcome, workspace.policies)
+    field = Field(*given, p.plan.risk)
     writer = LedgerWriter(workspace.ledger)
     for equity, trades in frames(field.walk(p.plan.reference), market, stop_atr=1.5):
         writer.add(equity, trades)
@@ -78,6 +83,53 @@ def test_a_scheme_leaves_its_policies_its_ledger_and_its_trials(quick, stage, le
             assert kept.scheme == GIVEN.arms[name]
     lines = read_trials(stage.workspace.trials)
     assert [line["arm"] for line in lines] == ["scheme bsh"] * 2 + ["scheme pair"] * 2
+
+
+def test_every_scheme_walks_at_the_risk_of_the_plan_on_train(quick, stage):
+    p, exact = stage.params, quick.market.to("cpu", torch.float64)
+    rows = report.risk_tables(stage)[0]
+    for name, arm in arms_of(GIVEN).items():
+        folder = folder_of(stage, name)
+        table = read_risk(folder)
+        assert table["arm"].unique().tolist() == [name]
+        assert set(table["symbol"]) == ({"+".join(PAIR)} if arm.symbols else set(PAIR))
+        assert len(table) == rows.loc[name, "accounts"] == 2 * table["symbol"].nunique()
+        assert (table.loc[~table["trades"], "factor"] == 1.0).all()
+        matched = table[table["reached"]]
+        np.testing.assert_allclose(matched["train_vol_frac"], p.plan.risk.annual_vol_frac, rtol=0.01)
+        assert len(matched) > 0
+        assert (matched["factor"] != 1.0).any()
+        # Twin: what was kept, walked at what was kept.
+        market, folds = ground_of(exact, quick.folds["rolling"], arm.symbols)
+        agents = {
+            (fold.number, 1): load_agent(policy_folder(folder / "policies", name, fold, 1))
+            for fold in quick.folds["rolling"]
+        }
+        walked = run_policies(market, name, folds, agents, [1], World.of(p), factors_of(table))
+        parts = [equity for equity, _ in frames(walked, market, stop_atr=1.5)]
+        np.testing.assert_array_equal(
+            read_equity(folder)["equity"], pd.concat(parts, ignore_index=True)["equity"].to_numpy()
+        )
+
+
+def test_a_scheme_at_another_risk_is_another_trial(stage, monkeypatch, tmp_path):
+    shutil.copytree(stage.workspace.base, tmp_path, dirs_exist_ok=True)
+    made = json.loads((folder_of(stage, "bsh") / run.MADE).read_text())
+    assert made["risk"] == stage.params.plan.risk.model_dump()
+    walked = []
+    equity = read_equity(folder_of(stage, "bsh"))
+    monkeypatch.setattr(run, "_walk", lambda _, name, *__: walked.append(name))
+    monkeypatch.setattr(run, "read_equity", lambda *_, **__: equity)
+    for risk in (stage.params.plan.risk, None):
+        plan = stage.params.plan.model_copy(update={"risk": risk})
+        given = SimpleNamespace(**vars(stage.params) | {"plan": plan})
+        run.run_scheme(replace(stage, params=given, workspace=replace(stage.workspace, base=tmp_path)), "bsh")
+    assert walked == ["bsh"]
+    lines = [line for line in read_trials(tmp_path / "trials.jsonl") if line["arm"] == "scheme bsh"]
+    assert [line["fold"] for line in lines] == [0, 1, 0, 1]
+    assert lines[0]["params_hash"] == lines[1]["params_hash"] == made["params"]
+    assert lines[2]["params_hash"] == lines[3]["params_hash"] != made["params"]
+    assert report.risk_tables(replace(stage, params=given)) == []
 
 
 def test_every_scheme_is_held_against_the_reference(stage, ledgers):
