@@ -23,6 +23,7 @@ from sizewise.learning.ppo.scores import Ground
 from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.daily import day_rows
 from sizewise.params.stage import Stage
+from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.trading import SEVEN
 from sizewise.params.trading.world import World
@@ -31,6 +32,8 @@ from sizewise.studies.overfitting.cpcv_folds import deal_paths
 from sizewise.studies.overfitting.cpcv_paths import path_table, read_paths, summary
 from sizewise.studies.overfitting.report import cpcv_sentence
 from sizewise.trading.episodes import Ranges
+from sizewise.walkforward import walk
+from sizewise.walkforward.walk import RULE_SEED, PathKey, equity_frame
 
 from ....hand_market import make_market
 
@@ -168,14 +171,143 @@ def test_every_test_stretch_is_walked_by_its_own_combination(world, days):
             assert mine["bars"].sum() == len(part)
 
 
-def test_a_rule_that_learns_nothing_is_the_same_whatever_was_trained(days):
-    """ATR sizing has no train: a group's reference days do not depend on the combination."""
+def of_arm(days, arm: str, group: int) -> list[pd.DataFrame]:
+    """A group's days of an arm, once a combination that tests it."""
+    return [rows[rows["arm"] == arm].reset_index(drop=True) for (_, g), rows in days.items() if g == group]
+
+
+def test_a_rule_that_learns_nothing_is_the_same_whatever_was_trained(stage, world, agents):
+    """ATR sizing has no train but that on which its risk is matched: without it, its days do not depend on the choice."""
+    own = changed(stage, plan=stage.params.plan.model_copy(update={"risk": None}))
+    unmatched = cpcv_run.walk_days(own, world, agents)
     for group in (0, 1, 2):
-        mine = [rows[rows["arm"] == REFERENCE].reset_index(drop=True) for (_, g), rows in days.items() if g == group]
+        mine = of_arm(unmatched, REFERENCE, group)
         assert len(mine) == 2
         pd.testing.assert_frame_equal(mine[0], mine[1])
-    learned = [rows[rows["arm"] == "ppo"]["log_growth"].to_numpy() for (_, g), rows in days.items() if g == 0]
+    learned = [rows["log_growth"].to_numpy() for rows in of_arm(unmatched, "ppo", 0)]
     assert not np.array_equal(learned[0], learned[1])
+
+
+# At matched risk.
+
+
+@pytest.fixture(scope="module")
+def sides(stage, world, agents):
+    """Candidate and reference with the market they walk, float64."""
+    market = world.market.to("cpu", torch.float64)
+    return cpcv_run.walkers(stage, world, market, agents), market
+
+
+@pytest.fixture(scope="module")
+def factors(stage, world, sides):
+    """By arm."""
+    walkers, market = sides
+    return {one.name: cpcv_run.match_stretches(one, world.chosen, market, stage.params.plan.risk) for one in walkers}
+
+
+def stretch_paths(name: str, one: Combination, symbol: str, market) -> list[PathKey]:
+    spans = [market.rows(symbol, part) for part in one.train[symbol]]
+    return [PathKey(name, symbol, one.number, 0, a, b - a, confidence_column(one)) for a, b in spans]
+
+
+def test_there_is_a_factor_a_combination_symbol_and_seed(stage, world, factors):
+    pairs = [(one.number, symbol) for one in world.chosen for symbol in one.train]
+    assert set(factors["ppo"]) == {(*pair, seed) for pair in pairs for seed in stage.params.cpcv.seeds}
+    assert set(factors[REFERENCE]) == {(*pair, RULE_SEED) for pair in pairs}
+    assert len(set(factors[REFERENCE].values())) == len(pairs)
+
+
+def test_the_reference_has_the_declared_risk_on_its_own_train_stretches(stage, world, sides, factors):
+    """Twin: bar by bar, each stretch's account by itself, the days of all of them together."""
+    (_, rule), market = sides
+    risk, two = stage.params.plan.risk, next(one for one in world.chosen if len(one.train["BTCUSDT_1h"]) > 1)
+    keys = stretch_paths(REFERENCE, two, "BTCUSDT_1h", market)
+    factor = torch.full((len(keys),), factors[REFERENCE][two.number, "BTCUSDT_1h", RULE_SEED], dtype=torch.float64)
+    ledger = walk.walk(market, keys, rule.sizer(keys, factor), rule.world)
+    growth, days = [], 0.0
+    for path, key in enumerate(keys):
+        times = market.times[key.start_row : key.start_row + key.length]
+        equity = pd.Series(ledger.equity[: key.length, path].numpy(), index=times)
+        marks = pd.concat([equity.iloc[:1], equity.groupby(times.floor("D")).last()])
+        growth.append(np.diff(np.log(marks)))
+        days += (times[-1] - times[0]) / pd.Timedelta(days=1)
+    growth = np.concatenate(growth)
+    vol = growth.std(ddof=1) * np.sqrt(len(growth) * 365.25 / days)
+    assert vol == pytest.approx(risk.annual_vol_frac, rel=risk.tolerance_frac)
+
+
+def test_a_single_stretch_is_a_path_like_any_other(sides):
+    """Twin: risk on one train slice, as the walk-forward measures it."""
+    (_, rule), market = sides
+    key = PathKey(REFERENCE, "BTCUSDT_1h", 0, RULE_SEED, 3000, 2000, next(iter(market.confidence)))
+    marks = walk.walk_days(market, [key], rule.sizer([key], torch.ones(1, dtype=torch.float64)), rule.world)
+    (expected,) = marks.annual_vol(market)
+    assert cpcv_run.TrainMarks(marks.rows, marks.equity, np.array([0])).annual_vol(market).tolist() == [expected]
+    # What never trades has none, and disturbs no other.
+    still = tuple(np.full(len(equity), 1.0) for equity in marks.equity)
+    both = cpcv_run.TrainMarks(marks.rows * 2, still + marks.equity, np.array([0, 1])).annual_vol(market)
+    assert both.tolist() == [0.0, expected]
+
+
+def test_both_walk_their_tests_at_those_factors(stage, world, sides, factors, days):
+    """Twin: one test stretch of each, walked at its factor alone."""
+    walkers, market = sides
+    one = world.chosen[0]
+    (group, symbols), symbol = next(iter(one.test.items())), "EURUSD_1h"
+    start, stop = market.rows(symbol, symbols[symbol])
+    for side in walkers:
+        (seed,) = side.seeds
+        key = PathKey(side.name, symbol, one.number, seed, start, stop - start, confidence_column(one))
+        factor = torch.tensor([factors[side.name][one.number, symbol, seed]], dtype=torch.float64)
+        assert float(factor) != 1.0
+        ledger = walk.walk(market, [key], side.sizer([key], factor), side.world)
+        expected = day_rows(equity_frame(key, 0, ledger, market))["log_growth"]
+        rows = days[one.number, group]
+        mine = rows[(rows["arm"] == side.name) & (rows["symbol"] == symbol)]["log_growth"]
+        np.testing.assert_allclose(mine, expected, rtol=0.0, atol=1e-12)
+
+
+def test_the_policy_is_asked_by_its_own_clock(stage, world, agents, sides):
+    walkers, market = sides
+    arms = {**stage.params.arms}
+    arms["ppo"] = arms["ppo"].model_copy(update={"decisions": Decisions(every="entry")})
+    slow, rule = cpcv_run.walkers(changed(stage, arms=arms), world, market, agents)
+    assert slow.world.decisions.every == "entry"
+    assert rule.world == walkers[1].world
+
+
+def test_policies_are_trained_in_populations_as_each_would_be_alone(stage, world, monkeypatch):
+    """What is left out of the test is what a process does: how jobs are grouped is read here."""
+    asked = []
+
+    class Here:
+        def __init__(self, given, most):
+            self.given = given
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def map(self, work, items):
+            asked.extend(items)
+            return [work(self.given, item) for item in items]
+
+    few = stage.params.cpcv.model_copy(update={"iterations": 1})
+    small = changed(stage, cpcv=few)
+    monkeypatch.setattr(cpcv_run, "Pool", Here)
+    together = cpcv_run.train(small, world)
+    names = [[job.fold.number for job in population] for population in asked]
+    assert sorted(number for population in names for number in population) == [one.number for one in world.chosen]
+    monkeypatch.setattr(training, "SEEDS_AT_ONCE", 1)
+    asked.clear()
+    alone = cpcv_run.train(small, world)
+    assert [len(population) for population in asked] == [1] * len(world.chosen)
+    assert set(together) == set(alone)
+    for key, agent in together.items():
+        for name, weights in agent.parameters.items():
+            torch.testing.assert_close(weights, alone[key].parameters[name], rtol=1e-4, atol=1e-5)
 
 
 def test_paths_cover_the_calendar(stage, world, days):
