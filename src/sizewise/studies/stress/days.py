@@ -111,10 +111,12 @@ def traded_share(market: Market, keys: Sequence[PathKey], ledger: PathLedger) ->
     return torch.where(inside, (opened - carried).abs() / equity, 0.0)
 
 
-# Steps in which a multiple is looked for, and what it may be off by.
-STEPS, TOLERANCE_FRAC = 3, 0.01
+# Steps in which a multiple is looked for, how far one goes at most, and what is found may be off by.
+STEPS, LONGEST, TOLERANCE_FRAC = 6, 16.0, 0.01
 # A multiple is kept to so many digits, as a factor of matched risk is, and is no less than this.
 DIGITS, LEAST = 6, 1e-6
+# What is measured grows at least by this power of the multiple, as far as a step is concerned.
+FLATTEST = 0.2
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,8 @@ class Match:
 def match_multiples(measure: Callable[[np.ndarray], np.ndarray], targets: Sequence[float]) -> list[Match]:
     """The multiple of sizes at which each measure comes to its target, found by walking; they are looked for side by side.
 
-    What is carried or traded follows a multiple in proportion up to the cap: each step multiplies by what is missing, as in
-    walkforward.risk.match.
+    What is carried or traded follows a multiple in proportion up to the cap, and less and less beyond: a step multiplies by
+    what is missing, by the power with which the last step answered.
 
     Args:
         measure: what one walk a multiple comes to. targets: one a multiple.
@@ -141,14 +143,20 @@ def match_multiples(measure: Callable[[np.ndarray], np.ndarray], targets: Sequen
     if not (wanted >= 0.0).all():
         raise ConfigError(f"{wanted.tolist()} cannot be matched: pass what walks carry and trade")
     multiple = np.ones(len(wanted))
-    found = measure(multiple)
+    power, found = np.ones(len(wanted)), measure(multiple)
     for _ in range(STEPS):
         off = (found > 0.0) & (np.abs(found - wanted) > TOLERANCE_FRAC * wanted)
         if not off.any():
             break
-        next_ones = multiple * wanted / np.where(off, found, 1.0)
-        multiple = np.where(off, [max(LEAST, float(f"{value:.{DIGITS}g}")) for value in next_ones], multiple)
+        step = np.minimum((wanted / np.where(off, found, 1.0)) ** (1.0 / power), LONGEST)
+        tried = [max(LEAST, float(f"{value:.{DIGITS}g}")) for value in multiple * step]
+        before, answered = multiple, found
+        multiple = np.where(off, tried, multiple)
         found = measure(multiple)
+        moved = off & (multiple != before) & (found > 0.0)
+        gained = np.log(np.where(moved, found, 1.0) / np.where(moved, answered, 1.0))
+        went = np.log(np.where(moved, multiple / before, np.e))
+        power = np.where(moved, np.clip(gained / went, FLATTEST, 1.0), power)
     reached = np.abs(found - wanted) <= TOLERANCE_FRAC * wanted
     return [Match(*row) for row in zip(multiple.tolist(), found.tolist(), reached.tolist(), strict=True)]
 

@@ -110,6 +110,12 @@ def test_each_is_looked_for_by_itself_and_kept_where_it_is_found():
     assert [row[0] for row in tried] == [1.0] * len(tried)
 
 
+def test_what_answers_less_and_less_is_found_all_the_same():
+    (found,) = match_multiples(lambda multiples: 3.0 * multiples**0.25, [6.0])
+    assert found.reached
+    assert found.multiple == pytest.approx(16.0, rel=0.05)
+
+
 def test_nothing_is_matched_by_next_to_nothing():
     (found,) = match_multiples(lambda multiples: 3.0 * multiples, [0.0])
     assert (found.multiple, found.reached) == (LEAST, False)
