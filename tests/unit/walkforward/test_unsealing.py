@@ -17,7 +17,7 @@ from sizewise.evidence.verdict import FIELDS
 from sizewise.learning.ppo import training
 from sizewise.ledgers.files import read_equity
 from sizewise.ledgers.trials import count_trials, read_ledger, read_trials, record_opening
-from sizewise.params.arms import CustomArm, PpoArm
+from sizewise.params.arms import AtrMatchedArm, CustomArm, PpoArm
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.reading import Params
 from sizewise.params.trading.trading import Simplex
@@ -188,11 +188,13 @@ def test_a_slice_that_cannot_be_tested_is_not_opened(quick, root, tmp_path, chan
 
 
 def test_what_an_arm_is_matched_to_or_made_of_is_trained_too(given, tmp_path):
+    arms = {**given.params.arms, "matched": AtrMatchedArm(kind="atr_exposure_matched", matches="ppo")}
+
     def compared(*names):
-        return list(unsealing._arms(comparing(given, tmp_path, *names).params))
+        return list(unsealing._arms(comparing(given, tmp_path, *names, arms=arms).params))
 
     assert list(unsealing._arms(given.params)) == ["ppo", "atr_managed"]
-    assert compared("q_table", "atr_exposure_matched") == ["q_table", "atr_exposure_matched", "ppo"]
+    assert compared("q_table", "matched") == ["q_table", "matched", "ppo"]
     assert compared("ppo_ensemble", "atr") == ["ppo_ensemble", "atr", "ppo"]
     both = comparing(given, tmp_path, "ppo_ensemble", "direct")
     assert "Opening trains direct (2 seeds) and ppo (2 seeds) on the 150 days" in intention(both)
