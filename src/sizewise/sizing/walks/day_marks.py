@@ -14,6 +14,7 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules
 from sizewise.sizing.sizers import Sizer
 from sizewise.sizing.walks import backtest
+from sizewise.sizing.walks.asked import situation
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.course import Course, Stretch
 from sizewise.trading.desk import Move, Walker
@@ -93,7 +94,7 @@ def run(
         if bool(asked.any()):
             bars, money = market.tape.rows_as(here, market.dtype)
             seen = confidence[confidence_of_path, here]
-            orders = sizer.orders(backtest.situation(market, here, position, bars, money, joined, seen, asked))
+            orders = sizer.orders(situation(market, here, position, bars, money, joined, seen, asked))
             orders = orders.only(asked)
         closing = ruined | (here + 1 >= last)
         if bool(closing.any()):

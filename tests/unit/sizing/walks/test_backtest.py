@@ -17,9 +17,9 @@ from sizewise.sizing.walks.backtest import PathLedger
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.sizing import SizingActions
 
+from .... import plain_sizing7
 from ....hand_market import COSTS, make_market
 from ....hand_sizers import constant_sizer
-from ... import plain_sizing7
 
 ACCOUNT = Account()
 HOLD, BUY_25, BUY_50, BUY_75, SELL_25, SELL_50, SELL_75 = range(7)
