@@ -75,7 +75,7 @@ def walk(
         visited[edge] = True
     course = Course(market.tape, visited)
     at = course.at.to(start_rows.device)
-    first, final = torch.searchsorted(at, start_rows), torch.searchsorted(at, last)
+    first, final = (torch.searchsorted(at, rows.contiguous()) for rows in (start_rows, last))
     position = desk.open((len(start_rows),), initial_equity)
     marks = _Marks.open(int(lengths.max()), len(start_rows), market.dtype, start_rows.device)
     marks.records[0, 0], marks.written[0] = position.equity, True
