@@ -86,11 +86,13 @@ class Grid:
 
 
 def sample_entries(market: Market, fold: Fold, *, window_bars: int, most: int) -> Entries:
-    """Entries of a fold's test slices, at most `most`, evenly spaced within each symbol; accounts are new and flat."""
+    """Entries of a fold's test slices, at most `most`, evenly spaced within each symbol; accounts are new and flat. A symbol
+    without an entry on train has no grid, and none here."""
     found = []
     for symbol, part in fold.test.items():
         start, stop = market.rows(symbol, part)
-        found.append(start + np.flatnonzero(market.entry[start:stop].numpy()))
+        if _entered(market, fold, symbol):
+            found.append(start + np.flatnonzero(market.entry[start:stop].numpy()))
     every = np.concatenate(found)
     rows = every[np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(np.int64)]
     window = torch.from_numpy(rows)[:, None] + torch.arange(1 - window_bars, 1)
@@ -108,6 +110,12 @@ def sample_entries(market: Market, fold: Fold, *, window_bars: int, most: int) -
     )
 
 
+def _entered(market: Market, fold: Fold, symbol: str) -> bool:
+    """Whether the symbol has an entry in its train slice."""
+    start, stop = market.rows(symbol, fold.train[symbol]) if symbol in fold.train else (0, 0)
+    return bool(market.entry[start:stop].any())
+
+
 def train_grids(market: Market, fold: Fold) -> dict[str, Grid]:
     """A grid a condition, from the fold's train slices alone.
 
@@ -115,19 +123,20 @@ def train_grids(market: Market, fold: Fold) -> dict[str, Grid]:
     hourly and a 5-minute bar share no scale; drawdown and exposure run over fixed levels (%).
 
     Raises:
-        DataMissingError: a symbol has no entry in its train slice.
+        DataMissingError: no symbol has an entry in its train slice.
     """
+    entered = [symbol for symbol in fold.train if _entered(market, fold, symbol)]
+    if not entered:
+        raise DataMissingError(f"no entry in the train slices of fold {fold.number}: lengthen them")
     confidence = fold_confidence(market, fold).numpy()
     columns = {name: market.features[:, UNFITTED.index(feature)].numpy() for name, feature in FEATURES.items()}
     grids = {}
     for name, column in (columns | {CONFIDENCE: confidence}).items():
         values = np.full((len(QUANTILES), len(market.symbols)), np.nan)
         low, high = np.full((2, len(market.symbols)), np.nan)
-        for symbol, part in fold.train.items():
-            number, (start, stop) = market.symbols.index(symbol), market.rows(symbol, part)
+        for symbol in entered:
+            number, (start, stop) = market.symbols.index(symbol), market.rows(symbol, fold.train[symbol])
             at_entries = column[start:stop][market.entry[start:stop].numpy()]
-            if not len(at_entries):
-                raise DataMissingError(f"{symbol}: no entry in the train slice of fold {fold.number}: lengthen it")
             values[:, number] = np.quantile(at_entries, QUANTILES)
             low[number], high[number] = column[start:stop].min(), column[start:stop].max()
         grids[name] = Grid(100.0 * np.array(QUANTILES), values, low, high)
