@@ -85,10 +85,24 @@ def test_grids_know_the_train_slice_alone(world):
             np.testing.assert_array_equal(getattr(grid, field), getattr(grids[name], field))
 
 
-def test_a_train_slice_without_an_entry_is_refused(world):
+def test_train_slices_without_an_entry_are_refused(world):
     market, fold, _, _ = world
-    with pytest.raises(DataMissingError, match="BTCUSDT_1h: no entry in the train slice of fold 0"):
+    with pytest.raises(DataMissingError, match=r"^no entry in the train slices of fold 0: lengthen"):
         train_grids(replace(market, entry=torch.zeros_like(market.entry)), fold)
+
+
+def test_a_symbol_without_an_entry_on_train_is_left_out(world):
+    market, fold, _, _ = world
+    silent, entry = next(iter(fold.train)), market.entry.clone()
+    start, stop = market.rows(silent, fold.train[silent])
+    entry[start:stop] = False
+    quiet, number = replace(market, entry=entry), market.symbols.index(silent)
+    assert all(
+        np.isnan(grid.values[:, number]).all() for name, grid in train_grids(quiet, fold).items() if name in FEATURES
+    )
+    sampled = sample_entries(quiet, fold, window_bars=16, most=50)
+    assert number not in sampled.symbol.tolist()
+    assert len(sampled.rows)
 
 
 # Changing one condition.
