@@ -260,11 +260,16 @@ def test_the_arms_stage_makes_what_the_others_read():
     ("arm", "change", "stages"),
     [
         ("kelly", {"kappa": 0.25}, {"walk_forward"}),
-        ("constant", {"size_frac": 0.05}, {"walk_forward", "stress"}),
+        # Rules that the learners are held against on their train slices.
+        ("constant", {"size_frac": 0.05}, {"train", "walk_forward", "stress"}),
         ("q_table", {"splits": ["anchored"]}, {"train", "walk_forward"}),
-        ("atr", {"risk_frac": 0.006}, {"walk_forward", "stress", "small_account"}),
+        ("atr", {"risk_frac": 0.006}, {"train", "walk_forward", "stress", "small_account"}),
         # The reference, and the candidate that is trained.
-        ("atr_managed", {"risk_frac": 0.006}, {"walk_forward"} | STUDIES_OF_ARMS - {"budget", "small_account"}),
+        (
+            "atr_managed",
+            {"risk_frac": 0.006},
+            {"train", "walk_forward"} | STUDIES_OF_ARMS - {"budget", "small_account"},
+        ),
         ("ppo", {"decisions": {"every": "entry"}}, {"train", "walk_forward"} | STUDIES_OF_ARMS - REFERENCE_ALONE),
     ],
 )
