@@ -99,12 +99,12 @@ class Field:
         return self.of(name)._market
 
     def walk(self, name: str) -> ArmRun:
-        """An arm over all folds and, if it has randomness, all seeds; see walk_all."""
-        return next(self.walk_all([name]))
+        """An arm over all folds and, if it has randomness, all seeds, in one run; see walk_all."""
+        return next(self.walk_all([name], whole=True))
 
-    def walk_all(self, names: Sequence[str]) -> Iterator[ArmRun]:
+    def walk_all(self, names: Sequence[str], *, whole: bool = False) -> Iterator[ArmRun]:
         """Arms one after the other; those that order at market under the same rules walk side by side, up to SIDE_BY_SIDE
-        rows at once.
+        rows at once. An arm that has more comes in several runs, one after the other, unless `whole`.
 
         Raises:
             DataMissingError, CheckpointError: a learned arm was not trained, or was trained for something else.
@@ -117,13 +117,14 @@ class Field:
                 if waiting:
                     yield from self._walked(waiting)
                     waiting = []
-                yield from self.of(name).walk_all([name])
+                yield from self.of(name).walk_all([name], whole=whole)
                 continue
-            keys = self._keys(name)
-            if waiting and not self._beside(waiting, name, keys):
-                yield from self._walked(waiting)
-                waiting = []
-            waiting.append((name, keys))
+            every = self._keys(name)
+            for keys in [every] if whole else _in_rows(every):
+                if waiting and not self._beside(waiting, name, keys):
+                    yield from self._walked(waiting)
+                    waiting = []
+                waiting.append((name, keys))
         if waiting:
             yield from self._walked(waiting)
 
@@ -434,6 +435,19 @@ class Field:
             ledger = walk(self._market, keys, sizer, self._under(name), follows_signal=self._follows(name))
             carried[fold.number] = mean_exposure(ledger)
         return carried
+
+
+def _in_rows(keys: Sequence[PathKey]) -> Iterator[tuple[PathKey, ...]]:
+    """Paths in their order, so many at once as SIDE_BY_SIDE rows hold."""
+    part: list[PathKey] = []
+    longest = 0
+    for key in keys:
+        longest = max(longest, key.length)
+        if part and (len(part) + 1) * longest > SIDE_BY_SIDE:
+            yield tuple(part)
+            part, longest = [], key.length
+        part.append(key)
+    yield tuple(part)
 
 
 def _matched_group(given: tuple[Field, Risk], group: Sequence[str]) -> pd.DataFrame:
