@@ -63,7 +63,7 @@ def match(run: Run, keys: Sequence[PathKey], market: Market, risk: Risk) -> pd.D
     """The factor of each path, found by running it at 1 and then as often as it takes, `risk.steps` times at most.
 
     Sizes follow a factor in proportion, and volatility does, up to the cap: each step multiplies by what is missing. A path
-    within the tolerance keeps its factor.
+    within the tolerance keeps its factor, and is not run again.
 
     Args:
         keys: train paths of one arm.
@@ -72,15 +72,16 @@ def match(run: Run, keys: Sequence[PathKey], market: Market, risk: Risk) -> pd.D
         trades: whether it has any volatility on train, without which its factor is 1; reached: within the tolerance.
     """
     factor = np.ones(len(keys))
-    plain = vol = run(keys, factor).annual_vol(market)
-    trades = plain > 0.0
+    plain = run(keys, factor).annual_vol(market)
+    vol, trades = plain.copy(), plain > 0.0
     for _ in range(risk.steps):
         off = trades & (vol > 0.0) & (np.abs(vol / risk.annual_vol_frac - 1.0) > risk.tolerance_frac)
         if not off.any():
             break
         wanted = factor * risk.annual_vol_frac / np.where(off, vol, risk.annual_vol_frac)
         factor = np.where(off, [float(f"{value:.{DIGITS}g}") for value in wanted], factor)
-        vol = run(keys, factor).annual_vol(market)
+        again = np.flatnonzero(off)
+        vol[again] = run([keys[int(path)] for path in again], factor[again]).annual_vol(market)
     reached = trades & (np.abs(vol / risk.annual_vol_frac - 1.0) <= risk.tolerance_frac)
     named = {name: [getattr(key, name) for key in keys] for name in ("arm", "fold", "symbol", "seed")}
     found = {"unmatched_vol_frac": plain, "train_vol_frac": vol, "trades": trades, "reached": reached}

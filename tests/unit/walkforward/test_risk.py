@@ -153,12 +153,18 @@ def hand_marks(vols, market):
     return DayMarks(tuple(rows for _ in vols), tuple(paths))
 
 
-def test_where_the_cap_binds_the_volatility_is_not_reached_and_that_is_said(market):
-    keys = [PathKey("a", market.symbols[0], 0, RULE_SEED, 0, 40, COLUMN)] * 2
+def two_paths(market):
+    """Paths that are told apart by their seed."""
+    return [PathKey("a", market.symbols[0], 0, seed, 0, 40, COLUMN) for seed in (0, 1)]
 
-    def run(_, factor):
+
+def test_where_the_cap_binds_the_volatility_is_not_reached_and_that_is_said(market):
+    keys = two_paths(market)
+
+    def run(given, factor):
         # The second path is at its cap from a factor of 2 on.
-        return hand_marks([1e-3 * factor[0], 1e-3 * min(factor[1], 2.0)], market)
+        most = {0: np.inf, 1: 2.0}
+        return hand_marks([1e-3 * min(size, most[key.seed]) for key, size in zip(given, factor, strict=True)], market)
 
     unit = run(keys, np.ones(2)).annual_vol(market)[0]
     table = match(run, keys, market, Risk(annual_vol_frac=5.0 * unit, tolerance_frac=0.01, steps=3))
@@ -167,18 +173,19 @@ def test_where_the_cap_binds_the_volatility_is_not_reached_and_that_is_said(mark
     assert table["train_vol_frac"][1] == pytest.approx(2.0 * unit, rel=1e-6)
 
 
-def test_a_path_within_the_tolerance_keeps_its_factor(market):
-    keys = [PathKey("a", market.symbols[0], 0, RULE_SEED, 0, 40, COLUMN)] * 2
-    asked = []
+def test_a_path_within_the_tolerance_keeps_its_factor_and_is_not_run_again(market):
+    keys, asked = two_paths(market), []
 
-    def run(_, factor):
-        asked.append(factor.copy())
-        return hand_marks([1e-3 * factor[0], 3e-3 * factor[1]], market)
+    def run(given, factor):
+        asked.append([key.seed for key in given])
+        unit = {0: 1e-3, 1: 3e-3}
+        return hand_marks([unit[key.seed] * size for key, size in zip(given, factor, strict=True)], market)
 
     unit = run(keys, np.ones(2)).annual_vol(market)[0]
     table = match(run, keys, market, Risk(annual_vol_frac=1.005 * unit, tolerance_frac=0.01, steps=3))
     assert table["factor"].tolist() == [1.0, pytest.approx(0.335, rel=1e-3)]
-    assert len(asked) == 3
+    # At first all, to know the unit; what is off once more.
+    assert asked == [[0, 1], [0, 1], [1]]
 
 
 def test_train_paths_are_the_train_slices(field, market):

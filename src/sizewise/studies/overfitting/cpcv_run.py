@@ -211,7 +211,7 @@ def match_stretches(walker: Walker, chosen: Sequence[Combination], market: Marke
 
     By (combination number, symbol, seed); see risk.match.
     """
-    keys, parts = [], []
+    parts: dict[PathKey, list[PathKey]] = {}
     for one in chosen:
         for symbol, learn in one.train.items():
             for seed in walker.seeds:
@@ -219,17 +219,16 @@ def match_stretches(walker: Walker, chosen: Sequence[Combination], market: Marke
                     PathKey(walker.name, symbol, one.number, seed, start, stop - start, confidence_column(one))
                     for start, stop in (market.rows(symbol, part) for part in learn)
                 ]
-                keys.append(mine[0])
-                parts.append(mine)
-    owner = np.repeat(np.arange(len(parts)), [len(mine) for mine in parts])
-    every = [key for mine in parts for key in mine]
+                parts[mine[0]] = mine
 
-    def run(_: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
+    def run(keys: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
+        owner = np.repeat(np.arange(len(keys)), [len(parts[key]) for key in keys])
+        every = [part for key in keys for part in parts[key]]
         sizer = walker.sizer(every, torch.from_numpy(factor[owner]))
         marks = walk.walk_days(market, every, sizer, walker.world, follows_signal=walker.follows_signal)
         return TrainMarks(marks.rows, marks.equity, owner)
 
-    return factors_of(match(run, keys, market, risk))
+    return factors_of(match(run, list(parts), market, risk))
 
 
 def walk_days(stage: Stage, world: CpcvWorld, agents: Mapping[tuple[int, int], Agent]) -> Days:
