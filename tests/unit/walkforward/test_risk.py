@@ -19,7 +19,7 @@ from sizewise.sizing.walks.day_marks import DayMarks
 from sizewise.walkforward import risk as risk_module
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.risk import DIGITS, _abreast, factors_of, marks_frame, match, risk_summary, train_paths
-from sizewise.walkforward.walk import RULE_SEED, PathKey, equity_frame, frames, of_paths, walk
+from sizewise.walkforward.walk import PathKey, equity_frame, frames, of_paths, walk
 
 from ...hand_market import make_market, priced, remade
 
