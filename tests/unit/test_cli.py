@@ -449,7 +449,9 @@ def test_trials_that_were_edited(project, capsys):
 def test_unseal_only_says_what_it_would_do(project, capsys):
     said = answer(capsys, "unseal").splitlines()
     assert said[0] == UNOPENED
-    assert said[1].startswith("Opening trains ppo (10 seeds) on the 730 days before 2023-01-01, records the opening in")
+    assert said[1].startswith(
+        "Opening trains ppo (10 seeds) on the 2922 days before 2023-01-01, records the opening in"
+    )
     assert said[-1] == "Nothing was opened: add --yes to open it."
     assert not (project / "trials.jsonl").exists()
 

@@ -25,12 +25,12 @@ LEARNED = [name for name, arm in parse_section("arms", read_params(ROOT)["arms"]
 SEEDED = [*LEARNED, "random_placebo"]
 FITTED = [
     "random_placebo",
-    "atr_exposure_matched",
     "vol_target_garch",
     "kelly",
     "kelly_forecast",
     "meta_label",
     "oracle_hindsight",
+    "atr_exposure_matched",
 ]
 # Arms that may hold nothing in a fold: what train teaches of a symbol may be to leave it.
 WARY = ["cash", "kelly", "kelly_forecast", "meta_label"]

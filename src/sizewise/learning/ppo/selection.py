@@ -42,6 +42,9 @@ class Selection:
         """Score the weights [K, ...] on the tails, float64 [K], and keep those that are the best so far."""
         returned = self._ground.policies(self._agents, parameters, self._view, self._tails)
         score = self._ground.scores(returned, self._tails, self._prices)
+        # A network that computes nothing may stay flat, and be taken for the best of losers.
+        sound = torch.stack([value.isfinite().flatten(1).all(1) for value in parameters.values()]).all(0).cpu()
+        score = torch.where(sound, score, torch.nan)
         better = score > self.best_score
         self.best_score = torch.where(better, score, self.best_score)
         self.best_iteration = torch.where(better, iteration, self.best_iteration)

@@ -87,9 +87,9 @@ def world_of(
         ConfigError: the plan's reference is no ATR rule.
     """
     arm = arms[plan.reference]
-    if arm.kind != "atr":
+    if arm.kind not in ("atr", "atr_managed"):
         raise ConfigError(
-            f"plan.reference '{plan.reference}' is no atr arm: calibration varies the sizes of one; name one"
+            f"plan.reference '{plan.reference}' is no ATR rule: calibration varies the sizes of one; name one"
         )
     slices: list[RealSlice] = []
     rows: dict[str, list[np.ndarray]] = {}

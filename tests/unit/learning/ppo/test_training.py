@@ -276,9 +276,8 @@ def test_what_stopped_a_process_is_said_in_this_one(broken, tmp_path):
 def test_jobs_are_every_arm_scheme_fold_and_seed_once(quick):
     jobs = training.plan_jobs(policies_of(quick.params.arms), quick.folds, quick.params.train.seeds)
     names = [job.name for job in jobs]
-    # Rolling and anchored, two folds each, the two seeds of all; one size a trade has seeds of its own.
-    own = len(quick.params.arms["ppo_entry"].seeds)
-    assert len(names) == len(set(names)) == 2 * 2 * 2 + 2 * own
+    # Rolling and anchored, two folds each, the two seeds of all; one size a trade is asked of rolling folds alone.
+    assert len(names) == len(set(names)) == 2 * 2 * 2 + 2 * 2
     assert names[0] == "ppo_rolling_fold0_seed1"
     wide = PpoArm(kind="ppo", scheme=Levels(kind="levels", levels=[0.0, 1.0]))
     planned = training.plan_jobs({"ppo": wide}, quick.folds, [1])

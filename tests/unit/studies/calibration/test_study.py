@@ -107,7 +107,7 @@ def test_blocks_begin_where_the_primary_test_cuts(world):
 def test_a_reference_without_atr_sizes_is_refused(quick):
     p = quick.params
     plan = p.plan.model_copy(update={"reference": "constant"})
-    with pytest.raises(ConfigError, match=r"^plan.reference 'constant' is no atr arm"):
+    with pytest.raises(ConfigError, match=r"^plan.reference 'constant' is no ATR rule"):
         world_of(quick.universe, quick.folds["rolling"], quick.market, p.arms, plan, p.signals, p.calibration)
 
 
