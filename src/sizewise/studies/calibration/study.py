@@ -117,7 +117,11 @@ def judge(
 ) -> dict[str, np.ndarray]:
     """Every test on every replication: bool (R,) by name, the primary test first."""
     alpha, daily = world.plan.alpha, difference(pairs)
-    ratio = np.concatenate([np.log(np.where(pair.paths.real, pair.a / _positive(pair.b), 1.0)) for pair in pairs])
+    # Trades that are decided before ATR is warm have no size, and no ratio of sizes.
+    sized = [pair.paths.real & (pair.a > 0.0) & (pair.b > 0.0) for pair in pairs]
+    ratio = np.concatenate(
+        [np.log(np.where(known, pair.a / _positive(pair.b), 1.0)) for pair, known in zip(pairs, sized, strict=True)]
+    )
     results = [
         np.where(pair.paths.real, size * pair.paths.unit_return, np.nan) for pair in pairs for size in (pair.a, pair.b)
     ]
