@@ -37,7 +37,7 @@ from sizewise.ledgers.joint import on_common_markets
 from sizewise.ledgers.metrics import BPS, days_per_year, portfolio, sharpe, volatility
 from sizewise.ledgers.plan import ANCHORED_FOLDER, looking_ahead, plan_hash
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, seal_sentence
-from sizewise.ledgers.weights import live_by_block, live_symbols
+from sizewise.ledgers.weights import UNKNOWN, live_by_block, live_symbols
 from sizewise.params.arms import Arm, TableArm
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
@@ -240,6 +240,21 @@ class ComparedRun:
             parts = (frame[frame["symbol"] == symbol] for frame in (candidate, reference))
             rows[symbol] = effect_row(daily_difference(*parts), self.plan)
         return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=EFFECT_COLUMNS).rename_axis("symbol")
+
+    def by_class(self) -> pd.DataFrame:
+        """The candidate minus the reference of every symbol, and without each class of assets, unadjusted.
+
+        Returns:
+            EFFECT_COLUMNS; rows `all` and `without <class>`, those alone that leave a symbol.
+        """
+        pair, classes = self._pair(self.daily), self.classes or {}
+        kinds = {symbol: classes.get(str(symbol), UNKNOWN) for symbol in pair[0]["symbol"].unique()}
+        rows = {"all": effect_row(daily_difference(*pair), self.plan)}
+        for kind in dict.fromkeys(kinds.values()) if len(set(kinds.values())) > 1 else ():
+            others = [symbol for symbol, own in kinds.items() if own != kind]
+            parts = (frame[frame["symbol"].isin(others)] for frame in pair)
+            rows[f"without {kind}"] = effect_row(daily_difference(*parts), self.plan)
+        return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=EFFECT_COLUMNS).rename_axis("symbols")
 
     def risk_by_symbol(self) -> pd.DataFrame:
         """Volatility (% a year) and Sharpe ratio of candidate and reference, each year by the days a symbol trades."""

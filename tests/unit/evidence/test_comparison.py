@@ -118,6 +118,16 @@ def test_the_blocks_say_which_classes_they_are_of(quick):
     assert own.live().iloc[[0, -1]].tolist() == [2, 1]
 
 
+def test_an_answer_without_each_class_is_that_of_the_others_alone(quick):
+    own = study(quick, [*symbols_of("ppo", 2e-4), *symbols_of("atr", 0.0)])
+    table = replace(own, classes={"B1": "coin", "B2": "coin", "S": "share"}).by_class()
+    assert list(table.index) == ["all", "without coin", "without share"]
+    share = own.by_symbol().loc["S"]
+    pd.testing.assert_series_equal(table.loc["without coin"], share, check_names=False)
+    assert table.loc["all", "effect_bps"] == pytest.approx(1e4 * daily.difference(own.daily, "ppo", "atr").mean())
+    assert list(own.by_class().index) == ["all"]
+
+
 def test_each_symbol_is_annualised_by_its_own_days(quick):
     table = study(quick, [*symbols_of("ppo", 2e-4), *symbols_of("atr", 0.0)]).risk_by_symbol()
     assert table.loc["B1", "days_a_year"] == pytest.approx(365.0)
