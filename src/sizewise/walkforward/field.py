@@ -52,8 +52,8 @@ from sizewise.walkforward.walk import (
     walk_days,
 )
 
-# Rows of train paths from which on arms are matched in processes of their own.
-APART = 20_000_000
+# Rows of paths from which on arms are walked in processes of their own.
+APART = 5_000_000
 
 
 class Field:
@@ -236,13 +236,23 @@ class Field:
 
     def unmatched(self, names: Sequence[str]) -> pd.DataFrame:
         """Arms over their test slices at a factor of 1, by day; see risk.marks_frame."""
-        told, found = len(self.fits), []
-        joint = [name for name in names if self.of(name) is not self]
-        for group in self._alike([name for name in names if name not in joint]):
-            keys = [key for name in group for key in self._keys(name)]
-            for part in self._in_parts(group[0], keys):
-                found.append(marks_frame(part, self._on_days(part, np.ones(len(part))), self._market))
-        found += [self.of(name).unmatched([name]) for name in joint]
+        mine = [name for name in names if self.of(name) is self]
+        groups = self._alike(mine)
+        if len(groups) > 1 and sum(key.length for name in mine for key in self._keys(name)) > APART:
+            with Pool(self, most=len(groups)) as pool:
+                found = list(pool.map(Field.unmatched_group, groups))
+        else:
+            found = [self.unmatched_group(group) for group in groups]
+        found += [self.of(name).unmatched([name]) for name in names if self.of(name) is not self]
+        return pd.concat(found, ignore_index=True)
+
+    def unmatched_group(self, group: Sequence[str]) -> pd.DataFrame:
+        """See `unmatched`; arms that walk side by side."""
+        told = len(self.fits)
+        keys = [key for name in group for key in self._keys(name)]
+        parts = self._in_parts(group[0], keys)
+        found = [marks_frame(part, self._on_days(part, np.ones(len(part))), self._market) for part in parts]
+        # What a rule was given is told of the walk at matched risk.
         del self.fits[told:]
         return pd.concat(found, ignore_index=True)
 

@@ -150,7 +150,7 @@ Factors = Mapping[tuple[int, str, int], float]
 # A rule has no randomness; its one path stands under this seed.
 RULE_SEED = 0
 # Rows of paths (as many as the longest of them has, each) that walk side by side: bounds the memory of their ledgers.
-SIDE_BY_SIDE = 8_000_000
+SIDE_BY_SIDE = 4_000_000
 
 
 @dataclass(frozen=True)

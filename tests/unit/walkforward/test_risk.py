@@ -16,6 +16,7 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.world import World
 from sizewise.sizing.walks.day_marks import DayMarks
+from sizewise.walkforward import field as field_module
 from sizewise.walkforward import risk as risk_module
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.risk import DIGITS, _abreast, factors_of, marks_frame, match, risk_summary, train_paths
@@ -124,6 +125,16 @@ def test_one_arm_is_matched_to_itself_whatever_walks_beside_it(market):
     every = {run.arm: run.ledger.equity for run in beside.walk_all(list(ARMS))}
     (run,) = alone.walk_all(["atr"])
     assert torch.equal(run.ledger.equity, every["atr"])
+
+
+def test_processes_side_by_side_find_what_one_does(market, monkeypatch):
+    names = ["atr", "constant", "buy_and_hold"]
+    alone, apart = hand_field(market), hand_field(market)
+    every = [alone.unmatched(names), *(alone.matched(name) for name in names)]
+    monkeypatch.setattr(field_module, "APART", 0)
+    apart.match_all(names)
+    for own, other in zip(every, [apart.unmatched(names), *(apart.matched(name) for name in names)], strict=True):
+        pd.testing.assert_frame_equal(own, other, check_exact=True)
 
 
 def test_a_factor_has_few_digits(field):
