@@ -86,7 +86,7 @@ def difference_by_block(
     """The daily difference, cumulated, over the block means that the primary test is made of, and who was live.
 
     Args:
-        daily: log growth, index day. live: live symbols by day, of the same days; not drawn where not given.
+        daily: log growth, index day. live: live symbols by day, of the same days, drawn by month; not drawn where not given.
     """
     heights = [1.6, 1.0] if live is None else [1.6, 1.0, 0.6]
     tall = 5.2 if live is None else 6.4
@@ -103,9 +103,13 @@ def difference_by_block(
     bottom.axhline(0.0, color="#888888", lw=0.8)
     bottom.set_ylabel("block mean\n(bps a day)")
     if live is not None:
-        rows[2].step(live.index, live, where="post", color=COLOURS[0], lw=0.9)
+        # Not every market trades at weekends: a line by day would be a solid block.
+        monthly = live.groupby(live.index.to_series().dt.strftime("%Y-%m")).agg(["min", "max"])
+        months = pd.to_datetime(monthly.index, utc=True)
+        rows[2].fill_between(months, monthly["min"], monthly["max"], step="post", color=COLOURS[0], alpha=0.45, lw=0)
+        rows[2].step(months, monthly["max"], where="post", color=COLOURS[0], lw=1.0)
         rows[2].set_ylim(0.0, None)
-        rows[2].set_ylabel("live\nsymbols")
+        rows[2].set_ylabel("live symbols,\nleast and most")
     rows[-1].set_xlabel("date (UTC)")
     return figure
 

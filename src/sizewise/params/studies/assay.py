@@ -11,7 +11,8 @@ class Assay(Section):
     """Replications of the main job, from training to the test, on bars that hold a known edge of sizing.
 
     Attributes:
-        state: the input in whose place a policy sees the state. share: of trades that have one.
+        state: the input in whose place a policy sees the state. share: of decisions at
+            which there is one.
         edges: what who knows the state gains a day at matched risk, in standard errors of the primary test; 0, where nothing
             is planted, is one of them. judged: the one of which the gate speaks.
         seeds: of the candidate, in each replication.

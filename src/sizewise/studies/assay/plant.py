@@ -1,9 +1,10 @@
-"""An edge of sizing planted on bars: some trades of the signal have a state, seen at their entry, that shifts their returns.
+"""An edge of sizing planted on bars: after some decisions the market has a state, seen there, that shifts its returns.
 
-The state is +1 or -1, drawn by itself for each trade, or 0 for most, so that nothing else a policy sees tells of it. While
-the trade is on, each session's return is shifted in the trade's favour (+1) or against it (-1) by the same share of the
-average true range: whoever knows the state takes twice the rule's size, or none. Signals and all other inputs stay those of
-the real bars.
+The state is +1 or -1, drawn by itself for each decision, or 0 for most, so that nothing else a policy sees tells of it.
+Until the next decision each session's return is shifted in favour of the trade that is on (+1) or against it (-1) by the
+same share of the average true range: whoever knows the state takes twice the rule's size, or none. Signals and all other
+inputs stay those of the real bars. A state of so short a life brings little noise of its own: were it a trade's, a few long
+trades would hold all of the edge, and what is found would hang on where they lie.
 """
 
 from dataclasses import replace
@@ -15,22 +16,24 @@ from sizewise.dataset.features import NAMES
 from sizewise.dataset.market_tensor import Market
 
 
-def draw_states(market: Market, rng: np.random.Generator, share: float) -> np.ndarray:
-    """+1 or -1 from an entry to the close that decides the exit, 0 where no trade is on, or one without a state: int8, (R,).
+def draw_states(market: Market, decides: torch.Tensor | None, rng: np.random.Generator, share: float) -> np.ndarray:
+    """+1 or -1 from a decision to the bar before the next one, 0 where no trade is on, or without a state: int8, (R,).
 
     Args:
-        share: of trades that have a state, half of them +1.
+        decides: bool (R,), see clock.decision_rows; None: at every close.
+        share: of decisions that have a state, half of them +1.
     """
-    entry, live = market.entry.cpu().numpy(), market.direction.cpu().numpy() != 0
+    live = market.direction.cpu().numpy() != 0
+    asked = np.ones(len(live), dtype=bool) if decides is None else decides.cpu().numpy()
     odds = (share / 2.0, 1.0 - share, share / 2.0)
-    drawn = rng.choice(np.array([-1, 0, 1], dtype=np.int8), size=int(entry.sum()) + 1, p=odds)
-    return np.where(live, drawn[np.cumsum(entry)], 0).astype(np.int8)
+    drawn = rng.choice(np.array([-1, 0, 1], dtype=np.int8), size=int(asked.sum()) + 1, p=odds)
+    return np.where(live, drawn[np.cumsum(asked)], 0).astype(np.int8)
 
 
 def shifts(market: Market, states: np.ndarray, edge: float) -> np.ndarray:
     """What is added to the log return of each bar, open to close: float64, shape (R,).
 
-    A bar belongs to the trade that is on at the close before it, whose state and range were known there.
+    A bar is shifted by what was known at the close before it: the trade that is on, the state and the range.
 
     Args:
         edge: of a session, in average true ranges.

@@ -8,9 +8,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import stats
 
-from sizewise.evidence.statistics.joint import joint_power
+from sizewise.evidence.joint_rule import JointTest
 from sizewise.ledgers.metrics import BPS
-from sizewise.params.evidence.plan import Plan
+from sizewise.params.evidence.gates import Gates
 from sizewise.params.studies.assay import Assay
 from sizewise.reports.page.style import COLOURS
 from sizewise.studies.assay.study import Ground as Ground
@@ -67,17 +67,17 @@ def sentence(table: pd.DataFrame, rules: Assay) -> str:
     )
 
 
-def found_figure(table: pd.DataFrame, plan: Plan, days: int, terms: int) -> Figure:
-    """How often each edge is found, beside what the test alone would find of who knows the state."""
+def found_figure(table: pd.DataFrame, gates: Gates, test: JointTest) -> Figure:
+    """How often each edge is found, beside the power of the primary test where all of the edge is captured."""
     figure, axes = plt.subplots(figsize=(8.0, 3.8))
     edges = table.index.to_numpy(dtype=float)
     spread = [table["better"] - table["better_low"], table["better_high"] - table["better"]]
     axes.errorbar(edges, table["better"], yerr=spread, fmt="o-", color=COLOURS[0], capsize=3, label="learner and test")
     grid = np.linspace(0.0, edges.max(), 41)
-    alone = [joint_power(edge, days, blocks=plan.blocks, terms=terms, alpha=plan.alpha) for edge in grid]
+    alone = [test.power_at(edge * error_bps(test) / BPS) for edge in grid]
     axes.plot(grid, alone, "--", color=COLOURS[1], label="the test alone, all of the edge captured")
-    axes.axhline(plan.gates.assay_found_frac, color="#888888", lw=0.8, ls=":")
-    axes.axhline(plan.gates.assay_false_frac, color="#888888", lw=0.8, ls=":")
+    axes.axhline(gates.assay_found_frac, color="#888888", lw=0.8, ls=":")
+    axes.axhline(gates.assay_false_frac, color="#888888", lw=0.8, ls=":")
     axes.set_xlabel("planted edge (standard errors of the primary test)")
     axes.set_ylabel("share that says better")
     axes.set_ylim(-0.02, 1.02)
@@ -115,6 +115,6 @@ def metrics(table: pd.DataFrame, rules: Assay, error_bps: float) -> dict[str, An
     }
 
 
-def error_bps(test: Any) -> float:
-    """One standard error of the primary test, basis points a day; see JointTest.noise."""
-    return BPS * float(test.noise)
+def error_bps(test: JointTest) -> float:
+    """One standard error of the primary test, basis points a day: of its two parts the wider, which its interval shows."""
+    return BPS * max(test.blocks.error, test.cosines.error)

@@ -86,6 +86,11 @@ class Ground:
         """The candidate's."""
         return self.arm.world(self.settings.world)
 
+    @cached_property
+    def decides(self) -> torch.Tensor | None:
+        """Rows at which the candidate and the reference decide."""
+        return decision_rows(self.market, self.world.decisions, follows_signal=True)
+
 
 class Replication(NamedTuple):
     """One of them: an edge in standard errors, its number, and what it comes to (see `replicate`)."""
@@ -143,7 +148,7 @@ def gauge(ground: Ground) -> float:
 
 
 def _gauged(ground: Ground, number: int) -> float:
-    states = draw_states(ground.market, numpy_generator("assay", "gauge", number), ground.rules.share)
+    states = draw_states(ground.market, ground.decides, numpy_generator("assay", "gauge", number), ground.rules.share)
     known = torch.from_numpy(states)
 
     def informed(at: Situation) -> torch.Tensor:
@@ -213,7 +218,7 @@ def replicate(ground: Ground, one: Replication) -> dict[str, float]:
         selected).
     """
     rules = ground.rules
-    states = draw_states(ground.market, numpy_generator("assay", one.number), rules.share)
+    states = draw_states(ground.market, ground.decides, numpy_generator("assay", one.number), rules.share)
     market = planted(ground.market, states, one.size, seen_as=rules.state)
     arm, single = f"assay {one.number}", market.to("cpu", torch.float32)
     trained = [
@@ -222,10 +227,9 @@ def replicate(ground: Ground, one: Replication) -> dict[str, float]:
         for done in training.train_population(single, jobs_of(ground, arm, numbers), ground.models, ground.settings)
     ]
     agents = {(done.job.fold.number, done.job.seed): done.agent for done in trained}
-    decides = decision_rows(market, ground.world.decisions, follows_signal=True)
 
     def policies(keys: Sequence[PathKey]) -> Sizer:
-        return policies_sizer(market, arm, keys, ground.folds, agents, decides)
+        return policies_sizer(market, arm, keys, ground.folds, agents, ground.decides)
 
     mine = _days(ground, market, policies, rules.seeds)
     theirs = _reference_days(ground, market)

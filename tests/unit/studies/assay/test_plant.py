@@ -25,20 +25,32 @@ def market():
     return with_features(make_market(300, symbols=1, direction=direction))
 
 
+# The first trade is decided on at its entry and two bars later, the second at its entry alone; then both end.
+DECIDED = [1, 3, 4, 6, 8]
+
+
 def drawn(market, share=0.5, seed=3):
-    return draw_states(market, np.random.default_rng(seed), share)
+    decides = torch.from_numpy(np.isin(np.arange(len(market.times)) % 10, DECIDED))
+    return draw_states(market, decides, np.random.default_rng(seed), share)
 
 
-def test_a_state_stands_from_entry_to_exit(market):
+def test_a_state_stands_from_a_decision_to_the_next(market):
     states = drawn(market).reshape(-1, 10)
     assert not states[:, [0, 4, 5, 8, 9]].any()
-    for trade in (states[:, 1:4], states[:, 6:8]):
-        assert (trade == trade[:, :1]).all()
-        assert {-1, 0, 1} == set(trade[:, 0].tolist())
+    for held in (states[:, 1:3], states[:, 3:4], states[:, 6:8]):
+        assert (held == held[:, :1]).all()
+        assert {-1, 0, 1} == set(held[:, 0].tolist())
+    assert (states[:, 1] != states[:, 3]).any()
 
 
-def test_the_share_of_trades_that_have_a_state(market):
-    many = np.concatenate([drawn(market, 0.2, seed).reshape(-1, 10)[:, [1, 6]].ravel() for seed in range(100)])
+def test_whoever_decides_at_every_close_meets_a_state_at_each(market):
+    states = draw_states(market, None, np.random.default_rng(3), 0.5).reshape(-1, 10)
+    assert (states[:, 1] != states[:, 2]).any()
+    assert not states[:, [0, 4, 5, 8, 9]].any()
+
+
+def test_the_share_of_decisions_that_have_a_state(market):
+    many = np.concatenate([drawn(market, 0.2, seed).reshape(-1, 10)[:, [1, 3, 6]].ravel() for seed in range(100)])
     assert (many != 0).mean() == pytest.approx(0.2, abs=0.02)
     assert many.mean() == pytest.approx(0.0, abs=0.02)
 

@@ -6,6 +6,7 @@ import pytest
 
 from sizewise.base.errors import ConfigError
 from sizewise.evidence.gates import assay_gate
+from sizewise.evidence.joint_rule import joint_test
 from sizewise.params.evidence.gates import Gates
 from sizewise.params.studies.assay import Assay
 from sizewise.studies.assay import report
@@ -69,3 +70,19 @@ def test_the_sentence_names_what_was_captured():
 def test_what_cannot_be_judged_is_refused(given, message):
     with pytest.raises(ConfigError, match=message):
         Assay(**(RULES.model_dump() | given))
+
+
+@pytest.mark.parametrize("regimes", [False, True])
+def test_an_edge_is_measured_by_the_part_that_sees_less(regimes):
+    drawn = np.random.default_rng(1).normal(0.0, 1e-3, (8, 100))
+    # The blocks alone see regimes as long as they are, and the days alone what each block cancels.
+    level = np.array([[1e-3], [-1e-3]] * 4) if regimes else -drawn.mean(axis=1, keepdims=True)
+    series = (drawn + level).ravel()
+    test = joint_test(series, blocks=8, alpha=ALPHA, power=0.8)
+    error = report.error_bps(test)
+    assert error == 1e4 * max(test.blocks.error, test.cosines.error)
+    assert (test.blocks.error > test.cosines.error) == regimes
+    figure = report.found_figure(report.rates(runs(16, 0), error, ALPHA), Gates(), test)
+    power = figure.axes[0].lines[-3].get_ydata()
+    assert power[0] == pytest.approx(ALPHA, abs=0.03)
+    assert power[-1] == test.power_at(4.0 * error / 1e4)
