@@ -114,9 +114,21 @@ def difference_by_block(
     return figure
 
 
-def over_folds(part: pd.DataFrame, along: str, name: str) -> pd.DataFrame:
-    """Means over folds: one row a step along the x axis, one column a seed."""
-    return part[part[name].notna()].groupby([along, "seed"])[name].mean().unstack("seed")
+def over_folds(part: pd.DataFrame, along: str, name: str, *, whole: bool = False) -> pd.DataFrame:
+    """Means over folds: one row a step along the x axis, one column a seed.
+
+    Folds that do not step alike are read between their own steps, so that each mean is of the same folds.
+
+    Args:
+        part: columns `along`, seed, `name` (NaN: no value) and, where there are several, fold.
+        whole: the steps alone that lie inside every curve; else, as curves end, the mean is over those that are left.
+    """
+    known = part[part[name].notna()]
+    keys = ["seed", "fold"] if "fold" in known else ["seed"]
+    curves = known.groupby([along, *keys])[name].mean().unstack(keys).interpolate(method="index", limit_area="inside")
+    if whole:
+        curves = curves.dropna()
+    return curves.T.groupby(level="seed").mean().T
 
 
 def seed_band(axes: Axes, values: pd.DataFrame, colour: str, label: str, **line: Any) -> None:

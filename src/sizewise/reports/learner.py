@@ -13,6 +13,7 @@ from sizewise.learning.ppo.scores import CANDIDATE
 from sizewise.learning.ppo.training import Settings, Trained, untrained
 from sizewise.params.arms import AnyScheme, MultiplesOf
 from sizewise.params.trading.account import Account
+from sizewise.reports.figures import over_folds
 from sizewise.reports.page.style import arm_colours
 from sizewise.sizing.multiples import open_any
 from sizewise.trading.schemes.interface import Discrete
@@ -70,10 +71,11 @@ def curves_figure(curve: pd.DataFrame) -> Figure:
     colours = arm_colours(groups)
     figure, axes = plt.subplots(figsize=(7.2, 3.6))
     for group in groups:
-        means = curve[curve["group"] == group].groupby("samples")[list(CURVES)].mean()
+        part = curve[curve["group"] == group]
         for name, (label, line) in CURVES.items():
-            if means[name].notna().any():
-                axes.plot(means.index / 1e3, means[name], line, color=colours[group], label=f"{group}: {label}")
+            if part[name].notna().any():
+                means = over_folds(part, "samples", name, whole=True).mean(axis=1)
+                axes.plot(means.index / 1e3, means, line, color=colours[group], label=f"{group}: {label}")
     axes.axhline(0.0, color="#888888", lw=0.8)
     axes.set_xlabel("samples (thousands)")
     axes.set_ylabel("score (bps of the priced account a day)")

@@ -61,12 +61,14 @@ def table_heat_map(learned: pd.DataFrame, *, title: str) -> Figure:
         return wide.reindex(index=list(LABELS), columns=CONFIDENCE_NAMES).to_numpy(dtype=np.float64)
 
     size, visits = grid("size_pct"), grid("visits")
+    most = max(float(np.nanmax(size)) if np.isfinite(size).any() else 0.0, 1e-9)
+    digits = 0 if most >= 10.0 else 1 if most >= 1.0 else 2
     figure, axes = plt.subplots(figsize=(8.0, 4.2))
-    image = axes.imshow(np.ma.masked_invalid(size), cmap="viridis", vmin=0.0, vmax=100.0, aspect="auto")
+    image = axes.imshow(np.ma.masked_invalid(size), cmap="viridis", vmin=0.0, vmax=most, aspect="auto")
     for (row, column), value in np.ndenumerate(size):
         met = np.isfinite(value)
-        text = f"{value:.0f}%\n{visits[row, column]:,.0f}" if met else "not met"
-        colour = "#666666" if not met else "white" if value < 60.0 else "black"
+        text = f"{value:.{digits}f}%\n{visits[row, column]:,.0f}" if met else "not met"
+        colour = "#666666" if not met else "white" if value < 0.6 * most else "black"
         axes.annotate(text, (column, row), ha="center", va="center", fontsize=8, color=colour)
     axes.set_xticks(range(len(CONFIDENCE_NAMES)), [name.replace("_", " ") for name in CONFIDENCE_NAMES])
     axes.set_yticks(range(len(LABELS)), [name.replace("_", " ") for name in LABELS])

@@ -155,7 +155,7 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     for axes, (name, label) in zip(grid, LEARNING_PANELS, strict=True):
         for group in groups:
             part = history[history["group"] == group]
-            by_seed = over_folds(part, "samples", name)
+            by_seed = over_folds(part, "samples", name, whole=True)
             seed_band(axes, by_seed.set_axis(by_seed.index / 1e3), colours[group], group)
         axes.set_xlabel("samples (thousands)")
         axes.set_ylabel(label)
@@ -241,7 +241,8 @@ def closed_trade_curves(history: pd.DataFrame) -> Figure:
     grid = rows.ravel()[: len(PANELS) + 1]
     rows.ravel()[-1].set_axis_off()
     # A last report may cover the few trades that were left over: it says nothing that can be drawn.
-    history = history[history["closes"] % history["closes"].min() == 0]
+    covered = history.groupby(["group", "fold", "seed"])["closes"].diff().fillna(history["closes"])
+    history = history[covered == covered.mode().max()]
     for group in groups:
         part = history[history["group"] == group]
         for axes, (name, label) in zip(grid, PANELS, strict=False):

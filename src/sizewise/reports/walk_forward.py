@@ -85,7 +85,7 @@ def slice_figure(plan: Plan, table: pd.DataFrame) -> Figure:
 
 def cells_figure(plan: Plan, days: pd.DataFrame, labels: pd.DataFrame | None = None, cut: str = "") -> Figure:
     """See heat_map: by regime, or by a cut's label."""
-    title = f"{plan.candidate} minus {plan.reference} by fold, {cut or 'regime'} and seed"
+    title = f"{plan.candidate} minus {plan.reference} by fold and {cut or 'regime'}, mean over seeds"
     return heat_map(slice_effects.cells(days, plan, labels, cut), slices.CUTS.get(cut, plan.regimes), title=title)
 
 
@@ -163,22 +163,26 @@ def dependence(frame: pd.DataFrame) -> Figure:
 
 
 def heat_map(cells: pd.DataFrame, labels: Sequence[str], *, title: str) -> Figure:
-    """Mean daily difference by fold (rows), label and seed (columns), with the days behind it; hatched: no such day.
+    """Mean daily difference by fold (rows) and label (columns), over seeds; hatched: no such day.
+
+    Each cell names how many of the seeds lie above 0, and the days behind it.
 
     Args:
         cells: columns fold, label, seed, effect_bps, n_days; see slice_effects.cells. labels: in the order to draw.
     """
-    folds, seeds = sorted(cells["fold"].unique()), sorted(cells["seed"].unique())
-    places = pd.MultiIndex.from_product([labels, seeds])
-    table = cells.set_index(["fold", "label", "seed"])
-    values, days = (
-        table[name].unstack(["label", "seed"]).reindex(index=folds, columns=places).to_numpy(dtype=np.float64)
-        for name in ("effect_bps", "n_days")
+    folds = sorted(cells["fold"].unique())
+    counted = cells.assign(above=cells["effect_bps"] > 0.0).groupby(["fold", "label"])
+    table = counted.agg(
+        effect=("effect_bps", "mean"), days=("n_days", "mean"), above=("above", "sum"), seeds=("seed", "size")
+    )
+    values, days, above, seeds = (
+        table[name].unstack("label").reindex(index=folds, columns=list(labels)).to_numpy(dtype=np.float64)
+        for name in ("effect", "days", "above", "seeds")
     )
     # One thin cell should not wash the others out: beyond this colour saturates, and the number still stands in the cell.
     drawn = np.abs(values[np.isfinite(values)])
     limit = max(float(np.quantile(drawn, 0.95)) if len(drawn) else 0.0, 1e-9)
-    figure, axes = plt.subplots(figsize=(max(6.0, 0.62 * len(places) + 2.2), 0.55 * len(folds) + 2.0))
+    figure, axes = plt.subplots(figsize=(1.5 * len(labels) + 2.8, 0.5 * len(folds) + 1.6))
     axes.set_facecolor("#FFFFFF")
     axes.grid(False)
     image = axes.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
@@ -189,21 +193,16 @@ def heat_map(cells: pd.DataFrame, labels: Sequence[str], *, title: str) -> Figur
             )
             continue
         dark = abs(values[row, column]) > 0.6 * limit
+        of_seeds = f"{above[row, column]:.0f} of {seeds[row, column]:.0f} seeds, {days[row, column]:.0f} d"
         # Adding 0 turns a rounded -0.0 into 0.0.
-        text = f"{round(values[row, column], 1) + 0.0:+.1f}\n{days[row, column]:.0f} d"
-        axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color="#FFFFFF" if dark else "#222222")
-    for edge in range(len(seeds), len(places), len(seeds)):
-        axes.axvline(edge - 0.5, color="#333333", lw=1.2)
-    axes.set_xticks(range(len(places)), [str(seed) for _, seed in places])
+        text = f"{round(values[row, column], 2) + 0.0:+.2f}\n{of_seeds}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=7, color="#FFFFFF" if dark else "#222222")
+    axes.set_xticks(range(len(labels)), [str(label).replace("_", " ") for label in labels])
     axes.set_yticks(range(len(folds)), [str(fold) for fold in folds])
-    above = axes.secondary_xaxis("top")
-    middles = len(seeds) * np.arange(len(labels)) + (len(seeds) - 1) / 2
-    above.set_xticks(middles, [str(label).replace("_", " ") for label in labels])
-    above.tick_params(length=0)
-    axes.set_xlabel("seed, within each label")
+    axes.set_xlabel("with the seeds above 0, and the days")
     axes.set_ylabel("fold")
     figure.colorbar(image, ax=axes, extend="both", label="difference (bps of equity a day)")
-    axes.set_title(title, pad=24)
+    axes.set_title(title)
     return figure
 
 

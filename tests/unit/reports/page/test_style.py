@@ -153,14 +153,14 @@ def test_block_means_are_those_of_the_test():
     assert up == [mean > 0 for mean in means]
 
 
-def test_a_heat_map_has_a_cell_a_fold_label_and_seed():
+def test_a_heat_map_has_a_cell_a_fold_and_label_and_counts_its_seeds():
     axes = heat().axes[0]
     assert [text.get_text() for text in axes.texts] == [
-        *("+1.0\n11 d", "-2.0\n12 d", "+0.0\n13 d", "+0.0\n14 d"),
-        *("+0.5\n15 d", "+8.0\n16 d"),
+        *("-0.50\n1 of 2 seeds, 12 d", "+0.00\n1 of 2 seeds, 14 d"),
+        "+4.25\n2 of 2 seeds, 16 d",
     ]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "1", "2"]
-    assert [patch.get_xy() for patch in axes.patches if patch.get_hatch()] == [(1.5, 0.5), (2.5, 0.5)]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["bull", "bear"]
+    assert [patch.get_xy() for patch in axes.patches if patch.get_hatch()] == [(0.5, 0.5)]
 
 
 def test_the_colours_of_a_heat_map_are_symmetric_about_zero():
@@ -176,7 +176,7 @@ def test_a_heat_map_of_nothing_is_hatched_all_over():
     empty = heat_cells().assign(effect_bps=np.nan)
     figure = walk_forward.heat_map(empty, ["bull"], title="t")
     figure.canvas.draw()
-    assert len(figure.axes[0].patches) == 4
+    assert len(figure.axes[0].patches) == 2
 
 
 def spans(series: pd.Series) -> list[tuple[str, float, float]]:
