@@ -27,6 +27,7 @@ from matplotlib.ticker import FixedLocator
 import sizewise
 from sizewise.base.paths import Workspace
 from sizewise.dataset.regimes import LABELS
+from sizewise.evidence.joint_rule import joint_test
 from sizewise.evidence.statistics.seeds import SeedDraws
 from sizewise.evidence.statistics.selection import Selection
 from sizewise.learning.tabular.cells import Confidence
@@ -249,7 +250,7 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     ),
     "curves_figure": lambda draw: draw(
         crossed(group=["ppo (rolling)", "ppo_entry (rolling)"], fold=[0, 1], samples=[0.0, 500.0, 1000.0]).assign(
-            tail_bps=np.arange(12.0), head_bps=[*np.arange(6.0) / 2.0, *[np.nan] * 6]
+            seed=1, tail_bps=np.arange(12.0), head_bps=[*np.arange(6.0) / 2.0, *[np.nan] * 6]
         )
     ),
     "budget_figure": lambda draw: draw(
@@ -268,9 +269,8 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
             {"better": [0.0, 0.2, 0.9], "better_low": [0.0, 0.1, 0.7], "better_high": [0.1, 0.4, 1.0]},
             index=[0.0, 2.0, 4.0],
         ),
-        PLAN,
-        1826,
-        60,
+        PLAN.gates,
+        joint_test(np.random.default_rng(1).normal(0.0, 1e-3, 800), blocks=8, alpha=0.05, power=0.8),
     ),
     "effects_figure": lambda draw: draw(
         crossed(edge=[0.0, 4.0], replication=[0, 1, 2]).assign(effect_bps=np.arange(6.0)), 0.8
