@@ -129,23 +129,26 @@ def signal_gate(trips: pd.DataFrame, reference: str, plan: Plan) -> Gate:
 
 
 def budget_gate(study: Mapping[str, Any] | None, limits: Gates) -> Gate:
-    """Was training long enough? Four times the samples move results by less than the noise of seeds.
+    """Was training long enough? Four times the samples gain on test less than the noise of seeds.
+
+    It asks for a gain, on test alone: who trains longer for nothing moves, either way, by more than a standard error in one
+    draw of three; the tail's objective rises with training that fits the tail, since it is the tail that picks.
 
     Args:
-        study: metrics/budget.json: `moved_errors`, the largest move of the tail's objective and of the test's growth, in
-            standard errors over seeds. None: the study has not run.
+        study: metrics/budget.json: `gained_errors`, what the growth of the selected policies gains on test, in standard
+            errors over seeds; negative where it loses. None: the study has not run.
     """
     name, most = "budget", limits.budget_errors
-    moved = None if study is None else study.get("moved_errors")
-    if moved is None:
+    gained = None if study is None else study.get("gained_errors")
+    if gained is None:
         return _unmeasured(name, most, "the budget study has not run")
     return Gate(
         name,
-        moved < most,
-        moved,
+        gained < most,
+        gained,
         most,
-        f"Four times the samples move the selected policies by {moved:.2f} standard errors over seeds; less than "
-        f"{most:g} is asked for.",
+        f"With four times the samples the growth of the selected policies on test moves by {gained:+.2f} standard errors "
+        f"over seeds; a gain below {most:g} is asked for.",
     )
 
 

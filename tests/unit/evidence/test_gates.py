@@ -62,9 +62,9 @@ def test_a_signal_that_does_not_pay_is_named_and_voids_nothing(plan):
     assert gates.signal_gate(trips(7), "atr", plan).holds is None
 
 
-@pytest.mark.parametrize(("moved", "holds"), [(0.99, True), (1.0, False)])
-def test_a_budget_that_was_too_short_is_caught(moved, holds):
-    gate = gates.budget_gate({"moved_errors": moved}, LIMITS)
+@pytest.mark.parametrize(("gained", "holds"), [(-2.0, True), (0.99, True), (1.0, False)])
+def test_a_budget_that_was_too_short_is_caught(gained, holds):
+    gate = gates.budget_gate({"gained_errors": gained}, LIMITS)
     assert (gate.holds, gate.voids) == (holds, not holds)
     assert gates.budget_gate(None, LIMITS).holds is gates.budget_gate({}, LIMITS).holds is None
 

@@ -9,7 +9,7 @@ class Gates(Section):
     Attributes:
         learned_frac: least share of folds and seeds in which the candidate earns on its own train slices at least what the
             best of the rules does. capped_frac: largest share of the reference's entries at which the cap binds.
-        budget_errors: how far four times the samples may move results, in standard errors over seeds.
+        budget_errors: what four times the samples may gain on test, in standard errors over seeds.
         assay_found_frac: least share of replications in which a planted edge of four standard errors is found.
         assay_false_frac: largest share in which one is "found" where none was planted.
     """

@@ -9,15 +9,16 @@ from sizewise.params.evidence.gates import Gates
 from sizewise.studies.budget import report
 
 
-def curves(moved: float, seeds: int = 4) -> pd.DataFrame:
-    """Two folds; at four times the samples the selected tail moves by `moved`, growth stays."""
+def curves(moved: float, seeds: int = 4, gained: float = 0.0) -> pd.DataFrame:
+    """Two folds; at four times the samples the selected tail moves by `moved`, and growth by `gained`."""
     rows = []
     for multiple in (1, 4):
         for fold in (0, 1):
             for seed in range(seeds):
                 noise = 0.1 * (seed - (seeds - 1) / 2.0)
                 tail = fold + noise + (moved if multiple == 4 else 0.0)
-                kept = {"selected": True, "tail_bps": tail, "growth_bps": 2.0 + noise}
+                growth = 2.0 + noise + (gained if multiple == 4 else 0.0)
+                kept = {"selected": True, "tail_bps": tail, "growth_bps": growth}
                 rows += [
                     {"multiple": multiple, "fold": fold, "seed": seed, "iteration": 8} | kept,
                     {"multiple": multiple, "fold": fold, "seed": seed, "iteration": 4}
@@ -47,15 +48,17 @@ NETWORKS = pd.DataFrame(
 )
 
 
-@pytest.mark.parametrize(("moved", "holds"), [(0.05, True), (0.3, False), (-0.3, False)])
-def test_the_gate_reads_the_largest_move(moved, holds):
-    table = report.over_folds(report.moves(curves(moved)))
+@pytest.mark.parametrize(("gained", "holds"), [(0.05, True), (0.3, False), (-0.3, True)])
+def test_the_gate_reads_what_is_gained_on_test(gained, holds):
+    table = report.over_folds(report.moves(curves(0.3, gained=gained)))
     gate = budget_gate(report.metrics(table, NETWORKS), Gates())
     assert gate.holds is holds
-    assert ("is enough" in report.budget_sentence(table, 1.0)) is holds
+    said = report.budget_sentence(table, 1.0)
+    assert ("is enough" in said) is holds
+    assert "on the tail, which picks them, moves by +0.30 bps a day (+4.6 standard errors" in said
 
 
 def test_one_seed_has_no_error_and_leaves_the_gate_unmeasured():
     table = report.over_folds(report.moves(curves(0.3, seeds=1)))
-    assert report.metrics(table, NETWORKS)["moved_errors"] is None
+    assert report.metrics(table, NETWORKS)["gained_errors"] is None
     assert budget_gate(report.metrics(table, NETWORKS), Gates()).holds is None
