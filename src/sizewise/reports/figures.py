@@ -13,18 +13,30 @@ from sizewise.ledgers.metrics import drawdown
 from sizewise.reports.page.style import COLOURS, arm_colours, regime_handles, shade_regimes
 
 
-def equity_by_arm(daily: pd.DataFrame, regimes: pd.Series, fold_edges: Sequence[pd.Timestamp]) -> Figure:
+def equity_by_arm(
+    daily: pd.DataFrame, regimes: pd.Series, fold_edges: Sequence[pd.Timestamp], named: Sequence[str] | None = None
+) -> Figure:
     """Compounded growth of each arm's equal-weight portfolio over the regime most symbols were in, and its drawdown.
 
     Args:
         daily: log return a day, one column an arm. regimes: label a day on the same index.
+        named: arms that have a colour; others are grey. None: all have one.
     """
-    colours = arm_colours(list(daily.columns))
+    leading = [arm for arm in daily.columns if named is None or arm in named]
+    others = [arm for arm in daily.columns if arm not in leading]
+    colours = arm_colours(leading)
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(10.5, 6.4), sharex=True, height_ratios=[2, 1])
     shade_regimes(top, regimes)
-    for arm in daily.columns:
-        top.plot(daily.index, 100.0 * np.expm1(daily[arm].fillna(0.0).cumsum()), color=colours[arm], label=arm)
-        bottom.plot(daily.index, 100.0 * drawdown(daily[arm].fillna(0.0)), color=colours[arm], lw=1.1)
+    for place, arm in enumerate([*others, *leading]):
+        grown, lost = 100.0 * np.expm1(daily[arm].fillna(0.0).cumsum()), 100.0 * drawdown(daily[arm].fillna(0.0))
+        if arm in colours:
+            top.plot(daily.index, grown, color=colours[arm], label=arm)
+            bottom.plot(daily.index, lost, color=colours[arm], lw=1.1)
+        else:
+            # A label with an underscore stays out of the legend: one speaks for all.
+            label = f"{len(others)} other arms" if place == 0 else f"_{arm}"
+            top.plot(daily.index, grown, color="#8C8C8C", lw=0.7, alpha=0.8, label=label)
+            bottom.plot(daily.index, lost, color="#8C8C8C", lw=0.6, alpha=0.8)
     for edge in fold_edges:
         top.axvline(edge, color="#999999", lw=0.7, ls=":")
     top.axhline(0.0, color="#888888", lw=0.8)

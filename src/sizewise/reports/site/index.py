@@ -22,6 +22,7 @@ from sizewise.evidence import verdict
 from sizewise.evidence.history import history_sentence, history_table, read_history
 from sizewise.evidence.questions import holm_sentence
 from sizewise.ledgers.metrics import BPS
+from sizewise.ledgers.plan import leading
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, read_ledger, seal_sentence
 from sizewise.params.arms import Arm
 from sizewise.params.dataset.splits import Splits
@@ -163,11 +164,11 @@ def _read_days(path: Path, columns: list[str], stage: str) -> pd.DataFrame:
         raise DataMissingError(f"{name} is damaged: run `dvc repro -f {stage}`") from None
 
 
-def equity_figure(found: Findings, arms: Sequence[str]) -> Figure:
+def equity_figure(found: Findings, arms: Sequence[str], named: Sequence[str] | None = None) -> Figure:
     """See figures.equity_by_arm; dotted where the first day of a fold is."""
     grown = (found.growth[list(arms)] / 100.0).apply(np.log1p)
     starts = found.days.index[found.days["fold"].diff() != 0]
-    return equity_by_arm(grown.diff().fillna(grown), found.days["regime"], list(starts))
+    return equity_by_arm(grown.diff().fillna(grown), found.days["regime"], list(starts), named)
 
 
 def beside_the_verdict(found: Findings, plan: Plan, splits: Splits) -> list[str]:
@@ -201,7 +202,7 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
         columns=["arm", *COLUMNS.values()],
         rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},
         bounds=bounds,
-        equity=_embedded(equity_figure(found, [arm for arm in arms if arm not in bounds])),
+        equity=_embedded(equity_figure(found, [arm for arm in arms if arm not in bounds], leading(plan, arms))),
         history=_history(found),
         history_sentence=history_sentence(found.history),
         difference=_embedded(
