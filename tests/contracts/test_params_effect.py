@@ -175,6 +175,7 @@ OTHERS: dict[str, list[Any]] = {
     "splits.sealed_end": ["2018-08-16", None],
     # No symbol has as many.
     "splits.min_train_bars": [100_000],
+    "splits.min_train_days": [100_000],
     "splits.min_test_bars": [100_000],
     "trading.symbols": [["EURUSD_1h"]],
     "trading.scheme.kind": ["sizing13"],

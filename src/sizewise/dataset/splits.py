@@ -5,7 +5,7 @@ cut separately per symbol would let one symbol's future train a policy that is t
 default series quote the same coin.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,7 +70,7 @@ def walk_forward(
                 earliest = test_start - pd.Timedelta(days=rules.rolling_days)
                 first = max(first, int(index.searchsorted(earliest)))
             learn = Slice(first, max(first, test_row - rules.purge_bars))
-            if len(learn) < rules.min_train_bars:
+            if not enough(index, (learn,), rules):
                 continue
             train[symbol] = learn
             if stop_row - test_row >= rules.min_test_bars:
@@ -78,10 +78,22 @@ def walk_forward(
         if not test:
             raise ConfigError(
                 f"splits: fold {number} ({test_start.date()} to {test_end.date()}) has no symbol with "
-                f"{rules.min_train_bars} train and {rules.min_test_bars} test bars: move test_starts or lower the minima"
+                f"{rules.min_train_bars} train bars over {rules.min_train_days} days and {rules.min_test_bars} test bars: "
+                "move test_starts or lower the minima"
             )
         folds.append(Fold(scheme, number, test_start, test_end, train, test))
     return tuple(folds)
+
+
+def enough(index: pd.DatetimeIndex, learn: Sequence[Slice], rules: Splits) -> bool:
+    """Whether stretches of train have the bars, and span the calendar days, that a symbol must have in a fold.
+
+    Args:
+        index: UTC bar starts of the symbol.
+    """
+    parts = [part for part in learn if len(part)]
+    days = sum((index[part.stop - 1] - index[part.start] for part in parts), pd.Timedelta(0)) / pd.Timedelta(days=1)
+    return sum(map(len, parts)) >= rules.min_train_bars and days >= rules.min_train_days
 
 
 def tail_of(learn: Slice, *, tail_frac: float, purge_bars: int) -> tuple[Slice, Slice]:

@@ -132,6 +132,19 @@ def test_symbols_join_only_with_enough_bars(times):
         assert ("hours" in fold.test) is joins
 
 
+@pytest.mark.parametrize(("days", "joined"), [(29, {"quarters", "hours", "late_days"}), (60, {"hours", "late_days"})])
+def test_many_bars_of_few_days_are_too_few(times, days, joined):
+    # The quarter-hours begin a month before the fold.
+    plan = rules("2020-04-01", "2020-05-02", min_train_bars=20, min_train_days=days)
+    (fold,) = walk_forward(times, plan, "anchored", first_rows=dict.fromkeys(times, WARMUP))
+    assert joined - set(fold.train) == set()
+    assert ("quarters" in fold.train) is ("quarters" in joined)
+    with pytest.raises(ConfigError, match="20 train bars over 900 days"):
+        walk_forward(
+            times, plan.model_copy(update={"min_train_days": 900}), "anchored", first_rows=dict.fromkeys(times, WARMUP)
+        )
+
+
 def test_a_dead_symbol_trains_but_is_not_tested(times):
     plan = rules("2020-09-01", "2020-10-01")
     (fold,) = walk_forward(times, plan, "anchored", first_rows=dict.fromkeys(times, WARMUP))

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from sizewise.base.errors import ConfigError
-from sizewise.dataset.splits import Combination, Slice
+from sizewise.dataset.splits import Combination, Slice, enough
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.studies.cpcv import Cpcv
 
@@ -49,7 +49,7 @@ def combine(
     trade that was open in test is. A train row's features look back further, into days that are past to it. All symbols
     share the edges; bars from `splits.end` on are in neither. A train stretch or a group with fewer than
     `splits.min_test_bars` bars of a symbol is left out for that symbol; a symbol with fewer than `splits.min_train_bars`
-    train bars in all is neither trained nor tested.
+    train bars in all, or `splits.min_train_days` days of them, is neither trained nor tested.
 
     Args:
         times: UTC bar starts of each symbol, increasing. first_rows: by symbol, the first row that a slice may use.
@@ -73,7 +73,7 @@ def combine(
             again = [int(row) for row in index.searchsorted([edge + embargo for edge in edges])]
             parts = _around(rows, again, groups, first_rows[symbol], splits.purge_bars)
             learn = tuple(part for part in parts if len(part) >= splits.min_test_bars)
-            if sum(len(part) for part in learn) < splits.min_train_bars:
+            if not enough(index, learn, splits):
                 continue
             train[symbol] = learn
             for group in groups:
@@ -85,7 +85,8 @@ def combine(
             if not symbols:
                 raise ConfigError(
                     f"cpcv: group {group} ({edges[group].date()} to {edges[group + 1].date()}) has no symbol with "
-                    f"{splits.min_train_bars} train and {splits.min_test_bars} test bars: lower cpcv.groups or the minima"
+                    f"{splits.min_train_bars} train bars over {splits.min_train_days} days and {splits.min_test_bars} test "
+                    "bars: lower cpcv.groups or the minima"
                 )
         found.append(Combination(number, groups, edges[groups[0]], train, test))
     return tuple(found)

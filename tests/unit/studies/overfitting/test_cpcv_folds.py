@@ -121,6 +121,7 @@ def test_symbols_join_only_with_enough_bars(times):
     short = {one.groups: one for one in chosen(times, min_train_bars=1400)}
     assert "early" not in short[0, 1].train
     assert "early" not in short[0, 1].test[0]
+    assert "early" not in {one.groups: one for one in chosen(times, min_train_days=70)}[0, 1].train
 
 
 def test_a_short_stretch_is_left_out(times):
@@ -156,7 +157,8 @@ def test_an_embargo_shorter_than_a_trade_may_be_held_is_refused(times):
 
 def test_a_group_without_a_symbol_is_named(times):
     with pytest.raises(
-        ConfigError, match=r"cpcv: group 1 \(2020-03-31 to 2020-05-01\) has no symbol with 200 train and 40"
+        ConfigError,
+        match=r"cpcv: group 1 \(2020-03-31 to 2020-05-01\) has no symbol with 200 train bars over 0 days and 40",
     ):
         chosen({"early": times["early"]}, 4, 1)
 
