@@ -55,7 +55,7 @@ STUDIES = {
     "15_budget": "Budget: would more training, or another network, deploy other policies?",
     "16_assay": "Assay: would an edge of sizing be found?",
 }
-# Reports that were made before every arm traded in one account; `make reproduce` and `make studies` make them again.
+# Reports of the experiment before this one; `make studies` makes them again.
 EARLIER = {
     "06_known_answers",
     "08_overfitting",
