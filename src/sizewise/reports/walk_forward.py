@@ -312,7 +312,7 @@ def cap_sentence(p: Any, given: Prepared, factors: Factors | None = None) -> str
     """
     market, reference = given.market, p.plan.reference
     arm = p.arms[reference]
-    if arm.kind != "atr":
+    if arm.kind not in ("atr", "atr_managed"):
         return f"{reference} is not an ATR rule; its cap is not examined."
     asked = []
     for fold in given.folds[PRIMARY]:

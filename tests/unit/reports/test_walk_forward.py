@@ -187,8 +187,9 @@ def test_how_often_the_cap_is_asked_for(inside, share):
     entry[[2, 5, 38]] = True
     entry[rows], atr[rows] = True, inside
     market = replace(make_market(40), entry=torch.from_numpy(entry), atr_frac=torch.from_numpy(atr))
-    found = walk_forward.cap_sentence(*asked("atr", AtrArm(kind="atr"), market))
-    assert found == verdict.cap_sentence(float(share), "atr")
+    for arm in (AtrArm(kind="atr"), AtrManagedArm(kind="atr_managed")):
+        found = walk_forward.cap_sentence(*asked("rule", arm, market))
+        assert found == verdict.cap_sentence(float(share), "rule")
 
 
 def test_a_rule_without_atr_has_no_such_sentence():
