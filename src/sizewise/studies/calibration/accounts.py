@@ -22,10 +22,9 @@ from sizewise.sizing.walks.day_marks import DAY_NS, DAYS_PER_YEAR
 from sizewise.trading.broker.book import SMALL_ACCOUNT
 from sizewise.trading.broker.dealing import LEAST_SHARE
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward.risk import DIGITS
 
 EXACT = torch.float64
-# Up to it, or one over it, a factor moves volatility in proportion to well within any tolerance worth declaring.
+# Up to it, or one over it, a factor moves volatility in proportion, to well within a tolerance of a percent.
 NEAR = 1.5
 PRICES = ("close", "opens", "until", "cost", "cross", "lent_before", "funded_before", "lent", "funded")
 
@@ -267,34 +266,40 @@ def _afforded(
     return closing + np.where(short, cut * (share > LEAST_SHARE), opening)
 
 
-def matched(visits: Visits, spans: Sequence[Span], sizes: np.ndarray, terms: Terms) -> np.ndarray:
+def matched(
+    visits: Visits, spans: Sequence[Span], sizes: np.ndarray, terms: Terms, start: np.ndarray | None = None
+) -> np.ndarray:
     """The factor of each account at which it has the declared volatility: [P, K, R]; see walkforward.risk.match.
 
-    Volatility follows a factor in proportion as long as no size is cut to the cap and equity moves little within a trade, so
-    that one division tells it. Accounts that the factor takes to the cap, or further than NEAR, are walked again and
+    Volatility follows a factor in proportion, but for the cap and for what equity moves within a trade. So near a start that
+    is nearly right one division tells it; accounts that it takes to the cap, or further than NEAR, are walked again and
     corrected, as often as the main job does it.
 
     Args:
-        spans: train slices. sizes: see walk.
+        spans: train slices. sizes: see walk. start: [P], factors that are nearly right; None: 1, and nothing is near.
     """
     shape = (len(spans), *sizes.shape[1:])
     if terms.risk is None:
         return np.ones(shape)
-    target, most = terms.risk.annual_vol_frac, _most(visits, spans, sizes)
-    vol = annual_vol(spans, walk(visits, spans, sizes, np.ones(shape), terms))
-    factor = np.where(vol > 0.0, _digits(target / np.where(vol > 0.0, vol, target)), 1.0)
-    unsure = (most * np.maximum(factor, 1.0) > terms.limit) | (np.abs(np.log(factor)) > np.log(NEAR))
-    unsure &= vol > 0.0
+    target, begun = (
+        terms.risk.annual_vol_frac,
+        np.ones(shape) if start is None else start[:, None, None] * np.ones(shape),
+    )
+    vol = annual_vol(spans, walk(visits, spans, sizes, begun, terms))
+    trades = vol > 0.0
+    factor = np.where(trades, begun * target / np.where(trades, vol, target), 1.0)
+    off = trades & (start is None or (_most(visits, spans, sizes) * np.maximum(factor, begun) > terms.limit))
+    off |= trades & (np.abs(np.log(factor / begun)) > np.log(NEAR))
     for _ in range(terms.risk.steps - 1):
-        if not unsure.any():
+        if not off.any():
             break
-        paths, columns = np.any(unsure, axis=(1, 2)), np.any(unsure, axis=(0, 1))
+        paths, columns = np.any(off, axis=(1, 2)), np.any(off, axis=(0, 1))
         some = np.ix_(paths, np.ones(shape[1], dtype=bool), columns)
         chosen = [span for span, again in zip(spans, paths, strict=True) if again]
         part = _columns(visits, columns)
         vol[some] = annual_vol(chosen, walk(part, chosen, sizes[:, :, columns], factor[some], terms))
-        unsure &= np.abs(vol / target - 1.0) > terms.risk.tolerance_frac
-        factor = np.where(unsure, _digits(factor * target / vol), factor)
+        off &= np.abs(vol / target - 1.0) > terms.risk.tolerance_frac
+        factor = np.where(off, factor * target / np.where(off, vol, target), factor)
     return factor
 
 
@@ -319,9 +324,3 @@ def annual_vol(spans: Sequence[Span], growth: Sequence[np.ndarray]) -> np.ndarra
             for span, each in zip(spans, growth, strict=True)
         ]
     )
-
-
-def _digits(values: np.ndarray) -> np.ndarray:
-    """Rounded to DIGITS significant digits, as factors are kept."""
-    whole = 10.0 ** (DIGITS - 1 - np.floor(np.log10(values)))
-    return np.asarray(np.round(values * whole) / whole)

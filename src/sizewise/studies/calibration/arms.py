@@ -25,7 +25,9 @@ from sizewise.studies.calibration.nulls import MAKERS, Series
 class NullWorld:
     """What the studies stand on: every symbol's real bars, its sessions, and the rules of the main job.
 
-    assets: the asset of each symbol that shares one.
+    Attributes:
+        assets: the asset of each symbol that shares one. start: the reference's own factors on each symbol's train slices,
+            (P,), from which those of its multiples are found.
     """
 
     grounds: tuple[Ground, ...]
@@ -40,6 +42,7 @@ class NullWorld:
     decisions: Decisions
     signals: Signals
     data_hash: str
+    start: Mapping[str, np.ndarray]
 
     @cached_property
     def days(self) -> int:
@@ -66,10 +69,10 @@ class Arms:
     factor: np.ndarray
 
     @classmethod
-    def of(cls, ground: Ground, a: np.ndarray, b: np.ndarray, terms: Terms) -> "Arms":
-        """Args: `a`, `b`: weights [N, R]."""
+    def of(cls, ground: Ground, a: np.ndarray, b: np.ndarray, terms: Terms, start: np.ndarray | None = None) -> "Arms":
+        """Args: `a`, `b`: weights [N, R]. start: see accounts.matched."""
         both = np.stack([a, b], axis=1)
-        return cls(ground, both, matched(ground.visits, ground.train, _asked(ground, both), terms))
+        return cls(ground, both, matched(ground.visits, ground.train, _asked(ground, both), terms, start))
 
     def growth(self, terms: Terms, arm: int | None = None, tilt: np.ndarray | float = 1.0) -> list[np.ndarray]:
         """Daily log growth over each test slice, [D, 2, R], or [D, 1, R] of one arm.
@@ -80,6 +83,12 @@ class Arms:
         chosen = slice(None) if arm is None else slice(arm, arm + 1)
         asked = _asked(self.ground, self.weights[:, chosen] * tilt)
         return walk(self.ground.visits, self.ground.test, asked, self.factor[:, chosen], terms)
+
+
+def reference_factors(ground: Ground, terms: Terms) -> np.ndarray:
+    """The reference's own factors on the train slices: (P,)."""
+    same = np.ones((len(ground.entries), 1, 1))
+    return matched(ground.visits, ground.train, _asked(ground, same), terms)[:, 0, 0]
 
 
 def _asked(ground: Ground, weights: np.ndarray) -> np.ndarray:
@@ -192,7 +201,7 @@ def noisy_arms(world: NullWorld, replications: int, rng: np.random.Generator) ->
     for ground in world.grounds:
         shape = (len(ground.entries), replications)
         a, b = (noise(shape, world.settings.size_noise, rng) for _ in range(2))
-        yield Arms.of(ground, a, b, world.terms)
+        yield Arms.of(ground, a, b, world.terms, world.start[ground.symbol])
 
 
 def turned(sizes: np.ndarray, group: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -209,7 +218,7 @@ def turned(sizes: np.ndarray, group: np.ndarray, places: np.ndarray) -> np.ndarr
     return np.take_along_axis(sizes, source, axis=0)
 
 
-def turned_arms(ground: Ground, replications: int, terms: Terms, rng: np.random.Generator) -> Arms:
+def turned_arms(world: NullWorld, ground: Ground, replications: int, rng: np.random.Generator) -> Arms:
     """Two arms whose trades begin with the sizes of others of the same test window.
 
     Each is turned by a number of places of its own; never by the same where it matters. In a trade they follow the range as
@@ -226,14 +235,14 @@ def turned_arms(ground: Ground, replications: int, terms: Terms, rng: np.random.
     second = first + rng.integers(1, np.maximum(counts, 2))
     own = np.where(sizes > 0.0, sizes, 1.0)
     a, b = (np.where(group >= 0, turned(sizes, group, places) / own, 1.0) for places in (first, second))
-    return Arms.of(ground, a, b, terms)
+    return Arms.of(ground, a, b, world.terms, world.start[ground.symbol])
 
 
 def rotated_arms(world: NullWorld, replications: int, rng: np.random.Generator) -> Iterator[Arms]:
     """Turned sizes on the real bars, each symbol's signals turned in time."""
     for ground in world.grounds:
         moved = ground.turned(rng.integers(1, len(ground.visits.row), replications))
-        yield turned_arms(moved, replications, world.terms, rng)
+        yield turned_arms(world, moved, replications, rng)
 
 
 def made_arms(name: str) -> Callable[[NullWorld, int, np.random.Generator], Iterator[Arms]]:
@@ -244,7 +253,7 @@ def made_arms(name: str) -> Callable[[NullWorld, int, np.random.Generator], Iter
             made = MAKERS[name](series, replications, world.signals, rng)
             own = (world.folds, world.instruments[symbol], world.decisions)
             ground = made_ground(symbol, series, made, world.sizes(made.atr_frac), *own)
-            yield turned_arms(ground, replications, world.terms, rng)
+            yield turned_arms(world, ground, replications, rng)
 
     return arms
 

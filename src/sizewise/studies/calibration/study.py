@@ -22,7 +22,17 @@ from sizewise.params.stage import Stage
 from sizewise.params.studies.calibration import Calibration
 from sizewise.params.trading.world import World
 from sizewise.studies.calibration.accounts import Terms
-from sizewise.studies.calibration.arms import ARMS, Arms, NullWorld, Pair, difference, noisy_arms, pairs_of, portfolio
+from sizewise.studies.calibration.arms import (
+    ARMS,
+    Arms,
+    NullWorld,
+    Pair,
+    difference,
+    noisy_arms,
+    pairs_of,
+    portfolio,
+    reference_factors,
+)
 from sizewise.studies.calibration.grounds import real_ground
 from sizewise.studies.calibration.nulls import persistent_differences, session_series
 from sizewise.studies.calibration.rejections import (
@@ -105,10 +115,12 @@ def world_of(
         world.decisions,
         signals,
         universe.data_hash,
+        {},
     )
     size = empty.sizes(market.atr_frac.numpy())
     grounds = [real_ground(market, symbol, folds, instruments[symbol], size, world.decisions) for symbol in tested]
-    return replace(empty, grounds=tuple(grounds))
+    start = {ground.symbol: reference_factors(ground, terms) for ground in grounds}
+    return replace(empty, grounds=tuple(grounds), start=start)
 
 
 def judge(pairs: Sequence[Pair], world: NullWorld, rng: np.random.Generator) -> dict[str, np.ndarray]:
