@@ -17,7 +17,7 @@ from sizewise.params.studies.calibration import Calibration
 from sizewise.params.trading.decisions import Decisions
 from sizewise.sizing.walks.held_paths import trades_of
 from sizewise.studies.calibration.accounts import Terms, Visits, matched, walk
-from sizewise.studies.calibration.grounds import Ground, made_ground
+from sizewise.studies.calibration.grounds import Ground, at_rows, made_ground
 from sizewise.studies.calibration.nulls import MAKERS, Series
 
 
@@ -134,9 +134,9 @@ def _pairs(arms: Arms, terms: Terms) -> Iterator[Pair]:
         rows = slice(span.first, span.final + 1)
         trades = trades_of(visits.direction[rows], visits.entry[rows])
         into, real = span.first + trades.entry, trades.side != 0
-        number = np.maximum(_at(visits.entered, into) - 1, 0)
+        number = np.maximum(at_rows(visits.entered, into) - 1, 0)
         broad = np.broadcast_to(number, (len(number), weights.shape[2]))
-        own = np.take_along_axis(weights, broad[:, None], axis=0) * _at(visits.size, into)[:, None]
+        own = np.take_along_axis(weights, broad[:, None], axis=0) * at_rows(visits.size, into)[:, None]
         sizes = np.where(real[:, None], np.minimum(own * arms.factor[fold], terms.limit), 0.0)
         unit = np.where(real, _unit_return(visits, into, span.first + trades.leave, trades.side), 0.0)
         yield Pair(arms.ground.symbol, span.day, span.by_day(growth), real, unit, sizes, number, visits.day[into])
@@ -146,25 +146,18 @@ def _unit_return(visits: Visits, into: np.ndarray, out: np.ndarray, side: np.nda
     """Of trades that are decided at the visits `into` and left at `out`, [N, 1 or R]; see held_paths.UnitPaths."""
 
     def price(name: str, row: np.ndarray) -> np.ndarray:
-        return _at(visits.price(name), row)
+        return at_rows(visits.price(name), row)
 
     def owed(kind: str) -> np.ndarray:
         """From the bar after the entry's fill to the exit's."""
         upto = np.cumsum(visits.price(kind) + visits.price(f"{kind}_before"), axis=0)
-        return _at(upto, out) - price(kind, out) - _at(upto, into) + price(kind, into)
+        return at_rows(upto, out) - price(kind, out) - at_rows(upto, into) + price(kind, into)
 
     paid, got = price("opens", into), price("opens", out)
     costs = paid * (price("cost", into) + side * price("cross", into))
     costs = costs + got * (price("cost", out) - side * price("cross", out))
     carry = np.where(side < 0, owed("lent"), 0.0) + side * owed("funded")
     return (side * (got - paid) - costs - carry) / price("close", into)
-
-
-def _at(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """values[rows[n, r], r]: [V, 1 or R] at [N, 1 or R]."""
-    if values.shape[1] == 1:
-        return values[rows, 0]
-    return np.take_along_axis(values, np.broadcast_to(rows, (len(rows), values.shape[1])), axis=0)
 
 
 def portfolio(parts: Sequence[tuple[str, np.ndarray, np.ndarray]], assets: Mapping[str, str]) -> np.ndarray:

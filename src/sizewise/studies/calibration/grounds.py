@@ -53,8 +53,7 @@ class Ground:
     def entry_sizes(self) -> np.ndarray:
         """The reference's size at each entry before its cap, float64 [N, 1 or R]; 0 in padding."""
         size, row = self.visits.size, np.maximum(self.entries, 0)
-        found = size[row[:, 0]] if size.shape[1] == 1 and row.shape[1] == 1 else _at(size, row)
-        return np.where(self.entries < 0, 0.0, found)
+        return np.where(self.entries < 0, 0.0, at_rows(size, row))
 
     def turned(self, shifts: np.ndarray) -> "Ground":
         """The signals turned in time by `shifts` (R,) visits: what leaves at the end comes first."""
@@ -64,9 +63,11 @@ class Ground:
         return replace(self, visits=replace(self.visits, direction=direction, entry=entry, decides=decides))
 
 
-def _at(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """values[rows[n, r], r]: [V, 1 or R] at [N, R]."""
-    return values[rows, 0] if values.shape[1] == 1 else np.take_along_axis(values, rows, axis=0)
+def at_rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """values[rows[n, r], r]: [V, 1 or R] at [N, 1 or R]."""
+    if values.shape[1] == 1:
+        return np.asarray(values[rows, 0])
+    return np.take_along_axis(values, np.broadcast_to(rows, (len(rows), values.shape[1])), axis=0)
 
 
 def clocked(periodic: np.ndarray, direction: np.ndarray, entry: np.ndarray) -> np.ndarray:

@@ -150,7 +150,7 @@ def world_table(world: NullWorld) -> pd.DataFrame:
     rows = {}
     for ground in world.grounds:
         same = np.ones((len(ground.entries), 1))
-        own = Arms.of(ground, same, same, world.terms)
+        own = Arms.of(ground, same, same, world.terms, world.start[ground.symbol])
         sizes = np.concatenate([pair.sizes[pair.real[:, 0], 0, 0] for pair in pairs_of([own], world.terms)])
         rows[ground.symbol] = {
             "folds": len(ground.test),

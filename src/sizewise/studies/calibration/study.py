@@ -54,7 +54,7 @@ PRIMARY = "joint_rule"
 REAL = ("aa", "rotated_signals")
 SYNTHETIC = ("random_walk", "shuffled_returns", "persistent_regime_null")
 # Replications that are in memory together.
-CHUNK = 200
+CHUNK = 500
 # Days that a trade of the null of persistent regimes lasts: it has no market and no trades of its own.
 TRADE_DAYS = 5
 # A tilt's gain is nearly linear in it: so many passes solve it to far below what a power can show.
@@ -299,13 +299,13 @@ class _Drawn:
     """Replications of the A/A pair whose first arm is tilted.
 
     Attributes:
-        calm: of the second arm, symbol, days and growth [D, R] of each slice. block, sign: of each symbol's trades, (N,):
-            the block of days that decides it, and whether it gains; 0 where its entry is not tested.
+        calm: daily growth of the second arm's portfolio, [days, R]. block, sign: of each symbol's trades, (N,): the block of
+            days that decides it, and whether it gains; 0 where its entry is not tested.
     """
 
     world: NullWorld
     arms: list[Arms]
-    calm: list[tuple[str, np.ndarray, np.ndarray]]
+    calm: np.ndarray
     block: list[np.ndarray]
     sign: list[np.ndarray]
 
@@ -322,17 +322,19 @@ class _Drawn:
                 calm.append((pair.symbol, pair.day, pair.growth[:, 1]))
             block.append(numbers)
             sign.append(gains)
-        return cls(world, arms, calm, block, sign)
+        return cls(world, arms, portfolio(calm, world.assets), block, sign)
 
     def days(self, tilt: np.ndarray) -> np.ndarray:
         """Daily differences of the portfolio under a tilt of each block, (B,): [days, R]. Train is not tilted, so that the
         factors stay."""
-        growth = []
+        parts = []
         for own, block, sign in zip(self.arms, self.block, self.sign, strict=True):
-            tilted = own.growth(self.world.terms, arm=0, tilt=np.exp(tilt[block] * sign)[:, None, None])
-            growth += [span.by_day(each)[:, 0] for span, each in zip(own.ground.test, tilted, strict=True)]
-        parts = [(name, day, one - calm) for (name, day, calm), one in zip(self.calm, growth, strict=True)]
-        return portfolio(parts, self.world.assets)
+            growth = own.growth(self.world.terms, arm=0, tilt=np.exp(tilt[block] * sign)[:, None, None])
+            spans = own.ground.test
+            parts += [
+                (own.ground.symbol, span.day, span.by_day(each)[:, 0]) for span, each in zip(spans, growth, strict=True)
+            ]
+        return portfolio(parts, self.world.assets) - self.calm
 
 
 def _first_days(world: NullWorld) -> np.ndarray:
