@@ -272,24 +272,24 @@ def matched(
     """The factor of each account at which it has the declared volatility: [P, K, R]; see walkforward.risk.match.
 
     Volatility follows a factor in proportion, but for the cap and for what equity moves within a trade. So near a start that
-    is nearly right one division tells it; accounts that it takes to the cap, or further than NEAR, are walked again and
-    corrected, as often as the main job does it.
+    is nearly right one division tells it; accounts that it takes to the cap, or further than NEAR, or that have no such
+    start, are walked again and corrected, as often as the main job does it.
 
     Args:
-        spans: train slices. sizes: see walk. start: [P], factors that are nearly right; None: 1, and nothing is near.
+        spans: train slices. sizes: see walk. start: [P], see `starts`; None: there is none.
     """
     shape = (len(spans), *sizes.shape[1:])
     if terms.risk is None:
         return np.ones(shape)
-    target, begun = (
-        terms.risk.annual_vol_frac,
-        np.ones(shape) if start is None else start[:, None, None] * np.ones(shape),
-    )
+    target = terms.risk.annual_vol_frac
+    begun = np.broadcast_to((np.full(len(spans), np.nan) if start is None else start)[:, None, None], shape)
+    known = ~np.isnan(begun)
+    begun = np.where(known, begun, 1.0)
     vol = annual_vol(spans, walk(visits, spans, sizes, begun, terms))
     trades = vol > 0.0
     factor = np.where(trades, begun * target / np.where(trades, vol, target), 1.0)
-    off = trades & (start is None or (_most(visits, spans, sizes) * np.maximum(factor, begun) > terms.limit))
-    off |= trades & (np.abs(np.log(factor / begun)) > np.log(NEAR))
+    capped = most_asked(visits, spans, sizes) * np.maximum(factor, begun) > terms.limit
+    off = trades & (~known | capped | (np.abs(np.log(factor / begun)) > np.log(NEAR)))
     for _ in range(terms.risk.steps - 1):
         if not off.any():
             break
@@ -303,8 +303,14 @@ def matched(
     return factor
 
 
-def _most(visits: Visits, spans: Sequence[Span], sizes: np.ndarray) -> np.ndarray:
-    """The largest size that each account can ask for: [P, K, R]."""
+def starts(visits: Visits, spans: Sequence[Span], sizes: np.ndarray, terms: Terms) -> np.ndarray:
+    """Factors from which those of multiples of `sizes` are found: [P] of [V, 1, 1]; NaN where the cap cuts a size."""
+    found = matched(visits, spans, sizes, terms)
+    return np.where(most_asked(visits, spans, sizes) * found > terms.limit, np.nan, found)[:, 0, 0]
+
+
+def most_asked(visits: Visits, spans: Sequence[Span], sizes: np.ndarray) -> np.ndarray:
+    """The largest size that each account can ask for before factor and cap: [P, K, R]."""
     asked = sizes * (visits.decides & (visits.direction != 0))[:, None]
     return np.stack([asked[span.first : span.final].max(axis=0) for span in spans])
 

@@ -16,7 +16,7 @@ from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.calibration import Calibration
 from sizewise.params.trading.decisions import Decisions
 from sizewise.sizing.walks.held_paths import trades_of
-from sizewise.studies.calibration.accounts import Terms, Visits, matched, walk
+from sizewise.studies.calibration.accounts import Terms, Visits, matched, starts, walk
 from sizewise.studies.calibration.grounds import Ground, at_rows, made_ground
 from sizewise.studies.calibration.nulls import MAKERS, Series
 
@@ -86,9 +86,9 @@ class Arms:
 
 
 def reference_factors(ground: Ground, terms: Terms) -> np.ndarray:
-    """The reference's own factors on the train slices: (P,)."""
+    """The reference's own factors on the train slices, see accounts.starts: (P,)."""
     same = np.ones((len(ground.entries), 1, 1))
-    return matched(ground.visits, ground.train, _asked(ground, same), terms)[:, 0, 0]
+    return starts(ground.visits, ground.train, _asked(ground, same), terms)
 
 
 def _asked(ground: Ground, weights: np.ndarray) -> np.ndarray:
