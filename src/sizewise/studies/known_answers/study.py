@@ -327,6 +327,37 @@ def answers_sentence(table: pd.DataFrame, targets: Sequence[tuple[str, str, floa
     return "\n".join(lines)
 
 
+# How near a share of the optimum is the same way of trading, points.
+SAME_WAY = 5.0
+
+
+def orders_sentence(results: Sequence[Result], gamma: float) -> str:
+    """What of the market of orders a learner cannot reach, and what its seeds came to.
+
+    Args:
+        gamma: the learner's discount.
+    """
+    answer = rebate_market.solve(ORDERS, ORDERS.trading(), laboratory.ACCOUNT)
+    left = {name: 100.0 * share for name, share in rebate_market.decompose(answer, gamma).items()}
+    shares = [100.0 * result.share for result in results if result.task.market == ORDERS.name]
+    found = sum(share >= 100.0 * REACHED for share in shares)
+    sides = [left["long_only"], left["short_only"]]
+    one = sum(share < 100.0 * REACHED and min(abs(share - side) for side in sides) <= SAME_WAY for share in shares)
+    told = ", ".join(f"{share:.0f}%" for share in shares)
+    free = min(left["seen"], left["discounted"]) >= 99.0
+    lost = "cost nothing" if free else "are part of what is missing"
+    rest = (
+        " What is missing is search: a seed keeps a way of trading that pays." if free and found < len(shares) else ""
+    )
+    return (
+        f"`{ORDERS.name}`, exactly: a policy that tells apart no more than its account shows earns {left['seen']:.1f}% of "
+        f"the optimum, the best one at a discount of {gamma:g} a bar {left['discounted']:.1f}%, so that observation and "
+        f"discount {lost}; fills are the broker's own. Who opens on the long side alone earns {left['long_only']:.1f}% at "
+        f"best, on the short side alone {left['short_only']:.1f}%. The seeds of `ppo` earn {told}: {found} of {len(shares)} "
+        f"find {100.0 * REACHED:.0f}% of the optimum or more, {one} end within {SAME_WAY:g} points of one side alone.{rest}"
+    )
+
+
 def flat_sentence(table: pd.DataFrame) -> str:
     """Whether the policy stays out of pure noise, and how near the constant edge's best size it comes."""
     law = laws()["constant_edge"]

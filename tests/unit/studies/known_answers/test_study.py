@@ -330,3 +330,22 @@ def test_answers_are_of_every_law_of_sizes():
     assert list(found) == list(laws())
     assert found["pure_noise"].optimal_growth == solve(pure_noise()).optimal_growth == 0.0
     assert isinstance(study.share_table([result(seed=1), result(seed=2)]), pd.DataFrame)
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        (
+            (0.99, 0.76, 0.30),
+            "99%, 76%, 30%: 1 of 3 find 90% of the optimum or more, 1 end within 5 points of one side",
+        ),
+        ((0.99, 0.98), "99%, 98%: 2 of 2 find 90% of the optimum or more, 0 end within 5 points of one side alone."),
+    ],
+)
+def test_what_the_market_of_orders_comes_to_is_taken_apart(shares, said):
+    results = [result(ORDERS.name, PPO, seed, share) for seed, share in enumerate(shares)]
+    text = study.orders_sentence(results, 0.95)
+    assert said in text
+    assert "no more than its account shows earns 100.0% of the optimum" in text
+    assert "so that observation and discount cost nothing" in text
+    assert ("What is missing is search" in text) == (min(shares) < 0.9)
