@@ -13,7 +13,8 @@ from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import fold_confidence
 from sizewise.dataset.splits import Fold, Slice
-from sizewise.learning.tabular.learning import Draws, train_tables
+from sizewise.learning.tabular.learning import train_tables
+from sizewise.learning.tabular.updates import Draws
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.trading.account import Account
 from sizewise.sizing.opportunities import find_opportunities

@@ -18,7 +18,8 @@ from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
 from sizewise.base.paths import require, write_atomically
 from sizewise.dataset import declines
 from sizewise.dataset.days import Days
-from sizewise.dataset.declines import UNLABELLED, day_closes, every_day, known_before
+from sizewise.dataset.declines import UNLABELLED as UNLABELLED
+from sizewise.dataset.declines import day_closes, every_day, known_before
 from sizewise.dataset.regimes import LABELS, NEUTRAL, label_regimes
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.market.instruments import Instrument

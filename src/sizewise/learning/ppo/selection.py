@@ -44,8 +44,8 @@ class Selection:
         self._counted: Counted | None = None
         self._without: torch.Tensor | None = None
         if isinstance(select_on, DecliningTail):
-            rule = {"days": select_on.declining_days, "frac": select_on.declining_frac}
-            self._counted, self._without = ground.counted(self._tails, declining_rows(ground.market, **rule))
+            chosen = declining_rows(ground.market, days=select_on.declining_days, frac=select_on.declining_frac)
+            self._counted, self._without = ground.counted(self._tails, chosen)
         self._kept: list[Parameters] = []
         self._curve: list[dict[str, float]] = []
         self._scores: list[torch.Tensor] = []

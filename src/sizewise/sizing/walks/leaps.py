@@ -62,7 +62,7 @@ def _course(
 
 
 def mark_rows(market: Market, paths: Paths, marks: torch.Tensor | None) -> torch.Tensor:
-    """Rows at which the steps of `returns` begin, and at last end: int64 [T + 1, P]; a path that is over stays at its end."""
+    """Rows at which the steps of `returns` begin, and at last end: int64 [T + 1, P]; what is over stays at its end."""
     _, at, place, end = _course(market, paths, marks)
     step = torch.arange(int((end - place).max()) + 1, device=at.device).unsqueeze(1)
     return at[torch.minimum(place + step, end)]
