@@ -144,7 +144,7 @@ def train_tables(
     limit = position_limit_frac(account) if limit_frac is None else limit_frac
     if not rules.accept_size_blind:
         every = sizes(rules, account.initial_equity, limit)
-        check_identifiable(trade_probe(PROBES[rules.reward]), every.tolist())
+        check_identifiable(trade_probe(PROBES[rules.reward]), (rules.risk_price * every).tolist())
     taught = [
         part for fold in folds for part in (_by_symbol(market, fold, rules.accounts) if per_symbol else [(fold, None)])
     ]

@@ -200,7 +200,7 @@ def _practice(lane: np.ndarray, agent: np.ndarray) -> np.ndarray:
 
 
 def _neighbours(trades: Opportunities, lane: np.ndarray, agent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(trade that still stands at the decision, next trade of the same agent) of the same account; -1 where there is none."""
+    """(trade that still stands at the decision, the agent's next trade) of the same account; -1 where there is none."""
     previous, following = np.full(len(trades), -1), np.full(len(trades), -1)
     before, after = _pairs(trades, lane, np.zeros_like(agent))
     turns = trades.exit_row[before] == trades.entry_row[after]

@@ -69,9 +69,10 @@ class TableStudy:
     """F x S tables over a joined lesson of F folds, S seeds each.
 
     Attributes:
-        values: float64 [F, S, 300, A]. visits: int64, the same shape; float64 where marks count by their weight. chosen: int64 [S, N], each trade's action in the
-            last pass; state: int64 [S, N]; explored: bool [S, N]; spread: float64 [S, N], highest minus lowest value of the
-        state as the trade was decided; error: float64 [S, N], mean |target - value| as it taught (NaN: it did not yet).
+        values: float64 [F, S, 300, A]. visits: int64, the same shape; float64 where marks count by their weight.
+        chosen: int64 [S, N], each trade's action in the last pass; state: int64 [S, N]; explored: bool [S, N]; spread:
+            float64 [S, N], highest minus lowest value of the state as the trade was decided; error: float64 [S, N], mean
+            |target - value| as it taught (NaN: it did not yet).
     """
 
     def __init__(self, lesson: Lesson, kind: Kind, rules: Tabular, limit_frac: float, equity: float, seeds: int):
