@@ -50,6 +50,11 @@ class TableVariant(Section):
 
 
 class Tables(Section):
-    """Variants of arms, trained with the arms' own seeds on every rolling fold and held against the arms themselves."""
+    """Variants of arms, trained on every rolling fold and held against the arms themselves.
 
+    Attributes:
+        seeds: of every variant, among those of the arms, which are read with the same ones.
+    """
+
+    seeds: Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     variants: Annotated[dict[str, TableVariant], Field(min_length=1)]

@@ -21,7 +21,8 @@ Ledgers = dict[str, tuple[pd.DataFrame, pd.DataFrame]]
 
 
 def read_ledgers(stage: Stage) -> tuple[Ledgers, pd.DataFrame]:
-    """(days, trades) of every variant in the order of params, and the days of the arms that they vary and of the reference.
+    """(days, trades) of every variant in the order of params, and the days of the arms that they vary, with the seeds of
+    the study, and of the reference.
 
     Raises:
         DataMissingError: one has not been run, or the walk_forward stage has not.
@@ -34,7 +35,10 @@ def read_ledgers(stage: Stage) -> tuple[Ledgers, pd.DataFrame]:
             raise DataMissingError(f"variant '{name}' has no ledger: run `make studies`")
         found[name] = read_daily(folder), read_trades(folder)
     arms = dict.fromkeys([*(variant.arm for variant in p.tables.variants.values()), p.plan.reference])
-    return found, read_daily(stage.workspace.ledger, list(arms))
+    daily = read_daily(stage.workspace.ledger, list(arms))
+    # A rule has a seed of its own.
+    kept = daily["seed"].isin(p.tables.seeds) | (daily["arm"] == p.plan.reference)
+    return found, daily[kept].reset_index(drop=True)
 
 
 def variant_table(tables: Tables) -> pd.DataFrame:

@@ -42,7 +42,7 @@ Varied = tuple[TableArm | ClosedTradeArm, Tabular, ClosedTrades]
 
 
 def varied(p: Any, variant: TableVariant) -> Varied:
-    """The arm and the two sections with a variant's change in place.
+    """The arm, on the study's folds and seeds, and the two sections with a variant's change in place.
 
     Raises:
         ConfigError: the change is not one of the arm's kind, or the section refuses it.
@@ -56,7 +56,8 @@ def varied(p: Any, variant: TableVariant) -> Varied:
     if other:
         raise ConfigError(f"tables: {next(iter(other))} is no option of a {arm.kind}, which arm '{variant.arm}' is")
     changes = variant.given(OF_TABLES)
-    arm = arm.model_copy(update={name: changes.pop(name) for name in ("per_symbol",) if name in changes})
+    own = {name: changes.pop(name) for name in ("per_symbol",) if name in changes}
+    arm = arm.model_copy(update={"splits": (PRIMARY,), "seeds": p.tables.seeds, **own})
     tabular = Tabular(**{**tabular.model_dump(), **changes})
     changes = variant.given(OF_CLOSED_TRADES)
     prioritised = changes.pop("prioritised", outcome.replay.prioritised)
@@ -87,8 +88,8 @@ def run_variant(stage: Stage, name: str, market: Market, folds: tuple[Fold, ...]
     arm, tabular, outcome = varied(p, p.tables.variants[name])
     own = SimpleNamespace(**{**vars(p), "arms": {name: arm}, "tabular": tabular, "outcome": outcome})
     digest, code = arm_hash(own, name), code_hash("sizewise.studies.tables.run")
-    made = {"params": digest, "data": data_hash, "code": code, "seeds": list(arm.seeds_on(PRIMARY, p.train.seeds))}
-    made |= {"of": p.tables.variants[name].arm, "stop_atr": stop_atr(p.arms, p.plan.reference)}
+    made = {"params": digest, "data": data_hash, "code": code, "of": p.tables.variants[name].arm}
+    made |= {"stop_atr": stop_atr(p.arms, p.plan.reference)}
     if not (folder / MADE).is_file() or json.loads((folder / MADE).read_text(encoding="utf-8")) != made:
         shutil.rmtree(folder, ignore_errors=True)
         _learn(stage, name, market, folds, (arm, tabular, outcome))
@@ -115,7 +116,7 @@ def _learn(stage: Stage, name: str, market: Market, folds: tuple[Fold, ...], giv
     p, policies = stage.params, folder_of(stage, name) / "policies"
     arm, tabular, outcome = given
     of = p.tables.variants[name].arm
-    work = ({of: arm.model_copy(update={"splits": (PRIMARY,)})}, {PRIMARY: folds}, p.train.seeds)
+    work = ({of: arm}, {PRIMARY: folds}, p.tables.seeds)
     if isinstance(arm, TableArm):
         learn_tables(market, *work, tabular, p.account, policies)
     else:
@@ -126,9 +127,8 @@ def _learn(stage: Stage, name: str, market: Market, folds: tuple[Fold, ...], giv
 def _walk(stage: Stage, name: str, market: Market, folds: tuple[Fold, ...], given: Varied) -> None:
     p, folder = stage.params, folder_of(stage, name)
     arm, _, outcome = given
-    field = Field(
-        market, folds, {name: cast(Any, arm)}, p.train.seeds, World.of(p), outcome, folder / "policies", p.plan.risk
-    )
+    arms = {name: cast(Any, arm)}
+    field = Field(market, folds, arms, p.tables.seeds, World.of(p), outcome, folder / "policies", p.plan.risk)
     writer = LedgerWriter(folder)
     for run in field.walk_all([name]):
         for equity, trades in frames(run, market, stop_atr=stop_atr(p.arms, p.plan.reference)):
