@@ -8,8 +8,12 @@ from sizewise.params.fields import Count, Fraction, NotNegative, Positive, Secti
 
 # What changes a table, and what changes a learner of closed trades.
 OF_TABLES = (
-    *("per_symbol", "learning_rate_schedule", "final_exploration", "exploration_schedule"),
-    *("agents", "mark_weight", "risk_price"),
+    "learning_rate_schedule",
+    "final_exploration",
+    "exploration_schedule",
+    "agents",
+    "mark_weight",
+    "risk_price",
 )
 OF_CLOSED_TRADES = ("horizons_bars", "min_move_frac", "prioritised")
 
@@ -18,12 +22,11 @@ class TableVariant(Section):
     """One change of an arm; null keeps what the arm and the sections `tabular` and `outcome` say.
 
     Attributes:
-        arm: of `arms`, a table or one that learns from closed trades. per_symbol: see arms.TableArm; prioritised: see
-            outcome.Replay; the others are options of the two sections.
+        arm: of `arms`, a table or one that learns from closed trades. prioritised: see outcome.Replay; the others are
+            options of the two sections.
     """
 
     arm: str
-    per_symbol: bool | None = None
     learning_rate_schedule: Literal["constant", "visits"] | None = None
     final_exploration: Fraction | None = None
     exploration_schedule: Literal["linear", "visits"] | None = None

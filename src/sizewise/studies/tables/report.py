@@ -69,7 +69,7 @@ def effects(stage: Stage, ledgers: Ledgers, arms: pd.DataFrame, against: str | N
     """The primary test of every variant against its own arm, or against an arm that all share.
 
     Returns:
-        one row a variant: against; effect_bps, low_bps, high_bps, p_value, p_holm over the variants, mde_bps, and holds:
+        one row a variant: against; effect_bps, low_bps, high_bps, p_value, mde_bps, n_days, p_holm over the variants, holds:
         whether it is better after Holm, as the design that proposes it expects of it.
     """
     plan = stage.params.plan
@@ -78,7 +78,7 @@ def effects(stage: Stage, ledgers: Ledgers, arms: pd.DataFrame, against: str | N
     for name, (daily, _) in ledgers.items():
         other = against or stage.params.tables.variants[name].arm
         test = compare_as_planned(plan, marks(daily, name), marked[other], ruin_frac=0.0).primary
-        rows[name] = {"against": other, **effect(test), "mde_bps": BPS * test.mde}
+        rows[name] = {"against": other, **effect(test), "n_days": float(daily["day"].nunique())}
     table = with_holm(pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant"))
     return table.assign(holds=(table["p_holm"] < plan.alpha) & (table["effect_bps"] > 0.0))
 

@@ -55,10 +55,8 @@ def varied(p: Any, variant: TableVariant) -> Varied:
     other = variant.given(OF_CLOSED_TRADES if isinstance(arm, TableArm) else OF_TABLES)
     if other:
         raise ConfigError(f"tables: {next(iter(other))} is no option of a {arm.kind}, which arm '{variant.arm}' is")
-    changes = variant.given(OF_TABLES)
-    own = {name: changes.pop(name) for name in ("per_symbol",) if name in changes}
-    arm = arm.model_copy(update={"splits": (PRIMARY,), "seeds": p.tables.seeds, **own})
-    tabular = Tabular(**{**tabular.model_dump(), **changes})
+    arm = arm.model_copy(update={"splits": (PRIMARY,), "seeds": p.tables.seeds})
+    tabular = Tabular.model_validate({**tabular.model_dump(), **variant.given(OF_TABLES)})
     changes = variant.given(OF_CLOSED_TRADES)
     prioritised = changes.pop("prioritised", outcome.replay.prioritised)
     replay = {**outcome.replay.model_dump(), "prioritised": prioritised}

@@ -1,4 +1,4 @@
-"""Variants of tables and of learners of closed trades: one thing changed, held against the arm itself, and words by number."""
+"""Variants of tables and of learners of closed trades: one thing changed, held against the arm itself; words by number."""
 
 import shutil
 from dataclasses import fields, replace
@@ -42,7 +42,6 @@ GIVEN = Tables(
     [
         ({"arm": "q_table", "agents": "regime"}, 1, {"agents": "regime"}),
         ({"arm": "q_table", "mark_weight": 0.5, "risk_price": 3.0}, 1, {"mark_weight": 0.5, "risk_price": 3.0}),
-        ({"arm": "q_table", "per_symbol": True}, 0, {"per_symbol": True}),
         ({"arm": "dqn", "min_move_frac": 0.02}, 2, {"min_move_frac": 0.02}),
         ({"arm": "outcome_ensemble", "horizons_bars": [1, 5]}, 2, {"horizons_bars": (1, 5)}),
     ],
