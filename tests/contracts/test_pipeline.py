@@ -209,7 +209,7 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         (
             "train",
             {"train", "walk_forward", "compare"},
-            {"ablation", "assay", "budget", "cpcv", "scheme", "stability_run", "stress", "small_account", "table"},
+            {"ablation", "assay", "budget", "cpcv", "scheme", "stability_run", "stress", "small_account"},
         ),
         (
             "signals",
@@ -253,8 +253,8 @@ def test_the_right_stages_follow_a_parameter(section, main, studies):
 
 # What trains or walks the candidate or its reference.
 STUDIES_OF_ARMS = {"calibration", "stress", "ablation", "cpcv", "scheme", "stability_run", "small_account"}
-STUDIES_OF_ARMS |= {"families", "budget", "assay"}
-REFERENCE_ALONE = {"calibration", "small_account", "families"}
+STUDIES_OF_ARMS |= {"families", "budget", "assay", "table"}
+REFERENCE_ALONE = {"calibration", "small_account", "families", "table"}
 
 
 def test_the_arms_stage_makes_what_the_others_read():
@@ -269,7 +269,7 @@ def test_the_arms_stage_makes_what_the_others_read():
         ("kelly", {"kappa": 0.25}, {"walk_forward"}),
         # Rules that the learners are held against on their train slices.
         ("constant", {"size_frac": 0.05}, {"train", "walk_forward", "stress"}),
-        ("q_table", {"splits": ["anchored"]}, {"train", "walk_forward"}),
+        ("q_table", {"splits": ["anchored"]}, {"train", "walk_forward", "table"}),
         ("atr", {"risk_frac": 0.006}, {"train", "walk_forward", "stress", "small_account"}),
         # The reference, and the candidate that is trained.
         (

@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -25,7 +25,7 @@ from sizewise.learning.field import learn_closed_trades, learn_tables
 from sizewise.ledgers.files import LedgerWriter, read_equity, write_factors
 from sizewise.ledgers.plan import LEDGER_COLUMNS, PRIMARY, arm_hash, stop_atr, trial_lines
 from sizewise.ledgers.trials import record_trials
-from sizewise.params.arms import ClosedTradeArm, TableArm
+from sizewise.params.arms import Arm, ClosedTradeArm, TableArm
 from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.stage import Stage, open_stage
@@ -87,7 +87,7 @@ def run_variant(stage: Stage, name: str, market: Market, folds: tuple[Fold, ...]
     own = SimpleNamespace(**{**vars(p), "arms": {name: arm}, "tabular": tabular, "outcome": outcome})
     digest, code = arm_hash(own, name), code_hash("sizewise.studies.tables.run")
     made = {"params": digest, "data": data_hash, "code": code, "of": p.tables.variants[name].arm}
-    made |= {"stop_atr": stop_atr(p.arms, p.plan.reference)}
+    made |= {"signals": p.signals.model_dump(mode="json"), "stop_atr": stop_atr(p.arms, p.plan.reference)}
     if not (folder / MADE).is_file() or json.loads((folder / MADE).read_text(encoding="utf-8")) != made:
         shutil.rmtree(folder, ignore_errors=True)
         _learn(stage, name, market, folds, (arm, tabular, outcome))
@@ -114,18 +114,19 @@ def _learn(stage: Stage, name: str, market: Market, folds: tuple[Fold, ...], giv
     p, policies = stage.params, folder_of(stage, name) / "policies"
     arm, tabular, outcome = given
     of = p.tables.variants[name].arm
-    work = ({of: arm}, {PRIMARY: folds}, p.tables.seeds)
+    arms: dict[str, Arm] = {of: arm}
+    by_scheme: dict[str, tuple[Fold, ...]] = {PRIMARY: folds}
     if isinstance(arm, TableArm):
-        learn_tables(market, *work, tabular, p.account, policies)
+        learn_tables(market, arms, by_scheme, p.tables.seeds, tabular, p.account, policies)
     else:
-        learn_closed_trades(market, *work, outcome, p.account, policies)
+        learn_closed_trades(market, arms, by_scheme, p.tables.seeds, outcome, p.account, policies)
     (policies / of).rename(policies / name)
 
 
 def _walk(stage: Stage, name: str, market: Market, folds: tuple[Fold, ...], given: Varied) -> None:
     p, folder = stage.params, folder_of(stage, name)
     arm, _, outcome = given
-    arms = {name: cast(Any, arm)}
+    arms: dict[str, Arm] = {name: arm}
     field = Field(market, folds, arms, p.tables.seeds, World.of(p), outcome, folder / "policies", p.plan.risk)
     writer = LedgerWriter(folder)
     for run in field.walk_all([name]):
