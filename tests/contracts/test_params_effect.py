@@ -679,6 +679,7 @@ READ = {
     "stability",
     "small_account",
     "families",
+    "tables",
 }
 
 

@@ -14,4 +14,5 @@
 - small_account: design A's $1,000 account, and accounts of other sizes
 - stability: what other seeds and another arithmetic would have decided
 - stress: worse conditions, and where the difference comes from
+- tables: variants of the tables and of the learners of closed trades
 """

@@ -159,7 +159,7 @@ def train_population(
     ground = Ground.of(
         market, world, confidence, follows_signal=follows_signal(model), chunk_steps=train.validation_chunk_steps
     )
-    chosen = Selection(ground, lessons, agents, view, parameters)
+    chosen = Selection(ground, lessons, agents, view, parameters, train.select_on)
     history: list[list[dict[str, float]]] = [[] for _ in jobs]
     lives = [_open_live(live_dir, job) for job in jobs]
     for iteration in range(iterations):
@@ -277,6 +277,8 @@ def _selected(agent: Agent, chosen: Selection, k: int, job: Job) -> Agent:
     """The agent with the best weights so far, on the CPU, and where it comes from."""
     weights = {name: value[k].cpu().clone() for name, value in chosen.best.items()}
     origin = _origin(job, chosen.best_score[k], int(chosen.best_iteration[k]), chosen.price(k))
+    on = chosen.selected_on(k)
+    origin |= {} if on is None else {"selected_on": on}
     return replace(agent, parameters=weights, origin=origin)
 
 

@@ -12,4 +12,5 @@
 - small_account: reference design A's account
 - stability: another arithmetic, other seeds
 - stress: worse conditions
+- tables: tables and learners of closed trades with one thing changed
 """

@@ -48,6 +48,7 @@ NOTEBOOKS = {
     "families": "14_families",
     "budget": "15_budget",
     "assay": "16_assay",
+    "tables": "17_tables",
 }
 POLL_SECONDS = 1.0
 

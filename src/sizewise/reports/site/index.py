@@ -54,6 +54,7 @@ STUDIES = {
     "14_families": "Families of the signal: how much rests on the one that is traded?",
     "15_budget": "Budget: would more training, or another network, deploy other policies?",
     "16_assay": "Assay: would an edge of sizing be found?",
+    "17_tables": "Later lists: do the variants that reference designs C and E put off change their arms?",
 }
 # Reports of the experiment before this one; `make studies` makes them again.
 EARLIER = {
