@@ -44,6 +44,7 @@ SECTIONS = {
     "small_account": "studies.small_account:SmallAccount",
     "schemes": "studies.schemes:Schemes",
     "families": "studies.families:Families",
+    "outside": "studies.outside:Outside",
 }
 
 Model = TypeVar("Model", bound=BaseModel)

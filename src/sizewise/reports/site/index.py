@@ -53,6 +53,7 @@ STUDIES = {
     "14_families": "Families of the signal: how much rests on the one that is traded?",
     "15_budget": "Budget: would more training, or another network, deploy other policies?",
     "16_assay": "Assay: would an edge of sizing be found?",
+    "18_outside_checks": "Outside checks: does what others published come out here?",
 }
 # Reports that were made before every arm traded in one account; `make reproduce` and `make studies` make them again.
 EARLIER = {
