@@ -678,6 +678,7 @@ READ = {
     "stability",
     "small_account",
     "families",
+    "outside",
 }
 
 

@@ -30,7 +30,7 @@ STAGES = {**MAIN, **STUDIES}
 METRICS = [
     *("features", "train", "walk_forward", "risk", "verdict", "sensitivities"),
     *("market_mechanics", "cartpole", "known_answers", "calibration", "cpcv", "overfitting", "stress", "ablations"),
-    *("stability", "small_account", "schemes", "families", "budget", "assay"),
+    *("stability", "small_account", "schemes", "families", "budget", "assay", "outside"),
 ]
 LIBRARY = "src/sizewise/"
 MOST_ROWS = 320
@@ -92,7 +92,7 @@ def follows(stage: str, section: str) -> bool:
     "section",
     [
         *("ablations", "assay", "budget", "calibration", "cpcv", "families", "laboratory", "overfitting"),
-        *("schemes", "small_account", "stability", "stress"),
+        *("outside", "schemes", "small_account", "stability", "stress"),
     ],
 )
 def test_a_field_added_to_a_studys_section_trains_nothing_again(section):
@@ -219,7 +219,8 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
             "plan",
             {"arms", "walk_forward", "compare", "index"},
             {"known_answers", "calibration", "cpcv", "overfitting", "stress", "ablation", "ablations"}
-            | {"stability", "stability_run", "scheme", "schemes", "small_account", "families", "budget", "assay"},
+            | {"stability", "stability_run", "scheme", "schemes", "small_account", "families", "budget", "assay"}
+            | {"outside"},
         ),
         ("ablations", set(), {"ablation", "ablations", "overfitting"}),
         # Every stage but these is given the arms that it uses, by a file.
@@ -235,7 +236,8 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         ("families", set(), {"families"}),
         ("budget", set(), {"budget"}),
         ("assay", set(), {"assay"}),
-        ("laboratory", set(), {"known_answers"}),
+        ("laboratory", set(), {"known_answers", "outside"}),
+        ("outside", set(), {"outside"}),
         ("trading", set(), {"market_mechanics"}),
     ],
 )
@@ -337,6 +339,7 @@ def test_a_style_is_followed_by_every_report_and_a_template_by_its_page(file, fo
         "families",
         "budget",
         "assay",
+        "outside",
     ],
 )
 def test_a_study_is_no_business_of_the_main_job(wing):
@@ -387,11 +390,13 @@ def test_the_main_job_never_waits_for_a_study():
 
 
 def test_studies_wait_for_what_they_read():
-    """Known answers show CartPole, the ablations' report shows every variant, that of stability the repeats."""
+    """Known answers show CartPole, the ablations' report shows every variant, that of stability the repeats, and the outside
+    checks the learning curves of the known answers."""
     assert made_by(STUDIES["cartpole"]) <= set(STUDIES["known_answers"]["deps"])
     assert made_by(STUDIES["ablation"]) <= set(STUDIES["ablations"]["deps"])
     assert made_by(STUDIES["scheme"]) <= set(STUDIES["schemes"]["deps"])
     assert made_by(STUDIES["stability_run"]) <= set(STUDIES["stability"]["deps"])
+    assert made_by(STUDIES["known_answers"]) & set(STUDIES["outside"]["deps"]) == {"plots/laboratory_curves.csv"}
     assert set(STUDIES["ablation"]["deps"]) & made_by(MAIN["features"])
 
 

@@ -107,7 +107,7 @@ def targeting_figure(tables: Mapping[str, pd.DataFrame], negligible: float) -> F
     return figure
 
 
-def curves_figure(curves: pd.DataFrame) -> Figure:
+def experience_figure(curves: pd.DataFrame) -> Figure:
     """Share of the optimal growth by bars seen, median over seeds and all seeds (shaded); one panel a market."""
     markets = list(curves["market"].unique())
     figure, grid = plt.subplots(-(-len(markets) // 2), 2, figsize=(9.0, 6.0), squeeze=False, sharex=True, sharey=True)
