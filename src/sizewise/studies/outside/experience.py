@@ -70,9 +70,11 @@ def bars_table(by_seed: pd.DataFrame) -> pd.DataFrame:
 def predictions(by_seed: pd.DataFrame) -> list[Prediction]:
     """On every market a gradient needs fewer bars than PPO, and least squares fewer than both."""
     found = []
+    first = by_seed["first"].fillna(np.inf).unstack("arm")
+    markets = first.index.get_level_values("market")
     for fewer, more in ((DIRECT, PPO), (least_squares.ARM, DIRECT)):
         for market in by_seed.index.unique("market"):
-            pair = [by_seed.loc[(market, arm), "first"].fillna(np.inf) for arm in (fewer, more)]
+            pair = [first.loc[markets == market, arm] for arm in (fewer, more)]
             won, lost = int((pair[0] < pair[1]).sum()), int((pair[0] > pair[1]).sum())
             outcome = HELD if won == len(pair[0]) else FAILED if lost == len(pair[0]) else OPEN
             said = f"fewer with {won} of {len(pair[0])} seeds, medians {_bars(pair[0])} and {_bars(pair[1])}"

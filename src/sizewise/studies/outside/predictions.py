@@ -60,6 +60,11 @@ def paired(differences: np.ndarray, alpha: float, power: float) -> dict[str, flo
     return {"mean": mean, "low": mean - half, "high": mean + half, "p_value": p_value, "mde": mde}
 
 
+def p_words(p_value: float) -> str:
+    """A p-value as it is said, to three decimals."""
+    return "p < 0.001" if p_value < 1e-3 else f"p = {p_value:.3f}"
+
+
 def row_of(table: pd.DataFrame, key: Hashable) -> dict[str, Any]:
     """A row of a table, by column."""
     return {str(name): value for name, value in table.loc[[key]].iloc[0].items()}

@@ -35,15 +35,16 @@ def growth_figure(results: Sequence[Result], rules: Brownian) -> Figure:
     for axes, (name, market) in zip(grid.flat, rules.markets.items(), strict=True):
         law = law_of(name, market, rules)
         best = solve(law)
-        size = np.linspace(0.0, 2.0 * float(best.optimal_size[0]), 101)
+        found = [one.size for one in results if one.task.market == name]
+        kelly = float(best.optimal_size[0])
+        size = np.linspace(min(0.5 * kelly, *found), max(1.5 * kelly, *found), 101)
         yearly = 100.0 * rules.bars_per_year
         axes.plot(size, yearly * law.expected_growth(size, np.zeros(len(size), dtype=int)), color="#000000", lw=1.0)
-        axes.axvline(float(best.optimal_size[0]), color=GREY, lw=0.8, ls="--", label="Kelly's share")
+        axes.axvline(kelly, color=GREY, lw=0.8, ls="--", label="Kelly's share")
         for arm, marker in ((PPO, "o"), (DIRECT, "^")):
             held = np.array([one.size for one in results if one.task.market == name and one.task.arm == arm])
             grown = yearly * law.expected_growth(held, np.zeros(len(held), dtype=int))
             axes.plot(held, grown, marker, ms=6, alpha=0.75, color=colours[arm], label=arm)
-        axes.set_ylim(bottom=0.0)
         axes.set_title(f"{name}: drift {market.drift:.0%}, volatility {market.volatility:.0%}", fontsize=9)
         axes.set_xlabel("share of equity held")
     grid[0, 0].set_ylabel("log growth a year (%)")
@@ -70,9 +71,8 @@ def sizers_figure(draws: pd.DataFrame, gains: pd.DataFrame) -> Figure:
         left.errorbar(part.mean(), rows + shift, xerr=error, fmt="o", ms=4, capsize=2, color=colour, label=name)
     for row, sizer in enumerate(SIZERS):
         gain = row_of(gains, (ISOTONIC, sizer))
-        colour = COLOURS[1] if sizer in FIXED else COLOURS[0]
         reach = [[gain["mean"] - gain["low"]], [gain["high"] - gain["mean"]]]
-        right.errorbar(gain["mean"], row, xerr=reach, fmt="o", ms=4, capsize=2, color=colour)
+        right.errorbar(gain["mean"], row, xerr=reach, fmt="o", ms=4, capsize=2, color="#000000")
     for axes in (left, right):
         axes.axhline(len(FIXED) - 0.5, color=GREY, lw=0.8)
     right.axvline(0.0, color=GREY, lw=0.8)

@@ -14,7 +14,17 @@ from sizewise.base.pool import Pool
 from sizewise.base.seeding import numpy_generator
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.outside import Sizers
-from sizewise.studies.outside.predictions import FAILED, HELD, OPEN, Prediction, more_than, never_more, paired, row_of
+from sizewise.studies.outside.predictions import (
+    FAILED,
+    HELD,
+    OPEN,
+    Prediction,
+    more_than,
+    never_more,
+    p_words,
+    paired,
+    row_of,
+)
 from sizewise.studies.outside.regimes import ISOTONIC, PLATT, RAW, draw, probabilities, trades_of
 from sizewise.studies.outside.sizers import FITTED, FIXED, SIZERS, Known, size_by
 
@@ -139,8 +149,8 @@ def predictions(gains: pd.DataFrame) -> list[Prediction]:
     for sizer in SIZERS:
         row = row_of(gains, (ISOTONIC, sizer))
         said = (
-            f"{row['mean']:+.3f} of yearly Sharpe ratio (95% {row['low']:+.3f} to {row['high']:+.3f}, p = "
-            f"{row['p_value']:.3f}, seen from {row['mde']:.3f} on)"
+            f"{row['mean']:+.3f} of yearly Sharpe ratio (95% {row['low']:+.3f} to {row['high']:+.3f}, "
+            f"{p_words(row['p_value'])}, seen from {row['mde']:.3f} on)"
         )
         claim = f"Calibration raises the Sharpe ratio of `{sizer}`, which is fixed"
         outcome = more_than(row["low"], row["high"])

@@ -22,7 +22,7 @@ from sizewise.ledgers.weights import assets_of, mark_assets
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.params.studies.outside import Targeting
-from sizewise.studies.outside.predictions import Prediction, more_than, row_of, within
+from sizewise.studies.outside.predictions import Prediction, more_than, p_words, row_of, within
 
 SOURCE = "Harvey et al. (2018)"
 EQUITIES, FX, CRYPTO, ALL = "equities", "currencies", "crypto", "all"
@@ -152,5 +152,5 @@ def predictions(table: pd.DataFrame, rules: Targeting, where: str) -> list[Predi
 def _said(row: Mapping[str, Any]) -> str:
     return (
         f"difference of yearly Sharpe ratios {row['difference']:+.2f} (95% {row['low']:+.2f} to {row['high']:+.2f}, "
-        f"p = {row['p_value']:.2f}, seen from {row['mde']:.2f} on)"
+        f"{p_words(row['p_value'])}, seen from {row['mde']:.2f} on)"
     )

@@ -11,6 +11,7 @@ from sizewise.studies.outside.predictions import (
     Prediction,
     more_than,
     never_more,
+    p_words,
     paired,
     sentence,
     table,
@@ -69,3 +70,8 @@ def test_every_prediction_is_told_and_counted():
     made = [Prediction("A", f"claim {i}", outcome, "found") for i, outcome in enumerate((HELD, FAILED, OPEN, HELD))]
     assert table(made)["outcome"].tolist() == [HELD, FAILED, OPEN, HELD]
     assert sentence(made).startswith("Of 4 predictions 2 held, 1 failed and 1 stay open")
+
+
+@pytest.mark.parametrize(("p_value", "said"), [(1e-9, "p < 0.001"), (0.001, "p = 0.001"), (0.2345, "p = 0.234")])
+def test_a_p_value_is_never_said_to_be_nothing(p_value, said):
+    assert p_words(p_value) == said
