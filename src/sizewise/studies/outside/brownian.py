@@ -171,16 +171,20 @@ def predictions(results: Sequence[Result], table: pd.DataFrame, rules: Brownian,
         said = f"{row['share']:.1f}% of the optimal growth (95% {row['low']:.1f} to {row['high']:.1f})"
         claim = f"PPO comes near Kelly's growth: at least {least:.0f}% in `{name}`"
         found.append(Prediction(SOURCE, claim, more_than(row["low"], row["high"], least), said))
-    steps = [replicas * bars_to(one.curve, rules.near_frac) for one in results if one.task.arm == PPO]
-    return [*found, _steps(np.array(steps), rules)]
+    curves = [one.curve for one in results if one.task.arm == PPO]
+    came = np.array([replicas * bars_to(curve, rules.near_frac) for curve in curves])
+    trained = np.array([replicas * curve[-1][0] for curve in curves])
+    return [*found, _steps(came, trained, rules)]
 
 
-def _steps(steps: np.ndarray, rules: Brownian) -> Prediction:
-    late = np.isnan(steps) | (steps > rules.claimed_steps)
-    outcome = HELD if late.all() else OPEN if late.any() else FAILED
-    came = steps[~np.isnan(steps)]
-    said = f"{len(came)} of {len(steps)} runs came there" + (
-        f", after {came.min():,.0f} to {came.max():,.0f} steps" if len(came) else ""
+def _steps(came: np.ndarray, trained: np.ndarray, rules: Brownian) -> Prediction:
+    """Args: `came`: steps until each run was near, NaN where it never was. `trained`: steps of each run."""
+    early = came <= rules.claimed_steps
+    late = (came > rules.claimed_steps) | (np.isnan(came) & (trained > rules.claimed_steps))
+    outcome = HELD if late.all() else FAILED if early.all() else OPEN
+    known = came[~np.isnan(came)]
+    said = f"{len(known)} of {len(came)} runs came there" + (
+        f", after {known.min():,.0f} to {known.max():,.0f} steps" if len(known) else ""
     )
     claim = f"PPO needs more than {rules.claimed_steps:,} steps to be there first, in every run"
     return Prediction(SOURCE, claim, outcome, said)

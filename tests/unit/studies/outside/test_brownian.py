@@ -53,8 +53,8 @@ def test_a_task_trains_and_is_judged(arm, params):
 
 
 def made(shares, bars, arm=PPO) -> list[Result]:
-    """Seeds with these shares, near the optimum from these many bars on; None never comes there."""
-    curves = [((10, 0.1),) if seen is None else ((10, 0.1), (seen, 0.95)) for seen in bars]
+    """Seeds with these shares, near the optimum from these many bars on; below 0 they are trained for as many in vain."""
+    curves = [((10, 0.1), (abs(seen), 0.95 if seen > 0 else 0.5)) for seen in bars]
     return [
         Result(Task("index", arm, seed), 2.0 * share, share, curve)
         for seed, (share, curve) in enumerate(zip(shares, curves, strict=True), start=1)
@@ -65,10 +65,12 @@ def made(shares, bars, arm=PPO) -> list[Result]:
     ("shares", "bars", "outcomes"),
     [
         ((0.97, 0.98, 0.99), (1_000, 2_000, 3_000), [HELD, FAILED]),
-        ((0.97, 0.98, 0.99), (1_000_000, 2_000_000, None), [HELD, HELD]),
+        ((0.97, 0.98, 0.99), (1_000_000, 2_000_000, -1_000_000), [HELD, HELD]),
         ((0.97, 0.98, 0.99), (1_000, 2_000_000, 3_000_000), [HELD, OPEN]),
-        ((0.50, 0.51, 0.52), (None, None, None), [FAILED, HELD]),
-        ((0.50, 0.95, 0.99), (1_000, 1_000, None), [OPEN, OPEN]),
+        ((0.50, 0.51, 0.52), (-1_000_000,) * 3, [FAILED, HELD]),
+        # Nobody came there, and nobody was trained for as long.
+        ((0.50, 0.51, 0.52), (-1_000,) * 3, [FAILED, OPEN]),
+        ((0.50, 0.95, 0.99), (1_000, 1_000, -1_000_000), [OPEN, OPEN]),
     ],
 )
 def test_outcomes_follow_shares_and_steps(shares, bars, outcomes):
@@ -76,11 +78,11 @@ def test_outcomes_follow_shares_and_steps(shares, bars, outcomes):
     table = brownian.share_table(results, RULES, 4)
     found = brownian.predictions(results, table, RULES, 4)
     assert [one.outcome for one in found] == outcomes
-    assert f"{sum(seen is not None for seen in bars)} of 3 runs came there" in found[-1].found
+    assert f"{sum(seen > 0 for seen in bars)} of 3 runs came there" in found[-1].found
 
 
 def test_the_table_tells_seeds_and_steps():
-    results = [*made((0.9, 0.95, 1.0), (100, 200, 300)), *made((1.0, 1.0), (50, None), arm=DIRECT)]
+    results = [*made((0.9, 0.95, 1.0), (100, 200, 300)), *made((1.0, 1.0), (50, -60), arm=DIRECT)]
     table = brownian.share_table(results, RULES, 4)
     row = table.loc[("index", PPO)]
     assert (row["share"], row["lowest seed"]) == (pytest.approx(95.0), pytest.approx(90.0))
