@@ -680,6 +680,7 @@ READ = {
     "small_account",
     "families",
     "tables",
+    "outside",
 }
 
 

@@ -30,7 +30,7 @@ STAGES = {**MAIN, **STUDIES}
 METRICS = [
     *("features", "train", "walk_forward", "risk", "verdict", "sensitivities"),
     *("market_mechanics", "cartpole", "known_answers", "calibration", "cpcv", "overfitting", "stress", "ablations"),
-    *("stability", "small_account", "schemes", "families", "budget", "assay", "tables"),
+    *("stability", "small_account", "schemes", "families", "budget", "assay", "tables", "outside"),
 ]
 LIBRARY = "src/sizewise/"
 MOST_ROWS = 320
@@ -92,7 +92,7 @@ def follows(stage: str, section: str) -> bool:
     "section",
     [
         *("ablations", "assay", "budget", "calibration", "cpcv", "families", "laboratory", "overfitting"),
-        *("schemes", "small_account", "stability", "stress", "tables"),
+        *("outside", "schemes", "small_account", "stability", "stress", "tables"),
     ],
 )
 def test_a_field_added_to_a_studys_section_trains_nothing_again(section):
@@ -225,7 +225,7 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
             {"arms", "walk_forward", "compare", "index"},
             {"known_answers", "calibration", "cpcv", "overfitting", "stress", "ablation", "ablations"}
             | {"stability", "stability_run", "scheme", "schemes", "small_account", "families", "budget", "assay"}
-            | {"table", "tables"},
+            | {"table", "tables", "outside"},
         ),
         ("ablations", set(), {"ablation", "ablations", "overfitting"}),
         # Every stage but these is given the arms that it uses, by a file.
@@ -243,6 +243,8 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         ("assay", set(), {"assay"}),
         ("tables", set(), {"table", "tables"}),
         ("laboratory", set(), {"known_answers"}),
+        ("laboratory", set(), {"known_answers", "outside"}),
+        ("outside", set(), {"outside"}),
         ("trading", set(), {"market_mechanics"}),
     ],
 )
@@ -345,6 +347,7 @@ def test_a_style_is_followed_by_every_report_and_a_template_by_its_page(file, fo
         "budget",
         "assay",
         "tables",
+        "outside",
     ],
 )
 def test_a_study_is_no_business_of_the_main_job(wing):
@@ -395,12 +398,14 @@ def test_the_main_job_never_waits_for_a_study():
 
 
 def test_studies_wait_for_what_they_read():
-    """Known answers show CartPole, the ablations' report shows every variant, that of stability the repeats."""
+    """Known answers show CartPole, the ablations' report shows every variant, that of stability the repeats, and the outside
+    checks the learning curves of the known answers."""
     assert made_by(STUDIES["cartpole"]) <= set(STUDIES["known_answers"]["deps"])
     assert made_by(STUDIES["ablation"]) <= set(STUDIES["ablations"]["deps"])
     assert made_by(STUDIES["scheme"]) <= set(STUDIES["schemes"]["deps"])
     assert made_by(STUDIES["table"]) <= set(STUDIES["tables"]["deps"])
     assert made_by(STUDIES["stability_run"]) <= set(STUDIES["stability"]["deps"])
+    assert made_by(STUDIES["known_answers"]) & set(STUDIES["outside"]["deps"]) == {"plots/laboratory_curves.csv"}
     assert set(STUDIES["ablation"]["deps"]) & made_by(MAIN["features"])
 
 

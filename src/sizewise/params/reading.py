@@ -45,6 +45,7 @@ SECTIONS = {
     "schemes": "studies.schemes:Schemes",
     "families": "studies.families:Families",
     "tables": "studies.tables:Tables",
+    "outside": "studies.outside:Outside",
 }
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -8,6 +8,7 @@
 - families: the signal in other families, beside the null
 - known_answers: do the learners find a known optimum
 - mechanics: what an order does to an account
+- outside: what others found, asked of the parts of this project
 - overfitting: what the best of many is worth
 - planted: markets whose law is known
 - schemes: PPO under the reference designs' other actions

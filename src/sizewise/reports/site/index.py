@@ -55,6 +55,7 @@ STUDIES = {
     "15_budget": "Budget: would more training, or another network, deploy other policies?",
     "16_assay": "Assay: would an edge of sizing be found?",
     "17_tables": "Later lists: do the variants that reference designs C and E put off change their arms?",
+    "18_outside_checks": "Outside checks: does what others published come out here?",
 }
 # Reports of the experiment before this one; `make studies` makes them again.
 EARLIER = {
