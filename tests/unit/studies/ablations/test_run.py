@@ -115,7 +115,7 @@ def stage(quick, root, tmp_path_factory) -> Stage:
     return Stage("ablation", SimpleNamespace(**params), workspace, "0" * 8)
 
 
-def in_this_process(market, jobs, models, settings):
+def in_this_process(market, jobs, models, settings, **_):
     single = market.to("cpu", torch.float32)
     return [training.train_population(single, [job], models, settings)[0] for job in jobs]
 

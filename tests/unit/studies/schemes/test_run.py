@@ -36,7 +36,7 @@ GIVEN = Schemes(
 TINY = {"hidden": (4, 4), "groups": 2, "replicas": 2, "horizon": 8, "epochs": 1, "minibatches": 1}
 
 
-def in_this_process(market, jobs, models, settings):
+def in_this_process(market, jobs, models, settings, **_):
     single = market.to("cpu", torch.float32)
     return [training.train_population(single, [job], models, settings)[0] for job in jobs]
 
