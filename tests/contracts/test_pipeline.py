@@ -33,7 +33,8 @@ METRICS = [
     *("stability", "small_account", "schemes", "families", "budget", "assay", "tables", "outside"),
 ]
 LIBRARY = "src/sizewise/"
-MOST_ROWS = 320
+# On average a stage: with six more studies a limit on all rows would only count the stages.
+MOST_ROWS = 22
 
 
 def library_deps(stage: str) -> list[str]:
@@ -66,7 +67,7 @@ def test_a_forgotten_path_and_one_too_many_are_noticed():
 
 def test_the_lock_files_are_short():
     rows = sum((ROOT / place).with_suffix(".lock").read_text().count(f"path: {LIBRARY}") for place in PIPELINES)
-    assert 0 < rows <= MOST_ROWS
+    assert 0 < rows <= MOST_ROWS * len(STAGES)
 
 
 def test_closure_agrees_with_the_interpreter():
