@@ -243,7 +243,6 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         ("budget", set(), {"budget"}),
         ("assay", set(), {"assay"}),
         ("tables", set(), {"table", "tables"}),
-        ("laboratory", set(), {"known_answers"}),
         ("laboratory", set(), {"known_answers", "outside"}),
         ("outside", set(), {"outside"}),
         ("trading", set(), {"market_mechanics"}),

@@ -65,6 +65,7 @@ PROSE: dict[str, dict[str, Callable[[], str]]] = {
         "80%": lambda: percent(P.plan.gates.assay_found_frac),
         "5%": lambda: percent(P.plan.gates.assay_false_frac),
     },
+    "18_outside_checks": {"90%": lambda: percent(P.outside.brownian.near_frac)},
     "README": {
         "20%": lambda: percent(P.arms["atr_managed"].resize_off_frac),
         "3.11": python_version,
@@ -88,7 +89,8 @@ PRINTED: dict[str, dict[str, Callable[[], str] | str]] = {
         f"studies/{name}": {"95%": lambda: INTERVAL}
         for name in (
             *("ablations/report.py", "assay/report.py", "known_answers/report.py", "known_answers/study.py"),
-            "schemes/report.py",
+            *("outside/brownian.py", "outside/report.py", "outside/sizing.py", "outside/targeting.py"),
+            *("schemes/report.py", "tables/report.py"),
         )
     },
 }

@@ -214,7 +214,7 @@ def test_a_slice_is_named_by_its_cut_and_says_if_it_is_not_tested(params):
 @pytest.mark.usefixtures("drawn")
 def test_equity_is_drawn_without_the_arm_that_looks_ahead(equity):
     p = SimpleNamespace(
-        plan=SimpleNamespace(candidate="ppo", reference="atr", entry=None),
+        plan=SimpleNamespace(leading=list),
         arms={"ppo": ConstantArm(kind="constant", size_frac=0.1), "atr": OracleArm(kind="oracle_hindsight")},
     )
     given = Prepared(Universe({}, {}, "hash"), {PRIMARY: (fold(10, 30),)}, make_market(40), {})

@@ -22,7 +22,6 @@ from sizewise.evidence import verdict
 from sizewise.evidence.history import history_sentence, history_table, read_history
 from sizewise.evidence.questions import holm_sentence
 from sizewise.ledgers.metrics import BPS
-from sizewise.ledgers.plan import leading
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, read_ledger, seal_sentence
 from sizewise.params.arms import Arm
 from sizewise.params.dataset.splits import Splits
@@ -204,7 +203,7 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
         columns=["arm", *COLUMNS.values()],
         rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},
         bounds=bounds,
-        equity=_embedded(equity_figure(found, [arm for arm in arms if arm not in bounds], leading(plan, arms))),
+        equity=_embedded(equity_figure(found, [arm for arm in arms if arm not in bounds], plan.leading(arms))),
         history=_history(found),
         history_sentence=history_sentence(found.history),
         difference=_embedded(

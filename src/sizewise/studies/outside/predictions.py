@@ -11,6 +11,8 @@ from scipy import stats
 from sizewise.evidence.statistics.power import detectable
 
 HELD, FAILED, OPEN = "held", "failed", "open"
+# A smaller p-value is told as being below it.
+LEAST_P = 1e-3
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def paired(differences: np.ndarray, alpha: float, power: float) -> dict[str, flo
 
 def p_words(p_value: float) -> str:
     """A p-value as it is said, to three decimals."""
-    return "p < 0.001" if p_value < 1e-3 else f"p = {p_value:.3f}"
+    return f"p < {LEAST_P:g}" if p_value < LEAST_P else f"p = {p_value:.3f}"
 
 
 def row_of(table: pd.DataFrame, key: Hashable) -> dict[str, Any]:
