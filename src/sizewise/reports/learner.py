@@ -70,7 +70,7 @@ def curves_figure(curve: pd.DataFrame) -> Figure:
     """Scores of the greedy policy by samples, mean over folds and seeds; the first point is the untrained policy."""
     groups = list(dict.fromkeys(curve["group"]))
     colours = arm_colours(groups)
-    figure, axes = plt.subplots(figsize=(7.2, 3.6))
+    figure, axes = plt.subplots(figsize=(10.4, 3.6))
     for group in groups:
         part = curve[curve["group"] == group]
         for name, (label, line) in CURVES.items():
@@ -81,7 +81,8 @@ def curves_figure(curve: pd.DataFrame) -> Figure:
     axes.set_xlabel("samples (thousands)")
     axes.set_ylabel("score (bps of the priced account a day)")
     axes.set_title("Where a policy learns, and where it is chosen")
-    axes.legend(fontsize=8)
+    # Beside the lines: six of them would be covered.
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
