@@ -47,9 +47,7 @@ from sizewise.trading.situation import Signals as KnownSignals
 
 # What a watcher of a live folder needs to know beforehand.
 PLAN = "plan.json"
-# Seeds that share a process: what it costs to call torch is shared by them, and their memory still fits a small machine.
-SEEDS_AT_ONCE = 5
-# Policies that share one where a study has few seeds and many folds.
+# Policies that share a process: what it costs to call torch is shared by them, and their memory still fits a small machine.
 POLICIES_AT_ONCE = 10
 # Beside a job's live progress: what it had learned before it had to stop.
 LAST_GOOD = "last_good"
@@ -401,7 +399,7 @@ def _batches(
 
 
 def side_by_side(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Jobs that one process trains together: seeds of one arm and fold, SEEDS_AT_ONCE at most, in the order given.
+    """Jobs that one process trains together: seeds of one arm and fold, POLICIES_AT_ONCE at most, in the order given.
 
     What they are does not depend on the machine, so that its bytes do not either.
     """
@@ -409,9 +407,9 @@ def side_by_side(jobs: Sequence[Job]) -> list[list[Job]]:
     for job in jobs:
         groups.setdefault((job.arm, job.fold.scheme, job.fold.number), []).append(job)
     return [
-        group[first : first + SEEDS_AT_ONCE]
+        group[first : first + POLICIES_AT_ONCE]
         for group in groups.values()
-        for first in range(0, len(group), SEEDS_AT_ONCE)
+        for first in range(0, len(group), POLICIES_AT_ONCE)
     ]
 
 
