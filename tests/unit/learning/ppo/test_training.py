@@ -299,11 +299,11 @@ def test_seeds_of_a_fold_train_side_by_side(quick):
         replace(quick.job("masked"), arm=arm, fold=fold, seed=seed)
         for arm in ("a", "b")
         for fold in quick.folds["rolling"]
-        for seed in range(training.SEEDS_AT_ONCE + 2)
+        for seed in range(training.POLICIES_AT_ONCE + 2)
     ]
     groups = training.side_by_side(jobs)
     assert [job for group in groups for job in group] == jobs
-    assert {len(group) for group in groups} == {training.SEEDS_AT_ONCE, 2}
+    assert {len(group) for group in groups} == {training.POLICIES_AT_ONCE, 2}
     assert all(len({(job.arm, job.fold.number) for job in group}) == 1 for group in groups)
 
 

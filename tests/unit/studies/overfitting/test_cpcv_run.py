@@ -300,7 +300,7 @@ def test_policies_are_trained_in_populations_as_each_would_be_alone(stage, world
     together = cpcv_run.train(small, world)
     names = [[job.fold.number for job in population] for population in asked]
     assert sorted(number for population in names for number in population) == [one.number for one in world.chosen]
-    monkeypatch.setattr(training, "SEEDS_AT_ONCE", 1)
+    monkeypatch.setattr(training, "POLICIES_AT_ONCE", 1)
     asked.clear()
     alone = cpcv_run.train(small, world)
     assert [len(population) for population in asked] == [1] * len(world.chosen)
