@@ -679,6 +679,8 @@ READ = {
     "stability",
     "small_account",
     "families",
+    "tables",
+    "outside",
 }
 
 

@@ -8,7 +8,7 @@ from sizewise.dataset.days import Days
 from sizewise.dataset.signals import signal_stream
 from sizewise.market.indicators import atr_frac
 from sizewise.params.dataset.signals import Donchian, Signals
-from sizewise.studies.calibration.nulls import channel_signals, coarse_series, random_walks, shuffled_returns
+from sizewise.studies.calibration.nulls import channel_signals, random_walks, session_series, shuffled_returns
 
 RULES = [
     Signals(),
@@ -33,7 +33,7 @@ def test_signals_are_those_of_the_rule(make_bars, rule):
 def test_made_up_markets_are_traded_by_the_rule(quick, make):
     symbol = quick.market.symbols[0]
     bars, instrument, rule = quick.universe.bars[symbol], quick.universe.instruments[symbol], quick.params.signals
-    series = coarse_series(bars, instrument, np.arange(1000, 9000), bar_hours=24)
+    series = session_series(bars, instrument)
     kept = {}
 
     def spy(high, low, close, rule):
@@ -45,13 +45,13 @@ def test_made_up_markets_are_traded_by_the_rule(quick, make):
         made = make(series, 3, rule, np.random.default_rng(1))
     for column in range(3):
         frame = pd.DataFrame({name: values[:, column] for name, values in kept.items()})
-        frame["open"] = made.quotes.open[:, column]
+        frame["open"] = made.open[:, column]
         assert (frame["high"] >= frame[["open", "close"]].max(axis=1) - 1e-9).all()
         assert (frame["low"] <= frame[["open", "close"]].min(axis=1) + 1e-9).all()
         each = np.arange(len(frame))
-        rows = np.flatnonzero(signal_stream(frame, rule, Days(frame, each, each))["entry"])
-        rows = rows[rows < len(frame) - 2]
-        real = made.trades.side[:, column] != 0
-        np.testing.assert_array_equal(made.trades.entry[real, column], rows)
-        atr = atr_frac(*(frame[name].to_numpy() for name in ("high", "low", "close")))
-        np.testing.assert_array_equal(made.atr_frac[real, column], atr[rows])
+        stream = signal_stream(frame, rule, Days(frame, each, each))
+        np.testing.assert_array_equal(made.direction[:, column], stream["direction"])
+        np.testing.assert_array_equal(made.entry[:, column], stream["entry"])
+        np.testing.assert_array_equal(
+            made.atr_frac[:, column], atr_frac(*(frame[name].to_numpy() for name in ("high", "low", "close")))
+        )

@@ -18,8 +18,9 @@ BEGINS = {
     NOTEBOOKS["market_mechanics"]: "overfitting",
     NOTEBOOKS["overfitting"]: "stability",
     NOTEBOOKS["stability"]: "schemes",
+    NOTEBOOKS["schemes"]: "tables",
 }
-WAITS = {NOTEBOOKS[study]: study for study in ("known_answers", "overfitting", "schemes", "stability")}
+WAITS = {NOTEBOOKS[study]: study for study in ("known_answers", "overfitting", "schemes", "stability", "tables")}
 RUNNING: dict[str, subprocess.Popen] = {}
 
 

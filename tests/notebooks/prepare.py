@@ -1,8 +1,8 @@
 """What the quick copies of the studies' notebooks read and no notebook makes: a short CartPole, every ablation, CPCV,
-the candidate trained again.
+the candidate trained again, every variant of the tables.
 
-`python tests/notebooks/prepare.py known_answers`, or `... overfitting`, `... schemes` or `... stability`, the latter three
-once the features stage has run (`schemes`: and the walk-forward).
+`python tests/notebooks/prepare.py known_answers`, or `... overfitting`, `... schemes`, `... stability` or `... tables`, the
+latter four once the features stage has run (`schemes` and `tables`: and the walk-forward).
 """
 
 import subprocess
@@ -20,6 +20,7 @@ from sizewise.studies.known_answers import cartpole
 from sizewise.studies.overfitting import cpcv_run
 from sizewise.studies.schemes import run as schemes
 from sizewise.studies.stability import run as stability
+from sizewise.studies.tables import run as tables
 
 
 def train_here(
@@ -38,6 +39,8 @@ def main(study: str) -> int:
     if study == "stability":
         # Its processes start from its own module, which pins their arithmetic before anything loads torch.
         return subprocess.call([sys.executable, "-m", stability.__name__, "--profile", "quick"])
+    if study == "tables":
+        return tables.main(["--profile", "quick"])
     with mock.patch.object(training, "train_jobs", train_here):
         if study == "schemes":
             return schemes.main(["--profile", "quick"])

@@ -1,5 +1,6 @@
 """Ledgers on disk: written path by path as arms walk, read by column."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -114,7 +115,16 @@ def read_equity(
     """
     path = require(folder / EQUITY, WALK, home=HOME)
     filters = None if arms is None else [("arm", "in", list(arms))]
-    return pd.read_parquet(path, columns=list(columns), filters=filters)
+    # Column by column: a whole table would stand in memory twice, and it is the largest there is.
+    parts = {name: _column(path, name, filters) for name in columns}
+    frame = pd.DataFrame(parts, copy=False)
+    frame.attrs = json.loads(pq.read_schema(path).metadata[b"pandas"]).get("attributes", {})
+    return frame
+
+
+def _column(path: Path, name: str, filters: list[tuple[str, str, list[str]]] | None) -> pd.Series:
+    table = pq.read_table(path, columns=[name], filters=filters, use_threads=False, pre_buffer=False)
+    return table.column(0).to_pandas()
 
 
 def read_trades(folder: Path) -> pd.DataFrame:

@@ -24,8 +24,6 @@ LEDGER_COLUMNS = tuple(name for name in EQUITY_COLUMNS if name != "price_pnl")
 # A rerun is told from the result that is recorded by this many digits of its daily growth in bps.
 TRIAL_DIGITS = 4
 SHARPE_DIGITS = 8
-# Kinds of arms that take no skill.
-PLAIN_KINDS = ("cash", "random_placebo", "constant", "buy_and_hold")
 
 
 def plan_hash(
@@ -49,13 +47,6 @@ def is_sizer(arm: Arm) -> bool:
 def looking_ahead(arms: Mapping[str, Arm]) -> list[str]:
     """Arms that read the future: bounds, which no figure should be scaled by."""
     return [name for name, arm in arms.items() if arm.looks_ahead]
-
-
-def leading(plan: Plan, arms: Mapping[str, Arm]) -> list[str]:
-    """Arms that a crowded figure names: those of the declared questions, and what takes no skill."""
-    entry = plan.entry
-    asked = {plan.candidate, plan.reference} | ({entry.candidate, entry.reference} if entry is not None else set())
-    return [name for name, arm in arms.items() if name in asked or arm.kind in PLAIN_KINDS]
 
 
 def stop_atr(arms: Mapping[str, Arm], reference: str) -> float:

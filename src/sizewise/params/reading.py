@@ -44,6 +44,8 @@ SECTIONS = {
     "small_account": "studies.small_account:SmallAccount",
     "schemes": "studies.schemes:Schemes",
     "families": "studies.families:Families",
+    "tables": "studies.tables:Tables",
+    "outside": "studies.outside:Outside",
 }
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -169,6 +171,9 @@ def _check_together(p: Params) -> None:
         raise ConfigError(
             f"params: small_account.reference is '{p.small_account.reference}', which is no entry of arms"
         )
+    for name, variant in p.tables.variants.items():
+        if variant.arm not in p.arms:
+            raise ConfigError(f"params: tables.variants.{name}.arm is '{variant.arm}', which is no entry of arms")
     for name in p.stress.arms:
         if name not in p.arms:
             raise ConfigError(f"params: stress.arms names '{name}', which is no entry of arms")

@@ -51,6 +51,7 @@ def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         "stress": compared | set(values["stress"]["arms"]),
         "ablation": compared,
         "scheme": compared,
+        "table": {plan["reference"]} | {variant["arm"] for variant in values["tables"]["variants"].values()},
         "cpcv": compared,
         "stability_run": compared,
     }.get(name, set(arms))

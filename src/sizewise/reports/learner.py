@@ -10,6 +10,7 @@ from sizewise.base.seeding import torch_generator
 from sizewise.dataset.features import chosen_inputs
 from sizewise.learning.ppo.policy import PolicySpec, initial_probabilities
 from sizewise.learning.ppo.scores import CANDIDATE
+from sizewise.learning.ppo.selection import WHOLE
 from sizewise.learning.ppo.training import Settings, Trained, untrained
 from sizewise.params.arms import AnyScheme, MultiplesOf
 from sizewise.params.trading.account import Account
@@ -85,11 +86,19 @@ def curves_figure(curve: pd.DataFrame) -> Figure:
 
 
 def kept_table(trained: Sequence[Trained]) -> pd.DataFrame:
-    """By group and fold: policies, and of how many the untrained one, which is the rule itself, scored best on the tail."""
+    """By group and fold: policies, and of how many the untrained one, which is the rule itself, scored best on the tail.
+
+    Where declining days of the tail are to pick, also for how many the whole tail did, because it has no such day.
+    """
     rows = [(group_of(one), one.job.fold.number, one.agent.origin.get("iteration") == 0) for one in trained]
     frame = pd.DataFrame(rows, columns=["group", "fold", "kept"])
     grouped = frame.groupby(["group", "fold"], sort=False)["kept"]
-    return pd.DataFrame({"policies": grouped.size(), "reference kept": grouped.sum().astype(int)})
+    table = pd.DataFrame({"policies": grouped.size(), "reference kept": grouped.sum().astype(int)})
+    told = [one.agent.origin.get("selected_on") for one in trained]
+    if not any(told):
+        return table
+    whole = pd.Series([on == WHOLE for on in told]).groupby([frame["group"], frame["fold"]], sort=False).sum()
+    return table.assign(**{"whole tail": whole.astype(int)})
 
 
 def kept_sentence(kept: pd.DataFrame) -> str:
@@ -98,11 +107,25 @@ def kept_sentence(kept: pd.DataFrame) -> str:
     for group, part in kept.groupby(level="group", sort=False):
         every = int((part["reference kept"] == part["policies"]).sum())
         some = int((part["reference kept"] > 0).sum())
-        lines.append(
+        said = (
             f"{group}: the policy that training starts from was kept for {part['reference kept'].sum()} of "
             f"{part['policies'].sum()} policies: by every seed in {every} of {len(part)} folds, by some seed in {some}."
         )
+        lines.append(f"{said} {declining_sentence(part)}" if "whole tail" in part else said)
     return "\n\n".join(lines)
+
+
+def declining_sentence(kept: pd.DataFrame) -> str:
+    """For how many policies declining days of the tail picked, and for how many the whole tail did for want of one.
+
+    Args:
+        kept: columns policies and `whole tail`.
+    """
+    whole, every = int(kept["whole tail"].sum()), int(kept["policies"].sum())
+    return (
+        f"Declining days of the tail picked the checkpoint of {every - whole} of {every} policies; the whole tail picked "
+        f"that of the other {whole}, because it has no such day."
+    )
 
 
 def against_frame(trained: Sequence[Trained]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from sizewise.evidence import slice_effects, verdict
 from sizewise.ledgers.daily import read_daily as read_daily
 from sizewise.ledgers.files import read_events
 from sizewise.ledgers.metrics import BPS, arm_summary, daily_returns, drawdown, portfolio, regime_summary
-from sizewise.ledgers.plan import PRIMARY, arm_rows, is_sizer, leading, looking_ahead, read_ledgers
+from sizewise.ledgers.plan import PRIMARY, arm_rows, is_sizer, looking_ahead, read_ledgers
 from sizewise.ledgers.plan import plan_hash as plan_hash
 from sizewise.params.arms import Arm
 from sizewise.params.evidence.plan import Plan
@@ -56,7 +56,7 @@ def equity_figure(p: Any, given: Prepared, equity: pd.DataFrame, daily: pd.DataF
     """See figures.equity_by_arm; without arms that look ahead, and few of them named: a table has them all."""
     starts = [fold.test_start for fold in given.folds[PRIMARY]]
     shown = daily.drop(columns=looking_ahead(p.arms))
-    return figures.equity_by_arm(shown, daily_regime(equity), starts, leading(p.plan, p.arms))
+    return figures.equity_by_arm(shown, daily_regime(equity), starts, p.plan.leading(p.arms))
 
 
 def label_days(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -312,7 +312,7 @@ def cap_sentence(p: Any, given: Prepared, factors: Factors | None = None) -> str
     """
     market, reference = given.market, p.plan.reference
     arm = p.arms[reference]
-    if arm.kind != "atr":
+    if arm.kind not in ("atr", "atr_managed"):
         return f"{reference} is not an ATR rule; its cap is not examined."
     asked = []
     for fold in given.folds[PRIMARY]:

@@ -32,9 +32,13 @@ from sizewise.evidence.statistics.seeds import SeedDraws
 from sizewise.evidence.statistics.selection import Selection
 from sizewise.learning.tabular.cells import Confidence
 from sizewise.params.evidence.plan import Plan
+from sizewise.params.studies.outside import Brownian, BrownianMarket
 from sizewise.params.trading.rewards import LogGrowth
 from sizewise.studies import configured, mechanics
 from sizewise.studies.calibration.rejections import Rate
+from sizewise.studies.outside import brownian
+from sizewise.studies.outside.regimes import PROBABILITIES
+from sizewise.studies.outside.sizers import SIZERS
 from sizewise.studies.planted.answers import interval, solve
 from sizewise.studies.planted.markets import laws
 from sizewise.walkforward.behaviour import CONDITIONS
@@ -71,6 +75,16 @@ def crossed(**keys: Any) -> pd.DataFrame:
 def spread(values: list[float], index: Any = None, *, name: str = "effect_bps") -> pd.DataFrame:
     table = pd.DataFrame({name: values}, index=index)
     return table.assign(low_bps=table[name] - 1.0, high_bps=table[name] + 1.5)
+
+
+def sized() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Sharpe ratios of three draws by sizer and probability, and what calibration adds to each sizer's."""
+    columns = pd.MultiIndex.from_product([SIZERS, PROBABILITIES], names=["sizer", "probability"])
+    values = np.arange(3.0)[:, None] / 10.0 + np.arange(len(columns))[None, :] / 100.0
+    gains = pd.DataFrame(
+        {"mean": 0.2, "low": 0.1, "high": 0.4}, index=pd.MultiIndex.from_product([["isotonic"], SIZERS])
+    )
+    return pd.DataFrame(values, columns=columns), gains
 
 
 def history() -> pd.DataFrame:
@@ -274,6 +288,27 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     ),
     "effects_figure": lambda draw: draw(
         crossed(edge=[0.0, 4.0], replication=[0, 1, 2]).assign(effect_bps=np.arange(6.0)), 0.8
+    ),
+    "growth_figure": lambda draw: draw(
+        [
+            brownian.Result(brownian.Task("index", arm, seed), size, 0.9, ())
+            for arm, sizes in (("ppo", (1.8, 2.1)), ("direct", (1.9, 2.4)))
+            for seed, size in enumerate(sizes, start=1)
+        ],
+        Brownian(risk_levels=(0.0, 0.8), markets={"index": BrownianMarket(drift=0.08, volatility=0.20)}),
+    ),
+    "sizers_figure": lambda draw: draw(*sized()),
+    "targeting_figure": lambda draw: draw(
+        {
+            name: pd.DataFrame({"difference": [0.2, -0.1], "low": [-0.1, -0.3], "high": [0.5, 0.1]}, index=groups)
+            for name, groups in (("the signal", ["equities", "all"]), ("held long", ["currencies", "all"]))
+        },
+        0.1,
+    ),
+    "experience_figure": lambda draw: draw(
+        crossed(market=["two_regime", "constant_edge"], arm=["ppo", "direct"], seed=[1, 2], bars=[100, 1000]).assign(
+            share=np.arange(16.0) / 16.0
+        )
     ),
     "draw": lambda draw: draw(mechanics.work(mechanics.CASES["bracket"], Workspace.open())),
 }

@@ -1,9 +1,11 @@
 """What PPO learned, in tables: where the reference was kept, and what a learner is held against."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from sizewise.learning.ppo.selection import DECLINING, WHOLE
 from sizewise.learning.ppo.training import Job, Trained
 from sizewise.params.arms import AtrArm, MultiplesOf
 from sizewise.params.trading.trading import Legacy3
@@ -30,6 +32,19 @@ def test_folds_in_which_the_reference_was_kept_are_counted():
         "ppo (rolling): the policy that training starts from was kept for 3 of 4 policies: by every seed in 1 of 2 folds, "
         "by some seed in 2."
     )
+
+
+def test_what_picked_is_told_where_declining_days_were_to():
+    picked = [DECLINING, WHOLE, DECLINING, DECLINING]
+    trained = [replace(one, agent=SimpleNamespace(origin={**one.agent.origin, "selected_on": on}))
+               for one, on in zip(TRAINED, picked, strict=True)]  # fmt: skip
+    table = learner.kept_table(trained)
+    assert table["whole tail"].tolist() == [1, 0]
+    assert learner.kept_sentence(table).endswith(
+        "Declining days of the tail picked the checkpoint of 3 of 4 policies; the whole tail picked that of the other 1, "
+        "because it has no such day."
+    )
+    assert "whole tail" not in learner.kept_table(TRAINED)
 
 
 def test_a_learner_has_learned_where_it_is_at_least_the_best_of_the_others():

@@ -17,7 +17,7 @@ from sizewise.evidence import verdict
 from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.metrics import arm_summary, regime_summary
 from sizewise.ledgers.plan import PRIMARY
-from sizewise.params.arms import Arm, AtrArm, ConstantArm, OracleArm
+from sizewise.params.arms import Arm, AtrArm, AtrManagedArm, ConstantArm, OracleArm
 from sizewise.params.trading.account import Account
 from sizewise.reports import walk_forward
 
@@ -187,8 +187,9 @@ def test_how_often_the_cap_is_asked_for(inside, share):
     entry[[2, 5, 38]] = True
     entry[rows], atr[rows] = True, inside
     market = replace(make_market(40), entry=torch.from_numpy(entry), atr_frac=torch.from_numpy(atr))
-    found = walk_forward.cap_sentence(*asked("atr", AtrArm(kind="atr"), market))
-    assert found == verdict.cap_sentence(float(share), "atr")
+    for arm in (AtrArm(kind="atr"), AtrManagedArm(kind="atr_managed")):
+        found = walk_forward.cap_sentence(*asked("rule", arm, market))
+        assert found == verdict.cap_sentence(float(share), "rule")
 
 
 def test_a_rule_without_atr_has_no_such_sentence():
@@ -213,7 +214,8 @@ def test_a_slice_is_named_by_its_cut_and_says_if_it_is_not_tested(params):
 @pytest.mark.usefixtures("drawn")
 def test_equity_is_drawn_without_the_arm_that_looks_ahead(equity):
     p = SimpleNamespace(
-        arms={"ppo": ConstantArm(kind="constant", size_frac=0.1), "atr": OracleArm(kind="oracle_hindsight")}
+        plan=SimpleNamespace(leading=list),
+        arms={"ppo": ConstantArm(kind="constant", size_frac=0.1), "atr": OracleArm(kind="oracle_hindsight")},
     )
     given = Prepared(Universe({}, {}, "hash"), {PRIMARY: (fold(10, 30),)}, make_market(40), {})
     daily = walk_forward.daily_by_arm(equity, ["ppo", "atr"])

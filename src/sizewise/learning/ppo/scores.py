@@ -6,6 +6,7 @@ Scores are float64, growth of log(1 + price r) a day, mean over symbols; cash sc
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 
@@ -22,12 +23,19 @@ from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.sizers import JoinedSizer, Sizer, rule_sizer
-from sizewise.sizing.walks.leaps import Paths, returns
+from sizewise.sizing.walks.leaps import Paths, mark_rows, returns
 from sizewise.trading.priced import priced_growth
 
 # Marked at least so often, so that a path that is decided at entries is scored by its days and not by its trades.
 DAILY = Decisions(every="session")
 CASH, CANDIDATE = "cash", "candidate"
+
+
+class Counted(NamedTuple):
+    """What of the returns on paths counts. steps: bool [T, P]. days: float64 [P], that these steps take."""
+
+    steps: torch.Tensor
+    days: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -133,15 +141,40 @@ class Ground:
             marks=self.marks,
         )
 
-    def scores(self, returned: torch.Tensor, paths: Paths, prices: Sequence[float]) -> torch.Tensor:
-        """The score of each owner, float64 [K], from returns [T, P]; `prices` one an owner."""
-        price = torch.tensor(prices, dtype=torch.float64)
-        growth = priced_growth(returned.cpu(), price[paths.owner]).sum(0)
+    def counted(self, paths: Paths, chosen: torch.Tensor) -> tuple[Counted, torch.Tensor]:
+        """The steps that begin at chosen rows; all of an owner's where none of them does, who is told, bool [K].
+
+        Args:
+            chosen: bool (R,), on the CPU.
+        """
+        rows = mark_rows(self.market, paths, self.marks).cpu()
         day = self.market.tape.column("day")[:, 0].cpu()
-        days = day[paths.start + paths.length - 1] - day[paths.start]
+        steps = chosen[rows[:-1]] & (rows[1:] > rows[:-1])
+        days = torch.where(steps, day[rows[1:]] - day[rows[:-1]], 0.0).sum(0)
+        owners = torch.arange(int(paths.owner.max()) + 1)
+        without = torch.stack([~steps[:, paths.owner == owner].any() for owner in owners])
+        whole = without[paths.owner]
+        return Counted(steps | whole, torch.where(whole, self._days(paths), days)), without
+
+    def _days(self, paths: Paths) -> torch.Tensor:
+        day = self.market.tape.column("day")[:, 0].cpu()
+        return day[paths.start + paths.length - 1] - day[paths.start]
+
+    def scores(
+        self, returned: torch.Tensor, paths: Paths, prices: Sequence[float], counted: Counted | None = None
+    ) -> torch.Tensor:
+        """The score of each owner, float64 [K], from returns [T, P]; `prices` one an owner.
+
+        Args:
+            counted: what of the returns counts; None: everything. A symbol of which nothing does is left out of the mean.
+        """
+        price = torch.tensor(prices, dtype=torch.float64)
+        by_step = priced_growth(returned.cpu(), price[paths.owner])
+        growth = (by_step if counted is None else torch.where(counted.steps, by_step, 0.0)).sum(0)
+        days = self._days(paths) if counted is None else counted.days
         found = torch.zeros(len(prices), dtype=torch.float64)
         for owner in range(len(prices)):
-            mine = paths.owner == owner
+            mine = (paths.owner == owner) & (days > 0.0) if counted is not None else paths.owner == owner
             symbols = sorted(set(paths.symbol[mine].tolist()))
             of = [mine & (paths.symbol == symbol) for symbol in symbols]
             found[owner] = torch.stack([growth[paths_of].sum() / days[paths_of].sum() for paths_of in of]).mean()

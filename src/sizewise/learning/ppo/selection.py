@@ -4,16 +4,26 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
+from sizewise.dataset.declines import declining_rows
 from sizewise.learning.ppo.agent import Agent
 from sizewise.learning.ppo.encoders import MarketView, Parameters
 from sizewise.learning.ppo.lessons import Lesson
-from sizewise.learning.ppo.scores import Ground, held_against
+from sizewise.learning.ppo.scores import Counted, Ground, held_against
 from sizewise.params.arms import Arm, MultiplesOf
+from sizewise.params.learning.train import DecliningTail, SelectOn, Tail
 from sizewise.sizing.walks.leaps import Paths
+
+# What picked a checkpoint that was to be picked on declining days.
+DECLINING, WHOLE = "declining days of the tail", "the whole tail, which has no declining day"
 
 
 class Selection:
     """The checkpoints of K policies, the untrained ones first.
+
+    They are scored on every decision of their tails, or on those alone that fall on declining days, whose label was known
+    before the day began: the account walks the whole tail, and what is earned from such a decision to the next one counts.
+    A symbol whose tail has no such decision does not count; where no symbol of a policy's tail has one, the whole tail
+    picks, and `selected_on` says so.
 
     Attributes:
         best: weights that scored best on each policy's tail. best_score, best_iteration: theirs, [K]; of equals the first.
@@ -26,10 +36,16 @@ class Selection:
         agents: Sequence[Agent],
         view: MarketView,
         parameters: Parameters,
+        select_on: SelectOn = Tail(),  # noqa: B008 (frozen)
     ):
         self._ground, self._lessons, self._agents, self._view = ground, lessons, agents, view
         self._tails = ground.paths([lesson.tails for lesson in lessons])
         self._prices = [lesson.price for lesson in lessons]
+        self._counted: Counted | None = None
+        self._without: torch.Tensor | None = None
+        if isinstance(select_on, DecliningTail):
+            chosen = declining_rows(ground.market, days=select_on.declining_days, frac=select_on.declining_frac)
+            self._counted, self._without = ground.counted(self._tails, chosen)
         self._kept: list[Parameters] = []
         self._curve: list[dict[str, float]] = []
         self._scores: list[torch.Tensor] = []
@@ -41,7 +57,7 @@ class Selection:
     def look(self, parameters: Parameters, iteration: int, samples: int) -> torch.Tensor:
         """Score the weights [K, ...] on the tails, float64 [K], and keep those that are the best so far."""
         returned = self._ground.policies(self._agents, parameters, self._view, self._tails)
-        score = self._ground.scores(returned, self._tails, self._prices)
+        score = self._ground.scores(returned, self._tails, self._prices, self._counted)
         # A network that computes nothing may stay flat, and be taken for the best of losers.
         sound = torch.stack([value.isfinite().flatten(1).all(1) for value in parameters.values()]).all(0).cpu()
         score = torch.where(sound, score, torch.nan)
@@ -55,6 +71,10 @@ class Selection:
         self._curve.append({"iteration": float(iteration), "samples": float(samples)})
         self._scores.append(score)
         return score
+
+    def selected_on(self, k: int) -> str | None:
+        """What picks policy k's checkpoint, where that is not simply the tail: DECLINING, or WHOLE for want of it."""
+        return None if self._without is None else WHOLE if self._without[k] else DECLINING
 
     def price(self, k: int) -> float:
         """Of risk, in policy k's scores."""

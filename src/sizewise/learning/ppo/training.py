@@ -49,6 +49,8 @@ from sizewise.trading.situation import Signals as KnownSignals
 PLAN = "plan.json"
 # Seeds that share a process: what it costs to call torch is shared by them, and their memory still fits a small machine.
 SEEDS_AT_ONCE = 5
+# Policies that share one where a study has few seeds and many folds.
+POLICIES_AT_ONCE = 10
 # Beside a job's live progress: what it had learned before it had to stop.
 LAST_GOOD = "last_good"
 
@@ -159,7 +161,7 @@ def train_population(
     ground = Ground.of(
         market, world, confidence, follows_signal=follows_signal(model), chunk_steps=train.validation_chunk_steps
     )
-    chosen = Selection(ground, lessons, agents, view, parameters)
+    chosen = Selection(ground, lessons, agents, view, parameters, train.select_on)
     history: list[list[dict[str, float]]] = [[] for _ in jobs]
     lives = [_open_live(live_dir, job) for job in jobs]
     for iteration in range(iterations):
@@ -277,6 +279,8 @@ def _selected(agent: Agent, chosen: Selection, k: int, job: Job) -> Agent:
     """The agent with the best weights so far, on the CPU, and where it comes from."""
     weights = {name: value[k].cpu().clone() for name, value in chosen.best.items()}
     origin = _origin(job, chosen.best_score[k], int(chosen.best_iteration[k]), chosen.price(k))
+    on = chosen.selected_on(k)
+    origin |= {} if on is None else {"selected_on": on}
     return replace(agent, parameters=weights, origin=origin)
 
 
@@ -355,17 +359,20 @@ def train_jobs(
     *,
     live_dir: Path | None = None,
     on_done: Callable[[Trained], object] | None = None,
+    at_once: int | None = None,
 ) -> list[Trained]:
     """Train every job with what the machine has: a GPU if there is one, else one process a core.
 
     Args:
+        at_once: so many policies share a process, of several folds that train alike, jobs being of one arm: worth it where
+            a fold has few seeds. None: those of one fold, see side_by_side.
         on_done: called in this process as each job finishes: in the order of `jobs` where those of a fold follow each other.
     """
     if live_dir is not None:
         shutil.rmtree(live_dir, ignore_errors=True)
         write_json(live_dir / PLAN, {"jobs": len(jobs), "iterations": len(jobs) * settings.train.iterations})
     finished: list[Trained] = []
-    for batch in _batches(market, jobs, models, settings, live_dir):
+    for batch in _batches(market, jobs, models, settings, live_dir, at_once):
         finished += batch
         for trained in batch:
             if on_done is not None:
@@ -380,14 +387,15 @@ def _batches(
     models: Mapping[str, ConfidenceModel],
     settings: Settings,
     live_dir: Path | None,
+    at_once: int | None,
 ) -> Iterator[list[Trained]]:
     if torch.cuda.is_available():
         moved = market.to("cuda", torch.float32)
         for group in _by_arm(jobs):
             yield train_population(moved, group, models, settings, live_dir=live_dir)
         return
-    groups = side_by_side(jobs)
     given = _Given(market.to("cpu", torch.float32), models, settings, live_dir)
+    groups = side_by_side(jobs) if at_once is None else populations(given.market, jobs, settings, at_once)
     with Pool(given, most=len(groups)) as pool:
         yield from pool.map(_work, groups)
 
@@ -409,12 +417,22 @@ def side_by_side(jobs: Sequence[Job]) -> list[list[Job]]:
 
 def alike(market: Market, jobs: Sequence[Job], settings: Settings) -> list[list[Job]]:
     """Jobs of one arm in groups that train in one population as each would by itself: of one horizon, in the order given."""
-    decides = decision_rows(market, settings.of(jobs[0]).world.decisions, follows_signal=follows_signal(jobs[0].scheme))
+    own, moved = _on_own_market(market, jobs)
+    decides = decision_rows(own, settings.of(jobs[0]).world.decisions, follows_signal=follows_signal(jobs[0].scheme))
     groups: dict[tuple[int, int], list[Job]] = {}
-    for job in jobs:
-        lesson = prepare(market, job, settings.of(job), decides)
+    for job, there in zip(jobs, moved, strict=True):
+        lesson = prepare(own, there, settings.of(job), decides)
         groups.setdefault(budget_of(settings.train, [lesson]), []).append(job)
     return list(groups.values())
+
+
+def populations(market: Market, jobs: Sequence[Job], settings: Settings, most: int) -> list[list[Job]]:
+    """Jobs of one arm in populations of so many policies at most, folds that train alike beside each other; see alike.
+
+    What they are does not depend on the machine, so that its bytes do not either.
+    """
+    groups = alike(market, jobs, settings)
+    return [group[first : first + most] for group in groups for first in range(0, len(group), most)]
 
 
 def _by_arm(jobs: Sequence[Job]) -> list[list[Job]]:

@@ -79,9 +79,12 @@ def growth(rules: Tabular, size_frac: np.ndarray, leverage: np.ndarray, results:
 
 
 def rewards(rules: Tabular, size_frac: np.ndarray, leverage: np.ndarray, results: Results) -> np.ndarray:
-    """What trades pay their actions, by `rules.reward`; arrays that broadcast. The originals know no liquidation."""
+    """What trades pay their actions, by `rules.reward`; arrays that broadcast. The originals know no liquidation.
+
+    Log growth prices risk by `rules.risk_price`: it is that of an account so many times as bold.
+    """
     if rules.reward == "log_growth":
-        return growth(rules, size_frac, leverage, results)
+        return growth(rules, rules.risk_price * size_frac, leverage, results)
     if rules.reward == "outcome":
         paid = outcome_reward(100.0 * results.unit_return, results.hours, -100.0 * results.worst)
         return np.broadcast_to(paid, np.broadcast(size_frac, results.unit_return).shape)

@@ -29,8 +29,10 @@ from sizewise.learning.tabular.cells import (
     state_name,
     state_of,
 )
-from sizewise.learning.tabular.learning import OpenDecision, Table, Waiting, best_tried, moved_towards, step_size
+from sizewise.learning.tabular.learning import OpenDecision, Table, Waiting, best_tried
+from sizewise.learning.tabular.lessons import REGIME_STATES
 from sizewise.learning.tabular.store import save_table
+from sizewise.learning.tabular.updates import exploration, moved_towards, step_size
 from sizewise.sizing.opportunities import find_opportunities
 from sizewise.sizing.sizers import AT_MARKET, Situation, follow_signal
 from sizewise.trading.broker.orders import Orders
@@ -167,6 +169,9 @@ class TableAgent:
             return best, False
         rules = self._start.rules
         rate = rules.exploration if rules.final_exploration is None else rules.final_exploration
+        if rules.exploration_schedule == "visits":
+            told = len(self._visits[state]) if rules.feedback == "every" and self._start.kind == "bandit" else 1
+            rate = float(exploration(rules, 1.0, self._visits[state].sum() / told))
         if self._rng.random() < rate:
             return int(self._rng.integers(len(self._values[state]))), True
         return best, False
@@ -245,11 +250,21 @@ class TableAgent:
             return
         # One value for all parts of a trade, which would otherwise chase one another.
         worth = self._worth(state)
+        left = []
         for closed in self._waiting.pop(account, ()):
-            self._update(closed.state, closed.action, closed.reward + worth, closed.share)
+            if self._is_of_one_agent(closed.state, state):
+                self._update(closed.state, closed.action, closed.reward + worth, closed.share)
+            else:
+                left.append(closed)
+        if left:
+            self._waiting[account] = tuple(left)
         for decision_id, taken in self._open.items():
-            if taken.account == account and taken.following is None:
+            if taken.account == account and taken.following is None and self._is_of_one_agent(taken.state, state):
                 self._open[decision_id] = taken._replace(following=int(state))
+
+    def _is_of_one_agent(self, state: int, other: int) -> bool:
+        """Whether one agent decides in both states, see Tabular.agents."""
+        return self._start.rules.agents == "one" or state // REGIME_STATES == other // REGIME_STATES
 
     def _worth(self, state: int) -> float:
         return self._start.rules.gamma * float(self._values[state].max())

@@ -1,12 +1,16 @@
 """The section `plan`: what is compared and how it is decided."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from sizewise.params.dataset.regimes import RegimeName
 from sizewise.params.evidence.gates import Gates
 from sizewise.params.fields import Count, Positive, Section, as_tuple
+
+# Kinds of arms that take no skill.
+WITHOUT_SKILL = ("cash", "random_placebo", "constant", "buy_and_hold")
 
 
 class Risk(Section):
@@ -58,3 +62,9 @@ class Plan(Section):
     regimes: Annotated[tuple[RegimeName, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=4)]
     entry: Question | None = None
     risk: Risk | None = None
+
+    def leading(self, arms: Mapping[str, Any]) -> list[str]:
+        """Arms that a crowded figure names: those of the declared questions, and what takes no skill."""
+        entry = self.entry
+        asked = {self.candidate, self.reference} | ({entry.candidate, entry.reference} if entry is not None else set())
+        return [name for name, arm in arms.items() if name in asked or arm.kind in WITHOUT_SKILL]

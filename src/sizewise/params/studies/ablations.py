@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from sizewise.params.arms import AnyScheme
 from sizewise.params.fields import Count, Section, as_tuple
-from sizewise.params.learning.train import Encoder, Episode
+from sizewise.params.learning.train import Encoder, Episode, SelectOn
 from sizewise.params.trading.rewards import LogGrowth, RewardModel
 from sizewise.params.trading.trading import SEVEN
 
@@ -22,6 +22,8 @@ class Variant(Section):
     initial_hold_prob: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     raw_dollars: bool = False
     window_bars: Count | None = None
+    # A variant that does not name it is the trial that it was before this could be asked.
+    select_on: Annotated[SelectOn | None, Field(discriminator="kind", exclude_if=lambda chosen: chosen is None)] = None
 
 
 class Ablations(Section):

@@ -48,6 +48,8 @@ NOTEBOOKS = {
     "families": "14_families",
     "budget": "15_budget",
     "assay": "16_assay",
+    "tables": "17_tables",
+    "outside": "18_outside_checks",
 }
 POLL_SECONDS = 1.0
 

@@ -22,7 +22,6 @@ from sizewise.evidence import verdict
 from sizewise.evidence.history import history_sentence, history_table, read_history
 from sizewise.evidence.questions import holm_sentence
 from sizewise.ledgers.metrics import BPS
-from sizewise.ledgers.plan import leading
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, read_ledger, seal_sentence
 from sizewise.params.arms import Arm
 from sizewise.params.dataset.splits import Splits
@@ -54,8 +53,10 @@ STUDIES = {
     "14_families": "Families of the signal: how much rests on the one that is traded?",
     "15_budget": "Budget: would more training, or another network, deploy other policies?",
     "16_assay": "Assay: would an edge of sizing be found?",
+    "17_tables": "Later lists: do the variants that reference designs C and E put off change their arms?",
+    "18_outside_checks": "Outside checks: does what others published come out here?",
 }
-# Reports that were made before every arm traded in one account; `make reproduce` and `make studies` make them again.
+# Reports of the experiment before this one; `make studies` makes them again.
 EARLIER = {
     "06_known_answers",
     "08_overfitting",
@@ -202,7 +203,7 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
         columns=["arm", *COLUMNS.values()],
         rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},
         bounds=bounds,
-        equity=_embedded(equity_figure(found, [arm for arm in arms if arm not in bounds], leading(plan, arms))),
+        equity=_embedded(equity_figure(found, [arm for arm in arms if arm not in bounds], plan.leading(arms))),
         history=_history(found),
         history_sentence=history_sentence(found.history),
         difference=_embedded(

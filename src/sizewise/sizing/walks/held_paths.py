@@ -123,16 +123,6 @@ class Trades:
     side: np.ndarray
 
 
-def quotes_of(
-    open_: np.ndarray, close: np.ndarray, rates: np.ndarray, elapsed_days: np.ndarray, day: np.ndarray
-) -> Quotes:
-    """Args: open_, close: [T, P]. rates: [T, 4], see costs.instrument_rates. elapsed_days, day: (T,)."""
-    fee, half_spread, borrow, funding = (column[:, None] for column in rates.T)
-    before = np.concatenate([close[:1], close[:-1]])
-    lent = np.cumsum(before * borrow * elapsed_days[:, None], axis=0)
-    return Quotes(open_, close, fee, half_spread, lent, np.cumsum(open_ * funding, axis=0), day)
-
-
 def market_quotes(market: Market, start: int, stop: int) -> Quotes:
     """Rows [start, stop) of one symbol of a market tensor (float64, on the CPU)."""
     bars = {name: market.tape.column(name)[start:stop].numpy() for name in COLUMNS}
@@ -216,7 +206,7 @@ class UnitPaths:
 
 def _solvent(multiple: np.ndarray) -> np.ndarray:
     if not (multiple > 0.0).all():
-        raise LedgerError("sizes ruin a path: a trade loses all equity; lower calibration.cap_frac or size_noise")
+        raise LedgerError("sizes ruin a path: a trade loses all equity; lower them")
     return multiple
 
 

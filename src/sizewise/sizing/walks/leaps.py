@@ -46,6 +46,28 @@ class Paths:
         return cls(start, stop - start, owner, symbol)
 
 
+def _course(
+    market: Market, paths: Paths, marks: torch.Tensor | None
+) -> tuple[Course, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The course of the marks; their rows; and of each path the places of its first and of its last mark."""
+    device = market.atr_frac.device
+    start, last = paths.start.to(device), (paths.start + paths.length - 1).to(device)
+    if marks is not None:
+        marks = marks.clone()
+        # Where a path is told to close, and where it has.
+        marks[last - 1] = marks[last] = True
+    course = Course(market.tape, marks)
+    at = course.at.to(device)
+    return course, at, torch.searchsorted(at, start), torch.searchsorted(at, last)
+
+
+def mark_rows(market: Market, paths: Paths, marks: torch.Tensor | None) -> torch.Tensor:
+    """Rows at which the steps of `returns` begin, and at last end: int64 [T + 1, P]; what is over stays at its end."""
+    _, at, place, end = _course(market, paths, marks)
+    step = torch.arange(int((end - place).max()) + 1, device=at.device).unsqueeze(1)
+    return at[torch.minimum(place + step, end)]
+
+
 def returns(
     market: Market,
     paths: Paths,
@@ -69,13 +91,7 @@ def returns(
     """
     device = market.atr_frac.device
     start, last = paths.start.to(device), (paths.start + paths.length - 1).to(device)
-    if marks is not None:
-        marks = marks.clone()
-        # Where a path is told to close, and where it has.
-        marks[last - 1] = marks[last] = True
-    course = Course(market.tape, marks)
-    at = course.at.to(device)
-    place, end = torch.searchsorted(at, start), torch.searchsorted(at, last)
+    course, at, place, end = _course(market, paths, marks)
     desk = Walker(
         market.tape, account, rules, sizer.uses, dtype=torch.float64, device=device, pauses=True, trusted=True
     )

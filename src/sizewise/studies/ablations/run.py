@@ -18,6 +18,7 @@ from sizewise.base.hashing import code_hash, content_hash
 from sizewise.base.paths import require_writable, write_json
 from sizewise.dataset.store import Universe, cut_folds, read_market, read_models, read_universe
 from sizewise.learning.ppo import training
+from sizewise.learning.ppo.selection import WHOLE
 from sizewise.ledgers.files import LedgerWriter, read_equity
 from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines, with_risk, with_signals
 from sizewise.ledgers.trials import canonical, record_trials
@@ -26,7 +27,7 @@ from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.ablations import Ablations, Variant
 from sizewise.params.trading.world import World
-from sizewise.studies.ablations.files import COLUMNS, FOLDER, folder_of
+from sizewise.studies.ablations.files import COLUMNS, FOLDER, SELECTION, folder_of
 from sizewise.walkforward.risk import match_policies
 from sizewise.walkforward.walk import frames, run_policies
 
@@ -36,7 +37,7 @@ MADE = "made.json"
 
 def changed(train: Train, variant: Variant, ablations: Ablations) -> Train:
     """The training section with a variant's changes and the ablations' budget in place."""
-    names = ("encoder", "memory", "reward", "episode", "initial_hold_prob")
+    names = ("encoder", "memory", "reward", "episode", "initial_hold_prob", "select_on")
     given = {name: getattr(variant, name) for name in names if getattr(variant, name) is not None}
     given = {"reward": ablations.reward} | given
     return train.model_copy(update={**given, "seeds": ablations.seeds, "iterations": ablations.iterations})
@@ -94,7 +95,10 @@ def _walk(stage: Stage, name: str, universe: Universe, settings: training.Settin
     # Streams are named after the arm, not the variant: variants differ in what they change and in no draw.
     clock = p.arms[p.plan.candidate].decisions
     jobs = [training.Job(p.plan.candidate, fold, seed, scheme, clock) for fold in folds for seed in seeds]
-    trained = training.train_jobs(market, jobs, models, settings)
+    trained = training.train_jobs(market, jobs, models, settings, at_once=training.POLICIES_AT_ONCE)
+    on = [one.agent.origin["selected_on"] for one in trained if "selected_on" in one.agent.origin]
+    if on:
+        write_json(folder_of(stage, name) / SELECTION, {"policies": len(on), "by_whole_tail": on.count(WHOLE)})
     agents = {(one.job.fold.number, one.job.seed): one.agent for one in trained}
     exact = market.to("cpu", torch.float64)
     given = (exact, name, folds, agents, seeds, World.of(p))

@@ -8,12 +8,13 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from scipy import stats
 
 from sizewise.evidence.statistics.cosines import cosine_terms
 from sizewise.evidence.statistics.joint import joint_power
 from sizewise.params.evidence.plan import Plan
 from sizewise.reports.page.style import COLOURS, watermark
-from sizewise.studies.calibration.nulls import NullWorld
+from sizewise.studies.calibration.arms import ARMS, Arms, NullWorld, pairs_of
 from sizewise.studies.calibration.rejections import Rate
 from sizewise.studies.calibration.study import PRIMARY, length_name
 
@@ -92,6 +93,8 @@ def power_curves(power: Mapping[str, Rate], uneven: Mapping[str, Rate], *, plan:
 TEST_LABELS = {"joint_rule": "joint rule", "ibragimov_mueller": "Ibragimov-Mueller alone", "cosines": "cosines alone"}
 # A level that may be called held: the nominal one, and half a point of what a simulation and a finite sample leave.
 MOST_LEVEL = 0.055
+# How far a power may be from its simulated curve, points.
+MOST_GAP = 5.0
 
 
 def level_by_length(lengths: Mapping[str, Mapping[str, Rate]], days: Sequence[int], alpha: float) -> Figure:
@@ -143,21 +146,43 @@ Rates = Mapping[str, Mapping[str, Rate]]
 
 
 def world_table(world: NullWorld) -> pd.DataFrame:
-    """What each symbol brings to the studies."""
+    """What each symbol brings to the studies: its test slices, and the reference's own sizes there at matched risk."""
     rows = {}
-    for symbol, series in world.series.items():
-        parts = [part for part in world.slices if part.symbol == symbol]
-        sizes = np.concatenate([world.sizes(part.atr_frac[part.entry_row]) for part in parts])
-        rows[symbol] = {
-            "folds": len(parts),
-            "days": len(np.unique(series.day)),
+    for ground in world.grounds:
+        same = np.ones((len(ground.entries), 1))
+        own = Arms.of(ground, same, same, world.terms, world.start[ground.symbol])
+        sizes = np.concatenate([pair.sizes[pair.real[:, 0], 0, 0] for pair in pairs_of([own], world.terms)])
+        rows[ground.symbol] = {
+            "folds": len(ground.test),
+            "days": sum(len(span.day) for span in ground.test),
             "trades": len(sizes),
-            "median size (share of equity)": float(np.median(sizes)),
-            "at the study's cap (%)": 100.0 * float(np.mean(sizes >= world.settings.cap_frac)),
-            f"bars of {world.settings.bar_hours} h": len(series),
-            "deviation of one (%)": 100.0 * float(np.std(series.gap + series.body)),
+            "factor, median": float(np.median(own.factor)),
+            "median size (share of equity)": float(np.median(sizes)) if len(sizes) else float("nan"),
+            "at the cap (%)": 100.0 * float(np.mean(sizes >= world.terms.limit)) if len(sizes) else float("nan"),
+            "sessions": len(world.series[ground.symbol]),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("symbol")
+
+
+def risk_sentence(world: NullWorld) -> str:
+    """Which nulls stand at matched risk, and which do not and why."""
+    risk = world.terms.risk
+    walked = (
+        "walk their accounts at whatever risk they take, because `plan.risk` declares none"
+        if risk is None
+        else f"walk accounts of {world.terms.initial:,.0f} at {100.0 * risk.annual_vol_frac:g}% a year, matched per symbol "
+        f"on each train slice to {100.0 * risk.tolerance_frac:g}%"
+    )
+    every = world.decisions.every
+    clock = (
+        f"decides every {every}" if world.decisions.count == 1 else f"decides every {world.decisions.count} {every}s"
+    )
+    named = ", ".join(f"`{name}`" for name in ARMS)
+    return (
+        f"{named} {walked}; the clock {clock}, the cap is {100.0 * world.terms.limit:g}% of equity, costs and lots are the "
+        "instruments' own. `persistent_regime_null` and its lengths have no accounts: they are daily differences, and every "
+        "test here is the same for any multiple of them."
+    )
 
 
 def nulls(rates: Rates) -> dict[str, Mapping[str, Rate]]:
@@ -175,6 +200,7 @@ def record(rates: Rates) -> dict[str, dict[str, dict[str, Any]]]:
                 "band_low": round(cell.band_low, DIGITS),
                 "band_high": round(cell.band_high, DIGITS),
             }
+            | (dict(zip(("wilson_low", "wilson_high"), (round(edge, DIGITS) for edge in wilson(cell)), strict=True)))
             | ({"theory": round(cell.expected, DIGITS)} if study in POWER else {})
             for name, cell in cells.items()
         }
@@ -199,6 +225,27 @@ def rate_table(rates: Rates) -> pd.DataFrame:
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(list(rows), names=["study", "entry"])
     return table
+
+
+def wilson(cell: Rate) -> tuple[float, float]:
+    """The Wilson 95% band of a rate."""
+    found = stats.binomtest(round(cell.rate * cell.n), cell.n).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
+
+
+def joint_sentence(rates: Rates) -> str:
+    """The joint rule's level on every null with its band, against MOST_LEVEL."""
+    cells = {study: cells[PRIMARY] for study, cells in nulls(rates).items()}
+    over = [study for study, cell in cells.items() if cell.rate > MOST_LEVEL]
+    told = []
+    for study, cell in cells.items():
+        low, high = (100.0 * edge for edge in wilson(cell))
+        told.append(f"{100.0 * cell.rate:.1f}% in {study} ({low:.1f} to {high:.1f})")
+    target = f"at most {100.0 * MOST_LEVEL:g}%"
+    met = f"{target} is held in all {len(cells)} nulls"
+    if over:
+        met = f"{target} is missed in {', '.join(over)}"
+    return f"The joint rule rejects {', '.join(told)}; in brackets the Wilson 95% band. The target of {met}."
 
 
 def level_sentences(rates: Rates) -> str:
@@ -252,9 +299,10 @@ def power_sentence(rates: Rates) -> str:
         if name in rates["power_uneven"]
     }
     worst = max(lost, key=lambda name: lost[name])
+    target = "met" if abs(gaps[edge]) <= MOST_GAP else "missed"
     text = (
         f"Over {len(gaps)} planted edges the joint rule's power is within {abs(gaps[edge]):.1f} points of its simulated "
-        f"curve ({gaps[edge]:+.1f} at {edge} standard errors)."
+        f"curve ({gaps[edge]:+.1f} at {edge} standard errors); the target of {MOST_GAP:g} points is {target}."
     )
     if lost[worst] < 1.0:
         return f"{text} One of the same mean that is uneven in time is found as often."

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sizewise.base.errors import ConfigError
-from sizewise.base.paths import write_json
+from sizewise.base.paths import write_atomically, write_json
 from sizewise.base.pool import Pool
 from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.confidence import confidence_column
@@ -22,9 +22,9 @@ from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.laboratory import Laboratory
 from sizewise.studies.known_answers import direct, laboratory
+from sizewise.studies.known_answers.experience import Curve, Points
 from sizewise.studies.planted import rebate_market
 from sizewise.studies.planted.answers import (
-    NO_GROWTH,
     Answer,
     chosen_sizes,
     growth_of,
@@ -53,11 +53,11 @@ TARGETS = (
     ("volatility_timing", DIRECT, 0.98),
     ("leaked_future", PPO, 0.95),
 )
-# Of the optimal growth: how many bars does it take a learner to be there?
-REACHED = 0.90
 # Flat enough: mean |size| as a share of the cap, in noise with costs.
 FLAT = 0.02
-USED, BARS = "mean |size| (% of cap)", f"bars to {100 * REACHED:.0f}%"
+USED = "mean |size| (% of cap)"
+# Learning curves, in the folder of plots; a share of growth means nothing beyond these digits.
+CURVES, DIGITS = "laboratory_curves.csv", 6
 # The stretches on which a greedy policy of orders is judged.
 ORDER_PATHS = 200
 # A limit that no size of a table comes near: what an account already holds then tells the table nothing.
@@ -77,7 +77,8 @@ class Result(NamedTuple):
     """What a learner chose and earned. share: of the optimal growth (for tables: of the best of their own grid as well).
 
     sizes: mean size by state. mean_abs_frac: mean |size| over the largest level. excess: per-bar realised log growth less
-    that of the best constant size, over the exam; empty where the market trades orders. reached: see Reached.
+    that of the best constant size, over the exam; empty where the market trades orders. curve: see experience.Curve; of
+    learners by gradient.
     """
 
     task: Task
@@ -87,7 +88,7 @@ class Result(NamedTuple):
     sizes: tuple[float, ...]
     mean_abs_frac: float
     excess: np.ndarray
-    reached: float = float("nan")
+    curve: Points = ()
 
 
 def plan(settings: Laboratory) -> list[Task]:
@@ -123,40 +124,18 @@ def run_task(task: Task, settings: Laboratory) -> Result:
     if task.arm == PPO:
         iterations = settings.longer.get(law.name, settings.train.iterations)
         train = settings.train.model_copy(update={"iterations": iterations})
-        reached = Reached(law, exam)
-        student, _ = laboratory.train_ppo(law, train, task.seed, watch=reached.watch)
-        return _judged(task, law, exam, student.sizes(exam), 1.0, reached.bars)
+        curve = Curve(law, exam)
+        student, _ = laboratory.train_ppo(law, train, task.seed, watch=curve.watch)
+        return _judged(task, law, exam, student.sizes(exam), 1.0, curve.points)
     if task.arm == DIRECT:
-        reached = Reached(law, exam)
-        learned = direct.train_direct(law, settings.direct, task.seed, watch=reached.watch)
-        return _judged(task, law, exam, learned.sizes(exam), 1.0, reached.bars)
+        curve = Curve(law, exam)
+        learned = direct.train_direct(law, settings.direct, task.seed, watch=curve.watch)
+        return _judged(task, law, exam, learned.sizes(exam), 1.0, curve.points)
     return _table(task, law, exam, settings)
 
 
-class Student(Protocol):
-    """Whoever has learned sizes."""
-
-    def sizes(self, exam: Sample) -> np.ndarray:
-        """At every row, see answers.growth_of."""
-        ...
-
-
-class Reached:
-    """How many bars a learner had seen when its greedy sizes first earned REACHED of the optimal growth; NaN until then."""
-
-    def __init__(self, law: Law, exam: Sample):
-        self._law, self._exam, self.bars = law, exam, float("nan")
-
-    def watch(self, bars: int, student: Student) -> None:
-        """Look at a student, unless it is there already; where the best is to hold nothing there is nothing to reach."""
-        if np.isnan(self.bars) and solve(self._law).optimal_growth > NO_GROWTH:
-            growth = growth_of(self._law, student.sizes(self._exam), self._exam)
-            if float(share_of_optimal(self._law, growth, self._exam)) >= REACHED:
-                self.bars = float(bars)
-
-
 def _judged(
-    task: Task, law: Law, exam: Sample, sizes: np.ndarray, grid_growth_share: float, reached: float = float("nan")
+    task: Task, law: Law, exam: Sample, sizes: np.ndarray, grid_growth_share: float, curve: Points = ()
 ) -> Result:
     growth = float(growth_of(law, sizes, exam))
     share = float(share_of_optimal(law, growth, exam))
@@ -165,7 +144,7 @@ def _judged(
     by_state = tuple(float(means.get(number, np.nan)) for number in range(law.n_states))
     used = float(np.abs(sizes).mean()) / max(abs(level) for level in law.levels)
     excess = _excess(law, exam, sizes)
-    return Result(task, share, share / grid_growth_share, growth, by_state, used, excess, reached)
+    return Result(task, share, share / grid_growth_share, growth, by_state, used, excess, curve)
 
 
 def _excess(law: Law, exam: Sample, sizes: np.ndarray) -> np.ndarray:
@@ -244,7 +223,6 @@ def share_table(results: Sequence[Result]) -> pd.DataFrame:
             "lowest seed": min(result.share for result in group),
             "share of own grid": float(np.mean([result.share_of_grid for result in group])),
             USED: 100.0 * float(np.mean([result.mean_abs_frac for result in group])),
-            BARS: float(np.median([result.reached for result in group])),
             "seeds": len(group),
         }
     frame = pd.DataFrame.from_dict(table, orient="index")
@@ -258,34 +236,21 @@ def record(results: Sequence[Result]) -> dict[str, dict[str, dict[str, Any]]]:
     for result in results:
         found.setdefault(result.task.market, {}).setdefault(result.task.arm, []).append(result)
     return {
-        market: {arm: {**interval([one.share for one in group]), **_bars(group)} for arm, group in by_arm.items()}
+        market: {arm: interval([one.share for one in group]) for arm, group in by_arm.items()}
         for market, by_arm in found.items()
     }
-
-
-def _bars(group: Sequence[Result]) -> dict[str, int]:
-    """Median over seeds of what Reached says; nothing where half of the seeds never got there, or were never asked."""
-    median = float(np.median([one.reached for one in group]))
-    return {} if np.isnan(median) else {"bars_to_90": int(median)}
-
-
-def speed_sentence(table: pd.DataFrame) -> str:
-    """How many bars each learner by gradient needs to earn REACHED of the optimal growth, a market a line."""
-    lines = []
-    for market in table.index.unique("market"):
-        arms = [arm for arm in (DIRECT, PPO) if (market, arm) in table.index]
-        if len(arms) == 2:
-            said = [table.loc[(market, arm), BARS] for arm in arms]
-            words = ["not reached" if np.isnan(value) else f"{value:,.0f} bars" for value in said]
-            lines.append(
-                f"- `{market}`, {100 * REACHED:.0f}% of the optimal growth: `direct` {words[0]}, `ppo` {words[1]}"
-            )
-    return "\n".join(lines)
 
 
 def write_record(results: Sequence[Result], folder: Path) -> None:
     """Write metrics/known_answers.json, whole."""
     write_json(folder / "known_answers.json", record(results))
+
+
+def write_curves(results: Sequence[Result], folder: Path) -> None:
+    """Write plots/laboratory_curves.csv: market, arm, seed, bars, share (of the optimal growth)."""
+    rows = [(*one.task, bars, round(share, DIGITS)) for one in results for bars, share in one.curve]
+    table = pd.DataFrame(rows, columns=[*Task._fields, "bars", "share"])
+    write_atomically(folder / CURVES, lambda path: table.to_csv(path, index=False))
 
 
 def against_constant(results: Sequence[Result], market: str, arm: str, plan_: Plan) -> JointTest:
@@ -325,6 +290,38 @@ def answers_sentence(table: pd.DataFrame, targets: Sequence[tuple[str, str, floa
             f"{lowest:.1f}%); {100.0 * least:.0f}% {verdict}"
         )
     return "\n".join(lines)
+
+
+# From this share of the optimum on a seed has found it; and how near another is the same way of trading, points.
+FOUND = 0.90
+SAME_WAY = 5.0
+
+
+def orders_sentence(results: Sequence[Result], gamma: float) -> str:
+    """What of the market of orders a learner cannot reach, and what its seeds came to.
+
+    Args:
+        gamma: the learner's discount.
+    """
+    answer = rebate_market.solve(ORDERS, ORDERS.trading(), laboratory.ACCOUNT)
+    left = {name: 100.0 * share for name, share in rebate_market.decompose(answer, gamma).items()}
+    shares = [100.0 * result.share for result in results if result.task.market == ORDERS.name]
+    found = sum(share >= 100.0 * FOUND for share in shares)
+    sides = [left["long_only"], left["short_only"]]
+    one = sum(share < 100.0 * FOUND and min(abs(share - side) for side in sides) <= SAME_WAY for share in shares)
+    told = ", ".join(f"{share:.0f}%" for share in shares)
+    free = min(left["seen"], left["discounted"]) >= 99.0
+    lost = "cost nothing" if free else "are part of what is missing"
+    rest = (
+        " What is missing is search: a seed keeps a way of trading that pays." if free and found < len(shares) else ""
+    )
+    return (
+        f"`{ORDERS.name}`, exactly: a policy that tells apart no more than its account shows earns {left['seen']:.1f}% of "
+        f"the optimum, the best one at a discount of {gamma:g} a bar {left['discounted']:.1f}%, so that observation and "
+        f"discount {lost}; fills are the broker's own. Who opens on the long side alone earns {left['long_only']:.1f}% at "
+        f"best, on the short side alone {left['short_only']:.1f}%. The seeds of `ppo` earn {told}: {found} of {len(shares)} "
+        f"find {100.0 * FOUND:.0f}% of the optimum or more, {one} end within {SAME_WAY:g} points of one side alone.{rest}"
+    )
 
 
 def flat_sentence(table: pd.DataFrame) -> str:

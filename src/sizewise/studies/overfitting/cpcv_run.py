@@ -108,12 +108,7 @@ def train(stage: Stage, world: CpcvWorld) -> dict[tuple[int, int], Agent]:
     candidate, clock = p.plan.candidate, arm.decisions
     jobs = [training.Job(candidate, one, seed, arm.scheme, clock) for one in world.chosen for seed in p.cpcv.seeds]
     given = _Given(world.market.to("cpu", torch.float32), world.models, settings)
-    most = training.SEEDS_AT_ONCE
-    populations = [
-        group[first : first + most]
-        for group in training.alike(given.market, jobs, settings)
-        for first in range(0, len(group), most)
-    ]
+    populations = training.populations(given.market, jobs, settings, training.SEEDS_AT_ONCE)
     with Pool(given, most=len(populations)) as pool:
         trained = [one for population in pool.map(_train, populations) for one in population]
     return {(one.job.fold.number, one.job.seed): one.agent for one in trained}

@@ -63,21 +63,22 @@ def best_policy(process: Process) -> Optimum:
 
 
 def gain_of(process: Process, actions: np.ndarray, start: int = 0) -> float:
-    """Long-run reward a step of a stationary policy, from the state `start` on.
+    """Long-run reward a step of a stationary policy, from the state `start` on; `actions`: int64 [N]."""
+    return float(time_spent(process, actions, start) @ process.rewards[np.arange(len(actions)), actions])
+
+
+def time_spent(process: Process, actions: np.ndarray, start: int = 0) -> np.ndarray:
+    """Share of time that a stationary policy spends in each state in the long run, from `start` on: [N].
 
     The lazy chain, which spends the same share of time everywhere and has no period, is squared until it has settled.
-
-    Args:
-        actions: int64 [N].
     """
     nodes = np.arange(len(actions))
-    rewards = process.rewards[nodes, actions]
     chain = 0.5 * (np.eye(len(nodes)) + process.transitions[nodes, actions])
     for _ in range(SQUARINGS):
         chain = chain @ chain
         # Squaring doubles what rounding has taken from a row.
         chain /= chain.sum(1, keepdims=True)
-    return float(chain[start] @ rewards)
+    return np.asarray(chain[start])
 
 
 # The symbol of every planted market, and the name of its column of confidence.

@@ -16,13 +16,17 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.ledgers.metrics import BPS
 from sizewise.params.arms import Arm, ConstantArm
+from sizewise.params.trading.account import Account
 from sizewise.params.trading.world import World
-from sizewise.sizing.sizers import JoinedSizer, rule_sizer
+from sizewise.sizing.sizers import HeldSizer, JoinedSizer, Situation, Sizer, rule_sizer
 from sizewise.sizing.walks.backtest import PathLedger
-from sizewise.trading.schemes.values import SIZES7, base_order_frac
+from sizewise.trading.schemes.values import SIZES7, base_order_frac, position_limit_frac
 from sizewise.walkforward.walk import RULE_SEED, PathKey, paths_of, walk
 
 SMALLEST = "smallest of seven sizes"
+IN_AND_OUT = "smallest, home each evening"
+# Of a position that is resized only from nothing and to nothing.
+HALF_OFF = 0.5
 # What of the rules is lifted, to see what it costs.
 LIFTED = {
     "rounding": {"rounding": False},
@@ -34,7 +38,7 @@ REFUSED = ("below_min", "day_trade")
 def growth_by_account_size(
     market: Market,
     folds: Sequence[Fold],
-    arms: Mapping[str, Arm],
+    rules: Mapping[str, Sizer],
     world: World,
     sizes: Sequence[float],
     symbols: Sequence[str] | None = None,
@@ -42,8 +46,8 @@ def growth_by_account_size(
     """Walk rules over every test slice with accounts of every size, and again without the venue's limits.
 
     Args:
-        market: float64, on the CPU. arms: rules that need nothing but their parameters, by name. world: `account` but for
-            its initial equity. sizes: initial equities, quote currency. symbols: those that are walked; None: all.
+        market: float64, on the CPU. rules: by name. world: `account` but for its initial equity, and the clock of all.
+        sizes: initial equities, quote currency. symbols: those that are walked; None: all.
     Returns:
         one row an arm, symbol and size: arm, symbol, initial_equity; growth_bps_per_day (log growth over all test slices by
         the calendar days in them), trades (entries filled), below_min, day_trade (orders that the venue refused for
@@ -59,10 +63,10 @@ def growth_by_account_size(
                 "mend either"
             )
     chosen = [replace(fold, test=_only(fold, symbols)) for fold in folds]
-    keys = [key for name in arms for key in paths_of(name, chosen, [RULE_SEED], market)]
+    keys = [key for name in rules for key in paths_of(name, chosen, [RULE_SEED], market)]
     every = [key for key in keys for _ in sizes]
     initial = torch.tensor(list(sizes) * len(keys), dtype=market.dtype)
-    ledger = _walked(market, arms, every, world, initial, record=True)
+    ledger = _walked(market, rules, every, world, initial, record=True)
     events = pd.crosstab(ledger.events["path"], ledger.events["event"]).reindex(range(len(every)), fill_value=0)
     table = pd.DataFrame(
         {
@@ -79,7 +83,7 @@ def growth_by_account_size(
     )
     for name, change in LIFTED.items():
         free = replace(world, rules=world.rules.model_copy(update=change))
-        without = ledger if free == world else _walked(market, arms, every, free, initial, record=False)
+        without = ledger if free == world else _walked(market, rules, every, free, initial, record=False)
         table[f"{name}_cost"] = (without.equity[-1] - ledger.equity[-1]).numpy()
     by = table.groupby(["arm", "symbol", "initial_equity"], sort=False).sum()
     by.insert(0, "growth_bps_per_day", BPS * by.pop("growth") / by.pop("days"))
@@ -92,16 +96,15 @@ def _only(fold: Fold, symbols: Sequence[str] | None) -> dict[str, Slice]:
 
 def _walked(
     market: Market,
-    arms: Mapping[str, Arm],
+    rules: Mapping[str, Sizer],
     keys: Sequence[PathKey],
     world: World,
     initial: torch.Tensor,
     *,
     record: bool,
 ) -> PathLedger:
-    counts = [sum(key.arm == name for key in keys) for name in arms]
-    sizer = JoinedSizer([rule_sizer(arm, world.account) for arm in arms.values()], counts)
-    return walk(market, keys, sizer, world, record=record, initial_equity=initial)
+    counts = [sum(key.arm == name for key in keys) for name in rules]
+    return walk(market, keys, JoinedSizer(list(rules.values()), counts), world, record=record, initial_equity=initial)
 
 
 def _growth(ledger: PathLedger, world: World, initial: torch.Tensor) -> np.ndarray:
@@ -118,10 +121,37 @@ def _entries(fills: pd.DataFrame, paths: int) -> np.ndarray:
     return np.bincount(fills.loc[opens, "path"], minlength=paths)
 
 
-def sized_rules(arms: Mapping[str, Arm], reference: str, world: World) -> dict[str, Arm]:
+def smallest_frac(account: Account) -> float:
+    """What the smallest of the seven sizes orders, share of equity."""
+    return base_order_frac(account) * min(SIZES7)
+
+
+def sized_arms(arms: Mapping[str, Arm], reference: str, world: World) -> dict[str, Arm]:
     """The reference rule, and a rule that orders what the smallest of the seven sizes does."""
-    least = base_order_frac(world.account) * min(SIZES7)
-    return {reference: arms[reference], SMALLEST: ConstantArm(kind="constant", size_frac=least)}
+    least = ConstantArm(kind="constant", size_frac=smallest_frac(world.account))
+    return {reference: arms[reference], SMALLEST: least}
+
+
+def sized_rules(market: Market, arms: Mapping[str, Arm], reference: str, world: World) -> dict[str, Sizer]:
+    """See sized_arms; and the smallest size once more, that is sold each evening and bought back each morning, which is a
+    day trade a session."""
+    account = world.account
+    rules = {name: rule_sizer(arm, account) for name, arm in sized_arms(arms, reference, world).items()}
+    return rules | {IN_AND_OUT: home_each_evening(market, smallest_frac(account), account)}
+
+
+def home_each_evening(market: Market, size_frac: float, account: Account) -> Sizer:
+    """A size while the session has two more bars, else nothing: its last bar, which the calendar tells, is the sale's."""
+    inside = torch.zeros(len(market.times), dtype=torch.bool)
+    session = market.tape.column("session")[:, 0].cpu()
+    for first, count in zip(market.first_row, market.n_rows, strict=True):
+        rows = session[first : first + count]
+        inside[first : first + count - 2] = rows[2:] == rows[:-2]
+
+    def size(at: Situation) -> torch.Tensor:
+        return torch.where(inside[at.rows], size_frac, torch.zeros_like(at.equity))
+
+    return HeldSizer(size, position_limit_frac(account), HALF_OFF)
 
 
 def spread_by_symbol(table: pd.DataFrame) -> pd.Series:

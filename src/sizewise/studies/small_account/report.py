@@ -34,7 +34,8 @@ def account_size_figure(table: pd.DataFrame) -> Figure:
     for panel in list(axes.flat)[len(symbols) :]:
         panel.set_axis_off()
     figure.supylabel("log growth (bps a day)", fontsize=9)
-    figure.supxlabel("equity at the start, quote currency (dotted: 25,000)", fontsize=9)
+    for panel in axes[-1]:
+        panel.set_xlabel("equity at the start, quote currency (dotted: 25,000)", fontsize=9)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(arms))
     figure.suptitle("Growth against the size of the account")
     return figure
@@ -64,7 +65,7 @@ def _cost_of(rows: pd.DataFrame, size: float) -> str:
     total = rows[["rounding_cost", "below_min", "day_trade_limit_cost", "day_trade"]].sum()
     return (
         f"at ${size:,.0f} lots and minimum orders cost ${total['rounding_cost']:,.2f} and refuse {int(total['below_min'])} "
-        f"orders, the day-trade limit ${total['day_trade_limit_cost']:,.2f} and {int(total['day_trade'])} (both rules, all "
+        f"orders, the day-trade limit ${total['day_trade_limit_cost']:,.2f} and {int(total['day_trade'])} (all rules and "
         "test slices)"
     )
 

@@ -17,6 +17,7 @@ from sizewise.ledgers.trials import canonical, count_trials, read_trials, record
 from sizewise.params.arms import PpoArm
 from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage
+from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.world import World
 from sizewise.studies.small_account.curve import growth_by_account_size, sized_rules
@@ -121,11 +122,10 @@ def sentence(stage: Stage, record: dict[str, Any]) -> str:
 
 
 def curve(stage: Stage, given: Prepared) -> pd.DataFrame:
-    """See curve.growth_by_account_size: the reference, and the smallest of the seven sizes."""
+    """See curve.growth_by_account_size and curve.sized_rules."""
     p, world = stage.params, small_world(stage.params)
-    rules = sized_rules(p.arms, p.small_account.reference, world)
-    # A clock that asks for more than an entry is of no use to a size that is held.
-    world = replace(world, decisions=p.arms[p.small_account.reference].world(world).decisions)
-    exact = given.market.to("cpu", torch.float64)
-    small = p.small_account
+    # What is home each evening looks at every close; a size that is held from entry to exit does not notice.
+    world = replace(world, decisions=Decisions(every="bar"))
+    exact, small = given.market.to("cpu", torch.float64), p.small_account
+    rules = sized_rules(exact, p.arms, small.reference, world)
     return growth_by_account_size(exact, given.folds[PRIMARY], rules, world, small.initial_equities, small.symbols)

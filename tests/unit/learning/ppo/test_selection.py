@@ -15,18 +15,20 @@ from sizewise.learning.ppo import training
 from sizewise.learning.ppo.encoders import MarketView
 from sizewise.learning.ppo.lessons import LEAST_DECISIONS, Settings, prepare
 from sizewise.learning.ppo.scores import Ground, matched, yardsticks_of
+from sizewise.learning.ppo.selection import DECLINING, WHOLE
 from sizewise.learning.ppo.update import Adam
 from sizewise.params.arms import Arms, AtrArm, ConstantArm, MultiplesOf, VolTargetArm
 from sizewise.params.dataset.observation import Observation
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
-from sizewise.params.learning.train import Train
+from sizewise.params.evidence.slices import Slices
+from sizewise.params.learning.train import DecliningTail, Train
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.rewards import DifferentialSharpe, LogGrowth, RiskPriced
 from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
-from sizewise.sizing.walks.leaps import Paths
+from sizewise.sizing.walks.leaps import Paths, mark_rows
 from sizewise.trading.priced import priced_growth
 
 from ....hand_market import make_market
@@ -262,3 +264,80 @@ def test_weights_decay_and_biases_do_not():
     torch.testing.assert_close(parameters["w"][0], torch.full((3, 4), 0.95))
     assert torch.equal(parameters["w"][1], torch.ones((3, 4)))
     assert torch.equal(parameters["b"], torch.ones((2, 4)))
+
+
+# Declining days of the tail.
+
+
+def test_only_steps_from_chosen_rows_count(market):
+    ground = Ground.of(market, WORLD, [torch.zeros(2 * ROWS)], follows_signal=True, chunk_steps=50)
+    paths = Paths.of([(10, 58, 0, 0), (1510, 1534, 0, 1)])
+    rows = mark_rows(market, paths, ground.marks)
+    day = market.tape.column("day")[:, 0]
+    # The second step of the first path alone; nothing of the other symbol.
+    chosen = torch.zeros(2 * ROWS, dtype=torch.bool)
+    chosen[rows[1, 0]] = True
+    counted, without = ground.counted(paths, chosen)
+    assert without.tolist() == [False]
+    assert counted.steps.nonzero().tolist() == [[1, 0]]
+    returned = torch.full((len(rows) - 1, 2), 0.01, dtype=torch.float64)
+    growth = priced_growth(torch.tensor(0.01, dtype=torch.float64), 5.0)
+    expected = growth / (day[rows[2, 0]] - day[rows[1, 0]])
+    assert ground.scores(returned, paths, [5.0], counted).item() == pytest.approx(expected.item())
+
+
+def test_where_nothing_is_chosen_the_whole_tail_counts_as_ever(market):
+    ground = Ground.of(market, WORLD, [torch.zeros(2 * ROWS)] * 2, follows_signal=True, chunk_steps=50)
+    paths = Paths.of([(10, 58, 0, 0), (1510, 1534, 0, 1), (10, 58, 1, 0)])
+    rows = mark_rows(market, paths, ground.marks)
+    chosen = torch.zeros(2 * ROWS, dtype=torch.bool)
+    chosen[rows[0, 1]] = True
+    counted, without = ground.counted(paths, chosen)
+    assert without.tolist() == [False, True]
+    rng = np.random.default_rng(1)
+    # A path that is over earns nothing.
+    returned = torch.from_numpy(rng.normal(0.0, 0.01, (len(rows) - 1, 3))) * (rows[1:] > rows[:-1])
+    one, two = ground.scores(returned, paths, [5.0, 5.0], counted).tolist()
+    assert two == ground.scores(returned, paths, [5.0, 5.0])[1].item()
+    assert one != ground.scores(returned, paths, [5.0, 5.0])[0].item()
+
+
+def test_marks_are_where_returns_begin_and_end(market):
+    ground = Ground.of(market, WORLD, [torch.zeros(2 * ROWS)], follows_signal=True, chunk_steps=50)
+    paths = Paths.of([(10, 58, 0, 0), (1510, 1534, 0, 1)])
+    rows = mark_rows(market, paths, ground.marks)
+    returned = ground.rules({"constant": RULES["constant"]}, paths)["constant"]
+    assert len(rows) == len(returned) + 1
+    assert rows[-1].tolist() == [57, 1533]
+    assert not returned[rows[1:] == rows[:-1]].any()
+
+
+DECLINING_DAYS = DecliningTail(kind="declining", declining_days=2, declining_frac=0.005)
+
+
+def test_a_checkpoint_is_picked_on_declining_days(market):
+    """Another score than the whole tail's, of the same policies."""
+    plain, declining = trained(market), trained(market, select_on=DECLINING_DAYS)
+    assert [row["head_bps"] for row in plain.curve] == [row["head_bps"] for row in declining.curve]
+    assert [row["tail_bps"] for row in plain.curve] != [row["tail_bps"] for row in declining.curve]
+    assert declining.agent.origin["selected_on"] == DECLINING
+    assert "selected_on" not in plain.agent.origin
+    best = max(declining.curve, key=lambda row: row["tail_bps"])
+    assert declining.agent.origin["iteration"] == best["iteration"]
+
+
+def test_without_a_declining_day_the_whole_tail_picks_and_it_is_told(market):
+    never = DecliningTail(kind="declining", declining_days=2, declining_frac=1.0)
+    plain, fallen = trained(market), trained(market, select_on=never)
+    assert [row["tail_bps"] for row in plain.curve] == [row["tail_bps"] for row in fallen.curve]
+    assert fallen.agent.origin["selected_on"] == WHOLE
+
+
+def test_declining_days_are_by_default_those_of_the_reports():
+    given, rules = DecliningTail(kind="declining"), Slices()
+    assert (given.declining_days, given.declining_frac) == (rules.declining_days, rules.declining_frac)
+
+
+def test_a_training_that_asks_for_the_tail_is_the_trial_it_was():
+    assert "select_on" not in TRAIN.model_dump()
+    assert TRAIN.model_copy(update={"select_on": DECLINING_DAYS}).model_dump()["select_on"]["declining_days"] == 2

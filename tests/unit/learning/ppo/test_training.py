@@ -108,6 +108,16 @@ def test_a_policy_does_not_depend_on_its_neighbours(quick, changes):
     assert not same(together[0], together[1])
 
 
+def test_folds_that_train_alike_share_a_population(quick):
+    jobs = [quick.job("masked", fold=fold, seed=seed) for fold in (0, 1) for seed in (1, 2)]
+    single = quick.market.to("cpu", torch.float32)
+    parts = training.populations(single, jobs, quick.settings, 3)
+    assert [[job.name for job in part] for part in parts] == [[job.name for job in jobs[:3]], [jobs[3].name]]
+    found = training.train_jobs(quick.market, jobs, quick.models, quick.settings, at_once=3)
+    expected = [*quick.train_together(jobs[:3]), *quick.train_together(jobs[3:])]
+    assert all(same(one, other) for one, other in zip(found, expected, strict=True))
+
+
 def test_processes_train_what_one_process_trains(quick, tmp_path):
     jobs = [quick.job("masked"), quick.job("free")]
     done: list[str] = []

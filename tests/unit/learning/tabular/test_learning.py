@@ -12,7 +12,8 @@ from sizewise.base.errors import ConfigError
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.learning.tabular.cells import sizes
-from sizewise.learning.tabular.learning import PHASES, Draws, blank, moved_towards, step_size, train_tables
+from sizewise.learning.tabular.learning import PHASES, blank, train_tables
+from sizewise.learning.tabular.updates import Draws, moved_towards, step_size
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.trading.account import Account
 

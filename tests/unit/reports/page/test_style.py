@@ -7,7 +7,6 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from sizewise.dataset.regimes import LABELS
-from sizewise.ledgers.plan import leading
 from sizewise.reports import figures, train, walk_forward
 from sizewise.reports.page import style
 
@@ -114,7 +113,7 @@ def test_the_field_has_a_line_an_arm(params):
 
 def test_arms_that_are_not_named_are_grey_and_one_word_speaks_for_them(params):
     arms = list(params.arms)
-    named = leading(params.plan, params.arms)
+    named = params.plan.leading(params.arms)
     assert {"ppo", "atr_managed", "ppo_entry", "atr", "cash", "constant", "buy_and_hold"} <= set(named) < set(arms)
     top, _ = figures.equity_by_arm(draws(60, arms), labels(60), [], named).axes
     assert [text.get_text() for text in top.get_legend().get_texts()] == [

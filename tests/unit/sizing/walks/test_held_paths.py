@@ -9,7 +9,7 @@ from sizewise.dataset.splits import Slice
 from sizewise.params.trading.account import Account
 from sizewise.sizing.fitted import FittedSizer, Paths, mean_exposure, walked_trades
 from sizewise.sizing.walks import backtest
-from sizewise.sizing.walks.held_paths import UnitPaths, held_bars, portfolio_growth, quotes_of, trades_of, unit_paths
+from sizewise.sizing.walks.held_paths import Quotes, UnitPaths, held_bars, portfolio_growth, trades_of, unit_paths
 
 from ....hand_market import make_market
 
@@ -40,12 +40,11 @@ def test_trades_end_with_the_signal_or_the_slice(text, expected):
     assert found == expected
 
 
-def flat_quotes(close: list[float], day: list[int], fee: float = 0.0):
+def flat_quotes(close: list[float], day: list[int], fee: float = 0.0) -> Quotes:
     """Bars that open where the last one closed; a fee and no other cost."""
     values = np.array(close)[:, None]
-    rates = np.tile([fee, 0.0, 0.0, 0.0], (len(close), 1))
-    before = np.concatenate([values[:1], values[:-1]])
-    return quotes_of(before, values, rates, np.full(len(close), 0.5), np.array(day))
+    before, nothing = np.concatenate([values[:1], values[:-1]]), np.zeros(values.shape)
+    return Quotes(before, values, np.full(values.shape, fee), nothing, nothing, nothing, np.array(day))
 
 
 def paths_by_hand() -> UnitPaths:
@@ -79,7 +78,7 @@ def test_no_trades_no_growth():
 def test_ruin_is_refused(size):
     quotes = flat_quotes([100, 100, 90, 90, 90], [0, 0, 1, 1, 1])
     paths = unit_paths(quotes, trades_of(*stream(".L+..")))
-    with pytest.raises(LedgerError, match=r"^sizes ruin a path: a trade loses all equity; lower calibration.cap_frac"):
+    with pytest.raises(LedgerError, match=r"^sizes ruin a path: a trade loses all equity; lower them"):
         paths.growth(np.array([[size]]))
     assert np.isfinite(paths.growth(np.array([[9.0]]))).all()
 

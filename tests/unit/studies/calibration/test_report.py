@@ -4,6 +4,7 @@ import pytest
 
 from sizewise.studies.calibration.rejections import Rate
 from sizewise.studies.calibration.report import (
+    joint_sentence,
     length_sentence,
     level_sentences,
     nulls,
@@ -62,16 +63,31 @@ def test_peeking(e_value, said):
 def test_power():
     assert power_sentence(POWER) == (
         "Over 3 planted edges the joint rule's power is within 3.0 points of its simulated curve (-3.0 at 4.0 standard "
-        "errors). One of the same mean that is uneven in time is found less often: by 10.0 points at 4.0."
+        "errors); the target of 5 points is met. One of the same mean that is uneven in time is found less often: by 10.0 "
+        "points at 4.0."
     )
+    far = {"power": {"2.0": cell(0.35, 0.41)}, "power_uneven": {"2.0": cell(0.35, 0.41)}}
+    assert "within 6.0 points" in power_sentence(far)
+    assert "the target of 5 points is missed." in power_sentence(far)
     even = {"power": POWER["power"], "power_uneven": POWER["power"]}
     assert power_sentence(even).endswith("One of the same mean that is uneven in time is found as often.")
 
 
 def test_the_record_is_what_other_code_reads():
     found = record({"aa": HELD, **POWER})
-    assert found["aa"] == {"joint_rule": {"rate": 0.048, "n": 1000, "band_low": 0.03, "band_high": 0.07}}
-    assert found["power"]["2.0"] == {"rate": 0.42, "n": 1000, "band_low": 0.39, "band_high": 0.43, "theory": 0.41}
+    band = {"wilson_low": 0.036393, "wilson_high": 0.063066}
+    assert found["aa"] == {"joint_rule": {"rate": 0.048, "n": 1000, "band_low": 0.03, "band_high": 0.07, **band}}
+    assert found["power"]["2.0"].items() >= {"rate": 0.42, "band_low": 0.39, "band_high": 0.43, "theory": 0.41}.items()
+
+
+def test_the_joint_rules_level_is_told_with_its_band():
+    rates = {"aa": HELD, "random_walk": {"joint_rule": cell(0.052)}, **POWER}
+    assert joint_sentence(rates) == (
+        "The joint rule rejects 4.8% in aa (3.6 to 6.3), 5.2% in random_walk (4.0 to 6.8); in brackets the Wilson 95% band. "
+        "The target of at most 5.5% is held in all 2 nulls."
+    )
+    missed = joint_sentence({**rates, "rotated_signals": {"joint_rule": cell(0.061)}})
+    assert missed.endswith("The target of at most 5.5% is missed in rotated_signals.")
 
 
 def test_the_table_is_in_percent():

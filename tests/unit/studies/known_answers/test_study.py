@@ -9,7 +9,7 @@ from scipy import stats
 
 from sizewise.base.errors import ConfigError
 from sizewise.studies.known_answers import study
-from sizewise.studies.known_answers.study import DIRECT, ORDERS, PPO, TABLE_MARKETS, TABLES, Reached, Result, Task
+from sizewise.studies.known_answers.study import DIRECT, ORDERS, PPO, TABLE_MARKETS, TABLES, Result, Task
 from sizewise.studies.planted.answers import interval, solve
 from sizewise.studies.planted.laws import Law
 from sizewise.studies.planted.markets import constant_edge, laws, pure_noise, two_regime
@@ -210,31 +210,6 @@ def test_what_is_said_of_shuffled_signals(p_value, said):
     assert "(95% -1.00 to +3.00" in sentence
 
 
-class Holding:
-    """A student who holds one size in all states but as many as it is told."""
-
-    def __init__(self, size: float):
-        self.size = size
-
-    def sizes(self, exam):
-        return np.where(exam.state == 0, self.size, 0.0)
-
-
-def test_bars_count_until_most_of_the_growth_is_earned():
-    law = two_regime()
-    reached = Reached(law, study.exam_of(law, 2000, 1))
-    for bars, size in ((100, 1.0), (200, 3.9), (300, 4.0)):
-        reached.watch(bars, Holding(size))
-    assert reached.bars == 200.0
-
-
-def test_where_nothing_can_be_earned_nothing_is_reached():
-    law = pure_noise()
-    reached = Reached(law, study.exam_of(law, 500, 1))
-    reached.watch(100, Holding(0.0))
-    assert np.isnan(reached.bars)
-
-
 # Records and tables.
 
 
@@ -260,18 +235,18 @@ def test_the_record_is_shares_by_market_and_arm(results, tmp_path):
     assert list(tmp_path.joinpath("metrics").iterdir()) == [tmp_path / "metrics" / "known_answers.json"]
 
 
-def test_bars_to_the_optimum_are_recorded_where_most_seeds_came_there():
-    def of(*bars):
-        return [result(seed=seed, share=0.9 + 0.01 * seed)._replace(reached=value) for seed, value in enumerate(bars)]
-
-    assert study.record(of(100.0, 300.0, 200.0))["two_regime"][PPO]["bars_to_90"] == 200
-    assert list(study.record(of(100.0, np.nan, 200.0))["two_regime"][PPO]) == FIELDS
-    both = [
-        *of(100.0, 300.0),
-        *(one._replace(task=one.task._replace(arm=DIRECT), reached=np.nan) for one in of(1.0, 2.0)),
-    ]
-    sentence = study.speed_sentence(study.share_table(both))
-    assert sentence == "- `two_regime`, 90% of the optimal growth: `direct` not reached, `ppo` 200 bars"
+def test_curves_are_rows_of_learners_that_have_them(settings, tmp_path):
+    learned = study.run_task(Task("two_regime", DIRECT, 1), settings)
+    bars = [seen for seen, _ in learned.curve]
+    assert bars == sorted(set(bars))
+    assert bars[0] == settings.direct.groups * settings.direct.horizon
+    assert bars[-1] <= settings.direct.passes * bars[0]
+    study.write_curves([learned, result(arm="bandit")], tmp_path)
+    table = pd.read_csv(tmp_path / "laboratory_curves.csv")
+    assert list(table.columns) == ["market", "arm", "seed", "bars", "share"]
+    assert set(table["arm"]) == {DIRECT}
+    assert table["bars"].tolist() == bars
+    np.testing.assert_allclose(table["share"], [share for _, share in learned.curve], atol=1e-6)
 
 
 def test_the_table_tells_the_lowest_seed(results):
@@ -330,3 +305,22 @@ def test_answers_are_of_every_law_of_sizes():
     assert list(found) == list(laws())
     assert found["pure_noise"].optimal_growth == solve(pure_noise()).optimal_growth == 0.0
     assert isinstance(study.share_table([result(seed=1), result(seed=2)]), pd.DataFrame)
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        (
+            (0.99, 0.76, 0.30),
+            "99%, 76%, 30%: 1 of 3 find 90% of the optimum or more, 1 end within 5 points of one side",
+        ),
+        ((0.99, 0.98), "99%, 98%: 2 of 2 find 90% of the optimum or more, 0 end within 5 points of one side alone."),
+    ],
+)
+def test_what_the_market_of_orders_comes_to_is_taken_apart(shares, said):
+    results = [result(ORDERS.name, PPO, seed, share) for seed, share in enumerate(shares)]
+    text = study.orders_sentence(results, 0.95)
+    assert said in text
+    assert "no more than its account shows earns 100.0% of the optimum" in text
+    assert "so that observation and discount cost nothing" in text
+    assert ("What is missing is search" in text) == (min(shares) < 0.9)

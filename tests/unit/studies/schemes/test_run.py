@@ -36,7 +36,7 @@ GIVEN = Schemes(
 TINY = {"hidden": (4, 4), "groups": 2, "replicas": 2, "horizon": 8, "epochs": 1, "minibatches": 1}
 
 
-def in_this_process(market, jobs, models, settings):
+def in_this_process(market, jobs, models, settings, **_):
     single = market.to("cpu", torch.float32)
     return [training.train_population(single, [job], models, settings)[0] for job in jobs]
 
@@ -145,7 +145,7 @@ def test_every_scheme_is_held_against_the_reference(stage, ledgers):
 
 
 def test_a_scheme_that_stands_is_kept(stage, monkeypatch, tmp_path):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(training, "train_jobs", refuse)

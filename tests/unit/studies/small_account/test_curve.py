@@ -8,11 +8,21 @@ import pytest
 import torch
 
 from sizewise.base.errors import ConfigError
+from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
-from sizewise.studies.small_account.curve import SMALLEST, growth_by_account_size, sized_rules, spread_by_symbol
+from sizewise.sizing.sizers import rule_sizer
+from sizewise.studies.small_account.curve import (
+    IN_AND_OUT,
+    SMALLEST,
+    growth_by_account_size,
+    home_each_evening,
+    sized_arms,
+    sized_rules,
+    spread_by_symbol,
+)
 from sizewise.trading.schemes.values import SIZES7, base_order_frac
-from sizewise.walkforward.walk import run_rule
+from sizewise.walkforward.walk import RULE_SEED, paths_of, run_rule, walk
 
 SIZES = (20.0, 1_000.0, 100_000.0)
 FREE = World()
@@ -31,12 +41,17 @@ def folds(quick):
 
 @pytest.fixture(scope="module")
 def arms(quick):
-    return sized_rules(quick.params.arms, "atr", VENUE)
+    return sized_arms(quick.params.arms, "atr", VENUE)
 
 
 @pytest.fixture(scope="module")
-def table(market, folds, arms) -> pd.DataFrame:
-    return growth_by_account_size(market, folds, arms, VENUE, SIZES)
+def rules(market, arms):
+    return {name: rule_sizer(arm, VENUE.account) for name, arm in arms.items()}
+
+
+@pytest.fixture(scope="module")
+def table(market, folds, rules) -> pd.DataFrame:
+    return growth_by_account_size(market, folds, rules, VENUE, SIZES)
 
 
 def test_a_row_an_arm_symbol_and_size(table, market, arms):
@@ -86,8 +101,8 @@ def test_a_minimum_order_shuts_a_small_account_out(table, market):
         assert large.trades > 0
 
 
-def test_without_a_venues_minimum_all_sizes_grow_alike(market, folds, arms):
-    found = growth_by_account_size(market, folds, arms, FREE, SIZES)
+def test_without_a_venues_minimum_all_sizes_grow_alike(market, folds, rules):
+    found = growth_by_account_size(market, folds, rules, FREE, SIZES)
     by = found.pivot_table(index=["arm", "symbol"], columns="initial_equity", values="growth_bps_per_day")
     np.testing.assert_allclose(by.to_numpy(), by[[1_000.0]].to_numpy().repeat(len(SIZES), axis=1), rtol=1e-9)
     assert (by.abs() > 0).all().all()
@@ -95,12 +110,12 @@ def test_without_a_venues_minimum_all_sizes_grow_alike(market, folds, arms):
     assert (spread_by_symbol(found) < 1e-9).all()
 
 
-def test_the_day_trade_limit_binds_below_its_threshold_alone(market, folds, arms):
+def test_the_day_trade_limit_binds_below_its_threshold_alone(market, folds, rules):
     # A session of a quarter, in which trades begin and end.
     session = (market.tape.column("session") / 90.0).floor()
     tape = market.tape.changed(day_trade=torch.ones_like(session), session=session)
     limited = World(rules=Rules(rounding=False, day_trade_limit=True))
-    found = growth_by_account_size(replace(market, tape=tape), folds, arms, limited, SIZES)
+    found = growth_by_account_size(replace(market, tape=tape), folds, rules, limited, SIZES)
     refused = found.groupby("initial_equity")["day_trade"].sum()
     assert refused[1_000.0] > 0
     assert refused[100_000.0] == 0
@@ -121,8 +136,34 @@ def test_a_cost_is_what_the_account_ends_with_less_than_without_the_limit(table,
     assert of(table, "atr", market.symbols[0], 20.0).rounding_cost == pytest.approx(ends[1] - ends[0], abs=1e-9)
 
 
-def test_symbols_that_are_not_named_do_not_walk(market, folds, arms):
-    found = growth_by_account_size(market, folds, arms, VENUE, (20.0, 1_000.0), market.symbols[:1])
+def test_symbols_that_are_not_named_do_not_walk(market, folds, rules):
+    found = growth_by_account_size(market, folds, rules, VENUE, (20.0, 1_000.0), market.symbols[:1])
     assert set(found["symbol"]) == {market.symbols[0]}
     with pytest.raises(ConfigError, match=r"small_account\.symbols names 'GOLD'"):
-        growth_by_account_size(market, folds, arms, VENUE, (20.0,), ("GOLD",))
+        growth_by_account_size(market, folds, rules, VENUE, (20.0,), ("GOLD",))
+
+
+def test_what_is_home_each_evening_makes_a_day_trade_a_session(market, folds, quick):
+    session = market.tape.column("session")
+    daily = replace(market, tape=market.tape.changed(day_trade=torch.ones_like(session)))
+    limited = World(rules=Rules(rounding=False, day_trade_limit=True), decisions=Decisions(every="bar"))
+    every = sized_rules(daily, quick.params.arms, "atr", limited)
+    assert list(every) == ["atr", SMALLEST, IN_AND_OUT]
+    rules = {IN_AND_OUT: every[IN_AND_OUT]}
+    found = growth_by_account_size(daily, folds, rules, limited, (1_000.0, 100_000.0)).set_index(
+        ["symbol", "initial_equity"]
+    )
+    for symbol in daily.symbols:
+        small, large = found.loc[symbol, 1_000.0], found.loc[symbol, 100_000.0]
+        assert small["day_trade"] > large["day_trade"] == 0
+        assert large["trades"] > small["trades"] > 0
+        assert small["day_trade_limit_cost"] != large["day_trade_limit_cost"] == 0.0
+    keys = paths_of(IN_AND_OUT, folds, [RULE_SEED], daily)
+    held = walk(
+        daily, keys, home_each_evening(daily, 0.1, limited.account), replace(limited, rules=FREE.rules)
+    ).position
+    for path, key in enumerate(keys):
+        number = session[key.start_row : key.start_row + key.length, 0]
+        last = torch.cat([number[1:] != number[:-1], torch.ones(1, dtype=torch.bool)])
+        assert not held[: key.length, path][last].any()
+        assert held[: key.length, path].any()
