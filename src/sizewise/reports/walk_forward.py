@@ -92,8 +92,15 @@ def cells_figure(plan: Plan, days: pd.DataFrame, labels: pd.DataFrame | None = N
 
 def entries(p: Any, given: Prepared, equity: pd.DataFrame) -> pd.DataFrame:
     """Every entry of every learner that sizes the signal; see behaviour.entry_table."""
-    learners = [name for name in p.arms if is_sizer(p.arms[name])]
-    return behaviour.entry_table(equity[equity["arm"].isin(learners)], given.market, given.folds[PRIMARY], p.account)
+    # Arm by arm, in the ledger's order, and no more columns than are read: their bars are most of the ledger.
+    learners = [name for name in equity["arm"].unique() if is_sizer(p.arms[name])]
+    parts = [
+        behaviour.entry_table(
+            equity.loc[equity["arm"] == name, list(behaviour.PATH_COLUMNS)], given.market, given.folds[PRIMARY], p.account
+        )
+        for name in learners
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def sizes_by_condition(table: pd.DataFrame, *, measure: Measure = "entry_pct") -> Figure:

@@ -27,6 +27,8 @@ from sizewise.trading.schemes.values import position_limit_frac
 Measure = Literal["entry_pct", "held_pct"]
 MEASURES: dict[Measure, str] = {"entry_pct": "size at entry", "held_pct": "mean size while held"}
 DEEP_DRAWDOWN_FRAC = 0.10
+# What is read of a ledger's bars.
+PATH_COLUMNS = ("arm", "symbol", "fold", "seed", "equity", "position_frac", "day_trades_left")
 # A t-test on fewer blocks than this says next to nothing.
 FEWEST_BLOCKS = 4
 
@@ -58,8 +60,7 @@ def entry_table(equity: pd.DataFrame, market: Market, folds: Sequence[Fold], acc
     """Every entry of the signal on every path of a ledger: what held at its decision, and how large it became.
 
     Args:
-        equity: columns arm, symbol, fold, seed, equity, position_frac, day_trades_left; rows of a path together, oldest
-            first.
+        equity: PATH_COLUMNS; rows of a path together, oldest first.
     Returns:
         one row an entry: arm, symbol, fold, seed, time, row (of the market tensor); entry_pct, the position after the
         trade's first fill as marked at that bar's close, and held_pct, its mean over the bars it is held, both % of the
