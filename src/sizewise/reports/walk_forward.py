@@ -96,7 +96,10 @@ def entries(p: Any, given: Prepared, equity: pd.DataFrame) -> pd.DataFrame:
     learners = [name for name in equity["arm"].unique() if is_sizer(p.arms[name])]
     parts = [
         behaviour.entry_table(
-            equity.loc[equity["arm"] == name, list(behaviour.PATH_COLUMNS)], given.market, given.folds[PRIMARY], p.account
+            equity.loc[equity["arm"] == name, list(behaviour.PATH_COLUMNS)],
+            given.market,
+            given.folds[PRIMARY],
+            p.account,
         )
         for name in learners
     ]

@@ -259,3 +259,20 @@ def test_a_behaviour_table_is_read_as_intervals():
     ]
     assert table.loc[("ppo", "confident")].drop("p (Holm)").tolist() == [2, "", 3, "", "", "larger", "too few"]
     assert list(table.index.names) == ["arm", "condition"]
+
+
+def test_entries_are_those_of_learners_arm_by_arm(params, equity, monkeypatch):
+    read: list[tuple[list[str], list[str]]] = []
+
+    def table(rows: pd.DataFrame, *_: object) -> pd.DataFrame:
+        read.append((list(rows["arm"].unique()), list(rows.columns)))
+        return rows[["arm", "seed"]].drop_duplicates()
+
+    monkeypatch.setattr(walk_forward.behaviour, "entry_table", table)
+    frame = pd.concat([equity, equity[equity["arm"] == "ppo"].assign(arm="dqn")], ignore_index=True)
+    given = SimpleNamespace(market=None, folds={PRIMARY: []})
+    found = walk_forward.entries(params, given, frame.assign(day_trades_left=3))
+    # The rule is left out, and no column is copied that nobody reads.
+    assert [arms for arms, _ in read] == [["ppo"], ["dqn"]]
+    assert {columns for _, names in read for columns in names} == set(walk_forward.behaviour.PATH_COLUMNS)
+    assert found.to_dict("list") == {"arm": ["ppo", "ppo", "dqn", "dqn"], "seed": [1, 2, 1, 2]}
