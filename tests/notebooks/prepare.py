@@ -24,11 +24,21 @@ from sizewise.studies.tables import run as tables
 
 
 def train_here(
-    market: Market, jobs: Sequence[training.Job], models: Mapping[str, ConfidenceModel], settings: training.Settings
+    market: Market,
+    jobs: Sequence[training.Job],
+    models: Mapping[str, ConfidenceModel],
+    settings: training.Settings,
+    *,
+    at_once: int | None = None,
 ) -> list[training.Trained]:
     """training.train_jobs without its processes: started for each variant, they take longer than what they train."""
     single = market.to("cpu", torch.float32)
-    return [training.train_population(single, [job], models, settings)[0] for job in jobs]
+    groups = training.side_by_side(jobs)
+    if at_once is not None:
+        groups = training.populations(single, jobs, settings, at_once)
+    trained = [one for group in groups for one in training.train_population(single, group, models, settings)]
+    finished = {one.job.name: one for one in trained}
+    return [finished[job.name] for job in jobs]
 
 
 def main(study: str) -> int:
