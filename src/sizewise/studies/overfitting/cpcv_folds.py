@@ -47,9 +47,10 @@ def combine(
 
     Train ends `splits.purge_bars` bars before each test stretch and starts again `rules.embargo_days` days after it, when no
     trade that was open in test is. A train row's features look back further, into days that are past to it. All symbols
-    share the edges; bars from `splits.end` on are in neither. A train stretch or a group with fewer than
-    `splits.min_test_bars` bars of a symbol is left out for that symbol; a symbol with fewer than `splits.min_train_bars`
-    train bars in all, or `splits.min_train_days` days of them, is neither trained nor tested.
+    share the edges; bars from `splits.end` on are in neither. A train stretch with fewer than `splits.min_train_bars` bars of
+    a symbol is left out for that symbol, since learners divide every stretch, and a group with fewer than
+    `splits.min_test_bars`; a symbol without a train stretch, or with fewer than `splits.min_train_days` days in them, is
+    neither trained nor tested.
 
     Args:
         times: UTC bar starts of each symbol, increasing. first_rows: by symbol, the first row that a slice may use.
@@ -72,7 +73,7 @@ def combine(
             rows = [int(row) for row in index.searchsorted(list(edges))]
             again = [int(row) for row in index.searchsorted([edge + embargo for edge in edges])]
             parts = _around(rows, again, groups, first_rows[symbol], splits.purge_bars)
-            learn = tuple(part for part in parts if len(part) >= splits.min_test_bars)
+            learn = tuple(part for part in parts if len(part) >= splits.min_train_bars)
             if not enough(index, learn, splits):
                 continue
             train[symbol] = learn
