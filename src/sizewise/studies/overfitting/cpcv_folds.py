@@ -47,8 +47,8 @@ def combine(
 
     Train ends `splits.purge_bars` bars before each test stretch and starts again `rules.embargo_days` days after it, when no
     trade that was open in test is. A train row's features look back further, into days that are past to it. All symbols
-    share the edges; bars from `splits.end` on are in neither. A train stretch with fewer than `splits.min_train_bars` bars of
-    a symbol is left out for that symbol, since learners divide every stretch, and a group with fewer than
+    share the edges; bars from `splits.end` on are in neither. Of a symbol a train stretch with fewer than
+    `splits.min_train_bars` bars is left out, since learners divide every stretch, and a group with fewer than
     `splits.min_test_bars`; a symbol without a train stretch, or with fewer than `splits.min_train_days` days in them, is
     neither trained nor tested.
 
