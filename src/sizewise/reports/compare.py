@@ -159,21 +159,48 @@ def measured_level(stage: Stage) -> str:
     Raises:
         DataMissingError: its file is damaged.
     """
-    path = stage.workspace.metrics / "calibration.json"
-    if not path.is_file():
-        return "How often it rejects a true null has not been measured here: run `make studies`."
-    try:
-        rates = json.loads(path.read_bytes())
-        found = {study: cells["trade_level_t"]["rate"] for study, cells in rates.items() if "trade_level_t" in cells}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise DataMissingError("metrics/calibration.json is damaged: run `make studies`") from None
+    found = _true_nulls(stage, "trade_level_t")
     if not found:
-        return "The calibration study has not measured how often it rejects a true null."
+        return UNMEASURED
     worst = max(found, key=lambda study: found[study])
     return (
         f"Of the calibration study's {len(found)} true nulls a t-test on trades rejects {100.0 * found[worst]:.1f}% in the "
         f"worst ({worst.replace('_', ' ')})."
     )
+
+
+def placebo_levels(stage: Stage, alpha: float) -> str:
+    """How often both placebos reject true nulls, as this repository's calibration study measured it.
+
+    Raises:
+        DataMissingError: its file is damaged.
+    """
+    said = []
+    for entry, name in (("placebo", "the rotated ratio"), ("placebo_of_sizes", "rotated sizes")):
+        found = sorted(_true_nulls(stage, entry).values())
+        if not found:
+            return UNMEASURED
+        said.append(
+            f"{name} reject{'s' if entry == 'placebo' else ''} {100.0 * found[0]:.1f} to {100.0 * found[-1]:.1f}%"
+        )
+    return (
+        f"Of the calibration study's true nulls {' and '.join(said)} at the {100.0 * alpha:g}% level. One that rejects more "
+        "has p-values that are too small, and neither decides anything."
+    )
+
+
+UNMEASURED = "How often it rejects a true null has not been measured here: run `make studies`."
+
+
+def _true_nulls(stage: Stage, entry: str) -> dict[str, float]:
+    """By null of the calibration study: the rate of a test; empty where it was not measured."""
+    path = stage.workspace.metrics / "calibration.json"
+    if not path.is_file():
+        return {}
+    try:
+        return {study: cells[entry]["rate"] for study, cells in json.loads(path.read_bytes()).items() if entry in cells}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataMissingError("metrics/calibration.json is damaged: run `make studies`") from None
 
 
 def unmatched_table(study: ComparedRun, result: Comparison) -> pd.DataFrame:

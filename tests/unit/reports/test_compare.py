@@ -99,3 +99,18 @@ def test_the_level_of_a_test_on_trades_is_read_and_not_typed(tmp_path):
     (tmp_path / "metrics" / "calibration.json").write_text("[")
     with pytest.raises(DataMissingError, match=r"calibration\.json is damaged"):
         compare.measured_level(stage)
+
+
+def test_the_levels_of_placebos_are_read_and_not_typed(tmp_path):
+    stage = Stage("compare", None, Workspace(tmp_path, tmp_path), "hash")
+    assert compare.placebo_levels(stage, 0.05) == compare.UNMEASURED
+    ratios = {"aa": {"placebo": {"rate": 0.004}}, "walk": {"placebo": {"rate": 0.03}, "power": {"rate": 0.9}}}
+    stage.write_metrics(ratios, "calibration")
+    assert compare.placebo_levels(stage, 0.05) == compare.UNMEASURED
+    ratios["walk"]["placebo_of_sizes"] = {"rate": 0.158}
+    stage.write_metrics(ratios, "calibration")
+    said = compare.placebo_levels(stage, 0.05)
+    assert said.startswith(
+        "Of the calibration study's true nulls the rotated ratio rejects 0.4 to 3.0% and rotated sizes reject 15.8 to 15.8% "
+        "at the 5% level."
+    )
