@@ -58,7 +58,6 @@ STUDIES = {
 }
 # Reports of the experiment before this one; `make studies` makes them again.
 EARLIER = {
-    "06_known_answers",
     "08_overfitting",
     "09_stress",
     "10_ablations",
