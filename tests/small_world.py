@@ -28,6 +28,7 @@ CUT = {
     "sealed_end": None,
     "rolling_days": 30,
     "min_train_bars": 300,
+    "min_train_days": 10,
     "min_test_bars": 100,
 }
 

@@ -116,7 +116,8 @@ def test_every_command_has_help(capsys):
 
 def test_committed_verdict_has_the_declared_fields():
     record = json.loads((ROOT / "metrics" / "verdict.json").read_text())
-    assert tuple(record) == verdict.FIELDS
+    assert tuple(record) == (*verdict.FIELDS, "entry")
+    assert tuple(record["entry"]) == ("candidate", "reference", *verdict.FIELDS, "p_holm")
     assert record["verdict"] in ("better", "worse", "inconclusive", "invalid")
     assert record["ci_low"] <= record["effect_bps_per_day"] <= record["ci_high"]
 

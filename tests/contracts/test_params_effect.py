@@ -68,6 +68,7 @@ TINY: dict[str, Any] = {
         "sealed_end": "2018-08-17",
         "rolling_days": 60,
         "min_train_bars": 300,
+        "min_train_days": 10,
         "min_test_bars": 100,
     },
     "observation": {"window_bars": 4},
@@ -94,6 +95,8 @@ TINY: dict[str, Any] = {
         "hidden": 4,
         "report_every": 5,
         "kernel_bars": 2,
+        # A few weeks of daily decisions have a handful of trades.
+        "replay": {"warmup": 4, "batch": 4},
     },
     "laboratory": {
         "exam_bars": 200,
@@ -205,6 +208,8 @@ OTHERS: dict[str, list[Any]] = {
     "tabular.win_window": [1],
     "tabular.confidence_edges": [[0.1, 0.2, 0.3, 0.4]],
     "tabular.performance_edges": [[0.1, 0.2]],
+    # What a table of $200 orders holds of $100,000.
+    "tabular.exposure_edges": [[0.0001, 0.001, 0.002]],
     "tabular.maintenance_frac": [0.19],
     "tabular.margin": ["cash"],
     "outcome.reward": ["composite_close"],
@@ -545,9 +550,9 @@ def cells_of(notebook: Path) -> ast.AST:
 
 
 NOTEBOOKS = [cells_of(path) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
-# The methods of the models themselves, without what only validates.
+# The methods of the models themselves, without what only validates, and the file that each stands in.
 OWN = [
-    (node.name, method)
+    (node.name, method, tree)
     for path, tree in LIBRARY.items()
     if path.parts[0] == "params"
     for node in ast.walk(tree)
@@ -639,14 +644,17 @@ def reached(owner: type[BaseModel]) -> set[str]:
 
 FILES = [Code(tree) for tree in (*CODE, *NOTEBOOKS)]
 FIELDS = [field for code in FILES for field in code.fields]
-# What models do with themselves.
-METHODS = [(kind, Code(method)) for kind, method in OWN]
+# What models do with themselves; where a method asks for names of a list, the list is the file's.
+METHODS = [(kind, Code(method), Code(tree).texts) for kind, method, tree in OWN]
 
 
 @cache
 def is_read(owner: type[BaseModel], field: str, name: str) -> bool:
     """Whether a field of a model is read anywhere; `name`: the last part of where the model stands in params.yaml."""
-    own = any(kind in family(owner) and ("self", field) in code.taken for kind, code in METHODS)
+    own = any(
+        kind in family(owner) and (("self", field) in code.taken or ("self" in code.asked and field in texts))
+        for kind, code, texts in METHODS
+    )
     return own or any(code.reads(owner, field, name) for code in FILES)
 
 

@@ -98,7 +98,7 @@ def sharpe_table(measures: Sequence[Measures]) -> pd.DataFrame:
     table = pd.DataFrame({"kind": ["fixed" if name in FIXED else "fitted" for name in means.index]}, index=means.index)
     table = table.join(means[[RAW, PLATT, ISOTONIC]])
     table = table.assign(drawdown_raw_pct=falls[RAW], drawdown_isotonic_pct=falls[ISOTONIC])
-    return table.sort_values(RAW, ascending=False)
+    return table.sort_values(RAW, ascending=False, kind="stable")
 
 
 def gain_table(measures: Sequence[Measures], plan: Plan) -> pd.DataFrame:
@@ -125,7 +125,8 @@ def order_sentence(measures: Sequence[Measures], plan: Plan) -> str:
     found = draws(measures, "sharpe")
     lines = []
     for name in (RAW, ISOTONIC):
-        means = pd.Series({sizer: float(found[sizer, name].mean()) for sizer in SIZERS}).sort_values(ascending=False)
+        means = pd.Series({sizer: float(found[sizer, name].mean()) for sizer in SIZERS})
+        means = means.sort_values(ascending=False, kind="stable")
         words = [f"`{means.index[0]}`"]
         for better, worse in zip(means.index, means.index[1:], strict=False):
             test = paired((found[better, name] - found[worse, name]).to_numpy(), plan.alpha, plan.power)

@@ -50,7 +50,9 @@ def stage(quick, tmp_path_factory) -> Stage:
     # Actions by which a policy parts from the reference after one iteration; they are no multiples that could price risk.
     arms = {**p.arms, "ppo": p.arms["ppo"].model_copy(update={"scheme": SEVEN})}
     train = p.train.model_copy(update={"reward": LogGrowth(kind="log_growth")})
-    sections |= {"train": train, "arms": arms, "plan": p.plan, "cpcv": few}
+    # The stretch between two tested groups is short of what the quick profile asks of a fold.
+    splits = p.splits.model_copy(update={"min_train_bars": 300})
+    sections |= {"train": train, "arms": arms, "plan": p.plan, "cpcv": few, "splits": splits}
     return Stage("cpcv", SimpleNamespace(**sections), workspace, "hash")
 
 
