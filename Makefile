@@ -14,7 +14,7 @@ reproduce: data  ## the main job: features, training, walk-forward, comparison, 
 	dvc repro
 	sizewise report
 
-studies: data  ## the studies behind the main job, notebooks 05 to 11
+studies: data  ## the studies behind the main job, notebooks 05 to 18
 	dvc repro studies/dvc.yaml
 
 test: data  ## lint, types, all tests, and the quick notebooks against their committed copies

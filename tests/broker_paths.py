@@ -1,6 +1,7 @@
 """Random accounts on random markets, walked by the batched broker and by the reference broker, to be compared."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from sizewise.trading.broker import reference_broker
 from sizewise.trading.broker.book import Book
 from sizewise.trading.broker.broker import Broker, Result, Uses
 from sizewise.trading.broker.orders import Flag, Kind, Orders, Place
+from sizewise.trading.decisions import decide
+from sizewise.trading.schemes.interface import ActionScheme, Discrete, View
 
 EVERYTHING = Uses(working=True, stops=True, reduce_only=True, brackets=True, leverage=True)
 FLOWS = ("price", "fees", "slippage", "impact", "funding", "borrow", "liquidation")
@@ -25,6 +28,8 @@ class Scenario:
     orders: arrays [T, I, P] by name: market, leverage, stop_frac, take_frac, cancel, place_units, place_price, place_bars,
     place_is_stop, place_reduce_only, place_leverage, place_stop_frac, place_take_frac; units are multiples of equity by
     close; `close` orders all of the position instead.
+    decides: bool [T, P], closes at which the clock lets an account decide. allowed: bool [T, P], closes at which the mask
+    lets it. What is ordered at any other never reaches the venue; None: at every one.
     """
 
     rules: Rules
@@ -32,6 +37,8 @@ class Scenario:
     columns: dict[str, np.ndarray]
     orders: dict[str, np.ndarray]
     cash: float = 1000.0
+    decides: np.ndarray | None = None
+    allowed: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -47,16 +54,20 @@ class Scenario:
 
     def _mapped(self, change) -> "Scenario":
         columns = {name: change(array) for name, array in self.columns.items()}
-        return Scenario(
-            self.rules, self.uses, columns, {name: change(array) for name, array in self.orders.items()}, self.cash
-        )
+        orders = {name: change(array) for name, array in self.orders.items()}
+        closes = (None if array is None else change(array) for array in (self.decides, self.allowed))
+        return Scenario(self.rules, self.uses, columns, orders, self.cash, *closes)
+
+    def sends(self, t: int, path: int) -> bool:
+        """Whether what an account orders at close t reaches the venue."""
+        return all(array is None or bool(array[t, path]) for array in (self.decides, self.allowed))
 
     def scaled(self, factor: float) -> "Scenario":
         """All prices, and everything that is measured in them, times `factor`; the account too."""
         money = ("last_close", "open", "high", "low", "close", "tick", "min_order")
         columns = {name: array * factor if name in money else array for name, array in self.columns.items()}
         orders = self.orders | {"place_price": self.orders["place_price"] * factor}
-        return Scenario(self.rules, self.uses, columns, orders, self.cash * factor)
+        return Scenario(self.rules, self.uses, columns, orders, self.cash * factor, self.decides, self.allowed)
 
     def tape(self) -> Tape:
         """A tape with the same content, for what the broker reads off it when it is built."""
@@ -206,7 +217,8 @@ def walk_fast(
         given = orders_at(scenario, t, equity[-1]) if plan is None else plan[t]
         asked.append(given)
         bars = Bars(*(columns[name][t + 1] for name in COLUMNS))
-        book, result = trader.step(book, batched(given, scenario, book.units), bars)
+        orders = as_decided(batched(given, scenario, book.units), scenario, t)
+        book, result = trader.step(book, orders, bars)
         equity.append(book.equity(columns["close"][t + 1]).double().numpy())
         flows.append(torch.stack(list(result.flows)).double().numpy())
         _collect(result, t + 1, fills, flags)
@@ -244,6 +256,35 @@ def batched(given: dict[str, np.ndarray], scenario: Scenario, held: torch.Tensor
         place,
         exact("cancel") if uses.working else None,
     )
+
+
+class Masked(ActionScheme):
+    """Two actions: nothing, which is always allowed, and to send what is given, which the mask may forbid."""
+
+    space = Discrete(2)
+
+    def __init__(self, given: Orders, allowed: torch.Tensor):
+        self._given, self._allowed = given, allowed
+
+    def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        return self._given.only(actions.bool())
+
+    def allowed(self, view: View) -> torch.Tensor:
+        return torch.stack([torch.ones_like(self._allowed), self._allowed], dim=-1)
+
+
+def as_decided(given: Orders, scenario: Scenario, t: int) -> Orders:
+    """What is left of the orders of close t by the library's own mask and clock."""
+    if scenario.allowed is not None:
+        allowed = torch.from_numpy(scenario.allowed[t])
+        everyone = torch.ones(allowed.shape, dtype=torch.int64)
+        view = SimpleNamespace(equity=everyone)
+        given = decide(Masked(given, allowed), everyone, view).orders  # type: ignore[arg-type]
+    if scenario.decides is None:
+        return given
+    asked = torch.from_numpy(scenario.decides[t])
+    # As the walk does it: where nobody is asked, nothing is sent.
+    return given.only(asked) if bool(asked.any()) else Orders()
 
 
 def _collect(result: Result, row: int, fills: list[list[tuple]], flags: list[list[tuple]]) -> None:
@@ -284,7 +325,9 @@ def _plain_path(scenario: Scenario, rules: reference_broker.Rules, plan: list[di
             row = {name: column[t + 1][i] for name, column in table.items() if name not in left_out}
             row |= {"traded": row["traded"] > 0, "day_trade": row["day_trade"] > 0}
             bars.append(reference_broker.Bar(**row))
-        orders = [_plain_orders(plan[t], scenario.uses, i, path, account.units[i]) for i in range(instruments)]
+        orders = [reference_broker.PlainOrders()] * instruments
+        if scenario.sends(t, path):
+            orders = [_plain_orders(plan[t], scenario.uses, i, path, account.units[i]) for i in range(instruments)]
         step = account.step(orders, bars)
         equity.append(step.equity)
         flows.append([getattr(step, name) for name in FLOWS])

@@ -3,7 +3,7 @@
 import sizewise  # noqa: F401  (first: it asks the libraries for their instructions before they load)
 
 # isort: split
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,8 +21,11 @@ from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import Agent
+from sizewise.live import history
 from sizewise.market.bars import load_bars
+from sizewise.market.instruments import Instrument, load_instruments
 from sizewise.params.reading import Params, parse_params, read_params
+from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.trading import Sizing
 from sizewise.params.trading.world import World
 
@@ -116,6 +119,12 @@ def bars() -> pd.DataFrame:
     return random_walk(3000, seed=20200101)
 
 
+@pytest.fixture
+def daily_bars() -> pd.DataFrame:
+    """3,000 bars of a random walk that are a day each, so that a bar is a session."""
+    return random_walk(3000, seed=20200101, start="2012-01-01", bar_minutes=1440)
+
+
 @pytest.fixture(scope="session")
 def make_bars() -> Callable[..., pd.DataFrame]:
     """`make_bars(n_bars, seed=...)`: a random walk of one's own."""
@@ -130,6 +139,12 @@ def real_bars() -> Callable[..., pd.DataFrame]:
         return _series(symbol).iloc[start:stop].copy()
 
     return rows
+
+
+@pytest.fixture(scope="session")
+def instruments() -> Mapping[str, Instrument]:
+    """Of the committed instruments.yaml, by symbol."""
+    return load_instruments(ROOT / "data" / "instruments.yaml")
 
 
 @pytest.fixture(scope="session")
@@ -164,14 +179,16 @@ class QuickWorld:
 @pytest.fixture(scope="session")
 def quick(root) -> QuickWorld:
     params = parse_params(read_params(root, "quick"))
-    universe = store.read_universe(root / "data" / "bars", params.data)
+    universe = store.read_universe(root / "data" / "bars", params.data, before=params.splits.end)
     window = params.observation.window_bars
     folds = store.cut_folds(universe, params.splits, params.regimes, window_bars=window)
     every = [fold for scheme in folds.values() for fold in scheme]
     tables, models = store.build_tables(universe, every, params.regimes, params.signals)
     market = build_market(universe.bars, tables, universe.instruments)
+    # The seven actions are no multiples of a rule that could price risk.
+    train = params.train.model_copy(update={"reward": LogGrowth(kind="log_growth")})
     settings = training.Settings(
-        params.train, params.observation, World.of(params), params.regimes, params.signals, params.splits.purge_bars
+        train, params.observation, World.of(params), params.regimes, params.signals, params.splits.purge_bars
     )
     return QuickWorld(params, universe, folds, market, models, settings)
 
@@ -180,3 +197,10 @@ def quick(root) -> QuickWorld:
 def agents(quick) -> dict[str, Agent]:
     """A trained agent a mode."""
     return {mode: quick.train(mode).agent for mode in ("masked", "free")}
+
+
+@pytest.fixture
+def short_memories(monkeypatch):
+    """A live decision is content with warm inputs: the quick profile has no two years of bars before its folds."""
+    monkeypatch.setattr(history, "SETTLED_DAYS", 0)
+    monkeypatch.setattr(history, "ATR_DAYS", 14)

@@ -9,14 +9,18 @@ import torch
 from sizewise.dataset.store import cut_folds
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
+from sizewise.params.arms import PpoArm
+from sizewise.params.trading.trading import Sizing
 from sizewise.params.trading.world import World
 from sizewise.studies.stress.world import StressWorld
+from sizewise.walkforward.field import Field
 
 if TYPE_CHECKING:
     from .conftest import QuickWorld
 
-SEEDS = (1, 2)
-ARMS = ("ppo", "atr", "atr_exposure_matched", "constant")
+# The policies' own; what `train` names is not walked.
+SEEDS, OTHER_SEEDS = (1, 2), (9,)
+ARMS = ("ppo", "atr_managed", "atr", "constant")
 # The first fold's own start, so that its confidence column is the one fitted for it.
 CUT = {
     "test_starts": (date(2018, 8, 1),),
@@ -24,6 +28,7 @@ CUT = {
     "sealed_end": None,
     "rolling_days": 30,
     "min_train_bars": 300,
+    "min_train_days": 10,
     "min_test_bars": 100,
 }
 
@@ -41,10 +46,10 @@ def small_world(quick: "QuickWorld", policies: Path) -> StressWorld:
         market=quick.market.to("cpu", torch.float64),
         folds=folds,
         models=quick.models,
-        arms=p.arms,
+        arms={**p.arms, "ppo": PpoArm(kind="ppo", scheme=Sizing(kind="sizing7", mode="masked"), seeds=SEEDS)},
         plan=p.plan.model_copy(update={"blocks": 4}),
         rules=p.stress.model_copy(update={"arms": ARMS}),
-        seeds=SEEDS,
+        seeds=OTHER_SEEDS,
         world=World.of(p),
         regimes=p.regimes,
         signals=p.signals,
@@ -52,3 +57,9 @@ def small_world(quick: "QuickWorld", policies: Path) -> StressWorld:
         window_bars=window,
         policies=policies,
     )
+
+
+def field_of(world: StressWorld, quick: "QuickWorld") -> Field:
+    """Its arms as the walk-forward stage walks them, at the risk that the plan declares."""
+    given = (world.market, world.folds, world.arms, world.seeds, world.world, quick.params.outcome, world.policies)
+    return Field(*given, world.plan.risk)

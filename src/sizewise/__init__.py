@@ -4,13 +4,13 @@
 
     bars = sw.load_bars("data/bars/BTCUSDT_1h.parquet")
     ledger = sw.simulate(bars, actions, account=sw.Account(), costs=sw.Costs())
-    policy = sw.load_policy("artifacts/policies/ppo/rolling_fold5_seed1")  # or sw.open_arm("atr"), any of params.yaml
+    policy = sw.load_policy("artifacts/policies/ppo/rolling_fold9_seed1")  # or sw.open_arm("atr"), any of params.yaml
     decision = policy.decide(bars, since="2021-07-01")
     result = sw.compare(equity_a, equity_b)
     learner = sw.learn_from(closes)  # a table of your own bot's closed trades
     env = sw.open_env()  # for Gymnasium; sw.SizewiseEnv takes bars of your own
 
-A scheme, a rule or a learner of your own starts from sw.ActionScheme, sw.Rule or sw.Learner.
+A scheme, a rule, a learner or a signal of your own starts from sw.ActionScheme, sw.Rule, sw.Learner or sw.Signal.
 
 Names load on first use, so that importing one module does not import them all.
 """
@@ -24,6 +24,7 @@ pin()
 
 if TYPE_CHECKING:
     from sizewise.base.errors import SizewiseError
+    from sizewise.dataset.own_signal import Signal
     from sizewise.evidence.inference import compare
     from sizewise.gym.environments import SizewiseEnv, SizewiseVectorEnv, open_env
     from sizewise.learning.from_closes import learn_from, load_learner
@@ -48,6 +49,7 @@ _HOMES = {
     "Learner": "sizing.own",
     "Orders": "trading.broker.orders",
     "Rule": "sizing.own",
+    "Signal": "dataset.own_signal",
     "Situation": "sizing.sizers",
     "SizewiseEnv": "gym.environments",
     "SizewiseError": "base.errors",
@@ -72,6 +74,7 @@ __all__ = [
     "Learner",
     "Orders",
     "Rule",
+    "Signal",
     "Situation",
     "SizewiseEnv",
     "SizewiseError",

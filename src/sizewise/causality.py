@@ -21,11 +21,13 @@ from tqdm import tqdm
 
 from sizewise.base.errors import ConfigError, DataMissingError, SizewiseError
 from sizewise.base.paths import require
+from sizewise.dataset.days import Days
 from sizewise.dataset.features import compute_features
 from sizewise.dataset.regimes import label_regimes
-from sizewise.dataset.signals import trend_direction
+from sizewise.dataset.signals import signal_stream
 from sizewise.dataset.slices import decline_labels, fixed_rule_labels, trend_labels
 from sizewise.market.bars import load_bars
+from sizewise.market.instruments import Instrument
 from sizewise.params.reading import Params
 
 Rows = pd.DataFrame | pd.Series | np.ndarray
@@ -284,22 +286,29 @@ def _not_imported(name: str, error: BaseException) -> ConfigError:
     return ConfigError(f"{name} cannot be imported: {type(error).__name__} ({said}): mend it first")
 
 
-def own_parts(params: Params) -> dict[str, BarFunction]:
-    """What this project computes from bars before anything is fitted, as functions of bars."""
+def own_parts(params: Params, instruments: Mapping[str, Instrument] | None = None) -> dict[str, BarFunction]:
+    """What this project computes from bars before anything is fitted, as functions of bars.
+
+    Args:
+        instruments: whose calendars cut the bars of their symbols into days; others have UTC days.
+    """
+
+    def terms(bars: pd.DataFrame) -> Instrument | None:
+        return (instruments or {}).get(str(bars.attrs.get("symbol")))
 
     def slices(bars: pd.DataFrame) -> pd.DataFrame:
         labels = {
             "trend": trend_labels(bars, params.slices),
             "decline": decline_labels(bars, params.slices),
-            "fixed_rule": fixed_rule_labels(bars, params.regimes),
+            "fixed_rule": fixed_rule_labels(bars, params.regimes, terms(bars)),
         }
         days = pd.DatetimeIndex(bars.index).floor("D")
         return pd.DataFrame(labels).reindex(days).set_axis(bars.index)
 
     return {
-        "features": lambda bars: compute_features(bars, params.regimes, params.signals),
-        "regimes": lambda bars: label_regimes(bars, params.regimes),
-        "signals": lambda bars: trend_direction(bars, params.signals),
+        "features": lambda bars: compute_features(bars, params.regimes, params.signals, terms(bars)),
+        "regimes": lambda bars: label_regimes(Days.of(bars, terms(bars)), params.regimes),
+        "signals": lambda bars: signal_stream(bars, params.signals, Days.of(bars, terms(bars))),
         "slices": slices,
     }
 

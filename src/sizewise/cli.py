@@ -1,4 +1,6 @@
-"""The command line: check, decide, bench, report, trials, unseal, verify. Bad input is one line on stderr, status 2."""
+"""The command line: check, decide, bench, report, trials, verdicts, unseal, verify.
+
+Bad input is one line on stderr, status 2."""
 
 import json
 import math
@@ -94,9 +96,15 @@ def _say_ok(name: str, bars: "pd.DataFrame") -> None:
 
 def _check_causality(target: str, paths: list[Path] | None, cut: list[int] | None) -> None:
     from sizewise.causality import check_functions, load_function, own_parts
+    from sizewise.market.instruments import load_instruments
     from sizewise.params.reading import parse_params, parse_section, read_params
 
-    functions = {target: load_function(target)} if target else own_parts(parse_params(read_params(project_root())))
+    if target:
+        functions = {target: load_function(target)}
+    else:
+        root = project_root()
+        instruments = load_instruments(root / "data" / "instruments.yaml")
+        functions = own_parts(parse_params(read_params(root)), instruments)
     if not paths:
         root = project_root()
         data = parse_section("data", read_params(root)["data"])
@@ -111,10 +119,16 @@ def decide(
         str,
         typer.Argument(
             metavar="FOLDER|ARM",
-            help="a folder such as artifacts/policies/ppo/rolling_fold5_seed1, or the name of an arm of params.yaml",
+            help="a folder such as artifacts/policies/ppo/rolling_fold9_seed1, or the name of an arm of params.yaml",
         ),
     ],
-    bars: Annotated[Path, typer.Argument(help="parquet file that ends with the bar that just closed")],
+    bars: Annotated[
+        list[Path],
+        typer.Argument(
+            help="parquet file that ends with the bar that just closed; of an arm whose account holds several symbols, one "
+            "of each, named after it"
+        ),
+    ],
     since: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="when the account began, UTC (default: as early as the bars allow)"),
@@ -124,6 +138,9 @@ def decide(
     ] = None,
     position: Annotated[float | None, typer.Option(parser=_finite, help="signed value held, likewise")] = None,
     day_trades_left: Annotated[int, typer.Option(min=0, max=3, help="of a small account of US equities")] = 3,
+    peak_equity: Annotated[
+        float | None, typer.Option(parser=_positive, help="highest equity so far, for an arm that reads its drawdown")
+    ] = None,
     symbol: Annotated[str | None, typer.Option(help="whose terms and scaler apply (default: the file's name)")] = None,
     memory: Annotated[
         list[float] | None,
@@ -140,18 +157,21 @@ def decide(
 
     by_folder = Path(arm).is_dir() or len(Path(arm).parts) > 1
     opened = load_policy(arm) if by_folder else open_arm(arm, fold=fold, seed=seed, profile=profile)
-    known = load_bars(bars)
-    catalogue = bars.parent.parent / "instruments.yaml"
+    if len(bars) > 1 and not opened.symbols:
+        raise ConfigError(f"{arm} holds one symbol an account: give one file, not {len(bars)}")
+    known = {path.stem: load_bars(path) for path in bars}
+    catalogue = bars[0].parent.parent / "instruments.yaml"
     terms = load_instruments(catalogue) if catalogue.is_file() else {}
     decision = opened.decide(
-        known,
+        known if opened.symbols else known[bars[0].stem],
         since=since,
         equity=equity,
         position=position,
         day_trades_left=day_trades_left,
+        peak_equity=peak_equity,
         symbol=symbol,
         memory=tuple(memory or ()),
-        instrument=terms.get(symbol or bars.stem),
+        instrument=terms.get(symbol or bars[0].stem),
     )
     print(json.dumps(_answer(decision), indent=2))
 
@@ -168,6 +188,10 @@ def _answer(decision: "Decision") -> dict[str, object]:
         "equity": round(decision.equity, 2),
         "position": round(decision.position, 2),
     }
+    if decision.factor != 1.0:
+        answer["factor"] = decision.factor
+    if decision.by_symbol:
+        answer["by_symbol"] = {symbol: round(value, 2) for symbol, value in decision.by_symbol.items()}
     if decision.refused:
         answer |= {"refused": decision.refused, "accepted": round(decision.accepted, 2)}
     if decision.memory:
@@ -233,6 +257,34 @@ def trials(profile: Profile = "full") -> None:
         growth = f"{rerun['growth_bps_per_day']:+9.4f} bps/day, recorded {rerun['recorded_bps_per_day']:+9.4f}"
         print(f"rerun             {rerun['arm']:14} fold {rerun['fold']}  {growth}")
     print(f"{len(reruns)} reruns with other digits: no trials")
+
+
+@app.command()
+def verdicts(
+    changed: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="record the last run's verdict, and what changed since the one before"),
+    ] = None,
+    profile: Profile = "full",
+) -> None:
+    """List every verdict so far, what changed each time, and the last run's."""
+    from datetime import UTC, datetime
+
+    from sizewise.evidence.history import add_verdict, history_sentence, history_table, read_history
+    from sizewise.evidence.verdict import read_record
+
+    workspace = _workspace(profile)
+    record = read_record(workspace.metrics / "verdict.json")
+    if changed is not None:
+        add_verdict(workspace.verdicts, record, date=f"{datetime.now(UTC):%Y-%m-%d}", changed=changed)
+    rows = read_history(workspace.verdicts)
+    for row in history_table(rows, record).to_dict("records"):
+        when = f"{row['date']:10}  {row['commit']:8}"
+        figures = (
+            f"{row['effect (bps a day)']:+.2f} bps a day, p = {row['p']:.3f}, {row['days']} days, {row['seeds']} seeds"
+        )
+        print(f"{when}  {row['verdict']:12}  {figures}: {row['what changed']}")
+    print(history_sentence(rows))
 
 
 @app.command()

@@ -109,14 +109,15 @@ def test_public_names_resolve():
 
 
 def test_every_command_has_help(capsys):
-    for command in ("check", "decide", "bench", "report", "trials", "unseal", "verify"):
+    for command in ("check", "decide", "bench", "report", "trials", "verdicts", "unseal", "verify"):
         assert main([command, "--help"]) == 0
         assert f"Usage: sizewise {command}" in capsys.readouterr().out
 
 
 def test_committed_verdict_has_the_declared_fields():
     record = json.loads((ROOT / "metrics" / "verdict.json").read_text())
-    assert tuple(record) == verdict.FIELDS
+    assert tuple(record) == (*verdict.FIELDS, "entry")
+    assert tuple(record["entry"]) == ("candidate", "reference", *verdict.FIELDS, "p_holm")
     assert record["verdict"] in ("better", "worse", "inconclusive", "invalid")
     assert record["ci_low"] <= record["effect_bps_per_day"] <= record["ci_high"]
 

@@ -126,6 +126,8 @@ def test_quick_profile_keeps_every_arm_and_variant():
     full, quick = (read_params(ROOT, profile) for profile in ("full", "quick"))
     assert list(quick["arms"]) == list(full["arms"])
     assert list(quick["ablations"]["variants"]) == list(full["ablations"]["variants"])
+    assert list(quick["schemes"]["arms"]) == list(full["schemes"]["arms"])
+    assert list(quick["tables"]["variants"]) == list(full["tables"]["variants"])
 
 
 def test_notebooks_are_tested_in_the_running_interpreter(pytestconfig):

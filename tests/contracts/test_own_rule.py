@@ -45,8 +45,9 @@ def checkout(tmp_path_factory) -> Path:
     file.write_text(code)
     line = printed()["yaml"].splitlines()[1]
     params = (ROOT / "params.yaml").read_text()
-    assert params.count("\narms:\n") == 1
-    (place / "params.yaml").write_text(params.replace("\narms:\n", f"\narms:\n{line}\n"))
+    grown, found = re.subn(r"(?m)^(arms:.*\n)", lambda under: f"{under[1]}{line}\n", params)
+    assert found == 1
+    (place / "params.yaml").write_text(grown)
     return place
 
 
@@ -84,7 +85,8 @@ def test_it_has_its_row_in_the_comparison(checkout, quick, monkeypatch):
         for equity, trades in frames(run, market, stop_atr=1.5):
             writer.add(equity, trades)
     writer.close()
-    given = SimpleNamespace(**vars(p.replace(arms=arms, plan=p.plan.model_copy(update={"candidate": "careful"}))))
+    plan = p.plan.model_copy(update={"candidate": "careful", "reference": "atr"})
+    given = SimpleNamespace(**vars(p.replace(arms=arms, plan=plan)))
     table = open_study(Stage("compare", given, workspace, "0" * 16)).field()
     assert list(table.index) == ["careful"]
     assert np.isfinite(table.loc["careful", ["effect_bps", "low_bps", "high_bps", "p_value", "exposure_pct"]]).all()

@@ -32,6 +32,7 @@ from sizewise.dataset import store
 from sizewise.dataset.market_tensor import Market, build_market
 from sizewise.gym.environments import SizewiseEnv
 from sizewise.learning.closed_trades.training import train_closed_trades
+from sizewise.learning.direct.training import DirectSettings, train_direct
 from sizewise.learning.ppo import training
 from sizewise.learning.tabular.learning import train_tables
 from sizewise.market.bars import load_bars
@@ -58,15 +59,16 @@ CRASH = "2020-03-10 12:00"
 
 # A few weeks of one series, and learners that are trained in a blink.
 TINY: dict[str, Any] = {
-    "data": {"symbols": [SYMBOL], "start": "2018-05-01", "end": "2018-08-18"},
-    "regimes": {"quantile_window_bars": 200},
-    "signals": {"entry_bars": 20, "exit_bars": 10, "confidence_blocks": 2},
+    "data": {"symbols": [SYMBOL], "start": "2018-01-01", "end": "2018-08-18"},
+    "regimes": {"quantile_window_days": 40},
+    "signals": {"family": {"entry_days": 2, "exit_days": 1}, "max_hold_days": 4, "confidence_blocks": 2},
     "splits": {
         "test_starts": ["2018-08-01"],
         "end": "2018-08-15",
         "sealed_end": "2018-08-17",
         "rolling_days": 60,
         "min_train_bars": 300,
+        "min_train_days": 10,
         "min_test_bars": 100,
     },
     "observation": {"window_bars": 4},
@@ -81,9 +83,10 @@ TINY: dict[str, Any] = {
         "minibatches": 2,
         "epochs": 2,
         "validate_every": 1,
-        "validation_chunk_bars": 64,
+        "validation_chunk_steps": 64,
     },
     "arms": {"ppo": {"seeds": None}},
+    "direct": {"hidden": 2, "stretch": 8, "passes": 12, "learning_rate": 0.3, "validate_every": 2, "patience": 1},
     "tabular": {"passes": 1},
     "outcome": {
         "window_bars": 4,
@@ -92,12 +95,15 @@ TINY: dict[str, Any] = {
         "hidden": 4,
         "report_every": 5,
         "kernel_bars": 2,
+        # A few weeks of daily decisions have a handful of trades.
+        "replay": {"warmup": 4, "batch": 4},
     },
     "laboratory": {
         "exam_bars": 200,
         "table_bars": 400,
         "longer": {"two_regime": 2, "volatility_timing": 2},
         "orders": {"iterations": 2},
+        "direct": {"hidden": 2, "groups": 8, "horizon": 4, "passes": 3},
         "train": {
             "seeds": [1],
             "hidden": [4, 4],
@@ -121,16 +127,23 @@ PAID = {
 
 
 def walked_by(scheme: dict[str, Any], **rules: Any) -> dict[str, Any]:
-    """The candidate's scheme, which is walked by chance to measure what the broker permits."""
-    return {"arms": {"ppo": {"scheme": scheme}}, "rules": rules}
+    """The candidate's scheme, which is walked by chance, at every bar, to measure what the broker permits.
+
+    The ensemble is of another arm.
+    """
+    arms = {"ppo": {"scheme": scheme}, "ppo_ensemble": {"of": "ppo_entry"}}
+    return {"arms": arms, "rules": rules, "decisions": {"every": "bar"}}
 
 
+SEVEN = {"kind": "sizing7", "mode": "masked"}
+MULTIPLES = {"kind": "multiples_of", "base": {"kind": "atr"}}
 SIMPLE, MANAGED = {"kind": "simple"}, {"kind": "managed_risk"}
 # Positions that cash does not pay for.
 LEVERED = {"kind": "levels", "mode": "free", "levels": [-3.0, 0.0, 3.0]}
 # Settings at which a leaf has an effect, where it has none beside the others as they are; the longest prefix counts.
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "": [{}],
+    "data.spans": [{"data": {"symbols": [SYMBOL, "SPY_1d"]}}],
     "rules": [walked_by(SIMPLE, max_open_lots=3), walked_by(MANAGED)],
     "rules.margin": [walked_by(LEVERED)],
     "rules.leverage": [walked_by(LEVERED, margin="isolated", leverage=2.0)],
@@ -140,20 +153,32 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "trading.reward.penalties": [{"trading": {"scheme": {"close_action": True}, "reward": {"penalties": PAID}}}],
     "trading.reward.penalties.ruin": [{"account": {"ruin_frac": 0.9999}}],
     "train.validate_every": [{"train": {"iterations": 3}}],
+    # By any other clock a tail of a few days is one account's.
+    "train.validation_chunk_steps": [{"decisions": {"every": "bar"}}],
+    "train.initial_reference_prob": [walked_by(MULTIPLES)],
+    # Seven actions are no multiples of a rule that could price risk.
+    "train.initial_hold_prob": [{**walked_by(SEVEN), "train": {"reward": {"kind": "log_growth"}}}],
+    # The sessions that are walked are months, longer than the test slice.
+    "decisions.count": [{"decisions": {"every": "hour"}}],
     "tabular.margin": [{"tabular": {"maintenance_frac": 0.19}}],
     "laboratory.tabular.passes": [{"laboratory": {"tabular": {"feedback": "chosen"}}}],
 }
 
 # Other values of a leaf that is a text or null; a number, a flag or a list is changed by rule.
 OTHERS: dict[str, list[Any]] = {
-    "data.start": ["2018-06-08"],
+    "data.start": ["2018-03-08"],
     "data.end": ["2018-08-16"],
     "data.symbols": [["EURUSD_1h"]],
+    "data.spans.SPY_1d.start": ["2018-06-08"],
+    "data.assets.BTC": [["BTCUSDT_1h"]],
+    "data.assets.SPY": [["SPY_1d"]],
+    "signals.family.kind": ["reversal"],
     "splits.test_starts": [["2018-08-03"]],
     "splits.end": ["2018-08-13"],
     "splits.sealed_end": ["2018-08-16", None],
     # No symbol has as many.
     "splits.min_train_bars": [100_000],
+    "splits.min_train_days": [100_000],
     "splits.min_test_bars": [100_000],
     "trading.symbols": [["EURUSD_1h"]],
     "trading.scheme.kind": ["sizing13"],
@@ -167,8 +192,11 @@ OTHERS: dict[str, list[Any]] = {
     "rules.limit_fills": ["touch"],
     "rules.max_open_lots": [2],
     "rules.max_volume_frac": [1e-6],
-    "decisions.every": ["session"],
+    "decisions.every": ["bar"],
+    "direct.objective": ["sharpe"],
     "train.clip_coef": [1e-3],
+    "observation.inputs": [["ret_1", "adx_14"]],
+    "train.reward.kind": ["size_weighted_return"],
     "train.target_kl": [1e-9],
     "laboratory.train.target_kl": [1e-9],
     "laboratory.train.value_clip_coef": [1e-3],
@@ -180,6 +208,8 @@ OTHERS: dict[str, list[Any]] = {
     "tabular.win_window": [1],
     "tabular.confidence_edges": [[0.1, 0.2, 0.3, 0.4]],
     "tabular.performance_edges": [[0.1, 0.2]],
+    # What a table of $200 orders holds of $100,000.
+    "tabular.exposure_edges": [[0.0001, 0.001, 0.002]],
     "tabular.maintenance_frac": [0.19],
     "tabular.margin": ["cash"],
     "outcome.reward": ["composite_close"],
@@ -276,7 +306,12 @@ def of_world(p: Params) -> tuple[Any, Any, Any, Market]:
 def measure_data(p: Params) -> Iterator[str]:
     folds, tables, models, _ = of_world(p)
     fitted = {name: [np.asarray(value).tolist() for value in vars(model).values()] for name, model in models.items()}
-    yield digest(folds, {symbol: (list(table), _hashed(table)) for symbol, table in tables.items()}, fitted)
+    yield digest(
+        universe(p.data).assets,
+        folds,
+        {symbol: (list(table), _hashed(table)) for symbol, table in tables.items()},
+        fitted,
+    )
 
 
 def measure_trading(p: Params) -> Iterator[str]:
@@ -356,6 +391,23 @@ def _tensors(found: Any) -> Iterator[torch.Tensor]:
         yield from _tensors(vars(found))
 
 
+def measure_observation(p: Params) -> Iterator[str]:
+    """What the window leaves of folds, and what a policy makes of its inputs."""
+    yield from measure_data(p)
+    yield from measure_train(p)
+
+
+def measure_direct(p: Params) -> Iterator[str]:
+    folds, _, _, market = of_world(p)
+    exact, (fold,) = market.to("cpu", torch.float64), folds["rolling"]
+    settings = DirectSettings(p.direct, p.observation, World.of(p), p.train.validation_frac, p.splits.purge_bars)
+    found = train_direct(exact, fold, [1], "direct", p.arms["direct"], settings)
+    yield digest(
+        [[value.numpy().tobytes() for value in _tensors(one.policy)] for one in found],
+        [repr(one.history) for one in found],
+    )
+
+
 def measure_tabular(p: Params) -> Iterator[str]:
     folds, _, _, market = of_world(p)
     exact = market.to("cpu", torch.float64)
@@ -381,7 +433,11 @@ def measure_outcome(p: Params) -> Iterator[str]:
 def measure_laboratory(p: Params) -> Iterator[str]:
     rules = p.laboratory
     other = next(market for market in laws() if market not in rules.longer)
-    tasks = [Task("two_regime", "q_table", 1), *(Task("two_regime", "ppo", seed) for seed in rules.train.seeds)]
+    tasks = [
+        Task("two_regime", "q_table", 1),
+        Task("two_regime", "direct", 1),
+        *(Task("two_regime", "ppo", seed) for seed in rules.train.seeds),
+    ]
     for task in (*tasks, Task(ORDERS.name, "ppo", 1), Task("volatility_timing", "ppo", 1), Task(other, "ppo", 1)):
         # What is learned shows more than the sizes it comes to, which lie on a grid.
         with mock.patch.multiple(
@@ -398,16 +454,18 @@ class _kept:
     def __init__(self, function: Callable[..., Any]):
         self.function, self.found = function, ()
 
-    def __call__(self, *given: Any) -> Any:
-        self.found = self.function(*given)
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        self.found = self.function(*given, **named)
         return self.found
 
 
 MEASURED: dict[str, Callable[[Params], Iterator[str]]] = {
-    **dict.fromkeys(("data", "regimes", "signals", "splits", "observation"), measure_data),
+    **dict.fromkeys(("data", "regimes", "signals", "splits"), measure_data),
+    "observation": measure_observation,
     **dict.fromkeys(("account", "trading"), measure_trading),
     **dict.fromkeys(("rules", "decisions"), measure_world),
     "train": measure_train,
+    "direct": measure_direct,
     "tabular": measure_tabular,
     "outcome": measure_outcome,
     "laboratory": measure_laboratory,
@@ -492,9 +550,9 @@ def cells_of(notebook: Path) -> ast.AST:
 
 
 NOTEBOOKS = [cells_of(path) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
-# The methods of the models themselves, without what only validates.
+# The methods of the models themselves, without what only validates, and the file that each stands in.
 OWN = [
-    (node.name, method)
+    (node.name, method, tree)
     for path, tree in LIBRARY.items()
     if path.parts[0] == "params"
     for node in ast.walk(tree)
@@ -586,14 +644,17 @@ def reached(owner: type[BaseModel]) -> set[str]:
 
 FILES = [Code(tree) for tree in (*CODE, *NOTEBOOKS)]
 FIELDS = [field for code in FILES for field in code.fields]
-# What models do with themselves.
-METHODS = [(kind, Code(method)) for kind, method in OWN]
+# What models do with themselves; where a method asks for names of a list, the list is the file's.
+METHODS = [(kind, Code(method), Code(tree).texts) for kind, method, tree in OWN]
 
 
 @cache
 def is_read(owner: type[BaseModel], field: str, name: str) -> bool:
     """Whether a field of a model is read anywhere; `name`: the last part of where the model stands in params.yaml."""
-    own = any(kind in family(owner) and ("self", field) in code.taken for kind, code in METHODS)
+    own = any(
+        kind in family(owner) and (("self", field) in code.taken or ("self" in code.asked and field in texts))
+        for kind, code, texts in METHODS
+    )
     return own or any(code.reads(owner, field, name) for code in FILES)
 
 
@@ -611,7 +672,24 @@ def owner_of(p: Params, path: tuple[str, ...]) -> list[tuple[type[BaseModel], st
 
 
 OF_READ = [path for path in LEAVES if path[0] not in MEASURED]
-READ = {"arms", "plan", "slices", "ablations", "calibration", "stress", "overfitting", "cpcv", "stability"}
+READ = {
+    "arms",
+    "plan",
+    "slices",
+    "ablations",
+    "assay",
+    "budget",
+    "calibration",
+    "stress",
+    "overfitting",
+    "cpcv",
+    "schemes",
+    "stability",
+    "small_account",
+    "families",
+    "tables",
+    "outside",
+}
 
 
 def unread(p: Params, path: tuple[str, ...]) -> list[str]:

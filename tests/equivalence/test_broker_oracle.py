@@ -1,10 +1,11 @@
-"""The batched broker against the reference broker: random accounts, every sort of order, nasty and real bars.
+"""The batched broker against the reference broker: random accounts, every sort of order, nasty and real bars;
+accounts of $10 to $1e9, clocks of decisions, and masks.
 
 10,000 accounts, or as many as `--oracle-paths` says.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache, partial
 from pathlib import Path
 
@@ -57,11 +58,28 @@ def cash_of(rng: np.random.Generator) -> float:
     return float(rng.choice([10.0, 1e3, 2e4, 1e6, 1e9], p=[0.15, 0.4, 0.15, 0.15, 0.15]))
 
 
+def clock_of(seed: int, steps: int, paths: int) -> np.ndarray | None:
+    """At which closes accounts may decide, bool [T, P]: at every one, every second or third, or now and then."""
+    rng, kind = np.random.default_rng((seed, 1)), seed % 3
+    if kind == 0:
+        return None
+    if kind == 1:
+        every = np.arange(steps) % rng.integers(2, 4) == 0
+        return np.repeat(every[:, None], paths, axis=1)
+    return rng.random((steps, paths)) < 0.5
+
+
+def mask_of(seed: int, steps: int, paths: int) -> np.ndarray | None:
+    """At which closes an account's action is allowed, bool [T, P]; in every second chunk at all."""
+    return None if seed % 2 else np.random.default_rng((seed, 2)).random((steps, paths)) < 0.85
+
+
 def nasty(seed: int, *, paths: int = PATHS, steps: int = STEPS) -> Scenario:
     rng = np.random.default_rng(seed)
     rules, uses = rules_for(rng)
     columns = market(rng, steps, 2 if seed % 4 == 3 else 1, paths)
-    return Scenario(rules, uses, columns, decisions(rng, columns), cash_of(rng))
+    closes = clock_of(seed, steps, paths), mask_of(seed, steps, paths)
+    return Scenario(rules, uses, columns, decisions(rng, columns), cash_of(rng), *closes)
 
 
 def real(seed: int, *, paths: int = PATHS, steps: int = STEPS) -> Scenario:
@@ -79,7 +97,8 @@ def real(seed: int, *, paths: int = PATHS, steps: int = STEPS) -> Scenario:
         for symbol, term in terms.items()
     }
     columns = real_market(rng, build_tape(bars, terms), steps, paths)
-    return Scenario(rules, uses, columns, decisions(rng, columns), cash_of(rng))
+    closes = clock_of(seed, steps, paths), mask_of(seed, steps, paths)
+    return Scenario(rules, uses, columns, decisions(rng, columns), cash_of(rng), *closes)
 
 
 def tidy(fills: list[tuple], least: float) -> list[tuple]:
@@ -153,6 +172,24 @@ def test_ten_thousand_accounts(oracle_part):
     assert len(set().union(*(chunk["flags"] for chunk in found))) == len(Flag)
     # Float32 may differ where a threshold was missed by a rounding of float32: a handful of accounts.
     assert sum(chunk["edge"] for chunk in found) <= 0.01 * ORACLE_PART
+
+
+class Deaf(Scenario):
+    """Planted: a plain side that hears what was ordered at every close, whatever clock or mask say."""
+
+    def sends(self, t: int, path: int) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("closes", ["decides", "allowed"])
+def test_an_order_that_should_not_have_been_sent_is_reported(closes):
+    seed = {"decides": 1, "allowed": 0}[closes]
+    scenario = nasty(seed, paths=60)
+    assert (scenario.decides is None, scenario.allowed is None) == (closes != "decides", closes != "allowed")
+    fast, plan, _ = walk_fast(scenario)
+    deaf = Deaf(*(getattr(scenario, field.name) for field in fields(Scenario)))
+    assert not list(differing(fast, walk_plain(scenario, plan), torch.float64, scenario.cash))
+    assert list(differing(fast, walk_plain(deaf, plan), torch.float64, scenario.cash))
 
 
 # Planted faults: each must be seen, on a few accounts.

@@ -53,7 +53,7 @@ def hand_world(seed: int = 1, rows: tuple[int, ...] = ROWS) -> Market:
     columns = {
         field.name: torch.cat([getattr(part, field.name) for part in parts])
         for field in fields(Market)
-        if field.name not in ("tape", "confidence")
+        if field.name not in ("tape", "confidence") and isinstance(getattr(parts[0], field.name), torch.Tensor)
     }
     return Market(tape=chain_tapes([part.tape for part in parts]), confidence={}, **columns)
 

@@ -10,7 +10,8 @@ import torch
 
 from sizewise.base.errors import LedgerError
 from sizewise.evidence import comparison, inference
-from sizewise.evidence.inference import MARKET_ALONE, compare, daily_difference, ibragimov_mueller, regime_effects
+from sizewise.evidence.inference import MARKET_ALONE, compare, daily_difference, regime_effects
+from sizewise.evidence.joint_rule import joint_as_planned
 from sizewise.evidence.statistics.power import holm
 from sizewise.ledgers import daily, metrics
 from sizewise.ledgers.files import LedgerWriter, read_equity, read_trades
@@ -59,7 +60,8 @@ def test_path_by_path_is_all_at_once(ledgers):
 def test_daily_returns(ledgers, arm):
     slow = metrics.daily_returns(rows_of(ledgers, arm))
     pd.testing.assert_frame_equal(daily.daily_returns(ledgers.days, arm), slow, **CLOSE)
-    assert slow.abs().max().min() > 1e-4
+    # Kelly finds no edge in one of the two.
+    assert (slow.abs().max() > 1e-4).sum() == (1 if arm == "kelly" else 2)
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -178,7 +180,7 @@ def test_the_field(ledgers, study):
     assert list(found.index) == ["random_placebo", "kelly", "buy_and_hold"]
     for arm, row in found.iterrows():
         series = daily_difference(rows_of(ledgers, arm), rows_of(ledgers, "atr"))
-        test = ibragimov_mueller(series.to_numpy(), blocks=plan.blocks, alpha=plan.alpha, power=plan.power)
+        test = joint_as_planned(plan, series.to_numpy())
         assert row["effect_bps"] == pytest.approx(1e4 * test.mean, rel=1e-9)
         assert row["p_value"] == pytest.approx(test.p_value, rel=1e-9)
         assert row["n_days"] == len(series)

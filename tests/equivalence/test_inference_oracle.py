@@ -10,7 +10,7 @@ from sizewise.evidence.statistics.means import diebold_mariano, newey_west
 from sizewise.evidence.statistics.placebo import rotation_placebo
 from sizewise.evidence.statistics.sharpe import MAX_ROOT, ledoit_wolf
 
-KNOWN = {"alpha": 0.05, "power": 0.80}
+KNOWN = {"alpha": 0.05}
 
 
 def covariance(x: list[float], y: list[float], lag: int) -> float:

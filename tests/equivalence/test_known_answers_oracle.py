@@ -10,7 +10,7 @@ import torch
 from sizewise.base.seeding import numpy_generator
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules as PlainRules
-from sizewise.sizing import backtest
+from sizewise.sizing.walks import backtest
 from sizewise.studies.planted.answers import chosen_sizes, growth_of
 from sizewise.studies.planted.laws import SYNTHETIC, Law, Sample
 from sizewise.studies.planted.markets import laws

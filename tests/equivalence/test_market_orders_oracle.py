@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sizewise.base.tensors import lookup
-from sizewise.dataset.signals import trend_direction
+from sizewise.dataset.days import Days
+from sizewise.dataset.signals import signal_stream
 from sizewise.market.bars import load_bars
 from sizewise.market.costs import BPS, Costs
 from sizewise.market.instruments import load_instruments
 from sizewise.market.tape import COLUMNS, Tape
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules, Sizing
 from sizewise.trading.accounts import Position
@@ -238,8 +239,11 @@ def real(request) -> tuple[Prices, np.ndarray, Costs]:
     """500 consecutive bars of a symbol on which its breakout signal is on both sides, that signal, and its costs."""
     instrument = load_instruments(DATA / "instruments.yaml")[request.param]
     frame = load_bars(DATA / "bars" / f"{request.param}.parquet", instrument).iloc[:8000]
-    direction = trend_direction(frame, Signals())["direction"].to_numpy()
-    start = next(row for row in range(0, 8000, 250) if {-1, 1} <= set(direction[row : row + BARS]))
+    direction = signal_stream(
+        frame, Signals(family=Donchian(entry_days=2, exit_days=1), max_hold_days=4), Days.of(frame)
+    )["direction"].to_numpy()
+    sides = [np.bincount(1 + direction[row : row + BARS], minlength=3) for row in range(0, 8000, 250)]
+    start = 250 * next(n for n, bars in enumerate(sides) if min(bars[0], bars[2]) >= BARS // 10)
     frame, signal = frame.iloc[start : start + BARS], direction[start : start + BARS, None]
     days = np.diff(frame.index.as_unit("ns").asi8, prepend=frame.index.as_unit("ns").asi8[0]) / 8.64e13
     prices = Prices(frame[["open"]].to_numpy(), frame[["close"]].to_numpy(), days[:, None])
@@ -247,8 +251,8 @@ def real(request) -> tuple[Prices, np.ndarray, Costs]:
     return prices, signal, Costs(taker_bps, instrument.half_spread_bps, instrument.borrow_bps_per_day)
 
 
-def test_all_six_symbols_are_there():
-    assert len(SYMBOLS) == 6
+def test_every_symbol_is_there():
+    assert sorted(load_instruments(DATA / "instruments.yaml")) == SYMBOLS
 
 
 @pytest.mark.parametrize("stream", ["free", "random", "breakout"])

@@ -4,25 +4,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sizewise.dataset.signals import trend_direction
+from sizewise.dataset.days import Days
+from sizewise.dataset.signals import signal_stream
 from sizewise.market.indicators import atr_frac
-from sizewise.params.dataset.signals import Signals
-from sizewise.studies.calibration.nulls import channel_signals, coarse_series, random_walks, shuffled_returns
+from sizewise.params.dataset.signals import Donchian, Signals
+from sizewise.studies.calibration.nulls import channel_signals, random_walks, session_series, shuffled_returns
 
 RULES = [
-    Signals(entry_bars=48, exit_bars=24, max_hold_bars=96),
-    Signals(entry_bars=7, exit_bars=3, max_hold_bars=5),
-    Signals(entry_bars=2, exit_bars=1, max_hold_bars=1),
+    Signals(),
+    Signals(family=Donchian(entry_days=7, exit_days=3), max_hold_days=5),
+    Signals(family=Donchian(entry_days=2, exit_days=1), max_hold_days=1),
 ]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=["of_params", "short", "shortest"])
 def test_signals_are_those_of_the_rule(make_bars, rule):
-    markets = [make_bars(500, seed=seed) for seed in range(4)]
+    markets = [make_bars(500, seed=seed, bar_minutes=1440) for seed in range(4)]
     high, low, close = (np.column_stack([bars[name] for bars in markets]) for name in ("high", "low", "close"))
     direction, entry = channel_signals(high, low, close, rule)
     for column, bars in enumerate(markets):
-        expected = trend_direction(bars, rule)
+        expected = signal_stream(bars, rule, Days.of(bars))
         np.testing.assert_array_equal(direction[:, column], expected["direction"])
         np.testing.assert_array_equal(entry[:, column], expected["entry"])
     assert set(np.unique(direction)) == {-1, 0, 1}
@@ -32,7 +33,7 @@ def test_signals_are_those_of_the_rule(make_bars, rule):
 def test_made_up_markets_are_traded_by_the_rule(quick, make):
     symbol = quick.market.symbols[0]
     bars, instrument, rule = quick.universe.bars[symbol], quick.universe.instruments[symbol], quick.params.signals
-    series = coarse_series(bars, instrument, np.arange(1000, 3000), bar_hours=4)
+    series = session_series(bars, instrument)
     kept = {}
 
     def spy(high, low, close, rule):
@@ -44,12 +45,13 @@ def test_made_up_markets_are_traded_by_the_rule(quick, make):
         made = make(series, 3, rule, np.random.default_rng(1))
     for column in range(3):
         frame = pd.DataFrame({name: values[:, column] for name, values in kept.items()})
-        frame["open"] = made.quotes.open[:, column]
+        frame["open"] = made.open[:, column]
         assert (frame["high"] >= frame[["open", "close"]].max(axis=1) - 1e-9).all()
         assert (frame["low"] <= frame[["open", "close"]].min(axis=1) + 1e-9).all()
-        rows = np.flatnonzero(trend_direction(frame, rule)["entry"])
-        rows = rows[rows < len(frame) - 2]
-        real = made.trades.side[:, column] != 0
-        np.testing.assert_array_equal(made.trades.entry[real, column], rows)
-        atr = atr_frac(*(frame[name].to_numpy() for name in ("high", "low", "close")))
-        np.testing.assert_array_equal(made.atr_frac[real, column], atr[rows])
+        each = np.arange(len(frame))
+        stream = signal_stream(frame, rule, Days(frame, each, each))
+        np.testing.assert_array_equal(made.direction[:, column], stream["direction"])
+        np.testing.assert_array_equal(made.entry[:, column], stream["entry"])
+        np.testing.assert_array_equal(
+            made.atr_frac[:, column], atr_frac(*(frame[name].to_numpy() for name in ("high", "low", "close")))
+        )

@@ -122,16 +122,16 @@ def slow_residual(advantage, exposure, i):
 
 
 def test_market_noise_is_the_others_regression():
-    generator = torch_generator("noise")
-    exposure = torch.rand((40, R), generator=generator, dtype=torch.float64)
-    advantage = torch.randn((40, R), generator=generator, dtype=torch.float64)
+    generator, accounts = torch_generator("noise"), update.REGRESSION_ACCOUNTS
+    exposure = torch.rand((40, accounts), generator=generator, dtype=torch.float64)
+    advantage = torch.randn((40, accounts), generator=generator, dtype=torch.float64)
     fast = update.remove_market_noise(advantage, exposure)
     checked = 0
     for row in range(40):
         x = exposure[row] - exposure[row].mean()
         leverage = (x.square() / x.square().sum()).tolist()
-        for i in range(R):
-            if 1.0 - 1.0 / R - leverage[i] > update.MIN_RESIDUAL_SHARE:
+        for i in range(accounts):
+            if 1.0 - 1.0 / accounts - leverage[i] > update.MIN_RESIDUAL_SHARE:
                 slow = slow_residual(advantage[row].tolist(), exposure[row].tolist(), i)
                 assert float(fast[row, i]) == pytest.approx(slow, abs=1e-9)
                 checked += 1
@@ -139,12 +139,36 @@ def test_market_noise_is_the_others_regression():
 
 
 def test_market_noise_leaves_ones_own_surprise_and_removes_the_markets():
-    exposure = torch.linspace(0.0, 1.0, 8, dtype=torch.float64)
+    accounts = update.REGRESSION_ACCOUNTS
+    exposure = torch.linspace(0.0, 1.0, accounts, dtype=torch.float64)
     market = 3.0 + 5.0 * exposure
-    torch.testing.assert_close(update.remove_market_noise(market, exposure), torch.zeros(8, dtype=torch.float64))
-    own = torch.zeros(8, dtype=torch.float64)
+    none = torch.zeros(accounts, dtype=torch.float64)
+    torch.testing.assert_close(update.remove_market_noise(market, exposure), none)
+    own = none.clone()
     own[3] = 1.0
     assert float(update.remove_market_noise(market + own, exposure)[3]) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_few_accounts_have_the_others_mean_for_a_baseline():
+    generator, accounts = torch_generator("few"), update.REGRESSION_ACCOUNTS - 1
+    exposure = torch.rand((40, accounts), generator=generator, dtype=torch.float64)
+    advantage = torch.randn((40, accounts), generator=generator, dtype=torch.float64)
+    others = torch.stack([advantage[:, [j for j in range(accounts) if j != i]].mean(-1) for i in range(accounts)], -1)
+    torch.testing.assert_close(update.remove_market_noise(advantage, exposure), advantage - others)
+
+
+@pytest.mark.parametrize(("accounts", "regression_is_better"), [(4, False), (16, True)])
+def test_the_baseline_suits_the_number_of_accounts(accounts, regression_is_better, monkeypatch):
+    """Advantages that a path moves in proportion to exposure, in noise of their own that is twice as large."""
+    generator = torch_generator("baseline", accounts)
+    draw = [torch.randn(size, generator=generator, dtype=torch.float64) for size in ((5000, 1), (5000, accounts))]
+    exposure = torch.rand((5000, accounts), generator=generator, dtype=torch.float64)
+    advantage = draw[0] * exposure + 0.6 * draw[1]
+    spread = []
+    for least in (accounts, accounts + 1):
+        monkeypatch.setattr(update, "REGRESSION_ACCOUNTS", least)
+        spread.append(float(update.remove_market_noise(advantage, exposure).var()))
+    assert (spread[0] < spread[1]) == regression_is_better
 
 
 def test_accounts_that_are_alike_fall_back_on_the_others_mean():

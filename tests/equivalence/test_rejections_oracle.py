@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sizewise.evidence.inference import ibragimov_mueller
+from sizewise.evidence.joint_rule import joint_test
+from sizewise.evidence.statistics.blocks import ibragimov_mueller
 from sizewise.evidence.statistics.e_values import gather_evidence
 from sizewise.evidence.statistics.means import bootstrap_test, newey_west
 from sizewise.evidence.statistics.placebo import rotation_placebo
@@ -16,10 +17,11 @@ from sizewise.studies.calibration.rejections import (
     newey_west_rejects,
     peeks,
     placebo_rejects,
+    rule_rejects,
     t_rejects,
 )
 
-ALPHA, POWER = 0.05, 0.80
+ALPHA = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +39,29 @@ def same(found: np.ndarray, expected: list[bool]) -> None:
 
 @pytest.mark.parametrize("blocks", [5, 8])
 def test_the_primary_test(series, blocks):
-    expected = [ibragimov_mueller(one, blocks=blocks, alpha=ALPHA, power=POWER).p_value < ALPHA for one in series.T]
+    expected = [ibragimov_mueller(one, blocks=blocks, alpha=ALPHA).p_value < ALPHA for one in series.T]
     same(block_rejects(series, blocks=blocks, alpha=ALPHA), expected)
 
 
+def test_the_joint_rule_and_its_parts(series):
+    rule = {"blocks": 8, "alpha": ALPHA}
+    found = rule_rejects(series, terms=19, **rule)
+    tests = [joint_test(one, power=0.8, terms_coef=19 / 323 ** (2 / 3), **rule) for one in series.T]
+    assert tests[0].cosines.df == 19
+    same(found["joint_rule"], [test.p_value < ALPHA for test in tests])
+    same(found["cosines"], [test.cosines.p_value < ALPHA for test in tests])
+    same(found["ibragimov_mueller"], [test.blocks.p_value < ALPHA for test in tests])
+
+
 def test_newey_west(series):
-    expected = [newey_west(one, alpha=ALPHA, power=POWER).p_value < ALPHA for one in series.T]
+    expected = [newey_west(one, alpha=ALPHA).p_value < ALPHA for one in series.T]
     same(newey_west_rejects(series, alpha=ALPHA), expected)
 
 
 def test_the_bootstrap_under_the_same_seed(series):
     weights = bootstrap_weights(len(series), block_days=7, draws=99, seed=3)
     np.testing.assert_allclose(weights.sum(axis=1), 1.0)
-    tests = [bootstrap_test(one, block_days=7, draws=99, alpha=ALPHA, power=POWER, seed=3) for one in series.T]
+    tests = [bootstrap_test(one, block_days=7, draws=99, alpha=ALPHA, seed=3) for one in series.T]
     same(bootstrap_rejects(series, weights, alpha=ALPHA), [test.low > 0 or test.high < 0 for test in tests])
 
 

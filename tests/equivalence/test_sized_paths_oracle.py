@@ -11,10 +11,10 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.ledgers.metrics import daily_returns, portfolio
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.world import World
-from sizewise.sizing import backtest
-from sizewise.sizing.held_paths import UnitPaths, market_quotes, portfolio_growth, trades_of, unit_paths
 from sizewise.sizing.opportunities import find_opportunities
 from sizewise.sizing.sizers import AT_MARKET, Situation, follow_signal
+from sizewise.sizing.walks import backtest
+from sizewise.sizing.walks.held_paths import UnitPaths, market_quotes, portfolio_growth, trades_of, unit_paths
 from sizewise.walkforward.walk import run_rule
 
 from ..hand_market import make_market, remade

@@ -17,8 +17,10 @@ BEGINS = {
     NOTEBOOKS["features"]: "known_answers",
     NOTEBOOKS["market_mechanics"]: "overfitting",
     NOTEBOOKS["overfitting"]: "stability",
+    NOTEBOOKS["stability"]: "schemes",
+    NOTEBOOKS["schemes"]: "tables",
 }
-WAITS = {NOTEBOOKS[study]: study for study in ("known_answers", "overfitting", "stability")}
+WAITS = {NOTEBOOKS[study]: study for study in ("known_answers", "overfitting", "schemes", "stability", "tables")}
 RUNNING: dict[str, subprocess.Popen] = {}
 
 

@@ -1,8 +1,8 @@
 """What the quick copies of the studies' notebooks read and no notebook makes: a short CartPole, every ablation, CPCV,
-the candidate trained again.
+the candidate trained again, every variant of the tables.
 
-`python tests/notebooks/prepare.py known_answers`, or `... overfitting` or `... stability`, the latter two once the features
-stage has run.
+`python tests/notebooks/prepare.py known_answers`, or `... overfitting`, `... schemes`, `... stability` or `... tables`, the
+latter four once the features stage has run (`schemes` and `tables`: and the walk-forward).
 """
 
 import subprocess
@@ -18,15 +18,27 @@ from sizewise.learning.ppo import training
 from sizewise.studies.ablations import run
 from sizewise.studies.known_answers import cartpole
 from sizewise.studies.overfitting import cpcv_run
+from sizewise.studies.schemes import run as schemes
 from sizewise.studies.stability import run as stability
+from sizewise.studies.tables import run as tables
 
 
 def train_here(
-    market: Market, jobs: Sequence[training.Job], models: Mapping[str, ConfidenceModel], settings: training.Settings
+    market: Market,
+    jobs: Sequence[training.Job],
+    models: Mapping[str, ConfidenceModel],
+    settings: training.Settings,
+    *,
+    at_once: int | None = None,
 ) -> list[training.Trained]:
     """training.train_jobs without its processes: started for each variant, they take longer than what they train."""
     single = market.to("cpu", torch.float32)
-    return [training.train_population(single, [job], models, settings)[0] for job in jobs]
+    groups = training.side_by_side(jobs)
+    if at_once is not None:
+        groups = training.populations(single, jobs, settings, at_once)
+    trained = [one for group in groups for one in training.train_population(single, group, models, settings)]
+    finished = {one.job.name: one for one in trained}
+    return [finished[job.name] for job in jobs]
 
 
 def main(study: str) -> int:
@@ -37,7 +49,11 @@ def main(study: str) -> int:
     if study == "stability":
         # Its processes start from its own module, which pins their arithmetic before anything loads torch.
         return subprocess.call([sys.executable, "-m", stability.__name__, "--profile", "quick"])
+    if study == "tables":
+        return tables.main(["--profile", "quick"])
     with mock.patch.object(training, "train_jobs", train_here):
+        if study == "schemes":
+            return schemes.main(["--profile", "quick"])
         return max(run.main(["--profile", "quick"]), cpcv_run.main(["--profile", "quick"]))
 
 

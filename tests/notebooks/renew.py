@@ -9,7 +9,7 @@ from sizewise.base.paths import Workspace
 from sizewise.reports.page.run import NOTEBOOKS, execute
 
 HERE = Path(__file__).parent
-STUDIES = ("known_answers", "overfitting", "stability")
+STUDIES = ("known_answers", "overfitting", "schemes", "stability", "tables")
 
 
 def main() -> None:

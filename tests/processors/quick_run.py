@@ -26,11 +26,10 @@ from sizewise.dataset.market_tensor import build_market
 from sizewise.evidence.inference import compare
 from sizewise.learning.closed_trades.policy import save_closed_trades
 from sizewise.learning.closed_trades.training import train_closed_trades
+from sizewise.learning.field import learn_tables
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
-from sizewise.learning.tabular.learning import train_tables
-from sizewise.learning.tabular.store import folder_of, save_table
 from sizewise.params.reading import parse_params, read_params
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import SEVEN, Rules
@@ -68,10 +67,8 @@ def main(arms: tuple[str, ...] = ARMS) -> dict[str, str]:
         job = training.Job("ppo", fold, SEED, params.arms["ppo"].scheme)
         for trained in training.train_population(market.to("cpu", torch.float32), [job], models, settings):
             save_agent(trained.agent, policy_folder(policies, "ppo", fold, SEED))
-        for table in train_tables(
-            exact, folds, [SEED], "q_table", params.tabular, params.account, arm="q_table"
-        ).tables:
-            save_table(table, folder_of(table, policies))
+        tabled = {"q_table": params.arms["q_table"]}
+        learn_tables(exact, tabled, {"rolling": folds}, [SEED], params.tabular, params.account, policies)
         for arm in (arm for arm in CLOSED if arm in arms):
             rules = (arm, arm, params.outcome, params.account)
             for member in train_closed_trades(exact, fold, [SEED], *rules, live_dir=None):

@@ -9,21 +9,22 @@ import torch
 
 from sizewise.causality import CausalityError, check_causal
 from sizewise.dataset.confidence import confidence_column, fit_confidence
+from sizewise.dataset.days import Days
 from sizewise.dataset.features import CONFIDENCE, NAMES, Scaler, compute_features
 from sizewise.dataset.market_tensor import Market, build_market, fold_confidence
 from sizewise.dataset.regimes import label_regimes
-from sizewise.dataset.signals import trend_direction
+from sizewise.dataset.signals import signal_stream
 from sizewise.dataset.slices import decline_labels, fit_markov, fixed_rule_labels, markov_labels, trend_labels
 from sizewise.dataset.splits import Fold, Slice, walk_forward
 from sizewise.gym.features import bar_features
 from sizewise.learning.ppo.encoders import MarketView, fit_scalers
 from sizewise.market.instruments import load_instruments
 from sizewise.params.dataset.regimes import Regimes
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.evidence.slices import Slices
 from sizewise.params.trading.account import Account
-from sizewise.sizing import backtest
 from sizewise.sizing.sizers import AT_MARKET, Situation, Sizer
+from sizewise.sizing.walks import backtest
 from sizewise.trading.broker.orders import Orders
 
 from ..hand_sizers import atr_sizer
@@ -31,21 +32,34 @@ from .leaks import CUTS, FEW, LEAKS, first_leak
 
 UNFITTED = [name for name in NAMES if name != CONFIDENCE]
 # Short channels, so that the earliest cuts fall on live signals too.
-QUICK = Signals(entry_bars=5, exit_bars=3, max_hold_bars=20, confidence_blocks=2)
-SHORT_QUANTILE = Regimes(quantile_window_bars=400)
+QUICK = Signals(family=Donchian(entry_days=2, exit_days=1), max_hold_days=4, confidence_blocks=2)
+SHORT_QUANTILE = Regimes(quantile_window_days=40)
 SHORT_SLICES = Slices(markov_min_days=20, trend_days=5, sideways_frac=0.01, declining_days=8, declining_frac=0.02)
-TRAIN = Slice(150, 900)
+# From where every input is warm: a hundred sessions.
+TRAIN = Slice(2450, 4000)
 WINDOW = 8
 
 
 @pytest.fixture(params=["walk", "BTCUSDT_1h", "SPY_5m"])
 def market(request, bars, real_bars):
-    return bars[:2000] if request.param == "walk" else real_bars(request.param, 20_000, 22_000)
+    rows = {"BTCUSDT_1h": 2000, "SPY_5m": 4000}  # over fifty sessions each
+    return bars[:2000] if request.param == "walk" else real_bars(request.param, 20_000, 20_000 + rows[request.param])
+
+
+@pytest.fixture
+def long_walk(make_bars):
+    return make_bars(TRAIN.stop + 200, seed=20200101)
 
 
 @pytest.fixture(params=["walk", "BTCUSDT_1h"])
-def short_market(request, bars, real_bars):
-    return bars[:1100] if request.param == "walk" else real_bars(request.param, 20_000, 21_100)
+def fitted_market(request, long_walk, real_bars):
+    """The train slice and two hundred bars more."""
+    return long_walk if request.param == "walk" else real_bars(request.param, 20_000, 20_000 + TRAIN.stop + 200)
+
+
+def cuts(market: pd.DataFrame) -> tuple[int, ...]:
+    """Inside the warm-up, and behind it, where what looks back over sessions has something to say."""
+    return (*CUTS, len(market) - 100)
 
 
 def fold(stop: int) -> Fold:
@@ -53,12 +67,21 @@ def fold(stop: int) -> Fold:
     return Fold("anchored", 0, start, start + pd.Timedelta(days=30), {"one": Slice(TRAIN.start, stop)}, {})
 
 
+@pytest.fixture
+def terms(instruments):
+    """`terms(bars)`: the instrument of real bars, whose calendar cuts their days."""
+    return lambda bars: instruments.get(bars.attrs.get("symbol"))
+
+
 # Features, regimes, signals -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("regimes", [Regimes(), SHORT_QUANTILE], ids=["default", "short quantile"])
-def test_features_do_not_look_ahead(market, regimes):
-    assert check_causal(lambda bars: compute_features(bars, regimes, Signals()), market, CUTS) == []
+def test_features_do_not_look_ahead(market, regimes, terms):
+    def table(bars):
+        return compute_features(bars, regimes, Signals(), terms(bars))
+
+    assert check_causal(table, market, cuts(market)) == []
 
 
 def test_gymnasium_features_do_not_look_ahead(market):
@@ -66,21 +89,21 @@ def test_gymnasium_features_do_not_look_ahead(market):
 
 
 @pytest.mark.parametrize("regimes", [Regimes(), SHORT_QUANTILE], ids=["default", "short quantile"])
-def test_regimes_do_not_look_ahead(market, regimes):
-    assert check_causal(lambda bars: label_regimes(bars, regimes), market, CUTS) == []
+def test_regimes_do_not_look_ahead(market, regimes, terms):
+    assert check_causal(lambda bars: label_regimes(Days.of(bars, terms(bars)), regimes), market, cuts(market)) == []
 
 
 @pytest.mark.parametrize("rule", [Signals(), QUICK], ids=["default", "short channels"])
-def test_signals_do_not_look_ahead(market, rule):
-    assert check_causal(lambda bars: trend_direction(bars, rule), market, CUTS) == []
+def test_signals_do_not_look_ahead(market, rule, terms):
+    assert check_causal(lambda bars: signal_stream(bars, rule, Days.of(bars, terms(bars))), market, cuts(market)) == []
 
 
 @pytest.mark.parametrize("name", UNFITTED)
-def test_every_feature_reacts_to_its_own_past(name, bars):
+def test_every_feature_reacts_to_its_own_past(name, daily_bars):
     """The poison reaches each feature that prices or volume can move, so that none passes for want of being touched."""
     rules = SHORT_QUANTILE.model_copy(update={"high_volatility_frac": 0.009})
-    plain = compute_features(bars, rules, QUICK)[name]
-    changed = bars.copy()
+    plain = compute_features(daily_bars, rules, QUICK)[name]
+    changed = daily_bars.copy()
     changed.iloc[700:] **= 1.5
     calendar = name.startswith(("hour", "weekday", "elapsed"))
     after = compute_features(changed, rules, QUICK)[name]
@@ -97,12 +120,12 @@ def scaled(bars: pd.DataFrame, train: Slice) -> pd.DataFrame:
     return (values - np.array(scaler.mean)) / np.array(scaler.std)
 
 
-def test_the_scaler_knows_the_train_slice_alone(market):
-    assert first_leak(lambda bars: scaled(bars, TRAIN), market, [900, 1200]) is None
+def test_the_scaler_knows_the_train_slice_alone(fitted_market):
+    assert first_leak(lambda bars: scaled(bars, TRAIN), fitted_market, [4000, 4100]) is None
 
 
-def test_a_scaler_of_the_whole_series_is_caught(market):
-    leak = first_leak(lambda bars: scaled(bars, Slice(TRAIN.start, len(bars))), market, [900, 1200])
+def test_a_scaler_of_the_whole_series_is_caught(fitted_market):
+    leak = first_leak(lambda bars: scaled(bars, Slice(TRAIN.start, len(bars))), fitted_market, [4000, 4100])
     assert leak is not None
     assert leak[1] == 0
 
@@ -113,12 +136,12 @@ def confidence(bars: pd.DataFrame, train: Fold) -> pd.DataFrame:
     return pd.DataFrame({"score": scores["one"], "intercept": model.intercept, "slope": model.platt_slope})
 
 
-def test_confidence_knows_the_train_slice_alone(short_market):
-    assert check_causal(lambda bars: confidence(bars, fold(TRAIN.stop)), short_market, [900, 1000], poisons=FEW) == []
+def test_confidence_knows_the_train_slice_alone(fitted_market):
+    assert check_causal(lambda bars: confidence(bars, fold(TRAIN.stop)), fitted_market, [4000, 4100], poisons=FEW) == []
 
 
-def test_a_confidence_of_the_whole_series_is_caught(bars):
-    assert first_leak(lambda part: confidence(part, fold(len(part))), bars[:1100], [1000]) is not None
+def test_a_confidence_of_the_whole_series_is_caught(long_walk):
+    assert first_leak(lambda part: confidence(part, fold(len(part))), long_walk, [4100]) is not None
 
 
 # Observations and orders ----------------------------------------------------------------------------------------------
@@ -149,8 +172,8 @@ def observations(market: Market) -> np.ndarray:
     return out
 
 
-def test_observations_do_not_look_ahead(build, short_market):
-    assert check_causal(lambda bars: observations(build(bars)), short_market, [900, 1000], poisons=FEW) == []
+def test_observations_do_not_look_ahead(build, fitted_market):
+    assert check_causal(lambda bars: observations(build(bars)), fitted_market, [4000, 4100], poisons=FEW) == []
 
 
 @dataclass
@@ -185,16 +208,16 @@ def orders(build, bars: pd.DataFrame) -> np.ndarray:
     return out
 
 
-def test_orders_do_not_look_ahead(build, short_market):
-    assert check_causal(lambda bars: orders(build, bars), short_market, [903, 1000], poisons=FEW) == []
+def test_orders_do_not_look_ahead(build, fitted_market):
+    assert check_causal(lambda bars: orders(build, bars), fitted_market, [4003, 4100], poisons=FEW) == []
 
 
-def test_orders_that_know_the_next_signal_are_caught(build, bars):
+def test_orders_that_know_the_next_signal_are_caught(build, long_walk):
     def early(part):
         return pd.DataFrame(orders(build, part)).shift(-1).to_numpy()
 
-    leaks = check_causal(early, bars[:1000], [960], poisons=FEW)
-    assert (leaks[0].row, leaks[0].cut) == (959, 960)
+    leaks = check_causal(early, long_walk, [4060], poisons=FEW)
+    assert (leaks[0].row, leaks[0].cut) == (4059, 4060)
 
 
 # Splits and slices ----------------------------------------------------------------------------------------------------
@@ -204,11 +227,11 @@ def test_orders_that_know_the_next_signal_are_caught(build, bars):
 def test_a_fold_does_not_depend_on_the_bars_after_it(scheme, params, real_bars):
     times = {symbol: real_bars(symbol).index for symbol in params.data.symbols}
     rules = params.splits
-    for known, whole in enumerate(walk_forward(times, rules, scheme, warmup_bars=600), start=1):
+    for known, whole in enumerate(walk_forward(times, rules, scheme, first_rows=dict.fromkeys(times, 600)), start=1):
         cut = {symbol: index[index < whole.test_end] for symbol, index in times.items()}
         starts, end = rules.test_starts[:known], whole.test_end.date()
         shorter = rules.model_copy(update={"test_starts": starts, "end": end})
-        assert walk_forward(cut, shorter, scheme, warmup_bars=600)[-1] == whole
+        assert walk_forward(cut, shorter, scheme, first_rows=dict.fromkeys(cut, 600))[-1] == whole
 
 
 def by_bar(labels: pd.Series, bars: pd.DataFrame) -> pd.Series:
@@ -224,7 +247,7 @@ SLICES = {
 
 @pytest.mark.parametrize("name", SLICES)
 def test_slices_do_not_look_ahead(name, market):
-    assert check_causal(lambda bars: by_bar(SLICES[name](bars), bars), market, CUTS) == []
+    assert check_causal(lambda bars: by_bar(SLICES[name](bars), bars), market, cuts(market)) == []
 
 
 def markov(bars: pd.DataFrame, train: Slice) -> pd.Series:

@@ -5,10 +5,13 @@ import pandas as pd
 import pytest
 import torch
 
-from sizewise.dataset.signals import signal_trades, trend_direction
-from sizewise.dataset.splits import Fold
+from sizewise.dataset.confidence import train_trades
+from sizewise.dataset.days import Days
+from sizewise.dataset.features import compute_features
+from sizewise.dataset.signals import signal_stream, signal_trades
+from sizewise.dataset.splits import Fold, Slice
 from sizewise.dataset.store import cut_folds, read_universe
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.trading.world import World
 from sizewise.walkforward.walk import equity_frame, run_policies, run_rule
 
@@ -93,10 +96,10 @@ def test_the_committed_folds_drop_no_bar_of_a_live_symbol(params, committed, sch
 
 def test_a_dropped_tail_is_seen(committed):
     times, folds = committed
-    first, *others = folds["rolling"]
+    first, *others = [fold for fold in folds["rolling"] if "BTCUSDT_1h" in fold.test]
     part = first.test["BTCUSDT_1h"]
     short = {**first.test, "BTCUSDT_1h": type(part)(part.start, part.stop - 5)}
-    cut = [Fold(first.scheme, 0, first.test_start, first.test_end, first.train, short), *others]
+    cut = [Fold(first.scheme, first.number, first.test_start, first.test_end, first.train, short), *others]
     assert len(dropped(times["BTCUSDT_1h"], cut, "BTCUSDT_1h")) == 5
 
 
@@ -109,15 +112,24 @@ def test_sealed_bars_are_in_no_slice(params, committed):
 
 
 @pytest.mark.parametrize("symbol", ["BTCUSDT_1h", "SPY_5m", "EURUSD_1h"])
-def test_the_purge_is_longer_than_any_holding(params, real_bars, symbol):
+def test_what_is_learned_from_ends_within_its_slice(params, real_bars, instruments, symbol):
+    """A trade may outlast the purge, so that none which reaches beyond a train slice teaches anything."""
     bars = real_bars(symbol, 0, 20_000)
-    trades = signal_trades(bars, trend_direction(bars, params.signals))
-    longest = int((trades["exit_row"] - trades["entry_row"]).max())
-    assert longest == params.signals.max_hold_bars < params.splits.purge_bars
+    table = compute_features(bars, params.regimes, params.signals, instruments[symbol])
+    trades = signal_trades(bars, table)
+    longest = trades.loc[(trades["exit_row"] - trades["entry_row"]).idxmax()]
+    held = int(longest["exit_row"] - longest["entry_row"])
+    assert held > params.splits.purge_bars
+    enter, leave = int(longest["entry_row"]), int(longest["exit_row"])
+    assert enter in train_trades(bars, table, Slice(0, leave + 2)).entry_row
+    assert enter not in train_trades(bars, table, Slice(0, leave + 1)).entry_row
 
 
-@pytest.mark.parametrize("hold", [10, 40])
-def test_a_shorter_limit_shortens_the_longest_holding(bars, hold):
-    rule = Signals(entry_bars=5, exit_bars=20, max_hold_bars=hold)
-    trades = signal_trades(bars, trend_direction(bars, rule))
-    assert (trades["exit_row"] - trades["entry_row"]).max() <= hold
+@pytest.mark.parametrize("hold", [3, 9])
+def test_no_trade_outlasts_the_time_stop(bars, hold):
+    days = Days.of(bars)
+    trades = signal_trades(
+        bars, signal_stream(bars, Signals(family=Donchian(entry_days=5, exit_days=20), max_hold_days=hold), days)
+    )
+    held = days.number[trades["exit_row"]] - days.number[trades["entry_row"]]
+    assert held.max() == hold

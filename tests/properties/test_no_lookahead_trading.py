@@ -11,8 +11,8 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules, Sizing
-from sizewise.sizing import backtest
 from sizewise.sizing.sizers import AT_MARKET, Situation, Sizer
+from sizewise.sizing.walks import backtest
 from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.environment import TradingEnv

@@ -8,14 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizewise.params.trading.rewards import LogGrowth, Penalties, RewardModel
+from sizewise.params.trading.rewards import LogGrowth, Penalties, RewardModel, RiskPriced
 from sizewise.params.trading.trading import Rules, Sizing
 from sizewise.trading.rewards import Memoryless, Reward
 
 from ..hand_tape import hand_tape, instrument, open_desk
 
 PENALTIES = Penalties(held_after_hours=2.0, held_per_hour=1e-3, flat_after_hours=1.0, flat_per_hour=2e-3, ruin=1.0)
-MODELS = [model() for model in get_args(get_args(RewardModel)[0])]
+MODELS = [RiskPriced(price=10.0) if model is RiskPriced else model() for model in get_args(get_args(RewardModel)[0])]
 MODELS += [model.model_copy(update={"penalties": PENALTIES}) for model in MODELS]
 RULES = Rules(max_open_lots=4, rounding=False)
 STEPS, ACCOUNTS = 16, 3

@@ -9,7 +9,7 @@ from sizewise.learning.tabular.learning import train_tables
 from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.trading.account import Account
-from sizewise.sizing import backtest
+from sizewise.sizing.walks import backtest
 from sizewise.trading.schemes.values import position_limit_frac
 
 from ..hand_market import priced, remade

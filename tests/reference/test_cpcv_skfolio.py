@@ -23,9 +23,9 @@ def ours(groups: int, test_groups: int, purge: int, embargo: int):
         min_train_bars=1,
         min_test_bars=1,
     )
-    rules = Cpcv(groups=groups, test_groups=test_groups, embargo_bars=embargo)
+    rules = Cpcv(groups=groups, test_groups=test_groups, embargo_days=embargo)
     times = {"days": pd.date_range(start, periods=DAYS, freq="D", tz="UTC")}
-    return combine(times, splits, rules, warmup_bars=0, lookback_bars=0)
+    return combine(times, splits, rules, first_rows={"days": 0}, longest_hold_days=0)
 
 
 @pytest.mark.parametrize(("purge", "embargo"), [(1, 1), (5, 5), (3, 12)])

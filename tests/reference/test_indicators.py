@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sizewise.dataset.days import Days
 from sizewise.dataset.features import compute_features
 from sizewise.dataset.regimes import label_regimes
 from sizewise.market import indicators
@@ -124,8 +125,10 @@ def test_the_library_follows_talibs_seed_on_the_worksheets():
     assert np.isnan(atr[:14]).all()
     assert atr[14] == pytest.approx(0.568571, abs=5e-7)
     high, low, close = worksheet("adx")
-    bars = pd.DataFrame({"high": high, "low": low, "close": close})
-    adx = label_regimes(bars, Regimes())["adx"].to_numpy()
+    each = np.arange(len(close))
+    adx = label_regimes(Days(pd.DataFrame({"high": high, "low": low, "close": close}), each, each), Regimes())[
+        "adx"
+    ].to_numpy()
     assert np.isnan(adx[:27]).all()
     assert adx[27] == pytest.approx(32.839217, abs=5e-7)
 
@@ -159,14 +162,14 @@ def test_the_gap_between_the_two_seeds_shrinks_by_13_14ths_a_bar(columns):
 
 def test_directional_indicators_equal_the_slow_loop(columns, params):
     open_, high, low, close, volume = columns
-    times = pd.date_range("2020-01-01", periods=len(close), freq="h", tz="UTC")
+    times = pd.date_range("2020-01-01", periods=len(close), freq="D", tz="UTC")
     bars = pd.DataFrame({"open": open_, "high": high, "low": low, "close": close, "volume": volume}, index=times)
     plus_di, minus_di, adx = wilder_directional(high, low, close, 14, talib_seed=True)
     table = compute_features(bars, params.regimes, params.signals)
     np.testing.assert_allclose(table["plus_di_14"], plus_di, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(table["minus_di_14"], minus_di, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(table["adx_14"], adx, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(label_regimes(bars, params.regimes)["adx"], adx, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(label_regimes(Days.of(bars), params.regimes)["adx"], adx, rtol=1e-9, atol=1e-9)
 
 
 # Efficiency, range volatilities, EWMA ---------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from sizewise.evidence.inference import ibragimov_mueller
+from sizewise.evidence.statistics.blocks import ibragimov_mueller
 from sizewise.evidence.statistics.many_arms import mcs, spa
 from sizewise.evidence.statistics.means import (
     bootstrap_test,
@@ -28,7 +28,7 @@ from sizewise.evidence.statistics.sharpe import ledoit_wolf, quadratic_spectral
 # Student (1908), "The probable error of a mean", Biometrika 6: extra hours of sleep, ten patients; t = 4.0621, two-sided
 # p = .002833 with 9 degrees of freedom (R's `sleep`, t.test(extra2 - extra1)).
 HOURS = np.array([1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4])
-KNOWN = {"alpha": 0.05, "power": 0.80}
+KNOWN = {"alpha": 0.05}
 
 
 def test_holm():
@@ -65,7 +65,7 @@ def test_years_needed(ratio, years):
 
 
 def test_the_block_test_on_a_printed_sample():
-    test = ibragimov_mueller(np.repeat(HOURS, 3), blocks=10, alpha=0.05, power=0.8)
+    test = ibragimov_mueller(np.repeat(HOURS, 3), blocks=10, alpha=0.05)
     assert test.t == pytest.approx(4.062128, abs=1e-6)
     assert test.p_value == pytest.approx(0.002833, abs=1e-6)
     assert (test.low, test.high) == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
@@ -112,12 +112,10 @@ def test_welch_on_a_printed_sample():
 
 
 @pytest.mark.parametrize(("blocks", "alpha", "power"), [(8, 0.05, 0.80), (8, 0.01, 0.90), (16, 0.05, 0.80)])
-def test_the_mde_solves_the_non_central_t(blocks, alpha, power):
-    series = np.random.default_rng(0).normal(size=blocks * 20)
-    test = ibragimov_mueller(series, blocks=blocks, alpha=alpha, power=power)
+def test_the_detectable_effect_solves_the_non_central_t(blocks, alpha, power):
     df = blocks - 1
     critical = stats.t.ppf(1 - alpha / 2, df)
-    shift = test.mde / ((test.high - test.mean) / critical)
+    shift = detectable(alpha, power, df)
     found = stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift)
     assert found == pytest.approx(power, abs=1e-6)
     oracle = TTestPower().solve_power(nobs=blocks, alpha=alpha, power=power) * np.sqrt(blocks)
@@ -129,7 +127,7 @@ def test_the_bootstrap_is_archs_under_the_same_seed(block_days):
     series = np.random.default_rng(3).normal(0.1, 1.0, 300)
     bootstrap = StationaryBootstrap(block_days, series, seed=np.random.default_rng(11))
     expected = bootstrap.conf_int(np.mean, reps=400, method="percentile", size=0.90)[:, 0]
-    found = bootstrap_test(series, block_days=block_days, draws=400, alpha=0.10, power=0.8, seed=11)
+    found = bootstrap_test(series, block_days=block_days, draws=400, alpha=0.10, seed=11)
     np.testing.assert_array_equal([found.low, found.high], expected)
 
 

@@ -47,7 +47,7 @@ def ours(n_rows: int, scheme: str, *, keep_remainder: bool):
         min_train_bars=TRAIN,
         min_test_bars=1,
     )
-    return walk_forward({"days": days}, rules, scheme, warmup_bars=0)
+    return walk_forward({"days": days}, rules, scheme, first_rows={"days": 0})
 
 
 @pytest.mark.parametrize("n_rows", [520, 680, 1020])

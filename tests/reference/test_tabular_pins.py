@@ -27,7 +27,8 @@ from sizewise.learning.tabular.cells import (
     sizes,
     state_of,
 )
-from sizewise.learning.tabular.learning import PHASE_ENDS, PHASES, blank, moved_towards
+from sizewise.learning.tabular.learning import PHASE_ENDS, PHASES, blank
+from sizewise.learning.tabular.updates import moved_towards
 from sizewise.market.costs import Costs
 from sizewise.params.arms import AtrArm
 from sizewise.params.learning.tabular import Tabular

@@ -31,6 +31,9 @@ from sizewise.trading.schemes.values import Sizing7
 from sizewise.walkforward import unsealing
 
 SYMBOL = "EURUSD_1h"
+# 192 sessions: a decision looks back over 180 where memories are short.
+ROWS = slice(1500, 6100)
+N_ROWS = ROWS.stop - ROWS.start
 
 
 @pytest.fixture
@@ -46,10 +49,10 @@ def project(root, tmp_path, monkeypatch):
 
 @pytest.fixture
 def bars_file(real_bars, tmp_path):
-    """2,100 real bars in a file of their own."""
+    """4,600 real bars in a file of their own."""
     path = tmp_path / "own" / f"{SYMBOL}.parquet"
     path.parent.mkdir()
-    real_bars(SYMBOL, 1500, 3600).to_parquet(path)
+    real_bars(SYMBOL, ROWS.start, ROWS.stop).to_parquet(path)
     return path
 
 
@@ -76,7 +79,7 @@ def untrained(
         world=World(rules=Rules(rounding=rounding), decisions=decisions),
         scalers={SYMBOL: Scaler((0.0,) * width, (1.0,) * width)},
         confidence=ConfidenceModel((0.0,) * inputs, (1.0,) * inputs, (0.0,) * inputs, 0.0, -1.0, 0.0, 100),
-        regimes=Regimes(quantile_window_bars=400),
+        regimes=Regimes(quantile_window_days=40),
         signals=Signals(),
     )
     save_agent(agent, folder)
@@ -117,8 +120,8 @@ def test_check_of_the_project(project, capsys, params):
 
 
 def test_check_of_files(capsys, bars_file, real_bars):
-    index = real_bars(SYMBOL, 1500, 3600).index
-    line = f"{SYMBOL}.parquet: 2100 bars, {index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}: ok"
+    index = real_bars(SYMBOL, ROWS.start, ROWS.stop).index
+    line = f"{SYMBOL}.parquet: {N_ROWS} bars, {index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}: ok"
     assert answer(capsys, "check", bars_file, bars_file).splitlines() == [line, line]
 
 
@@ -206,6 +209,7 @@ def test_outside_a_project(tmp_path, monkeypatch, capsys, command):
 # decide
 
 
+@pytest.mark.usefixtures("short_memories")
 def test_decide_answers_in_json(capsys, bars_file, policy):
     found = json.loads(answer(capsys, "decide", policy, bars_file, "--equity", "2000", "--position", "-150"))
     assert set(found) == {"action", "direction", "dollars", "size_frac", "probabilities", "equity", "position"}
@@ -216,6 +220,7 @@ def test_decide_answers_in_json(capsys, bars_file, policy):
     assert half["dollars"] == pytest.approx(found["dollars"] / 2.0, abs=0.01)
 
 
+@pytest.mark.usefixtures("short_memories")
 def test_decide_names_one_of_the_seven_and_numbers_any_other(capsys, bars_file, policy, tmp_path):
     assert json.loads(answer(capsys, "decide", policy, bars_file))["action"] in Sizing7.__members__
     other = untrained(tmp_path / "levels", Levels(kind="levels", levels=[-0.5, 0.0, 0.5], mode="free"), 3)
@@ -224,21 +229,30 @@ def test_decide_names_one_of_the_seven_and_numbers_any_other(capsys, bars_file, 
     assert found["dollars"] == [-500.0, 0.0, 500.0][found["action"]]
 
 
-def test_decide_asks_an_arm_by_name(project, capsys, bars_file):
+@pytest.mark.usefixtures("short_memories")
+def test_decide_asks_an_arm_by_name(project, capsys, params, bars_file):
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    # Sizes as the arms choose them, at every bar.
+    values["plan"]["risk"] = None
+    for name in ("buy_and_hold", "constant", "atr"):
+        values["arms"][name]["decisions"] = {"every": "bar"}
+    (project / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     bars = pd.read_parquet(bars_file)
     since = f"{bars.index[-3]:%Y-%m-%dT%H:%M}"
     found = json.loads(answer(capsys, "decide", "buy_and_hold", bars_file, "--since", since, "--profile", "quick"))
     assert (found["action"], found["direction"], found["probabilities"]) == (None, 0, [])
     # Bought at the open before.
-    assert found["position"] == pytest.approx(200.0, abs=1.0)
+    bought = params.account.initial_equity * params.account.position_limit_frac
+    assert found["position"] == pytest.approx(bought, rel=0.005)
     small = answer(capsys, "decide", "constant", bars_file, "--since", since, "--position", "0.3", "--profile", "quick")
     assert json.loads(small)["dollars"] == -0.3
-    assert refusal(capsys, "decide", "nobody", bars_file).startswith("params.yaml has no arm 'nobody': arms are ppo")
+    assert refusal(capsys, "decide", "nobody", bars_file).startswith("params.yaml has no arm 'nobody': arms are cash,")
     assert refusal(capsys, "decide", "oracle_hindsight", bars_file).startswith("arm oracle_hindsight reads the future")
     late = refusal(capsys, "decide", "atr", bars_file, "--since", "2040-01-01", "--profile", "quick")
     assert late.startswith(f"{SYMBOL}: since 2040-01-01 lies after the last bar")
 
 
+@pytest.mark.usefixtures("short_memories")
 def test_decide_says_what_the_venue_would_refuse_and_when_nothing_is_decided(capsys, bars_file, tmp_path):
     level = untrained(tmp_path / "level", Levels(kind="levels", levels=[0.1, 0.1], mode="free"), 2, rounding=True)
     found = json.loads(answer(capsys, "decide", level, bars_file, "--equity", "1000", "--position", "99.9999"))
@@ -247,6 +261,7 @@ def test_decide_says_what_the_venue_would_refuse_and_when_nothing_is_decided(cap
     assert json.loads(answer(capsys, "decide", silent, bars_file)) == {"decides": False}
 
 
+@pytest.mark.usefixtures("short_memories")
 def test_decide_hands_a_memory_on(capsys, bars_file, tmp_path):
     recurrent = untrained(tmp_path / "recurrent", memory=3)
     first = json.loads(answer(capsys, "decide", recurrent, bars_file))
@@ -257,6 +272,7 @@ def test_decide_hands_a_memory_on(capsys, bars_file, tmp_path):
     assert refused.startswith("policy remembers 3 numbers, 1 were given")
 
 
+@pytest.mark.usefixtures("short_memories")
 def test_decide_for_a_symbol_the_policy_does_not_know(capsys, bars_file, policy, tmp_path):
     other = tmp_path / "own" / "SPY_5m.parquet"
     shutil.copy(bars_file, other)
@@ -267,7 +283,7 @@ def test_decide_for_a_symbol_the_policy_does_not_know(capsys, bars_file, policy,
 
 def test_decide_with_too_few_bars(capsys, bars_file, policy):
     spoil(bars_file, lambda frame: frame.iloc[:50])
-    assert "50 bars are too few to decide" in refusal(capsys, "decide", policy, bars_file)
+    assert "50 bars of 3 days are too few to decide" in refusal(capsys, "decide", policy, bars_file)
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, LAYOUT])
@@ -296,15 +312,17 @@ def test_decide_with_bad_options(capsys, bars_file, policy, option, value, messa
 
 # report, trials and unseal
 
-RECORD = dict.fromkeys(verdict.FIELDS, 1) | {"verdict": "better", "effect_bps_per_day": 0.5, "doubts": []}
+RECORD = (
+    dict.fromkeys(verdict.FIELDS, 1) | verdict.LATER | {"verdict": "better", "effect_bps_per_day": 0.5, "doubts": []}
+)
 
 
-def test_report_before_and_after_a_run(project, capsys):
+def test_report_before_and_after_a_run(project, capsys, params):
     assert refusal(capsys, "report") == "metrics/verdict.json is missing: run `dvc repro`"
     (project / "metrics").mkdir()
     (project / "metrics" / "verdict.json").write_text(json.dumps(RECORD))
     said, where = answer(capsys, "report").splitlines()
-    assert said == verdict.verdict_sentence(RECORD, "ppo", "atr")
+    assert said == verdict.verdict_sentence(RECORD, params.plan.candidate, params.plan.reference)
     assert where == "Read on: reports/index.html"
 
 
@@ -403,6 +421,18 @@ def test_reruns_are_listed_apart_and_not_counted(project, capsys):
     assert lines[-1] == "1 reruns with other digits: no trials"
 
 
+def test_verdicts_are_listed_and_recorded(project, root, capsys):
+    assert refusal(capsys, "verdicts") == "metrics/verdict.json is missing: run `dvc repro`"
+    record = json.loads((root / "metrics" / "verdict.json").read_text())
+    (project / "metrics").mkdir()
+    (project / "metrics" / "verdict.json").write_text(json.dumps(record))
+    lines = answer(capsys, "verdicts").splitlines()
+    assert lines[0].endswith(": this run; not recorded")
+    assert lines[1] == "No verdict was recorded before this one."
+    assert answer(capsys, "verdicts", "--changed", "the first run").splitlines()[0].endswith(": the first run")
+    assert refusal(capsys, "verdicts", "--changed", "again").startswith("verdicts.jsonl: this verdict stands")
+
+
 @pytest.mark.parametrize("line", ["{", '{"id": "x"}', '{"id": "x", "evaluation": "e"}'])
 def test_trials_with_a_damaged_line(project, capsys, line):
     (project / "trials.jsonl").write_text(line + "\n")
@@ -419,18 +449,21 @@ def test_trials_that_were_edited(project, capsys):
 def test_unseal_only_says_what_it_would_do(project, capsys):
     said = answer(capsys, "unseal").splitlines()
     assert said[0] == UNOPENED
-    assert said[1].startswith("Opening trains ppo (10 seeds) on the 730 days before 2023-01-01, records the opening in")
+    assert said[1].startswith(
+        "Opening trains ppo (10 seeds) on the 2922 days before 2023-01-01, records the opening in"
+    )
     assert said[-1] == "Nothing was opened: add --yes to open it."
     assert not (project / "trials.jsonl").exists()
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_unseal_tells_what_was_found(project, capsys, monkeypatch, again):
+def test_unseal_tells_what_was_found(project, capsys, monkeypatch, params, again):
     asked = []
     monkeypatch.setattr(unsealing, "unseal", lambda given, again: asked.append(again) or {"opening": 3, **RECORD})
     said = answer(capsys, "unseal", "--yes", *["--again"] * again).splitlines()
     assert asked == [again]
-    assert said[-2:] == ["Opening 3 is recorded.", verdict.verdict_sentence(RECORD, "ppo", "atr")]
+    told = verdict.verdict_sentence(RECORD, params.plan.candidate, params.plan.reference)
+    assert said[-2:] == ["Opening 3 is recorded.", told]
 
 
 def test_unseal_without_a_seal(project, capsys):
@@ -450,7 +483,7 @@ def test_unseal_of_what_was_opened(project, capsys):
     assert len(captured.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", ["report", "trials", "unseal"])
+@pytest.mark.parametrize("command", ["report", "trials", "verdicts", "unseal"])
 def test_a_profile_that_never_ran(project, capsys, command):
     message = "build/quick is missing: there is no such profile, or it has not run"
     assert refusal(capsys, command, "--profile", "quick") == message

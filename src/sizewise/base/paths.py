@@ -84,6 +84,10 @@ class Workspace:
     def trials(self) -> Path:
         return self.base / "trials.jsonl"
 
+    @property
+    def verdicts(self) -> Path:
+        return self.base / "verdicts.jsonl"
+
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary neighbour of `path`, then rename it: readers see the old file or the whole new one.

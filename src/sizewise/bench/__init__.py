@@ -1,5 +1,6 @@
 """Speed.
 
+- laboratory: seconds until a learner finds a known optimum
 - peers: other people's systems in the same run
 - run: `sizewise bench`: environment and training
 - schemes: every scheme on real bars

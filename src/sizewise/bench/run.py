@@ -22,6 +22,7 @@ import torch
 from sizewise.base.errors import ConfigError
 from sizewise.base.paths import project_root
 from sizewise.base.seeding import numpy_generator, torch_generator
+from sizewise.bench import laboratory as bench_laboratory
 from sizewise.bench import peers as bench_peers
 from sizewise.bench import schemes as bench_schemes
 from sizewise.dataset.features import NAMES, Scaler
@@ -305,6 +306,10 @@ def run_bench(*, peers: bool, rounds: int, sizes: BenchSizes | None = None) -> d
             scheme_env = bench_schemes.open_scheme_env(kind, sizes.schemes)
             drawn = bench_schemes.random_actions(scheme_env)
             measures[f"scheme_{kind}"] = partial(bench_schemes.scheme_speed, scheme_env, drawn, sizes.schemes.env_steps)
+        rules = parse_section("laboratory", read_params(project_root(), sizes.profile)["laboratory"])
+        for market_name, arm in product(bench_laboratory.MARKETS, bench_laboratory.ARMS):
+            learn = partial(bench_laboratory.seconds_to_optimum, rules, market_name, arm)
+            measures[f"laboratory_{market_name}_{arm}"] = learn
         found: Rounds = {name: [] for name in measures}
         for _ in range(rounds):
             for name, measure in measures.items():
@@ -324,6 +329,10 @@ def run_bench(*, peers: bool, rounds: int, sizes: BenchSizes | None = None) -> d
         "environment": {mode: {str(n): middle[f"{mode}_{n}"] for n in sizes.accounts} for mode in MODES},
         "schemes": scheme_table(found, sizes.schemes),
         "ppo": {name: middle[name] for name in ("peers_budget", "default_budget")},
+        "laboratory": {
+            name: {arm: middle[f"laboratory_{name}_{arm}"] for arm in bench_laboratory.ARMS}
+            for name in bench_laboratory.MARKETS
+        },
         "flop_floor": {
             **middle["matrix"],
             **middle["floor"],

@@ -8,7 +8,8 @@ import torch
 
 from sizewise.base.paths import project_root
 from sizewise.base.seeding import torch_generator
-from sizewise.dataset.signals import trend_direction
+from sizewise.dataset.days import Days
+from sizewise.dataset.signals import signal_stream
 from sizewise.market.bars import load_bars
 from sizewise.market.costs import priced
 from sizewise.market.instruments import load_instruments
@@ -61,7 +62,8 @@ def open_scheme_env(kind: str, sizes: SchemeSizes) -> TradingEnv:
         if sizes.bars is not None:
             bars[symbol] = bars[symbol].iloc[: sizes.bars]
     tape = build_tape(bars, {symbol: priced(instruments[symbol], trading.costs) for symbol in bars})
-    signal = trend_direction(bars[SYMBOLS[0]], Signals())["direction"].reindex(tape.times).ffill().fillna(0)
+    days = Days.of(bars[SYMBOLS[0]], instruments[SYMBOLS[0]])
+    signal = signal_stream(bars[SYMBOLS[0]], Signals(), days)["direction"].reindex(tape.times).ffill().fillna(0)
     rows = len(tape.times)
     start = min(WARMUP_ROWS, rows // 2)
     return TradingEnv(

@@ -187,7 +187,7 @@ def _rarer(won: np.ndarray) -> int:
 def _too_few(fold: Division, won: np.ndarray) -> ConfigError:
     return ConfigError(
         f"signals: fold {fold.number} ({fold.scheme}) has {len(won)} train trades to fit on, {won.sum()} won: "
-        "too few for a confidence; lengthen the train slice or shorten entry_bars"
+        "too few for a confidence; lengthen the train slice or take a faster signals.family"
     )
 
 

@@ -1,10 +1,12 @@
 """The 56 market features: one table of definitions, one function that computes them, one scaler.
 
-Row t is known at the close of bar t. All features are free of the price level, so that one network can read every symbol.
+Row t is known at the close of bar t. Windows count days, which are sessions of the symbol's market: what a window says is
+of the sessions that are over, and "close" where it stands beside one is the bar's own. All features are free of the price
+level, so that one network can read every symbol.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,130 +15,177 @@ import pandas as pd
 import talib
 
 from sizewise.base.arithmetic import fitted
-from sizewise.dataset.regimes import label_regimes
-from sizewise.dataset.signals import trend_direction
+from sizewise.base.errors import ConfigError
+from sizewise.dataset.days import Days
+from sizewise.dataset.regimes import label_regimes, quantile_start_days
+from sizewise.dataset.signals import signal_stream
 from sizewise.market import indicators
-from sizewise.market.indicators import efficiency_ratio, log_return, ratio, z_score
+from sizewise.market.indicators import efficiency_ratio, log_return, ratio, rolling_mean, z_score
+from sizewise.market.instruments import Instrument
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One column: what it is, and how many leading rows are NaN because it is not warm."""
+    """One column: what it is, and how many sessions must lie before a bar's own for it to have a value."""
 
     name: str
     group: str
     definition: str
-    warmup_bars: int
+    warmup_days: int
 
 
 RETURN_HORIZONS = (1, 3, 6, 12, 24, 48, 96)
 CONFIDENCE = "signal_confidence"
+ATR_DAYS = 14
 
-_RETURNS = tuple(Feature(f"ret_{h}", "return", f"log(close / close {h} bars ago)", h) for h in RETURN_HORIZONS)
+_RETURNS = tuple(
+    Feature(f"ret_{h}", "return", f"log(close / close of the session {h} before)", h) for h in RETURN_HORIZONS
+)
 FEATURES: tuple[Feature, ...] = (
     *_RETURNS,
-    Feature("gap_ret", "return", "log(open / previous close)", 1),
-    Feature("body_frac", "candle", "(close - open) / (high - low)", 0),
-    Feature("upper_wick_frac", "candle", "(high - max(open, close)) / (high - low)", 0),
-    Feature("range_frac", "candle", "log(high / low)", 0),
-    Feature("atr_frac", "volatility", "Wilder ATR(14) / close", 14),
-    Feature("atr_ratio", "volatility", "log(ATR(14) / ATR(100))", 100),
-    Feature("realised_vol_24", "volatility", "std of 1-bar log returns, 24 bars", 24),
-    Feature("realised_vol_96", "volatility", "std of 1-bar log returns, 96 bars", 96),
-    Feature("parkinson_24", "volatility", "Parkinson range volatility, 24 bars", 23),
-    Feature("garman_klass_24", "volatility", "Garman-Klass volatility, 24 bars", 23),
-    Feature("ewma_vol", "volatility", "RiskMetrics EWMA volatility, decay 0.94", 30),
-    Feature("vol_ratio", "volatility", "log(realised vol 24 / realised vol 96)", 96),
-    Feature("adx_14", "trend", "Wilder ADX(14), 0-100", 27),
-    Feature("plus_di_14", "trend", "Wilder +DI(14), 0-100", 14),
-    Feature("minus_di_14", "trend", "Wilder -DI(14), 0-100", 14),
-    Feature("efficiency_24", "trend", "Kaufman efficiency ratio, 24 bars, 0-1", 24),
-    Feature("ema_distance_24", "trend", "(close - EMA(24)) / ATR(14)", 23),
-    Feature("ema_distance_96", "trend", "(close - EMA(96)) / ATR(14)", 95),
-    Feature("donchian_position_48", "trend", "place of close in the 48-bar range, 0-1", 47),
-    Feature("drawdown_96", "trend", "log(close / 96-bar highest close)", 95),
-    Feature("runup_96", "trend", "log(close / 96-bar lowest close)", 95),
-    Feature("rsi_14", "oscillator", "Wilder RSI(14), 0-100", 14),
-    Feature("rsi_42", "oscillator", "Wilder RSI(42), 0-100", 42),
-    Feature("macd_line", "oscillator", "MACD(12, 26) / ATR(14)", 33),
-    Feature("macd_signal", "oscillator", "9-bar EMA of MACD / ATR(14)", 33),
-    Feature("macd_histogram", "oscillator", "(MACD - signal line) / ATR(14)", 33),
-    Feature("bollinger_position_20", "oscillator", "(close - mean(20)) / (2 std(20))", 19),
-    Feature("bollinger_width_20", "oscillator", "4 std(20) / mean(20)", 19),
-    Feature("skew_96", "shape", "skewness of returns, 96 bars", 96),
-    Feature("kurtosis_96", "shape", "excess kurtosis of returns, 96 bars, signed log", 96),
-    Feature("autocorrelation_48", "shape", "lag-1 autocorrelation of returns, 48 bars", 49),
-    Feature("volume_z_24", "volume", "z-score of log(1 + volume), 24 bars", 23),
-    Feature("volume_z_96", "volume", "z-score of log(1 + volume), 96 bars", 95),
-    Feature("balance_flow_24", "volume", "sum(sign(return) volume) / sum(volume), 24 bars", 24),
-    Feature("vwap_distance_24", "volume", "(close - VWAP(24)) / ATR(14)", 23),
-    Feature("roll_spread_48", "microstructure", "Roll effective spread, 48 bars", 49),
-    Feature("corwin_schultz_24", "microstructure", "Corwin-Schultz spread, 24 bars", 24),
-    Feature("amihud_48", "microstructure", "log Amihud illiquidity, 48 bars", 48),
+    Feature("gap_ret", "return", "log(open of the session / close of the one before)", 1),
+    Feature("body_frac", "candle", "(close - open) / (high - low) of the last session", 1),
+    Feature("upper_wick_frac", "candle", "(high - max(open, close)) / (high - low) of the last session", 1),
+    Feature("range_frac", "candle", "log(high / low) of the last session", 1),
+    Feature("atr_frac", "volatility", "Wilder ATR(14 days) / close", 15),
+    Feature("atr_ratio", "volatility", "log(ATR(14 days) / mean true range of 100 days)", 101),
+    Feature("realised_vol_24", "volatility", "std of daily log returns, 24 days", 25),
+    Feature("realised_vol_96", "volatility", "std of daily log returns, 96 days", 97),
+    Feature("parkinson_24", "volatility", "Parkinson range volatility, 24 days", 24),
+    Feature("garman_klass_24", "volatility", "Garman-Klass volatility, 24 days", 24),
+    Feature("ewma_vol", "volatility", "RiskMetrics EWMA volatility of daily returns, decay 0.94", 31),
+    Feature("vol_ratio", "volatility", "log(realised vol 24 / realised vol 96)", 97),
+    Feature("adx_14", "trend", "Wilder ADX(14 days), 0-100", 28),
+    Feature("plus_di_14", "trend", "Wilder +DI(14 days), 0-100", 15),
+    Feature("minus_di_14", "trend", "Wilder -DI(14 days), 0-100", 15),
+    Feature("efficiency_24", "trend", "Kaufman efficiency ratio, 24 days, 0-1", 25),
+    Feature("ema_distance_24", "trend", "(close - EMA(24 days)) / ATR(14)", 24),
+    Feature("ema_distance_96", "trend", "(close - EMA(96 days)) / ATR(14)", 96),
+    Feature("donchian_position_48", "trend", "place of close in the 48-day range, 0-1 within it", 48),
+    Feature("drawdown_96", "trend", "log(close / highest daily close of 96 days)", 96),
+    Feature("runup_96", "trend", "log(close / lowest daily close of 96 days)", 96),
+    Feature("rsi_14", "oscillator", "Wilder RSI(14 days), 0-100", 15),
+    Feature("rsi_42", "oscillator", "Wilder RSI(42 days), 0-100", 43),
+    Feature("macd_line", "oscillator", "MACD(12, 26 days) / ATR(14)", 34),
+    Feature("macd_signal", "oscillator", "9-day EMA of MACD / ATR(14)", 34),
+    Feature("macd_histogram", "oscillator", "(MACD - signal line) / ATR(14)", 34),
+    Feature("bollinger_position_20", "oscillator", "(close - mean(20 days)) / (2 std(20))", 20),
+    Feature("bollinger_width_20", "oscillator", "4 std(20 days) / mean(20)", 20),
+    Feature("skew_96", "shape", "skewness of daily returns, 96 days", 97),
+    Feature("kurtosis_96", "shape", "excess kurtosis of daily returns, 96 days, signed log", 97),
+    Feature("autocorrelation_48", "shape", "lag-1 autocorrelation of daily returns, 48 days", 50),
+    Feature("volume_z_24", "volume", "z-score of log(1 + volume of the session), 24 days", 24),
+    Feature("volume_z_96", "volume", "z-score of log(1 + volume of the session), 96 days", 96),
+    Feature("balance_flow_24", "volume", "sum(sign(return) volume) / sum(volume), 24 days", 25),
+    Feature("vwap_distance_24", "volume", "(close - VWAP(24 days)) / ATR(14)", 24),
+    Feature("roll_spread_48", "microstructure", "Roll effective spread of daily returns, 48 days", 50),
+    Feature("corwin_schultz_24", "microstructure", "Corwin-Schultz spread of daily ranges, 24 days", 25),
+    Feature("amihud_48", "microstructure", "log Amihud illiquidity, 48 days", 49),
     Feature("hour_sin", "calendar", "sine of the UTC time of day", 0),
     Feature("hour_cos", "calendar", "cosine of the UTC time of day", 0),
     Feature("weekday_sin", "calendar", "sine of the UTC day of the week", 0),
     Feature("weekday_cos", "calendar", "cosine of the UTC day of the week", 0),
-    Feature("elapsed_bars", "calendar", "log(time since the previous bar in bar lengths)", 1),
+    Feature("elapsed_bars", "calendar", "log(time since the previous bar in bar lengths)", 0),
     # The trailing quantile's warm-up follows params: a quarter of its window of valid ATR values.
-    Feature("regime_high_vol", "regime", "1 if ATR% is above its trailing quantile", -1),
-    Feature("regime_trending", "regime", "1 if ADX > 25 or trend strength > 0.6", 27),
-    Feature("regime_high_vol_fixed", "regime", "1 if ATR% is above the fixed level", 14),
-    Feature("signal_direction", "signal", "direction of the breakout rule, -1 / 0 / 1", 0),
-    Feature("signal_age", "signal", "bars since the entry decision / max_hold_bars", 0),
+    Feature("regime_high_vol", "regime", "1 if the daily ATR% is above its trailing quantile", -1),
+    Feature("regime_trending", "regime", "1 if ADX > 25 or trend strength > 0.6, of daily bars", 28),
+    Feature("regime_high_vol_fixed", "regime", "1 if the daily ATR% is above the fixed level", 15),
+    Feature("signal_direction", "signal", "direction of the signal, -1 / 0 / 1", 0),
+    Feature("signal_age", "signal", "sessions since the entry decision / max_hold_days", 0),
     Feature(CONFIDENCE, "signal", "fitted probability of a gross profit, at entry", 0),
 )
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
 
-def warmup_bars(feature: Feature, rules: Regimes) -> int:
-    """Leading NaN rows of a feature under the given regime parameters."""
-    if feature.warmup_bars >= 0:
-        return feature.warmup_bars
-    return 14 + max(2, rules.quantile_window_bars // 4) - 1
+def chosen_inputs(inputs: Sequence[str] | None) -> tuple[str, ...]:
+    """The features that are read, in the order of NAMES; all of them for None.
+
+    Raises:
+        ConfigError: there is no such feature.
+    """
+    if inputs is None:
+        return NAMES
+    unknown = [name for name in inputs if name not in NAMES]
+    if unknown:
+        raise ConfigError(f"observation.inputs names '{unknown[0]}', which is no feature: report 01 lists them")
+    return tuple(name for name in NAMES if name in inputs)
 
 
-def longest_warmup_bars(rules: Regimes) -> int:
-    """Rows after which every feature is defined."""
-    return max(warmup_bars(feature, rules) for feature in FEATURES)
+def warmup_days(feature: Feature, rules: Regimes) -> int:
+    """Sessions that must lie before a bar's own for a feature to have a value, under the given regime parameters.
+
+    It may have one already at the close of the last of them. `elapsed_bars` has none at the first bar.
+    """
+    if feature.warmup_days >= 0:
+        return feature.warmup_days
+    return ATR_DAYS + quantile_start_days(rules)
 
 
-def compute_features(bars: pd.DataFrame, rules: Regimes, rule: Signals) -> pd.DataFrame:
+def longest_warmup_days(rules: Regimes) -> int:
+    """Sessions after which every feature is defined."""
+    return max(warmup_days(feature, rules) for feature in FEATURES)
+
+
+def first_warm_row(bars: pd.DataFrame, instrument: Instrument | None, rules: Regimes) -> int:
+    """The first bar at which every feature is defined; the number of bars where there is none."""
+    return Days.of(bars, instrument).first_row(longest_warmup_days(rules))
+
+
+def compute_features(
+    bars: pd.DataFrame, rules: Regimes, rule: Signals, instrument: Instrument | None = None
+) -> pd.DataFrame:
     """All features but the fitted confidence, with regime labels and the signal stream.
 
     Args:
-        bars: validated bars, oldest first, shape (T, 5).
+        bars: validated bars, oldest first, shape (T, 5). instrument: its calendar cuts them into days; see Days.of.
     Returns:
         on the bars' index: the 55 unfitted features (float64, NaN in each one's warm-up), `regime`, `regime_fixed`
-        (categories), `direction` (int8), `entry` (bool).
+        (categories), `direction` (int8), `entry` (bool), `annual_vol` (ewma_vol a year of sessions, NaN in its warm-up).
     """
-    open_, high, low, close, volume = (bars[name].to_numpy() for name in ("open", "high", "low", "close", "volume"))
-    labels = label_regimes(bars, rules)
-    signal = trend_direction(bars, rule)
-    returns = log_return(close, 1)
-    columns: dict[str, Any] = {f"ret_{h}": log_return(close, h) for h in RETURN_HORIZONS}
-    columns["gap_ret"] = np.log(open_ / pd.Series(close).shift(1).to_numpy())
-    columns |= _candle(open_, high, low, close)
-    columns |= _volatility(open_, high, low, close, returns)
-    columns |= _trend(high, low, close)
-    columns |= _oscillators(high, low, close)
-    columns |= _shape(returns)
-    columns |= _volume(high, low, close, volume, returns)
+    days = Days.of(bars, instrument)
+    close = bars["close"].to_numpy()
+    labels = label_regimes(days, rules)
+    signal = signal_stream(bars, rule, days)
+    returns = log_return(days.column("close"), 1)
+    levels = _Levels.of(days, close)
+    columns: dict[str, Any] = {
+        f"ret_{h}": np.log(close / days.before(days.column("close"), h)) for h in RETURN_HORIZONS
+    }
+    # A session's open is known from its first bar on.
+    columns["gap_ret"] = np.log(days.column("open")[days.number] / days.before(days.column("close")))
+    of_sessions = _candle(days) | _volatility(days, returns) | _trend(days) | _shape(returns) | _volume(days, returns)
+    columns |= {name: days.known(values) for name, values in of_sessions.items()}
+    columns |= _places(days, close, levels) | _oscillators(days, levels)
     columns |= _calendar(pd.DatetimeIndex(bars.index))
-    columns["regime_high_vol"] = labels["high_vol"]
-    columns["regime_trending"] = labels["trending"]
-    columns["regime_high_vol_fixed"] = labels["high_vol_fixed"]
-    columns["signal_direction"] = signal["direction"].astype(np.float64)
-    columns["signal_age"] = signal["age_bars"] / rule.max_hold_bars
+    columns["regime_high_vol"] = labels["high_vol"].to_numpy()
+    columns["regime_trending"] = labels["trending"].to_numpy()
+    columns["regime_high_vol_fixed"] = labels["high_vol_fixed"].to_numpy()
+    columns["signal_direction"] = signal["direction"].to_numpy().astype(np.float64)
+    columns["signal_age"] = signal["age_days"].to_numpy() / rule.max_hold_days
     ordered = {name: columns[name] for name in NAMES if name != CONFIDENCE}
-    labelled = {name: labels[name] for name in ("regime", "regime_fixed")}
-    stream = {name: signal[name] for name in ("direction", "entry")}
-    return pd.DataFrame({**ordered, **labelled, **stream}, index=bars.index)
+    beside: dict[str, Any] = {name: labels[name].array for name in ("regime", "regime_fixed")}
+    beside |= {name: signal[name].to_numpy() for name in ("direction", "entry")}
+    beside["annual_vol"] = days.known(of_sessions["ewma_vol"] * np.sqrt(days.per_year()))
+    return pd.DataFrame({**ordered, **beside}, index=bars.index)
 
 
-def _candle(open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray) -> dict[str, np.ndarray]:
+@dataclass(frozen=True)
+class _Levels:
+    """Of every bar, float64 (T,): `close` of the bar, and `atr` of the 14 sessions known, quote currency."""
+
+    close: np.ndarray
+    atr: np.ndarray
+
+    @classmethod
+    def of(cls, days: Days, close: np.ndarray) -> "_Levels":
+        high, low, daily = (days.column(name) for name in ("high", "low", "close"))
+        return cls(close, days.known(talib.ATR(high, low, daily, timeperiod=ATR_DAYS)))
+
+
+def _candle(days: Days) -> dict[str, np.ndarray]:
+    open_, high, low, close = (days.column(name) for name in ("open", "high", "low", "close"))
     span = high - low
     return {
         "body_frac": ratio(close - open_, span),
@@ -145,14 +194,14 @@ def _candle(open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndar
     }
 
 
-def _volatility(
-    open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, returns: np.ndarray
-) -> dict[str, np.ndarray]:
+def _volatility(days: Days, returns: np.ndarray) -> dict[str, np.ndarray]:
+    open_, high, low, close = (days.column(name) for name in ("open", "high", "low", "close"))
     short, long = indicators.rolling_std(returns, 24), indicators.rolling_std(returns, 96)
-    atr_14, atr_100 = indicators.atr_frac(high, low, close, 14), indicators.atr_frac(high, low, close, 100)
+    atr = talib.ATR(high, low, close, timeperiod=ATR_DAYS)
+    # A plain mean forgets: an average of Wilder's over 100 days would still know its first one years later.
+    usual = rolling_mean(indicators.true_range(high, low, close), 100)
     return {
-        "atr_frac": atr_14,
-        "atr_ratio": _log_ratio(atr_14, atr_100),
+        "atr_ratio": _log_ratio(atr / close, usual / close),
         "realised_vol_24": short,
         "realised_vol_96": long,
         "parkinson_24": indicators.parkinson_vol(high, low, 24),
@@ -168,34 +217,52 @@ def _log_ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.log((numerator + floor) / (denominator + floor))
 
 
-def _trend(high: np.ndarray, low: np.ndarray, close: np.ndarray) -> dict[str, np.ndarray]:
-    atr = talib.ATR(high, low, close, timeperiod=14)
-    top, bottom = pd.Series(high).rolling(48).max().to_numpy(), pd.Series(low).rolling(48).min().to_numpy()
-    best, worst = pd.Series(close).rolling(96).max().to_numpy(), pd.Series(close).rolling(96).min().to_numpy()
+def _trend(days: Days) -> dict[str, np.ndarray]:
+    high, low, close = (days.column(name) for name in ("high", "low", "close"))
     return {
         "adx_14": talib.ADX(high, low, close, timeperiod=14),
         "plus_di_14": talib.PLUS_DI(high, low, close, timeperiod=14),
         "minus_di_14": talib.MINUS_DI(high, low, close, timeperiod=14),
         "efficiency_24": efficiency_ratio(close, 24),
-        "ema_distance_24": ratio(close - talib.EMA(close, timeperiod=24), atr),
-        "ema_distance_96": ratio(close - talib.EMA(close, timeperiod=96), atr),
-        "donchian_position_48": ratio(close - bottom, top - bottom),
-        "drawdown_96": np.log(close / best),
-        "runup_96": np.log(close / worst),
     }
 
 
-def _oscillators(high: np.ndarray, low: np.ndarray, close: np.ndarray) -> dict[str, np.ndarray]:
-    atr = talib.ATR(high, low, close, timeperiod=14)
-    line, smooth, histogram = talib.MACD(close, fastperiod=12, slowperiod=26, signalperiod=9)
-    upper, middle, _ = talib.BBANDS(close, timeperiod=20, nbdevup=2.0, nbdevdn=2.0)
+def _places(days: Days, close: np.ndarray, levels: _Levels) -> dict[str, np.ndarray]:
+    """Where the bar's close stands among levels of the sessions that are over."""
+    daily, volume = days.column("close"), days.column("volume")
+    high, low = days.sessions["high"].rolling(48), days.sessions["low"].rolling(48)
+    bottom = days.known(low.min().to_numpy())
+    span = days.known(high.max().to_numpy()) - bottom
+    closes = days.sessions["close"].rolling(96)
+    total = pd.Series(volume).rolling(24).sum().to_numpy()
+    vwap = ratio(pd.Series(daily * volume).rolling(24).sum().to_numpy(), total)
+    # Without any volume there is no such price, and no distance from it.
+    vwap = days.known(np.where(total > 0.0, vwap, np.where(np.isnan(total), np.nan, np.inf)))
+    distance = np.where(np.isinf(vwap), 0.0, close - vwap)
     return {
-        "rsi_14": talib.RSI(close, timeperiod=14),
-        "rsi_42": talib.RSI(close, timeperiod=42),
-        "macd_line": ratio(line, atr),
-        "macd_signal": ratio(smooth, atr),
-        "macd_histogram": ratio(histogram, atr),
-        "bollinger_position_20": ratio(close - middle, upper - middle),
+        "atr_frac": levels.atr / close,
+        "ema_distance_24": ratio(close - days.known(talib.EMA(daily, timeperiod=24)), levels.atr),
+        "ema_distance_96": ratio(close - days.known(talib.EMA(daily, timeperiod=96)), levels.atr),
+        "donchian_position_48": ratio(close - bottom, span),
+        "drawdown_96": np.log(close / days.known(closes.max().to_numpy())),
+        "runup_96": np.log(close / days.known(closes.min().to_numpy())),
+        "vwap_distance_24": ratio(distance, levels.atr),
+    }
+
+
+def _oscillators(days: Days, levels: _Levels) -> dict[str, np.ndarray]:
+    daily = days.column("close")
+    macd = [days.known(part) for part in talib.MACD(daily, fastperiod=12, slowperiod=26, signalperiod=9)]
+    bands = [days.known(part) for part in talib.BBANDS(daily, timeperiod=20, nbdevup=2.0, nbdevdn=2.0)]
+    upper, middle, _ = bands
+    line, smooth, histogram = macd
+    return {
+        "rsi_14": days.known(talib.RSI(daily, timeperiod=14)),
+        "rsi_42": days.known(talib.RSI(daily, timeperiod=42)),
+        "macd_line": ratio(line, levels.atr),
+        "macd_signal": ratio(smooth, levels.atr),
+        "macd_histogram": ratio(histogram, levels.atr),
+        "bollinger_position_20": ratio(levels.close - middle, upper - middle),
         "bollinger_width_20": 2.0 * (upper - middle) / middle,
     }
 
@@ -214,20 +281,14 @@ def _shape(returns: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _volume(
-    high: np.ndarray, low: np.ndarray, close: np.ndarray, volume: np.ndarray, returns: np.ndarray
-) -> dict[str, np.ndarray]:
-    traded = pd.Series(volume)
-    total = traded.rolling(24).sum().to_numpy()
+def _volume(days: Days, returns: np.ndarray) -> dict[str, np.ndarray]:
+    high, low, close, volume = (days.column(name) for name in ("high", "low", "close", "volume"))
+    total = pd.Series(volume).rolling(24).sum().to_numpy()
     signed = pd.Series(np.sign(returns) * volume).rolling(24).sum().to_numpy()
-    vwap = ratio((pd.Series(close) * traded).rolling(24).sum().to_numpy(), total)
-    distance = np.where(total > 0.0, close - vwap, np.where(np.isnan(total), np.nan, 0.0))
-    atr = talib.ATR(high, low, close, timeperiod=14)
     return {
         "volume_z_24": z_score(np.log1p(volume), 24),
         "volume_z_96": z_score(np.log1p(volume), 96),
         "balance_flow_24": ratio(signed, np.where(np.isnan(signed), np.nan, total)),
-        "vwap_distance_24": ratio(distance, atr),
         "roll_spread_48": indicators.roll_spread(close, 48),
         "corwin_schultz_24": indicators.corwin_schultz_spread(high, low, 24),
         "amihud_48": indicators.amihud_illiquidity(close, volume, 48),

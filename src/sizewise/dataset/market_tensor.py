@@ -1,21 +1,25 @@
 """The market tensor: every symbol's rows stacked once, read by row number and never copied into windows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from sizewise.base.errors import DataMissingError
+from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.features import CONFIDENCE, NAMES
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Division, Slice
 from sizewise.market.instruments import Instrument
 from sizewise.market.tape import Tape, build_tape, chain_tapes
+from sizewise.params.dataset.regimes import RegimeRule
 
+# Between the symbols that share an account, in the name of their market.
+TOGETHER = "+"
 UNFITTED = tuple(name for name in NAMES if name != CONFIDENCE)
 
 
@@ -28,8 +32,11 @@ class Market:
             always in float64.
         features: float32, shape (R, 55), unscaled, 0 in warm-up.
         confidence: float32 by column name, shape (R,): one for each fold.
-        direction: int8; entry: bool; regime: int8 index into LABELS, at the entry of the live trade.
-        atr_frac: share of price; annual_vol: EWMA forecast, share per year. Their dtype is the accounts'.
+        direction: int8; entry: bool; regime: int8 index into LABELS, at the entry of the live trade; regime_fixed: the same
+            by the fixed rule, None where nobody labelled by it.
+        atr_frac: ATR of daily ranges, share of price; annual_vol: EWMA of daily returns, share per year. Their dtype is the
+            accounts'.
+        assets: the asset of each symbol that shares one with another.
     """
 
     tape: Tape
@@ -40,11 +47,25 @@ class Market:
     regime: torch.Tensor
     atr_frac: torch.Tensor
     annual_vol: torch.Tensor
+    assets: Mapping[str, str] = field(default_factory=dict)
+    regime_fixed: torch.Tensor | None = None
+
+    def labelled_by(self, rule: RegimeRule) -> "Market":
+        """The same with `regime` by that rule; see dataset.regimes.
+
+        Raises:
+            ConfigError: nobody labelled it by the fixed rule.
+        """
+        if rule == "trailing":
+            return self
+        if self.regime_fixed is None:
+            raise ConfigError("this market has no labels by the fixed rule: say regime_rule: trailing")
+        return replace(self, regime=self.regime_fixed)
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
         """In the order of their rows; `first_row[s]` and `n_rows[s]` bound symbol s."""
-        return tuple(symbol for (symbol,) in self.tape.symbols)
+        return tuple(TOGETHER.join(symbols) for symbols in self.tape.symbols)
 
     @property
     def first_row(self) -> tuple[int, ...]:
@@ -58,6 +79,15 @@ class Market:
     def times(self) -> pd.DatetimeIndex:
         """UTC bar starts."""
         return self.tape.times
+
+    @property
+    def instruments(self) -> tuple["Market", ...]:
+        """A market for each instrument that its accounts hold, on its own rows; of several see dataset.joint."""
+        return (self,)
+
+    def seen_confidence(self, name: str) -> torch.Tensor:
+        """A column of confidence as a policy sees it: float32 (R, I), one for each instrument."""
+        return torch.stack([own.confidence[name] for own in self.instruments], dim=-1)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -75,14 +105,14 @@ class Market:
 
     @cached_property
     def gap_return(self) -> torch.Tensor:
-        """Open over the close before, less 1, shape (R,)."""
+        """Open over the close before, less 1, shape (R,); of several instruments the mean."""
         bars = self.tape
-        return (bars.column("open") / bars.column("last_close") - 1.0)[:, 0].to(self.dtype)
+        return (bars.column("open") / bars.column("last_close") - 1.0).mean(-1).to(self.dtype)
 
     @cached_property
     def bar_return(self) -> torch.Tensor:
-        """Close over open, less 1, shape (R,)."""
-        return (self.tape.column("close") / self.tape.column("open") - 1.0)[:, 0].to(self.dtype)
+        """Close over open, less 1, shape (R,); of several instruments the mean."""
+        return (self.tape.column("close") / self.tape.column("open") - 1.0).mean(-1).to(self.dtype)
 
     @cached_property
     def elapsed_days(self) -> torch.Tensor:
@@ -102,6 +132,8 @@ class Market:
         moved = {name: getattr(self, name).to(device=device, dtype=dtype) for name in ("atr_frac", "annual_vol")}
         for name in ("features", "direction", "entry", "regime"):
             moved[name] = getattr(self, name).to(device)
+        if self.regime_fixed is not None:
+            moved["regime_fixed"] = self.regime_fixed.to(device)
         confidence = {name: values.to(device) for name, values in self.confidence.items()}
         return replace(self, **moved, confidence=confidence, tape=self.tape.to(device))
 
@@ -132,21 +164,23 @@ def build_market(
     confidence_names = [name for name in tables[next(iter(tables))].columns if name.startswith("confidence_")]
     for symbol in bars:
         table = tables[symbol]
-        bars_per_year = instruments[symbol].bars_per_year
         direction = table["direction"].to_numpy(dtype=np.int8)
-        regime = pd.Categorical(table["regime"], categories=list(LABELS)).codes
+        entry = table["entry"].to_numpy(dtype=bool)
+        codes = {
+            name: pd.Categorical(table[name], categories=list(LABELS)).codes for name in ("regime", "regime_fixed")
+        }
         columns = {
             "features": np.nan_to_num(table[list(UNFITTED)].to_numpy(dtype=np.float32), nan=0.0),
             "direction": direction,
-            "entry": table["entry"].to_numpy(dtype=bool),
-            "regime": entry_regime(regime.astype(np.int8), direction, table["entry"].to_numpy(dtype=bool)),
+            "entry": entry,
+            **{name: entry_regime(code.astype(np.int8), direction, entry) for name, code in codes.items()},
             "atr_frac": np.nan_to_num(table["atr_frac"].to_numpy(dtype=np.float64), nan=0.0),
-            "annual_vol": np.nan_to_num(table["ewma_vol"].to_numpy(dtype=np.float64) * np.sqrt(bars_per_year), nan=0.0),
+            "annual_vol": np.nan_to_num(table["annual_vol"].to_numpy(dtype=np.float64), nan=0.0),
         }
         columns |= {name: table[name].to_numpy(dtype=np.float32) for name in confidence_names}
         for name, values in columns.items():
             parts.setdefault(name, []).append(values)
-    tensors = {name: torch.from_numpy(np.concatenate(values)) for name, values in parts.items()}
+    tensors: dict[str, Any] = {name: torch.from_numpy(np.concatenate(values)) for name, values in parts.items()}
     confidence = {name: tensors.pop(name) for name in confidence_names}
     tapes = [build_tape({symbol: frame}, instruments) for symbol, frame in bars.items()]
     return Market(tape=chain_tapes(tapes), confidence=confidence, **tensors)
@@ -158,7 +192,20 @@ def fold_confidence(market: Market, fold: Division) -> torch.Tensor:
     Raises:
         DataMissingError: the feature tables were made for other splits.
     """
+    return market.confidence[_fitted_for(market, fold)]
+
+
+def seen_confidence(market: Market, fold: Division) -> torch.Tensor:
+    """The same for each instrument, float32 (R, I); see Market.seen_confidence.
+
+    Raises:
+        DataMissingError: the feature tables were made for other splits.
+    """
+    return market.seen_confidence(_fitted_for(market, fold))
+
+
+def _fitted_for(market: Market, fold: Division) -> str:
     name = confidence_column(fold)
     if name not in market.confidence:
         raise DataMissingError(f"features carry no column {name}: run `dvc repro` to rebuild them for these splits")
-    return market.confidence[name]
+    return name

@@ -16,13 +16,16 @@ from statsmodels.tools.sm_exceptions import ModelWarning
 from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
 
 from sizewise.base.paths import require, write_atomically
+from sizewise.dataset import declines
+from sizewise.dataset.days import Days
+from sizewise.dataset.declines import UNLABELLED as UNLABELLED
+from sizewise.dataset.declines import day_closes, every_day, known_before
 from sizewise.dataset.regimes import LABELS, NEUTRAL, label_regimes
 from sizewise.dataset.splits import Fold, Slice
+from sizewise.market.instruments import Instrument
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.evidence.slices import Slices
 
-# What a day is labelled while a rule is not warm, or has no model.
-UNLABELLED = "unlabelled"
 CUTS: Mapping[str, tuple[str, ...]] = {
     "markov": ("calm", "turbulent"),
     "trend": ("bull", "bear", "sideways"),
@@ -36,47 +39,26 @@ EM_STEPS, OPTIMISER_STEPS = 10, 100
 SUNDAY = 6
 
 
-def day_closes(bars: pd.DataFrame) -> pd.Series:
-    """The last close of each UTC day that has bars: float64, index `day`, oldest first."""
-    days = pd.DatetimeIndex(bars.index).floor("D").rename("day")
-    return bars["close"].groupby(days).last()
-
-
 def trend_labels(bars: pd.DataFrame, rules: Slices) -> pd.Series:
     """`bull`, `bear` or `sideways` by the return over `trend_days` calendar days, a label a day that has bars."""
-    closes = _every_day(day_closes(bars))
+    closes = every_day(day_closes(bars))
     past = closes.shift(rules.trend_days)
     choices = [past.isna(), closes >= (1.0 + rules.sideways_frac) * past, closes <= (1.0 - rules.sideways_frac) * past]
     names = np.select(choices, [UNLABELLED, "bull", "bear"], "sideways")
-    return _known_before(pd.Series(names, closes.index), bars)
+    return known_before(pd.Series(names, closes.index), bars)
 
 
 def decline_labels(bars: pd.DataFrame, rules: Slices) -> pd.Series:
     """`declining` where the close is `declining_frac` or more below the highest daily close of `declining_days` days."""
-    closes = _every_day(day_closes(bars))
-    high = closes.rolling(rules.declining_days).max()
-    choices = [high.isna(), closes <= (1.0 - rules.declining_frac) * high]
-    names = np.select(choices, [UNLABELLED, "declining"], "not_declining")
-    return _known_before(pd.Series(names, closes.index), bars)
+    return declines.labels(bars, days=rules.declining_days, frac=rules.declining_frac)
 
 
-def fixed_rule_labels(bars: pd.DataFrame, rules: Regimes) -> pd.Series:
-    """The fixed rule's regime at the last bar before the day; see regimes.label_regimes."""
+def fixed_rule_labels(bars: pd.DataFrame, rules: Regimes, instrument: Instrument | None = None) -> pd.Series:
+    """The fixed rule's regime at the last bar before the UTC day; see regimes.label_regimes."""
     days = pd.DatetimeIndex(bars.index).floor("D")
-    last = label_regimes(bars, rules)["regime_fixed"].astype(str).groupby(days).last()
-    return _known_before(last.replace(NEUTRAL, UNLABELLED), bars)
-
-
-def _every_day(values: pd.Series) -> pd.Series:
-    """On every calendar day from the first to the last, each with the last value known at its end."""
-    return values.resample("D").last().ffill()
-
-
-def _known_before(at_close: pd.Series, bars: pd.DataFrame) -> pd.Series:
-    """Of each day with bars, the latest label of an earlier day's close; UNLABELLED before the first."""
-    days = pd.DatetimeIndex(bars.index).floor("D").unique().rename("day")
-    next_day = pd.DatetimeIndex(at_close.index) + pd.Timedelta(days=1)
-    return at_close.set_axis(next_day).reindex(days, method="ffill").fillna(UNLABELLED).astype(str)
+    labels = label_regimes(Days.of(bars, instrument), rules)["regime_fixed"].set_axis(bars.index)
+    last = labels.astype(str).groupby(days).last()
+    return known_before(last.replace(NEUTRAL, UNLABELLED), bars)
 
 
 @dataclass(frozen=True)
@@ -137,9 +119,9 @@ def markov_labels(bars: pd.DataFrame, fit: MarkovFit, start: int) -> pd.Series:
     """
     returns = _returns(bars.iloc[start:])
     if fit.problem or len(returns) < 2:
-        return _known_before(pd.Series(UNLABELLED, day_closes(bars).index), bars)
+        return known_before(pd.Series(UNLABELLED, day_closes(bars).index), bars)
     filtered = _model(returns.to_numpy()).filter(np.array(fit.parameters)).filtered_marginal_probabilities
-    return _known_before(pd.Series(np.where(filtered[:, 1] > 0.5, "turbulent", "calm"), returns.index), bars)
+    return known_before(pd.Series(np.where(filtered[:, 1] > 0.5, "turbulent", "calm"), returns.index), bars)
 
 
 def _returns(bars: pd.DataFrame) -> pd.Series:
@@ -156,7 +138,11 @@ def _model(returns: np.ndarray) -> MarkovRegression:
 
 
 def label_days(
-    bars: Mapping[str, pd.DataFrame], folds: Iterable[Fold], rules: Slices, regimes: Regimes
+    bars: Mapping[str, pd.DataFrame],
+    folds: Iterable[Fold],
+    rules: Slices,
+    regimes: Regimes,
+    instruments: Mapping[str, Instrument],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every label of every test day, and the Markov models behind the first cut.
 
@@ -173,7 +159,7 @@ def label_days(
             {
                 "trend": trend_labels(frame, rules),
                 "decline": decline_labels(frame, rules),
-                "fixed_rule": fixed_rule_labels(frame, regimes),
+                "fixed_rule": fixed_rule_labels(frame, regimes, instruments[symbol]),
             }
         )
         for fold in chosen:

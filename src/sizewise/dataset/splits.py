@@ -5,7 +5,7 @@ cut separately per symbol would let one symbol's future train a policy that is t
 default series quote the same coin.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,16 +43,17 @@ def walk_forward(
     rules: Splits,
     scheme: SplitScheme,
     *,
-    warmup_bars: int,
+    first_rows: Mapping[str, int],
 ) -> tuple[Fold, ...]:
     """Cut every symbol at the declared dates.
 
     A train slice starts after the features' warm-up (anchored) or `rolling_days` before the test (rolling) and stops
-    `purge_bars` bars before the first bar at or after the test start, so that no trade it holds reaches the test.
+    `purge_bars` bars before the first bar at or after the test start. What is learned from a train slice is learned from
+    trades and paths that end within it, so that none reaches the test.
 
     Args:
         times: UTC bar starts of each symbol, increasing.
-        warmup_bars: leading rows that no slice may use.
+        first_rows: by symbol, the first row that a slice may use.
     Returns:
         folds in calendar order; a symbol joins a fold's test only if it has enough train and test bars.
     Raises:
@@ -64,12 +65,12 @@ def walk_forward(
         train, test = {}, {}
         for symbol, index in times.items():
             test_row, stop_row = (int(row) for row in index.searchsorted([test_start, test_end]))
-            first = warmup_bars
+            first = first_rows[symbol]
             if scheme == "rolling":
                 earliest = test_start - pd.Timedelta(days=rules.rolling_days)
                 first = max(first, int(index.searchsorted(earliest)))
             learn = Slice(first, max(first, test_row - rules.purge_bars))
-            if len(learn) < rules.min_train_bars:
+            if not enough(index, (learn,), rules):
                 continue
             train[symbol] = learn
             if stop_row - test_row >= rules.min_test_bars:
@@ -77,10 +78,22 @@ def walk_forward(
         if not test:
             raise ConfigError(
                 f"splits: fold {number} ({test_start.date()} to {test_end.date()}) has no symbol with "
-                f"{rules.min_train_bars} train and {rules.min_test_bars} test bars: move test_starts or lower the minima"
+                f"{rules.min_train_bars} train bars over {rules.min_train_days} days and {rules.min_test_bars} test bars: "
+                "move test_starts or lower the minima"
             )
         folds.append(Fold(scheme, number, test_start, test_end, train, test))
     return tuple(folds)
+
+
+def enough(index: pd.DatetimeIndex, learn: Sequence[Slice], rules: Splits) -> bool:
+    """Whether stretches of train have the bars, and span the calendar days, that a symbol must have in a fold.
+
+    Args:
+        index: UTC bar starts of the symbol.
+    """
+    parts = [part for part in learn if len(part)]
+    days = sum((index[part.stop - 1] - index[part.start] for part in parts), pd.Timedelta(0)) / pd.Timedelta(days=1)
+    return sum(map(len, parts)) >= rules.min_train_bars and days >= rules.min_train_days
 
 
 def tail_of(learn: Slice, *, tail_frac: float, purge_bars: int) -> tuple[Slice, Slice]:

@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from sizewise.base.errors import BarError, DataMissingError
 from sizewise.base.hashing import text_bytes
 from sizewise.base.paths import require, write_atomically, write_json
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column, fit_confidence
-from sizewise.dataset.features import compute_features, longest_warmup_bars
+from sizewise.dataset.features import compute_features, first_warm_row
 from sizewise.dataset.market_tensor import Market, build_market
 from sizewise.dataset.splits import Division, Fold, walk_forward
 from sizewise.market.bars import load_bars
@@ -34,11 +35,12 @@ SCHEMES: tuple[SplitScheme, ...] = ("rolling", "anchored")
 
 @dataclass(frozen=True)
 class Universe:
-    """The bars of a run, their instruments, and a hash of what was read."""
+    """The bars of a run, their instruments, a hash of what was read, and the asset of each symbol that shares one."""
 
     bars: Mapping[str, pd.DataFrame]
     instruments: Mapping[str, Instrument]
     data_hash: str
+    assets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,43 +53,61 @@ class Prepared:
     models: Mapping[str, ConfidenceModel]
 
 
-def read_universe(folder: Path, data: Data) -> Universe:
-    """Load, validate and cut the bars of every declared symbol.
+def read_universe(folder: Path, data: Data, *, before: date | None = None) -> Universe:
+    """Load, validate and cut the bars of every declared symbol, to the days of all and to its own.
 
     Args:
         folder: holds `<symbol>.parquet`; `instruments.yaml` lies one level up.
+        before: a stage gives `splits.end`, from which on bars are sealed: it is handed none of them.
     Raises:
-        DataMissingError, BarError, InstrumentError: see load_bars; an empty cut is a BarError.
+        DataMissingError, BarError, InstrumentError: see load_bars; an empty cut is a BarError, a symbol of data.spans or
+            data.assets that has no instrument an InstrumentError.
     """
     catalogue = folder.parent / "instruments.yaml"
     instruments = load_instruments(catalogue)
     digest = hashlib.sha256(text_bytes(catalogue))
+    for symbol in (*data.spans, *data.asset_of):
+        find_instrument(symbol, instruments)
     bars, chosen = {}, {}
     for symbol in data.symbols:
         instrument = find_instrument(symbol, instruments)
         frame = load_bars(folder / f"{symbol}.parquet", instrument)
-        start = pd.Timestamp(data.start, tz="UTC") if data.start else frame.index[0]
-        end = pd.Timestamp(data.end, tz="UTC") if data.end else frame.index[-1] + pd.Timedelta(minutes=1)
+        span = data.span(symbol)
+        start = pd.Timestamp(span.start, tz="UTC") if span.start else frame.index[0]
+        end = pd.Timestamp(span.end, tz="UTC") if span.end else frame.index[-1] + pd.Timedelta(minutes=1)
+        if before is not None:
+            end = min(end, pd.Timestamp(before, tz="UTC"))
         part = frame[(frame.index >= start) & (frame.index < end)]
         if not len(part):
-            raise BarError(f"{symbol}: no bars from {data.start} to {data.end}: widen data.start and data.end")
+            where = f"data.spans.{symbol}" if symbol in data.spans else "data.start and data.end"
+            raise BarError(
+                f"{symbol}: no bars from {span.start} to {span.end or before}: widen {where}, before splits.end"
+            )
         digest.update(symbol.encode())
         digest.update(pd.util.hash_pandas_object(part).to_numpy().tobytes())
         bars[symbol], chosen[symbol] = part, instrument
-    return Universe(bars, chosen, digest.hexdigest()[:16])
+    return Universe(bars, chosen, digest.hexdigest()[:16], data.asset_of)
+
+
+def warm_rows(universe: Universe, regimes: Regimes, *, window_bars: int) -> dict[str, int]:
+    """By symbol, the first row at which every feature is warm and one observation window of such rows is full."""
+    terms = universe.instruments
+    return {
+        symbol: first_warm_row(frame, terms[symbol], regimes) + window_bars for symbol, frame in universe.bars.items()
+    }
 
 
 def cut_folds(universe: Universe, rules: Splits, regimes: Regimes, *, window_bars: int) -> dict[str, tuple[Fold, ...]]:
     """Folds of both schemes; no slice starts before every feature is warm and one observation window is full."""
     times = {symbol: pd.DatetimeIndex(frame.index) for symbol, frame in universe.bars.items()}
-    warmup = longest_warmup_bars(regimes) + window_bars
-    return {scheme: walk_forward(times, rules, scheme, warmup_bars=warmup) for scheme in SCHEMES}
+    warm = warm_rows(universe, regimes, window_bars=window_bars)
+    return {scheme: walk_forward(times, rules, scheme, first_rows=warm) for scheme in SCHEMES}
 
 
 def open_data(stage: "Stage") -> tuple[Universe, dict[str, tuple[Fold, ...]]]:
     """The bars that a stage's parameters name, and their folds; see read_universe and cut_folds."""
     p = stage.params
-    universe = read_universe(stage.workspace.bars, p.data)
+    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end)
     return universe, cut_folds(universe, p.splits, p.regimes, window_bars=p.observation.window_bars)
 
 
@@ -95,7 +115,10 @@ def build_tables(
     universe: Universe, folds: Iterable[Division], regimes: Regimes, signals: Signals
 ) -> tuple[dict[str, pd.DataFrame], dict[str, ConfidenceModel]]:
     """Features, labels and signals of every symbol, with one confidence column a fold, and the models behind them."""
-    tables = {symbol: compute_features(frame, regimes, signals) for symbol, frame in universe.bars.items()}
+    tables = {
+        symbol: compute_features(frame, regimes, signals, universe.instruments[symbol])
+        for symbol, frame in universe.bars.items()
+    }
     models = {}
     for fold in folds:
         model, scores = fit_confidence(universe.bars, tables, fold, signals)
@@ -134,7 +157,12 @@ def read_market(folder: Path, universe: Universe) -> Market:
         tables[symbol] = pd.read_parquet(path)
         if not tables[symbol].index.equals(frame.index):
             raise DataMissingError(f"{HOME}/{path.name} was made from other bars: {REMEDY}")
-    return build_market(universe.bars, tables, universe.instruments)
+    return market_of(universe, tables)
+
+
+def market_of(universe: Universe, tables: Mapping[str, pd.DataFrame]) -> Market:
+    """The market tensor of a universe, which knows its assets; `tables`: see build_market."""
+    return replace(build_market(universe.bars, tables, universe.instruments), assets=universe.assets)
 
 
 def open_prepared(stage: "Stage") -> Prepared:

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from sizewise.evidence.statistics.means import MIN_GROUP, welch
+from sizewise.ledgers.metrics import DAYS_PER_YEAR, drawdown, recovery_days, sharpe
 
 SHARE_TO_CANDIDATE = 0.5
 GROUP = ["symbol", "fold"]
+OUTCOMES = ("n_trades", "win_rate_pct", "mean_r", "max_drawdown_pct", "sharpe", "recovery_days", "pnl")
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class AbPlan:
     """Many tosses of the plan's coins.
 
     Attributes:
-        groups: of the first toss, one row an arm: n_trades, win_rate_pct, mean_r, pnl (quote currency).
+        groups: of the first toss, one row an arm: n_trades and the plan's six metrics, win_rate_pct, mean_r,
+            max_drawdown_pct, sharpe, recovery_days, pnl (quote currency); see group_outcome.
         difference, p_value: float64 (tosses,), mean R of the candidate's group minus the reference's, and Welch's p; NaN
             where a group has fewer than means.MIN_GROUP trades.
     """
@@ -54,14 +57,15 @@ def toss(
     names: tuple[str, str],
     tosses: int,
     alpha: float,
-    power: float,
+    equity: float,
     rng: np.random.Generator,
 ) -> AbPlan:
     """Assign every signal by a coin, `tosses` times, and test R each time.
 
     Args:
-        candidate, reference: closed trades of one seed each, columns symbol, fold, entry_time, pnl, r (against a common
-            budget, see means.budget_r). names: of the two arms.
+        candidate, reference: closed trades of one seed each, columns symbol, fold, entry_time, exit_time, pnl, r (against
+            a common budget, see means.budget_r). names: of the two arms.
+        equity: what each group's account starts with, quote currency.
     """
     belongs = signal_of(candidate, reference)
     r = candidate["r"].to_numpy(), reference["r"].to_numpy()
@@ -72,20 +76,33 @@ def toss(
         chosen = (belongs >= 0) & heads[np.maximum(belongs, 0)], ~heads
         if number == 0:
             pairs = zip(names, (candidate[chosen[0]], reference[chosen[1]]), strict=True)
-            first = pd.DataFrame({name: _outcome(trades) for name, trades in pairs}).T.rename_axis("group")
-        test = welch(r[0][chosen[0]], r[1][chosen[1]], alpha=alpha, power=power)
+            outcomes = {name: group_outcome(trades, equity) for name, trades in pairs}
+            first = pd.DataFrame(outcomes).T.rename_axis("group")
+        test = welch(r[0][chosen[0]], r[1][chosen[1]], alpha=alpha)
         difference[number], p_value[number] = test.difference, test.p_value
     return AbPlan(first, difference, p_value)
 
 
-def _outcome(trades: pd.DataFrame) -> dict[str, float]:
-    empty = not len(trades)
-    return {
-        "n_trades": float(len(trades)),
-        "win_rate_pct": float("nan") if empty else 100.0 * float((trades["pnl"] > 0).mean()),
-        "mean_r": float("nan") if empty else float(trades["r"].mean()),
-        "pnl": float(trades["pnl"].sum()),
-    }
+def group_outcome(trades: pd.DataFrame, equity: float) -> dict[str, float]:
+    """The plan's six metrics of one group, as one account that all its trades went through, booked at their exits.
+
+    Args:
+        trades: columns exit_time, pnl, r. equity: at the start, quote currency.
+    Returns:
+        n_trades and the metrics of AbPlan.groups; drawdown, Sharpe ratio (365 days a year) and recovery of the account's
+        calendar days, NaN where there is no trade or the account is lost.
+    """
+    nan, count = float("nan"), float(len(trades))
+    if not count:
+        return dict(zip(OUTCOMES, (0.0, nan, nan, nan, nan, nan, 0.0), strict=True))
+    booked = trades.groupby(trades["exit_time"].dt.floor("D"))["pnl"].sum().asfreq("D", fill_value=0.0)
+    account = equity + booked.cumsum().to_numpy()
+    path = (nan, nan, nan)
+    if account.min() > 0.0:
+        days = pd.Series(np.diff(np.log(account), prepend=np.log(equity)), index=booked.index)
+        path = (100.0 * float(drawdown(days).min()), sharpe(days, DAYS_PER_YEAR), recovery_days(days))
+    won, r = 100.0 * float((trades["pnl"] > 0).mean()), float(trades["r"].mean())
+    return dict(zip(OUTCOMES, (count, won, r, *path, float(trades["pnl"].sum())), strict=True))
 
 
 def coin_sentence(plan: AbPlan, names: tuple[str, str], alpha: float) -> str:

@@ -1,5 +1,7 @@
 """The compare stage: the primary test, its sensitivities, and the verdict's record, from the ledgers of one run."""
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,9 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sizewise.base.errors import DataMissingError
 from sizewise.dataset.slices import read_labels
 from sizewise.dataset.store import read_universe
 from sizewise.evidence import verdict
+from sizewise.evidence.claims import claims_table
+from sizewise.evidence.gates import Gate, all_gates
 from sizewise.evidence.inference import (
     EFFECT_COLUMNS,
     Comparison,
@@ -20,25 +25,31 @@ from sizewise.evidence.inference import (
     with_holm,
 )
 from sizewise.evidence.pairing import TRADE_KEYS
+from sizewise.evidence.questions import ENTRY, MANAGED, adjusted, judged
+from sizewise.evidence.slice_conduct import change_table, conduct_table
 from sizewise.evidence.slice_effects import slice_effects
 from sizewise.evidence.statistics.power import benjamini_hochberg
-from sizewise.ledgers.daily import arm_days, check_same_bars, exposure_pct, marks, path_table, read_daily
-from sizewise.ledgers.files import read_trades
-from sizewise.ledgers.metrics import BPS
+from sizewise.ledgers import orders
+from sizewise.ledgers.columns import COSTS
+from sizewise.ledgers.daily import arm_days, check_same_bars, daily_returns, exposure_pct, marks, path_table, read_daily
+from sizewise.ledgers.files import read_equity, read_trades, read_unmatched
+from sizewise.ledgers.joint import on_common_markets
+from sizewise.ledgers.metrics import BPS, days_per_year, portfolio, sharpe, volatility
 from sizewise.ledgers.plan import ANCHORED_FOLDER, looking_ahead, plan_hash
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, count_trials, read_ledger, seal_sentence
-from sizewise.params.arms import Arm
+from sizewise.ledgers.weights import UNKNOWN, live_by_block, live_symbols
+from sizewise.params.arms import Arm, TableArm
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
 
-TRADES = tuple(dict.fromkeys(("arm", "seed", "regime", *TRADE_KEYS)))
+TRADES = tuple(dict.fromkeys(("arm", "seed", "regime", "exit_time", "pnl", *TRADE_KEYS)))
 
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One run's daily ledger, its trades and its plan."""
+    """One run's daily ledger, its trades and its plan. `classes`: the asset class of each symbol."""
 
     plan: Plan
     arms: dict[str, Arm]
@@ -50,21 +61,25 @@ class ComparedRun:
     splits: Splits
     ruin_frac: float
     ledger_folder: Path
+    classes: Mapping[str, str] | None = None
 
-    def _pair(self, daily: pd.DataFrame, name: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def _pair(
+        self, daily: pd.DataFrame, name: str | None = None, reference: str | None = None
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Marks of an arm (the candidate, if none is named) and of the reference, over the same bars."""
-        name, reference = name or self.plan.candidate, self.plan.reference
+        name, reference = name or self.plan.candidate, reference or self.plan.reference
+        daily = on_common_markets(daily, name, reference)
         check_same_bars(daily, name, reference)
         return marks(daily, name), marks(daily, reference)
 
-    def _compare(self, daily: pd.DataFrame, trades: pd.DataFrame) -> Comparison:
+    def _compare(self, daily: pd.DataFrame, trades: pd.DataFrame, names: tuple[str, str] | None = None) -> Comparison:
         plan = self.plan
-        names = (plan.candidate, plan.reference)
+        names = names or (plan.candidate, plan.reference)
         sizing = all(follows_signal(self.arms[name]) for name in names)
         own = [trades[trades["arm"] == name] if sizing else None for name in names]
         result = compare_as_planned(
             plan,
-            *self._pair(daily),
+            *self._pair(daily, *names),
             trades_a=own[0],
             trades_b=own[1],
             # A day's last mark may have recovered from what ruined the account within it: paths tell.
@@ -104,12 +119,71 @@ class ComparedRun:
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
     def primary(self) -> Comparison:
-        """The candidate against the reference."""
+        """The candidate against the reference, as if nothing else had been asked."""
         return self._compare(self.daily, self.trades)
 
-    def record(self, result: Comparison) -> dict[str, Any]:
-        """The content of metrics/verdict.json."""
-        candidate = arm_days(self.daily, self.plan.candidate)
+    def blocks(self, result: Comparison) -> pd.DataFrame:
+        """Who is live in each block of the primary test, and its mean difference; see weights.live_by_block."""
+        returns = daily_returns(self.daily, self.plan.candidate)
+        table = live_by_block(returns, self.classes or {}, result.daily.index, self.plan.blocks)
+        parts = np.array_split(result.daily.to_numpy(), self.plan.blocks)
+        table.insert(2, "difference_bps", [BPS * float(part.mean()) for part in parts])
+        return table
+
+    def live(self) -> pd.Series:
+        """How many symbols are live on each day."""
+        return live_symbols(daily_returns(self.daily, self.plan.candidate))
+
+    def gates(self, cap_frac: float, metrics: Path) -> tuple[Gate, ...]:
+        """What must hold before the verdict counts; see gates.all_gates.
+
+        Args:
+            cap_frac: largest position that an order may lead to, share of equity. metrics: where the files of other stages
+                and of studies lie.
+        """
+        columns = tuple(dict.fromkeys((*orders.COLUMNS, *COSTS)))
+        bars = read_equity(self.ledger_folder, columns=columns, arms=[self.plan.reference])
+        return all_gates(
+            bars[bars["seed"] == bars["seed"].min()],
+            self.plan,
+            cap_frac=cap_frac,
+            learned=self.arms[self.plan.candidate].learned,
+            measured={name: _metrics(metrics / f"{name}.json") for name in ("train", "budget", "assay")},
+        )
+
+    def questions(self) -> dict[str, Comparison]:
+        """The declared questions by name, the one that decides first, each with the class that it has after Holm."""
+        asked, entry = {MANAGED: self.primary()}, self.plan.entry
+        if entry is not None:
+            asked[ENTRY] = self._compare(self.daily, self.trades, (entry.candidate, entry.reference))
+        return judged(asked, self.plan.alpha)
+
+    def record(self, results: Mapping[str, Comparison], gates: Sequence[Gate]) -> dict[str, Any]:
+        """The content of metrics/verdict.json: the question that decides, and under `entry` the other one.
+
+        Args:
+            results: see `questions`. gates: of the question that decides.
+        """
+        record, entry = self._record(results[MANAGED], self.plan.candidate, gates), self.plan.entry
+        record["entry"] = None
+        if entry is not None:
+            p_holm = {name: round(p, verdict.DIGITS) for name, p in adjusted(results).items()}
+            other = self._record(results[ENTRY], entry.candidate, ())
+            named = {"candidate": entry.candidate, "reference": entry.reference}
+            record["entry"] = {**named, **other, "p_holm": p_holm}
+        return record
+
+    def unmatched(self) -> dict[str, float] | None:
+        """The primary test where every arm keeps the risk it takes by itself, EFFECT_COLUMNS; None where none is matched."""
+        if self.plan.risk is None:
+            return None
+        names = [self.plan.candidate, self.plan.reference]
+        rows = read_unmatched(self.ledger_folder, names)
+        a, b = (rows[rows["arm"] == name] for name in names)
+        return effect_row(daily_difference(a, b), self.plan)
+
+    def _record(self, result: Comparison, name: str, gates: Sequence[Gate]) -> dict[str, Any]:
+        candidate = arm_days(self.daily, name)
         return verdict.verdict_record(
             result,
             endpoint=self.plan.endpoint,
@@ -119,6 +193,7 @@ class ComparedRun:
             n_trials=count_trials(self.trial_ledger.trials),
             plan_hash=self.plan_hash,
             data_hash=self.data_hash,
+            gates=gates,
         )
 
     def exposure_sentence(self) -> str:
@@ -166,6 +241,36 @@ class ComparedRun:
             rows[symbol] = effect_row(daily_difference(*parts), self.plan)
         return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=EFFECT_COLUMNS).rename_axis("symbol")
 
+    def by_class(self) -> pd.DataFrame:
+        """The candidate minus the reference of every symbol, and without each class of assets, unadjusted.
+
+        Returns:
+            EFFECT_COLUMNS; rows `all` and `without <class>`, those alone that leave a symbol.
+        """
+        pair, classes = self._pair(self.daily), self.classes or {}
+        kinds = {symbol: classes.get(str(symbol), UNKNOWN) for symbol in pair[0]["symbol"].unique()}
+        rows = {"all": effect_row(daily_difference(*pair), self.plan)}
+        for kind in dict.fromkeys(kinds.values()) if len(set(kinds.values())) > 1 else ():
+            others = [symbol for symbol, own in kinds.items() if own != kind]
+            parts = (frame[frame["symbol"].isin(others)] for frame in pair)
+            rows[f"without {kind}"] = effect_row(daily_difference(*parts), self.plan)
+        return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=EFFECT_COLUMNS).rename_axis("symbols")
+
+    def risk_by_symbol(self) -> pd.DataFrame:
+        """Volatility (% a year) and Sharpe ratio of candidate and reference, each year by the days a symbol trades."""
+        names = (self.plan.candidate, self.plan.reference)
+        returns = {name: daily_returns(self.daily, name) for name in names}
+        rows = {}
+        for symbol in returns[names[0]].columns:
+            own = {name: returns[name][symbol].dropna() for name in names}
+            rows[str(symbol)] = {
+                "n_days": len(own[names[0]]),
+                "days_a_year": days_per_year(own[names[0]]),
+                **{f"{name} volatility_pct": 100.0 * volatility(series) for name, series in own.items()},
+                **{f"{name} sharpe": sharpe(series) for name, series in own.items()},
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("symbol")
+
     def by_fold_and_seed(self) -> pd.DataFrame:
         """Mean daily difference (bps), one row a fold and one column a seed."""
         return fold_and_seed_means(*self._pair(self.daily)).add_prefix("seed ").rename_axis(None, axis=1)
@@ -184,6 +289,28 @@ class ComparedRun:
     def selection_sentences(self) -> str:
         """Whether the trial ledger is whole, and what became of the sealed slice."""
         return f"{chain_sentence(self.trial_ledger)} {seal_sentence(self.trial_ledger.trials, self.splits)}"
+
+    def tables(self) -> list[str]:
+        """The arms that are sizing tables."""
+        return [name for name, arm in self.arms.items() if isinstance(arm, TableArm)]
+
+    def claims(self, name: str) -> pd.DataFrame:
+        """See claims.claims_table: an arm against the reference, all seeds together."""
+        pair = (name, self.plan.reference)
+        check_same_bars(self.daily, *pair)
+        days = [portfolio(daily_returns(self.daily, one)) for one in pair]
+        trades = [self.trades[self.trades["arm"] == one] for one in pair]
+        return claims_table((days[0], days[1]), (trades[0], trades[1]), self.plan)
+
+    def conduct(self) -> pd.DataFrame:
+        """See slice_conduct.conduct_table: the candidate and the reference."""
+        arms = (self.plan.candidate, self.plan.reference)
+        return conduct_table(self.daily, self.trades, read_labels(self.ledger_folder), arms)
+
+    def changes(self) -> pd.DataFrame:
+        """See slice_conduct.change_table: the candidate and the reference."""
+        arms = (self.plan.candidate, self.plan.reference)
+        return change_table(self.daily, read_labels(self.ledger_folder), arms, self.plan)
 
     def slices(self) -> pd.DataFrame:
         """See slice_effects.slice_effects."""
@@ -206,6 +333,20 @@ def fold_and_seed_means(candidate: pd.DataFrame, reference: pd.DataFrame) -> pd.
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("fold").rename_axis("seed", axis=1)
 
 
+def _metrics(path: Path) -> dict[str, Any] | None:
+    """A metrics file; None where no stage or study has written it.
+
+    Raises:
+        DataMissingError: it is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError):
+        raise DataMissingError(f"metrics/{path.name} is damaged: restore it with git, or run what makes it") from None
+
+
 def follows_signal(arm: Arm) -> bool:
     """Whether an arm sizes the signal's trades, and does not choose its direction."""
     return arm.follows_signal
@@ -220,15 +361,17 @@ def open_study(stage: Stage) -> ComparedRun:
     p = stage.params
     workspace = stage.workspace
     trades = read_trades(workspace.ledger)
+    universe = read_universe(workspace.bars, p.data, before=p.splits.end)
     return ComparedRun(
         plan=p.plan,
         arms=p.arms,
         daily=read_daily(workspace.ledger),
         trades=trades[list(TRADES)],
         plan_hash=plan_hash(p.plan, p.splits, p.arms, World.of(p), p.train.seeds),
-        data_hash=read_universe(workspace.bars, p.data).data_hash,
+        data_hash=universe.data_hash,
         trial_ledger=read_ledger(workspace.trials),
         splits=p.splits,
         ruin_frac=p.account.ruin_frac,
         ledger_folder=workspace.ledger,
+        classes={symbol: terms.asset_class for symbol, terms in universe.instruments.items()},
     )

@@ -216,10 +216,11 @@ def find_breaches(ledger: ArmLedger, trades: pd.DataFrame | None, ruin_frac: flo
             start = int(moved[-1]) + 1 if len(moved) else 0
             if 2 * start > len(path):
                 continue
+            # Rows may be days: what left in the course of one is gone by the next.
             if position is not None:
-                holds = bool((position[part][start:] != 0.0).any())
+                holds = bool((position[part][start + 1 :] != 0.0).any())
             elif exits is not None:
-                holds = exits.get(key, 0) > times[part][start]
+                holds = exits.get(key, 0) > times[part][min(start + 1, len(path) - 1)]
             else:
                 holds = start > 0
             if holds:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from sizewise.base.seeding import numpy_generator
+from sizewise.evidence.joint_rule import joint_p_values
 from sizewise.evidence.pairing import ArmLedger, check_pair, open_ledger
-from sizewise.evidence.statistics.means import DUST
+from sizewise.evidence.statistics.cosines import cosine_terms
 from sizewise.evidence.statistics.seeds import LEAST_SEEDS, FoldSeeds, SeedDraws, redraw, training_error
 from sizewise.ledgers.metrics import daily_returns, log_returns, portfolio
+from sizewise.ledgers.weights import weights
 from sizewise.params.evidence.plan import Plan
 
 
@@ -21,11 +22,11 @@ def classify(mean: float, p_value: float, alpha: float) -> str:
     return "better" if mean > 0 else "worse"
 
 
-def _growth_by_seed(arm: ArmLedger, live: pd.Series, sign: float) -> list[FoldSeeds]:
+def _growth_by_seed(arm: ArmLedger, share: pd.DataFrame, sign: float) -> list[FoldSeeds]:
     """What each seed of each fold adds to the daily series; nothing of an arm with one seed.
 
     Args:
-        live: symbols live, by day.
+        share: what a symbol counts on a day, see weights.weights.
     """
     if len(arm.seeds) < 2:
         return []
@@ -33,26 +34,36 @@ def _growth_by_seed(arm: ArmLedger, live: pd.Series, sign: float) -> list[FoldSe
     summed = log_returns(arm.rows).groupby(keys, observed=True, sort=True).sum().unstack("seed")
     folds = []
     for _, part in summed.groupby(level=0):
-        by_day = part.groupby(level=1).sum()
-        growth = by_day.to_numpy() / live[by_day.index].to_numpy()[:, None]
-        folds.append(FoldSeeds(live.index.get_indexer(by_day.index), sign * growth))
+        days, symbols = (part.index.get_level_values(level) for level in (1, 2))
+        counts = share.to_numpy()[share.index.get_indexer(days), share.columns.get_indexer(symbols)]
+        growth = part.mul(counts, axis=0).groupby(level=1).sum()
+        folds.append(FoldSeeds(share.index.get_indexer(growth.index), sign * growth.to_numpy()))
     return folds
 
 
 def redraw_seeds(
-    a: ArmLedger, b: ArmLedger, returns: pd.DataFrame, daily: pd.Series, *, blocks: int, alpha: float, seed: int
+    a: ArmLedger,
+    b: ArmLedger,
+    returns: pd.DataFrame,
+    daily: pd.Series,
+    *,
+    blocks: int,
+    terms_coef: float,
+    alpha: float,
+    seed: int,
 ) -> SeedDraws | None:
-    """Redraw the seeds of two arms under the primary test; None where no arm has several.
+    """Redraw the seeds of two arms under the rule that decides; None where no arm has several.
 
     Args:
         returns: daily log growth of an arm by symbol, for the symbols live. daily: the series that is tested.
     """
-    live = returns.notna().sum(axis=1)
-    folds = [*_growth_by_seed(a, live, 1.0), *_growth_by_seed(b, live, -1.0)]
+    share = weights(returns)
+    folds = [*_growth_by_seed(a, share, 1.0), *_growth_by_seed(b, share, -1.0)]
     if not folds:
         return None
     error = training_error(folds, len(daily))
-    return _redraw(daily, folds, error, blocks=blocks, alpha=alpha, rng=numpy_generator(seed, "seeds"))
+    terms, rng = cosine_terms(len(daily), terms_coef), numpy_generator(seed, "seeds")
+    return _redraw(daily, folds, error, blocks=blocks, terms=terms, alpha=alpha, rng=rng)
 
 
 def redraw_sizes(
@@ -70,13 +81,15 @@ def redraw_sizes(
     a, b = open_ledger(equity_a, "first arm"), open_ledger(equity_b, "second arm")
     check_pair(a, b)
     returns = [daily_returns(arm.rows) for arm in (a, b)]
-    daily, live = portfolio(returns[0] - returns[1]), returns[0].notna().sum(axis=1)
-    folds = [*_growth_by_seed(a, live, 1.0), *_growth_by_seed(b, live, -1.0)]
-    found = {}
+    daily, share = portfolio(returns[0] - returns[1]), weights(returns[0])
+    folds = [*_growth_by_seed(a, share, 1.0), *_growth_by_seed(b, share, -1.0)]
+    found, terms = {}, cosine_terms(len(daily), plan.cosine_terms_coef)
     for size in sizes if folds else ():
         error = 0.0 if market_alone else training_error(folds, len(daily), size)
         rng = numpy_generator(plan.bootstrap_seed, "seeds", size)
-        found[size] = _redraw(daily, folds, error, blocks=plan.blocks, alpha=plan.alpha, rng=rng, size=size)
+        found[size] = _redraw(
+            daily, folds, error, blocks=plan.blocks, terms=terms, alpha=plan.alpha, rng=rng, size=size
+        )
     return found
 
 
@@ -86,18 +99,15 @@ def _redraw(
     error: float,
     *,
     blocks: int,
+    terms: int,
     alpha: float,
     rng: np.random.Generator,
     size: int | None = None,
 ) -> SeedDraws:
-    """Redraw under the primary test, whose standard error is also `error`, that of training."""
+    """Redraw under the rule that decides, whose standard errors are also `error`, that of training."""
 
     def test(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        means = np.stack([part.mean(axis=0) for part in np.array_split(series, blocks)])
-        centre = means.mean(axis=0)
-        total = np.hypot(means.std(axis=0, ddof=1) / np.sqrt(blocks), error)
-        t = np.divide(centre, total, out=np.zeros_like(centre), where=total > DUST)
-        return centre, 2.0 * stats.t.sf(np.abs(t), blocks - 1)
+        return joint_p_values(series, blocks=blocks, terms=terms, error=error)
 
     return redraw(daily.to_numpy(), folds, test, lambda mean, p: classify(mean, p, alpha), rng=rng, size=size)
 
@@ -106,7 +116,7 @@ def doubts_about(seeds: SeedDraws | None, own: str) -> tuple[str, ...]:
     """Why a verdict of better or worse cannot stand, where training is a draw; a sentence each, without a full stop.
 
     Args:
-        own: the class of the primary test with the seeds as they are.
+        own: the class by the rule with the seeds as they are.
     """
     if seeds is None:
         return ()
@@ -115,7 +125,7 @@ def doubts_about(seeds: SeedDraws | None, own: str) -> tuple[str, ...]:
         found.append(f"{seeds.n_seeds} seeds are too few to tell what training does: a verdict needs {LEAST_SEEDS}")
     if seeds.unstable:
         found.append(
-            f"unstable: other draws of the seeds change the class of the primary test ({own}) in "
+            f"unstable: other draws of the seeds change the class of the verdict's tests ({own}) in "
             f"{100.0 * seeds.changed_frac:.0f}% of {len(seeds.effects)} redraws"
         )
     return tuple(found)

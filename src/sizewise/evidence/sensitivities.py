@@ -15,16 +15,16 @@ from sizewise.evidence.comparison import ComparedRun, follows_signal
 from sizewise.evidence.inference import Comparison
 from sizewise.evidence.statistics.e_values import Evidence, gather_evidence
 from sizewise.evidence.statistics.means import WelchTest, budget_r, interquartile_mean, welch
-from sizewise.evidence.statistics.placebo import COLUMNS, held_sizes, rotation_placebo
-from sizewise.evidence.statistics.power import block_power, detectable, years_needed
+from sizewise.evidence.statistics.placebo import held_sizes, rotation_placebo
+from sizewise.evidence.statistics.power import years_needed
 from sizewise.ledgers.files import read_equity, read_trades
-from sizewise.ledgers.metrics import BPS
+from sizewise.ledgers.metrics import BPS, days_per_year
+from sizewise.ledgers.orders import COLUMNS
 from sizewise.params.evidence.plan import Plan
 
 # Every trade's R is measured against this share of equity at entry, whatever was risked: the R that sees size.
 BUDGET_FRAC = 0.005
 TOSSES = 500
-DAYS_PER_YEAR = 365.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Beside:
         """
         plan = self.plan
         r = [self._with_r(name)["r"].to_numpy() for name in (plan.candidate, plan.reference)]
-        return welch(*r, alpha=plan.alpha, power=plan.power)
+        return welch(*r, alpha=plan.alpha)
 
     def ab_plan(self) -> AbPlan:
         """The A/B of the original plan, TOSSES times; see ab_plan.toss."""
@@ -88,7 +88,8 @@ class Beside:
         names = (plan.candidate, plan.reference)
         rng = numpy_generator(plan.bootstrap_seed, "ab_plan")
         trades = [self._with_r(name) for name in names]
-        return toss(*trades, names=names, tosses=TOSSES, alpha=plan.alpha, power=plan.power, rng=rng)
+        equity = float(self.bars[plan.reference]["equity"].iloc[0])
+        return toss(*trades, names=names, tosses=TOSSES, alpha=plan.alpha, equity=equity, rng=rng)
 
     def _with_r(self, name: str) -> pd.DataFrame:
         bars, trades = self.bars[name], self.trades[name]
@@ -142,22 +143,21 @@ def seeds_and_folds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def power_table(result: Comparison, plan: Plan) -> pd.DataFrame:
-    """Power of the primary test against true effects, and the years a normal test would need at this noise.
+    """Power of the joint rule against true effects, and the years a normal test would need at this noise.
 
     Returns:
         index effect_bps (multiples of the detectable effect): power, years_needed.
     """
     primary = result.primary
-    error = primary.mde / detectable(plan.alpha, plan.power, primary.blocks - 1)
     sd = float(result.daily.std())
     rows = {}
     for multiple in (0.25, 0.5, 1.0, 1.5, 2.0):
         effect = multiple * primary.mde
-        known = error > 0.0 and sd > 0.0
-        ratio = effect / sd * np.sqrt(DAYS_PER_YEAR) if known else 0.0
+        known = primary.mde > 0.0 and sd > 0.0
+        ratio = effect / sd * np.sqrt(days_per_year(result.daily)) if known else 0.0
         rows[BPS * effect] = {
-            "power": block_power(effect / error, blocks=primary.blocks, alpha=plan.alpha) if known else float("nan"),
-            "years_needed": years_needed(ratio, alpha=plan.alpha, power=plan.power),
+            "power": primary.power_at(effect),
+            "years_needed": years_needed(ratio, alpha=plan.alpha),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("effect_bps")
 

@@ -1,4 +1,4 @@
-"""The primary test on slices of the market: the candidate minus the reference on the days that carry a label."""
+"""The joint rule on slices of the market: the candidate minus the reference on the days that carry a label."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from sizewise.ledgers.daily import arm_days, check_same_bars, daily_returns
 from sizewise.ledgers.metrics import BPS, portfolio
 from sizewise.params.evidence.plan import Plan
 
-COLUMNS = ["n_trades", "n_days", "effect_bps", "low_bps", "high_bps", "p_value", "p_holm_cut", "p_holm"]
+COLUMNS = ["n_trades", "n_days", "effect_bps", "low_bps", "high_bps", "p_value", "mde_bps", "p_holm_cut", "p_holm"]
 
 
 def slice_effects(daily: pd.DataFrame, trades: pd.DataFrame, labels: pd.DataFrame, plan: Plan) -> pd.DataFrame:
@@ -37,8 +37,8 @@ def slice_effects(daily: pd.DataFrame, trades: pd.DataFrame, labels: pd.DataFram
     seeds = max(1, trades["seed"].nunique())
     rows = {}
     for cut, names in CUTS.items():
-        by_day = _label_table(labels, cut, difference)
-        entered = _labels_at_entry(trades, by_day)
+        by_day = label_table(labels, cut, difference)
+        entered = labels_at_entry(trades, by_day)
         for name in (*names, UNLABELLED):
             series = portfolio(difference.where(by_day == name)).dropna()
             n_trades = round(float((entered == name).sum()) / seeds)
@@ -52,7 +52,7 @@ def slice_effects(daily: pd.DataFrame, trades: pd.DataFrame, labels: pd.DataFram
     return with_holm(table.assign(p_holm_cut=within.transform(lambda values: holm(values.to_numpy()))))
 
 
-def _label_table(labels: pd.DataFrame, cut: str, difference: pd.DataFrame) -> pd.DataFrame:
+def label_table(labels: pd.DataFrame, cut: str, difference: pd.DataFrame) -> pd.DataFrame:
     """One cut's label, day x symbol, on the days and symbols of the difference; None where a symbol is not live."""
     table = labels.astype({"symbol": str}).pivot(index="day", columns="symbol", values=cut)
     symbols = [str(symbol) for symbol in difference.columns]
@@ -67,7 +67,12 @@ def _label_table(labels: pd.DataFrame, cut: str, difference: pd.DataFrame) -> pd
     return table
 
 
-def _labels_at_entry(trades: pd.DataFrame, by_day: pd.DataFrame) -> np.ndarray:
+def labels_at_entry(trades: pd.DataFrame, by_day: pd.DataFrame) -> np.ndarray:
+    """Label of the day and symbol of each trade's entry; UNLABELLED where the table has none.
+
+    Args:
+        trades: columns symbol, entry_time. by_day: see label_table.
+    """
     days = by_day.index.get_indexer(pd.DatetimeIndex(trades["entry_time"]).floor("D"))
     symbols = pd.Index(by_day.columns.astype(str)).get_indexer(trades["symbol"].astype(str))
     # A trade of a symbol or day that the difference does not have belongs to no slice.

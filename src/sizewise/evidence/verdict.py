@@ -1,14 +1,16 @@
 """The verdict: its file, and the sentences that state it. Prose about results is written here, from numbers only."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from sizewise.base.errors import DataMissingError
-from sizewise.evidence.inference import BlockTest, Comparison
+from sizewise.evidence.gates import SAID_ALONE, Gate
+from sizewise.evidence.inference import Comparison
+from sizewise.evidence.joint_rule import JointTest
 from sizewise.ledgers.metrics import BPS
 
 FIELDS = (
@@ -30,7 +32,11 @@ FIELDS = (
     "doubts",
     "training_error_bps",
     "seeds_changing_pct",
+    "fragile",
+    "gates",
 )
+# What a verdict of an earlier commit does not have.
+LATER: dict[str, Any] = {"fragile": "", "gates": {}}
 # Results are rounded where they leave the program: far below any interval, far above rounding noise.
 DIGITS = 6
 
@@ -45,16 +51,19 @@ def verdict_record(
     n_trials: int,
     plan_hash: str,
     data_hash: str,
+    gates: Sequence[Gate] = (),
 ) -> dict[str, Any]:
     """The content of metrics/verdict.json, keys as in FIELDS; effect and interval in basis points of equity a day.
 
     `breaches`: what voids the verdict, a sentence each; then `verdict` is `invalid`. `doubts`: what training leaves open;
     then it is `inconclusive`. `training_error_bps`, `seeds_changing_pct`: the standard error that is training's, and the
-    share of redraws of the seeds whose verdict is another; null where nothing was trained.
+    share of redraws of the seeds whose verdict is another; null where nothing was trained. `fragile`: the test that rejects
+    alone, or nothing. `gates`: by name holds (null: not measured), value, threshold, sentence; one that voids makes
+    `verdict` invalid.
     """
     primary, seeds = comparison.primary, comparison.seeds
     return {
-        "verdict": comparison.verdict,
+        "verdict": "invalid" if any(gate.voids for gate in gates) else comparison.verdict,
         "endpoint": endpoint,
         **effect_record(primary),
         "mde_bps_per_day": round(float(primary.mde) * BPS, DIGITS),
@@ -69,10 +78,12 @@ def verdict_record(
         "doubts": list(comparison.doubts),
         "training_error_bps": None if seeds is None else round(seeds.error * BPS, DIGITS),
         "seeds_changing_pct": None if seeds is None else round(100.0 * seeds.changed_frac, DIGITS),
+        "fragile": primary.alone,
+        "gates": {gate.name: gate.record() for gate in gates},
     }
 
 
-def effect_record(test: BlockTest) -> dict[str, float]:
+def effect_record(test: JointTest) -> dict[str, float]:
     """A test's effect with its interval, basis points of equity a day, and its p-value, rounded."""
     effect = {"effect_bps_per_day": test.mean, "ci_low": test.low, "ci_high": test.high}
     in_bps = {name: round(float(value) * BPS, DIGITS) for name, value in effect.items()}
@@ -80,7 +91,7 @@ def effect_record(test: BlockTest) -> dict[str, float]:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """What the compare stage wrote to metrics/verdict.json.
+    """What the compare stage wrote to metrics/verdict.json; `entry` is None where one question was asked.
 
     Raises:
         DataMissingError: it has not run, or the file is damaged.
@@ -89,7 +100,8 @@ def read_record(path: Path) -> dict[str, Any]:
         raise DataMissingError(f"metrics/{path.name} is missing: run `dvc repro`")
     try:
         values = json.loads(path.read_bytes())
-        return {name: values[name] for name in FIELDS}
+        known = {name: LATER[name] if name in LATER and name not in values else values[name] for name in FIELDS}
+        return {**known, "entry": values.get("entry")}
     except (ValueError, KeyError, TypeError):
         raise DataMissingError(f"metrics/{path.name} is damaged: run `dvc repro -f compare`") from None
 
@@ -104,7 +116,7 @@ def verdict_sentence(record: Mapping[str, Any], candidate: str, reference: str, 
     )
     match record["verdict"]:
         case "invalid":
-            broken = "; ".join(record["breaches"])
+            broken = "; ".join([*record["breaches"], *_failed(record)])
             return f"No verdict on {candidate} against {reference}: {broken}. The figures ({effect}; {span}) decide nothing."
         case "better":
             claim = f"{candidate} grew faster than {reference}"
@@ -115,9 +127,35 @@ def verdict_sentence(record: Mapping[str, Any], candidate: str, reference: str, 
     doubts = "".join(f" {doubt[0].upper()}{doubt[1:]}." for doubt in record["doubts"])
     power = (
         f"By the noise of its days the test finds true differences of {record['mde_bps_per_day']:.2f} bps a day with the "
-        f"declared power, and smaller ones less often.{doubts}"
+        f"declared power, and smaller ones less often.{doubts}{_fragile(record)}{_beside(record)}"
     )
     return f"Out of sample and net of costs, {claim}: {effect} ({interval}; {span}). {power}"
+
+
+def _failed(record: Mapping[str, Any]) -> list[str]:
+    """The gates that void the verdict, each with what it found, without a full stop."""
+    return [
+        f"the gate `{name}` failed: {gate['sentence'].removesuffix('.')}"
+        for name, gate in record["gates"].items()
+        if gate["holds"] is False and name not in SAID_ALONE
+    ]
+
+
+def _fragile(record: Mapping[str, Any]) -> str:
+    """That one of the two tests rejects and the other does not."""
+    if not record["fragile"]:
+        return ""
+    return f" Fragile: of the two tests that must agree, {record['fragile']} alone rejects."
+
+
+def _beside(record: Mapping[str, Any]) -> str:
+    """Gates that leave the verdict, and must be known beside it."""
+    gates = record["gates"]
+    said = [gate["sentence"] for name, gate in gates.items() if gate["holds"] is False and name in SAID_ALONE]
+    missing = [f"`{name}`" for name, gate in gates.items() if gate["holds"] is None]
+    if missing:
+        said.append(f"Gates that were not measured: {', '.join(missing)}.")
+    return "".join(f" {sentence}" for sentence in said)
 
 
 def seeds_sentence(record: Mapping[str, Any]) -> str:
@@ -134,7 +172,9 @@ def seeds_sentence(record: Mapping[str, Any]) -> str:
 def headline(record: Mapping[str, Any], candidate: str, reference: str) -> str:
     """A title of a few words."""
     if record["verdict"] == "invalid":
-        return f"{candidate} against {reference}: no verdict, an assumption is violated"
+        failed = [name for name, gate in record["gates"].items() if gate["holds"] is False and name not in SAID_ALONE]
+        why = f"the gate {failed[0]} failed" if failed and not record["breaches"] else "an assumption is violated"
+        return f"{candidate} against {reference}: no verdict, {why}"
     words = {"better": "beats", "worse": "does worse than"}
     if record["verdict"] in words:
         return f"{candidate} {words[record['verdict']]} {reference}"
@@ -142,12 +182,14 @@ def headline(record: Mapping[str, Any], candidate: str, reference: str) -> str:
 
 
 def agreement_sentence(table: pd.DataFrame, alpha: float) -> str:
-    """Which secondary tests reject where the primary one does, and which do not.
+    """Which secondary tests reject where the primary one does, and which do not; and which were not run.
 
     Args:
-        table: Comparison.table: index test, columns role and p_value, the primary test first.
+        table: Comparison.table: index test, columns role and p_value (NaN: not run), the primary test first.
     """
     secondary = table[table["role"] == "secondary"]
+    untested = [str(name) for name in secondary.index[secondary["p_value"].isna()]]
+    secondary = secondary.dropna(subset="p_value")
     rejecting = [str(name) for name in secondary.index[secondary["p_value"] < alpha]]
     others = [str(name) for name in secondary.index if name not in rejecting]
     primary = "rejects" if float(table["p_value"].iloc[0]) < alpha else "does not reject"
@@ -156,6 +198,8 @@ def agreement_sentence(table: pd.DataFrame, alpha: float) -> str:
         parts.append(f"Of the secondary tests these reject: {'; '.join(rejecting)}.")
     if others:
         parts.append(f"{'These do not' if rejecting else 'No secondary test rejects'}: {'; '.join(others)}.")
+    if untested:
+        parts.append(f"Not run here: {'; '.join(untested)}.")
     return " ".join(parts)
 
 

@@ -12,7 +12,8 @@ import torch
 
 from sizewise.base.errors import ActionError, ConfigError, DataMissingError
 from sizewise.base.paths import project_root
-from sizewise.dataset.signals import trend_direction
+from sizewise.dataset.days import Days
+from sizewise.dataset.signals import signal_stream
 from sizewise.gym.episodes import Episodes, Start, whole
 from sizewise.gym.features import (
     LIMIT,
@@ -125,7 +126,7 @@ class GymAccounts:
         self.desk = Desk(self.tape, traded, self.account, scheme=scheme, dtype=dtype, record=record)
         self.face = face(self.desk.scheme.space, weights)
         if self._flat and features is None:
-            direction, features = _reference(frames, direction, confidence)
+            direction, features = _reference(frames, self.instruments, direction, confidence)
         self._follow(direction, confidence)
         found = self._look(frames, features)
         first, last = self._walk(found.first_row, random_position_prob)
@@ -389,6 +390,7 @@ def _checkouts() -> dict[str, Instrument]:
 
 def _reference(
     frames: Mapping[str, pd.DataFrame],
+    instruments: Mapping[str, Instrument],
     direction: Sequence[int] | np.ndarray | None,
     confidence: Sequence[float] | np.ndarray | None,
 ) -> tuple[np.ndarray, Features]:
@@ -397,7 +399,9 @@ def _reference(
         raise ConfigError(
             f"the reference observation is of one instrument, but the account has {len(frames)}: give features of your own"
         )
-    (frame,) = frames.values()
-    followed = trend_direction(frame, Signals())["direction"].to_numpy() if direction is None else direction
-    checked = signal(followed, len(frame))
-    return checked, reference_features(frame, direction=checked, confidence=confidence)
+    ((symbol, frame),) = frames.items()
+    terms = instruments[symbol]
+    if direction is None:
+        direction = signal_stream(frame, Signals(), Days.of(frame, terms))["direction"].to_numpy()
+    checked = signal(direction, len(frame))
+    return checked, reference_features(frame, instrument=terms, direction=checked, confidence=confidence)

@@ -23,6 +23,7 @@ from gymnasium.vector.utils import batch_space
 from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.paths import project_root
 from sizewise.dataset import signals, store
+from sizewise.dataset.days import Days
 from sizewise.gym.accounts import FILL_VALUES, Disallowed, Frames, GymAccounts, Observation, as_objects
 from sizewise.gym.episodes import Start
 from sizewise.gym.features import LIMIT, Features, reference_features
@@ -376,11 +377,18 @@ def _arguments(root: Path | None, overrides: dict[str, Any]) -> dict[str, Any]:
     }
     if len(universe.bars) == 1:
         rule = parse_section("signals", values["signals"])
-        (frame,) = universe.bars.values()
-        found["direction"] = signals.trend_direction(frame, rule)["direction"].to_numpy()
+        ((symbol, frame),) = universe.bars.items()
+        days = Days.of(frame, universe.instruments[symbol])
+        found["direction"] = signals.signal_stream(frame, rule, days)["direction"].to_numpy()
         if overrides.get("observation") == "reference" and "features" not in overrides:
             given = {name: overrides.get(name, found.get(name)) for name in ("direction", "confidence")}
-            found["features"] = reference_features(frame, parse_section("regimes", values["regimes"]), rule, **given)
+            found["features"] = reference_features(
+                frame,
+                parse_section("regimes", values["regimes"]),
+                rule,
+                instrument=universe.instruments[symbol],
+                **given,
+            )
     return found | overrides | {"trading": trading}
 
 

@@ -16,6 +16,7 @@ from sizewise.dataset.features import Scaler, compute_features
 from sizewise.dataset.market_tensor import UNFITTED
 from sizewise.learning.ppo.encoders import scaled
 from sizewise.market import indicators
+from sizewise.market.instruments import Instrument
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 
@@ -84,6 +85,7 @@ def reference_features(
     regimes: Regimes | None = None,
     rule: Signals | None = None,
     *,
+    instrument: Instrument | None = None,
     direction: Sequence[int] | np.ndarray | None = None,
     confidence: Sequence[float] | np.ndarray | None = None,
     scaler: Scaler | None = None,
@@ -92,6 +94,7 @@ def reference_features(
 
     Args:
         bars: validated bars of one instrument, oldest first, shape (T, 5). regimes, rule: default those of the sections.
+        instrument: its calendar cuts the bars into days; without one they are UTC days.
         direction: (T,), the signal in place of the breakout rule's, so that what is seen is what a scheme follows.
         confidence: (T,), in [0, 1]; 0 where none is given: it is fitted, on the train trades of a fold.
         scaler: of a trained policy: features are scaled and clipped at 5 as it sees them. Default: as they are, in units
@@ -99,14 +102,14 @@ def reference_features(
     Raises:
         ConfigError: the bars end before all features are warm, or direction or confidence does not go with them.
     """
-    table = compute_features(bars, regimes or Regimes(), rule or Signals())[list(UNFITTED)]
+    table = compute_features(bars, regimes or Regimes(), rule or Signals(), instrument)[list(UNFITTED)]
     if direction is not None:
         table = table.assign(signal_direction=signal(direction, len(bars)))
     warm = np.isfinite(table.to_numpy()).all(axis=1)
     if not warm.any():
         raise ConfigError(
             f"{len(table)} rows of bars are too few to warm up the reference features: give more, or lower "
-            "regimes.quantile_window_bars"
+            "regimes.quantile_window_days"
         )
     fitted = np.zeros(len(bars)) if confidence is None else probability(confidence, len(bars))
     values = np.column_stack([np.nan_to_num(table.to_numpy(), nan=0.0), fitted]).astype(np.float32)

@@ -2,6 +2,7 @@
 
 - closed_trades: models that learn from closed trades
 - from_closes: anybody's own closed trades as a teacher, the door `learn_from`
+- direct: a policy trained by gradient through the account
 - field: training of the learners beside PPO
 - own: what learners of one's own learned
 - ppo: proximal policy optimisation

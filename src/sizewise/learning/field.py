@@ -40,8 +40,19 @@ def learn_tables(
     for name, arm in arms.items():
         if not isinstance(arm, TableArm):
             continue
+        labelled = exact.labelled_by(arm.regime_rule)
         parts = [
-            train_tables(exact, folds[scheme], arm.seeds_on(scheme, seeds), arm.kind, rules, account, arm=name)
+            train_tables(
+                labelled,
+                folds[scheme],
+                arm.seeds_on(scheme, seeds),
+                arm.kind,
+                rules,
+                account,
+                arm=name,
+                quantile_bins=arm.confidence_bins == "quantiles",
+                per_symbol=arm.per_symbol,
+            )
             for scheme in arm.splits
         ]
         tables = tuple(table for part in parts for table in part.tables)

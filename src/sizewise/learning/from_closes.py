@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sizewise.base.errors import BarError, ConfigError
-from sizewise.dataset.features import CONFIDENCE, NAMES, Scaler, compute_features, longest_warmup_bars
+from sizewise.dataset.features import CONFIDENCE, NAMES, Scaler, compute_features, first_warm_row
 from sizewise.learning.closed_trades.own import FILE as JOURNAL
 from sizewise.learning.closed_trades.own import OwnTradeLearner, load_own_trades
 from sizewise.learning.tabular.cells import nearest_action, sizes
@@ -216,11 +216,11 @@ CONFIDENCE_MIDDLE, CONFIDENCE_SPREAD = 0.5, 0.25
 
 @dataclass(frozen=True)
 class _Markets:
-    """Features of the bars that somebody traded, by symbol, and when each bar had ended, int64 nanoseconds UTC."""
+    """Of the bars that somebody traded, by symbol: features, when each bar had ended (int64 ns UTC), the first warm row."""
 
     tables: Mapping[str, pd.DataFrame]
     ended: Mapping[str, np.ndarray]
-    warmup_bars: int
+    warm: Mapping[str, int]
 
     @classmethod
     def of(cls, bars: Bars, regimes: Regimes) -> "_Markets":
@@ -232,7 +232,7 @@ class _Markets:
                 symbol: start + np.diff(start).min(initial=np.iinfo(np.int64).max // 4)
                 for symbol, start in starts.items()
             },
-            longest_warmup_bars(regimes),
+            {symbol: first_warm_row(frame, None, regimes) for symbol, frame in checked.items()},
         )
 
     def situation(self, opened: Mapping[str, Any]) -> tuple[str, float]:
@@ -249,7 +249,7 @@ class _Markets:
 
         The signal is the log's: its side begins with the last bar, its confidence is that of the decision.
         """
-        stop = self._rows_ended(opened, self.warmup_bars + window_bars)
+        stop = self._rows_ended(opened, self.warm.get(opened["symbol"], 0) + window_bars)
         rows = (
             self.tables[opened["symbol"]].iloc[stop - window_bars : stop].assign(**{CONFIDENCE: opened["confidence"]})
         )
@@ -262,7 +262,7 @@ class _Markets:
         """By symbol, fitted to the bars that had ended at its first open."""
         found = {}
         for symbol, opened in log.opens.groupby("symbol", sort=True)["opened"].min().items():
-            stop = self._rows_ended({"symbol": symbol, "opened": opened}, self.warmup_bars + window_bars)
+            stop = self._rows_ended({"symbol": symbol, "opened": opened}, self.warm.get(str(symbol), 0) + window_bars)
             known = self.tables[str(symbol)].iloc[:stop].assign(**{CONFIDENCE: CONFIDENCE_MIDDLE})
             fit = Scaler.fit(known[list(NAMES)].to_numpy(dtype=np.float64))
             std = tuple(CONFIDENCE_SPREAD if name == CONFIDENCE else s for name, s in zip(NAMES, fit.std, strict=True))

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from sizewise.base.errors import ActionError, CheckpointError, ConfigError, DataMissingError
 from sizewise.base.paths import write_atomically, write_json
-from sizewise.dataset.splits import Fold
+from sizewise.dataset.splits import Division
 
 Policy = TypeVar("Policy")
 Tensors = Mapping[str, torch.Tensor]
@@ -34,7 +34,7 @@ def reading(name: str, file: str, remedy: str = "train it again") -> Iterator[No
         raise CheckpointError(f"{name} is damaged ({file}: {reason}): {remedy}") from None
 
 
-def policy_folder(policies: Path, arm: str, fold: Fold, seed: int) -> Path:
+def policy_folder(policies: Path, arm: str, fold: Division, seed: int) -> Path:
     """Where a trained arm's part for one fold and seed lies."""
     return policies / arm / f"{fold.scheme}_fold{fold.number}_seed{seed}"
 

@@ -3,8 +3,11 @@
 - columns: the columns of a ledger and their identity
 - daily: the ledger summed to days
 - files: ledgers on disk
+- joint: accounts of several symbols beside those of one
 - metrics: growth, risk, trading and costs by arm
+- orders: sizes as they were ordered, and round trips
 - plan: what was declared beforehand, and what makes a trial
 - reruns: reruns with other digits, which are no trials
 - trials: the trial ledger and the seal
+- weights: what a symbol counts on a portfolio's day
 """

@@ -17,6 +17,7 @@ from sizewise.dataset.regimes import LABELS
 from sizewise.ledgers import metrics
 from sizewise.ledgers.columns import COSTS, HOME, WALK
 from sizewise.ledgers.metrics import PATH, portfolio
+from sizewise.ledgers.weights import assets_of, mark_assets
 
 DAILY = "daily.parquet"
 KEYS = ("arm", *PATH)
@@ -37,7 +38,7 @@ def day_rows(equity: pd.DataFrame) -> pd.DataFrame:
         first row; log_growth is -inf from where equity is not positive. position: sum of |position| over equity.
         columns.COSTS: sums of the signed flow over the equity before it. paid: sum of all of them over the equity
         after them, positive is a cost. least_frac: the path's least equity over its start. bars_hash: of the path's bar
-        times, so that a path over other bars is told apart.
+        times, so that a path over other bars is told apart. The frame knows the assets that `equity` does.
     Raises:
         LedgerError: no rows, or rows of a path that are not together and in order; names the path.
     """
@@ -66,7 +67,7 @@ def day_rows(equity: pd.DataFrame) -> pd.DataFrame:
         **{name: np.add.reduceat(values[order], cut) for name, values in _bar_values(equity, worth, first).items()},
         "least_frac": (np.minimum.reduceat(worth, starts) / worth[starts])[path[rows]],
     }
-    return pd.DataFrame(columns)[list(DAILY_COLUMNS)]
+    return mark_assets(pd.DataFrame(columns)[list(DAILY_COLUMNS)], assets_of(equity))
 
 
 def _changes(codes: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Ledgers on disk: written path by path as arms walk, read by column."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from sizewise.ledgers.columns import EQUITY_COLUMNS, EVENT_COLUMNS, HOME, TRADE_
 from sizewise.ledgers.daily import DAILY, day_rows
 
 EQUITY, TRADES, EVENTS = "equity.parquet", "trades.parquet", "events.parquet"
+# Of arms whose risk is matched: the factors, and the same slices by day at a factor of 1.
+RISK, UNMATCHED = "risk.parquet", "unmatched.parquet"
 # Rows that are held before they are written: a row group of the file.
 GROUP_ROWS = 1_000_000
 
@@ -112,7 +115,16 @@ def read_equity(
     """
     path = require(folder / EQUITY, WALK, home=HOME)
     filters = None if arms is None else [("arm", "in", list(arms))]
-    return pd.read_parquet(path, columns=list(columns), filters=filters)
+    # Column by column: a whole table would stand in memory twice, and it is the largest there is.
+    parts = {name: _column(path, name, filters) for name in columns}
+    frame = pd.DataFrame(parts, copy=False)
+    frame.attrs = json.loads(pq.read_schema(path).metadata[b"pandas"]).get("attributes", {})
+    return frame
+
+
+def _column(path: Path, name: str, filters: list[tuple[str, str, list[str]]] | None) -> pd.Series:
+    table = pq.read_table(path, columns=[name], filters=filters, use_threads=False, pre_buffer=False)
+    return table.column(0).to_pandas()
 
 
 def read_trades(folder: Path) -> pd.DataFrame:
@@ -131,3 +143,37 @@ def read_events(folder: Path) -> pd.DataFrame:
         DataMissingError: the walk_forward stage has not run.
     """
     return pd.read_parquet(require(folder / EVENTS, WALK, home=HOME))
+
+
+def write_risk(folder: Path, factors: pd.DataFrame, unmatched: pd.DataFrame) -> None:
+    """Keep what matched the arms' risk, and what they were without it; see walkforward.risk."""
+    write_factors(folder, factors)
+    _write(folder / UNMATCHED, unmatched)
+
+
+def write_factors(folder: Path, factors: pd.DataFrame) -> None:
+    """Keep what matched the risk of a ledger that stands by itself; see walkforward.risk."""
+    _write(folder / RISK, factors)
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    write_atomically(path, partial(table.to_parquet, compression="zstd", index=False))
+
+
+def read_risk(folder: Path) -> pd.DataFrame:
+    """The factors of all arms, split schemes, folds, symbols and seeds.
+
+    Raises:
+        DataMissingError: the walk_forward stage has not run, or ran without `plan.risk`.
+    """
+    return pd.read_parquet(require(folder / RISK, f"declare plan.risk and {WALK}", home=HOME))
+
+
+def read_unmatched(folder: Path, arms: Sequence[str] | None = None) -> pd.DataFrame:
+    """Equity of all arms (or those named) by day at a factor of 1, on the primary scheme's test slices.
+
+    Raises:
+        DataMissingError: as read_risk.
+    """
+    path = require(folder / UNMATCHED, f"declare plan.risk and {WALK}", home=HOME)
+    return pd.read_parquet(path, filters=None if arms is None else [("arm", "in", list(arms))])

@@ -63,13 +63,13 @@ def arm_hash(params: Any, name: str) -> str:
     """Hash of the parameters that make an arm what it is: a rule does not change when the learners' settings do."""
     arm = params.arms[name]
     own = _dumped(arm)
-    matches = getattr(arm, "matches", None)
-    if matches is not None:  # What it matches makes it what it is.
-        return content_hash(arm_hash(params, matches).encode(), canonical(own))
+    other = getattr(arm, "matches", None) or getattr(arm, "of", None)
+    if other is not None:  # What it matches, or is made of, makes it what it is.
+        return content_hash(arm_hash(params, other).encode(), canonical(own))
     world = [params.account, params.rules, params.decisions]
     sections = [*world, params.splits, *(getattr(params, name) for name in arm.sections)]
     dumped = [own, *(section.model_dump() for section in sections)]
-    return with_signals(content_hash(canonical(dumped)), params.signals)
+    return with_risk(with_signals(content_hash(canonical(dumped)), params.signals), params.plan)
 
 
 def _world(world: World) -> dict[str, Any]:
@@ -77,12 +77,13 @@ def _world(world: World) -> dict[str, Any]:
 
 
 def with_signals(digest: str, signals: Signals) -> str:
-    """A configuration's hash with the signals it trades, where they are not the defaults.
+    """A configuration's hash with the signals it trades; lines recorded before signals were of days have none in theirs."""
+    return content_hash(digest.encode(), canonical(signals.model_dump()))
 
-    Lines that were recorded on the defaults, before signals made a configuration, keep their hash.
-    """
-    other = signals.model_dump(exclude_defaults=True)
-    return content_hash(digest.encode(), canonical(other)) if other else digest
+
+def with_risk(digest: str, plan: Plan) -> str:
+    """A configuration's hash with the risk it is matched to; one that keeps its own is what it was before that was asked."""
+    return digest if plan.risk is None else content_hash(digest.encode(), canonical(plan.risk.model_dump()))
 
 
 def _dumped(arm: Arm) -> dict[str, Any]:

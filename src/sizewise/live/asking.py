@@ -23,12 +23,14 @@ RUINED = "ruined"
 
 
 class OwnAccount(NamedTuple):
-    """Another account than the one that walked, in the place of it: equity and signed position, quote currency, at the
-    close; day trades it may still make under the rule for small accounts of US equities."""
+    """Another account than the one that walked, in the place of it: equity and the signed value of each instrument held,
+    quote currency, at the close (none: it is flat); day trades it may still make under the rule for small accounts of US
+    equities; its highest equity, None where it is not said."""
 
     equity: float
-    position: float
+    positions: tuple[float, ...]
     day_trades_left: int = ALLOWED
+    peak_equity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,15 @@ class Answer:
     """What one account sends at one close.
 
     Attributes:
-        orders: of one account. account: what it holds. equity, position, dollars: quote currency; position and dollars
-            signed, at the close. refused: orders.Flag in lower case of what cuts the order, `ruined`, or nothing.
-        accepted: what the venue takes of `dollars` if the price stays.
+        orders: of one account. equity, position, dollars: quote currency; position and dollars signed, at the close, dollars
+            of each instrument in order. refused: orders.Flag in lower case of what cuts the order, `ruined`, or nothing.
+        accepted: what the venue takes of their sum if prices stay.
     """
 
     orders: Orders
     equity: float
     position: float
-    dollars: float
+    dollars: tuple[float, ...]
     refused: str
     accepted: float
 
@@ -110,17 +112,19 @@ def ask(
         orders=orders,
         equity=float(at.equity[0]),
         position=float(at.position[0]),
-        dollars=_units(orders) * float(at.bar.close),
+        dollars=_values(orders, at.bar.close),
         refused=RUINED if ruined else refused,
         accepted=accepted,
     )
 
 
 def with_account(at: Situation, desk: Walker, own: OwnAccount) -> Situation:
-    """The same close for an account of plain cash and one position, entered at this close."""
-    bar, book = at.bar, desk.broker.open((1,), own.equity - own.position)
+    """The same close for an account of plain cash and positions that were entered at this close."""
+    bar, held_value = at.bar, sum(own.positions)
+    book = desk.broker.open((1,), own.equity - held_value)
     close = bar.close.expand(book.units.shape).to(desk.dtype)
-    units = torch.full_like(book.units, own.position) / close
+    values = torch.tensor(own.positions or (0.0,), dtype=desk.dtype)
+    units = values.view(-1, 1).expand(book.units.shape) / close
     money = torch.full_like(book.cash, own.equity)
     book = book._replace(units=units)
     if book.margin is not None:
@@ -135,22 +139,25 @@ def with_account(at: Situation, desk: Walker, own: OwnAccount) -> Situation:
         made = torch.arange(ALLOWED + 1).view(-1, 1, 1) < ALLOWED - own.day_trades_left
         sessions = torch.where(made, session, book.day_trades.sessions)
         book = book._replace(day_trades=DayTrades(sessions, session, book.day_trades.opened))
-    held = Position(book, money, bar.day.expand(units.shape))
-    return replace(at, equity=money, position=torch.full_like(money, own.position), account=held)
+    peak = None if own.peak_equity is None else torch.full_like(money, own.peak_equity)
+    held = Position(book, money, bar.day.expand(units.shape), peak=peak)
+    return replace(at, equity=money, position=torch.full_like(money, held_value), account=held)
 
 
-def _units(orders: Orders) -> float:
-    """Signed units of everything that is ordered."""
+def _values(orders: Orders, close: torch.Tensor) -> tuple[float, ...]:
+    """Signed value at `close`, [I, 1], of everything that is ordered of each instrument."""
     parts = [orders.market, None if orders.place is None else orders.place.units]
-    return sum(float(units.sum()) for units in parts if units is not None)
+    prices = close.flatten().tolist()
+    units = [sum(float(part[number].sum()) for part in parts if part is not None) for number in range(len(prices))]
+    return tuple(count * price for count, price in zip(units, prices, strict=True))
 
 
 def _at_venue(desk: Walker, at: Situation, orders: Orders) -> tuple[str, float]:
-    """(what cuts the orders, value taken of those at market) if the next bar stands still at this close."""
+    """(what cuts the orders, value taken of those at market) if prices stay at this close, and every instrument trades."""
     bar = at.bar
-    still = bar._replace(**dict.fromkeys(PRICES, bar.close))
+    still = bar._replace(**dict.fromkeys(PRICES, bar.close), traded=torch.ones_like(bar.close))
     _, result = desk.broker.step(at.held.coming().book, orders, still)
-    flags = int(result.flags[0, 0])
-    filled = sum(float(fill.units.sum()) for fill in result.fills)
-    cut = next((str(flag.name).lower() for flag in CUTS if flags & flag), "")
-    return cut, filled * float(bar.close)
+    flags = result.flags.flatten().tolist()
+    close = bar.close.expand(at.held.book.units.shape)
+    taken = sum(float((fill.units * close).sum()) for fill in result.fills)
+    return next((str(flag.name).lower() for flag in CUTS if any(each & flag for each in flags)), ""), taken

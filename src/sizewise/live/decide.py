@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from sizewise.base.errors import BarError, CheckpointError, ConfigError
 from sizewise.base.paths import project_root
 from sizewise.dataset.confidence import ConfidenceModel
 from sizewise.dataset.features import Scaler
+from sizewise.dataset.joint import joint_name
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.ppo.agent import PolicySizer
 from sizewise.learning.ppo.encoders import scaler_of
@@ -26,10 +28,11 @@ from sizewise.params.dataset.signals import Signals
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Sizing
 from sizewise.params.trading.world import World
+from sizewise.sizing.scaled import ScaledSizer
 from sizewise.sizing.sizers import Situation, Sizer
 from sizewise.trading.broker.book import ALLOWED
 from sizewise.trading.broker.orders import Orders
-from sizewise.trading.schemes.values import Sizing7, decode
+from sizewise.trading.schemes.values import Sizing7, decode, position_limit_frac
 from sizewise.walkforward.walk import PathKey
 
 
@@ -48,7 +51,9 @@ class Decision:
             `clipped` (cash), `lot_limit`, `slots_full`, `partial` (volume); or `ruined`, of an account that is closed; ""
             where nothing stands against it. accepted: what would fill of `dollars` then, at market.
         equity, position: of the account it was decided for, at this close; position signed.
-        orders: all that is ordered, in units, for one instrument and one account; see broker.orders.Orders.
+        factor: what the arm's sizes were multiplied by, so that its risk on train is the declared one.
+        orders: all that is ordered, in units, of one account; see broker.orders.Orders.
+        by_symbol: `dollars` of each symbol, where the account holds several; `dollars` is their sum then.
     """
 
     action: Sizing7 | int | None
@@ -62,7 +67,9 @@ class Decision:
     accepted: float = 0.0
     equity: float = math.nan
     position: float = math.nan
+    factor: float = 1.0
     orders: Orders = field(default_factory=Orders, compare=False)
+    by_symbol: Mapping[str, float] = field(default_factory=dict)
 
 
 class HeardPolicy(PolicySizer):
@@ -100,6 +107,11 @@ class _Recalling:
         return self._policy.orders(at)
 
 
+def as_it_is(symbol: str) -> float:  # noqa: ARG001
+    """The factor of an arm that is matched to nothing."""
+    return 1.0
+
+
 # An arm's sizer on one path of a market.
 Opener = Callable[[Market, PathKey, Account], Sizer]
 
@@ -114,7 +126,10 @@ class LiveArm:
         follows_signal: whether the signal gives its side and its exits. open: its sizer.
         scheme: of a policy's actions. memory_units: numbers that a policy remembers.
         remembers: what it does depends on more of its past than its account, so that it is walked from the first bar on.
+        sessions: that must be over before its account decides, beside `history_bars`.
         scalers: by symbol, of what was trained on some symbols and knows no other.
+        factor_of: what its sizes of a symbol are multiplied by in the walk-forward (plan.risk).
+        symbols: those that share its account, in order; none where it holds one, whichever that is.
         root: the checkout whose instruments it knows; None: that around the working directory.
     """
 
@@ -131,22 +146,26 @@ class LiveArm:
     scheme: AnyScheme | None = None
     memory_units: int = 0
     remembers: bool = False
+    sessions: int = 0
     scalers: Mapping[str, Scaler] | None = None
+    factor_of: Callable[[str], float] = as_it_is
     root: Path | None = None
+    symbols: tuple[str, ...] = ()
 
     @property
-    def history_bars(self) -> int:
-        """Bars it needs up to the first close at which its account decides."""
-        return history.history_bars(self.regimes, self.signals, self.window_bars)
+    def history_days(self) -> int:
+        """Days (sessions) that it needs before the bar at whose close its account first decides, beside `window_bars`."""
+        return history.history_days(self.regimes, self.signals)
 
     def decide(
         self,
-        bars: pd.DataFrame,
+        bars: pd.DataFrame | Mapping[str, pd.DataFrame],
         account: Account | None = None,
         *,
         equity: float | None = None,
-        position: float | None = None,
+        position: float | Mapping[str, float] | None = None,
         day_trades_left: int = ALLOWED,
+        peak_equity: float | None = None,
         symbol: str | None = None,
         since: str | pd.Timestamp | None = None,
         memory: Sequence[float] = (),
@@ -155,11 +174,13 @@ class LiveArm:
         """Decide at the close of the last bar, for an account that began flat at `since` and has traded the bars since.
 
         Args:
-            bars: as from load_bars, ending with the bar that just closed; at least `history_bars` of them up to `since`.
+            bars: as from load_bars, ending with the bar that just closed; at least `history_days` and `window_bars` of them
+                up to `since`. Of an arm whose account holds several `symbols`, such bars by symbol, and `position` likewise.
             account: default that of the arm's training or checkout.
             equity, position: of the account now, where it is not what the walk gives: equity (default: the account's
                 start) and signed value held (default: 0) at this close. What it holds counts as entered at this close.
             day_trades_left: 0 to 3, of such an account; a policy is shown it under `rules.day_trade_limit`.
+            peak_equity: the highest equity of such an account so far; an arm that reads its drawdown needs it.
             symbol: whose terms and scaler apply; default `bars.attrs["symbol"]`, which load_bars sets.
             since: when the account began, UTC; default: the first bar with enough history. A trade of the signal that was
                 entered before is nobody's, as in the walk-forward, whose accounts begin with their fold. Every bar from
@@ -168,37 +189,73 @@ class LiveArm:
             instrument: the symbol's terms; default those of the checkout.
         Raises:
             BarError: the bars break the schema or are too few, or `since` is not among them.
-            ConfigError: equity or position is no number, or equity is not above 0.
+            ConfigError: equity or position is no number, equity is not above 0, or peak_equity below it; or bars and
+                position are not those of one symbol, or of all that share the account.
             CheckpointError: the policy was not trained on that symbol, or remembers another number of numbers.
             InstrumentError, DataMissingError: nothing says the symbol's terms.
         """
         world = self.world if account is None else replace(self.world, account=account)
-        own = _own_account(equity, position, day_trades_left, world.account)
+        own = _own_account(equity, self._positions(position), day_trades_left, peak_equity, world.account)
         if len(memory) not in (0, self.memory_units):
             raise CheckpointError(
                 f"policy remembers {self.memory_units} numbers, {len(memory)} were given: pass the last decision's memory"
             )
+        frames = self._several(bars) if self.symbols else self._one(bars, symbol)
+        name = joint_name(tuple(frames))
+        known = {} if instrument is None or self.symbols else {name: instrument}
+        terms = {one: known.get(one) or find_instrument(one, self._instruments()) for one in frames}
+        needed = max(self.history_days, self.sessions)
+        begun = history.first_time(frames, terms, since, needed_days=needed, window_bars=self.window_bars)
+        market = history.live_market(frames, terms, self.regimes, self.signals, self.confidence)
+        start, row = (
+            int(market.times.searchsorted(time)) for time in (begun, max(b.index[-1] for b in frames.values()))
+        )
+        length = row + history.BEHIND + 1 - start
+        key = PathKey(self.name, name, self.fold, self.seed, start, length, history.COLUMN)
+        sizer = asked = self.open(market, key, world.account)
+        if memory and isinstance(sizer, HeardPolicy):
+            asked = _Recalling(sizer, row, memory)
+        factor = self.factor_of(name)
+        if factor != 1.0:
+            asked = ScaledSizer(asked, torch.tensor([factor], dtype=torch.float64), position_limit_frac(world.account))
+        if own is not None and not (self.remembers and not memory):
+            # Whoever is replaced at the row need not have walked; the trade under way must have been entered, though.
+            begin = history.joining_row(market, start, row)
+            key = replace(key, start_row=begin, length=key.length - (begin - start))
+        answer = ask(market, key, row, asked, world, own, follows_signal=self.follows_signal)
+        return replace(self._decision(answer, sizer), factor=factor)
+
+    def _one(self, bars: Any, symbol: str | None) -> dict[str, pd.DataFrame]:
+        """Bars of one symbol by its name."""
+        if isinstance(bars, Mapping):
+            raise ConfigError(f"arm {self.name} holds one symbol an account: give the bars of one, not of each by name")
         name = symbol or str(getattr(bars, "attrs", {}).get("symbol", ""))
         bars = validate_bars(bars, source=name or "bars")
         if self.scalers is not None:
             scaler_of(self.scalers, name)
         if not name:
             raise BarError("bars do not say of which symbol they are: pass symbol")
-        start = history.first_row(pd.DatetimeIndex(bars.index), since, self.history_bars, name)
-        row = len(bars) - 1
-        terms = instrument or find_instrument(name, self._instruments())
-        market = history.live_market(bars, name, terms, self.regimes, self.signals, self.confidence)
-        length = row + history.BEHIND + 1 - start
-        key = PathKey(self.name, name, self.fold, self.seed, start, length, history.COLUMN)
-        sizer = asked = self.open(market, key, world.account)
-        if memory and isinstance(sizer, HeardPolicy):
-            asked = _Recalling(sizer, row, memory)
-        if own is not None and not (self.remembers and not memory):
-            # Whoever is replaced at the row need not have walked; the trade under way must have been entered, though.
-            begin = history.joining_row(market, start, row)
-            key = replace(key, start_row=begin, length=key.length - (begin - start))
-        answer = ask(market, key, row, asked, world, own, follows_signal=self.follows_signal)
-        return self._decision(answer, sizer)
+        return {name: bars}
+
+    def _several(self, bars: Any) -> dict[str, pd.DataFrame]:
+        """Bars of each symbol of the account, in its order."""
+        if not isinstance(bars, Mapping) or set(bars) != set(self.symbols):
+            raise ConfigError(
+                f"arm {self.name} holds {', '.join(self.symbols)} in one account: give bars of each by name"
+            )
+        return {symbol: validate_bars(bars[symbol], source=symbol) for symbol in self.symbols}
+
+    def _positions(self, position: Any) -> tuple[float, ...] | None:
+        """What the caller's account holds of each symbol; None where he says nothing."""
+        if position is None:
+            return None
+        if not self.symbols:
+            if isinstance(position, Mapping):
+                raise ConfigError(f"position of arm {self.name}: it holds one symbol an account: give one number")
+            return (position,)
+        if not isinstance(position, Mapping) or not set(position) <= set(self.symbols):
+            raise ConfigError(f"position of arm {self.name}: give a value of each of {', '.join(self.symbols)} by name")
+        return tuple(position.get(symbol, 0.0) for symbol in self.symbols)
 
     def _instruments(self) -> dict[str, Instrument]:
         return load_instruments((self.root or project_root()) / "data" / "instruments.yaml")
@@ -213,15 +270,16 @@ class LiveArm:
             probabilities = tuple(sizer.said[0].exp().tolist())
             if answer.refused != RUINED:
                 action = int(sizer.said[0].argmax())
-        direction = int(np.sign(answer.dollars))
+        dollars = sum(answer.dollars)
+        direction = int(np.sign(dollars))
         if action is not None and _is_seven(self.scheme):
             action = Sizing7(action)
             direction = direction or decode(action)[0]
         return Decision(
             action=action,
             direction=direction,
-            size_frac=abs(answer.dollars) / answer.equity,
-            dollars=answer.dollars,
+            size_frac=abs(dollars) / answer.equity,
+            dollars=dollars,
             probabilities=probabilities,
             memory=memory,
             refused=answer.refused,
@@ -229,6 +287,7 @@ class LiveArm:
             equity=answer.equity,
             position=answer.position,
             orders=answer.orders,
+            by_symbol=dict(zip(self.symbols, answer.dollars, strict=True)) if self.symbols else {},
         )
 
 
@@ -237,21 +296,35 @@ def _is_seven(scheme: AnyScheme | None) -> bool:
 
 
 def _own_account(
-    equity: float | None, position: float | None, day_trades_left: int, account: Account
+    equity: float | None,
+    positions: tuple[float, ...] | None,
+    day_trades_left: int,
+    peak_equity: float | None,
+    account: Account,
 ) -> OwnAccount | None:
     """The caller's account, or None where he gives neither equity nor position.
 
     Raises:
-        ConfigError: one is no finite number, equity is not above 0, or there are no such day trades.
+        ConfigError: one is no finite number, equity is not above 0, the peak is below it or of no account that is given, or
+            there are no such day trades.
     """
     if day_trades_left not in range(ALLOWED + 1):
         raise ConfigError(f"day_trades_left is {day_trades_left!r}: give a number from 0 to {ALLOWED}")
-    if equity is None and position is None:
+    if equity is None and positions is None:
+        if peak_equity is not None:
+            raise ConfigError(
+                "peak_equity is of an account that is given: give its equity, or leave the peak to the walk"
+            )
         return None
-    given = {"equity": account.initial_equity if equity is None else equity, "position": position or 0.0}
-    for name, value in given.items():
+    money, held = account.initial_equity if equity is None else equity, positions or ()
+    peak = () if peak_equity is None else (peak_equity,)
+    given = (("equity", money), *(("position", value) for value in held), *(("peak_equity", value) for value in peak))
+    for name, value in given:
         if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
             raise ConfigError(f"{name} is {value!r}: give a finite number in the account's currency")
-    if given["equity"] <= 0.0:
-        raise ConfigError(f"equity is {given['equity']:g}: an account that decides has more than 0; mend the number")
-    return OwnAccount(float(given["equity"]), float(given["position"]), day_trades_left)
+    if money <= 0.0:
+        raise ConfigError(f"equity is {money:g}: an account that decides has more than 0; mend the number")
+    if peak_equity is not None and peak_equity < money:
+        raise ConfigError(f"peak_equity is {peak_equity:g}, below the equity {money:g}: give the highest so far")
+    highest = None if peak_equity is None else float(peak_equity)
+    return OwnAccount(float(money), tuple(float(value) for value in held), day_trades_left, highest)

@@ -4,22 +4,22 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
+import pandas as pd
 
 from sizewise.base.errors import CheckpointError
 from sizewise.dataset.market_tensor import Market
-from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold
 from sizewise.params.arms import AtrArm
 from sizewise.params.trading.account import Account
-from sizewise.sizing.fitted import Paths, fitted_sizer, kelly_shares, match_exposure
-from sizewise.sizing.sizers import HeldSizer, Situation, Sizer, atr_size
+from sizewise.sizing.fits import FITS, Stretch
+from sizewise.sizing.fitted import FittedSizer, Paths, fitted_sizer, match_exposure
+from sizewise.sizing.sizers import HeldSizer, Sizer, atr_size
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.walk import PathKey
 
 
-def kelly(arm: Any, train: Market, fold: Fold, market: Market, key: PathKey, account: Account) -> Sizer:
-    """The growth-optimal shares of a fold's train trades, by the regime of each entry; see sizing.fitted.
+def by_symbol(arm: Any, train: Market, fold: Fold, market: Market, key: PathKey, account: Account) -> Sizer:
+    """What a fold's train slices taught of the symbol; see sizing.fits.
 
     Args:
         train: the checkout's market, on which `fold` is cut. market, key: the path that is walked.
@@ -32,13 +32,10 @@ def kelly(arm: Any, train: Market, fold: Fold, market: Market, key: PathKey, acc
             f"{', '.join(sorted(fold.train))}): name one of these, or another fold"
         )
     limit = position_limit_frac(account)
-    shares = kelly_shares(train, {key.symbol: fold.train[key.symbol]}, arm, limit)
-    by_code = torch.tensor([shares[key.symbol, label][2] for label in LABELS], dtype=torch.float64)
-
-    def size(at: Situation) -> torch.Tensor:
-        return by_code[market.regime[at.rows].long()]
-
-    return HeldSizer(size, limit)
+    taught = FITS[arm.kind](arm, train, fold, limit)[key.symbol]
+    stretch = Stretch(market, key.symbol, key.start_row, key.start_row + key.length, key.confidence_column)
+    off = getattr(arm, "resize_off_frac", None)
+    return FittedSizer(_path(key), [taught.sizes(stretch)], limit, pd.DataFrame(taught.rows), off)
 
 
 def matched(arm: Any, train: Market, fold: Fold, exposure: float, account: Account) -> Sizer:
@@ -51,6 +48,10 @@ def matched(arm: Any, train: Market, fold: Fold, exposure: float, account: Accou
 
 def placebo(arm: Any, fold: Fold, market: Market, key: PathKey, account: Account) -> Sizer:
     """The sizes that the arm draws for the entries of its path, one after the other."""
+    return fitted_sizer(key.arm, arm, market, _path(key), [fold], account)
+
+
+def _path(key: PathKey) -> Paths:
+    """The one path of a market of one symbol."""
     rows = ([key.fold], [0], [key.seed], [key.start_row], [key.length])
-    paths = Paths(*(np.array(values, dtype=np.int64) for values in rows))
-    return fitted_sizer(key.arm, arm, market, paths, [fold], account)
+    return Paths(*(np.array(values, dtype=np.int64) for values in rows))

@@ -1,4 +1,6 @@
-"""The bars that an arm decides from: how many it needs, and the market of one symbol that they make."""
+"""The bars that an arm decides from: how many it needs, and the market that they make."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -6,7 +8,9 @@ import torch
 
 from sizewise.base.errors import BarError
 from sizewise.dataset.confidence import ConfidenceModel, confidence_inputs
-from sizewise.dataset.features import compute_features, longest_warmup_bars
+from sizewise.dataset.days import Days
+from sizewise.dataset.features import compute_features, longest_warmup_days
+from sizewise.dataset.joint import join_market
 from sizewise.dataset.market_tensor import Market, build_market
 from sizewise.dataset.signals import carry_from_entry
 from sizewise.market.instruments import CALENDARS, Instrument
@@ -15,9 +19,9 @@ from sizewise.params.dataset.signals import Signals
 
 # Wilder's ATR(14) has its first value after 14 true ranges, and has forgotten which those were after 20 times as many:
 # (1 - 1/14)^280 is 1e-9. The regimes' trailing quantile ranks such values.
-ATR_BARS = 14 + 280
-# The slowest average of the features, Wilder's ATR(100), keeps (1 - 1/100)^n of what it began with: 2e-9 after these.
-SETTLED_BARS = 2000
+ATR_DAYS = 14 + 280
+# The slowest averages of the features, EMA(96) and Wilder's RSI(42), keep 2e-7 and 1e-8 of what they began with after these.
+SETTLED_DAYS = 750
 # A path's last decision closes it, so that two bars stand behind the one that is asked.
 BEHIND = 2
 # Of every market here; see market_tensor.Market.confidence.
@@ -26,60 +30,93 @@ COLUMN = "confidence_live"
 CLOSED_DAYS = 30
 
 
-def history_bars(regimes: Regimes, signals: Signals, window_bars: int) -> int:
-    """Bars up to and with a close after which earlier ones no longer change what is decided there.
+def history_days(regimes: Regimes, signals: Signals) -> int:
+    """Sessions before a bar's own after which earlier ones no longer change what is decided at its close.
 
     The longest of: the regimes' trailing quantile of ATR%, the memory of the slowest average, and a trade of the signal
-    that was entered before; and beside it the window that is looked back over.
+    that was entered before.
+    """
+    quantile = max(longest_warmup_days(regimes), regimes.quantile_window_days + ATR_DAYS)
+    return max(quantile, signals.memory_days, SETTLED_DAYS)
+
+
+def history_bars(days: Days, needed: int, window_bars: int) -> int:
+    """Bars that hold `needed` sessions and the window that is looked back over after them; more than there are if too few.
 
     Args:
-        window_bars: of observation, 1 for what reads the last bar alone.
+        days: of the bars at hand. window_bars: of observation, 1 for what reads the last bar alone.
     """
-    quantile = max(longest_warmup_bars(regimes), regimes.quantile_window_bars + ATR_BARS)
-    signal = signals.entry_bars + 2 * signals.max_hold_bars
-    return max(quantile, signal, SETTLED_BARS) + window_bars
+    return days.first_row(needed) + window_bars
 
 
-def following_times(times: pd.DatetimeIndex, instrument: Instrument) -> pd.DatetimeIndex:
-    """The next BEHIND bar starts that the calendar allows; holidays are not known beforehand."""
-    step, last = pd.Timedelta(minutes=instrument.bar_minutes), times[-1]
+def following_times(last: pd.Timestamp, instrument: Instrument) -> pd.DatetimeIndex:
+    """The next BEHIND bar starts after `last` that the calendar allows; holidays are not known beforehand."""
+    step = pd.Timedelta(minutes=instrument.bar_minutes)
     grid = pd.date_range(last + step, last + pd.Timedelta(days=CLOSED_DAYS), freq=step)
     ahead = grid[CALENDARS[instrument.calendar].is_open(grid)][:BEHIND]
     return ahead if len(ahead) == BEHIND else grid[:BEHIND]
 
 
 def live_market(
-    bars: pd.DataFrame,
-    symbol: str,
-    instrument: Instrument,
+    bars: Mapping[str, pd.DataFrame],
+    instruments: Mapping[str, Instrument],
     regimes: Regimes,
     signals: Signals,
     confidence: ConfidenceModel,
 ) -> Market:
-    """The market of one symbol: validated bars (T rows), and BEHIND copies of the last one, which change no earlier row.
+    """The market of validated bars by symbol, of accounts that hold all of them, with BEHIND copies of each one's last bar,
+    which change no earlier row.
 
     float64, on the CPU; its one confidence column is COLUMN.
     """
-    times = following_times(pd.DatetimeIndex(bars.index), instrument)
+    longer, tables = {}, {}
+    now = max(frame.index[-1] for frame in bars.values())
+    for symbol, frame in bars.items():
+        longer[symbol], tables[symbol] = _ahead(frame, now, instruments[symbol], regimes, signals, confidence)
+    market = build_market(longer, tables, instruments).to("cpu", torch.float64)
+    return market if len(bars) == 1 else join_market(market, tuple(bars))
+
+
+def _ahead(
+    bars: pd.DataFrame,
+    now: pd.Timestamp,
+    instrument: Instrument,
+    regimes: Regimes,
+    signals: Signals,
+    confidence: ConfidenceModel,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(bars, their table) of one symbol, with the copies after `now`."""
+    times = following_times(now, instrument)
     copies = pd.concat([bars.iloc[-1:]] * BEHIND).set_index(times.as_unit("ns").rename("timestamp"))
     whole = pd.concat([bars, copies])
-    table = compute_features(whole, regimes, signals)
+    table = compute_features(whole, regimes, signals, instrument)
     scores = confidence.predict(confidence_inputs(table, table["direction"].to_numpy(dtype=np.float64)))
     table[COLUMN] = carry_from_entry(scores, table).astype("float32")
-    return build_market({symbol: whole}, {symbol: table}, {symbol: instrument}).to("cpu", torch.float64)
+    return whole, table
 
 
-def first_row(times: pd.DatetimeIndex, since: str | pd.Timestamp | None, needed: int, symbol: str) -> int:
+def first_row(
+    bars: pd.DataFrame,
+    instrument: Instrument,
+    since: str | pd.Timestamp | None,
+    *,
+    needed_days: int,
+    window_bars: int,
+    symbol: str,
+) -> int:
     """The row at whose close the account begins to decide: the first at or after `since`; default the first that can.
 
     Args:
-        times: UTC bar starts. needed: see history_bars.
+        bars: validated. needed_days, window_bars: see history_bars.
     Raises:
         BarError: too few bars up to there, or `since` is no time, or later than the last bar.
     """
+    times, days = pd.DatetimeIndex(bars.index), Days.of(bars, instrument)
+    needed = history_bars(days, needed_days, window_bars)
     if len(times) < needed:
         raise BarError(
-            f"{symbol}: {len(times)} bars are too few to decide: {needed} are needed, as far back as its inputs reach"
+            f"{symbol}: {len(times)} bars of {len(days.sessions)} days are too few to decide: {needed_days} days and "
+            f"{window_bars} bars are needed, as far back as its inputs reach"
         )
     if since is None:
         return needed - 1
@@ -94,6 +131,27 @@ def first_row(times: pd.DatetimeIndex, since: str | pd.Timestamp | None, needed:
             f"{times[needed - 1]:%Y-%m-%d %H:%M} on"
         )
     return row
+
+
+def first_time(
+    bars: Mapping[str, pd.DataFrame],
+    instruments: Mapping[str, Instrument],
+    since: str | pd.Timestamp | None,
+    *,
+    needed_days: int,
+    window_bars: int,
+) -> pd.Timestamp:
+    """The bar start from which an account that holds all of `bars` decides; see first_row.
+
+    Raises:
+        BarError: one symbol has too few bars up to there; or see first_row.
+    """
+    needs = {"needed_days": needed_days, "window_bars": window_bars}
+    starts = [
+        frame.index[first_row(frame, instruments[symbol], since, symbol=symbol, **needs)]
+        for symbol, frame in bars.items()
+    ]
+    return max(starts) if since is None else min(starts)
 
 
 def joining_row(market: Market, start: int, row: int) -> int:

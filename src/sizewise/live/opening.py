@@ -8,44 +8,51 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pandas as pd
 import torch
 
 from sizewise.base.errors import CheckpointError, ConfigError, DataMissingError
 from sizewise.base.paths import Workspace, project_root
 from sizewise.dataset.confidence import ConfidenceModel
-from sizewise.dataset.market_tensor import Market, build_market
+from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
-from sizewise.dataset.store import build_tables, cut_folds, read_market, read_models, read_universe
+from sizewise.dataset.store import build_tables, cut_folds, market_of, read_market, read_models, read_universe
 from sizewise.learning import own as own_learning
 from sizewise.learning.closed_trades import policy as closed_trades
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
+from sizewise.learning.direct import policy as direct
+from sizewise.learning.direct.policy import DirectSizer, load_direct
 from sizewise.learning.own import load_own, member_size
 from sizewise.learning.ppo import agent as ppo
-from sizewise.learning.ppo.agent import Agent, load_agent
+from sizewise.learning.ppo.agent import Agent, PolicySizer, load_agent
 from sizewise.learning.ppo.encoders import MarketView, scaler_of
+from sizewise.learning.ppo.ensemble import EnsembleSizer
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular import store as tabular
 from sizewise.learning.tabular.sizer import TableSizer
-from sizewise.learning.tabular.store import load_table
+from sizewise.learning.tabular.store import load_table_for
+from sizewise.ledgers.files import read_risk
 from sizewise.live import fitted
-from sizewise.live.decide import HeardPolicy, LiveArm, Opener
-from sizewise.params.arms import Arm
+from sizewise.live.decide import HeardPolicy, LiveArm, Opener, as_it_is
+from sizewise.params.arms import Arm, symbols_of
 from sizewise.params.dataset.splits import SplitScheme
 from sizewise.params.reading import Params, parse_params, read_params
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.world import World
+from sizewise.sizing.fits import FITS
 from sizewise.sizing.own import Learner, checked, open_own
-from sizewise.sizing.sizers import RULES, HeldSizer, Size, Sizer, rule_sizer
+from sizewise.sizing.sizers import PLAIN, HeldSizer, Size, Sizer, rule_sizer
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.field import Field
+from sizewise.walkforward.risk import COLUMNS
 from sizewise.walkforward.walk import RULE_SEED, PathKey
 
 PRIMARY: SplitScheme = "rolling"
 RUN = re.compile(r"(rolling|anchored)_fold(\d+)_seed(-?\d+)")
 # Files that tell what a folder holds; a policy of PPO needs nothing else.
-BESIDE_PPO = (tabular.FILE, closed_trades.LAYOUT, own_learning.FILE)
+BESIDE_PPO = (tabular.FILE, closed_trades.LAYOUT, direct.LAYOUT, own_learning.FILE)
 
 
 class Checkout:
@@ -62,7 +69,7 @@ class Checkout:
 
     @cached_property
     def _universe(self) -> Any:
-        return read_universe(self.workspace.bars, self.params.data)
+        return read_universe(self.workspace.bars, self.params.data, before=self.params.splits.end)
 
     def fold(self, scheme: SplitScheme, number: int) -> Fold:
         """A fold cut on the checkout's bars."""
@@ -88,7 +95,7 @@ class Checkout:
     def _built(self, fold: Fold) -> tuple[Market, dict[str, ConfidenceModel]]:
         p = self.params
         tables, models = build_tables(self._universe, [fold], p.regimes, p.signals)
-        return build_market(self._universe.bars, tables, self._universe.instruments), models
+        return market_of(self._universe, tables), models
 
 
 @dataclass(frozen=True)
@@ -124,16 +131,52 @@ class Part:
     def folder(self) -> Path:
         return policy_folder(self.policies, self.name, self.bare_fold, self.seed)
 
+    def factor_of(self, symbol: str) -> float:
+        """What matches its risk on a symbol; 1 on one that the fold does not train on."""
+        return self._factors.get(symbol, 1.0)
+
+    @cached_property
+    def _factors(self) -> dict[str, float]:
+        """By symbol: as the walk-forward left them, else found anew on the fold's train slices (minutes); nothing without
+        `plan.risk`."""
+        p = self.checkout.params
+        if p.plan.risk is None:
+            return {}
+        seed = self.seed if self.arm.learned or self.arm.random else RULE_SEED
+        try:
+            table = read_risk(self.checkout.workspace.ledger)
+        except DataMissingError:
+            table = pd.DataFrame(columns=list(COLUMNS))
+        mine = table[(table["arm"] == self.name) & (table["scheme"] == self.scheme)]
+        mine = mine[(mine["fold"] == self.number) & (mine["seed"] == seed)]
+        if mine.empty:
+            mine = self._matched(seed)
+        return dict(zip(mine["symbol"].tolist(), mine["factor"].tolist(), strict=True))
+
+    def _matched(self, seed: int) -> pd.DataFrame:
+        p, fold = self.checkout.params, self.cut_fold
+        arm, seeds = self.arm, p.train.seeds
+        if arm.learned or arm.random:
+            seeds = (seed,)
+        if getattr(arm, "seeds", None):
+            arm = arm.model_copy(update={"seeds": seeds})
+        market, policies = self.checkout.market(fold), self.policies
+        # A rule that is made of policies, or matches them, is one of all their seeds.
+        field = Field(
+            market, [fold], {**p.arms, self.name: arm}, seeds, self.checkout.world, p.outcome, policies, p.plan.risk
+        )
+        return field.matched(self.name)
+
 
 def _rule(part: Part) -> Opener:
     return lambda market, key, account: rule_sizer(part.arm, account)  # noqa: ARG005
 
 
 def _table(part: Part) -> Opener:
-    table = load_table(part.folder)
-
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:
-        return TableSizer(market, [table], [0], [key.start_row], [key.length], position_limit_frac(account))
+        table = load_table_for(part.arm, part.folder, key.symbol)
+        labelled = market.labelled_by(part.arm.regime_rule)
+        return TableSizer(labelled, [table], [0], [key.start_row], [key.length], position_limit_frac(account))
 
     return opened
 
@@ -161,14 +204,26 @@ def _custom(part: Part) -> Opener:
         size = own.size
 
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:  # noqa: ARG001
-        return HeldSizer(checked(part.name, arm, market, size), position_limit_frac(account))
+        return HeldSizer(checked(part.name, arm, market, size), position_limit_frac(account), arm.resize_off_frac)
 
     return opened
 
 
-def _kelly(part: Part) -> Opener:
+def _direct(part: Part) -> Opener:
+    policy = load_direct(part.folder, part.arm.base)
+
+    def opened(market: Market, key: PathKey, account: Account) -> Sizer:
+        # A market of one symbol knows no other.
+        mine = replace(policy, scalers={key.symbol: scaler_of(policy.scalers, key.symbol)})
+        zero = torch.zeros(1, dtype=torch.int64)
+        return DirectSizer(market, [mine], [market.confidence[key.confidence_column]], zero, zero, account)
+
+    return opened
+
+
+def _by_symbol(part: Part) -> Opener:
     fold = part.cut_fold
-    return partial(fitted.kelly, part.arm, part.checkout.market(fold), fold)
+    return partial(fitted.by_symbol, part.arm, part.checkout.market(fold), fold)
 
 
 def _matched(part: Part) -> Opener:
@@ -187,16 +242,16 @@ def _oracle(part: Part) -> Opener:
     raise ConfigError(f"arm {part.name} reads the future, which nobody has now: choose another arm")
 
 
-# PPO is opened apart: its folder says all of it.
+# PPO is opened apart: its folders say all of it.
 OPENERS: dict[str, Callable[[Part], Opener]] = {
     "q_table": _table,
     "bandit": _table,
     "dqn": _closed_trades,
     "outcome_ensemble": _closed_trades,
+    "direct": _direct,
     "custom": _custom,
-    "buy_and_hold": _rule,
-    **dict.fromkeys(RULES, _rule),
-    "kelly": _kelly,
+    **dict.fromkeys(PLAIN, _rule),
+    **dict.fromkeys(FITS, _by_symbol),
     "atr_exposure_matched": _matched,
     "random_placebo": _placebo,
     "oracle_hindsight": _oracle,
@@ -209,13 +264,14 @@ def _one_path(key: PathKey) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, t
     return zero, torch.tensor([key.start_row]), torch.tensor([key.length]), zero
 
 
-def policy_arm(agent: Agent, root: Path | None = None) -> LiveArm:
-    """A policy of PPO as an arm that decides; see LiveArm."""
+def policy_arm(agent: Agent, root: Path | None = None, part: Part | None = None) -> LiveArm:
+    """A policy of PPO as an arm that decides; see LiveArm. `part`: of a checkout, whose risk it is matched to."""
 
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:
         mine = replace(agent, world=replace(agent.world, account=account))
         scalers = {key.symbol: scaler_of(agent.scalers, key.symbol)}
-        view = MarketView(market, [market.confidence[key.confidence_column]], [scalers], agent.spec.window_bars)
+        known, spec = [market.seen_confidence(key.confidence_column)], agent.spec
+        view = MarketView(market, known, [scalers], spec.window_bars, spec.inputs)
         return HeardPolicy(market, [mine], view, *_one_path(key))
 
     return LiveArm(
@@ -234,13 +290,30 @@ def policy_arm(agent: Agent, root: Path | None = None) -> LiveArm:
         remembers=agent.spec.memory > 0,
         scalers=agent.scalers,
         root=root,
+        factor_of=as_it_is if part is None else part.factor_of,
+        symbols=symbols_of(agent.scheme),
     )
 
 
-def load_policy(folder: str | Path) -> LiveArm:
-    """Load what training left for one fold and seed, such as artifacts/policies/ppo/rolling_fold5_seed1.
+def _ensemble(part: Part) -> LiveArm:
+    """All seeds of a PPO arm on one fold, as one arm."""
+    of, seeds = part.checkout.params.arms[part.arm.of], part.checkout.params.train.seeds
+    folders = [
+        policy_folder(part.policies, part.arm.of, part.bare_fold, seed) for seed in of.seeds_on(part.scheme, seeds)
+    ]
+    members = [policy_arm(load_agent(folder), part.checkout.workspace.root) for folder in folders]
 
-    A policy of PPO needs its folder alone; tables, models of closed trades and learners of your own also the checkout
+    def opened(market: Market, key: PathKey, account: Account) -> Sizer:
+        return EnsembleSizer([cast(PolicySizer, member.open(market, key, account)) for member in members])
+
+    return replace(members[0], name=part.name, seed=part.seed, open=opened, factor_of=part.factor_of)
+
+
+def load_policy(folder: str | Path) -> LiveArm:
+    """Load what training left for one fold and seed, such as artifacts/policies/ppo/rolling_fold9_seed1.
+
+    A policy of PPO needs its folder alone, and then decides at its own risk (`Decision.factor` is 1); within a checkout its
+    sizes are matched as in the walk-forward. Tables, models of closed trades and learners of your own also the checkout
     that the folder lies in, whose parameters and features they were trained with.
 
     Raises:
@@ -252,7 +325,13 @@ def load_policy(folder: str | Path) -> LiveArm:
     folder = Path(folder).resolve()
     if any((folder / file).is_file() for file in BESIDE_PPO) and not (folder / ppo.LAYOUT).is_file():
         return _opened(_part_of(folder))
-    return policy_arm(load_agent(folder), _root(folder))
+    agent, part = load_agent(folder), None
+    try:
+        part = _part_of(folder)
+    except (CheckpointError, ConfigError):
+        # It lies in no checkout, or in one that does not know its arm: nobody says what its risk is matched to.
+        part = None
+    return policy_arm(agent, _root(folder), part)
 
 
 def open_arm(
@@ -267,8 +346,8 @@ def open_arm(
     """Open any arm of params.yaml, so that it can be asked what it does now.
 
     Learned arms must have been trained (`dvc repro train`). The confidence of a signal is that of the fold, as
-    `dvc repro features` left it; without it, it is fitted anew on the checkout's bars, and so are the rules that are fitted:
-    kelly (minutes), and atr_exposure_matched, which also needs the policies of the arm that it matches.
+    `dvc repro features` left it; without it, it is fitted anew on the checkout's bars, and so are the rules that are fitted
+    (minutes), of which atr_exposure_matched also needs the policies of the arm that it matches.
 
     Args:
         root: the checkout; default that around the working directory.
@@ -326,20 +405,25 @@ def _lies(folder: Path) -> str:
 def _opened(part: Part) -> LiveArm:
     arm, p = part.arm, part.checkout.params
     if arm.kind == "ppo":
-        return policy_arm(load_agent(part.folder), part.checkout.workspace.root)
+        return policy_arm(load_agent(part.folder), part.checkout.workspace.root, part)
+    if arm.kind == "ppo_ensemble":
+        return _ensemble(part)
     by_closes = OPENERS[arm.kind] is _closed_trades
+    window_bars = p.outcome.window_bars if by_closes else p.observation.window_bars if arm.kind == "direct" else 1
     opener = OPENERS[arm.kind](part)
     return LiveArm(
         name=part.name,
         fold=part.number,
         seed=part.seed,
-        world=part.checkout.world,
-        window_bars=p.outcome.window_bars if by_closes else 1,
+        world=arm.world(part.checkout.world),
+        window_bars=window_bars,
         regimes=p.regimes,
         signals=p.signals,
         confidence=part.checkout.confidence(part.scheme, part.number),
         follows_signal=arm.follows_signal,
         open=opener,
         remembers=by_closes,
+        factor_of=part.factor_of,
+        sessions=getattr(arm, "window_sessions", -1) + 1,
         root=part.checkout.workspace.root,
     )

@@ -1,7 +1,8 @@
 """Bars: the schema every later step relies on, and its validation.
 
 A frame of bars has a UTC `timestamp` index (start of the bar, increasing) and the float64 columns
-`open high low close` (quote currency) and `volume` (base units or ticks).
+`open high low close` (quote currency) and `volume` (base units or ticks). It may have a column `signal`: a signal of one's
+own, -1, 0 or 1, the position wanted at each close (`signals.family: {kind: column}`).
 """
 
 from pathlib import Path
@@ -17,6 +18,7 @@ from sizewise.market.instruments import Instrument, load_instruments
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
+SIGNAL = "signal"
 
 
 def load_bars(path: str | Path, instrument: Instrument | None = None) -> pd.DataFrame:
@@ -27,7 +29,8 @@ def load_bars(path: str | Path, instrument: Instrument | None = None) -> pd.Data
         instrument: calendar and gap limit; default: the file's entry in `instruments.yaml` one folder up, if there
             is one. Without an instrument everything but calendar and gaps is checked.
     Returns:
-        float64 columns `open high low close volume`, UTC index `timestamp`, oldest first, without NaN;
+        float64 columns `open high low close volume`, and `signal` if there is one, UTC index `timestamp`, oldest first,
+            without NaN;
         `attrs["symbol"]` is the file's stem.
     Raises:
         DataMissingError: no such file.
@@ -72,11 +75,11 @@ def validate_bars(frame: pd.DataFrame, *, source: str, instrument: Instrument | 
     if not len(frame):
         raise BarError(f"{source}: no rows: export it again")
     _check_times(frame["timestamp"], source)
-    for name in COLUMNS:
+    for name in (*COLUMNS, *({SIGNAL} & set(frame.columns))):
         if not pd.api.types.is_numeric_dtype(frame[name]):
             raise BarError(f"{source}: column '{name}' is {frame[name].dtype}, not a number: convert it")
     bars = frame.set_index(pd.DatetimeIndex(frame["timestamp"], name="timestamp").as_unit("ns"))
-    bars = bars[list(COLUMNS)].astype(np.float64)
+    bars = bars[[*COLUMNS, *({SIGNAL} & set(frame.columns))]].astype(np.float64)
     bars.attrs.update(frame.attrs)
     _check_values(bars, source)
     if instrument is not None:
@@ -103,6 +106,11 @@ def _check_times(times: pd.Series, source: str) -> None:
         raise BarError(f"{_at(source, index, row)} is earlier than the row before: sort by timestamp")
 
 
+def _no_side(bars: pd.DataFrame) -> pd.Series:
+    sides = bars.get(SIGNAL, pd.Series(0.0, bars.index))
+    return (~sides.isin((-1.0, 0.0, 1.0))).rename(SIGNAL)
+
+
 def _check_values(bars: pd.DataFrame, source: str) -> None:
     # Each rule marks its offending rows; the first rule that marks any is reported.
     prices = bars[list(PRICES)]
@@ -111,6 +119,7 @@ def _check_values(bars: pd.DataFrame, source: str) -> None:
         ("is not a positive price", prices <= 0, "remove the bar"),
         ("is below open, low or close", (prices.max(axis=1) > bars["high"]).rename("high"), "mend or remove the bar"),
         ("is above open, high or close", (prices.min(axis=1) < bars["low"]).rename("low"), "mend or remove the bar"),
+        ("is no side", _no_side(bars), "write -1, 0 or 1"),
         ("is negative", (bars["volume"] < 0).rename("volume"), "mend or remove the bar"),
     )
     for what, marked, remedy in rules:

@@ -1,4 +1,4 @@
-"""Causal indicators. Row t uses bars 0..t only; rows before an indicator is warm are NaN.
+"""Causal indicators. Row t uses bars 0..t only; rows before an indicator is warm are NaN. A bar may be a session.
 
 TA-Lib computes what it computes right (ATR, ADX/DI, RSI, MACD, Bollinger bands, moving averages); this module adds the
 estimators it lacks. All arguments and results are float64 arrays of shape (T,), oldest first.
@@ -35,6 +35,12 @@ def log_return(close: Array, horizon_bars: int) -> Array:
     out = np.full_like(close, np.nan)
     out[horizon_bars:] = np.log(close[horizon_bars:] / close[:-horizon_bars])
     return out
+
+
+def true_range(high: Array, low: Array, close: Array) -> Array:
+    """The larger of the bar's range and its reach from the close before; NaN at the first."""
+    before = np.concatenate([[np.nan], close[:-1]])
+    return np.maximum(high, before) - np.minimum(low, before)
 
 
 def atr_frac(high: Array, low: Array, close: Array, window_bars: int = 14) -> Array:

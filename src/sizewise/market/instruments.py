@@ -22,11 +22,13 @@ class Calendar:
 
     sessions: (weekdays, first bar start, last bar start), minutes after local midnight. A date without any bar is a
     holiday where `has_holidays`; exchanges' published lists do not know what a data vendor prints on half days.
+    day_begins: minutes after local midnight; a trading day that begins the evening before carries the next date.
     """
 
     timezone: str
     sessions: tuple[tuple[tuple[int, ...], int, int], ...]
     has_holidays: bool
+    day_begins: int = 0
 
     def is_open(self, times: pd.DatetimeIndex) -> np.ndarray:
         """Bool, shape (T,): does a session's bar start at each UTC time?"""
@@ -36,6 +38,23 @@ class Calendar:
         for weekdays, first, last in self.sessions:
             inside |= np.isin(weekday, weekdays) & (minute >= first) & (minute <= last)
         return inside
+
+    def trading_minutes(self, times: pd.DatetimeIndex) -> tuple[pd.DatetimeIndex, np.ndarray]:
+        """Each UTC time's trading day (midnight, without a zone) and its minutes since that day began, both (T,)."""
+        # The wall clock is what sessions are told by; a shift of UTC would move them with daylight saving.
+        local = times.tz_convert(self.timezone).tz_localize(None) - pd.Timedelta(minutes=self.day_begins)
+        date = local.normalize()
+        minutes = ((local - date).total_seconds() // 60).to_numpy().astype(np.int64)
+        return date + pd.Timedelta(days=int(self.day_begins > 0)), minutes
+
+    def is_last(self, times: pd.DatetimeIndex, bar_minutes: int) -> np.ndarray:
+        """Bool, shape (T,): is a bar of `bar_minutes` that starts then the last that its trading day can have?
+
+        A day that ends early, or lacks its last bar, has none: it is over when the next one begins.
+        """
+        _, minutes = self.trading_minutes(times)
+        end = max((last - self.day_begins) % (_ALL_DAY + 1) for _, _, last in self.sessions)
+        return minutes + bar_minutes > end
 
 
 _ALL_DAY = 24 * 60 - 1
@@ -51,12 +70,20 @@ CALENDARS = {
         "America/New_York",
         (((6,), 17 * 60, _ALL_DAY), ((0, 1, 2, 3), 0, _ALL_DAY), ((4,), 0, 17 * 60 - 1)),
         has_holidays=False,
+        # The day of the currency market turns at 17:00 in New York: Sunday's evening belongs to Monday.
+        day_begins=17 * 60,
     ),
 }
 
 
 # FINRA rule 4210(f)(8)(B), approved 2001-08; being phased out from 2026-06-04.
 DAY_TRADE_RULE = (pd.Timestamp("2001-09-28", tz="UTC"), pd.Timestamp("2026-06-04", tz="UTC"))
+
+
+AssetClass = Literal["crypto_spot", "equity_etf", "equity", "equity_index", "fx"]
+# Traded on US exchanges, in shares.
+SHARES: tuple[AssetClass, ...] = ("equity_etf", "equity")
+DAY_MINUTES = 24 * 60
 
 
 class _Entry(BaseModel):
@@ -94,7 +121,7 @@ class Funding(_Entry):
 class Instrument(_Entry):
     """One symbol's venue, costs and calendar. Sources of the numbers stand in instruments.yaml itself."""
 
-    asset_class: Literal["crypto_spot", "equity_etf", "equity_index", "fx"]
+    asset_class: AssetClass
     venue: str
     quote_currency: str
     bar_minutes: Annotated[int, Field(ge=1)]
@@ -121,7 +148,7 @@ class Instrument(_Entry):
     @property
     def volume_is_units(self) -> bool:
         """Whether `volume` counts units of what is traded; FX bars count ticks, an index's its members' shares."""
-        return self.asset_class in ("crypto_spot", "equity_etf")
+        return self.asset_class in ("crypto_spot", *SHARES)
 
     def taker_bps(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
         """Taker fee at each time: float64, shape (T,), basis points of notional.
@@ -149,24 +176,40 @@ class Instrument(_Entry):
         """Whether the pattern-day-trader rule is in force at each time: bool, shape (T,); US equities only."""
         first, end = DAY_TRADE_RULE
         inside = (timestamps >= first) & (timestamps < end)
-        return np.asarray(inside & (self.asset_class == "equity_etf"))
+        return np.asarray(inside & (self.asset_class in SHARES))
 
     def session(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
-        """Number of each time's trading day in the market's own zone, counting days that have bars: int64, shape (T,)."""
-        days = timestamps.tz_convert(CALENDARS[self.calendar].timezone).normalize()
+        """Number of each time's trading day by the market's own clock, counting days that have bars: int64, shape (T,)."""
+        days, _ = CALENDARS[self.calendar].trading_minutes(timestamps)
         return pd.factorize(days)[0].astype(np.int64)
+
+    def ends_session(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
+        """Whether a bar that starts then is the last that its trading day can have: bool, shape (T,); see is_last."""
+        return CALENDARS[self.calendar].is_last(timestamps, self.bar_minutes)
 
     def expected_times(self, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """Every bar start the calendar allows between the first and the last of `times`, UTC; holidays left out."""
         calendar = CALENDARS[self.calendar]
-        step = pd.Timedelta(minutes=self.bar_minutes)
-        # Bars start at round times of the clock; a grid anchored at the first bar would bless any shift of them all.
-        grid = pd.date_range(times[0].floor(step), times[-1], freq=step)
+        grid = self._grid(times[0], times[-1])
         grid = grid[calendar.is_open(grid)]
         if calendar.has_holidays:
             traded = times.tz_convert(calendar.timezone).normalize().unique()
             grid = grid[grid.tz_convert(calendar.timezone).normalize().isin(traded)]
         return grid
+
+    def _grid(self, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
+        """Bar starts from `first` to `last` by the clock, UTC; a bar a day starts with its session."""
+        step = pd.Timedelta(minutes=self.bar_minutes)
+        calendar = CALENDARS[self.calendar]
+        opening = pd.Timedelta(minutes=min(minute for _, minute, _ in calendar.sessions))
+        if self.bar_minutes == DAY_MINUTES and opening > pd.Timedelta(0):
+            from_day, to_day = (
+                time.tz_convert(calendar.timezone).tz_localize(None).floor("D") for time in (first, last)
+            )
+            local = pd.date_range(from_day, to_day, freq="D") + opening
+            return local.tz_localize(calendar.timezone).tz_convert("UTC")
+        # Bars start at round times of the clock; a grid anchored at the first bar would bless any shift of them all.
+        return pd.date_range(first.floor(step), last, freq=step)
 
 
 def load_instruments(path: Path) -> dict[str, Instrument]:

@@ -74,6 +74,7 @@ class Tape:
         symbols: for each market, its instruments in order; all markets have as many.
         first_row, n_rows: bounds of each market. times: UTC bar starts, shape (R,).
         table: float64 [R, I, C], columns as in `Bars`. metered: volume counts units of what is traded, everywhere.
+        currencies: of each market, in which it is quoted; none where nothing says.
     """
 
     symbols: tuple[tuple[str, ...], ...]
@@ -82,6 +83,7 @@ class Tape:
     times: pd.DatetimeIndex
     table: torch.Tensor
     metered: bool = True
+    currencies: tuple[str, ...] = ()
 
     @property
     def n_instruments(self) -> int:
@@ -165,12 +167,7 @@ def build_tape(bars: Mapping[str, pd.DataFrame], instruments: Mapping[str, Instr
     """
     if not bars:
         raise DataMissingError("a tape needs at least one symbol's bars")
-    quoted = {symbol: instruments[symbol].quote_currency for symbol in bars}
-    if len({PEGGED.get(currency, currency) for currency in quoted.values()}) > 1:
-        listed = ", ".join(f"{symbol} in {currency}" for symbol, currency in quoted.items())
-        raise ConfigError(
-            f"one account cannot hold {listed}: nothing here converts money; choose symbols of one currency"
-        )
+    currency = _one_currency({symbol: instruments[symbol].quote_currency for symbol in bars})
     ticking = [symbol for symbol in bars if not instruments[symbol].volume_is_units]
     for symbol in ticking:
         if instruments[symbol].impact_coef:
@@ -184,20 +181,91 @@ def build_tape(bars: Mapping[str, pd.DataFrame], instruments: Mapping[str, Instr
     table = np.empty((len(times), len(bars), len(COLUMNS)))
     for i, (symbol, frame) in enumerate(bars.items()):
         own = pd.DataFrame(_own_columns(frame, instruments[symbol]), index=frame.index).reindex(times)
-        present = own["traded"].notna().to_numpy()
-        own[list(_SILENT)] = own[list(_SILENT)].fillna(0.0)
-        # Before its first bar an instrument stands at its first open, so that nothing is gained or lost.
-        close = own["close"].ffill().fillna(frame["open"].iloc[0])
-        before = close.shift(1, fill_value=frame["open"].iloc[0])
-        for name in _PRICES:
-            own[name] = own[name].where(present, before)
-        own["last_close"] = before
-        terms = instruments[symbol]
-        # Time passes for a loan whether or not there is a bar.
-        own["borrow"], own["loan"] = (getattr(terms, f"{name}_bps_per_day") * BPS * step for name in _PER_TIME)
-        own["day"] = days
-        table[:, i] = own.ffill().bfill()[list(COLUMNS)].to_numpy(dtype=np.float64)
-    return Tape((tuple(bars),), (0,), (len(times),), times, torch.from_numpy(table), metered=not ticking)
+        rates = {name: getattr(instruments[symbol], f"{name}_bps_per_day") * BPS * step for name in _PER_TIME}
+        table[:, i] = _filled(own, float(frame["open"].iloc[0]), days, rates)
+    return Tape((tuple(bars),), (0,), (len(times),), times, torch.from_numpy(table), not ticking, (currency,))
+
+
+def _one_currency(quoted: Mapping[str, str]) -> str:
+    """The currency of an account that holds all of these.
+
+    Raises:
+        ConfigError: they are quoted in different ones.
+    """
+    if len({PEGGED.get(currency, currency) for currency in quoted.values()}) > 1:
+        listed = ", ".join(f"{symbol} in {currency}" for symbol, currency in quoted.items())
+        raise ConfigError(
+            f"one account cannot hold {listed}: nothing here converts money; choose symbols of one currency"
+        )
+    return next(iter(quoted.values()))
+
+
+def _one_length(minutes: Mapping[str, float]) -> None:
+    """Refuse bars that begin together and close apart: whoever decides would know the longer one's close too early.
+
+    Raises:
+        ConfigError: names the lengths.
+    """
+    if len(set(minutes.values())) > 1:
+        listed = ", ".join(f"{symbol} of {length:g}" for symbol, length in minutes.items())
+        raise ConfigError(f"one account cannot hold bars of different minutes ({listed}): choose symbols of one length")
+
+
+def _minutes(times: pd.DatetimeIndex) -> float:
+    """Length of the bars that begin at `times`: the least that lies between two of them."""
+    return float(np.diff(times.as_unit("ns").asi8).min()) / 6e10
+
+
+def join_tape(tape: Tape, numbers: Sequence[int]) -> Tape:
+    """Markets of one instrument each as one market of several, as build_tape makes it of their bars.
+
+    Args:
+        tape: on any device. numbers: of its markets, in the order of the instruments.
+    Raises:
+        ConfigError: they are quoted in different currencies, or have bars of different lengths.
+    """
+    names = [tape.symbols[number][0] for number in numbers]
+    if tape.currencies:
+        _one_currency({name: tape.currencies[number] for name, number in zip(names, numbers, strict=True)})
+    spans = [slice(tape.first_row[number], tape.first_row[number] + tape.n_rows[number]) for number in numbers]
+    _one_length({name: _minutes(tape.times[span]) for name, span in zip(names, spans, strict=True)})
+    times = tape.times[spans[0]]
+    for span in spans[1:]:
+        times = times.union(tape.times[span])
+    days = (times.as_unit("ns").asi8 - times.as_unit("ns").asi8[0]) / 8.64e13
+    step = np.diff(days, prepend=days[0])
+    table = np.empty((len(times), len(names), len(COLUMNS)))
+    for i, span in enumerate(spans):
+        own = pd.DataFrame(tape.table[span, 0].cpu().numpy(), index=tape.times[span], columns=list(COLUMNS))
+        passed = own["day"].diff()
+        rates = {name: (own[name] / passed).reindex(times).ffill().bfill().fillna(0.0) * step for name in _PER_TIME}
+        first = float(own["last_close"].iloc[0])
+        table[:, i] = _filled(own.reindex(times), first, days, rates)
+    return Tape(
+        (tuple(names),),
+        (0,),
+        (len(times),),
+        times,
+        torch.from_numpy(table).to(tape.table.device),
+        tape.metered,
+        tuple(tape.currencies[number] for number in numbers[:1] if tape.currencies),
+    )
+
+
+def _filled(own: pd.DataFrame, first: float, days: np.ndarray, rates: Mapping[str, np.ndarray]) -> np.ndarray:
+    """One instrument on the rows of a tape, float64 [R, C]; rows of NaN are times without a bar of it.
+
+    Args:
+        first: where it stands before its first bar, so that nothing is gained or lost. days: since the tape began.
+        rates: of the step that ends at each row; time passes for a loan whether or not there is a bar.
+    """
+    present = own["traded"].notna().to_numpy()
+    own[list(_SILENT)] = own[list(_SILENT)].fillna(0.0)
+    before = own["close"].ffill().fillna(first).shift(1, fill_value=first)
+    for name in _PRICES:
+        own[name] = own[name].where(present, before)
+    own = own.assign(last_close=before, day=days, **rates)
+    return own.ffill().bfill()[list(COLUMNS)].to_numpy(dtype=np.float64)
 
 
 def chain_tapes(tapes: Sequence[Tape]) -> Tape:
@@ -211,4 +279,5 @@ def chain_tapes(tapes: Sequence[Tape]) -> Tape:
         times=pd.DatetimeIndex(np.concatenate([tape.times.as_unit("ns").asi8 for tape in tapes]), tz="UTC"),
         table=torch.cat([tape.table for tape in tapes]),
         metered=all(tape.metered for tape in tapes),
+        currencies=tuple(currency for tape in tapes for currency in tape.currencies),
     )

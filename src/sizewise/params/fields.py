@@ -27,6 +27,9 @@ Counts = Annotated[tuple[Count, ...], BeforeValidator(as_tuple), Field(min_lengt
 Shares = Annotated[tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...], BeforeValidator(as_tuple), Field(min_length=1)]
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 
+# A class of one's own: a file of the project or a module, and a name in it.
+CLASS_PATTERN = r"^[\w./\\-]+:\w+$"
+
 
 _NUMBER = "a plain number is meant (YAML reads 1e-4 as text: write 1.0e-4, 1.0e+4)"
 # What to write instead of a text, by pydantic's type of error.

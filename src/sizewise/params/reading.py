@@ -1,5 +1,6 @@
 """Read, overlay and validate params.yaml: frozen models, one file a section, unknown keys refused."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.paths import project_root
 from sizewise.params.fields import reason
+from sizewise.params.trading.world import World
 
 # Where the model of each section stands. It is loaded when the section is read: a stage depends on the sections it is given.
 SECTIONS = {
@@ -23,6 +25,7 @@ SECTIONS = {
     "rules": "trading.trading:Rules",
     "decisions": "trading.decisions:Decisions",
     "train": "learning.train:Train",
+    "direct": "learning.direct:Direct",
     "arms": "arms:Arms",
     "plan": "evidence.plan:Plan",
     "trading": "trading.trading:Trading",
@@ -31,11 +34,18 @@ SECTIONS = {
     "outcome": "learning.outcome:ClosedTrades",
     "laboratory": "studies.laboratory:Laboratory",
     "slices": "evidence.slices:Slices",
+    "assay": "studies.assay:Assay",
+    "budget": "studies.budget:Budget",
     "calibration": "studies.calibration:Calibration",
     "stress": "studies.stress:Stress",
     "overfitting": "studies.overfitting:Overfitting",
     "cpcv": "studies.cpcv:Cpcv",
     "stability": "studies.stability:Stability",
+    "small_account": "studies.small_account:SmallAccount",
+    "schemes": "studies.schemes:Schemes",
+    "families": "studies.families:Families",
+    "tables": "studies.tables:Tables",
+    "outside": "studies.outside:Outside",
 }
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -49,36 +59,27 @@ class Params(SimpleNamespace):
         return Params(**{**vars(self), **sections})
 
 
-# Sections of several kinds, by where they stand; arms and an order scheme's criteria hold one such section an entry.
-_OF_KINDS = (
-    ["trading", "scheme"],
-    ["trading", "costs"],
-    ["trading", "reward"],
-    ["train", "reward"],
-    ["train", "encoder"],
-    ["laboratory", "train", "reward"],
-    ["laboratory", "train", "encoder"],
-)
+def _place(loc: Sequence[int | str], value: Any) -> list[str]:
+    """Where an error stands in the file; pydantic puts the kind between a section of several kinds and its key."""
+    path: list[str] = []
+    told = False
+    for part in loc:
+        # A key may have the name of a kind, so only the first of the two is it.
+        if not told and isinstance(value, dict) and part == value.get("kind"):
+            told = True
+            continue
+        told = False
+        path.append(str(part))
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, (list, tuple)) and isinstance(part, int) and part < len(value):
+            value = value[part]
+    return path
 
 
-def _chooses_kind(path: list[str], i: int) -> bool:
-    """Whether a section of several kinds ends at path[i]."""
-    if path[:i] == ["arms"] or path[max(0, i - 2) : i] == ["scheme", "criteria"] or path[: i + 1] in _OF_KINDS:
-        return True
-    if path[max(0, i - 1) : i + 1] == ["scheme", "base"]:
-        return True
-    if path[0] == "ablations":
-        return path[1:2] == ["variants"] and i == 3 and path[3] in ("scheme", "encoder", "reward")
-    return i == 2 and path[0] == "arms" and path[2] == "scheme"
-
-
-def _explain(error: ValidationError, where: str) -> str:
+def _explain(error: ValidationError, value: Any, where: str) -> str:
     first = error.errors()[0]
-    path = [str(part) for part in (where, *first["loc"]) if str(part)]
-    for i in range(len(path)):
-        if _chooses_kind(path, i):
-            del path[i + 1 : i + 2]  # pydantic puts the kind between a section and its key
-    place = ".".join(path)
+    place = ".".join(part for part in (where, *_place(first["loc"], value)) if part)
     if first["type"] == "extra_forbidden":
         return f"params: unknown parameter '{place}': remove it or mend its name"
     if first["type"].startswith("union_tag"):
@@ -94,7 +95,7 @@ def _validate(model: type[Model], value: Any, where: str) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise ConfigError(_explain(error, where)) from None
+        raise ConfigError(_explain(error, value, where)) from None
 
 
 def section_file(name: str) -> str:
@@ -146,12 +147,15 @@ def parse_params(values: Any) -> Params:
 
 
 def _check_together(p: Params) -> None:
-    if p.splits.purge_bars <= p.signals.max_hold_bars:
-        raise ConfigError("params: splits.purge_bars must exceed signals.max_hold_bars, the longest holding time")
     for name, arm in p.arms.items():
         matches = getattr(arm, "matches", None)
         if matches is not None and getattr(p.arms.get(matches), "kind", None) != "ppo":
             raise ConfigError(f"params: arms.{name}.matches is '{matches}', which is no ppo entry of arms")
+        of = getattr(arm, "of", None)
+        if of is not None and getattr(getattr(p.arms.get(of), "scheme", None), "kind", None) != "multiples_of":
+            raise ConfigError(
+                f"params: arms.{name}.of is '{of}', which is no ppo entry of arms with scheme multiples_of"
+            )
     for role in ("candidate", "reference"):
         name = getattr(p.plan, role)
         if name not in p.arms:
@@ -161,9 +165,33 @@ def _check_together(p: Params) -> None:
             raise ConfigError(
                 f"params: plan.{role} '{name}' must be trained on both splits: set arms.{name}.splits to both"
             )
+    if p.plan.entry is not None:
+        _check_entry(p)
+    if p.small_account.reference not in p.arms:
+        raise ConfigError(
+            f"params: small_account.reference is '{p.small_account.reference}', which is no entry of arms"
+        )
+    for name, variant in p.tables.variants.items():
+        if variant.arm not in p.arms:
+            raise ConfigError(f"params: tables.variants.{name}.arm is '{variant.arm}', which is no entry of arms")
     for name in p.stress.arms:
         if name not in p.arms:
             raise ConfigError(f"params: stress.arms names '{name}', which is no entry of arms")
+
+
+def _check_entry(p: Params) -> None:
+    """The question of one size a trade is asked of arms that exist, differ from each other, and decide at entries."""
+    for role in ("candidate", "reference"):
+        name = getattr(p.plan.entry, role)
+        arm = p.arms.get(name)
+        if arm is None:
+            raise ConfigError(f"params: plan.entry.{role} is '{name}', which is no entry of arms")
+        # A rule of one size a trade holds it by itself; what chooses again at each decision must be asked at entries alone.
+        if arm.kind == "ppo" and arm.world(World.of(p)).decisions.every != "entry":
+            raise ConfigError(
+                f"params: plan.entry.{role} '{name}' decides after its entries too: set arms.{name}.decisions to "
+                "{every: entry}"
+            )
 
 
 def read_yaml(path: Path) -> Any:

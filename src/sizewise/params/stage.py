@@ -7,10 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from sizewise.base.errors import ConfigError
+from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.hashing import content_hash
 from sizewise.base.paths import Workspace, project_root, write_json
 from sizewise.params.reading import parse_section, read_params, read_yaml
+from sizewise.params.rule_arms import YARDSTICKS
 
 PIPELINES = ("dvc.yaml", "studies/dvc.yaml")
 
@@ -41,15 +42,28 @@ def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     arms, plan = values["arms"], values["plan"]
     compared = {plan["candidate"], plan["reference"]}
     used: set[str] = {
-        "train": {arm for arm, model in parse_section("arms", arms).items() if model.learned},
+        "train": _trained(parse_section("arms", arms)),
+        "assay": compared,
+        "budget": {plan["candidate"]},
         "calibration": {plan["reference"]},
+        "small_account": {values["small_account"]["reference"]},
+        "families": {plan["reference"]},
         "stress": compared | set(values["stress"]["arms"]),
         "ablation": compared,
+        "scheme": compared,
+        "table": {plan["reference"]} | {variant["arm"] for variant in values["tables"]["variants"].values()},
         "cpcv": compared,
         "stability_run": compared,
     }.get(name, set(arms))
-    used |= {arms[arm]["matches"] for arm in used if "matches" in arms[arm]}
+    used |= {arms[arm][other] for arm in used for other in ("matches", "of") if other in arms[arm]}
     return {arm: entry for arm, entry in arms.items() if arm in used}
+
+
+def _trained(arms: Mapping[str, Any]) -> set[str]:
+    """Arms that learn, and the first of each kind that a learner is held against."""
+    first = {model.kind: arm for arm, model in reversed(list(arms.items()))}
+    learned = {arm for arm, model in arms.items() if model.learned}
+    return learned | {first[kind] for kind in YARDSTICKS if kind in first}
 
 
 def all_stages(root: Path) -> dict[str, Any]:
@@ -84,6 +98,20 @@ class Stage:
     def write_metrics(self, values: Mapping[str, Any], name: str | None = None) -> None:
         """Write metrics/<name>.json (the stage's, if none is given), whole; floats as given, keys in the order given."""
         write_json(self.workspace.metrics / f"{name or self.name}.json", values)
+
+    def read_metrics(self, name: str) -> dict[str, Any]:
+        """What an earlier stage wrote to metrics/<name>.json; this stage declares the file in its deps.
+
+        Raises:
+            DataMissingError: it has not run, or the file is damaged.
+        """
+        path = self.workspace.metrics / f"{name}.json"
+        if not path.is_file():
+            raise DataMissingError(f"metrics/{name}.json is missing: run `dvc repro {name}`")
+        try:
+            return dict(json.loads(path.read_bytes()))
+        except (ValueError, TypeError):
+            raise DataMissingError(f"metrics/{name}.json is damaged: run `dvc repro -f {name}`") from None
 
 
 def open_stage(name: str, params: Mapping[str, Any] | None = None, profile: str = "full") -> Stage:

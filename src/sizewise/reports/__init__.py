@@ -4,9 +4,13 @@
 - compare: notebook 04
 - features: notebook 01
 - figures: figures that several reports draw
+- learner: what PPO learned, for notebook 02
 - page: what every report shares: opening, running, style
+- risk: what matching risk does to every arm
 - site: the index page
+- tables: the tables in notebook 02
 - train: notebook 02
+- train_direct: notebook 02, on what is trained by gradient through the account
 - verify: whether a run says what the committed one says
 - walk_forward: notebook 03
 """

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from sizewise.dataset.confidence import calibration_table, confidence_column
-from sizewise.dataset.features import CONFIDENCE, FEATURES, warmup_bars
+from sizewise.dataset.features import CONFIDENCE, FEATURES, warmup_days
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.signals import signal_trades
 from sizewise.dataset.splits import Fold
@@ -173,9 +173,9 @@ def folds_table(folds: Sequence[Fold]) -> pd.DataFrame:
 
 
 def definitions(rules: Regimes) -> pd.DataFrame:
-    """All features: group, definition, warm-up in bars."""
-    rows = [(f.name, f.group, f.definition, warmup_bars(f, rules)) for f in FEATURES]
-    return pd.DataFrame(rows, columns=["feature", "group", "definition", "warm-up"]).set_index("feature")
+    """All features: group, definition, warm-up in days."""
+    rows = [(f.name, f.group, f.definition, warmup_days(f, rules)) for f in FEATURES]
+    return pd.DataFrame(rows, columns=["feature", "group", "definition", "warm-up (days)"]).set_index("feature")
 
 
 def _train_values(tables: Tables, fold: Fold) -> pd.DataFrame:
@@ -230,11 +230,12 @@ def signal_table(universe: Universe, tables: Tables) -> pd.DataFrame:
     for symbol, frame in universe.bars.items():
         trades = signal_trades(frame, tables[symbol])
         gross = trades["gross_return"]
-        held_bars = trades["exit_row"].to_numpy() - trades["entry_row"].to_numpy()
+        session = universe.instruments[symbol].session(pd.DatetimeIndex(frame.index))
+        held_days = session[trades["exit_row"]] - session[trades["entry_row"]]
         rows[symbol] = {
             "trades": len(trades),
             "bars in the market (%)": 100.0 * float((tables[symbol]["direction"] != 0).mean()),
-            "mean holding (bars)": float(held_bars.mean()),
+            "mean holding (days)": float(held_days.mean()),
             "gross wins (%)": 100.0 * float((gross > 0).mean()),
             "mean gross (bps)": BPS * float(gross.mean()),
             "standard error (bps)": BPS * float(gross.std()) / np.sqrt(len(gross)),

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -28,14 +27,18 @@ from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World as World
 from sizewise.reports import figures
 from sizewise.reports.page.style import arm_colours
-from sizewise.trading.broker.book import SMALL_ACCOUNT
+from sizewise.reports.risk import reference_factors as reference_factors
+from sizewise.reports.risk import risk_sentences as risk_sentences
+from sizewise.reports.risk import risk_table as risk_table
+from sizewise.reports.risk import write_risk as write_risk
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward import account_size, behaviour, evaluate
+from sizewise.walkforward import behaviour, evaluate
 from sizewise.walkforward.behaviour import MEASURES, Measure
 from sizewise.walkforward.behaviour import behaviour_sentences as behaviour_sentences
 from sizewise.walkforward.behaviour import behaviour_table as behaviour_table
 from sizewise.walkforward.evaluate import record as record
 from sizewise.walkforward.responses import dependence_of as dependence_of
+from sizewise.walkforward.walk import RULE_SEED, Factors
 
 # Of the learner's folds and seeds, around their mean.
 BAND = (0.10, 0.90)
@@ -50,15 +53,18 @@ def walk(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFrame, pd.
 
 
 def equity_figure(p: Any, given: Prepared, equity: pd.DataFrame, daily: pd.DataFrame) -> Figure:
-    """See figures.equity_by_arm; without arms that look ahead."""
+    """See figures.equity_by_arm; without arms that look ahead, and few of them named: a table has them all."""
     starts = [fold.test_start for fold in given.folds[PRIMARY]]
-    return figures.equity_by_arm(daily.drop(columns=looking_ahead(p.arms)), daily_regime(equity), starts)
+    shown = daily.drop(columns=looking_ahead(p.arms))
+    return figures.equity_by_arm(shown, daily_regime(equity), starts, p.plan.leading(p.arms))
 
 
 def label_days(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Label every test day and write the labels: (labels, the Markov models' fits); see slices.label_days."""
     p = stage.params
-    labels, fits = slices.label_days(given.universe.bars, given.folds[PRIMARY], p.slices, p.regimes)
+    labels, fits = slices.label_days(
+        given.universe.bars, given.folds[PRIMARY], p.slices, p.regimes, given.universe.instruments
+    )
     slices.write_labels(stage.workspace.ledger, labels)
     return labels, fits
 
@@ -80,14 +86,24 @@ def slice_figure(plan: Plan, table: pd.DataFrame) -> Figure:
 
 def cells_figure(plan: Plan, days: pd.DataFrame, labels: pd.DataFrame | None = None, cut: str = "") -> Figure:
     """See heat_map: by regime, or by a cut's label."""
-    title = f"{plan.candidate} minus {plan.reference} by fold, {cut or 'regime'} and seed"
+    title = f"{plan.candidate} minus {plan.reference} by fold and {cut or 'regime'}, mean over seeds"
     return heat_map(slice_effects.cells(days, plan, labels, cut), slices.CUTS.get(cut, plan.regimes), title=title)
 
 
 def entries(p: Any, given: Prepared, equity: pd.DataFrame) -> pd.DataFrame:
     """Every entry of every learner that sizes the signal; see behaviour.entry_table."""
-    learners = [name for name in p.arms if is_sizer(p.arms[name])]
-    return behaviour.entry_table(equity[equity["arm"].isin(learners)], given.market, given.folds[PRIMARY], p.account)
+    # Arm by arm, in the ledger's order, and no more columns than are read: their bars are most of the ledger.
+    learners = [name for name in equity["arm"].unique() if is_sizer(p.arms[name])]
+    parts = [
+        behaviour.entry_table(
+            equity.loc[equity["arm"] == name, list(behaviour.PATH_COLUMNS)],
+            given.market,
+            given.folds[PRIMARY],
+            p.account,
+        )
+        for name in learners
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def sizes_by_condition(table: pd.DataFrame, *, measure: Measure = "entry_pct") -> Figure:
@@ -158,22 +174,26 @@ def dependence(frame: pd.DataFrame) -> Figure:
 
 
 def heat_map(cells: pd.DataFrame, labels: Sequence[str], *, title: str) -> Figure:
-    """Mean daily difference by fold (rows), label and seed (columns), with the days behind it; hatched: no such day.
+    """Mean daily difference by fold (rows) and label (columns), over seeds; hatched: no such day.
+
+    Each cell names how many of the seeds lie above 0, and the days behind it.
 
     Args:
         cells: columns fold, label, seed, effect_bps, n_days; see slice_effects.cells. labels: in the order to draw.
     """
-    folds, seeds = sorted(cells["fold"].unique()), sorted(cells["seed"].unique())
-    places = pd.MultiIndex.from_product([labels, seeds])
-    table = cells.set_index(["fold", "label", "seed"])
-    values, days = (
-        table[name].unstack(["label", "seed"]).reindex(index=folds, columns=places).to_numpy(dtype=np.float64)
-        for name in ("effect_bps", "n_days")
+    folds = sorted(cells["fold"].unique())
+    counted = cells.assign(above=cells["effect_bps"] > 0.0).groupby(["fold", "label"])
+    table = counted.agg(
+        effect=("effect_bps", "mean"), days=("n_days", "mean"), above=("above", "sum"), seeds=("seed", "size")
+    )
+    values, days, above, seeds = (
+        table[name].unstack("label").reindex(index=folds, columns=list(labels)).to_numpy(dtype=np.float64)
+        for name in ("effect", "days", "above", "seeds")
     )
     # One thin cell should not wash the others out: beyond this colour saturates, and the number still stands in the cell.
     drawn = np.abs(values[np.isfinite(values)])
     limit = max(float(np.quantile(drawn, 0.95)) if len(drawn) else 0.0, 1e-9)
-    figure, axes = plt.subplots(figsize=(max(6.0, 0.62 * len(places) + 2.2), 0.55 * len(folds) + 2.0))
+    figure, axes = plt.subplots(figsize=(1.5 * len(labels) + 2.8, 0.5 * len(folds) + 1.6))
     axes.set_facecolor("#FFFFFF")
     axes.grid(False)
     image = axes.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
@@ -184,21 +204,16 @@ def heat_map(cells: pd.DataFrame, labels: Sequence[str], *, title: str) -> Figur
             )
             continue
         dark = abs(values[row, column]) > 0.6 * limit
+        of_seeds = f"{above[row, column]:.0f} of {seeds[row, column]:.0f} seeds, {days[row, column]:.0f} d"
         # Adding 0 turns a rounded -0.0 into 0.0.
-        text = f"{round(values[row, column], 1) + 0.0:+.1f}\n{days[row, column]:.0f} d"
-        axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color="#FFFFFF" if dark else "#222222")
-    for edge in range(len(seeds), len(places), len(seeds)):
-        axes.axvline(edge - 0.5, color="#333333", lw=1.2)
-    axes.set_xticks(range(len(places)), [str(seed) for _, seed in places])
+        text = f"{round(values[row, column], 2) + 0.0:+.2f}\n{of_seeds}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=7, color="#FFFFFF" if dark else "#222222")
+    axes.set_xticks(range(len(labels)), [str(label).replace("_", " ") for label in labels])
     axes.set_yticks(range(len(folds)), [str(fold) for fold in folds])
-    above = axes.secondary_xaxis("top")
-    middles = len(seeds) * np.arange(len(labels)) + (len(seeds) - 1) / 2
-    above.set_xticks(middles, [str(label).replace("_", " ") for label in labels])
-    above.tick_params(length=0)
-    axes.set_xlabel("seed, within each label")
+    axes.set_xlabel("with the seeds above 0, and the days")
     axes.set_ylabel("fold")
     figure.colorbar(image, ax=axes, extend="both", label="difference (bps of equity a day)")
-    axes.set_title(title, pad=24)
+    axes.set_title(title)
     return figure
 
 
@@ -208,7 +223,7 @@ def plan_table(plan: Plan, arms: Mapping[str, Arm], plan_hash: str) -> pd.DataFr
         "candidate": f"{plan.candidate} ({arms[plan.candidate].kind})",
         "reference": f"{plan.reference} ({arms[plan.reference].kind})",
         "endpoint": plan.endpoint.replace("_", " "),
-        "primary test": f"Ibragimov-Mueller, {plan.blocks} blocks, two-sided, level {plan.alpha}",
+        "primary test": f"Ibragimov-Mueller on {plan.blocks} blocks and equal-weighted cosines, both at level {plan.alpha}",
         "regimes (Holm)": ", ".join(plan.regimes),
         "least trades a regime": str(plan.min_trades_per_regime),
         "all arms": ", ".join(arms),
@@ -221,38 +236,6 @@ def venue_table(stage: Stage) -> pd.DataFrame:
     """How often the venue did what to an arm's orders and positions, all paths together; see orders.Flag."""
     events = read_events(stage.workspace.ledger)
     return pd.crosstab(events["arm"], events["event"]).rename_axis(None)
-
-
-def account_sizes(stage: Stage, given: Prepared) -> pd.DataFrame:
-    """See account_size.growth_by_account_size, of the reference and of the smallest of the seven sizes."""
-    p = stage.params
-    world = World.of(p)
-    rules = account_size.sized_rules(p.arms, p.plan.reference, world)
-    return account_size.growth_by_account_size(
-        given.market.to("cpu", torch.float64), given.folds[PRIMARY], rules, world
-    )
-
-
-def account_size_figure(table: pd.DataFrame) -> Figure:
-    """Growth against the size of the account, a panel a symbol, a line a rule."""
-    symbols, arms = list(dict.fromkeys(table["symbol"])), list(dict.fromkeys(table["arm"]))
-    columns = min(3, len(symbols))
-    rows = -(-len(symbols) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(11.0, 2.7 * rows + 0.4), squeeze=False)
-    colours = arm_colours(arms)
-    for panel, symbol in zip(axes.flat, symbols, strict=False):
-        for arm in arms:
-            part = table[(table["symbol"] == symbol) & (table["arm"] == arm)]
-            panel.plot(part["initial_equity"], part["growth_bps_per_day"], "o-", ms=3, color=colours[arm], label=arm)
-        panel.set(title=symbol, xscale="log")
-        panel.axvline(SMALL_ACCOUNT, color="#888888", lw=0.9, ls=":")
-    for panel in list(axes.flat)[len(symbols) :]:
-        panel.set_axis_off()
-    figure.supylabel("log growth (bps a day)", fontsize=9)
-    figure.supxlabel("equity at the start, quote currency (dotted: 25,000)", fontsize=9)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=len(arms), fontsize=8)
-    figure.suptitle("Growth against the size of the account", x=0.01, ha="left")
-    return figure
 
 
 def ledger_table(equity: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
@@ -331,18 +314,23 @@ def regime_table(equity: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     return pd.concat({arm: regime_summary(arm_rows(equity, arm)) for arm in arms}, names=["arm"])
 
 
-def cap_sentence(p: Any, given: Prepared) -> str:
-    """How often the reference's rule asks for the cap or more, over all entries of the test slices."""
+def cap_sentence(p: Any, given: Prepared, factors: Factors | None = None) -> str:
+    """How often the reference's rule asks for the cap or more, over all entries of the test slices.
+
+    Args:
+        factors: what its sizes are multiplied by, see reference_factors.
+    """
     market, reference = given.market, p.plan.reference
     arm = p.arms[reference]
-    if arm.kind != "atr":
+    if arm.kind not in ("atr", "atr_managed"):
         return f"{reference} is not an ATR rule; its cap is not examined."
     asked = []
     for fold in given.folds[PRIMARY]:
         for symbol, part in fold.test.items():
             start, stop = market.rows(symbol, part)
             atr = market.atr_frac[start:stop][market.entry[start:stop]].double().numpy()
-            asked.append(arm.risk_frac / (arm.stop_atr * atr[atr > 0]))
+            factor = (factors or {}).get((fold.number, symbol, RULE_SEED), 1.0)
+            asked.append(factor * arm.risk_frac / (arm.stop_atr * atr[atr > 0]))
     share = 100.0 * float((np.concatenate(asked) >= position_limit_frac(p.account)).mean())
     return verdict.cap_sentence(share, reference)
 

@@ -1,9 +1,9 @@
 """Rule arms whose sizes are known before they walk: fitted on train slices, drawn at random, or read from the future.
 
     atr_exposure_matched  ATR sizing times one factor a fold, so that it carries on train what another arm carries there
-    kelly                 a share of the growth-optimal size of the train slice's trades, by symbol and regime
     random_placebo        a size drawn evenly between nothing and the limit
     oracle_hindsight      LOOKS AHEAD: it reads what each test trade will earn; an upper bound and no rule to trade
+    and those of `fits`   what train slices teach of each symbol
 
 All of them take the entries of the signal and the cap that every other arm takes.
 """
@@ -20,13 +20,13 @@ from scipy.optimize import bisect
 from sizewise.base.errors import ConfigError
 from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.market_tensor import Market
-from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.params.trading.account import Account
-from sizewise.sizing.backtest import PathLedger
-from sizewise.sizing.held_paths import held_bars
+from sizewise.sizing.fits import FITS, atr_sizes, fold_stretch
 from sizewise.sizing.opportunities import Opportunities, find_opportunities
 from sizewise.sizing.sizers import AT_MARKET, Situation, follow_signal
+from sizewise.sizing.walks.backtest import PathLedger
+from sizewise.sizing.walks.held_paths import held_bars
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.values import position_limit_frac
 
@@ -50,7 +50,7 @@ class Paths:
 
 
 class FittedSizer:
-    """Sizes by path and row, held from each entry to its exit.
+    """Sizes by path and row, held from each entry to its exit or resized in between, see sizers.follow_signal.
 
     Attributes:
         fit: what was fitted, drawn or looked up, one row a number, for the report.
@@ -58,17 +58,24 @@ class FittedSizer:
 
     uses = AT_MARKET
 
-    def __init__(self, paths: Paths, sizes: Sequence[np.ndarray], limit_frac: float, fit: pd.DataFrame):
-        """Args: `sizes`: share of equity at each row of each path, read at entries only and capped."""
+    def __init__(
+        self,
+        paths: Paths,
+        sizes: Sequence[np.ndarray],
+        limit_frac: float,
+        fit: pd.DataFrame,
+        resize_off_frac: float | None = None,
+    ):
+        """Args: `sizes`: share of equity at each row of each path, before the cap."""
         self.fit = fit
-        self._limit = limit_frac
+        self._limit, self._off = limit_frac, resize_off_frac
         self._sizes = torch.from_numpy(np.concatenate(sizes))
         self._first = torch.from_numpy(np.cumsum(paths.length) - paths.length - paths.start_row)
 
     def orders(self, at: Situation) -> Orders:
         """See sizers.Sizer; the paths are those it was made for, in their order."""
         sizes = self._sizes[self._first + at.rows].to(at.equity.dtype)
-        return follow_signal(sizes, at, self._limit)
+        return follow_signal(sizes, at, self._limit, self._off)
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ def fitted_sizer(
     limit = position_limit_frac(account)
     given = Given(name, market, paths, {fold.number: fold for fold in folds}, limit, train_exposure or {})
     sizes, fit = FITTED[arm.kind](arm, given)
-    return FittedSizer(paths, sizes, limit, fit)
+    return FittedSizer(paths, sizes, limit, fit, getattr(arm, "resize_off_frac", None))
 
 
 def walked_trades(market: Market, parts: Mapping[str, Slice]) -> Opportunities:
@@ -170,12 +177,6 @@ def match_exposure(market: Market, train: Mapping[str, Slice], arm: Any, target:
     return Match(factor, exposure(factor), reached=True)
 
 
-def atr_sizes(atr_frac: np.ndarray, arm: Any) -> np.ndarray:
-    """As sizers.atr_size without its confidence rule: share of equity before factor and cap."""
-    stop = arm.stop_atr * atr_frac
-    return np.divide(arm.risk_frac, stop, out=np.zeros(len(stop)), where=stop > 0)
-
-
 def _matched(arm: Any, given: Given) -> Sizes:
     numbers = sorted(set(given.paths.fold.tolist()))
     target = given.train_exposure
@@ -203,68 +204,25 @@ def _matched(arm: Any, given: Given) -> Sizes:
     return sizes, pd.DataFrame.from_dict(rows, orient="index").rename_axis("fold")
 
 
-# Kelly.
+# What train slices teach of each symbol.
 
 
-def kelly_share(unit_returns: np.ndarray, kappa: float, limit_frac: float) -> float:
-    """`kappa` times the size that maximises mean log(1 + size * unit_return), capped; 0 if the mean return is not positive.
-
-    The slope of mean log growth falls with size, so its one root is the optimum. The cap binds the result and not the
-    search: half of a growth-optimal 60% is the cap of 20%, and not half of the cap.
-
-    Source: Kelly (1956), Bell System Technical Journal 35; fractional: Thorp (2006), Handbook of Asset and Liability
-    Management 1, sec. 7.
-    """
-    if kappa == 0.0 or not len(unit_returns) or unit_returns.mean() <= 0.0:
-        return 0.0
-
-    def slope(size: float) -> float:
-        return float((unit_returns / (1.0 + size * unit_returns)).mean())
-
-    highest = limit_frac / kappa
-    worst = float(unit_returns.min())
-    if worst < 0.0:
-        highest = min(highest, (1.0 - 1e-9) / -worst)
-    best = highest if slope(highest) >= 0.0 else float(bisect(slope, 0.0, highest, xtol=1e-14, rtol=1e-14))
-    return min(kappa * best, limit_frac)
-
-
-def kelly_shares(
-    market: Market, train: Mapping[str, Slice], arm: Any, limit_frac: float
-) -> dict[tuple[str, str], tuple[int, bool, float]]:
-    """(trades, pooled, share) by symbol and regime label.
-
-    A regime with fewer than `min_trades` takes the share of all the symbol's trades (pooled); a symbol with fewer in all
-    has no size.
-    """
-    shares = {}
-    for symbol, part in train.items():
-        trades = find_opportunities(market, {symbol: part})
-        enough = len(trades) >= arm.min_trades
-        whole = kelly_share(trades.unit_return, arm.kappa, limit_frac) if enough else 0.0
-        for code, label in enumerate(LABELS):
-            gains = trades.unit_return[trades.regime == code]
-            pooled = len(gains) < arm.min_trades
-            share = whole if pooled else kelly_share(gains, arm.kappa, limit_frac)
-            shares[symbol, label] = (len(gains), pooled, share)
-    return shares
-
-
-def _kelly(arm: Any, given: Given) -> Sizes:
+def _by_symbol(arm: Any, given: Given) -> Sizes:
     market, numbers = given.market, sorted(set(given.paths.fold.tolist()))
-    found = {n: kelly_shares(market, given.folds[n].train, arm, given.limit_frac) for n in numbers}
-    regime = market.regime.numpy()
+    found = {n: FITS[arm.kind](arm, market, given.folds[n], given.limit_frac) for n in numbers}
     sizes = []
     for number, (fold, start, length) in zip(given.paths.symbol, given.paths.spans(), strict=True):
-        shares = found[fold]
-        by_code = np.array([shares[market.symbols[number], label][2] for label in LABELS])
-        sizes.append(by_code[regime[start : start + length]])
+        symbol = market.symbols[number]
+        stretch = fold_stretch(market, given.folds[fold], symbol, start, start + length)
+        sizes.append(found[fold][symbol].sizes(stretch))
     rows = [
-        {"fold": fold, "symbol": symbol, "regime": label, "n_trades": n, "pooled": pooled, "share_pct": 100.0 * share}
-        for fold, shares in found.items()
-        for (symbol, label), (n, pooled, share) in shares.items()
+        {"fold": fold, "symbol": symbol, **row}
+        for fold, taught in found.items()
+        for symbol, one in taught.items()
+        for row in one.rows
     ]
-    return sizes, pd.DataFrame(rows).set_index(["fold", "symbol", "regime"])
+    table = pd.DataFrame(rows)
+    return sizes, table.set_index([name for name in ("fold", "symbol", "regime") if name in table])
 
 
 # The placebo and the oracle.
@@ -302,7 +260,7 @@ def _oracle(arm: Any, given: Given) -> Sizes:  # noqa: ARG001
 # By kind of arm.
 FITTED: dict[str, Callable[[Any, Given], Sizes]] = {
     "atr_exposure_matched": _matched,
-    "kelly": _kelly,
     "random_placebo": _placebo,
     "oracle_hindsight": _oracle,
+    **dict.fromkeys(FITS, _by_symbol),
 }

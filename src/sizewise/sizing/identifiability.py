@@ -30,6 +30,7 @@ from sizewise.params.trading.rewards import (
     LogGrowth,
     Penalties,
     RewardModel,
+    RiskPriced,
     SizeAdded,
     SizeWeightedReturn,
     UnrealisedExposure,
@@ -58,6 +59,8 @@ PENALTIES = ("held_per_hour", "flat_per_hour", "ruin", "final")
 BARE = "none"
 # Share of accounts that a planted step ruins for each equity of size; the largest size that is probed ruins them all.
 RUIN_CHANCE = 1.0 / 40.0
+# Of risk, in the table of rewards: that of a rule of a Sharpe ratio of .6 at 3% a year.
+PRICE = 10.0
 _RELATIVE = (DifferentialSharpe, DifferentialSortino)
 
 
@@ -332,6 +335,7 @@ def identifiability_table(sizes: Sequence[float], *, threshold: float = THRESHOL
     models: list[RewardModel] = [
         LogGrowth(),
         SizeWeightedReturn(),
+        RiskPriced(price=PRICE),
         SizeAdded(),
         DrawdownPenalised(),
         UnrealisedExposure(),

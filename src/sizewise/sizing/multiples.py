@@ -8,9 +8,9 @@ from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.tensors import lookup
 from sizewise.params.arms import AnyScheme, CustomArm, CustomScheme, MultiplesOf
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.trading import Legacy3, Rules, rules_for
+from sizewise.params.trading.trading import Legacy3, Rules, Simplex, rules_for
 from sizewise.sizing.own import Rule, open_own, open_own_scheme
-from sizewise.sizing.sizers import RULES, Situation, Size
+from sizewise.sizing.sizers import RULES, Situation, Size, too_far_off
 from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.catalogue import open_scheme
@@ -21,7 +21,11 @@ from sizewise.trading.schemes.values import position_limit_frac
 class Multiples(ActionScheme):
     """Each action holds a multiple of the reference rule's size of the moment, on the signal's side, up to the cap.
 
-    The size is asked at every decision; without a signal nothing is held.
+    The size is asked at every decision; without a signal nothing is held. What is held between an entry and an exit stays
+    where it is within the base's `resize_off_frac` of that, so that an action of 1 is the base itself.
+
+    Attributes:
+        multiples: of the actions, in the accounts' dtype.
     """
 
     follows_signal, reads_market = True, True
@@ -31,15 +35,23 @@ class Multiples(ActionScheme):
     ):
         self.space = Discrete(len(model.multiples))
         self._size, self._limit = size, position_limit_frac(account)
-        self._multiples = torch.tensor(model.multiples, dtype=dtype, device=device)
+        self._off = model.base.resize_off_frac or 0.0
+        self.multiples = torch.tensor(model.multiples, dtype=dtype, device=device)
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        return self.hold(lookup(self.multiples, actions), view)
+
+    def hold(self, multiple: torch.Tensor, view: View) -> Orders:
+        """Orders for any multiples, 0 or more, accounts' shape."""
         at = view.situation
         if at is None:
             raise ConfigError("multiples_of asks a rule, which reads the market's signals: nothing here gives them")
-        share = (lookup(self._multiples, actions) * self._size(at)).clamp(max=self._limit)
+        share = (multiple * self._size(at)).clamp(max=at.cap(self._limit))
         target = torch.where(view.direction == 0, 0.0, share * view.direction * view.equity)
-        return Orders(market=view.units((target - view.position[0]).unsqueeze(0)))
+        position = view.position[0]
+        held = torch.where(position * view.direction > 0, position, 0.0)
+        target = torch.where(at.entry | too_far_off(held, target, self._off), target, held)
+        return Orders(market=view.units((target - position).unsqueeze(0)))
 
 
 def open_any(
@@ -62,6 +74,8 @@ def open_any(
     if isinstance(model, Legacy3):
         # A network counts its actions from 0, which is also how it begins to hold.
         model = model.model_copy(update={"encoding": "index"})
+    if isinstance(model, Simplex):
+        model = model.numbered
     return open_scheme(model, symbols, account, dtype=dtype, device=device)
 
 

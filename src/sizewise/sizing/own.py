@@ -1,11 +1,6 @@
 """A sizing rule or a learner of one's own: a class named in params.yaml, sized, capped and compared like every other."""
 
-import sys
 from abc import ABC, abstractmethod
-from importlib import import_module
-from importlib.machinery import SourceFileLoader
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,10 +9,10 @@ import torch
 from pydantic import ValidationError
 
 from sizewise.base.errors import ActionError, ConfigError
-from sizewise.base.paths import project_root
 from sizewise.dataset.market_tensor import Market
 from sizewise.params.arms import CustomArm, CustomScheme
 from sizewise.params.fields import Section
+from sizewise.params.own_class import own_class
 from sizewise.params.reading import place_of
 from sizewise.sizing.sizers import Situation, Size
 from sizewise.trading.schemes.interface import ActionScheme
@@ -31,9 +26,10 @@ class Rule(Section, ABC):
         """Share of equity to hold from an entry to its exit, 0 or more, before the account's cap.
 
         Args:
-            at: what is known at a close, one value a path. It is asked at every close and counts at entries.
+            at: what is known at a close, one value a path. It is asked at every decision and counts at entries; with the
+                arm's `resize_off_frac` also while a trade is on.
         Returns:
-            one value a path, or one for all; finite at entries.
+            one value a path, or one for all; finite where it counts.
         """
 
 
@@ -61,7 +57,7 @@ def open_own(name: str, arm: CustomArm) -> Rule | Learner:
         ConfigError: the class cannot be imported or is neither, a parameter is refused, or `splits` says otherwise.
     """
     place = place_of("arms", name)
-    own = _own_class(place, arm.class_, Rule | Learner, "sizewise.Rule nor a sizewise.Learner")
+    own = own_class(place, arm.class_, Rule | Learner, "sizewise.Rule nor a sizewise.Learner")
     try:
         # The constructor would say it without the place in params.yaml.
         own.model_validate(arm.own)
@@ -87,7 +83,7 @@ def open_own_scheme(model: CustomScheme) -> ActionScheme:
     Raises:
         ConfigError: the class cannot be imported or is no scheme, a parameter is refused, or follows_signal says otherwise.
     """
-    own = _own_class("scheme", model.class_, ActionScheme, "sizewise.ActionScheme")
+    own = own_class("scheme", model.class_, ActionScheme, "sizewise.ActionScheme")
     try:
         found: ActionScheme = own(**model.own)
     except (TypeError, ValueError) as error:
@@ -109,55 +105,15 @@ def own_of(arm: Any) -> CustomArm | CustomScheme | None:
     return found if isinstance(found, CustomArm | CustomScheme) else None
 
 
-def source_of(arm: CustomArm | CustomScheme) -> Path:
-    """The file that a class of one's own stands in."""
-    where = arm.class_.rpartition(":")[0]
-    if where.endswith(".py"):
-        return project_root() / where
-    return Path(str(import_module(where).__file__))
-
-
-def _own_class(place: str, path: str, wanted_kind: Any, said: str) -> Any:
-    where, _, wanted = path.rpartition(":")
-    try:
-        module = _file_module(where) if where.endswith(".py") else import_module(where)
-    except FileNotFoundError:
-        raise ConfigError(f"{place}: there is no file {where}: write it, or mend `class`") from None
-    # What a reader's own file may raise while it loads is anything.
-    except Exception as error:  # noqa: BLE001
-        reason = " ".join(str(error).split())
-        raise ConfigError(
-            f"{place}: {where} cannot be imported ({type(error).__name__}: {reason}): mend it, or `class`"
-        ) from None
-    own = getattr(module, wanted, None)
-    if own is None:
-        raise ConfigError(f"{place}: {where} has no class '{wanted}': mend `class`, written file.py:Name")
-    if not (isinstance(own, type) and issubclass(own, wanted_kind)):
-        neither = "neither a" if " nor " in said else "no"
-        raise ConfigError(f"{place}: {path} is {neither} {said}: derive it from one")
-    return own
-
-
-def _file_module(where: str) -> ModuleType:
-    file = project_root() / where
-    if not file.is_file():
-        raise FileNotFoundError(where)
-    loader = SourceFileLoader(f"sizewise_own_{file.stem}", str(file))
-    module = ModuleType(loader.name)
-    module.__file__ = str(file)
-    # Fields whose types are written as text are looked up in the module's own names.
-    sys.modules[loader.name] = module
-    loader.exec_module(module)
-    return module
-
-
 def checked(name: str, arm: CustomArm, market: Market, size: Size) -> Size:
     """A size of one's own that is refused where it is none.
 
     Raises (when asked):
-        ActionError: no number a path, or at an entry one that is not finite, or below 0 and so against the signal.
+        ActionError: no number a path, or where it counts (see Rule.size) one that is not finite, or below 0 and so against
+            the signal.
     """
     place = f"{place_of('arms', name)}: {arm.class_}"
+    managed = arm.resize_off_frac is not None
 
     def ask(at: Situation) -> torch.Tensor:
         try:
@@ -170,7 +126,8 @@ def checked(name: str, arm: CustomArm, market: Market, size: Size) -> Size:
                 f"{place} sizes with shape {tuple(found.shape)} where {tuple(at.equity.shape)} is due: return one number "
                 "a path"
             )
-        wrong = at.entry & ~(torch.isfinite(found) & (found >= 0.0))
+        counts = at.entry | (managed & (at.direction != 0))
+        wrong = counts & ~(torch.isfinite(found) & (found >= 0.0))
         if wrong.any():
             first = int(wrong.int().argmax())
             row, value = int(at.rows[first]), float(found[first])
@@ -180,6 +137,6 @@ def checked(name: str, arm: CustomArm, market: Market, size: Size) -> Size:
                 f"{place} sizes {symbol} with {value:g} at {market.times[row]:%Y-%m-%d %H:%M}, which {what}: return a "
                 "finite share, 0 or more"
             )
-        return torch.where(at.entry, found, 0.0)
+        return torch.where(counts, found, 0.0)
 
     return ask

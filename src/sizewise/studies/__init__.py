@@ -1,12 +1,19 @@
 """The studies behind the main job: a wing each.
 
 - ablations: the candidate with one thing changed
+- assay: would an edge of sizing be found
+- budget: whether more samples, or another network, change what the candidate comes to
 - calibration: do the tests hold their level and see what they should
 - configured: the market of params.yaml, and its reward step by step
+- families: the signal in other families, beside the null
 - known_answers: do the learners find a known optimum
 - mechanics: what an order does to an account
+- outside: what others found, asked of the parts of this project
 - overfitting: what the best of many is worth
 - planted: markets whose law is known
+- schemes: PPO under the reference designs' other actions
+- small_account: design A's $1,000 account, and accounts of other sizes
 - stability: what other seeds and another arithmetic would have decided
 - stress: worse conditions, and where the difference comes from
+- tables: variants of the tables and of the learners of closed trades
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ from matplotlib.figure import Figure
 from sizewise.base.errors import LedgerError
 from sizewise.base.paths import Workspace
 from sizewise.base.seeding import numpy_generator
-from sizewise.dataset.signals import trend_direction
+from sizewise.dataset.days import Days
+from sizewise.dataset.signals import signal_stream
 from sizewise.market.bars import load_bars
 from sizewise.market.costs import priced
 from sizewise.market.instruments import load_instruments
@@ -38,18 +40,28 @@ class Configured:
 
 
 def walk(
-    trading: Trading, account: Account, signals: Signals, workspace: Workspace, *, bars: int, seed: int = 1
+    trading: Trading,
+    account: Account,
+    signals: Signals,
+    workspace: Workspace,
+    *,
+    bars: int,
+    before: date,
+    seed: int = 1,
 ) -> Configured:
     """Random actions of the scheme in params.yaml, under its costs, rules and reward, over the last bars of its symbols.
 
-    A scheme that follows a signal follows the breakout rule of `signals`; of several symbols, that of the first.
+    A scheme that follows a signal follows the rule of `signals`; of several symbols, that of the first. Bars from `before`
+    on, `splits.end`, are sealed and left out.
 
     Raises:
         LedgerError: the columns do not add up, or a reward of log growth is not the growth.
     """
     instruments = load_instruments(workspace.bars.parent / "instruments.yaml")
     terms = {symbol: priced(instruments[symbol], trading.costs) for symbol in trading.symbols}
-    series = {symbol: load_bars(workspace.bars / f"{symbol}.parquet") for symbol in trading.symbols}
+    end = pd.Timestamp(before, tz="UTC")
+    whole = {symbol: load_bars(workspace.bars / f"{symbol}.parquet") for symbol in trading.symbols}
+    series = {symbol: frame[frame.index < end] for symbol, frame in whole.items()}
     frames = {symbol: frame.iloc[-bars:] for symbol, frame in series.items()}
     tape = build_tape(frames, terms)
     space = Desk(tape, trading, account).scheme.space
@@ -59,7 +71,9 @@ def walk(
         actions = rng.integers(space.start, space.start + space.n, length)
     else:
         actions = rng.dirichlet(np.ones(space.shape), length)
-    signal = trend_direction(series[trading.symbols[0]], signals)["direction"].reindex(tape.times).ffill().fillna(0)
+    first = trading.symbols[0]
+    days = Days.of(series[first], instruments[first])
+    signal = signal_stream(series[first], signals, days)["direction"].reindex(tape.times).ffill().fillna(0)
 
     def walked(reward: RewardModel) -> Simulation:
         return simulate(

@@ -7,9 +7,11 @@
 - desk: one scheme, one broker, one reward: actions become accounts
 - environment: any scheme, any costs, any reward, any clock, batched
 - episodes: where accounts stand and when they start again
+- priced: growth that prices risk
 - rewards: what a step earns
 - schemes: action spaces and what each action orders
 - simulation: `simulate`: a list of actions over real bars
 - situation: what is known at a close where something is decided
+- stretches: accounts through the bars between two decisions
 - trades: closed trades, read off fills
 """

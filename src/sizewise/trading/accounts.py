@@ -73,6 +73,7 @@ class Position(NamedTuple):
     Attributes:
         book: what they hold. equity: accounts' shape. closed_since: since when each instrument is flat (days, float64).
         memory: what their reward remembers. pending: orders that are on their way, oldest first, see Rules.latency_bars.
+        peak: the highest equity they were marked at since they began; None where nobody says.
     """
 
     book: Book
@@ -80,6 +81,7 @@ class Position(NamedTuple):
     closed_since: torch.Tensor
     memory: Memory = ()
     pending: tuple[Orders, ...] = ()
+    peak: torch.Tensor | None = None
 
     def coming(self) -> "Position":
         """As they will be when what is on its way has arrived at market: what is decided next must know of it."""

@@ -34,12 +34,14 @@ class Course:
 
     @cached_property
     def _sums(self) -> torch.Tensor:
-        """What holding one unit, or one of borrowed cash, costs up to each row: float64 [R, I, 4], of Bars' borrow (times
-        the close before), funding (times the open), its amount whoever pays it, and loan."""
+        """What holding one unit, or one of borrowed cash, costs up to each row of its market: float64 [R, I, 4], of Bars'
+        borrow (times the close before), funding (times the open), its amount whoever pays it, and loan."""
         column = self._tape.column
         funding = column("open") * column("funding")
         parts = (column("last_close") * column("borrow"), funding, funding.abs(), column("loan"))
-        return torch.stack(parts, dim=-1).cumsum(0)
+        # Every market by itself: another's prices round nothing of it.
+        markets = torch.split(torch.stack(parts, dim=-1), list(self._tape.n_rows))
+        return torch.cat([market.cumsum(0) for market in markets])
 
     @cached_property
     def _extremes(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,6 +51,11 @@ class Course:
         device = self._tape.table.device
         low, high = np.minimum.reduceat(close, edges), np.maximum.reduceat(close, edges)
         return torch.from_numpy(low).to(device), torch.from_numpy(high).to(device)
+
+    @cached_property
+    def lends(self) -> bool:
+        """Whether borrowed cash costs anything on any bar."""
+        return bool((self._tape.column("loan") != 0).any())
 
     def stretch(self, places: torch.Tensor, dtype: torch.dtype) -> "Stretch":
         """From the decisions at `places` (int64, any shape, none the last of its market) to the following ones."""
@@ -111,9 +118,8 @@ class Stretch:
         carry = (units.clamp(max=0.0) * borrow - units.abs() * swings).sum(0)
         owes = position.book.cash + carry < 0.0
         equity = position.book.cash + (units * worst).sum(0) + carry
-        lent = bool((self.tape.column("loan") != 0).any())
         # A rounding of single precision must not decide.
-        return bool((equity > ruin_level * (1.0 + 1e-3)).all()) and not (lent and bool(owes.any()))
+        return bool((equity > ruin_level * (1.0 + 1e-3)).all()) and not (self.course.lends and bool(owes.any()))
 
     def one_by_one(self) -> Iterator[tuple[Bars, Bars, torch.Tensor]]:
         """The bars after the first, for all; whoever has arrived (bool) is shown bars in which nothing is and nothing

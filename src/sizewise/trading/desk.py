@@ -77,7 +77,7 @@ class Walker:
         if cash is not None:
             self._initial = book.cash
         flat = torch.zeros(book.units.shape, dtype=torch.float64, device=self.device)
-        return Position(book, book.cash, flat)
+        return Position(book, book.cash, flat, peak=book.cash)
 
     def move(self, position: Position, orders: Orders, following: Bars, money: Bars | None = None) -> Move:
         """Trade through a bar, without a reward; `orders` arrive after Rules.latency_bars."""
@@ -86,6 +86,13 @@ class Walker:
     def move_at_once(self, position: Position, orders: Orders, following: Bars, money: Bars | None = None) -> Move:
         """The same with `orders` that have arrived; nothing is on its way afterwards."""
         return self._traded(position, orders, (), following, money)
+
+    def idle(self, position: Position, where: torch.Tensor) -> Position:
+        """Accounts `where` it says (bool, accounts' shape) turned into cash at the marks, with nothing on its way."""
+        book = self.broker.open(tuple(position.equity.shape), position.equity, self.device)
+        flat = torch.zeros_like(position.closed_since)
+        stopped = position._replace(book=book, closed_since=flat, pending=nothing_of(position.pending))
+        return merge(where, stopped, position)
 
     def closing_out(self, position: Position, orders: Orders, where: torch.Tensor) -> tuple[Position, Orders]:
         """Accounts `where` it says (bool) leave all they have at the next open, whatever was ordered or is on its way.
@@ -120,7 +127,8 @@ class Walker:
             # Something traded and nothing is held: a position ended, be it one that began in this very bar.
             ended = (nonzero(result.turnover) * (1.0 - nonzero(book.units))).to(torch.float64)
             closed_since = pick(ended, following.day.expand(ended.shape), closed_since)
-        return Move(Position(book, equity, closed_since, position.memory, pending), terminated, result)
+        peak = None if position.peak is None else torch.maximum(position.peak, equity)
+        return Move(Position(book, equity, closed_since, position.memory, pending, peak), terminated, result)
 
     def _arriving(self, position: Position, orders: Orders) -> tuple[Orders, tuple[Orders, ...]]:
         if not self.rules.latency_bars:
@@ -149,9 +157,10 @@ class Desk(Walker):
         record: bool = False,
         raw_dollars: bool = False,
         pauses: bool = False,
+        price: torch.Tensor | None = None,
     ):
         """Args: `scheme`: one of your own, in place of the one params name. `dtype`: of money. `record`: keep all fills.
-        `raw_dollars`: see accounts.Observer. `pauses`: see broker.Broker."""
+        `raw_dollars`: see accounts.Observer. `pauses`: see broker.Broker. `price`: of risk, see rewards.open_reward."""
         self.scheme = scheme or open_scheme(trading.scheme, tape.symbols[0], account, dtype=dtype, device=device)
         super().__init__(
             tape,
@@ -165,7 +174,7 @@ class Desk(Walker):
             trusted=scheme is None and not record,
         )
         self.trading = trading
-        self._reward = open_reward(trading.reward, keeps_lots=self.rules.max_open_lots is not None)
+        self._reward = open_reward(trading.reward, keeps_lots=self.rules.max_open_lots is not None, price=price)
         self.observe = observer_of(
             self.scheme, account, trading.rules, n_instruments=tape.n_instruments, raw_dollars=raw_dollars
         )
@@ -179,7 +188,7 @@ class Desk(Walker):
         """Flat accounts of the initial equity, without touching the scheme."""
         book = self.broker.open(shape, self.account.initial_equity, self.device)
         flat = torch.zeros(book.units.shape, dtype=torch.float64, device=self.device)
-        return Position(book, book.cash, flat, self._reward.open(shape, self.dtype, self.device))
+        return Position(book, book.cash, flat, self._reward.open(shape, self.dtype, self.device), peak=book.cash)
 
     def suppress(self, iteration: int) -> None:
         """Put the reward's penalties into force as far as they are at an iteration of training; see params.trading."""
@@ -234,14 +243,6 @@ class Desk(Walker):
         """Send `orders` as they are, past the scheme."""
         moved = self.move(position, orders, following, money)
         return self._rewarded(position, moved, moved.result.flows, following, days, ended)
-
-    def idle(self, position: Position, where: torch.Tensor) -> Position:
-        """Accounts `where` it says (bool, accounts' shape) turned into cash at the marks, with nothing on its way."""
-        shape = tuple(position.equity.shape)
-        fresh, book = self.fresh(shape), self.broker.open(shape, position.equity, self.device)
-        pending = nothing_of(position.pending)
-        stopped = fresh._replace(book=book, equity=position.equity, memory=position.memory, pending=pending)
-        return merge(where, stopped, position)
 
     def rewarded(
         self, before: Position, moves: Sequence[Move], following: Bars, days: torch.Tensor, ended: Maybe

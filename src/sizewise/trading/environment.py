@@ -14,7 +14,6 @@ Inside, accounts lie as [K, R, G]: groups innermost, where torch is fast with wh
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 
@@ -22,13 +21,14 @@ from sizewise.market.tape import Bars, Tape
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Trading
-from sizewise.trading.accounts import mapped, merge
+from sizewise.trading.accounts import merge
 from sizewise.trading.broker.orders import Orders
-from sizewise.trading.course import Course, Stretch
-from sizewise.trading.desk import Desk, Move, nothing_of
+from sizewise.trading.course import Course
+from sizewise.trading.desk import Desk, nothing_of
 from sizewise.trading.episodes import Episodes, Ranges, Transition
 from sizewise.trading.schemes.interface import ActionScheme, View
 from sizewise.trading.situation import Signals, Situation
+from sizewise.trading.stretches import walk_stretch
 
 
 class TradingEnv:
@@ -57,6 +57,7 @@ class TradingEnv:
         episode: Episode | None = None,
         regimes: torch.Tensor | None = None,
         raw_dollars: bool = False,
+        price: torch.Tensor | None = None,
         dtype: torch.dtype = torch.float32,
     ):
         """Args:
@@ -66,6 +67,7 @@ class TradingEnv:
         decides: bool (R,), rows at whose close something is decided; None: at every one.
         leaps: walk bars in which nothing can happen as one; without it bar by bar, which is slower and the same.
         regimes: code of each row, where starts are balanced over them. raw_dollars: see accounts.Observer.
+        price: of risk, one a policy (K,), where the reward has one.
         """
         self.tape, self.account, self.horizon = tape, account, horizon
         self.device, self.dtype = tape.table.device, dtype
@@ -91,6 +93,7 @@ class TradingEnv:
             device=self.device,
             raw_dollars=raw_dollars,
             pauses=walks,
+            price=None if price is None else price.to(self.device, dtype).view(-1, 1, 1),
         )
         self._leaps = leaps and self.desk.nothing_happens_between()
         self.shape = (len(ranges), groups, replicas)
@@ -164,7 +167,7 @@ class TradingEnv:
         stretch = self._course.stretch(places, self.dtype)
         orders = Orders(market=units * everyone)
         first = self.desk.move_at_once(fresh._replace(pending=()), orders, stretch.first, stretch.first_money)
-        walked = self._walk([first], orders, stretch)[-1].position
+        walked = walk_stretch(self.desk, [first], orders, stretch, leaps=self._leaps)[-1].position
         self.position = merge(everyone, walked._replace(pending=nothing_of(self.position.pending)), self.position)
         self.episodes.rows = torch.where(moving, self.episodes.rows + 1, self.episodes.rows)
 
@@ -234,7 +237,7 @@ class TradingEnv:
         else:
             stretch = self._stretches[t]
             first = self.desk.move(self.position, orders, stretch.first, stretch.first_money)
-            moves = self._walk([first], orders, stretch)
+            moves = walk_stretch(self.desk, [first], orders, stretch, leaps=self._leaps)
         step = self.desk.rewarded(self.position, moves, following, following.day[0] - now.day[0], last)
         self.position = step.position
         self._steps = t + 1
@@ -248,40 +251,7 @@ class TradingEnv:
             self.position = self.desk.restarted(step.position, over, following.day)
         return Transition(step.reward.float().transpose(1, 2), step.terminated.transpose(1, 2), truncated, final)
 
-    def _walk(self, moves: list[Move], orders: Orders, stretch: Stretch) -> list[Move]:
-        """From the bar that fills what was decided to the next decision, in one leap or bar by bar.
-
-        Args:
-            moves: the one through that bar. orders: what was decided, whose form those in between have.
-        """
-        if not stretch.longest:
-            return moves
-        if self._leaps and stretch.leads_nobody_to(self.desk.ruin_level, moves[0].position):
-            return [*moves, self._on(moves[0], Orders(), stretch.leap, stretch.leap_money)]
-        (nothing,) = nothing_of((orders,))
-        for bars, money, arrived in stretch.one_by_one():
-            moves.append(self._on(moves[-1], nothing, bars, money, arrived))
-        return moves
-
-    def _on(self, before: Move, nothing: Orders, bars: Bars, money: Bars, arrived: torch.Tensor | None = None) -> Move:
-        """Through bars in which nothing is decided; what is on its way to whoever has arrived waits with them."""
-        position = before.position
-        if bool(before.terminated.any()):
-            position = self.desk.idle(position, before.terminated)
-        waiting = position.pending
-        if arrived is not None and waiting:
-            position = position._replace(pending=tuple(orders.only(~arrived) for orders in waiting))
-        moved = self.desk.move(position, nothing, bars, money)
-        after = moved.position
-        if arrived is not None and waiting:
-            after = after._replace(pending=mapped(partial(_pick, arrived), waiting, after.pending))
-        return moved._replace(position=after, terminated=moved.terminated | before.terminated)
-
     @property
     def equity(self) -> torch.Tensor:
         """Equity at the current close, [K, G, R]."""
         return self.position.equity.transpose(1, 2)
-
-
-def _pick(where: torch.Tensor, kept: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
-    return torch.where(where, kept, new)

@@ -19,12 +19,14 @@ from sizewise.params.trading.rewards import (
     DrawdownPenalised,
     Penalties,
     RewardModel,
+    RiskPriced,
     SizeAdded,
     Suppression,
     UnrealisedExposure,
 )
 from sizewise.trading.broker.book import Lots
 from sizewise.trading.broker.orders import Maybe
+from sizewise.trading.priced import priced_growth
 
 # A short can gap through zero; what no logarithm can show counts as the loss of all but a millionth.
 LARGEST_LOSS = -1.0 + 1e-6
@@ -122,6 +124,21 @@ class Memoryless:
         return self.of(step), memory
 
 
+@dataclass(frozen=True, eq=False)
+class Priced:
+    """log(1 + price r), of the step's net return r. `price`: one, or one an account, broadcast against accounts."""
+
+    price: float | torch.Tensor
+
+    def open(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | str) -> Memory:  # noqa: ARG002
+        """See Reward."""
+        return ()
+
+    def __call__(self, step: StepOutcome, memory: Memory) -> tuple[torch.Tensor, Memory]:
+        """See Reward."""
+        return priced_growth(step.change / step.before, self.price), memory
+
+
 @dataclass(frozen=True)
 class Drawdown:
     """Log growth less coef times the increase of drawdown: a loss, as a share of the peak that equity fell from.
@@ -194,13 +211,18 @@ STEP_REWARDS: dict[str, Callable[[StepOutcome], torch.Tensor]] = {
 }
 
 
-def open_base(model: RewardModel, *, keeps_lots: bool) -> Reward:
+def open_base(model: RewardModel, *, keeps_lots: bool, price: torch.Tensor | None = None) -> Reward:
     """The reward that `model` describes, without its penalties; see rewards.open_reward.
 
     Raises:
-        ConfigError: it needs lots and the accounts keep none.
+        ConfigError: it needs lots and the accounts keep none, or a price of risk and nobody says one.
     """
     match model:
+        case RiskPriced():
+            given = model.price if price is None else price
+            if given is None:
+                raise ConfigError("reward risk_priced knows no price of risk here: give its price, such as 10")
+            return Priced(given)
         case DrawdownPenalised():
             return Drawdown(model.coef)
         case SizeAdded():
@@ -272,13 +294,15 @@ class Penalised:
         return reward - self.strength * penalty, (*kept, side, hours)
 
 
-def open_reward(model: RewardModel, *, keeps_lots: bool) -> Reward:
+def open_reward(model: RewardModel, *, keeps_lots: bool, price: torch.Tensor | None = None) -> Reward:
     """The reward that `model` describes, its penalties in full force.
 
+    Args:
+        price: of risk, in place of the model's own, broadcast against accounts; see Priced.
     Raises:
-        ConfigError: it needs lots and the accounts keep none.
+        ConfigError: it needs lots and the accounts keep none, or a price of risk and nobody says one.
     """
-    base = open_base(model, keeps_lots=keeps_lots)
+    base = open_base(model, keeps_lots=keeps_lots, price=price)
     return Penalised(base, model.penalties) if model.penalties.any else base
 
 

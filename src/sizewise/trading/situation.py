@@ -48,6 +48,7 @@ class Situation:
         close: quote currency. account: all that the accounts hold, and bars: all of the bar that closes; None by hand, and a
             close of 1.
         decides: bool, the clock says that something is decided at this close; None: everywhere.
+        factor: what an arm's orders are multiplied by afterwards, see sizing.scaled; None: by nothing.
     """
 
     rows: torch.Tensor
@@ -62,6 +63,11 @@ class Situation:
     account: Position | None = None
     bars: Bars | None = None
     decides: torch.Tensor | None = None
+    factor: torch.Tensor | None = None
+
+    def cap(self, limit_frac: float) -> float | torch.Tensor:
+        """The cap on a size that is multiplied by `factor` afterwards: then no position is larger than `limit_frac`."""
+        return limit_frac if self.factor is None else limit_frac / self.factor
 
     def pick(self, index: torch.Tensor | slice) -> "Situation":
         """That of some accounts of one axis: positions, a slice, or a mask."""
@@ -88,6 +94,29 @@ class Situation:
         if self.bars is None:
             raise ConfigError("this situation does not say its bar: give it the tape's")
         return self.bars
+
+    @property
+    def drawdown(self) -> torch.Tensor:
+        """How far equity lies below its highest so far, as a share of that.
+
+        Raises:
+            ConfigError: see peak.
+        """
+        return 1.0 - self.equity / self.peak
+
+    @property
+    def peak(self) -> torch.Tensor:
+        """The accounts' highest equity so far, quote currency.
+
+        Raises:
+            ConfigError: nothing says it, as of an account that was given by its equity and position alone.
+        """
+        peak = None if self.account is None else self.account.peak
+        if peak is None:
+            raise ConfigError(
+                "a size that falls with the drawdown needs the account's highest equity: give peak_equity"
+            )
+        return torch.maximum(peak, self.equity)
 
     def view(self) -> View:
         """The same as a scheme sees it."""
@@ -130,6 +159,29 @@ def picked(state: Any, index: torch.Tensor | slice) -> Any:
     return state
 
 
+def divided(held: Position, factor: torch.Tensor, close: torch.Tensor) -> Position:
+    """Accounts as they would be shown if all they hold and have ordered were `factor` times less; equity is the same."""
+    book = held.book
+    units = book.units / factor
+    book = book._replace(
+        units=units,
+        cash=book.cash + ((book.units - units) * close).sum(0),
+        margin=None if book.margin is None else book.margin._replace(posted=book.margin.posted / factor),
+        lots=None if book.lots is None else book.lots._replace(units=book.lots.units / factor),
+        working=tuple(slot._replace(units=slot.units / factor) for slot in book.working),
+    )
+    return held._replace(book=book, pending=tuple(times(orders, 1.0 / factor) for orders in held.pending))
+
+
+def times(orders: Orders, factor: torch.Tensor) -> Orders:
+    """The same orders for `factor` times as many units."""
+    market = None if orders.market is None else orders.market * factor
+    place: Any = orders.place
+    if place is not None:
+        place = place._replace(units=place.units * factor)
+    return orders._replace(market=market, place=place)
+
+
 def standing(equity: torch.Tensor, position: torch.Tensor, direction: torch.Tensor) -> Situation:
     """Accounts of plain cash and one position, at a close of 1 and without costs; shape (N,), float64.
 
@@ -152,6 +204,6 @@ def standing(equity: torch.Tensor, position: torch.Tensor, direction: torch.Tens
         atr_frac=none,
         annual_vol=none,
         close=one,
-        account=Position(book, equity, 0.0 * unit),
+        account=Position(book, equity, 0.0 * unit, peak=equity),
         bars=bars,
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from sizewise.market.tape import Tape
 from sizewise.trading.broker.orders import Kind
@@ -129,14 +130,29 @@ def trades_of_path(
 def _carry(fills: pd.DataFrame, tape: Tape, flows: np.ndarray) -> np.ndarray:
     """What each instrument's holder paid in each step, float64 (T, I): by the value held at the close before."""
     names, close = list(tape.symbols[0]), tape.column("close").numpy()
+    numbers = np.array([names.index(symbol) for symbol in fills["symbol"]], dtype=np.int64)
+    return _by_value(fills["row"], numbers, fills["units"], close, flows[:, CARRY].sum(axis=1))
+
+
+def shared_carry(
+    rows: ArrayLike, instruments: ArrayLike, units: ArrayLike, close: np.ndarray, carry: np.ndarray
+) -> np.ndarray:
+    """What holding cost an account in each step, by instrument: float64 (T, I), shared by value held at the close before.
+
+    Args:
+        rows, instruments, units: of its fills, in the order they happened. close: (T, I). carry: (T,).
+    """
+    return carry[:, None] if close.shape[1] == 1 else _by_value(rows, instruments, units, close, carry)
+
+
+def _by_value(
+    rows: ArrayLike, instruments: ArrayLike, units: ArrayLike, close: np.ndarray, carry: np.ndarray
+) -> np.ndarray:
     traded = np.zeros(close.shape)
-    places = (
-        fills["row"].to_numpy(dtype=np.int64),
-        np.array([names.index(symbol) for symbol in fills["symbol"]], dtype=np.int64),
-    )
-    np.add.at(traded, places, fills["units"].to_numpy())
+    places = tuple(np.asarray(index, dtype=np.int64) for index in (rows, instruments))
+    np.add.at(traded, places, np.asarray(units, dtype=np.float64))
     value = np.abs(traded.cumsum(axis=0) * close)
-    before = np.vstack([np.zeros((1, len(names))), value[:-1]])
+    before = np.vstack([np.zeros((1, close.shape[1])), value[:-1]])
     total = before.sum(axis=1, keepdims=True)
     share = np.divide(before, total, out=np.zeros_like(before), where=total > 0)
-    return share * flows[:, CARRY].sum(axis=1, keepdims=True)
+    return share * carry[:, None]

@@ -6,21 +6,30 @@ or added runs those stages again that use it, and no others.
 
 import argparse
 import sys
+from typing import Any
 
 from sizewise.base.errors import exit_status
 from sizewise.base.hashing import content_hash, text_bytes
 from sizewise.base.paths import Workspace, write_json
+from sizewise.dataset.own_signal import open_own_signal
 from sizewise.params.arms import CustomArm, CustomScheme
+from sizewise.params.dataset.signals import CustomSignal
+from sizewise.params.own_class import class_source
 from sizewise.params.reading import parse_section, read_params
 from sizewise.params.stage import ARMS_FOLDER, all_stages, used_arms
-from sizewise.sizing.own import open_own, open_own_scheme, own_of, source_of
+from sizewise.sizing.own import open_own, open_own_scheme, own_of
+
+# Stages that find signals in bars depend on it.
+SIGNAL_FILE = f"{ARMS_FOLDER}/signals.json"
 
 
 def write_arms(profile: str = "full") -> None:
     """Write a file of arms for every stage that depends on one: their entries, and the source of those of one's own.
 
+    Beside them a file of the source of the signal, where it is one's own.
+
     Raises:
-        ConfigError: an arm names a class that cannot be opened with its parameters.
+        ConfigError: an arm or the signal names a class that cannot be opened with its parameters.
     """
     workspace = Workspace.open(profile)
     values = read_params(workspace.root, profile)
@@ -32,13 +41,23 @@ def write_arms(profile: str = "full") -> None:
         if own is not None:
             if isinstance(own, CustomScheme):
                 open_own_scheme(own)
-            sources[name] = content_hash(text_bytes(source_of(own)))
+            sources[name] = content_hash(text_bytes(class_source(own.class_)))
+    write_json(workspace.base / SIGNAL_FILE, {"source": _signal_source(values["signals"])})
     for stage, declared in all_stages(workspace.root).items():
         file = f"{ARMS_FOLDER}/{stage}.json"
         if file in declared.get("deps", ()):
             used = used_arms(stage, values)
             held = {"arms": used, "sources": {name: sources[name] for name in used if name in sources}}
             write_json(workspace.base / file, held)
+
+
+def _signal_source(section: Any) -> str | None:
+    """Hash of the file of a signal of one's own, once it is opened; None where the signal is a bundled one."""
+    family = parse_section("signals", section).family
+    if not isinstance(family, CustomSignal):
+        return None
+    open_own_signal(family)
+    return content_hash(text_bytes(class_source(family.class_)))
 
 
 def main(argv: list[str] | None = None) -> int:

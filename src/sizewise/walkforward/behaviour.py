@@ -2,7 +2,7 @@
 
 The unit is an entry of the signal, the same for every arm that follows it. Entries depend on each other over time, and a
 learner's seeds repeat its training and not the market; so seeds are averaged entry by entry, entries within consecutive
-blocks of time, and a t-test on the blocks gives every interval (see inference.ibragimov_mueller).
+blocks of time, and a t-test on the blocks gives every interval (see blocks.ibragimov_mueller).
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -16,7 +16,8 @@ from sizewise.base.errors import LedgerError
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import UNFITTED, Market
 from sizewise.dataset.splits import Fold
-from sizewise.evidence.inference import BlockTest, ibragimov_mueller, with_holm
+from sizewise.evidence.inference import with_holm
+from sizewise.evidence.statistics.blocks import BlockTest, ibragimov_mueller
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.trading.account import Account
 from sizewise.sizing.fitted import walked_trades
@@ -26,6 +27,8 @@ from sizewise.trading.schemes.values import position_limit_frac
 Measure = Literal["entry_pct", "held_pct"]
 MEASURES: dict[Measure, str] = {"entry_pct": "size at entry", "held_pct": "mean size while held"}
 DEEP_DRAWDOWN_FRAC = 0.10
+# What is read of a ledger's bars.
+PATH_COLUMNS = ("arm", "symbol", "fold", "seed", "equity", "position_frac", "day_trades_left")
 # A t-test on fewer blocks than this says next to nothing.
 FEWEST_BLOCKS = 4
 
@@ -57,8 +60,7 @@ def entry_table(equity: pd.DataFrame, market: Market, folds: Sequence[Fold], acc
     """Every entry of the signal on every path of a ledger: what held at its decision, and how large it became.
 
     Args:
-        equity: columns arm, symbol, fold, seed, equity, position_frac, day_trades_left; rows of a path together, oldest
-            first.
+        equity: PATH_COLUMNS; rows of a path together, oldest first.
     Returns:
         one row an entry: arm, symbol, fold, seed, time, row (of the market tensor); entry_pct, the position after the
         trade's first fill as marked at that bar's close, and held_pct, its mean over the bars it is held, both % of the
@@ -195,7 +197,7 @@ def _test(blocks: pd.Series | None, plan: Plan) -> BlockTest | None:
     """Of values given a block; each stands twice because the test wants two values a block."""
     if blocks is None or len(blocks) < FEWEST_BLOCKS:
         return None
-    return ibragimov_mueller(np.repeat(blocks.to_numpy(), 2), blocks=len(blocks), alpha=plan.alpha, power=plan.power)
+    return ibragimov_mueller(np.repeat(blocks.to_numpy(), 2), blocks=len(blocks), alpha=plan.alpha)
 
 
 def _figures(prefix: str, test: BlockTest | None) -> dict[str, object]:

@@ -10,18 +10,24 @@ from sizewise.base.hashing import code_hash, content_hash
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe
-from sizewise.ledgers.files import LedgerWriter
+from sizewise.ledgers.files import LedgerWriter, write_risk
 from sizewise.ledgers.plan import ANCHORED_FOLDER, PRIMARY, arm_hash, stop_atr, trial_lines
 from sizewise.ledgers.trials import record_trials
+from sizewise.params.arms import CustomArm, CustomScheme
+from sizewise.params.dataset.signals import CustomSignal
+from sizewise.params.own_class import class_source
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
-from sizewise.sizing.own import own_of, source_of
+from sizewise.sizing.own import own_of
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import events_frame, frames
 
 
 def evaluate_all(stage: Stage, market: Market, folds: Mapping[str, Sequence[Fold]]) -> pd.DataFrame:
     """Walk every arm over its schemes and write the ledgers; the primary scheme's lie in the ledger folder itself.
+
+    With `plan.risk` every arm walks at the factors that match its risk on train; they are written as well, and what the arms
+    of the primary scheme do without them.
 
     On other schemes than the primary one only the candidate and the reference walk: they are a sensitivity of the verdict.
 
@@ -32,24 +38,37 @@ def evaluate_all(stage: Stage, market: Market, folds: Mapping[str, Sequence[Fold
     exact = market.to("cpu", torch.float64)
     atr_stop = stop_atr(p.arms, p.plan.reference)
     fits: list[pd.DataFrame] = []
+    factors: list[pd.DataFrame] = []
+    unmatched: list[pd.DataFrame] = []
     for scheme in folds:
         primary = scheme == PRIMARY
-        world = World.of(p)
-        field = Field(exact, folds[scheme], p.arms, p.train.seeds, world, p.outcome, stage.workspace.policies)
+        world, policies = World.of(p), stage.workspace.policies
+        field = Field(exact, folds[scheme], p.arms, p.train.seeds, world, p.outcome, policies, p.plan.risk)
+        names = list(p.arms) if primary else [p.plan.candidate, p.plan.reference]
         writer = LedgerWriter(stage.workspace.ledger / ("" if primary else ANCHORED_FOLDER))
-        for run in field.walk_all(list(p.arms) if primary else [p.plan.candidate, p.plan.reference]):
-            for equity, trades in frames(run, exact, stop_atr=atr_stop):
+        for run in field.walk_all(names):
+            own = field.market_of(run.arm)
+            for equity, trades in frames(run, own, stop_atr=atr_stop):
                 writer.add(equity, trades)
-            writer.add_events(events_frame(run, exact))
+            writer.add_events(events_frame(run, own))
         writer.close()
         fits += field.fits
+        if p.plan.risk is not None:
+            factors += [field.matched(name) for name in names]
+            unmatched += [field.unmatched(names)] if primary else []
+    if factors:
+        every = [pd.concat(tables, ignore_index=True) for tables in (factors, unmatched)]
+        write_risk(stage.workspace.ledger, *every)
     return pd.concat(fits, ignore_index=True) if fits else pd.DataFrame()
 
 
 def trial_hash(params: Any, name: str) -> str:
-    """See plan.arm_hash; an arm of one's own is also what its file says, so that an edit there makes another trial."""
-    digest, own = arm_hash(params, name), own_of(params.arms[name])
-    return digest if own is None else content_hash(digest.encode(), source_of(own).read_bytes())
+    """See plan.arm_hash; an arm or a signal of one's own is also what its file says: an edit there makes another trial."""
+    digest = arm_hash(params, name)
+    for own in (own_of(params.arms[name]), params.signals.family):
+        if isinstance(own, CustomArm | CustomScheme | CustomSignal):
+            digest = content_hash(digest.encode(), class_source(own.class_).read_bytes())
+    return digest
 
 
 def record(stage: Stage, universe: Universe, equity: pd.DataFrame) -> int:

@@ -6,36 +6,54 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import torch
 
 from sizewise.base.errors import ConfigError
+from sizewise.base.pool import Pool
+from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import confidence_column
+from sizewise.dataset.joint import ground_of
 from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.policy import load_closed_trades
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
+from sizewise.learning.direct.policy import DirectSizer, load_direct
 from sizewise.learning.own import load_own, member_size
 from sizewise.learning.ppo.agent import Agent, load_agent
+from sizewise.learning.ppo.ensemble import EnsembleSizer
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.sizer import TableSizer
-from sizewise.learning.tabular.store import load_table
-from sizewise.params.arms import Arm
+from sizewise.learning.tabular.store import load_table_for
+from sizewise.params.arms import Arm, DirectArm
+from sizewise.params.evidence.plan import Risk
 from sizewise.params.learning.outcome import ClosedTrades
-from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
 from sizewise.sizing.fitted import FITTED, Paths, fitted_sizer, mean_exposure
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.own import Learner, checked, open_own
-from sizewise.sizing.sizers import RULES, HeldSizer, JoinedSizer, Sizer, rule_sizer
+from sizewise.sizing.sizers import PLAIN, HeldSizer, JoinedSizer, Sizer, rule_sizer
+from sizewise.sizing.walks.day_marks import DayMarks
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward.walk import RULE_SEED, ArmRun, PathKey, paths_of, policies_sizer, walk
+from sizewise.walkforward.risk import COLUMNS, factors_of, marks_frame, match, train_paths
+from sizewise.walkforward.walk import (
+    RULE_SEED,
+    SIDE_BY_SIDE,
+    ArmRun,
+    PathKey,
+    of_paths,
+    paths_of,
+    policies_sizer,
+    scaled_sizer,
+    walk,
+    walk_days,
+)
 
-# Rows of paths (as many as the longest of them has, each) that walk side by side: bounds the memory of their ledgers.
-SIDE_BY_SIDE = 8_000_000
+# Rows of paths from which on arms are walked in processes of their own.
+APART = 5_000_000
 
 
 class Field:
@@ -54,30 +72,59 @@ class Field:
         world: World,
         outcome: ClosedTrades,
         policies: Path,
+        risk: Risk | None = None,
     ):
-        """Args: `market` float64, on the CPU; `outcome`: the section that closed-trade arms were trained with."""
+        """Args: `market` float64, on the CPU; `outcome`: the section that closed-trade arms were trained with; `risk`: what
+        every arm is matched to on train, None: it walks at its own."""
         self._market, self._folds, self._arms, self._seeds = market, folds, arms, seeds
         self._world, self._account, self._outcome, self._policies = world, world.account, outcome, policies
+        self._risk = risk
+        self._matched: dict[str, pd.DataFrame] = {}
         self.fits: list[pd.DataFrame] = []
+        self._joint: dict[tuple[str, ...], Field] = {}
+
+    def of(self, name: str) -> "Field":
+        """The field that an arm walks: this one, or that of the symbols which share its account, at the same risk."""
+        symbols = self._arms[name].symbols
+        if not symbols or self._market.tape.symbols == (symbols,):
+            return self
+        if symbols not in self._joint:
+            market, folds = ground_of(self._market, self._folds, symbols)
+            given = (self._arms, self._seeds, self._world, self._outcome, self._policies)
+            self._joint[symbols] = Field(market, folds, *given, self._risk)
+        return self._joint[symbols]
+
+    def market_of(self, name: str) -> Market:
+        """The market on whose rows an arm's paths lie."""
+        return self.of(name)._market
 
     def walk(self, name: str) -> ArmRun:
-        """An arm over all folds and, if it has randomness, all seeds; see walk_all."""
-        return next(self.walk_all([name]))
+        """An arm over all folds and, if it has randomness, all seeds, in one run; see walk_all."""
+        return next(self.walk_all([name], whole=True))
 
-    def walk_all(self, names: Sequence[str]) -> Iterator[ArmRun]:
+    def walk_all(self, names: Sequence[str], *, whole: bool = False) -> Iterator[ArmRun]:
         """Arms one after the other; those that order at market under the same rules walk side by side, up to SIDE_BY_SIDE
-        rows at once.
+        rows at once. An arm that has more comes in several runs, one after the other, unless `whole`.
 
         Raises:
             DataMissingError, CheckpointError: a learned arm was not trained, or was trained for something else.
         """
         waiting: list[tuple[str, tuple[PathKey, ...]]] = []
+        if self._risk is not None:
+            self.match_all(names)
         for name in names:
-            keys = self._keys(name)
-            if waiting and not self._beside(waiting, name, keys):
-                yield from self._walked(waiting)
-                waiting = []
-            waiting.append((name, keys))
+            if self.of(name) is not self:
+                if waiting:
+                    yield from self._walked(waiting)
+                    waiting = []
+                yield from self.of(name).walk_all([name], whole=whole)
+                continue
+            every = self._keys(name)
+            for keys in [every] if whole else _in_rows(every):
+                if waiting and not self._beside(waiting, name, keys):
+                    yield from self._walked(waiting)
+                    waiting = []
+                waiting.append((name, keys))
         if waiting:
             yield from self._walked(waiting)
 
@@ -89,30 +136,182 @@ class Field:
     def _beside(self, waiting: Sequence[tuple[str, tuple[PathKey, ...]]], name: str, keys: Sequence[PathKey]) -> bool:
         """Whether an arm can walk with those that wait."""
         other = waiting[0][0]
-        if self._rules(name) != self._rules(other) or self._follows(name) != self._follows(other):
+        if self._under(name) != self._under(other) or self._follows(name) != self._follows(other):
             return False
         every = [*(key for _, mine in waiting for key in mine), *keys]
         return len(every) * max(key.length for key in every) <= SIDE_BY_SIDE
 
-    def _rules(self, name: str) -> Rules:
+    def _under(self, name: str) -> World:
+        """The world an arm trades in: its clock, and the rules its scheme cannot do without."""
         arm: Any = self._arms[name]
-        return rules_of(arm.scheme, self._world.rules) if arm.kind == "ppo" else self._world.rules
+        if arm.kind == "ppo_ensemble":
+            return self._under(arm.of)
+        world = arm.world(self._world)
+        return replace(world, rules=rules_of(arm.scheme, world.rules)) if arm.kind == "ppo" else world
+
+    def _decides(self, name: str) -> torch.Tensor | None:
+        """Rows at which an arm is asked."""
+        return decision_rows(self._market, self._under(name).decisions, follows_signal=self._follows(name))
 
     def _follows(self, name: str) -> bool:
         return self._arms[name].follows_signal
 
     def _walked(self, waiting: Sequence[tuple[str, tuple[PathKey, ...]]]) -> Iterator[ArmRun]:
-        sizers = [OPENERS[self._arms[name].kind](self, name, keys) for name, keys in waiting]
+        sizers = [self.sizer(name, keys) for name, keys in waiting]
         counts = [len(keys) for _, keys in waiting]
         sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, counts)
         first = waiting[0][0]
-        under = replace(self._world, rules=self._rules(first))
+        under = self._under(first)
         every = [key for _, keys in waiting for key in keys]
         ledger = walk(self._market, every, sizer, under, follows_signal=self._follows(first), record=True)
         start = 0
         for (name, keys), count in zip(waiting, counts, strict=True):
             yield ArmRun(name, keys, ledger.part(slice(start, start + count)))
             start += count
+
+    def sizer(self, name: str, keys: Sequence[PathKey]) -> Sizer:
+        """An arm on paths, at the risk that is declared."""
+        factor = torch.ones(len(keys)) if self._risk is None else of_paths(factors_of(self.matched(name)), keys)
+        return self._scaled(name, keys, factor)
+
+    def _scaled(self, name: str, keys: Sequence[PathKey], factor: torch.Tensor) -> Sizer:
+        """An arm on paths, its sizes times the paths' factors."""
+        return scaled_sizer(OPENERS[self._arms[name].kind](self, name, keys), factor, self._world)
+
+    def match_all(self, names: Sequence[str]) -> None:
+        """Find the factors of arms that have none yet; rules of one world side by side, learned arms one after the other.
+
+        Raises:
+            ConfigError: no risk is declared.
+        """
+        if self._risk is None:
+            raise ConfigError("plan.risk is null, so that no arm is matched to anything: declare it")
+        mine = []
+        for name in names:
+            if self.of(name) is not self:
+                self.of(name).match_all([name])
+            elif name not in self._matched:
+                mine.append(name)
+        groups = self._alike(mine)
+        work = sum(key.length for name in mine for key in self._train(name))
+        if len(groups) > 1 and work > APART:
+            with Pool((self, self._risk), most=len(groups)) as pool:
+                tables = list(pool.map(_matched_group, groups))
+        else:
+            tables = [self.match_group(group, self._risk) for group in groups]
+        for group, table in zip(groups, tables, strict=True):
+            for name in group:
+                self._matched[name] = table[table["arm"] == name].reset_index(drop=True)
+
+    def match_group(self, group: Sequence[str], risk: Risk) -> pd.DataFrame:
+        """The factors of arms that walk side by side; see risk.match, with the folds' scheme."""
+        told = len(self.fits)
+        keys = [key for name in group for key in self._train(name)]
+        parts = [match(self._on_days, part, self._market, risk) for part in self._in_parts(group[0], keys)]
+        # What a rule was given is told of the slices that are tested.
+        del self.fits[told:]
+        return pd.concat(parts, ignore_index=True).assign(scheme=self._folds[0].scheme)[list(COLUMNS)]
+
+    def matched(self, name: str) -> pd.DataFrame:
+        """The factors of an arm on these folds, see risk.match; with the folds' scheme."""
+        if self.of(name) is not self:
+            return self.of(name).matched(name)
+        self.match_all([name])
+        return self._matched[name]
+
+    def _alike(self, names: Sequence[str]) -> list[list[str]]:
+        """Arms in groups that can walk side by side; a learned arm, whose inputs take room, is one by itself."""
+        groups: list[list[str]] = []
+        for name in names:
+            for group in groups:
+                first = group[0]
+                if not (self._arms[first].learned or self._arms[name].learned) and (
+                    self._under(name) == self._under(first) and self._follows(name) == self._follows(first)
+                ):
+                    group.append(name)
+                    break
+            else:
+                groups.append([name])
+        return groups
+
+    def unmatched(self, names: Sequence[str]) -> pd.DataFrame:
+        """Arms over their test slices at a factor of 1, by day; see risk.marks_frame."""
+        mine = [name for name in names if self.of(name) is self]
+        groups = self._alike(mine)
+        if len(groups) > 1 and sum(key.length for name in mine for key in self._keys(name)) > APART:
+            with Pool(self, most=len(groups)) as pool:
+                found = list(pool.map(Field.unmatched_group, groups))
+        else:
+            found = [self.unmatched_group(group) for group in groups]
+        found += [self.of(name).unmatched([name]) for name in names if self.of(name) is not self]
+        return pd.concat(found, ignore_index=True)
+
+    def unmatched_group(self, group: Sequence[str]) -> pd.DataFrame:
+        """See `unmatched`; arms that walk side by side."""
+        told = len(self.fits)
+        keys = [key for name in group for key in self._keys(name)]
+        parts = self._in_parts(group[0], keys)
+        found = [marks_frame(part, self._on_days(part, np.ones(len(part))), self._market) for part in parts]
+        # What a rule was given is told of the walk at matched risk.
+        del self.fits[told:]
+        return pd.concat(found, ignore_index=True)
+
+    def rehearse(self, names: Sequence[str]) -> None:
+        """Walk arms over their train slices, and match them where a risk is declared; no bar of a test slice is met.
+
+        Raises:
+            DataMissingError, CheckpointError: see walk_all.
+        """
+        if self._risk is not None:
+            return self.match_all(names)
+        told = len(self.fits)
+        for name in names:
+            own = self.of(name)
+            for part in own._in_parts(name, own._train(name)):
+                own._on_days(part, np.ones(len(part)))
+        del self.fits[told:]
+        return None
+
+    def _train(self, name: str) -> tuple[PathKey, ...]:
+        arm = self._arms[name]
+        seeds = self.seeds(name) if arm.learned or arm.random else [RULE_SEED]
+        return train_paths(name, self._folds, seeds, self._market)
+
+    def _in_parts(self, name: str, keys: Sequence[PathKey]) -> Iterator[list[PathKey]]:
+        """Paths of an arm, so many at once as their inputs find room; a rule reads nothing beside the market."""
+        if not self._arms[name].learned:
+            yield list(keys)
+            return
+        part: list[PathKey] = []
+        room = SIDE_BY_SIDE
+        for key, rows in zip(keys, self._inputs_of(name, keys), strict=True):
+            if part and rows > room:
+                yield part
+                part, room = [], SIDE_BY_SIDE
+            part.append(key)
+            room -= rows
+        yield part
+
+    def _inputs_of(self, name: str, keys: Sequence[PathKey]) -> list[int]:
+        """Rows whose inputs an arm holds for each path: all of its bars, or the closes at which a policy is asked."""
+        decides, arm = self._decides(name), self._arms[name]
+        if decides is None or arm.kind not in ("ppo", "ppo_ensemble"):
+            return [key.length for key in keys]
+        upto = [0, *decides.long().cumsum(0).tolist()]
+        members = len(self.seeds(arm.of)) if arm.kind == "ppo_ensemble" else 1
+        return [members * (upto[key.start_row + key.length] - upto[key.start_row]) for key in keys]
+
+    def _on_days(self, keys: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
+        """Args: `keys`: of arms that are alike, those of each together."""
+        counts = {name: sum(key.arm == name for key in keys) for name in dict.fromkeys(key.arm for key in keys)}
+        sizers, start = [], 0
+        for name, count in counts.items():
+            part = slice(start, start + count)
+            sizers.append(self._scaled(name, keys[part], torch.from_numpy(factor[part])))
+            start += count
+        sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, list(counts.values()))
+        name = keys[0].arm
+        return walk_days(self._market, keys, sizer, self._under(name), follows_signal=self._follows(name))
 
     def seeds(self, name: str) -> tuple[int, ...]:
         """The seeds an arm with randomness has on these folds."""
@@ -124,7 +323,7 @@ class Field:
 
     def policies(self, name: str, keys: Sequence[PathKey]) -> Sizer:
         """PPO policies."""
-        return policies_sizer(self._market, name, keys, self._folds, self.agents(name))
+        return policies_sizer(self._market, name, keys, self._folds, self.agents(name), self._decides(name))
 
     def agents(self, name: str) -> dict[tuple[int, int], Agent]:
         """A PPO arm's policies, by (fold number, seed)."""
@@ -133,6 +332,17 @@ class Field:
             for fold in self._folds
             for seed in self.seeds(name)
         }
+
+    def ensemble(self, name: str, keys: Sequence[PathKey]) -> Sizer:
+        """All seeds of a PPO arm as one policy."""
+        arm: Any = self._arms[name]
+        of, sizers = arm.of, []
+        agents = self.agents(of)
+        for seed in self.seeds(of):
+            mine = {key: agent for key, agent in agents.items() if key[1] == seed}
+            paths = [replace(key, seed=seed) for key in keys]
+            sizers.append(policies_sizer(self._market, of, paths, self._folds, mine, self._decides(of)))
+        return EnsembleSizer(sizers)
 
     def _members(self, name: str) -> list[tuple[Fold, int]]:
         return [(fold, seed) for fold in self._folds for seed in self.seeds(name)]
@@ -143,10 +353,18 @@ class Field:
 
     def tables(self, name: str, keys: Sequence[PathKey]) -> Sizer:
         """Sizing tables."""
-        tables = [load_table(policy_folder(self._policies, name, fold, seed)) for fold, seed in self._members(name)]
+        arm: Any = self._arms[name]
+        folds = {fold.number: fold for fold in self._folds}
+        whose = [(key.fold, key.seed, key.symbol if arm.per_symbol else "") for key in keys]
+        members = list(dict.fromkeys(whose))
+        tables = [
+            load_table_for(arm, policy_folder(self._policies, name, folds[fold], seed), symbol)
+            for fold, seed, symbol in members
+        ]
         starts, lengths = [key.start_row for key in keys], [key.length for key in keys]
         limit = position_limit_frac(self._account)
-        return TableSizer(self._market, tables, self._of_path(name, keys), starts, lengths, limit)
+        market = self._market.labelled_by(arm.regime_rule)
+        return TableSizer(market, tables, [members.index(one) for one in whose], starts, lengths, limit)
 
     def closed_trades(self, name: str, keys: Sequence[PathKey]) -> Sizer:
         """Models that learned from closed trades."""
@@ -162,6 +380,18 @@ class Field:
             torch.tensor(self._of_path(name, keys)),
             torch.tensor([key.start_row for key in keys]),
             torch.tensor([key.length for key in keys]),
+            torch.tensor([self._market.symbols.index(key.symbol) for key in keys]),
+            self._account,
+        )
+
+    def direct(self, name: str, keys: Sequence[PathKey]) -> Sizer:
+        """Policies trained by gradient through the account."""
+        members, arm = self._members(name), cast(DirectArm, self._arms[name])
+        return DirectSizer(
+            self._market,
+            [load_direct(policy_folder(self._policies, name, fold, seed), arm.base) for fold, seed in members],
+            [fold_confidence(self._market, fold) for fold, _ in members],
+            torch.tensor(self._of_path(name, keys)),
             torch.tensor([self._market.symbols.index(key.symbol) for key in keys]),
             self._account,
         )
@@ -185,7 +415,8 @@ class Field:
             size = member_size(own, learned, self._of_path(name, keys))
         else:
             size = own.size
-        return HeldSizer(checked(name, arm, self._market, size), position_limit_frac(self._account))
+        size = checked(name, arm, self._market, size)
+        return HeldSizer(size, position_limit_frac(self._account), arm.resize_off_frac)
 
     def train_exposure(self, name: str) -> dict[int, float]:
         """Mean |position| over equity that an arm carries on each fold's train slices, all symbols and seeds pooled.
@@ -196,6 +427,10 @@ class Field:
         arm = self._arms[name]
         if arm.kind != "ppo":
             raise ConfigError(f"arm '{name}' is no PPO arm: atr_exposure_matched can match only one of those")
+        if arm.symbols:
+            raise ConfigError(
+                f"arm '{name}' trades several symbols in one account: atr_exposure_matched has one in each"
+            )
         agents, carried = self.agents(name), {}
         for fold in self._folds:
             keys = []
@@ -206,21 +441,38 @@ class Field:
                     PathKey(name, symbol, fold.number, seed, start, stop - start, column) for seed in self.seeds(name)
                 ]
             mine = {key: agent for key, agent in agents.items() if key[0] == fold.number}
-            sizer = policies_sizer(self._market, name, keys, [fold], mine)
-            under = replace(self._world, rules=self._rules(name))
-            ledger = walk(self._market, keys, sizer, under, follows_signal=self._follows(name))
+            sizer = policies_sizer(self._market, name, keys, [fold], mine, self._decides(name))
+            ledger = walk(self._market, keys, sizer, self._under(name), follows_signal=self._follows(name))
             carried[fold.number] = mean_exposure(ledger)
         return carried
 
 
+def _in_rows(keys: Sequence[PathKey]) -> Iterator[tuple[PathKey, ...]]:
+    """Paths in their order, so many at once as SIDE_BY_SIDE rows hold."""
+    part: list[PathKey] = []
+    longest = 0
+    for key in keys:
+        longest = max(longest, key.length)
+        if part and (len(part) + 1) * longest > SIDE_BY_SIDE:
+            yield tuple(part)
+            part, longest = [], key.length
+        part.append(key)
+    yield tuple(part)
+
+
+def _matched_group(given: tuple[Field, Risk], group: Sequence[str]) -> pd.DataFrame:
+    return given[0].match_group(group, given[1])
+
+
 OPENERS: dict[str, Callable[[Field, str, Sequence[PathKey]], Sizer]] = {
     "ppo": Field.policies,
+    "ppo_ensemble": Field.ensemble,
+    "direct": Field.direct,
     "q_table": Field.tables,
     "bandit": Field.tables,
     "dqn": Field.closed_trades,
     "outcome_ensemble": Field.closed_trades,
     "custom": Field.custom,
-    "buy_and_hold": Field.rule,
-    **dict.fromkeys(RULES, Field.rule),
+    **dict.fromkeys(PLAIN, Field.rule),
     **dict.fromkeys(FITTED, Field.fitted),
 }

@@ -5,8 +5,9 @@ Annals of Statistics 29, sec. 8.2). Conditions depend on each other in the marke
 never were; it shows what a learner reads, and not what it would earn.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 import torch
 
 from sizewise.base.errors import DataMissingError
+from sizewise.dataset.features import NAMES, chosen_inputs
 from sizewise.dataset.market_tensor import UNFITTED, Market, fold_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold
@@ -24,7 +26,7 @@ from sizewise.learning.ppo.encoders import encode_rows, scaled, scaler_of
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.cells import confidence_of, exposure_of, performance_of, size_limit, sizes, state_of
 from sizewise.learning.tabular.learning import Table
-from sizewise.learning.tabular.store import load_table
+from sizewise.learning.tabular.store import load_table_for
 from sizewise.params.arms import ClosedTradeArm, PpoArm, TableArm
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.stage import Stage
@@ -84,11 +86,13 @@ class Grid:
 
 
 def sample_entries(market: Market, fold: Fold, *, window_bars: int, most: int) -> Entries:
-    """Entries of a fold's test slices, at most `most`, evenly spaced within each symbol; accounts are new and flat."""
+    """Entries of a fold's test slices, at most `most`, evenly spaced within each symbol; accounts are new and flat. A symbol
+    without an entry on train has no grid, and none here."""
     found = []
     for symbol, part in fold.test.items():
         start, stop = market.rows(symbol, part)
-        found.append(start + np.flatnonzero(market.entry[start:stop].numpy()))
+        if _entered(market, fold, symbol):
+            found.append(start + np.flatnonzero(market.entry[start:stop].numpy()))
     every = np.concatenate(found)
     rows = every[np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(np.int64)]
     window = torch.from_numpy(rows)[:, None] + torch.arange(1 - window_bars, 1)
@@ -106,6 +110,12 @@ def sample_entries(market: Market, fold: Fold, *, window_bars: int, most: int) -
     )
 
 
+def _entered(market: Market, fold: Fold, symbol: str) -> bool:
+    """Whether the symbol has an entry in its train slice."""
+    start, stop = market.rows(symbol, fold.train[symbol]) if symbol in fold.train else (0, 0)
+    return bool(market.entry[start:stop].any())
+
+
 def train_grids(market: Market, fold: Fold) -> dict[str, Grid]:
     """A grid a condition, from the fold's train slices alone.
 
@@ -113,19 +123,20 @@ def train_grids(market: Market, fold: Fold) -> dict[str, Grid]:
     hourly and a 5-minute bar share no scale; drawdown and exposure run over fixed levels (%).
 
     Raises:
-        DataMissingError: a symbol has no entry in its train slice.
+        DataMissingError: no symbol has an entry in its train slice.
     """
+    entered = [symbol for symbol in fold.train if _entered(market, fold, symbol)]
+    if not entered:
+        raise DataMissingError(f"no entry in the train slices of fold {fold.number}: lengthen them")
     confidence = fold_confidence(market, fold).numpy()
     columns = {name: market.features[:, UNFITTED.index(feature)].numpy() for name, feature in FEATURES.items()}
     grids = {}
     for name, column in (columns | {CONFIDENCE: confidence}).items():
         values = np.full((len(QUANTILES), len(market.symbols)), np.nan)
         low, high = np.full((2, len(market.symbols)), np.nan)
-        for symbol, part in fold.train.items():
-            number, (start, stop) = market.symbols.index(symbol), market.rows(symbol, part)
+        for symbol in entered:
+            number, (start, stop) = market.symbols.index(symbol), market.rows(symbol, fold.train[symbol])
             at_entries = column[start:stop][market.entry[start:stop].numpy()]
-            if not len(at_entries):
-                raise DataMissingError(f"{symbol}: no entry in the train slice of fold {fold.number}: lengthen it")
             values[:, number] = np.quantile(at_entries, QUANTILES)
             low[number], high[number] = column[start:stop].min(), column[start:stop].max()
         grids[name] = Grid(100.0 * np.array(QUANTILES), values, low, high)
@@ -194,7 +205,7 @@ class PolicyChoice:
         for number in sorted(set(situations.symbol.tolist())):
             mine = situations.symbol == number
             seen[mine] = scaled(raw[mine], scaler_of(self._agent.scalers, situations.symbols[number]))
-        return seen
+        return seen[..., [NAMES.index(name) for name in chosen_inputs(self._agent.spec.inputs)]]
 
     def __call__(self, situations: Entries) -> torch.Tensor:
         """See Choose.
@@ -229,16 +240,25 @@ ATR, TREND = FEATURES["volatility (ATR%)"], FEATURES["trend strength"]
 
 
 class TableChoice:
-    """A table's size. Its regime is read off the changed features: trending by the declared rule, volatile above what its
-    train slices' quantile of ATR% was, since the trailing quantile of the label is not among the features."""
+    """A table's size, of each symbol's own where it has one.
 
-    def __init__(self, table: Table, account: Account, rules: Regimes, volatile: np.ndarray):
-        """Args: `volatile` (S,): ATR% above which each symbol counts as volatile."""
-        self._table, self._account, self._rules, self._volatile = table, account, rules, volatile
-        self._action = table.greedy()
+    Its regime is read off the changed features: trending by the declared rule, volatile above the fixed level, or what its
+    train slices' quantile of ATR% was, since the trailing quantile of the label is not among the features.
+    """
+
+    def __init__(self, table_for: Callable[[str], Table], account: Account, rules: Regimes, volatile: np.ndarray):
+        """Args: `table_for` gives a symbol's table. `volatile` (S,): ATR% above which each symbol counts as volatile."""
+        self._table_for, self._account, self._rules, self._volatile = table_for, account, rules, volatile
 
     def __call__(self, situations: Entries) -> torch.Tensor:
         """See responses.Choose."""
+        chosen = torch.zeros(len(situations.symbol), dtype=torch.float64)
+        for number in sorted(set(situations.symbol.tolist())):
+            mine = situations.symbol == number
+            chosen[mine] = self._sizes(self._table_for(situations.symbols[number]), situations)[mine]
+        return chosen
+
+    def _sizes(self, table: Table, situations: Entries) -> torch.Tensor:
         last = situations.windows[:, -1].double().numpy()
         atr, trend, adx = (last[:, UNFITTED.index(name)] for name in (ATR, TREND, "adx_14"))
         trending = (adx > self._rules.trending_adx) | (trend > self._rules.trending_strength)
@@ -248,7 +268,7 @@ class TableChoice:
             np.where(high, LABELS.index("high_vol_trending"), LABELS.index("low_vol_trending")),
             np.where(high, LABELS.index("high_vol_ranging"), LABELS.index("low_vol_ranging")),
         )
-        rules, limit = self._table.rules, self._table.limit_frac
+        rules, limit = table.rules, table.limit_frac
         state = state_of(
             names,
             confidence_of(situations.confidence[:, -1].double().numpy(), rules),
@@ -257,7 +277,7 @@ class TableChoice:
         )
         equity = self._account.initial_equity * (1.0 - situations.drawdown_frac.numpy())
         every = sizes(rules, equity, size_limit(atr, rules, limit))
-        return torch.from_numpy(np.take_along_axis(every, self._action[state][:, None], axis=1)[:, 0] / limit)
+        return torch.from_numpy(np.take_along_axis(every, table.greedy()[state][:, None], axis=1)[:, 0] / limit)
 
 
 class ClosedTradeChoice:
@@ -303,7 +323,9 @@ def dependence_of(stage: Stage, market: Market, folds: Sequence[Fold]) -> pd.Dat
                     case PpoArm() if sizes_at_market(arm):
                         choose = PolicyChoice(load_agent(folder))
                     case TableArm():
-                        choose = TableChoice(load_table(folder), p.account, p.regimes, volatile)
+                        fixed = np.full_like(volatile, p.regimes.high_volatility_frac)
+                        above = fixed if arm.regime_rule == "fixed" else volatile
+                        choose = TableChoice(cache(partial(load_table_for, arm, folder)), p.account, p.regimes, above)
                     case ClosedTradeArm():
                         choose = ClosedTradeChoice(load_closed_trades(folder, p.outcome, arm.kind))
                     case _:

@@ -25,10 +25,10 @@ from sizewise.dataset.features import NAMES, compute_features
 from sizewise.dataset.signals import signal_trades
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.params.dataset.regimes import Regimes
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 
-RULE = Signals(entry_bars=12, exit_bars=6, max_hold_bars=24, confidence_blocks=3)
-REGIMES = Regimes(quantile_window_bars=400)
+RULE = Signals(family=Donchian(entry_days=12, exit_days=6), max_hold_days=24, confidence_blocks=3)
+REGIMES = Regimes(quantile_window_days=400)
 TRAIN = {"one": Slice(150, 1600), "two": Slice(300, 1700)}
 
 
@@ -46,7 +46,7 @@ def features_of(bars):
 
 @pytest.fixture(scope="module")
 def bars(make_bars):
-    return {"one": make_bars(2400, seed=21), "two": make_bars(2400, seed=22)}
+    return {"one": make_bars(2400, seed=21, bar_minutes=1440), "two": make_bars(2400, seed=22, bar_minutes=1440)}
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sizewise.dataset.days import Days
 from sizewise.dataset.features import (
     CONFIDENCE,
     FEATURES,
     NAMES,
     Scaler,
     compute_features,
-    longest_warmup_bars,
-    warmup_bars,
+    first_warm_row,
+    longest_warmup_days,
+    warmup_days,
 )
 from sizewise.dataset.regimes import LABELS
 from sizewise.params.dataset.regimes import Regimes
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 
 UNFITTED = [feature for feature in FEATURES if feature.name != CONFIDENCE]
 MARKETS = ("walk", "BTCUSDT_1h", "SPY_5m")
@@ -30,8 +32,16 @@ def leading_nans(values: pd.Series) -> int:
 
 
 @pytest.fixture
-def market(request, bars, real_bars):
-    return bars if request.param == "walk" else real_bars(request.param, 1000, 4000)
+def bars(daily_bars):
+    return daily_bars
+
+
+@pytest.fixture
+def market(request, make_bars, real_bars, instruments):
+    """Bars and their instrument, with days enough for every window."""
+    if request.param == "walk":
+        return make_bars(3000, seed=7), None
+    return real_bars(request.param, 1000, 16_000), instruments[request.param]
 
 
 def test_there_are_56_features_with_names_of_their_own():
@@ -42,7 +52,13 @@ def test_there_are_56_features_with_names_of_their_own():
 
 def test_the_table_has_the_features_in_order_then_labels_and_signal(bars, params):
     table = compute_features(bars, params.regimes, params.signals)
-    assert list(table.columns) == [f.name for f in UNFITTED] + ["regime", "regime_fixed", "direction", "entry"]
+    assert list(table.columns) == [f.name for f in UNFITTED] + [
+        "regime",
+        "regime_fixed",
+        "direction",
+        "entry",
+        "annual_vol",
+    ]
     assert table.index.equals(bars.index)
     assert {str(table[feature.name].dtype) for feature in UNFITTED} == {"float64"}
     assert tuple(table["regime"].cat.categories) == LABELS
@@ -50,22 +66,34 @@ def test_the_table_has_the_features_in_order_then_labels_and_signal(bars, params
 
 @pytest.mark.parametrize("market", MARKETS, indirect=True)
 def test_declared_warm_up_is_the_observed_one_and_nothing_is_missing_after_it(market, params):
-    table = compute_features(market, params.regimes, params.signals)
-    declared = {feature.name: warmup_bars(feature, params.regimes) for feature in UNFITTED}
-    assert {name: leading_nans(table[name]) for name in declared} == declared
-    assert longest_warmup_bars(params.regimes) == max(declared.values())
-    assert np.isfinite(table[list(declared)].to_numpy()[max(declared.values()) :]).all()
-    for name, first in declared.items():
+    bars, instrument = market
+    table, days = compute_features(bars, params.regimes, params.signals, instrument), Days.of(bars, instrument)
+    for feature in UNFITTED:
+        name, declared = feature.name, warmup_days(feature, params.regimes)
+        if name == "elapsed_bars":
+            assert (declared, leading_nans(table[name])) == (0, 1)
+            continue
+        first = leading_nans(table[name])
+        # The day before is enough once it is over, which a bar that ends it knows.
+        at_its_end = days.number[first] == days.last[first] == declared - 1
+        assert days.number[first] == declared or at_its_end, name
         assert np.isfinite(table[name].to_numpy()[first:]).all(), name
+    assert longest_warmup_days(params.regimes) == max(warmup_days(f, params.regimes) for f in UNFITTED)
+    first = first_warm_row(bars, instrument, params.regimes)
+    assert np.isfinite(table[[f.name for f in UNFITTED]].to_numpy()[first:]).all()
 
 
-@pytest.mark.parametrize("window", [4, 7, 400, 2000])
+def test_bars_that_never_warm_up_have_no_first_warm_row(bars, params):
+    assert first_warm_row(bars[:50], None, params.regimes) == 50
+
+
+@pytest.mark.parametrize("window", [4, 7, 400, 1000])
 def test_the_quantile_warm_up_follows_its_parameter(bars, params, window):
-    rules = params.regimes.model_copy(update={"quantile_window_bars": window})
+    rules = params.regimes.model_copy(update={"quantile_window_days": window})
     table = compute_features(bars, rules, params.signals)
     feature = FEATURES[NAMES.index("regime_high_vol")]
-    assert leading_nans(table["regime_high_vol"]) == warmup_bars(feature, rules) == 14 + max(2, window // 4) - 1
-    assert longest_warmup_bars(rules) == max(100, warmup_bars(feature, rules))
+    assert leading_nans(table["regime_high_vol"]) + 1 == warmup_days(feature, rules) == 14 + max(2, window // 4)
+    assert longest_warmup_days(rules) == max(101, warmup_days(feature, rules))
 
 
 def constant_price(bars):
@@ -103,8 +131,8 @@ def tiny_prices(bars):
 def test_degenerate_markets_have_finite_features_after_the_same_warm_up(change, bars, params):
     table = compute_features(change(bars), params.regimes, params.signals)
     for feature in UNFITTED:
-        first = warmup_bars(feature, params.regimes)
-        assert leading_nans(table[feature.name]) == first, feature.name
+        first = warmup_days(feature, params.regimes) or 1
+        assert leading_nans(table[feature.name]) in (first - 1, first), feature.name
         assert np.isfinite(table[feature.name].to_numpy()[first:]).all(), feature.name
 
 
@@ -135,7 +163,7 @@ def test_features_do_not_know_the_price_level(bars, params):
     level_free = [name for name in plain if name != "amihud_48"]
     pd.testing.assert_frame_equal(scaled[level_free], plain[level_free], rtol=1e-9, atol=1e-9)
     # Impact is per unit of quote currency: twice the price, half the impact.
-    gap = (plain["amihud_48"] - scaled["amihud_48"]).iloc[48:]
+    gap = (plain["amihud_48"] - scaled["amihud_48"]).iloc[49:]
     np.testing.assert_allclose(gap, np.log(2.0), rtol=1e-6)
 
 
@@ -143,7 +171,7 @@ def test_the_signal_features_are_the_signal(bars, params):
     table = compute_features(bars, params.regimes, params.signals)
     assert (table["signal_direction"] == table["direction"]).all()
     assert table["direction"].abs().sum() > 500
-    age = table["signal_age"] * params.signals.max_hold_bars
+    age = table["signal_age"] * params.signals.max_hold_days
     assert ((age == 0) | (table["direction"] != 0)).all()
     assert (age[table["entry"]] == 0).all()
     assert table["signal_age"].between(0.0, 1.0).all()
@@ -181,6 +209,29 @@ def test_the_scaler_travels_as_json(bars, params):
 
 def test_parameters_reach_the_features(bars, params):
     plain = compute_features(bars, params.regimes, params.signals)
-    other = compute_features(bars, Regimes(trending_adx=60.0, trending_strength=1.0), Signals(entry_bars=10))
+    other = compute_features(
+        bars, Regimes(trending_adx=60.0, trending_strength=1.0), Signals(family=Donchian(entry_days=5))
+    )
     assert other["regime_trending"].sum() < plain["regime_trending"].sum()
     assert other["entry"].sum() > plain["entry"].sum()
+
+
+def test_within_a_day_only_the_close_moves(real_bars, instruments, params):
+    """What a window says is of days that are over; where the close stands among their levels follows the bar."""
+    bars = real_bars("BTCUSDT_1h", 0, 6000)
+    table = compute_features(bars, params.regimes, params.signals, instruments["BTCUSDT_1h"]).iloc[4800:]
+    # A day is over at 23:00, whose bar begins what is known during the next.
+    by_day = table.groupby((table.index + pd.Timedelta(hours=1)).floor("D"))
+    moving = [f for f in UNFITTED if (by_day[f.name].max() > by_day[f.name].min()).any()]
+    assert {f.name for f in moving if f.group not in ("calendar", "signal")} == {
+        *(f.name for f in FEATURES if f.group == "return"),
+        "atr_frac", "ema_distance_24", "ema_distance_96", "donchian_position_48", "drawdown_96", "runup_96",
+        "bollinger_position_20", "vwap_distance_24",
+    }  # fmt: skip
+
+
+def test_yearly_volatility_is_that_of_the_days_really_traded(real_bars, instruments, params):
+    for symbol, per_year in (("BTCUSDT_1h", 365.25), ("SPY_5m", 252.0)):
+        table = compute_features(real_bars(symbol)[:50_000], params.regimes, params.signals, instruments[symbol])
+        factor = (table["annual_vol"] / table["ewma_vol"]).iloc[-1] ** 2
+        assert factor == pytest.approx(per_year, rel=0.01)

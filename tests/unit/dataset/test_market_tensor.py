@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from sizewise.base.errors import DataMissingError
+from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.dataset.features import CONFIDENCE, NAMES
 from sizewise.dataset.market_tensor import UNFITTED, entry_regime, fold_confidence
+from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Slice
+
+from ...hand_market import make_market
 
 
 def test_rows_of_symbols_follow_each_other(quick):
@@ -50,6 +53,23 @@ def test_an_unknown_fold_has_no_confidence(quick):
     other = type(fold)("rolling", 99, fold.test_start, fold.test_end, fold.train, fold.test)
     with pytest.raises(DataMissingError, match="confidence_rolling_99"):
         fold_confidence(quick.market, other)
+
+
+def test_regimes_are_by_the_rule_that_is_asked_for(quick):
+    market = quick.market
+    assert market.labelled_by("trailing") is market
+    fixed = market.labelled_by("fixed").regime
+    known = market.entry & (fixed < LABELS.index("neutral"))
+    high = market.features[:, UNFITTED.index("regime_high_vol_fixed")] > 0.5
+    names = np.array(LABELS)[fixed[known].numpy()]
+    np.testing.assert_array_equal(np.char.startswith(names, "high_vol"), high[known].numpy())
+    assert not torch.equal(fixed, market.regime)
+    assert torch.equal(market.to("cpu", torch.float64).labelled_by("fixed").regime, fixed)
+
+
+def test_a_market_without_labels_by_the_fixed_rule_is_refused():
+    with pytest.raises(ConfigError, match="no labels by the fixed rule: say regime_rule: trailing"):
+        make_market(30).labelled_by("fixed")
 
 
 def test_a_step_counts_under_the_regime_of_its_trades_entry():

@@ -6,6 +6,7 @@ import pytest
 
 from sizewise.base.errors import DataMissingError
 from sizewise.dataset import slices
+from sizewise.dataset.days import Days
 from sizewise.dataset.regimes import label_regimes
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.params.dataset.regimes import Regimes
@@ -68,24 +69,26 @@ def test_calendar_days_count_where_the_market_is_closed():
 
 
 def test_the_fixed_rule_is_that_of_the_last_bar_before_the_day(bars):
-    rules = Regimes(quantile_window_bars=400, high_volatility_frac=0.009)
+    # Of this walk's days about half range more than 5%, and a low ADX calls some of them trending.
+    rules = Regimes(quantile_window_days=40, high_volatility_frac=0.05, trending_adx=15)
     found = slices.fixed_rule_labels(bars, rules)
-    by_bar = label_regimes(bars, rules)["regime_fixed"].astype(str)
-    for day in (5, 40, 100):
+    by_bar = label_regimes(Days.of(bars), rules)["regime_fixed"].astype(str).set_axis(bars.index)
+    # ADX needs twice its 14 days.
+    assert found.iloc[:28].tolist() == [UNKNOWN] * 28
+    for day in range(28, 125):
         before = by_bar[bars.index < found.index[day]].iloc[-1]
         assert found.iloc[day] == before
-    assert found.iloc[:2].tolist() == [UNKNOWN] * 2
     assert set(found) == {UNKNOWN, *slices.CUTS["fixed_rule"]}
 
 
 @pytest.mark.parametrize("name", ["trend", "decline", "fixed"])
-@pytest.mark.parametrize("day", [10, 33])
+@pytest.mark.parametrize("day", [10, 33, 60])
 def test_no_bar_of_the_day_itself_moves_its_label(bars, name, day):
     rules = RULES.model_copy(update={"declining_frac": 0.02, "sideways_frac": 0.01})
     make = {
         "trend": lambda b: slices.trend_labels(b, rules),
         "decline": lambda b: slices.decline_labels(b, rules),
-        "fixed": lambda b: slices.fixed_rule_labels(b, Regimes(high_volatility_frac=0.009)),
+        "fixed": lambda b: slices.fixed_rule_labels(b, Regimes(high_volatility_frac=0.05)),
     }[name]
     start = 24 * day
     spoilt = bars.copy()
@@ -182,7 +185,7 @@ def test_a_fold_that_ends_on_such_a_sunday_is_labelled(switching):
 @pytest.fixture(scope="module")
 def labelled(quick):
     rules, regimes = quick.params.slices, quick.params.regimes
-    return slices.label_days(quick.universe.bars, quick.folds["rolling"], rules, regimes)
+    return slices.label_days(quick.universe.bars, quick.folds["rolling"], rules, regimes, quick.universe.instruments)
 
 
 def test_every_test_day_of_every_symbol_has_a_label_of_each_cut(quick, labelled):
@@ -210,7 +213,9 @@ def test_every_test_day_of_every_symbol_has_a_label_of_each_cut(quick, labelled)
 def test_a_folds_labels_do_not_depend_on_the_bars_after_it(quick, labelled):
     fold = quick.folds["rolling"][0]
     known = {symbol: frame[frame.index < fold.test_end] for symbol, frame in quick.universe.bars.items()}
-    again, fits = slices.label_days(known, [fold], quick.params.slices, quick.params.regimes)
+    again, fits = slices.label_days(
+        known, [fold], quick.params.slices, quick.params.regimes, quick.universe.instruments
+    )
     labels = labelled[0]
     pd.testing.assert_frame_equal(again, labels[labels["fold"] == 0].reset_index(drop=True))
     assert fits["fold"].tolist() == [0] * len(fits)
@@ -218,7 +223,9 @@ def test_a_folds_labels_do_not_depend_on_the_bars_after_it(quick, labelled):
 
 def test_too_little_train_is_told(quick):
     rules = quick.params.slices.model_copy(update={"markov_min_days": 1000})
-    labels, fits = slices.label_days(quick.universe.bars, quick.folds["rolling"], rules, quick.params.regimes)
+    labels, fits = slices.label_days(
+        quick.universe.bars, quick.folds["rolling"], rules, quick.params.regimes, quick.universe.instruments
+    )
     assert set(labels["markov"]) == {UNKNOWN}
     assert fits["problem"].str.contains("train days, 1000 are needed").all()
     said = slices.fit_sentence(fits)
@@ -226,11 +233,11 @@ def test_too_little_train_is_told(quick):
     assert fits[["calm_vol_pct", "turbulent_vol_pct", "calm_days", "turbulent_days"]].isna().all(axis=None)
 
 
-def test_models_that_hold_are_told_in_days_and_percent(switching):
+def test_models_that_hold_are_told_in_days_and_percent(switching, instruments):
     bars, _ = switching
     day = bars.index[0]
     folds = [Fold("rolling", 0, day, day, {"S": Slice(0, 300)}, {"S": Slice(310, 400)})]
-    _, fits = slices.label_days({"S": bars}, folds, RULES, Regimes())
+    _, fits = slices.label_days({"S": bars}, folds, RULES, Regimes(), {"S": instruments["BTCUSDT_1h"]})
     (row,) = fits.itertuples()
     assert [row.calm_vol_pct, row.turbulent_vol_pct] == pytest.approx([1.0, 5.0], rel=0.25)
     assert row.calm_days > 10

@@ -56,7 +56,7 @@ def cut_by_rows(times, share, purge_bars):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_no_train_row_reaches_a_test_of_any_symbol(scheme, times):
     plan = rules("2020-05-01", "2020-06-15", "2020-08-01", "2020-12-01")
-    folds = walk_forward(times, plan, scheme, warmup_bars=WARMUP)
+    folds = walk_forward(times, plan, scheme, first_rows=dict.fromkeys(times, WARMUP))
     assert calendar_leak(folds, times, plan.purge_bars) is None
     for fold in folds:
         for symbol, learn in fold.train.items():
@@ -70,14 +70,14 @@ def test_the_leak_check_fires_on_folds_cut_symbol_by_symbol(times):
     assert calendar_leak(cut_by_rows(times, 0.7, 10), times, 10) is not None
     # and on a purge one bar too short
     plan = rules("2020-05-01", "2020-06-15")
-    folds = walk_forward(times, plan, "rolling", warmup_bars=WARMUP)
+    folds = walk_forward(times, plan, "rolling", first_rows=dict.fromkeys(times, WARMUP))
     assert calendar_leak(folds, times, plan.purge_bars + 1) == (0, "hours")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_folds_tile_the_test_span(scheme, times):
     plan = rules("2020-05-01", "2020-06-15", "2020-08-01", "2020-12-01", min_train_bars=20, min_test_bars=1)
-    folds = walk_forward(times, plan, scheme, warmup_bars=WARMUP)
+    folds = walk_forward(times, plan, scheme, first_rows=dict.fromkeys(times, WARMUP))
     assert [fold.number for fold in folds] == [0, 1, 2]
     assert [fold.test_start for fold in folds[1:]] == [fold.test_end for fold in folds[:-1]]
     for symbol, index in times.items():
@@ -92,8 +92,8 @@ def _bounds(part: Slice) -> tuple[int, int]:
 
 def test_rolling_forgets_and_anchored_does_not(times):
     plan = rules("2020-06-01", "2020-09-01", "2020-12-01")
-    rolling = walk_forward(times, plan, "rolling", warmup_bars=WARMUP)
-    anchored = walk_forward(times, plan, "anchored", warmup_bars=WARMUP)
+    rolling = walk_forward(times, plan, "rolling", first_rows=dict.fromkeys(times, WARMUP))
+    anchored = walk_forward(times, plan, "anchored", first_rows=dict.fromkeys(times, WARMUP))
     for roll, anchor in zip(rolling, anchored, strict=True):
         assert anchor.train["hours"].start == WARMUP
         earliest = times["hours"][roll.train["hours"].start]
@@ -106,30 +106,48 @@ def test_rolling_forgets_and_anchored_does_not(times):
 
 def test_rolling_never_reaches_into_the_warm_up(times):
     plan = rules("2020-03-01", "2020-04-01", rolling_days=1000)
-    (fold,) = walk_forward(times, plan, "rolling", warmup_bars=WARMUP)
+    (fold,) = walk_forward(times, plan, "rolling", first_rows=dict.fromkeys(times, WARMUP))
     assert fold.train["hours"].start == WARMUP
 
 
 def test_symbols_join_only_with_enough_bars(times):
     # 2020-03-01 is the first quarter-hour; 60 train days of days are too few, and so are 31 test days.
     plan = rules("2020-04-01", "2020-05-02", min_train_bars=100, min_test_bars=32)
-    (fold,) = walk_forward(times, plan, "anchored", warmup_bars=WARMUP)
+    (fold,) = walk_forward(times, plan, "anchored", first_rows=dict.fromkeys(times, WARMUP))
     assert set(fold.train) == {"hours", "quarters", "late_days"}
     assert set(fold.test) == {"hours", "quarters"}
-    (fold,) = walk_forward(times, plan.model_copy(update={"min_test_bars": 31}), "anchored", warmup_bars=WARMUP)
+    (fold,) = walk_forward(
+        times, plan.model_copy(update={"min_test_bars": 31}), "anchored", first_rows=dict.fromkeys(times, WARMUP)
+    )
     assert set(fold.test) == {"hours", "quarters", "late_days"}
     n_hours = 24 * 91 - 10 - WARMUP
     for minimum, joins in [(n_hours, True), (n_hours + 1, False)]:
         (fold,) = walk_forward(
-            times, plan.model_copy(update={"min_train_bars": minimum}), "anchored", warmup_bars=WARMUP
+            times,
+            plan.model_copy(update={"min_train_bars": minimum}),
+            "anchored",
+            first_rows=dict.fromkeys(times, WARMUP),
         )
         assert ("hours" in fold.train) is joins
         assert ("hours" in fold.test) is joins
 
 
+@pytest.mark.parametrize(("days", "joined"), [(29, {"quarters", "hours", "late_days"}), (60, {"hours", "late_days"})])
+def test_many_bars_of_few_days_are_too_few(times, days, joined):
+    # The quarter-hours begin a month before the fold.
+    plan = rules("2020-04-01", "2020-05-02", min_train_bars=20, min_train_days=days)
+    (fold,) = walk_forward(times, plan, "anchored", first_rows=dict.fromkeys(times, WARMUP))
+    assert joined - set(fold.train) == set()
+    assert ("quarters" in fold.train) is ("quarters" in joined)
+    with pytest.raises(ConfigError, match="20 train bars over 900 days"):
+        walk_forward(
+            times, plan.model_copy(update={"min_train_days": 900}), "anchored", first_rows=dict.fromkeys(times, WARMUP)
+        )
+
+
 def test_a_dead_symbol_trains_but_is_not_tested(times):
     plan = rules("2020-09-01", "2020-10-01")
-    (fold,) = walk_forward(times, plan, "anchored", warmup_bars=WARMUP)
+    (fold,) = walk_forward(times, plan, "anchored", first_rows=dict.fromkeys(times, WARMUP))
     assert fold.train["quarters"].stop == len(times["quarters"]) - plan.purge_bars
     assert "quarters" not in fold.test
 
@@ -139,7 +157,7 @@ def test_a_fold_without_a_symbol_to_test_is_refused(times, edges):
     with pytest.raises(
         ConfigError, match=rf"fold 0 \({edges[0]} to {edges[1]}\) has no symbol with 100 train"
     ) as caught:
-        walk_forward(times, rules(*edges), "rolling", warmup_bars=WARMUP)
+        walk_forward(times, rules(*edges), "rolling", first_rows=dict.fromkeys(times, WARMUP))
     assert "move test_starts or lower the minima" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -147,7 +165,7 @@ def test_a_fold_without_a_symbol_to_test_is_refused(times, edges):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_committed_plan_on_the_real_series(scheme, params, real_bars):
     times = {symbol: real_bars(symbol).index for symbol in params.data.symbols}
-    folds = walk_forward(times, params.splits, scheme, warmup_bars=513)
+    folds = walk_forward(times, params.splits, scheme, first_rows=dict.fromkeys(times, 513))
     assert calendar_leak(folds, times, params.splits.purge_bars) is None
     assert len(folds) == len(params.splits.test_starts)
     assert {symbol for fold in folds for symbol in fold.test} == set(params.data.symbols)
@@ -183,7 +201,7 @@ def test_any_plan_is_free_of_leaks_and_tiles_its_span(edges, minutes, starts, pu
         str(number): grid(str(DAY_ZERO + datetime.timedelta(days=births[number])), "2021-01-05", length)
         for number, length in enumerate(minutes)
     }
-    folds = walk_forward(times, plan, scheme, warmup_bars=3)
+    folds = walk_forward(times, plan, scheme, first_rows=dict.fromkeys(times, 3))
     assert calendar_leak(folds, times, purge) is None
     tested = [row for fold in folds for row in range(*_bounds(fold.test["0"]))]
     span = times["0"].searchsorted([folds[0].test_start, folds[-1].test_end])

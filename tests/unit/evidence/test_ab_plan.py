@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from sizewise.evidence import ab_plan
-from sizewise.evidence.ab_plan import AbPlan, signal_of, toss
+from sizewise.evidence.ab_plan import OUTCOMES, AbPlan, group_outcome, signal_of, toss
 
 NAMES = ("a", "b")
 
@@ -13,12 +13,13 @@ NAMES = ("a", "b")
 def trades(hours: list[int], r: np.ndarray, *, symbol: str = "S", fold: int = 0) -> pd.DataFrame:
     start = pd.Timestamp("2020-01-01", tz="UTC")
     entry = [start + pd.Timedelta(hours=hour) for hour in hours]
-    return pd.DataFrame({"symbol": symbol, "fold": fold, "entry_time": entry, "pnl": 5.0 * r, "r": r})
+    columns = {"symbol": symbol, "fold": fold, "entry_time": entry, "pnl": 5.0 * r, "r": r}
+    return pd.DataFrame(columns).assign(exit_time=lambda frame: frame["entry_time"] + pd.Timedelta(hours=6))
 
 
 def tossed(a: pd.DataFrame, b: pd.DataFrame, tosses: int = 60, seed: int = 1) -> AbPlan:
     rng = np.random.default_rng(seed)
-    return toss(a, b, names=NAMES, tosses=tosses, alpha=0.05, power=0.8, rng=rng)
+    return toss(a, b, names=NAMES, tosses=tosses, alpha=0.05, equity=1000.0, rng=rng)
 
 
 def test_a_late_entry_belongs_to_its_signal():
@@ -66,3 +67,25 @@ def test_the_same_generator_tosses_the_same_coins():
     np.testing.assert_array_equal(first.p_value, again.p_value)
     pd.testing.assert_frame_equal(first.groups, again.groups)
     assert not np.array_equal(first.p_value, tossed(rows, rows, seed=2).p_value)
+
+
+def test_the_six_metrics_of_a_group_by_hand():
+    """1,000 becomes 1,100, 990 and 1,100 on the first, second and fourth day; nothing closes on the third."""
+    found = group_outcome(trades([0, 24, 72], np.array([20.0, -22.0, 22.0])), 1000.0)
+    assert list(found) == list(OUTCOMES)
+    days = np.log([1.1, 0.9, 1.0, 1.1 / 0.99])
+    assert (found["n_trades"], found["win_rate_pct"]) == (3.0, pytest.approx(200 / 3))
+    assert found["mean_r"] == pytest.approx(20 / 3)
+    assert found["max_drawdown_pct"] == pytest.approx(-10.0)
+    assert found["sharpe"] == pytest.approx(days.mean() / days.std(ddof=1) * np.sqrt(365))
+    assert found["recovery_days"] == 2.0
+    assert found["pnl"] == pytest.approx(100.0)
+
+
+def test_a_group_that_loses_its_account_or_has_no_trade_has_no_path():
+    lost = group_outcome(trades([0, 24], np.array([-100.0, -150.0])), 1000.0)
+    none = group_outcome(trades([0], np.ones(1)).iloc[:0], 1000.0)
+    for found in (lost, none):
+        assert np.isnan([found[name] for name in ("max_drawdown_pct", "sharpe", "recovery_days")]).all()
+    assert lost["pnl"] == -1250.0
+    assert none["n_trades"] == none["pnl"] == 0.0

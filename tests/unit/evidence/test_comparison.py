@@ -1,6 +1,8 @@
 """The study behind the comparison, on ledgers made by hand: the field, the folds, what a signal's arm is."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,11 +10,15 @@ import pytest
 
 from sizewise.base.errors import LedgerError
 from sizewise.dataset.regimes import LABELS
-from sizewise.evidence import comparison
+from sizewise.evidence import comparison, verdict
+from sizewise.evidence.gates import Gate
 from sizewise.evidence.statistics.power import benjamini_hochberg, holm
 from sizewise.ledgers import daily
+from sizewise.ledgers.files import write_risk
 from sizewise.ledgers.trials import TrialLedger
+from sizewise.ledgers.weights import mark_assets
 from sizewise.params.arms import AtrArm, BuyAndHoldArm, ConstantArm, OracleArm, PpoArm
+from sizewise.params.evidence.plan import Question, Risk
 
 DAYS = 120
 ARMS = {
@@ -27,7 +33,7 @@ def path(arm: str, drift: float, *, fold: int = 0, seed: int = 0, days: int = DA
     """Two bars a day; the market's moves are the same for all arms, and each arm adds its drift."""
     times = pd.date_range("2020-01-01", periods=2 * days, freq="12h", tz="UTC") + pd.Timedelta(days=fold * days)
     moves = np.random.default_rng(7 + fold).normal(0.0, 0.01, 2 * days)
-    own = np.random.default_rng(len(arm) + seed).normal(drift, 0.001, 2 * days)
+    own = np.random.default_rng([*arm.encode(), seed]).normal(drift, 0.001, 2 * days)
     growth = moves + own
     growth[0] = 0.0
     equity = 1000.0 * np.exp(np.cumsum(growth))
@@ -89,6 +95,47 @@ def test_a_table_by_fold_and_seed(quick):
     np.testing.assert_allclose(found.mean(), [20.0, 40.0], atol=5.0)
 
 
+def symbols_of(arm: str, drift: float) -> list[pd.DataFrame]:
+    """One coin in two series, and a share on weekdays alone."""
+    share = path(arm, drift).assign(symbol="S")
+    share = share[share["timestamp"].dt.day_of_week < 5].reset_index(drop=True)
+    frames = [path(arm, drift).assign(symbol="B1"), path(arm, drift, fold=1).assign(symbol="B2", fold=0), share]
+    return [mark_assets(frame, {"B1": "B", "B2": "B"}) for frame in frames]
+
+
+def test_the_blocks_say_which_classes_they_are_of(quick):
+    own = study(quick, [*symbols_of("ppo", 2e-4), *symbols_of("atr", 0.0)])
+    own = replace(own, classes={"B1": "coin", "B2": "coin", "S": "share"})
+    result = SimpleNamespace(daily=daily.difference(own.daily, "ppo", "atr"))
+    table = own.blocks(result)
+    # The second series of the coin follows the first, 120 days later.
+    assert len(result.daily) == 2 * DAYS
+    assert table["coin"].iloc[-1] == 100.0
+    assert table["share"].iloc[-1] == 0.0
+    assert 50.0 < table["coin"].iloc[0] < 75.0
+    np.testing.assert_allclose(table["coin"] + table["share"], 100.0)
+    assert table["difference_bps"].mean() == pytest.approx(1e4 * result.daily.mean())
+    assert own.live().iloc[[0, -1]].tolist() == [2, 1]
+
+
+def test_an_answer_without_each_class_is_that_of_the_others_alone(quick):
+    own = study(quick, [*symbols_of("ppo", 2e-4), *symbols_of("atr", 0.0)])
+    table = replace(own, classes={"B1": "coin", "B2": "coin", "S": "share"}).by_class()
+    assert list(table.index) == ["all", "without coin", "without share"]
+    share = own.by_symbol().loc["S"]
+    pd.testing.assert_series_equal(table.loc["without coin"], share, check_names=False)
+    assert table.loc["all", "effect_bps"] == pytest.approx(1e4 * daily.difference(own.daily, "ppo", "atr").mean())
+    assert list(own.by_class().index) == ["all"]
+
+
+def test_each_symbol_is_annualised_by_its_own_days(quick):
+    table = study(quick, [*symbols_of("ppo", 2e-4), *symbols_of("atr", 0.0)]).risk_by_symbol()
+    assert table.loc["B1", "days_a_year"] == pytest.approx(365.0)
+    assert table.loc["S", "days_a_year"] == pytest.approx(261.0, rel=0.02)
+    assert table.loc["B1", "n_days"] == DAYS
+    assert list(table.columns[2:]) == ["ppo volatility_pct", "atr volatility_pct", "ppo sharpe", "atr sharpe"]
+
+
 def test_arms_on_other_bars_are_refused(quick):
     short = study(quick, [path("ppo", 0.0, days=DAYS - 1), path("atr", 0.0)])
     with pytest.raises(LedgerError, match="bars"):
@@ -106,3 +153,58 @@ def test_arms_on_other_bars_are_refused(quick):
 )
 def test_which_arms_size_the_signal(arm, follows):
     assert comparison.follows_signal(arm) is follows
+
+
+# The questions that are declared together.
+
+
+def asked(quick, drifts: dict[str, float], entry: Question | None) -> comparison.ComparedRun:
+    trades = pd.DataFrame({name: pd.Series(dtype=str) for name in comparison.TRADES})
+    found = study(quick, [path(arm, drift) for arm, drift in drifts.items()], trades)
+    return replace(found, plan=found.plan.model_copy(update={"entry": entry}))
+
+
+def test_the_question_of_one_size_a_trade_stands_beside_the_verdict(quick):
+    run = asked(quick, {"ppo": 2e-4, "atr": 0.0, "constant": 1e-3}, Question(candidate="constant", reference="atr"))
+    questions = run.questions()
+    record = run.record(questions, ())
+    assert [*record] == [*verdict.FIELDS, "entry"]
+    alone = run.primary()
+    assert record["p_value"] == pytest.approx(alone.primary.p_value, abs=1e-6)
+    entry = record["entry"]
+    assert (entry["candidate"], entry["reference"]) == ("constant", "atr")
+    assert set(verdict.FIELDS) < set(entry)
+    # Twin: Holm by hand over the two p-values.
+    p_values = [record["p_value"], entry["p_value"]]
+    least = min(2.0 * min(p_values), 1.0)
+    by_hand = [least if p == min(p_values) else max(least, p) for p in p_values]
+    assert [entry["p_holm"][name] for name in ("managed", "entry")] == pytest.approx(by_hand, abs=2e-6)
+    assert entry["effect_bps_per_day"] == pytest.approx(20.0, abs=6.0)
+
+
+def test_one_question_leaves_no_other(quick):
+    run = asked(quick, {"ppo": 2e-4, "atr": 0.0}, None)
+    questions = run.questions()
+    assert list(questions) == ["managed"]
+    assert run.record(questions, ())["entry"] is None
+    assert questions["managed"].verdict == run.primary().verdict
+
+
+def test_gates_void_the_question_that_decides(quick):
+    run = asked(quick, {"ppo": 2e-4, "atr": 0.0, "constant": 1e-3}, Question(candidate="constant", reference="atr"))
+    questions = run.questions()
+    record = run.record(questions, [Gate("learner", False, 0.5, 0.8, "It did not learn.")])
+    assert (record["verdict"], list(record["gates"])) == ("invalid", ["learner"])
+    assert (record["entry"]["verdict"], record["entry"]["gates"]) == (questions["entry"].verdict, {})
+
+
+def test_at_the_risk_that_arms_take_by_themselves(quick, tmp_path):
+    run = asked(quick, {"ppo": 2e-4, "atr": 0.0}, None)
+    plain = [
+        path(arm, drift)[["arm", "symbol", "fold", "seed", "timestamp", "equity"]]
+        for arm, drift in (("ppo", 1e-3), ("atr", 0.0))
+    ]
+    write_risk(tmp_path, pd.DataFrame({"arm": ["ppo"]}), pd.concat(plain, ignore_index=True))
+    matched = replace(run, ledger_folder=tmp_path, plan=run.plan.model_copy(update={"risk": Risk()}))
+    assert matched.unmatched()["effect_bps"] == pytest.approx(20.0, abs=6.0)
+    assert replace(run, plan=run.plan.model_copy(update={"risk": None})).unmatched() is None

@@ -212,14 +212,19 @@ def test_a_path_that_holds_nothing_is_not_frozen():
     flat = frame.assign(position_frac=1.0)
     flat.loc[rows[-6:], "position_frac"] = 0.0
     assert breaches(flat) == []
+    # A row may be a day, in the course of which the position was left.
+    flat.loc[rows[-6], "position_frac"] = 0.1
+    assert breaches(flat) == []
     flat.loc[rows[-3], "position_frac"] = 0.1
     assert breaches(flat) == FROZEN
 
 
 def test_trades_tell_whether_a_position_was_held():
     frame = stopped(6)
-    ended, held = (SIGNAL.iloc[:1].assign(seed=2, exit_time=HOURS[hour]) for hour in (6, 7))
+    # A row may be a day: a trade that left in the course of the first that stands still is gone by the next.
+    ended, within, held = (SIGNAL.iloc[:1].assign(seed=2, exit_time=HOURS[hour]) for hour in (6, 7, 8))
     assert breaches(frame, ended) == []
+    assert breaches(frame, within) == []
     assert breaches(frame, held) == FROZEN
     assert breaches(frame, held.assign(seed=1)) == []
 

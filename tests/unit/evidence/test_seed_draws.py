@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sizewise.evidence.inference import MARKET_ALONE, compare, daily_difference, ibragimov_mueller
+from sizewise.evidence.inference import MARKET_ALONE, compare, daily_difference
+from sizewise.evidence.joint_rule import joint_test
 from sizewise.evidence.seed_draws import classify, doubts_about
 from sizewise.evidence.statistics.seeds import LEAST_SEEDS, SeedDraws
 
@@ -66,11 +67,13 @@ def test_the_error_of_training_is_that_of_its_definition():
         means = [days[fold, seed].sum() / n for seed in range(LEAST_SEEDS)]
         variance += np.var(means, ddof=1) / LEAST_SEEDS
     assert result.seeds.error == pytest.approx(np.sqrt(variance), rel=1e-9)
-    market = ibragimov_mueller(result.daily.to_numpy(), blocks=BLOCKS, alpha=0.05, power=0.8)
+    market = joint_test(result.daily.to_numpy(), blocks=BLOCKS, alpha=0.05, power=0.8)
     alone = result.table.loc[MARKET_ALONE]
     assert alone["p_value"] == market.p_value < result.primary.p_value
-    se = abs(market.mean / market.t)
-    assert abs(result.primary.mean / result.primary.t) == pytest.approx(np.hypot(se, result.seeds.error))
+    for name in ("blocks", "cosines"):
+        own, widened = getattr(market, name), getattr(result.primary, name)
+        assert widened.error == pytest.approx(np.hypot(own.error, result.seeds.error))
+        assert widened.p_value > own.p_value
 
 
 def test_redraws_are_those_of_a_plain_loop():
@@ -99,7 +102,7 @@ def test_a_verdict_of_the_draw_is_unstable_and_one_of_the_market_is_not():
     result, _ = run(lucky)
     assert result.seeds.unstable
     assert result.verdict == "inconclusive"
-    assert result.doubts[0].startswith("unstable: other draws of the seeds change the class of the primary test")
+    assert result.doubts[0].startswith("unstable: other draws of the seeds change the class of the verdict's tests")
     alike, _ = run(np.full((2, LEAST_SEEDS), 2e-3))
     assert alike.seeds.changed_frac == 0.0
     assert alike.doubts == ()

@@ -9,7 +9,7 @@ from sizewise.base.errors import LedgerError
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.slices import CUTS, UNLABELLED, label_days
 from sizewise.evidence import slice_effects
-from sizewise.evidence.inference import ibragimov_mueller
+from sizewise.evidence.joint_rule import joint_as_planned
 from sizewise.evidence.statistics.power import holm
 from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.daily import day_rows
@@ -46,7 +46,7 @@ def entries(symbol: str, days: list[int], seed: int = 1) -> pd.DataFrame:
 
 @pytest.fixture
 def plan(params):
-    return params.plan.model_copy(update={"blocks": 4, "min_trades_per_regime": 2})
+    return params.plan.model_copy(update={"reference": "atr", "blocks": 4, "min_trades_per_regime": 2})
 
 
 @pytest.fixture
@@ -68,12 +68,12 @@ def test_a_slice_is_tested_on_its_days_alone(two, plan):
     daily, trades, labels, difference = two
     table = slice_effects.slice_effects(daily, trades, labels, plan)
     bull = np.array(labels.loc[labels["symbol"] == "A", "trend"] == "bull")
-    test = ibragimov_mueller(difference["A"][bull], blocks=4, alpha=plan.alpha, power=plan.power)
+    test = joint_as_planned(plan, difference["A"][bull])
     row = table.loc[("trend", "bull")]
     assert row[["n_trades", "n_days"]].tolist() == [2, 40]
     found = row[["effect_bps", "low_bps", "high_bps", "p_value"]].tolist()
     assert found == pytest.approx([1e4 * test.mean, 1e4 * test.low, 1e4 * test.high, test.p_value])
-    aside = ibragimov_mueller(difference["B"], blocks=4, alpha=plan.alpha, power=plan.power)
+    aside = joint_as_planned(plan, difference["B"])
     assert table.loc[("trend", "sideways"), "effect_bps"] == pytest.approx(1e4 * aside.mean)
 
 
@@ -104,7 +104,7 @@ def test_weight_is_equal_over_the_symbols_with_the_label_that_day(two, plan):
     daily, trades, labels, difference = two
     everyone = labels.assign(trend="bull")
     table = slice_effects.slice_effects(daily, trades, everyone, plan)
-    both = ibragimov_mueller((difference["A"] + difference["B"]) / 2, blocks=4, alpha=plan.alpha, power=plan.power)
+    both = joint_as_planned(plan, (difference["A"] + difference["B"]) / 2)
     assert table.loc[("trend", "bull"), "effect_bps"] == pytest.approx(1e4 * both.mean)
 
 
@@ -178,7 +178,7 @@ def test_cells_of_a_cut(two, plan):
 
 
 def row(p_value, p_cut, p_all):
-    figures = {"effect_bps": -1.234, "low_bps": -2.0, "high_bps": -0.5, "p_value": p_value}
+    figures = {"effect_bps": -1.234, "low_bps": -2.0, "high_bps": -0.5, "mde_bps": 1.0, "p_value": p_value}
     return {"n_trades": 41.0, "n_days": 60.0} | figures | {"p_holm_cut": p_cut, "p_holm": p_all}
 
 
@@ -233,14 +233,16 @@ def walked(quick):
         for rows, closed in frames(run, market, stop_atr=1.5):
             equity.append(rows)
             trades.append(closed)
-    labels, _ = label_days(quick.universe.bars, folds, quick.params.slices, quick.params.regimes)
+    labels, _ = label_days(
+        quick.universe.bars, folds, quick.params.slices, quick.params.regimes, quick.universe.instruments
+    )
     closed = pd.concat(trades, ignore_index=True)
     return pd.concat(equity, ignore_index=True), closed[closed["arm"] == "constant"], labels
 
 
 def test_slices_equal_the_slow_way_on_real_ledgers(quick, walked):
     equity, trades, labels = walked
-    plan = quick.params.plan.model_copy(update={"candidate": "constant"})
+    plan = quick.params.plan.model_copy(update={"candidate": "constant", "reference": "atr"})
     table = slice_effects.slice_effects(day_rows(equity), trades, labels, plan)
     by_key = {(row.symbol, row.day): row for row in labels.itertuples()}
     growth: dict = {}
@@ -261,7 +263,7 @@ def test_slices_equal_the_slow_way_on_real_ledgers(quick, walked):
         found = table.loc[(cut, name)]
         assert found[["n_trades", "n_days"]].tolist() == [sum(entered), len(series)]
         if np.isfinite(found["p_value"]):
-            test = ibragimov_mueller(series, blocks=plan.blocks, alpha=plan.alpha, power=plan.power)
+            test = joint_as_planned(plan, series)
             assert [found["effect_bps"], found["p_value"]] == pytest.approx([1e4 * test.mean, test.p_value], rel=1e-8)
             checked += 1
     assert checked >= 3

@@ -8,18 +8,22 @@ import pandas as pd
 import pytest
 
 from sizewise.evidence import verdict
-from sizewise.evidence.inference import BlockTest, Comparison, verdict_of
+from sizewise.evidence.gates import Gate
+from sizewise.evidence.inference import Comparison, verdict_of
+from sizewise.evidence.joint_rule import JointTest
 
-TEST = BlockTest(mean=1.23456789e-4, low=2e-6, high=2.4e-4, t=2.5, p_value=0.0412345678, mde=1.5e-4, blocks=8)
+from ...hand_joint import hand_joint
+
+TEST = hand_joint(1.23456789e-4, 2e-6, 2.4e-4, 0.0412345678, 1.5e-4)
 
 
-def comparison(test: BlockTest = TEST, breaches: tuple[str, ...] = ()) -> Comparison:
+def comparison(test: JointTest = TEST, breaches: tuple[str, ...] = ()) -> Comparison:
     daily = pd.Series(np.zeros(300), index=pd.date_range("2020-01-01", periods=300, tz="UTC"))
     found = verdict_of(test, 0.05, breaches)
     return Comparison(found, test, 0.0, 0.0, daily, pd.DataFrame(), breaches=breaches)
 
 
-def record(test: BlockTest = TEST, breaches: tuple[str, ...] = ()) -> dict:
+def record(test: JointTest = TEST, breaches: tuple[str, ...] = ()) -> dict:
     return verdict.verdict_record(
         comparison(test, breaches),
         endpoint="daily_log_growth_difference",
@@ -34,7 +38,7 @@ def record(test: BlockTest = TEST, breaches: tuple[str, ...] = ()) -> dict:
 
 WORSE = replace(TEST, mean=-1.2e-4, low=-2.2e-4, high=-2e-5)
 NEITHER = replace(TEST, mean=1e-5, low=-1e-4, high=1.2e-4, p_value=0.4)
-NULL = BlockTest(0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 8)
+NULL = hand_joint(0.0, 0.0, 0.0, 1.0)
 
 
 def test_the_record_has_the_declared_fields_in_their_order():
@@ -91,6 +95,55 @@ def test_a_violated_assumption_leaves_no_claim():
     assert verdict.headline(values, "ppo", "atr").endswith("no verdict, an assumption is violated")
 
 
+def gated(test: JointTest = TEST, **holds: bool | None) -> dict:
+    gates = [Gate(name, value, 0.5, 0.8, f"What {name} found.") for name, value in holds.items()]
+    return verdict.verdict_record(
+        comparison(test),
+        endpoint="daily_log_growth_difference",
+        n_symbols=6,
+        n_seeds=3,
+        n_folds=5,
+        n_trials=17,
+        plan_hash="aaaa",
+        data_hash="bbbb",
+        gates=gates,
+    )
+
+
+@pytest.mark.parametrize("name", ["learner", "budget", "reference", "assay"])
+def test_a_failed_gate_leaves_no_verdict_and_is_named(name):
+    values = gated(**{"signal": True, name: False})
+    assert values["verdict"] == "invalid"
+    assert values["gates"][name] == {"holds": False, "value": 0.5, "threshold": 0.8, "sentence": f"What {name} found."}
+    text = verdict.verdict_sentence(values, "ppo", "atr")
+    assert text.startswith(f"No verdict on ppo against atr: the gate `{name}` failed: What {name} found.")
+    assert verdict.headline(values, "ppo", "atr") == f"ppo against atr: no verdict, the gate {name} failed"
+
+
+def test_a_signal_that_does_not_pay_is_said_and_leaves_the_verdict():
+    values = gated(signal=False, learner=True)
+    assert values["verdict"] == "better"
+    assert verdict.verdict_sentence(values, "ppo", "atr").endswith(" What signal found.")
+
+
+def test_a_gate_that_was_not_measured_passes_nothing():
+    text = verdict.verdict_sentence(gated(learner=True, budget=None, assay=None), "ppo", "atr")
+    assert text.endswith("Gates that were not measured: `budget`, `assay`.")
+
+
+def test_one_test_alone_is_fragile():
+    values = record(hand_joint(1e-4, -1e-5, 2e-4, 0.01, 1e-4, other_p=0.2))
+    assert (values["verdict"], values["fragile"]) == ("inconclusive", "Ibragimov-Mueller")
+    text = verdict.verdict_sentence(values, "ppo", "atr")
+    assert text.endswith("Fragile: of the two tests that must agree, Ibragimov-Mueller alone rejects.")
+
+
+def test_a_verdict_of_an_earlier_commit_is_read(tmp_path):
+    earlier = {name: value for name, value in record().items() if name not in verdict.LATER}
+    (tmp_path / "verdict.json").write_text(json.dumps(earlier))
+    assert verdict.read_record(tmp_path / "verdict.json") == earlier | verdict.LATER | {"entry": None}
+
+
 def a_table(primary: float, **secondary: float) -> pd.DataFrame:
     rows = {"Ibragimov-Mueller": ("primary", primary)} | {name: ("secondary", p) for name, p in secondary.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["role", "p_value"])
@@ -101,6 +154,8 @@ def test_tests_that_disagree_are_named():
     assert said == (
         "The primary test rejects at the 5% level. Of the secondary tests these reject: sharpe. These do not: bootstrap."
     )
+    untested = verdict.agreement_sentence(a_table(0.007, bootstrap=float("nan"), sharpe=0.002), 0.05)
+    assert untested.endswith("Of the secondary tests these reject: sharpe. Not run here: bootstrap.")
     calm = verdict.agreement_sentence(a_table(0.2, bootstrap=0.09), 0.05)
     assert calm == "The primary test does not reject at the 5% level. No secondary test rejects: bootstrap."
 

@@ -1,30 +1,46 @@
 """Training beside PPO: what it saves is what the field loads, fold by fold and seed by seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from sizewise.base.errors import DataMissingError
 from sizewise.learning import field
 from sizewise.learning.closed_trades.policy import load_closed_trades
 from sizewise.learning.stored import policy_folder
-from sizewise.learning.tabular.store import load_table
+from sizewise.learning.tabular.learning import train_tables
+from sizewise.learning.tabular.store import load_table_for
 from sizewise.params.arms import TableArm
 
-TABLES, CLOSED = ("q_table", "bandit"), ("dqn", "outcome_ensemble")
+TABLES, CLOSED = ("q_table", "q_table_by_symbol", "bandit"), ("dqn", "outcome_ensemble")
+
+
+def owner_of(origin):
+    return origin["seed"], origin.get("symbol", "")
 
 
 def test_tables_on_disk_are_those_that_were_learned(trained_field):
+    fold, arms = trained_field.folds[0], trained_field.arms
     assert list(trained_field.tables) == list(TABLES)
     for name, learned in trained_field.tables.items():
-        assert [table.origin["seed"] for table in learned.tables] == list(trained_field.seeds)
+        owners = [{"symbol": symbol} for symbol in fold.train] if arms[name].per_symbol else [{}]
+        expected = [
+            {"arm": name, "scheme": "rolling", "fold": 0, "seed": seed, **owner}
+            for seed in trained_field.seeds
+            for owner in owners
+        ]
+        found = sorted((table.origin for table in learned.tables), key=owner_of)
+        assert found == sorted(expected, key=owner_of)
         for table in learned.tables:
-            seed = table.origin["seed"]
-            loaded = load_table(policy_folder(trained_field.policies, name, trained_field.folds[0], seed))
+            folder = policy_folder(trained_field.policies, name, fold, table.origin["seed"])
+            loaded = load_table_for(arms[name], folder, table.origin.get("symbol", next(iter(fold.train))))
             np.testing.assert_array_equal(loaded.values, table.values)
             np.testing.assert_array_equal(loaded.visits, table.visits)
-            assert loaded.origin == {"arm": name, "scheme": "rolling", "fold": 0, "seed": seed}
-            assert loaded.kind == name
+            assert loaded.origin == table.origin
+            assert loaded.kind == arms[name].kind
         assert set(learned.history["seed"]) == set(trained_field.seeds)
 
 
@@ -69,6 +85,44 @@ def test_schemes_follow_each_other_and_other_arms_are_left_alone(both_schemes):
         "mine/rolling_fold0_seed1/table.json",
         "mine/anchored_fold0_seed1/table.json",
     }
+
+
+def test_each_symbol_has_a_table_of_its_own_where_the_arm_says_so(quick, tmp_path):
+    p, fold = quick.params, quick.folds["rolling"][0]
+    arm = TableArm(kind="q_table", confidence_bins="quantiles", per_symbol=True)
+    market = quick.market.to("cpu", torch.float64)
+    learned = field.learn_tables(market, {"own": arm}, {"rolling": [fold]}, (1, 2), p.tabular, p.account, tmp_path)
+    folder = policy_folder(tmp_path, "own", fold, 2)
+    own = {symbol: load_table_for(arm, folder, symbol) for symbol in fold.train}
+    assert {symbol: table.origin["symbol"] for symbol, table in own.items()} == {
+        symbol: symbol for symbol in fold.train
+    }
+    assert len(learned["own"].tables) == 2 * len(own) == 4
+    for symbol, table in own.items():
+        assert {outcome["account"] for outcome in table.outcomes} == {symbol}
+        assert len(set(table.rules.confidence_edges) & set(p.tabular.confidence_edges)) == 0
+        # Fifths of its own decisions: every bin is met, where the fixed ones see one or two.
+        assert (table.visits.sum(axis=1).reshape(5, 5, -1).sum(axis=(0, 2)) > 0).all()
+        alone = replace(fold, train={symbol: fold.train[symbol]})
+        one = train_tables(market, [alone], [2], "q_table", p.tabular, p.account, quantile_bins=True, per_symbol=True)
+        np.testing.assert_array_equal(one.tables[0].values, table.values)
+    shared = TableArm(kind="q_table")
+    assert not (folder / "table.json").exists()
+    with pytest.raises(DataMissingError, match=r"table\.json is missing"):
+        load_table_for(shared, folder, next(iter(own)))
+
+
+def test_a_symbol_that_finished_no_trade_learns_from_those_of_all(quick, tmp_path):
+    p, fold = quick.params, quick.folds["rolling"][0]
+    silent, other = list(fold.train)
+    part = fold.train[silent]
+    poor = replace(fold, train=fold.train | {silent: replace(part, stop=part.start + 3)})
+    market = quick.market.to("cpu", torch.float64)
+    given = {"quantile_bins": True, "per_symbol": True}
+    learned = train_tables(market, [poor], [1], "q_table", p.tabular, p.account, **given)
+    by_symbol = {table.origin["symbol"]: table for table in learned.tables}
+    assert {outcome["account"] for outcome in by_symbol[silent].outcomes} == {other}
+    np.testing.assert_array_equal(by_symbol[silent].rules.confidence_edges, by_symbol[other].rules.confidence_edges)
 
 
 def test_learning_is_the_same_twice_bit_for_bit(both_schemes):

@@ -216,3 +216,27 @@ def test_a_regime_that_never_came_has_no_exposure():
     table = metrics.regime_summary(ledger({("A", 0, 1): [1000.0, 1001.0]}))
     assert table.loc["low_vol_trending", ["bars", "growth_bps_per_day"]].tolist() == [0.0, 0.0]
     assert np.isnan(table.loc["low_vol_trending", "exposure_pct"])
+
+
+# Annualised by the days that are traded.
+
+
+def test_a_year_has_the_days_that_are_traded():
+    every = pd.Series(0.0, index=pd.date_range("2019-01-01", periods=365, tz="UTC"))
+    assert metrics.days_per_year(every) == 365.0
+    business = every[every.index.day_of_week < 5]
+    assert metrics.days_per_year(business) == pytest.approx(365.0 * 5 / 7, rel=0.003)
+    assert metrics.days_per_year(every.iloc[:1]) == metrics.days_per_year(pd.Series([0.1, 0.2])) == 365.0
+
+
+def test_a_business_day_series_is_not_annualised_as_if_it_never_closed():
+    rng = np.random.default_rng(3)
+    days = pd.bdate_range("2018-01-01", "2020-12-31", tz="UTC")
+    returns = pd.Series(rng.normal(1e-3, 0.01, len(days)), index=days)
+    honest = np.sqrt(metrics.days_per_year(returns))
+    assert np.sqrt(365.0) / honest == pytest.approx(1.18, abs=0.01)
+    assert metrics.volatility(returns) == pytest.approx(returns.std() * honest)
+    assert metrics.sharpe(returns) == pytest.approx(returns.mean() / returns.std() * honest)
+    assert metrics.sharpe(returns) == pytest.approx(metrics.sharpe(returns, 252.0), rel=0.02)
+    assert metrics.sortino(returns) < metrics.sortino(returns, 365.0)
+    assert metrics.calmar(returns) < metrics.calmar(returns, 365.0)

@@ -9,25 +9,41 @@ import torch
 
 from sizewise.base.errors import BarError, CheckpointError, ConfigError, InstrumentError
 from sizewise.base.seeding import torch_generator
+from sizewise.dataset.days import Days
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.ppo.policy import initialise
+from sizewise.live import history
 from sizewise.live.opening import load_policy, policy_arm
 from sizewise.market.instruments import load_instruments
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import Levels
+from sizewise.params.trading.world import World
 from sizewise.trading.schemes.values import Sizing7, decode
 
 from ...conftest import ROOT
 
 SYMBOL = "BTCUSDT_1h"
-# The quick profile needs 2,016 bars, so that an account given these has walked a little.
-KNOWN = 2060
+# With short memories the quick profile needs 101 days and 16 bars, so that an account given these has walked a little.
+KNOWN = 2484
+
+
+pytestmark = pytest.mark.usefixtures("short_memories")
 
 
 @pytest.fixture
 def bars(quick):
     return quick.universe.bars[SYMBOL].iloc[:KNOWN]
+
+
+def of_every_bar(agent):
+    """A policy that is asked at every close, for an account of design A."""
+    return replace(agent, world=World(Account(), agent.world.rules, Decisions(every="bar")))
+
+
+@pytest.fixture
+def agents(agents):
+    return {mode: of_every_bar(agent) for mode, agent in agents.items()}
 
 
 @pytest.fixture
@@ -171,6 +187,12 @@ def test_an_account_of_ones_own_is_one_of_its_venue(bars, rules, levels):
         ({"position": float("inf")}, "position is inf: give a finite number"),
         ({"position": "much"}, "position is 'much': give a finite number"),
         ({"equity": 1000.0, "day_trades_left": 4}, "day_trades_left is 4: give a number from 0 to 3"),
+        ({"equity": 1000.0, "peak_equity": float("nan")}, "peak_equity is nan: give a finite number"),
+        (
+            {"equity": 1000.0, "peak_equity": 900.0},
+            "peak_equity is 900, below the equity 1000: give the highest so far",
+        ),
+        ({"peak_equity": 900.0}, "peak_equity is of an account that is given: give its equity"),
     ],
 )
 def test_an_account_that_is_none_is_refused(bars, free, given, message):
@@ -179,9 +201,14 @@ def test_an_account_that_is_none_is_refused(bars, free, given, message):
 
 
 def test_too_few_bars_are_refused_with_what_is_needed(quick, bars, free):
-    needed = free.history_bars
-    assert needed == 2016
-    with pytest.raises(BarError, match=rf"^{SYMBOL}: 2015 bars are too few to decide: 2016 are needed"):
+    days = Days.of(bars, quick.universe.instruments[SYMBOL])
+    needed = history.history_bars(days, free.history_days, free.window_bars)
+    assert free.history_days == 101
+    with pytest.raises(
+        BarError, match=rf"^{SYMBOL}: \d+ bars of 101 days are too few to decide: 101 days and 16 bars are"
+    ):
+        free.decide(bars.iloc[: needed - 17], symbol=SYMBOL, equity=1000.0)
+    with pytest.raises(BarError, match="too few to decide"):
         free.decide(bars.iloc[: needed - 1], symbol=SYMBOL, equity=1000.0)
     assert free.decide(bars.iloc[:needed], symbol=SYMBOL).equity == 1000.0
 
@@ -191,8 +218,8 @@ def test_too_few_bars_are_refused_with_what_is_needed(quick, bars, free):
     [
         ("2030-01-01", "since 2030-01-01 lies after the last bar"),
         (
-            "2018-03-20",
-            "since 2018-03-20 has 457 bars up to it, 2016 are needed: give earlier bars, or a time from 2018-",
+            "2018-01-20",
+            r"since 2018-01-20 has \d+ bars up to it, \d+ are needed: give earlier bars, or a time from 2018-02",
         ),
         ("soon", "since is 'soon': give a time"),
         (float("nan"), "since is nan: give a time"),
@@ -218,7 +245,7 @@ def test_bad_input_is_named(quick, bars, free):
 
 
 def test_a_memory_is_that_of_the_walk_or_the_one_that_is_given(quick):
-    arm = policy_arm(quick.train("masked", memory=6).agent)
+    arm = policy_arm(of_every_bar(quick.train("masked", memory=6).agent))
     bars = quick.universe.bars[SYMBOL].iloc[: KNOWN + 1]
     asked = {"symbol": SYMBOL, "since": bars.index[-30], "equity": 1000.0}
     before = arm.decide(bars.iloc[:-1], **asked)
@@ -231,7 +258,7 @@ def test_a_memory_is_that_of_the_walk_or_the_one_that_is_given(quick):
 
 @pytest.mark.parametrize(("units", "given"), [(6, 5), (6, 7), (0, 6)])
 def test_a_memory_of_another_length_is_refused(quick, agents, bars, units, given):
-    agent = quick.train("masked", memory=units).agent if units else agents["masked"]
+    agent = of_every_bar(quick.train("masked", memory=units).agent) if units else agents["masked"]
     message = rf"policy remembers {units} numbers, {given} were given: pass the last decision's memory"
     with pytest.raises(CheckpointError, match=message):
         policy_arm(agent).decide(bars, symbol=SYMBOL, memory=[0.0] * given)

@@ -4,42 +4,53 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sizewise.dataset.days import Days
 from sizewise.dataset.features import NAMES, compute_features
-from sizewise.live.history import following_times, history_bars
+from sizewise.live.history import following_times, history_bars, history_days
 from sizewise.market.instruments import load_instruments
 from sizewise.params.dataset.regimes import Regimes
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 
 # Shares of a feature's spread: far below what turns an order by a cent.
 NEAR = 1e-6
 
 
-def departure(bars, rows, kept, window):
-    """How far the last `window` rows of features of `kept` bars are from those of all bars, in spreads; worst of `rows`."""
-    whole = compute_features(bars, Regimes(), Signals())
-    names = [name for name in NAMES if name in whole]
-    found = []
-    for row in rows:
-        cut = compute_features(bars.iloc[row - kept + 1 : row + 1], Regimes(), Signals())[names].iloc[-window:]
-        true = whole[names].iloc[row - window + 1 : row + 1]
-        found.append(float(((cut - true).abs() / whole[names].std().clip(lower=1e-9)).to_numpy().max()))
+def departure(bars, instrument, ends, kept_days):
+    """How far features of the last `kept_days` are from those of all bars, in spreads; worst of sessions `ends`."""
+    whole, days = compute_features(bars, Regimes(), Signals(), instrument), Days.of(bars, instrument)
+    names, found = [name for name in NAMES if name in whole], []
+    for end in ends:
+        first, row = days.first_row(end - kept_days), days.first_row(end)
+        cut = compute_features(bars.iloc[first : row + 1], Regimes(), Signals(), instrument)[names].iloc[-1]
+        found.append(float(((cut - whole[names].iloc[row]).abs() / whole[names].std().clip(lower=1e-9)).max()))
     return max(found)
 
 
-def test_earlier_bars_change_no_input(real_bars):
-    bars, needed = real_bars("EURUSD_1h", 0, 9000), history_bars(Regimes(), Signals(), 100)
-    assert needed == Regimes().quantile_window_bars + 294 + 100
-    rows = range(5000, 9000, 400)
-    assert departure(bars, rows, needed, 100) < NEAR
-    # What was accepted before: the longest warm-up, and a window.
-    assert departure(bars, rows, 613, 100) > NEAR
+def test_earlier_bars_change_no_input(real_bars, instruments):
+    symbol = "EURUSD_1h"
+    bars, needed = real_bars(symbol, 0, 40_000), history_days(Regimes(), Signals())
+    assert needed == 750
+    assert departure(bars, instruments[symbol], (1000, 1300, 1600), needed) < NEAR
+    # The longest warm-up alone is not enough.
+    assert departure(bars, instruments[symbol], (1000,), 102) > NEAR
 
 
 @pytest.mark.parametrize(
-    ("signals", "least"), [(Signals(entry_bars=3000), 3000), (Signals(entry_bars=48, max_hold_bars=4000), 8000)]
+    ("regimes", "signals", "least"),
+    [
+        (Regimes(quantile_window_days=900), Signals(), 1194),
+        (Regimes(), Signals(family=Donchian(entry_days=900)), 1060),
+        (Regimes(), Signals(max_hold_days=400), 820),
+    ],
 )
-def test_a_longer_signal_needs_more(signals, least):
-    assert history_bars(Regimes(), signals, 1) > least
+def test_longer_windows_need_more(regimes, signals, least):
+    assert history_days(regimes, signals) == least
+
+
+def test_a_window_of_bars_follows_the_days(bars):
+    days = Days.of(bars)
+    assert history_bars(days, 50, 16) == 50 * 24 + 16
+    assert history_bars(days, 500, 16) == len(bars) + 16
 
 
 @pytest.mark.parametrize(
@@ -54,5 +65,5 @@ def test_a_longer_signal_needs_more(signals, least):
 )
 def test_the_next_bars_are_the_calendars(root, symbol, last, following):
     instrument = load_instruments(root / "data" / "instruments.yaml")[symbol]
-    found = following_times(pd.DatetimeIndex([pd.Timestamp(last, tz="UTC")]), instrument)
+    found = following_times(pd.Timestamp(last, tz="UTC"), instrument)
     np.testing.assert_array_equal(found, pd.DatetimeIndex(following, tz="UTC"))

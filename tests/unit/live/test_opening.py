@@ -18,6 +18,7 @@ from sizewise.walkforward.walk import PathKey, walk
 from ...live_checkout import write_checkout
 
 SYMBOL = "BTCUSDT_1h"
+pytestmark = pytest.mark.usefixtures("short_memories")
 OWN = """import sizewise as sw
 
 
@@ -35,9 +36,11 @@ class Taught(sw.Learner):
     def size(self, at: sw.Situation, learned):
         return float(learned["share"]) * (1.0 + 0.0 * at.equity)
 """
+# Asked at every bar, so that what the bar after an entry holds is said too.
+BAR = {"decisions": {"every": "bar", "count": 1}}
 ARMS = {
-    "mine": {"kind": "custom", "class": "own/mine.py:Mine", "share": 0.05},
-    "taught": {"kind": "custom", "class": "own/mine.py:Taught", "splits": ["rolling"]},
+    "mine": {"kind": "custom", "class": "own/mine.py:Mine", "share": 0.05, **BAR},
+    "taught": {"kind": "custom", "class": "own/mine.py:Taught", "splits": ["rolling"], **BAR},
 }
 
 
@@ -46,7 +49,10 @@ def trained(quick, root, trained_field, tmp_path_factory):
     """A trained checkout with a rule and a learner of one's own."""
     place = write_checkout(tmp_path_factory.mktemp("checkout"), root, quick, trained_field.policies)
     values = yaml.safe_load((place / "params.yaml").read_text())
-    values["arms"] |= ARMS
+    values["arms"] |= ARMS | {"clocked": {"kind": "atr", **BAR}}
+    values["arms"]["drawdown_scaled"] |= BAR
+    # What matches an arm's risk takes a walk over train; see test_risk_is_matched_anew_where_no_walk_left_it.
+    values["plan"]["risk"] = None
     (place / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     (place / "own").mkdir()
     (place / "own" / "mine.py").write_text(OWN)
@@ -62,17 +68,18 @@ def checkout(trained, monkeypatch):
 
 @pytest.fixture
 def bars(quick):
-    known = quick.universe.bars[SYMBOL].iloc[:2060].copy()
+    # As many as the quick profile needs with short memories, and days of a walk.
+    known = quick.universe.bars[SYMBOL].iloc[:2544].copy()
     known.attrs["symbol"] = SYMBOL
     return known
 
 
 def test_every_kind_of_arm_is_opened():
-    assert {*opening.OPENERS, "ppo"} == set(field.OPENERS)
+    assert {*opening.OPENERS, "ppo", "ppo_ensemble"} == set(field.OPENERS)
     assert set(FITTED) <= set(opening.OPENERS)
 
 
-@pytest.mark.parametrize("name", ["ppo", "q_table", "bandit", "dqn", "outcome_ensemble"])
+@pytest.mark.parametrize("name", ["ppo", "direct", "q_table", "bandit", "dqn", "outcome_ensemble"])
 def test_what_was_trained_is_loaded_by_its_folder(checkout, trained_field, bars, name):
     policies = checkout / "build" / "quick" / "artifacts" / "policies"
     found = load_policy(policy_folder(policies, name, trained_field.folds[0], 2))
@@ -93,7 +100,8 @@ def test_arms_of_ones_own_decide_as_they_walked(checkout, quick, trained_field, 
     entry = int(market.entry[row:].nonzero()[0])
     seed = 1 if name == "taught" else 0
     key = PathKey(name, SYMBOL, 0, seed, row, entry + 20, next(iter(market.confidence)))
-    ledger = walk(market, [key], field.OPENERS["custom"](mine, name, [key]), trained_field.world)
+    world = params.arms[name].world(trained_field.world)
+    ledger = walk(market, [key], field.OPENERS["custom"](mine, name, [key]), world)
     bars = quick.universe.bars[SYMBOL].iloc[: fold.test[SYMBOL].start + entry + 2]
     arm = open_arm(name, fold=0, profile="quick")
     asked = {"symbol": SYMBOL, "since": bars.index[fold.test[SYMBOL].start]}
@@ -102,6 +110,32 @@ def test_arms_of_ones_own_decide_as_they_walked(checkout, quick, trained_field, 
     assert filled.position == pytest.approx(float(ledger.position[entry + 1, 0]))
     assert filled.equity == pytest.approx(float(ledger.equity[entry + 1, 0]))
     assert abs(filled.position) == pytest.approx(abs(decided.dollars), rel=0.05)
+
+
+def test_an_arm_decides_by_a_clock_of_its_own(checkout, bars):
+    clocked, every = (open_arm(name, fold=0, profile="quick") for name in ("clocked", "atr"))
+    assert (clocked.world.decisions.every, every.world.decisions.every) == ("bar", "session")
+    now = {"equity": 1000.0, "since": bars.index[-20]}
+    decided = [every.decide(bars.iloc[: len(bars) - back], **now).decides for back in range(1, 7)]
+    assert all(clocked.decide(bars.iloc[: len(bars) - back], **now).decides for back in range(1, 7))
+    assert not all(decided)
+
+
+@pytest.mark.parametrize("name", ["atr", "ppo_ensemble"])
+def test_risk_is_matched_anew_where_no_walk_left_it(quick, root, trained_field, tmp_path, name):
+    place = write_checkout(tmp_path / "matched", root, quick, trained_field.policies)
+    table = trained_field.field(risk=quick.params.plan.risk).matched(name)
+    arm = open_arm(name, place, fold=0, profile="quick")
+    expected = dict(zip(table["symbol"], table["factor"], strict=True))
+    assert {symbol: arm.factor_of(symbol) for symbol in expected} == pytest.approx(expected)
+    assert set(expected.values()) != {1.0}
+
+
+def test_a_drawdown_of_an_account_that_does_not_say_its_peak_is_refused(checkout, bars):
+    arm = open_arm("drawdown_scaled", fold=0, profile="quick")
+    with pytest.raises(ConfigError, match="needs the account's highest equity: give peak_equity"):
+        arm.decide(bars, equity=1000.0)
+    assert arm.decide(bars, equity=1000.0, peak_equity=1100.0).decides
 
 
 def test_a_fold_that_is_not_named_is_the_last(checkout):
@@ -113,7 +147,7 @@ def test_a_fold_that_is_not_named_is_the_last(checkout):
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("nobody", {}, "^params.yaml has no arm 'nobody': arms are ppo, "),
+        ("nobody", {}, "^params.yaml has no arm 'nobody': arms are cash, "),
         ("oracle_hindsight", {}, "^arm oracle_hindsight reads the future, which nobody has now"),
         ("atr", {"fold": 2}, "^fold 2: params.yaml has folds 0 to 1"),
         ("ppo", {"seed": 9}, r"^arm ppo has no seed 9 on rolling folds: choose from 1, 2"),

@@ -1,4 +1,4 @@
-"""Bad bars are refused with one line that names file, row and remedy; the six real files are not bad."""
+"""Bad bars are refused with one line that names file, row and remedy; the real files are not bad."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,14 @@ REAL_ROWS = {
     "BTCUSDT_1h": 55_722,
     "BTCUSD-BITFINEX_15m": 58_734,
     "ETHUSD-BITFINEX_30m": 35_011,
+    "LTCUSD-BITFINEX_30m": 34_989,
+    "XRPUSD-BITFINEX_30m": 34_991,
+    "EOSUSD-BITFINEX_30m": 34_995,
     "SPY_5m": 59_381,
+    "SPY_1d": 5_033,
+    **dict.fromkeys(("AAPL_1d", "AMD_1d", "AMZN_1d", "BA_1d", "GOOGL_1d"), 2_769),
+    "ABBV_1d": 1_803,
+    "TSLA_1d": 2_420,
     "CSI300_15m": 45_216,
     "EURUSD_1h": 69_149,
 }
@@ -207,3 +214,14 @@ def test_real_series_load(symbol, real_bars):
 
 def test_no_real_series_goes_untested(root):
     assert {path.stem for path in (root / "data" / "bars").glob("*.parquet")} == set(REAL_ROWS)
+
+
+def test_a_signal_of_ones_own_is_kept_and_checked(frame):
+    sides = np.resize([0, 1, -1], len(frame))
+    kept = validate_bars(frame.assign(signal=sides, other=1.0), source="mine")
+    assert list(kept.columns) == [*COLUMNS, "signal"]
+    assert kept["signal"].tolist() == sides.tolist()
+    assert list(validate_bars(frame, source="mine").columns) == list(COLUMNS)
+    for wrong in (2.0, 0.5, np.nan):
+        with pytest.raises(BarError, match=r"mine: row 7 .*: signal (2|0\.5|nan) (is no side|is not finite): "):
+            validate_bars(frame.assign(signal=np.where(np.arange(len(frame)) == 7, wrong, sides)), source="mine")

@@ -132,9 +132,7 @@ def test_every_real_series_has_fees_from_its_first_bar(root, real_bars):
 def test_an_unknown_symbol_lists_the_known_ones(root):
     instruments = load_instruments(root / "data" / "instruments.yaml")
     assert find_instrument("SPY_5m", instruments).calendar == "xnys"
-    with pytest.raises(
-        InstrumentError, match=r"'SPX_5m' is not in instruments\.yaml \(known: BTCUSD-BITFINEX_15m, BTC"
-    ):
+    with pytest.raises(InstrumentError, match=r"'SPX_5m' is not in instruments\.yaml \(known: AAPL_1d, ABBV"):
         find_instrument("SPX_5m", instruments)
 
 
@@ -245,9 +243,11 @@ def test_the_day_trade_rule_holds_from_2001_until_2026_for_us_equities(entries):
     moments = utc(
         "2001-09-27 23:59", "2001-09-28 00:00", "2020-03-06 15:00", "2026-06-03 23:59", "2026-06-04 00:00", "2030-01-01"
     )
-    spy = Instrument.model_validate(entries["SPY_5m"])
-    assert spy.day_trades_limited(moments).tolist() == [False, True, True, True, False, False]
-    for symbol in set(entries) - {"SPY_5m"}:
+    limited = {"SPY_5m", *(symbol for symbol in entries if symbol.endswith("_1d"))}
+    for symbol in limited:
+        shares = Instrument.model_validate(entries[symbol])
+        assert shares.day_trades_limited(moments).tolist() == [False, True, True, True, False, False]
+    for symbol in set(entries) - limited:
         assert not Instrument.model_validate(entries[symbol]).day_trades_limited(moments).any()
 
 
@@ -263,6 +263,43 @@ def test_sessions_are_the_market_s_own_days(entries):
     assert coin.session(utc("2020-03-06")).dtype == np.int64
 
 
+def test_a_currencys_day_turns_at_five_in_the_afternoon_in_new_york(entries):
+    euro = Instrument.model_validate(entries["EURUSD_1h"])
+    # Friday's last hour, Sunday's first, Monday's last and Tuesday's first; in New York's winter, then in its summer.
+    for hour in (21, 20):
+        first = "2020-03-06" if hour == 21 else "2020-03-13"
+        friday = pd.Timestamp(first, tz="UTC") + pd.Timedelta(hours=hour)
+        shift = 0 if hour == 20 else -1  # the clock changes on the Sunday between the two
+        days = [0, 49 + shift, 72 + shift, 73 + shift]
+        times = pd.DatetimeIndex([friday + pd.Timedelta(hours=h) for h in days])
+        assert euro.session(times).tolist() == [0, 1, 1, 2]
+        assert euro.ends_session(times).tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "last", "before"),
+    [
+        ("BTCUSDT_1h", "2020-03-06 23:00", "2020-03-06 22:00"),
+        ("SPY_5m", "2020-03-06 21:00", "2020-03-06 20:55"),
+        # The lunch break ends no day.
+        ("CSI300_15m", "2020-03-06 06:45", "2020-03-06 03:15"),
+    ],
+)
+def test_the_last_bar_of_a_day_is_known_by_the_calendar(entries, symbol, last, before):
+    assert Instrument.model_validate(entries[symbol]).ends_session(utc(before, last)).tolist() == [False, True]
+
+
 def test_volume_counts_units_of_coins_and_shares_only(entries):
     counted = {symbol for symbol in entries if Instrument.model_validate(entries[symbol]).volume_is_units}
-    assert counted == {"BTCUSDT_1h", "BTCUSD-BITFINEX_15m", "ETHUSD-BITFINEX_30m", "SPY_5m"}
+    assert set(entries) - counted == {"CSI300_15m", "EURUSD_1h"}
+
+
+def test_a_bar_a_session_starts_with_it_on_both_sides_of_the_clock_change(entries):
+    daily = Instrument.model_validate(entries["AAPL_1d"])
+    # Friday in winter time, Monday in summer time; the Tuesday after is a holiday here, for it has no bar.
+    times = utc("2019-03-08 14:30", "2019-03-11 13:30", "2019-03-13 13:30")
+    assert daily.expected_times(times).equals(times)
+    late = utc("2019-03-08 14:30", "2019-03-11 14:30")
+    assert not late.isin(daily.expected_times(late)).all()
+    coin = Instrument.model_validate(entries["BTCUSDT_1h"] | {"bar_minutes": 1440})
+    assert coin.expected_times(utc("2019-03-08", "2019-03-10")).equals(utc("2019-03-08", "2019-03-09", "2019-03-10"))

@@ -9,7 +9,7 @@ from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.market.bars import load_bars
 from sizewise.market.costs import BPS, Costs, charged
 from sizewise.market.instruments import Funding, Instrument, load_instruments
-from sizewise.market.tape import COLUMNS, VOLATILITY_BARS, Bars, Tape, build_tape
+from sizewise.market.tape import COLUMNS, VOLATILITY_BARS, Bars, Tape, build_tape, chain_tapes, join_tape
 
 
 @pytest.fixture(scope="module")
@@ -224,3 +224,40 @@ def test_impact_needs_a_volume_of_units(root):
     dear = instruments["EURUSD_1h"].model_copy(update={"impact_coef": 0.1})
     with pytest.raises(ConfigError, match="EURUSD_1h's volume counts no units, so impact means nothing"):
         build_tape({"EURUSD_1h": bars}, {"EURUSD_1h": dear})
+
+
+# Joining.
+
+
+@pytest.fixture(scope="module")
+def hours(root) -> tuple[dict[str, pd.DataFrame], dict[str, Instrument]]:
+    """A week of a coin round the clock and of a currency that closes at weekends, with borrow and loans."""
+    terms = load_instruments(root / "data" / "instruments.yaml")
+    dear = {"borrow_bps_per_day": 7.0, "loan_bps_per_day": 3.0}
+    symbols = ("BTCUSDT_1h", "EURUSD_1h")
+    start, stop = pd.Timestamp("2018-05-02 03:00", tz="UTC"), pd.Timestamp("2018-05-15", tz="UTC")
+    bars = {s: load_bars(root / "data" / "bars" / f"{s}.parquet").loc[start:stop] for s in symbols}
+    return bars, {symbol: terms[symbol].model_copy(update=dear) for symbol in symbols}
+
+
+def test_markets_are_joined_as_their_bars_would_be(hours):
+    bars, terms = hours
+    chained = chain_tapes([build_tape({symbol: frame}, terms) for symbol, frame in bars.items()])
+    found, expected = join_tape(chained, (0, 1)), build_tape(bars, terms)
+    assert (found.symbols, found.first_row, found.n_rows) == (expected.symbols, expected.first_row, expected.n_rows)
+    assert found.times.equals(expected.times)
+    assert (expected.column("traded")[:, 1] == 0).any()
+    torch.testing.assert_close(found.table, expected.table, rtol=1e-12, atol=0.0)
+    assert join_tape(chained, (1, 0)).symbols == (("EURUSD_1h", "BTCUSDT_1h"),)
+
+
+def test_markets_of_other_currencies_or_other_bars_are_not_joined(hours, known):
+    bars, terms = hours
+    parts = [build_tape({symbol: frame}, terms) for symbol, frame in bars.items()]
+    yuan = terms["EURUSD_1h"].model_copy(update={"quote_currency": "CNY"})
+    foreign = build_tape({"EURUSD_1h": bars["EURUSD_1h"]}, {"EURUSD_1h": yuan})
+    with pytest.raises(ConfigError, match="one account cannot hold BTCUSDT_1h in USDT, EURUSD_1h in CNY"):
+        join_tape(chain_tapes([parts[0], foreign]), (0, 1))
+    short = build_tape({"SPY_5m": SHARE}, known)
+    with pytest.raises(ConfigError, match=r"bars of different minutes \(BTCUSDT_1h of 60, SPY_5m of"):
+        join_tape(chain_tapes([parts[0], short]), (0, 1))

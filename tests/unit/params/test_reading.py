@@ -2,14 +2,14 @@
 
 import copy
 import datetime
-from typing import Any
+from typing import Any, get_args
 
 import pydantic
 import pytest
 import yaml
 
 from sizewise.base.errors import ConfigError
-from sizewise.params.arms import PpoArm
+from sizewise.params.arms import Arm, PpoArm
 from sizewise.params.learning.train import Episode, Mlp, Train
 from sizewise.params.reading import SECTIONS, parse_params, parse_section, read_params, read_yaml
 from sizewise.params.trading.trading import SEVEN
@@ -68,12 +68,48 @@ WRONG = [
     ("splits.end", "2018-01-01", "end", "must increase"),
     ("splits.test_starts", ["2020-01-01", "2020-01-01"], "test_starts", "must increase"),
     # between sections
-    ("splits.purge_bars", 96, "splits.purge_bars", "must exceed signals.max_hold_bars"),
-    ("arms.atr_exposure_matched.matches", "ppo_2", "matches is 'ppo_2'", "no ppo entry of arms"),
-    ("arms.atr_exposure_matched.matches", "q_table", "matches is 'q_table'", "no ppo entry of arms"),
+    (
+        "arms.exposed",
+        {"kind": "atr_exposure_matched", "matches": "ppo_2"},
+        "matches is 'ppo_2'",
+        "no ppo entry of arms",
+    ),
+    (
+        "arms.exposed",
+        {"kind": "atr_exposure_matched", "matches": "q_table"},
+        "matches is 'q_table'",
+        "no ppo entry of arms",
+    ),
     ("arms.ppo.splits", ["rolling"], "plan.candidate 'ppo'", "set arms.ppo.splits to both"),
+    (
+        "arms.mean",
+        {"kind": "ppo_ensemble", "of": "ppo_2"},
+        "arms.mean.of is 'ppo_2'",
+        "of arms with scheme multiples_of",
+    ),
+    ("arms.mean", {"kind": "ppo_ensemble", "of": "dqn"}, "arms.mean.of is 'dqn'", "scheme multiples_of"),
+    ("arms.ppo.scheme", {"kind": "sizing7", "mode": "free"}, "arms.ppo_ensemble.of is 'ppo'", "scheme multiples_of"),
+    ("arms.mean", {"kind": "ppo_ensemble", "of": "ppo", "decisions": {}}, "arms.mean.decisions", "remove decisions"),
+    ("observation.inputs", ["ret_1", "ret_1"], "observation", "name each feature once"),
+    ("budget.multiples", [2, 4], "budget", "multiples begin with 1"),
+    ("budget.folds", [1, 1], "budget", "each once"),
     ("plan.reference", "atr_2", "plan.reference is 'atr_2'", "entry of arms"),
     ("plan.candidate", "none", "plan.candidate is 'none'", "entry of arms"),
+    (
+        "plan.entry",
+        {"candidate": "ppo_entry_2", "reference": "atr"},
+        "plan.entry.candidate is 'ppo_entry_2'",
+        "entry of arms",
+    ),
+    ("plan.entry", {"candidate": "dqn", "reference": "atr_2"}, "plan.entry.reference is 'atr_2'", "entry of arms"),
+    (
+        "plan.entry",
+        {"candidate": "ppo", "reference": "atr"},
+        "'ppo' decides after its entries",
+        "set arms.ppo.decisions",
+    ),
+    ("plan.risk.annual_vol_frac", 0.0, "plan.risk.annual_vol_frac", "greater than 0"),
+    ("small_account.reference", "atr_2", "small_account.reference is 'atr_2'", "entry of arms"),
 ]
 
 
@@ -164,8 +200,8 @@ def test_a_profile_is_validated(tmp_path, values):
         ("train.encoder", {"kind": "causal_conv", "channels": 8, "kernel_bars": 2}),
         ("train.final_entropy_coef", 0.0),
         ("train.final_entropy_coef", None),
-        ("arms.ppo.scheme", {"kind": "sizing", "mode": "free", "sizes": [0.5, 1.0], "close_action": True}),
-        ("arms.ppo.scheme", {"kind": "levels", "mode": "masked", "levels": [-1.0, 0.0, 4.0]}),
+        ("arms.ppo_entry.scheme", {"kind": "sizing", "mode": "free", "sizes": [0.5, 1.0], "close_action": True}),
+        ("arms.ppo_entry.scheme", {"kind": "levels", "mode": "masked", "levels": [-1.0, 0.0, 4.0]}),
     ],
 )
 def test_what_is_chosen_in_params_is_what_is_parsed(values, place, value):
@@ -179,11 +215,16 @@ def test_what_is_chosen_in_params_is_what_is_parsed(values, place, value):
 
 
 def test_the_field_of_the_parameters(params):
+    """Every bundled kind stands in it once, but for the one of which matching all risks leaves nothing to learn; what stands
+    in it twice has a name that says how the second differs."""
     kinds = {name: arm.kind for name, arm in params.arms.items()}
-    assert len(kinds) == 14
-    assert {name for name, kind in kinds.items() if name != kind} == {"ppo_free"}
+    union, _ = get_args(Arm)
+    bundled = {kind for model in get_args(union) for kind in get_args(model.model_fields["kind"].annotation)}
+    assert set(kinds.values()) == bundled - {"custom", "atr_exposure_matched"}
+    assert {name for name, kind in kinds.items() if name != kind} == {"ppo_entry", "q_table_by_symbol"}
     learned = {name for name, arm in params.arms.items() if arm.learned}
-    assert learned == {"ppo", "ppo_free", "q_table", "bandit", "dqn", "outcome_ensemble"}
+    tables = {"q_table", "q_table_by_symbol", "bandit"}
+    assert learned == {"ppo", "ppo_entry", "direct", *tables, "dqn", "outcome_ensemble"}
 
 
 def test_the_defaults_are_the_seven_sizes_over_a_plain_window():

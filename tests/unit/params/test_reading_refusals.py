@@ -5,7 +5,7 @@ What is refused is read off the models, so that a field or a bound that is added
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from types import NoneType, UnionType
@@ -25,6 +25,7 @@ from ...conftest import ROOT
 ENTRY = "entry"
 NUMBER, KEY, MISSING = "write 1.0e-4", "remove it or mend its name", "add it to params.yaml"
 ABSENT = object()
+MAPPINGS = (dict, Mapping)
 Path = tuple[str | int, ...]
 # How a bound is said, and the way out of it; 0 where the bound itself is out.
 BEYOND = {
@@ -99,7 +100,7 @@ def example(what: Declared) -> Any:
         return arguments[0]
     if origin is tuple:
         return [example(declared(arguments[0]))] * max(what.bounds.get(MinLen, 1), len(set(arguments) - {...}), 1)
-    if origin is dict:
+    if origin in MAPPINGS:
         return {f"{ENTRY}{n}": example(declared(arguments[1])) for n in range(what.bounds.get(MinLen, 0))}
     if what.kind in (int, float):
         low = what.bounds.get(Ge, what.bounds.get(Gt, 0))
@@ -157,7 +158,7 @@ def wrong(what: Declared) -> Iterator[tuple[Any, tuple[str, ...]]]:
     if what.tagged:
         yield {"kind": "nonsense"}, ("needs a kind", *(f"'{tag}'" for model in what.models for tag in tags(model)))
         yield {}, ("needs a kind", "see the models")
-    elif what.models or origin is dict:
+    elif what.models or origin in MAPPINGS:
         yield "text", ("valid dictionary",)
         if what.bounds.get(MinLen):
             yield {}, (f"at least {what.bounds[MinLen]}",)
@@ -208,7 +209,7 @@ def cases(section: str, base: Any, path: Path, what: Declared, seen: set[tuple[s
                     yield Case(section, put(mine, (*path, key), ABSENT), (*path, key), (MISSING,))
                 yield from cases(section, mine, (*path, key), field_of(model, name), seen)
     origin, arguments = get_origin(what.kind), get_args(what.kind)
-    if origin is dict:
+    if origin in MAPPINGS:
         more = found(base, path) | {ENTRY: example(declared(arguments[1]))}
         yield from cases(section, put(base, path, more), (*path, ENTRY), declared(arguments[1]), seen)
     elif origin is tuple:

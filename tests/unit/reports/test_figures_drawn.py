@@ -27,16 +27,23 @@ from matplotlib.ticker import FixedLocator
 import sizewise
 from sizewise.base.paths import Workspace
 from sizewise.dataset.regimes import LABELS
-from sizewise.evidence.inference import BlockTest
+from sizewise.evidence.joint_rule import joint_test
 from sizewise.evidence.statistics.seeds import SeedDraws
 from sizewise.evidence.statistics.selection import Selection
 from sizewise.learning.tabular.cells import Confidence
+from sizewise.params.evidence.plan import Plan
+from sizewise.params.studies.outside import Brownian, BrownianMarket
 from sizewise.params.trading.rewards import LogGrowth
 from sizewise.studies import configured, mechanics
 from sizewise.studies.calibration.rejections import Rate
+from sizewise.studies.outside import brownian
+from sizewise.studies.outside.regimes import PROBABILITIES
+from sizewise.studies.outside.sizers import SIZERS
 from sizewise.studies.planted.answers import interval, solve
 from sizewise.studies.planted.markets import laws
 from sizewise.walkforward.behaviour import CONDITIONS
+
+from ...hand_joint import hand_joint
 
 KEPT = Path(__file__).with_name("drawn.json")
 # Longer series are kept as their ends and moments.
@@ -68,6 +75,16 @@ def crossed(**keys: Any) -> pd.DataFrame:
 def spread(values: list[float], index: Any = None, *, name: str = "effect_bps") -> pd.DataFrame:
     table = pd.DataFrame({name: values}, index=index)
     return table.assign(low_bps=table[name] - 1.0, high_bps=table[name] + 1.5)
+
+
+def sized() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Sharpe ratios of three draws by sizer and probability, and what calibration adds to each sizer's."""
+    columns = pd.MultiIndex.from_product([SIZERS, PROBABILITIES], names=["sizer", "probability"])
+    values = np.arange(3.0)[:, None] / 10.0 + np.arange(len(columns))[None, :] / 100.0
+    gains = pd.DataFrame(
+        {"mean": 0.2, "low": 0.1, "high": 0.4}, index=pd.MultiIndex.from_product([["isotonic"], SIZERS])
+    )
+    return pd.DataFrame(values, columns=columns), gains
 
 
 def history() -> pd.DataFrame:
@@ -137,7 +154,8 @@ CHOICE = Selection(
     np.array([0, 1, 1]), np.array([0.1, 0.2, 0.3]), np.array([0.0, 0.1, -0.1]), np.array([-1.0, 0.5, 0.5])
 )
 DAILY, EDGES = wave(20, "ppo", "atr"), list(days(20)[[0, 9]])
-TEST = BlockTest(mean=2e-4, low=-1e-4, high=5e-4, t=1.5, p_value=0.18, mde=4.2e-4, blocks=8)
+PLAN = Plan(candidate="ppo", reference="atr", endpoint="daily_log_growth_difference", regimes=("low_vol_trending",))
+TEST = hand_joint(2e-4, -1e-4, 5e-4, 0.18, 4.2e-4)
 SEED_MEANS = pd.DataFrame({1: [1.0, -2.0, 0.5], 2: [0.5, -1.0, -0.5], 3: [0.0, -1.5, 1.5]})
 MULTIPLES = pd.MultiIndex.from_product([[0.0, 1.0, 3.0], ["ppo", "atr"]], names=["multiple", "arm"])
 PARTS = ["exposure", "timing", "fees", "sum: the difference"]
@@ -170,6 +188,9 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     "sizes_by_condition": lambda draw: draw(behaviour(), measure="entry_pct"),
     "dependence": lambda draw: draw(sizes()),
     "power_curve": lambda draw: draw(TEST, alpha=0.05, power=0.8),
+    "p_by_number_figure": lambda draw: draw(
+        pd.DataFrame({"blocks": [0.2, 0.01, np.nan], "cosines": [0.3, 0.2, 0.1]}, index=[4, 8, 64]), PLAN, 400
+    ),
     "evidence_by_look": lambda draw: draw(pd.DataFrame({"e_value": [1.0, 0.5, 25.0]}, index=days(3)), alpha=0.05),
     "equity_by_arm": lambda draw: draw(DAILY, regimes(20), EDGES),
     "effects": lambda draw: draw(
@@ -184,7 +205,19 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     "waterfall": lambda draw: draw(spread([1.0, -3.0, 0.5, -1.5], PARTS), title="ppo minus atr", level_pct=95.0),
     "rejection_rates": lambda draw: draw({"aa": {"placebo": rate(0.01), "newey_west": rate(0.22)}}, synthetic=True),
     "power_curves": lambda draw: draw(
-        {"0.0": rate(0.05), "3.0": rate(0.74)}, {"0.0": rate(0.05), "3.0": rate(0.66)}, blocks=8, alpha=0.05
+        {"0.0": rate(0.05), "3.0": rate(0.74)}, {"0.0": rate(0.05), "3.0": rate(0.66)}, plan=PLAN, days=400
+    ),
+    "level_by_length": lambda draw: draw(
+        {
+            f"regimes_of_{length}_days": {
+                "joint_rule": rate(0.04 * factor),
+                "ibragimov_mueller": rate(0.05 * factor),
+                "cosines": rate(0.1 * factor),
+            }
+            for length, factor in ((30, 1.0), (365, 2.0))
+        },
+        (30, 365),
+        0.05,
     ),
     "sizes_by_state": lambda draw: draw(LEARNED, ANSWERS),
     "shares_of_optimal": lambda draw: draw(
@@ -227,6 +260,54 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     "account_size_figure": lambda draw: draw(
         crossed(arm=["atr", "smallest"], symbol=["A", "B"], initial_equity=[100.0, 1_000.0, 25_000.0]).assign(
             growth_bps_per_day=np.arange(12) / 10.0
+        )
+    ),
+    "curves_figure": lambda draw: draw(
+        crossed(group=["ppo (rolling)", "ppo_entry (rolling)"], fold=[0, 1], samples=[0.0, 500.0, 1000.0]).assign(
+            seed=1, tail_bps=np.arange(12.0), head_bps=[*np.arange(6.0) / 2.0, *[np.nan] * 6]
+        )
+    ),
+    "budget_figure": lambda draw: draw(
+        crossed(multiple=[1, 4], fold=[1, 4], samples=[0.0, 500.0, 1000.0]).assign(
+            head_bps=np.arange(12.0), tail_bps=np.arange(12.0) / 2.0, test_bps=-np.arange(12.0)
+        )
+    ),
+    "sharpe_figure": lambda draw: draw(
+        pd.DataFrame(
+            {"sharpe_constant": [0.4, 0.2, -0.1, 0.0], "sharpe_atr": [0.6, 0.3, -0.2, 0.1]},
+            index=["turtles_first", "reversal", "random 1", "random 2"],
+        )
+    ),
+    "found_figure": lambda draw: draw(
+        pd.DataFrame(
+            {"better": [0.0, 0.2, 0.9], "better_low": [0.0, 0.1, 0.7], "better_high": [0.1, 0.4, 1.0]},
+            index=[0.0, 2.0, 4.0],
+        ),
+        PLAN.gates,
+        joint_test(np.random.default_rng(1).normal(0.0, 1e-3, 800), blocks=8, alpha=0.05, power=0.8),
+    ),
+    "effects_figure": lambda draw: draw(
+        crossed(edge=[0.0, 4.0], replication=[0, 1, 2]).assign(effect_bps=np.arange(6.0)), 0.8
+    ),
+    "growth_figure": lambda draw: draw(
+        [
+            brownian.Result(brownian.Task("index", arm, seed), size, 0.9, ())
+            for arm, sizes in (("ppo", (1.8, 2.1)), ("direct", (1.9, 2.4)))
+            for seed, size in enumerate(sizes, start=1)
+        ],
+        Brownian(risk_levels=(0.0, 0.8), markets={"index": BrownianMarket(drift=0.08, volatility=0.20)}),
+    ),
+    "sizers_figure": lambda draw: draw(*sized()),
+    "targeting_figure": lambda draw: draw(
+        {
+            name: pd.DataFrame({"difference": [0.2, -0.1], "low": [-0.1, -0.3], "high": [0.5, 0.1]}, index=groups)
+            for name, groups in (("the signal", ["equities", "all"]), ("held long", ["currencies", "all"]))
+        },
+        0.1,
+    ),
+    "experience_figure": lambda draw: draw(
+        crossed(market=["two_regime", "constant_edge"], arm=["ppo", "direct"], seed=[1, 2], bars=[100, 1000]).assign(
+            share=np.arange(16.0) / 16.0
         )
     ),
     "draw": lambda draw: draw(mechanics.work(mechanics.CASES["bracket"], Workspace.open())),

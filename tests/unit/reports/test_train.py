@@ -15,12 +15,14 @@ from sizewise.learning.ppo.agent import Agent, load_agent
 from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.ppo.training import Job, Settings, Trained
 from sizewise.learning.tabular.learning import Learned, blank
+from sizewise.learning.tabular.use import use_table
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.learning.train import LinearRecurrent
 from sizewise.params.trading.trading import SEVEN, Sizing
 from sizewise.params.trading.world import World
+from sizewise.reports import learner
 from sizewise.reports import train as training_tables
 from sizewise.trading.schemes.values import Sizing7
 
@@ -88,7 +90,7 @@ def test_jobs_are_counted():
 
 def test_an_untrained_policy_has_a_slight_bias_to_trade(params):
     settings = Settings(params.train, params.observation, World.of(params), params.regimes, params.signals, 100)
-    row = training_tables.initial_policy(settings).iloc[0]
+    row = learner.initial_policy(settings, SEVEN).iloc[0]
     assert list(row.index) == [action.name for action in Sizing7]
     assert row["HOLD"] == pytest.approx(params.train.initial_hold_prob, abs=0.02)
     assert row.sum() == pytest.approx(1.0, abs=0.004)
@@ -99,7 +101,7 @@ def test_an_untrained_policy_has_a_slight_bias_to_trade(params):
 def test_the_bias_is_the_same_for_every_network(params, changes):
     train = params.train.model_copy(update=changes)
     settings = Settings(train, params.observation, World.of(params), params.regimes, params.signals, 100)
-    row = training_tables.initial_policy(settings).iloc[0]
+    row = learner.initial_policy(settings, SEVEN).iloc[0]
     assert row["HOLD"] == pytest.approx(params.train.initial_hold_prob, abs=0.02)
 
 
@@ -210,18 +212,30 @@ def test_a_model_an_arm_has_not_has_no_loss(closed):
     assert [name for name in table.columns if name.startswith("loss")] == ["loss dqn"]
 
 
+def metrics_of(tables, closed):
+    in_use = use_table({name: one.tables for name, one in tables.items()}, 1000.0)
+    return training_tables.other_metrics(tables, closed, in_use)
+
+
 def test_metrics_of_the_other_learners(closed):
     table = blank("bandit", Tabular(), 0.2)
     visits = table.visits.copy()
     visits[0, 0], visits[7, 3] = 5, 1
     learned = Learned((replace(table, visits=visits, updates=6), replace(table, updates=1)), pd.DataFrame())
-    found = training_tables.other_metrics({"bandit": learned}, closed)
-    assert found["bandit"] == {"n_tables": 2, "updates": 7, "cells_visited_frac": round(1 / 7500, 4)}
+    found = metrics_of({"bandit": learned}, closed)
+    assert found["bandit"] == {
+        "n_tables": 2,
+        "updates": 7,
+        "cells_visited_frac": round(1 / 7500, 4),
+        "states_met": 1.0,
+        "different_orders": 6,
+        "concludes": False,
+    }
     members = tuple(
         replace(table, updates=1, visits=v, origin={"seed": s}) for v, s in ((visits, 1), (table.visits, 2))
     )
-    spread = training_tables.other_metrics({"bandit": Learned(members, pd.DataFrame())}, closed)["bandit"]
+    spread = metrics_of({"bandit": Learned(members, pd.DataFrame())}, closed)["bandit"]
     assert spread["seed_sd_cells_visited_frac"] == round(2 / 7500 / 2**0.5, 4)
     assert found["dqn (rolling)"] == {"n_models": 2, "closes": 300}
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert training_tables.other_metrics({}, pd.DataFrame()) == {}
+    assert metrics_of({}, pd.DataFrame()) == {}

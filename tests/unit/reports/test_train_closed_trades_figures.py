@@ -65,3 +65,9 @@ def test_a_last_report_of_a_few_trades_is_not_drawn():
     )
     drawn_part = train.closed_trade_curves(left_over).axes[0].lines[0]
     assert drawn_part.get_xdata().tolist() == [50.0, 100.0, 150.0]
+
+
+def test_a_fold_of_fewer_trades_than_a_report_hides_no_other():
+    short = history().query("fold == 0 and closes == 50.0").assign(fold=2, closes=37.0)
+    line = train.closed_trade_curves(pd.concat([short, history()])).axes[0].lines[0]
+    assert line.get_xdata().tolist() == [50.0, 100.0, 150.0, 200.0]

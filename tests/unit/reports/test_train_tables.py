@@ -10,7 +10,7 @@ from scipy import stats
 from sizewise.learning.tabular.cells import state_number
 from sizewise.learning.tabular.learning import PHASES, Learned, blank
 from sizewise.params.learning.tabular import Tabular
-from sizewise.reports.train import arm_histories, learned_sizes, learning_by_trade, learning_phases, phase_sentence
+from sizewise.reports.tables import arm_histories, learned_sizes, learning_by_trade, learning_phases, phase_sentence
 
 
 def taught(cells):

@@ -7,7 +7,7 @@ import pytest
 from sizewise.dataset.regimes import LABELS
 from sizewise.learning.tabular.cells import Confidence
 from sizewise.learning.tabular.learning import PHASES
-from sizewise.reports.train import learning_by_trade_count, table_heat_map
+from sizewise.reports.tables import learning_by_trade_count, table_heat_map
 
 pytestmark = pytest.mark.usefixtures("drawn")
 

@@ -52,6 +52,10 @@ def run(root, tmp_path, monkeypatch) -> Path:
         shutil.copy(root / name, here / name)
     for name, values in METRICS.items():
         write(here / f"metrics/{name}.json", json.dumps(values))
+    # An arm that moves with the candidate and has no seeds of its own.
+    text = (here / "params.yaml").read_text(encoding="utf-8")
+    exposed = "  atr_exposure_matched: {kind: atr_exposure_matched, matches: ppo}\n"
+    write(here / "params.yaml", text.replace("\n  cash: {kind: cash}\n", f"\n  cash: {{kind: cash}}\n{exposed}", 1))
     write(here / "plots/learning_curves.csv", CURVES)
     write(here / "reports/02_train.ipynb", "{}")
     write(here / "trials.jsonl", "")

@@ -17,7 +17,7 @@ from sizewise.evidence import verdict
 from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.metrics import arm_summary, regime_summary
 from sizewise.ledgers.plan import PRIMARY
-from sizewise.params.arms import Arm, AtrArm, ConstantArm, OracleArm
+from sizewise.params.arms import Arm, AtrArm, AtrManagedArm, ConstantArm, OracleArm
 from sizewise.params.trading.account import Account
 from sizewise.reports import walk_forward
 
@@ -61,8 +61,8 @@ def trades() -> pd.DataFrame:
 def test_the_plan_is_what_was_declared(params):
     table = walk_forward.plan_table(params.plan, params.arms, "0123abcd")["declared"]
     assert table["candidate"] == "ppo (ppo)"
-    assert table["reference"] == "atr (atr)"
-    assert table["primary test"] == "Ibragimov-Mueller, 8 blocks, two-sided, level 0.05"
+    assert table["reference"] == "atr_managed (atr_managed)"
+    assert table["primary test"] == "Ibragimov-Mueller on 8 blocks and equal-weighted cosines, both at level 0.05"
     assert table["regimes (Holm)"] == ", ".join(params.plan.regimes)
     assert table["all arms"] == ", ".join(params.arms)
     assert table["hash of the plan"] == "0123abcd"
@@ -187,8 +187,9 @@ def test_how_often_the_cap_is_asked_for(inside, share):
     entry[[2, 5, 38]] = True
     entry[rows], atr[rows] = True, inside
     market = replace(make_market(40), entry=torch.from_numpy(entry), atr_frac=torch.from_numpy(atr))
-    found = walk_forward.cap_sentence(*asked("atr", AtrArm(kind="atr"), market))
-    assert found == verdict.cap_sentence(float(share), "atr")
+    for arm in (AtrArm(kind="atr"), AtrManagedArm(kind="atr_managed")):
+        found = walk_forward.cap_sentence(*asked("rule", arm, market))
+        assert found == verdict.cap_sentence(float(share), "rule")
 
 
 def test_a_rule_without_atr_has_no_such_sentence():
@@ -213,7 +214,8 @@ def test_a_slice_is_named_by_its_cut_and_says_if_it_is_not_tested(params):
 @pytest.mark.usefixtures("drawn")
 def test_equity_is_drawn_without_the_arm_that_looks_ahead(equity):
     p = SimpleNamespace(
-        arms={"ppo": ConstantArm(kind="constant", size_frac=0.1), "atr": OracleArm(kind="oracle_hindsight")}
+        plan=SimpleNamespace(leading=list),
+        arms={"ppo": ConstantArm(kind="constant", size_frac=0.1), "atr": OracleArm(kind="oracle_hindsight")},
     )
     given = Prepared(Universe({}, {}, "hash"), {PRIMARY: (fold(10, 30),)}, make_market(40), {})
     daily = walk_forward.daily_by_arm(equity, ["ppo", "atr"])
@@ -257,3 +259,20 @@ def test_a_behaviour_table_is_read_as_intervals():
     ]
     assert table.loc[("ppo", "confident")].drop("p (Holm)").tolist() == [2, "", 3, "", "", "larger", "too few"]
     assert list(table.index.names) == ["arm", "condition"]
+
+
+def test_entries_are_those_of_learners_arm_by_arm(params, equity, monkeypatch):
+    read: list[tuple[list[str], list[str]]] = []
+
+    def table(rows: pd.DataFrame, *_: object) -> pd.DataFrame:
+        read.append((list(rows["arm"].unique()), list(rows.columns)))
+        return rows[["arm", "seed"]].drop_duplicates()
+
+    monkeypatch.setattr(walk_forward.behaviour, "entry_table", table)
+    frame = pd.concat([equity, equity[equity["arm"] == "ppo"].assign(arm="dqn")], ignore_index=True)
+    given = SimpleNamespace(market=None, folds={PRIMARY: []})
+    found = walk_forward.entries(params, given, frame.assign(day_trades_left=3))
+    # The rule is left out, and no column is copied that nobody reads.
+    assert [arms for arms, _ in read] == [["ppo"], ["dqn"]]
+    assert {columns for _, names in read for columns in names} == set(walk_forward.behaviour.PATH_COLUMNS)
+    assert found.to_dict("list") == {"arm": ["ppo", "ppo", "dqn", "dqn"], "seed": [1, 2, 1, 2]}

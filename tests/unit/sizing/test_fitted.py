@@ -14,20 +14,19 @@ from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.params.arms import AtrArm, AtrMatchedArm, ConstantArm, KellyArm, OracleArm, RandomPlaceboArm
 from sizewise.params.trading.account import Account
-from sizewise.sizing import backtest
+from sizewise.sizing.fits import kelly_share, kelly_shares
 from sizewise.sizing.fitted import (
     FittedSizer,
     Match,
     Paths,
     fitted_sizer,
-    kelly_share,
-    kelly_shares,
     match_exposure,
     mean_exposure,
     walked_trades,
 )
 from sizewise.sizing.opportunities import find_opportunities
 from sizewise.sizing.sizers import Sizer, rule_sizer
+from sizewise.sizing.walks import backtest
 from sizewise.walkforward.walk import PathKey, trades_frame
 
 from ...hand_market import make_market, priced, remade
@@ -35,7 +34,7 @@ from ...hand_market import make_market, priced, remade
 ACCOUNT = Account()
 LIMIT = 0.20
 MATCHED = AtrMatchedArm(kind="atr_exposure_matched", matches="ppo")
-KELLY = KellyArm(kind="kelly", kappa=0.5, min_trades=5)
+KELLY = KellyArm(kind="kelly", kappa=0.5, min_trades=5, by_regime=True)
 PLACEBO = RandomPlaceboArm(kind="random_placebo")
 ORACLE = OracleArm(kind="oracle_hindsight")
 
@@ -183,7 +182,7 @@ def test_few_trades_take_the_symbols_share_and_fewer_take_none(world):
     for symbol in market.symbols:
         trades = find_opportunities(market, {symbol: train[symbol]})
         counts = np.bincount(trades.regime, minlength=len(LABELS))
-        arm = KellyArm(kind="kelly", min_trades=int(np.median(counts[counts > 0])))
+        arm = KellyArm(kind="kelly", min_trades=int(np.median(counts[counts > 0])), by_regime=True)
         found = kelly_shares(market, train, arm, LIMIT)
         for code, label in enumerate(LABELS):
             n, pooled, share = found[symbol, label]
@@ -332,7 +331,7 @@ def test_what_is_fitted_knows_the_train_slice_alone(world):
         poisoned["entry"][stop:end] = True
         poisoned["regime"][stop:end] = 1
     changed = remade(market, **poisoned)
-    few = KellyArm(kind="kelly", min_trades=3)
+    few = KellyArm(kind="kelly", min_trades=3, by_regime=True)
     assert kelly_shares(changed, fold.train, few, LIMIT) == kelly_shares(market, fold.train, few, LIMIT)
     assert kelly_shares(changed, folds[1].train, few, LIMIT) != kelly_shares(market, folds[1].train, few, LIMIT)
     fits = [match_exposure(world, fold.train, MATCHED, 0.05, LIMIT) for world in (market, changed)]

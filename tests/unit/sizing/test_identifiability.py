@@ -246,7 +246,7 @@ def test_the_table_shows_every_reward():
     accepted = table["accepted"].to_dict()
     assert {name for (name, relative), yes in accepted.items() if yes and not relative} == {
         "log_growth", "size_weighted_return", "size_added", "drawdown_penalised", "unrealised_exposure", "trade_log_growth",
-        "outcome_of_equity",
+        "outcome_of_equity", "risk_priced",
     }  # fmt: skip
     assert {name for (name, relative), yes in accepted.items() if yes and relative} == {
         "differential_sharpe", "differential_sortino",

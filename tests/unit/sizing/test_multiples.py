@@ -12,10 +12,10 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.params.arms import AtrArm, MultiplesOf
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Legacy3, ManageInventory, Rules, Sizing
-from sizewise.sizing import backtest
-from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.multiples import Multiples, open_any, rules_of
 from sizewise.sizing.sizers import AT_MARKET, Situation, Sizer, rule_sizer
+from sizewise.sizing.walks import backtest
+from sizewise.sizing.walks.backtest import PathLedger
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.schemes.interface import ActionScheme, Discrete
 from sizewise.trading.schemes.sizing import SizingActions

@@ -6,8 +6,8 @@ import torch
 
 from sizewise.dataset.splits import Slice
 from sizewise.params.trading.account import Account
-from sizewise.sizing import backtest
 from sizewise.sizing.opportunities import find_opportunities
+from sizewise.sizing.walks import backtest
 
 from ...hand_market import make_market, priced, remade
 from ...hand_sizers import constant_sizer

@@ -6,7 +6,8 @@ import torch
 
 from sizewise.base.errors import ActionError, ConfigError
 from sizewise.params.arms import CustomArm
-from sizewise.sizing.own import Learner, Rule, checked, open_own, source_of
+from sizewise.params.own_class import class_source
+from sizewise.sizing.own import Learner, Rule, checked, open_own
 from sizewise.sizing.sizers import Situation
 
 from ...hand_market import make_market
@@ -53,7 +54,7 @@ def test_a_rule_is_opened_with_its_parameters(checkout):
     rule = open_own("mine", arm(share=0.25))
     assert isinstance(rule, Rule)
     assert rule.share == 0.25
-    assert source_of(arm()) == checkout / "own" / "mine.py"
+    assert class_source(arm().class_) == checkout / "own" / "mine.py"
 
 
 def test_a_learner_is_opened():

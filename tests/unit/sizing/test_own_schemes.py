@@ -8,10 +8,11 @@ import torch
 from sizewise.base.errors import ConfigError
 from sizewise.learning.ppo.agent import load_agent, save_agent
 from sizewise.params.arms import CustomScheme, PpoArm, follows_signal
+from sizewise.params.own_class import class_source
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules
 from sizewise.sizing.multiples import open_any, rules_of
-from sizewise.sizing.own import own_of, source_of
+from sizewise.sizing.own import own_of
 from sizewise.trading.schemes import sizing
 from sizewise.walkforward.walk import frames, run_policies
 
@@ -24,7 +25,7 @@ def test_a_class_is_opened_by_its_name():
     assert follows_signal(OWN) is False
     assert rules_of(OWN, Rules()) == Rules()
     assert own_of(PpoArm(kind="ppo", scheme=OWN)) == OWN
-    assert source_of(OWN).name == "sizing.py"
+    assert class_source(OWN.class_).name == "sizing.py"
 
 
 def test_it_gets_what_its_orders_carry():

@@ -7,7 +7,7 @@ import pytest
 
 from sizewise.base.errors import LedgerError
 from sizewise.base.paths import Workspace
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.trading.trading import Trading
 from sizewise.studies import configured, mechanics
 
@@ -26,7 +26,9 @@ def walk(params, workspace):
 
     def walked(change=None, signals=None, *, bars: int = 80) -> configured.Configured:
         trading = Trading.model_validate(params.trading.model_dump() | (change or {}))
-        return configured.walk(trading, params.account, signals or params.signals, workspace, bars=bars)
+        return configured.walk(
+            trading, params.account, signals or params.signals, workspace, bars=bars, before=params.splits.end
+        )
 
     return walked
 
@@ -102,7 +104,7 @@ def test_the_curriculum_is_that_of_the_parameters(walk):
 
 
 def test_a_scheme_that_follows_a_signal_follows_the_section(walk):
-    slow = Signals(entry_bars=200, exit_bars=100)
+    slow = Signals(family=Donchian(entry_days=3, exit_days=1))
     assert not walk(MASKED, bars=300).done.equity.equals(walk(MASKED, slow, bars=300).done.equity)
     assert walk({}).done.equity.equals(walk({}, slow).done.equity)
 
@@ -121,3 +123,7 @@ def test_the_record_is_by_mechanism(walk, workspace):
     assert record["flip"]["fills"] == 4.0
     assert record["flip"]["fees"] == pytest.approx(flip.done.flows["fees"].sum())
     assert record["configured"]["reward"] == pytest.approx(drawn.done.reward.sum(), abs=1e-9)
+
+
+def test_no_sealed_bar_is_drawn(walk, params):
+    assert walk().done.equity.index[-1].date() < params.splits.end

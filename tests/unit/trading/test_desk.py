@@ -366,7 +366,7 @@ def test_merge_takes_every_tensor_of_the_new_accounts():
         new = desk.step(new, torch.tensor([1, 20, 40, 2]), *bars, torch.zeros(4)).position
     where = torch.tensor([True, False, True, False])
     merged = merge(where, new, old)
-    assert len(leaves(merged)) == len(leaves(old)) == 2 + 2 + 2 + 5 + 2 * 6 + 3
+    assert len(leaves(merged)) == len(leaves(old)) == 2 + 2 + 2 + 5 + 2 * 6 + 4
     for mixed, taken, kept in zip(leaves(merged), leaves(new), leaves(old), strict=True):
         assert torch.equal(mixed[..., where], taken[..., where])
         assert torch.equal(mixed[..., ~where], kept[..., ~where])

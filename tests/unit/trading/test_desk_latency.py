@@ -9,8 +9,8 @@ from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import BSH, Levels, ManageInventory, Rules, Sizing
-from sizewise.sizing import backtest
 from sizewise.sizing.sizers import HeldSizer, Situation
+from sizewise.sizing.walks import backtest
 from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Kind, Orders
 from sizewise.trading.desk import Walker

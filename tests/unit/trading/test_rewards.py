@@ -15,6 +15,7 @@ from sizewise.params.trading.rewards import (
     DrawdownPenalised,
     LogGrowth,
     RewardModel,
+    RiskPriced,
     UnrealisedExposure,
 )
 from sizewise.params.trading.trading import BSH, Rules, Sizing
@@ -118,7 +119,7 @@ def test_unrealised_gain_adds_over_instruments():
     assert step.reward.item() == pytest.approx((22 - 27) / 990)
 
 
-MODELS = [model() for model in get_args(get_args(RewardModel)[0])]
+MODELS = [RiskPriced(price=10.0) if model is RiskPriced else model() for model in get_args(get_args(RewardModel)[0])]
 KINDS = [model.kind for model in MODELS]
 
 
@@ -126,7 +127,7 @@ KINDS = [model.kind for model in MODELS]
 def test_rewards_have_the_accounts_dtype(kind):
     tape = hand_tape([100.0, (100, 101, 100, 101)])
     for dtype in (torch.float32, torch.float64):
-        (step,) = walk(open_desk(tape, ALL_IN, LOTS, reward=kind, dtype=dtype), tape, [1])
+        (step,) = walk(open_desk(tape, ALL_IN, LOTS, reward=MODELS[KINDS.index(kind)], dtype=dtype), tape, [1])
         assert step.reward.dtype == dtype
         assert {value.dtype for value in step.position.memory} <= {dtype}
 
@@ -267,7 +268,7 @@ def test_the_environment_hands_the_memory_on(model):
 
 
 def test_every_model_of_params_is_a_reward():
-    assert len(set(KINDS)) == len(KINDS) == 7
+    assert len(set(KINDS)) == len(KINDS) == 8
     for model in MODELS:
         memory = open_base(model, keeps_lots=True).open((2, 3), torch.float32, "cpu")
         assert all((part.shape, part.dtype) == ((2, 3), torch.float32) for part in memory)
@@ -294,3 +295,24 @@ def test_size_added_pays_for_exposure_itself():
     plain, added = (earned(kind, tape, [BUY_50, HOLD]) for kind in ("log_growth", "size_added"))
     exposure = 0.0525
     assert added[1] - plain[1] == pytest.approx(0.001 * exposure, rel=1e-6)
+
+
+# A price of risk.
+
+
+def test_priced_growth_is_that_of_a_bolder_account():
+    # +2% at 5.25% is +.00105 of equity; an account ten times as bold gains .0105.
+    tape = hand_tape(UP_2_PCT)
+    found = earned(RiskPriced(price=10.0), tape, [BUY_50, HOLD, HOLD])
+    assert found == pytest.approx([0.0, math.log1p(0.0105), 0.0])
+
+
+def test_a_price_of_ones_own_comes_before_the_models():
+    step = StepOutcome(*(torch.tensor(value) for value in ([100.0, 100.0], [1.0, 1.0])), *[torch.zeros(2)] * 5)
+    reward = open_base(RiskPriced(price=2.0), keeps_lots=False, price=torch.tensor([5.0, 10.0]))
+    assert reward(step, ())[0].tolist() == pytest.approx([math.log(1.05), math.log(1.1)])
+
+
+def test_risk_without_a_price_is_refused():
+    with pytest.raises(ConfigError, match="reward risk_priced knows no price of risk here: give its price, such as 10"):
+        open_base(RiskPriced(), keeps_lots=False)

@@ -5,8 +5,9 @@ import shutil
 import pytest
 import yaml
 
+from sizewise.base.errors import ConfigError
 from sizewise.params.stage import ARMS_FOLDER
-from sizewise.walkforward.arms import write_arms
+from sizewise.walkforward.arms import SIGNAL_FILE, write_arms
 
 RULE = "import sizewise as sw\n\n\nclass Mine(sw.Rule):\n    def size(self, at: sw.Situation):\n        return 0.1\n"
 
@@ -36,3 +37,32 @@ def test_an_edited_source_is_noticed_and_other_line_ends_are_not(project):
     assert '"mine"' in before
     assert written(project, RULE.replace("\n", "\r\n").encode()) == before
     assert written(project, RULE.replace("0.1", "0.2").encode()) != before
+
+
+SIGNAL = """import numpy as np
+import sizewise as sw
+
+
+class Long(sw.Signal):
+    def direction(self, bars, days):
+        return np.ones(len(bars))
+"""
+
+
+def test_the_source_of_a_signal_of_ones_own_is_noticed_too(project):
+    def said() -> str:
+        write_arms()
+        return (project / SIGNAL_FILE).read_text()
+
+    (project / "own" / "mine.py").write_text(RULE)
+    bundled = said()
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    values["signals"]["family"] = {"kind": "custom", "class": "own/long.py:Long"}
+    (project / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    (project / "own" / "long.py").write_text(SIGNAL)
+    first = said()
+    (project / "own" / "long.py").write_text(SIGNAL.replace("ones", "zeros"))
+    assert len({bundled, first, said()}) == 3
+    (project / "own" / "long.py").write_text(SIGNAL.replace("Long", "Short"))
+    with pytest.raises(ConfigError, match="has no class 'Long'"):
+        write_arms()

@@ -10,7 +10,9 @@ from sizewise.ledgers.metrics import daily_returns, portfolio
 from sizewise.ledgers.plan import PRIMARY, arm_hash, arm_rows, is_sizer, looking_ahead, plan_hash, stop_atr, trial_lines
 from sizewise.ledgers.reruns import read_reruns
 from sizewise.ledgers.trials import read_trials
+from sizewise.params.arms import PpoArm
 from sizewise.params.reading import Params, parse_section
+from sizewise.params.trading.trading import Sizing
 from sizewise.params.trading.world import World
 from sizewise.walkforward import evaluate
 
@@ -31,19 +33,23 @@ def moved(params: Params, other: Params) -> set[str]:
     return {name for name in before if before[name] != after[name]}
 
 
-LEARNED = {"ppo", "ppo_free", "q_table", "bandit", "dqn", "outcome_ensemble"}
+TABLES = {"q_table", "q_table_by_symbol", "bandit"}
+POLICIES = {"ppo", "ppo_entry", "direct"}
+LEARNED = {*POLICIES, *TABLES, "dqn", "outcome_ensemble"}
+# What is made of the candidate is another arm when the candidate is.
+FOLLOWS_PPO = {"ppo_ensemble"}
 
 
 @pytest.mark.parametrize(
     ("section", "changes", "arms"),
     [
-        ("tabular", {"gamma": 0.5}, {"q_table", "bandit"}),
+        ("tabular", {"gamma": 0.5}, TABLES),
         ("outcome", {"gamma": 0.25}, {"dqn", "outcome_ensemble"}),
-        # What matches the candidate is another arm when the candidate is.
-        ("train", {"gamma": 0.5}, {"ppo", "ppo_free", "atr_exposure_matched"}),
-        ("observation", {"window_bars": 7}, {"ppo", "ppo_free", "atr_exposure_matched"}),
-        ("regimes", {"trending_adx": 30.0}, LEARNED | {"atr_exposure_matched"}),
-        ("signals", {"entry_bars": 48}, set()),
+        ("train", {"gamma": 0.5}, POLICIES | FOLLOWS_PPO),
+        ("direct", {"hidden": 4}, {"direct"}),
+        ("observation", {"window_bars": 7}, POLICIES | FOLLOWS_PPO),
+        ("regimes", {"trending_adx": 30.0}, LEARNED | FOLLOWS_PPO),
+        ("signals", {"max_hold_days": 80}, set()),
         ("plan", {"alpha": 0.01}, set()),
         ("laboratory", {"exam_bars": 7}, set()),
     ],
@@ -55,9 +61,15 @@ def test_an_arm_is_its_own_parameters(params, section, changes, arms):
 
 @pytest.mark.parametrize(
     ("section", "changes"),
-    [("account", {"ruin_frac": 0.2}), ("splits", {"purge_bars": 101}), ("signals", {"entry_bars": 40})],
+    [
+        ("account", {"ruin_frac": 0.2}),
+        ("splits", {"purge_bars": 101}),
+        ("signals", {"max_hold_days": 40}),
+        ("decisions", {"every": "bar"}),
+        ("plan", {"risk": None}),
+    ],
 )
-def test_the_account_the_splits_and_the_signals_make_every_arm(params, section, changes):
+def test_the_world_the_splits_the_signals_and_the_matched_risk_make_every_arm(params, section, changes):
     assert moved(params, changed(params, section, **changes)) == set(params.arms)
 
 
@@ -78,7 +90,7 @@ def test_the_plan_is_hashed_whole(params):
         of(changed(params, "splits", purge_bars=101), (1, 2)),
         of(changed(params, "account", ruin_frac=0.2), (1, 2)),
         of(changed(params, "rules", latency_bars=1), (1, 2)),
-        of(changed(params, "decisions", every="session"), (1, 2)),
+        of(changed(params, "decisions", every="bar"), (1, 2)),
         of(params.replace(arms={"atr": params.arms["atr"]}), (1, 2)),
     ]
     assert len({base, *others}) == 8
@@ -86,7 +98,10 @@ def test_the_plan_is_hashed_whole(params):
 
 
 def test_sizers_and_bounds_are_told_apart(params):
-    assert {name for name, arm in params.arms.items() if is_sizer(arm)} == LEARNED - {"ppo_free"}
+    assert {name for name, arm in params.arms.items() if is_sizer(arm)} == LEARNED
+    free = PpoArm(kind="ppo", scheme=Sizing(kind="sizing7", mode="free"))
+    assert free.learned
+    assert not is_sizer(free)
     assert looking_ahead(params.arms) == ["oracle_hindsight"]
 
 
@@ -148,7 +163,7 @@ def test_other_parameters_are_another_evaluation_and_another_result_is_not(equit
 
 def test_an_edit_of_an_own_rule_makes_another_trial(params, tmp_path, monkeypatch):
     source = tmp_path / "rule.py"
-    monkeypatch.setattr(evaluate, "source_of", lambda arm: source)
+    monkeypatch.setattr(evaluate, "class_source", lambda path: source)
     mine = parse_section("arms", {"mine": {"kind": "custom", "class": "own/rule.py:Rule"}})
     changed_arms = params.replace(arms={**params.arms, **mine})
     found = []

@@ -64,6 +64,20 @@ def test_so_many_rows_walk_at_once(field, monkeypatch):
     assert not field._beside([*waiting, ("constant", keys["constant"])], "vol_target", keys["vol_target"])
 
 
+def test_an_arm_of_more_rows_comes_in_several_runs(field, monkeypatch):
+    whole = field.walk("random_placebo")
+    longest = max(key.length for key in whole.keys)
+    monkeypatch.setattr(field_module, "SIDE_BY_SIDE", 3 * longest)
+    runs = list(field.walk_all(["random_placebo", "atr"]))
+    placebo = [run for run in runs if run.arm == "random_placebo"]
+    assert len(placebo) > 1
+    assert [run.arm for run in runs] == ["random_placebo"] * len(placebo) + ["atr"] * (len(runs) - len(placebo))
+    assert tuple(key for run in placebo for key in run.keys) == whole.keys
+    paths = torch.cat([run.ledger.equity[-1] for run in placebo])
+    torch.testing.assert_close(paths, whole.ledger.equity[-1], rtol=1e-12, atol=0.0)
+    assert field.walk("random_placebo").keys == whole.keys
+
+
 def test_an_arm_under_other_rules_stands_beside_none(trained_field):
     orders = trained_field.arms["ppo"].model_copy(update={"scheme": ManageInventory(kind="manage_inventory")})
     field = trained_field.field(arms={**trained_field.arms, "orders": orders})

@@ -12,10 +12,14 @@ from sizewise.dataset.market_tensor import UNFITTED, fold_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.learning.closed_trades.policy import load_closed_trades
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
+from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.cells import BINS, N_STATES, SHAPE
 from sizewise.learning.tabular.learning import Table, blank
 from sizewise.learning.tabular.sizer import TableSizer
+from sizewise.params.arms import PpoArm
+from sizewise.params.trading.account import Account
+from sizewise.params.trading.trading import Sizing
 from sizewise.sizing.sizers import Situation
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.responses import (
@@ -39,10 +43,11 @@ VOLATILITY, TREND = FEATURES
 CONDITIONS = [*FEATURES, CONFIDENCE, DRAWDOWN, EXPOSURE]
 ATR, EFFICIENCY, ADX = (UNFITTED.index(name) for name in (*FEATURES.values(), "adx_14"))
 # Edges between which the claims of this small world lie, so that its bins are told apart.
-CONFIDENCE_EDGES = (0.30, 0.389, 0.41, 0.60)
-# The smallest and the largest order of the grid, $60 and $1,500.
+CONFIDENCE_EDGES = (0.30, 0.395, 0.41, 0.60)
+# The smallest and the largest order of the grid, $60 and $1,500, of an account whose limit is $200.
 SMALL, LARGE = 0, 24
-EQUITY = 1000.0
+ACCOUNT = Account()
+EQUITY = ACCOUNT.initial_equity
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +75,10 @@ def decision_at(market, fold, rows: torch.Tensor) -> Situation:
 # Tables.
 
 
-def large_where(params, axis: int, least: int) -> Table:
-    """A table that orders the most where a bin of its state reaches `least`, and the least elsewhere."""
-    rules = params.tabular.model_copy(update={"confidence_edges": CONFIDENCE_EDGES})
-    table = blank("bandit", rules, position_limit_frac(params.account))
+def large_where(params, axis: int, least: int, **given: object) -> Table:
+    """A table that orders the most where a bin of its state reaches `least`, and the least elsewhere, in plain dollars."""
+    rules = params.tabular.model_copy(update={"confidence_edges": CONFIDENCE_EDGES, "reference_equity": None} | given)
+    table = blank("bandit", rules, position_limit_frac(ACCOUNT))
     high = np.unravel_index(np.arange(N_STATES), SHAPE)[axis] >= least
     action = np.where(high, LARGE, SMALL)
     visits, values = table.visits.copy(), table.values.copy()
@@ -84,7 +89,7 @@ def large_where(params, axis: int, least: int) -> Table:
 def choice(params, table: Table, volatile: float | np.ndarray = np.inf, **thresholds: float) -> TableChoice:
     """`volatile`: ATR% of each symbol, or of both; `thresholds` replace those of the labels."""
     rules = params.regimes.model_copy(update=thresholds)
-    return TableChoice(table, params.account, rules, np.broadcast_to(volatile, 2))
+    return TableChoice(lambda symbol: table, ACCOUNT, rules, np.broadcast_to(volatile, 2))
 
 
 def spreads(choose, world) -> dict[str, float]:
@@ -168,6 +173,9 @@ def test_volatility_and_loss_reach_a_table_of_one_order(quick, world):
     found = spreads(choice(quick.params, small), world)
     # $60 of what is left: 30% of the limit, and 37.5% after a loss of a fifth.
     assert found[DRAWDOWN] == pytest.approx(100.0 * (60.0 / 800.0 - 60.0 / 1000.0) / 0.2, rel=1e-6)
+    # Amounts that grow with the account know no loss.
+    grown = large_where(quick.params, 0, len(LABELS), reference_equity=EQUITY)
+    assert spreads(choice(quick.params, grown), world)[DRAWDOWN] < 1e-9
     high = large_where(quick.params, 0, LABELS.index("high_vol_ranging"))
     grid = world[3][VOLATILITY].values
     middle = choice(quick.params, high, volatile=grid[len(grid) // 2], trending_adx=1000.0, trending_strength=1.0)
@@ -195,18 +203,18 @@ def test_closed_trade_models_choose_as_in_the_backtest(trained_field, world, kin
         rows,
         none + 2,
         situations.symbol,
-        trained_field.account,
+        ACCOUNT,
     )
     decision = decision_at(market, fold, rows)
-    limit = position_limit_frac(trained_field.account)
+    limit = position_limit_frac(ACCOUNT)
     expected = ordered(sizer, decision) * decision.direction / (limit * EQUITY)
     # A path that has closed nothing has a neutral win rate, and here nothing is held and nothing lost.
     torch.testing.assert_close(ClosedTradeChoice(policy)(situations), expected, rtol=1e-5, atol=1e-5)
 
 
-def with_weights(policy, scale: float):
+def with_weights(policy, scale: float, seed: int = 3):
     """The policy with weights drawn at random, `scale` large."""
-    generator = torch.Generator().manual_seed(3)
+    generator = torch.Generator().manual_seed(seed)
     drawn = {
         model: {name: scale * torch.randn(value.shape, generator=generator) for name, value in layers.items()}
         for model, layers in policy.networks.items()
@@ -219,8 +227,10 @@ def with_weights(policy, scale: float):
 )
 def test_what_is_changed_reaches_a_closed_trade_model(trained_field, world, kind, moves):
     policy = policy_of(trained_field, kind)
-    found = spreads(ClosedTradeChoice(with_weights(policy, 0.3)), world)
-    assert moves <= {name for name, spread in found.items() if spread > 1.0}
+    found = [spreads(ClosedTradeChoice(with_weights(policy, 0.3, seed)), world) for seed in range(40)]
+    # The next size of one entry at least.
+    one = 0.9 * 25.0 / len(world[2].rows)
+    assert moves <= {name for spread in found for name in spread if spread[name] > one}
     assert max(spreads(ClosedTradeChoice(with_weights(policy, 0.0)), world).values()) == 0.0
 
 
@@ -246,9 +256,14 @@ def stage(quick, trained_field):
     return SimpleNamespace(params=params, workspace=SimpleNamespace(policies=trained_field.policies))
 
 
-def test_every_learner_that_sizes_the_signal_answers(trained_field, stage):
+def test_every_learner_whose_action_is_a_size_answers(trained_field, stage, agents):
+    """Multiples of a rule are sizes of what the rule would hold, which no situation here says."""
+    sized = PpoArm(kind="ppo", scheme=Sizing(kind="sizing7", mode="masked"))
+    save_agent(agents["masked"], policy_folder(trained_field.policies, "sized", trained_field.folds[0], 1))
+    stage.params.arms = {"sized": sized, **stage.params.arms}
     frame = dependence_of(stage, trained_field.market, trained_field.folds)
-    assert frame["arm"].unique().tolist() == ["ppo", "q_table", "bandit", "dqn", "outcome_ensemble"]
+    tables = ["q_table", "q_table_by_symbol", "bandit"]
+    assert frame["arm"].unique().tolist() == ["sized", *tables, "dqn", "outcome_ensemble"]
     assert set(frame["condition"]) == set(CONDITIONS)
     assert frame.groupby("arm").size().nunique() == 1
     assert set(frame["fold"]) == {0}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sizewise.base.errors import CheckpointError, DataMissingError
+from sizewise.dataset.features import chosen_inputs
 from sizewise.dataset.market_tensor import UNFITTED, fold_confidence
 from sizewise.learning.ppo.agent import PolicySizer
 from sizewise.learning.ppo.encoders import MarketView
@@ -84,10 +85,24 @@ def test_grids_know_the_train_slice_alone(world):
             np.testing.assert_array_equal(getattr(grid, field), getattr(grids[name], field))
 
 
-def test_a_train_slice_without_an_entry_is_refused(world):
+def test_train_slices_without_an_entry_are_refused(world):
     market, fold, _, _ = world
-    with pytest.raises(DataMissingError, match="BTCUSDT_1h: no entry in the train slice of fold 0"):
+    with pytest.raises(DataMissingError, match=r"^no entry in the train slices of fold 0: lengthen"):
         train_grids(replace(market, entry=torch.zeros_like(market.entry)), fold)
+
+
+def test_a_symbol_without_an_entry_on_train_is_left_out(world):
+    market, fold, _, _ = world
+    silent, entry = next(iter(fold.train)), market.entry.clone()
+    start, stop = market.rows(silent, fold.train[silent])
+    entry[start:stop] = False
+    quiet, number = replace(market, entry=entry), market.symbols.index(silent)
+    assert all(
+        np.isnan(grid.values[:, number]).all() for name, grid in train_grids(quiet, fold).items() if name in FEATURES
+    )
+    sampled = sample_entries(quiet, fold, window_bars=16, most=50)
+    assert number not in sampled.symbol.tolist()
+    assert len(sampled.rows)
 
 
 # Changing one condition.
@@ -156,11 +171,11 @@ def test_the_average_follows_what_the_learner_reads(world):
 def test_a_policy_chooses_as_in_the_backtest(quick, world, agents, mode, held):
     market, fold, situations, _ = world
     agent, rows = agents[mode], situations.rows
-    view = MarketView(market, [fold_confidence(market, fold)], [agent.scalers], WINDOW)
+    view = MarketView(market, [fold_confidence(market, fold)], [agent.scalers], WINDOW, agent.spec.inputs)
     one = torch.ones_like(rows)
     sizer = PolicySizer(market, [agent], view, one - 1, rows, one, situations.symbol)
-    equity = torch.full((len(rows),), 800.0, dtype=torch.float64)
-    limit = 0.20 * equity
+    equity = torch.full((len(rows),), 0.8 * agent.account.initial_equity, dtype=torch.float64)
+    limit = agent.size_limit * equity
     position = -held * situations.direction * limit
     decision = situation_at(market, rows.tolist(), equity.tolist(), position.tolist())
     expected = (position + ordered(sizer, decision)) * situations.direction / limit
@@ -172,17 +187,26 @@ def test_a_policy_chooses_as_in_the_backtest(quick, world, agents, mode, held):
 def test_what_is_changed_reaches_a_policy(world, agents):
     """A network that reads one input at a time sizes by that input and by no other."""
     _, _, situations, grids = world
-    agent = agents["masked"]
+    # One that sees every feature, whichever params choose.
+    fewer, seen = len(chosen_inputs(agents["masked"].spec.inputs)), chosen_inputs(None)
+    agent = replace(agents["masked"], spec=replace(agents["masked"].spec, inputs=None))
     first, last = agent.spec.hidden[0], agent.spec.window_bars - 1
-    inputs = {VOLATILITY: UNFITTED.index("atr_frac"), CONFIDENCE: len(UNFITTED), DRAWDOWN: -2}
+    inputs = {VOLATILITY: seen.index("atr_frac"), CONFIDENCE: seen.index("signal_confidence"), DRAWDOWN: -2}
+    # Claims of entries lie close together, far from the 0 of bars without a trade, and here around the middle of their grid.
+    scaler, claims = agent.scalers["BTCUSDT_1h"], grids[CONFIDENCE].values[:, 0]
+    middle = (claims.mean() - scaler.mean[len(UNFITTED)]) / scaler.std[len(UNFITTED)]
+    gain = {VOLATILITY: 4.0, CONFIDENCE: 400.0, DRAWDOWN: 40.0}
+    bias = {VOLATILITY: 0.0, CONFIDENCE: -400.0 * middle, DRAWDOWN: 1.0}
     for name, position in inputs.items():
         parameters = {key: torch.zeros_like(value) for key, value in agent.parameters.items()}
-        parameters["w1"][last, position, 0] = 40.0 if name == DRAWDOWN else 4.0
+        window, width, units = parameters["w1"].shape
+        parameters["w1"] = torch.zeros(window, width - fewer + len(seen), units)
+        parameters["w1"][last, position, 0] = gain[name]
         parameters["actor_w2"][0, 0] = 4.0
         # 25% by default, 75% where the input is high (for the account's scalar: where the loss is small).
         parameters["actor_w3"][0, [3, 6]] = 9.0
         parameters["actor_b3"][[1, 4]] = 1.0
-        parameters["b1"][0] = 1.0 if name == DRAWDOWN else 0.0
+        parameters["b1"][0] = bias[name]
         assert parameters["b1"].shape[0] == 2 * first
         frame = partial_dependence(PolicyChoice(replace(agent, parameters=parameters)), situations, grids)
         spread = frame.groupby("condition")["mean_size_pct"].agg(np.ptp)

@@ -1,5 +1,7 @@
 """Paths over test slices, each with its own fold's confidence and policy, and the files that hold their ledgers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -9,9 +11,10 @@ import torch
 from sizewise.base.errors import DataMissingError, LedgerError
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.regimes import LABELS
-from sizewise.ledgers import daily, files
+from sizewise.ledgers import daily, files, metrics
 from sizewise.ledgers.columns import EQUITY_COLUMNS, TRADE_COLUMNS
 from sizewise.ledgers.files import GROUP_ROWS, LedgerWriter, read_equity, read_trades
+from sizewise.ledgers.weights import assets_of
 from sizewise.params.arms import AtrArm, ConstantArm
 from sizewise.params.trading.world import World
 from sizewise.sizing.sizers import AT_MARKET
@@ -123,6 +126,19 @@ def test_what_is_written_is_read(quick, market, folds, tmp_path):
     some = read_equity(tmp_path, columns=("arm", "equity"), arms=["still"])
     assert list(some.columns) == ["arm", "equity"]
     assert set(some["arm"]) == {"still"}
+
+
+def test_ledgers_know_the_assets_of_their_market(market, folds, tmp_path):
+    names = dict.fromkeys(market.symbols, "one")
+    known = replace(market, assets=names)
+    writer = LedgerWriter(tmp_path)
+    for equity, trades in frames(run_rule(known, "atr", AtrArm(kind="atr"), folds[:1], World()), known, stop_atr=1.5):
+        writer.add(equity, trades)
+    writer.close()
+    days = daily.read_daily(tmp_path, ["atr"])
+    bars = read_equity(tmp_path, columns=("symbol", "fold", "seed", "timestamp", "equity"), arms=["atr"])
+    for frame in (bars, days, daily.marks(days, "atr"), daily.daily_returns(days, "atr"), metrics.daily_returns(bars)):
+        assert assets_of(frame) == names
 
 
 def test_a_ledger_without_a_trade_has_its_columns(quick, market, folds, tmp_path):

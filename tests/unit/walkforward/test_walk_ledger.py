@@ -12,8 +12,8 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.regimes import LABELS
 from sizewise.ledgers.columns import CENT, EQUITY_COLUMNS, FLOWS, TRADE_COLUMNS, check_adds_up
 from sizewise.params.trading.account import Account
-from sizewise.sizing import backtest
-from sizewise.sizing.backtest import PathLedger
+from sizewise.sizing.walks import backtest
+from sizewise.sizing.walks.backtest import PathLedger
 from sizewise.walkforward.walk import PathKey, equity_frame, trades_frame
 
 from ...hand_market import make_market, remade

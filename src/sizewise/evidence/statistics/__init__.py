@@ -1,6 +1,9 @@
 """Tests, each with its source.
 
+- blocks: the Ibragimov-Mueller test
+- cosines: the equal-weighted-cosine test
 - e_values: an anytime-valid bet
+- joint: what two tests that must agree find
 - many_arms: SPA and the model confidence set
 - means: tests of a mean, and the bootstrap
 - placebo: sizes rotated over other trades

@@ -17,24 +17,28 @@ import numpy as np
 import pandas as pd
 
 from sizewise.base.errors import LedgerError
-from sizewise.ledgers.metrics import PATH
+from sizewise.ledgers.orders import sizes_in_force, unit_results
 
-COLUMNS = (*PATH, "timestamp", "equity", "position_frac", "price_pnl")
 # Of the bars that an arm holds: a venue's rules may refuse an order of one arm and not of the other; more is another signal.
 MOST_STRAY = 0.10
+# Sizes of a symbol within this of each other are one size: an order is a share of equity at a close and fills at an open.
+SAME_SIZE = 0.01
 
 
 def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """The other arm's size as a ratio of the reference's, on every bar into which the reference carries a position.
+    """The other arm's size as a ratio of the reference's, on every bar on which the reference holds a position.
+
+    Sizes are as ordered and not as held: a position's share of equity drifts with its price, and a drift that follows the
+    price is no decision. An arm whose sizes of a symbol differ by SAME_SIZE at most has one size there, their mean.
 
     Where a rule of the venue (a day-trade limit, a least order) left the arms on different sides there is no ratio: those
     bars are left out, up to MOST_STRAY of what a seed holds, and `attrs["left_out"]` of the table counts them.
 
     Args:
-        reference, other: equity ledgers of one arm each, columns COLUMNS; the reference has one seed.
+        reference, other: equity ledgers of one arm each, columns orders.COLUMNS; the reference has one seed.
     Returns:
-        one row a held bar, oldest first within a symbol: symbol, unit_result (the price gain over the bar of a position as
-        large as equity), reference_size (share of equity, > 0), size_ratio (other over reference, seeds averaged, 0 where
+        one row a held bar, oldest first within a symbol: symbol, unit_result (the price gain over the bar of a position of
+        one), reference_size (share of equity, > 0), size_ratio (other over reference, seeds averaged, 0 where
         it holds nothing).
     Raises:
         LedgerError: the reference has several seeds, the bars differ, or the arms hold different sides more often than
@@ -45,16 +49,16 @@ def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     order = ["symbol", "fold", "timestamp"]
     base = reference.sort_values(order, kind="stable").reset_index(drop=True)
     ratio = np.zeros(len(base))
-    carried = _carried(base)
-    held = carried != 0.0
+    ordered = _ordered(base)
+    held = ordered != 0.0
     astray = np.zeros(len(base), dtype=bool)
     seeds = other["seed"].unique()
     for seed in seeds:
         mine = other[other["seed"] == seed].sort_values(order, kind="stable").reset_index(drop=True)
         if len(mine) != len(base) or not (mine["timestamp"].to_numpy() == base["timestamp"].to_numpy()).all():
             raise LedgerError(f"seed {seed}: the arms cover different bars: compare ledgers of one walk-forward run")
-        size = _carried(mine)
-        stray = (size * np.sign(carried) < 0.0) | ((size != 0.0) & ~held)
+        size = _ordered(mine)
+        stray = (size * np.sign(ordered) < 0.0) | ((size != 0.0) & ~held)
         if stray.sum() > MOST_STRAY * (size != 0.0).sum():
             row = base.iloc[int(stray.argmax())]
             raise LedgerError(
@@ -63,21 +67,28 @@ def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
                 "signal"
             )
         astray |= stray
-        ratio[held] += np.abs(size[held] / carried[held]) / len(seeds)
+        ratio[held] += np.abs(size[held] / ordered[held]) / len(seeds)
     held &= ~astray
-    size = np.where(held, np.abs(carried), np.nan)
-    unit = base["price_pnl"] / base["equity"].shift(1) / size
-    rows = base.assign(unit_result=unit, reference_size=size, size_ratio=ratio)
+    size = np.where(held, np.abs(ordered), np.nan)
+    rows = base.assign(unit_result=unit_results(base), reference_size=size, size_ratio=ratio)
     table = rows.loc[held, ["symbol", "unit_result", "reference_size", "size_ratio"]].reset_index(drop=True)
     table.attrs["left_out"] = int(astray.sum())
     return table
 
 
-def _carried(rows: pd.DataFrame) -> np.ndarray:
-    """Signed position, as a share of equity, at the close before each row; 0 on a path's first row."""
-    keys = [rows[name] for name in PATH]
-    before = rows["position_frac"].groupby(keys, observed=True, sort=False).shift(1)
-    return before.fillna(0.0).to_numpy(dtype=np.float64)
+def _ordered(rows: pd.DataFrame) -> np.ndarray:
+    return _one_size(sizes_in_force(rows), rows["symbol"].to_numpy())
+
+
+def _one_size(sizes: np.ndarray, symbol: np.ndarray) -> np.ndarray:
+    """Sizes of a symbol that differ by less than SAME_SIZE become their mean, each with its own sign."""
+    found = sizes.copy()
+    for name in pd.unique(symbol):
+        mine = (symbol == name) & (sizes != 0.0)
+        worth = np.abs(sizes[mine])
+        if len(worth) and worth.max() <= (1.0 + SAME_SIZE) * worth.min():
+            found[mine] = np.sign(sizes[mine]) * worth.mean()
+    return found
 
 
 @dataclass(frozen=True)

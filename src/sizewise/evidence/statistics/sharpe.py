@@ -10,18 +10,22 @@ from scipy import stats
 from scipy.linalg import matmul_toeplitz
 
 from sizewise.base.errors import LedgerError
-from sizewise.evidence.statistics.means import DUST, certain, never_varies
-from sizewise.evidence.statistics.power import detectable
+from sizewise.evidence.statistics.means import DUST, never_varies
 
 # Beyond it the plug-in bandwidth and the recoloured variance explode (Andrews and Monahan 1992, sec. 3).
 MAX_ROOT = 0.97
+# Asymptotic variance of a day's Sharpe difference below which there is nothing to test. Two Sharpe ratios without any
+# correlation have about 2, so the arms' standardised returns are then the same to a hundredth.
+VARIANCE_FLOOR = 1e-4
 
 
 @dataclass(frozen=True)
 class SharpeTest:
     """Sharpe ratio of a minus that of b, per day; times the root of the days a year it is annual. p is two-sided.
 
-    NaN throughout where one series never varies and the other is not the same: it has no Sharpe ratio.
+    NaN throughout where one series never varies and the other is not the same: it has no Sharpe ratio. NaN but for the
+    difference where the variance of the difference is below the floor: one arm is a multiple of the other, and no test can
+    tell their ratios apart.
     """
 
     difference: float
@@ -29,7 +33,6 @@ class SharpeTest:
     high: float
     z: float
     p_value: float
-    mde: float
 
 
 def quadratic_spectral(x: np.ndarray) -> np.ndarray:
@@ -75,11 +78,15 @@ def long_run_covariance(series: np.ndarray, *, prewhiten: bool, bandwidth: float
     return recolour @ inner @ recolour.T * n / (n - k)
 
 
-def ledoit_wolf(a: np.ndarray, b: np.ndarray, *, alpha: float, power: float, prewhiten: bool = True) -> SharpeTest:
+def ledoit_wolf(
+    a: np.ndarray, b: np.ndarray, *, alpha: float, prewhiten: bool = True, floor: float = VARIANCE_FLOOR
+) -> SharpeTest:
     """Is the Sharpe ratio of a equal to that of b? Normal test with the HAC standard error of the delta method.
 
     Args:
-        a, b: float64, shape (n,), returns of the same days, oldest first. Here: daily log growth net of costs.
+        a, b: float64, shape (n,), simple returns of the same days, oldest first, net of costs. Log returns are not
+            scale-free: twice the size has another Sharpe ratio in them, and with hardly any variance that is a rejection.
+        floor: least asymptotic variance of the difference that is tested.
     Raises:
         LedgerError: different lengths, or a value that is not finite.
     """
@@ -88,9 +95,9 @@ def ledoit_wolf(a: np.ndarray, b: np.ndarray, *, alpha: float, power: float, pre
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise LedgerError("daily returns have values that are not finite: an equity fell to zero or below")
     if never_varies(a - b) and abs(float((a - b).mean())) <= DUST:
-        return SharpeTest(0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+        return SharpeTest(0.0, 0.0, 0.0, 0.0, 1.0)
     if never_varies(a) or never_varies(b):
-        return SharpeTest(*[float("nan")] * 6)
+        return SharpeTest(*[float("nan")] * 5)
     # A Sharpe ratio has no unit; in standard deviations the four moments are of one size.
     returns = np.column_stack([a / a.std(), b / b.std()])
     means, squares = returns.mean(axis=0), (returns**2).mean(axis=0)
@@ -101,11 +108,10 @@ def ledoit_wolf(a: np.ndarray, b: np.ndarray, *, alpha: float, power: float, pre
     gradient = np.concatenate([sign * squares, -sign * means / 2.0]) / np.tile(spread**1.5, 2)
     moments = np.column_stack([returns - means, returns**2 - squares])
     variance = float(gradient @ long_run_covariance(moments, prewhiten=prewhiten) @ gradient)
-    # One series is a multiple of the other.
-    if variance <= DUST:
-        return SharpeTest(difference, difference, difference, *certain(difference), 0.0)
+    if variance < floor:
+        return SharpeTest(difference, *[float("nan")] * 4)
     error = float(np.sqrt(variance / len(a)))
     half = float(stats.norm.ppf(1.0 - alpha / 2.0)) * error
     z = difference / error
     p_value = float(2.0 * stats.norm.sf(abs(z)))
-    return SharpeTest(difference, difference - half, difference + half, z, p_value, detectable(alpha, power) * error)
+    return SharpeTest(difference, difference - half, difference + half, z, p_value)

@@ -21,18 +21,19 @@ from sizewise.learning.closed_trades.models import (
     Networks,
     Parameters,
     contributions,
+    decision_shares,
     earned_contributions,
     flow_inputs,
     gain_logits,
     gain_loss,
     initialise,
-    mean_size,
     next_values,
     proposals,
     q_inputs,
     size_values,
     td_loss,
     td_targets,
+    weighted_size,
 )
 from sizewise.learning.closed_trades.policy import WHOLE
 from sizewise.learning.ppo.update import Adam
@@ -265,7 +266,7 @@ class ClosedTradeLearner:
         return min(1.0, self.closes / planned) if planned else 1.0
 
     def contributions(self) -> np.ndarray:
-        """Of each model to a decision that is taken now, float64 [S, M]; see models.earned_contributions."""
+        """Of each model in general, now, float64 [S, M], see models.earned_contributions; a signal's own may differ."""
         return earned_contributions(self._declared, self._earned, self.rules.contribution_rate)
 
     def exploration(self) -> float:
@@ -285,15 +286,17 @@ class ClosedTradeLearner:
 
         Args:
             seen: the account, if it is not the learner's own to keep. contributions: of the models to this decision, by
-                default `contributions()`; their sum may be below 1, if something else decided with them.
+                default `contributions()` as the models' certainty of it moves them; their sum may be below 1, if something
+                else decided with them.
         Raises:
             DecisionError: contributions of unknown models, or that are no shares. Nothing is changed then.
         """
-        weights = self.weights(contributions)
+        general = self.weights(contributions)
         symbol = self.lessons.symbol_of(trade)
         equity, position = self._marked(symbol) if seen is None else self._of_others(seen)
         scalars = self._standing.scalars((slice(None), symbol), position, equity, self.limit_frac)
-        chosen = self._propose(trade, scalars)
+        chosen, certain = self._propose(trade, scalars)
+        weights = certain if contributions is None else general
         self._explored(chosen)
         size = self._size(chosen, weights)
         if seen is not None and seen.size is not None:
@@ -306,7 +309,7 @@ class ClosedTradeLearner:
         return decision
 
     def weights(self, contributions: Mapping[ModelName, float] | None) -> np.ndarray:
-        """Contributions to one decision, float64 [S, M], by default `contributions()`; raises what `open` does."""
+        """Those that somebody gave to one decision, float64 [S, M], or `contributions()`; raises what `open` does."""
         if contributions is None:
             return self.contributions()
         unknown = [name for name in contributions if name not in self.models]
@@ -336,9 +339,8 @@ class ClosedTradeLearner:
         whole = weights.sum(axis=1, keepdims=True)
         shares = np.where(np.abs(whole - 1.0) <= WHOLE, weights, weights / whole)
         places = {model: torch.from_numpy(chosen[:, place]) for place, model in enumerate(self.models)}
-        return mean_size(
-            places, {model: torch.from_numpy(shares[:, place]) for place, model in enumerate(self.models)}, self.rules
-        ).numpy()
+        mine = {model: torch.from_numpy(shares[:, place]) for place, model in enumerate(self.models)}
+        return weighted_size(places, mine, self.rules).numpy()
 
     def _marked(self, symbol: int) -> tuple[np.ndarray, np.ndarray]:
         """Equity and |position| / equity of an account's members at a new entry; the last trade may still be on.
@@ -353,7 +355,8 @@ class ClosedTradeLearner:
         marked = equity + notional * self.lessons.marked[held.trade]
         return marked, notional * self.lessons.drift[held.trade] / marked
 
-    def _propose(self, trade: int, scalars: np.ndarray) -> np.ndarray:
+    def _propose(self, trade: int, scalars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Places in the grid, int64 [S, M], and each model's share in this decision, float64 [S, M]."""
         members = len(self._member)
         windows = self.lessons.windows[trade].expand(members, 1, -1, -1)
         with torch.no_grad():
@@ -366,7 +369,14 @@ class ClosedTradeLearner:
                 self.rules,
                 self.limit_frac,
             )
-        return torch.cat([found[model] for model in self.models], dim=1).numpy().copy()
+        places = torch.cat([found[model].place for model in self.models], dim=1).numpy().copy()
+        general = torch.from_numpy(self.contributions())
+        shares = decision_shares(
+            found,
+            {model: general[:, [place]] for place, model in enumerate(self.models)},
+            self.rules.contribution_certainty,
+        )
+        return places, torch.cat([torch.as_tensor(shares[model]) for model in self.models], dim=1).numpy()
 
     def _typical_move(self, trade: int) -> torch.Tensor:
         return torch.from_numpy(self.lessons.typical_move[[self.lessons.symbol_of(trade)]]).float()

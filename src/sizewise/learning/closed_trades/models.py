@@ -8,6 +8,7 @@ Shapes: S members, B trades, W bars, F features, A sizes. Nothing is reduced ove
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,17 @@ Parameters = dict[str, torch.Tensor]
 # Of each model in a size: one number, or one a member or policy that broadcasts with its proposals.
 Shares = Mapping[ModelName, float | torch.Tensor]
 Networks = dict[ModelName, Parameters]
+
+
+class Proposed(NamedTuple):
+    """What a model proposes: places in the grid of sizes, int64 [S, B], and how certain it is of each, in [0, 1].
+
+    The convolution is as certain as its probability is far from a half, |2 p - 1|; a network that values sizes is so by the
+    range r of its values in ordinary rewards, r / (1 + r).
+    """
+
+    place: torch.Tensor
+    certainty: torch.Tensor
 
 
 def contributions(kind: str, rules: ClosedTrades) -> dict[ModelName, float]:
@@ -166,6 +178,12 @@ def best_size(gain: torch.Tensor, move: torch.Tensor, fractions: torch.Tensor) -
     return growth.argmax(-1)
 
 
+def _of_values(values: torch.Tensor) -> Proposed:
+    """From values [S, B, A], see size_values."""
+    reach = values.amax(-1) - values.amin(-1)
+    return Proposed(values.argmax(-1), reach / (1.0 + reach))
+
+
 def market_proposals(
     networks: Networks,
     windows: torch.Tensor,
@@ -173,19 +191,20 @@ def market_proposals(
     columns: Sequence[int],
     rules: ClosedTrades,
     limit_frac: float,
-) -> dict[ModelName, torch.Tensor]:
-    """Greedy proposals of the models that read the market alone, as places in the grid: int64 [S, B] each.
+) -> dict[ModelName, Proposed]:
+    """Greedy proposals of the models that read the market alone.
 
     Args:
         windows: [S, B, W, F]. move: typical move of each trade's symbol, [B] or [S, B]. columns: from flow_columns.
     """
-    found: dict[ModelName, torch.Tensor] = {}
+    found: dict[ModelName, Proposed] = {}
     if "cnn" in networks:
         gain = torch.sigmoid(gain_logits(networks["cnn"], windows)[..., 0])
-        found["cnn"] = best_size(gain, move, limit_frac * torch.tensor(rules.sizes))
+        place = best_size(gain, move, limit_frac * torch.tensor(rules.sizes))
+        found["cnn"] = Proposed(place, (2.0 * gain - 1.0).abs())
     if "order_flow" in networks:
         inputs = flow_inputs(windows, columns, rules.flow_window_bars)
-        found["order_flow"] = size_values(networks["order_flow"], inputs).argmax(-1)
+        found["order_flow"] = _of_values(size_values(networks["order_flow"], inputs))
     return found
 
 
@@ -197,18 +216,47 @@ def proposals(
     columns: Sequence[int],
     rules: ClosedTrades,
     limit_frac: float,
-) -> dict[ModelName, torch.Tensor]:
-    """Greedy proposals of every model, as places in the grid: int64 [S, B] each; scalars float32 [S, B, 3]."""
+) -> dict[ModelName, Proposed]:
+    """Greedy proposals of every model; scalars float32 [S, B, 3]."""
     found = market_proposals(networks, windows, move, columns, rules, limit_frac)
     if "dqn" in networks:
-        found["dqn"] = size_values(networks["dqn"], q_inputs(windows, scalars)).argmax(-1)
+        found["dqn"] = account_proposals(networks["dqn"], windows, scalars)
     return found
 
 
-def mean_size(found: Mapping[ModelName, torch.Tensor], shares: Shares, rules: ClosedTrades) -> torch.Tensor:
-    """Contribution-weighted mean of proposals, share of the limit: float64, their shape."""
+def account_proposals(parameters: Parameters, windows: torch.Tensor, scalars: torch.Tensor) -> Proposed:
+    """Those of the Q-network, which reads the account as well; windows [S, B, W, F], of which it sees the last bar."""
+    return _of_values(size_values(parameters, q_inputs(windows, scalars)))
+
+
+def decision_shares(found: Mapping[ModelName, Proposed], shares: Shares, by_certainty: float) -> Shares:
+    """Share of each model in each decision: its general share times what its certainty makes of it, summing to 1.
+
+    Args:
+        found: proposals. shares: of the models, that broadcast with the proposals. by_certainty: 0 leaves the shares as they
+            are, the same for every signal; 1 makes them proportional to the models' certainty.
+    """
+    if by_certainty == 0.0:
+        return shares
+    weighed = {
+        model: share * (1.0 - by_certainty + by_certainty * found[model].certainty.double())
+        for model, share in shares.items()
+    }
+    whole = torch.stack(list(weighed.values())).sum(0)
+    # Nobody is certain of anything: the general shares hold.
+    return {model: torch.where(whole > 0.0, weight / whole, shares[model]) for model, weight in weighed.items()}
+
+
+def weighted_size(places: Mapping[ModelName, torch.Tensor], shares: Shares, rules: ClosedTrades) -> torch.Tensor:
+    """Mean of the sizes at those places of the grid by shares, share of the limit: float64, their shape."""
     grid = torch.tensor(rules.sizes, dtype=torch.float64)
-    return torch.stack([share * grid[found[model]] for model, share in shares.items()]).sum(0)
+    return torch.stack([share * grid[places[model]] for model, share in shares.items()]).sum(0)
+
+
+def mean_size(found: Mapping[ModelName, Proposed], shares: Shares, rules: ClosedTrades) -> torch.Tensor:
+    """The size that proposals come to, share of the limit: float64, their shape; see decision_shares."""
+    mine = decision_shares(found, shares, rules.contribution_certainty)
+    return weighted_size({model: found[model].place for model in shares}, mine, rules)
 
 
 def next_values(online: Parameters, target: Parameters, following: torch.Tensor, *, double: bool) -> torch.Tensor:

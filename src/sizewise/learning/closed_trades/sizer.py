@@ -9,7 +9,7 @@ from sizewise.base.errors import CheckpointError
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Slice
 from sizewise.learning.closed_trades.lessons import Standing, entry_windows
-from sizewise.learning.closed_trades.models import market_proposals, mean_size, q_inputs, size_values
+from sizewise.learning.closed_trades.models import Proposed, account_proposals, market_proposals, mean_size
 from sizewise.learning.closed_trades.policy import ClosedTradePolicy
 from sizewise.params.learning.outcome import ModelName
 from sizewise.params.trading.account import Account
@@ -62,7 +62,7 @@ class ClosedTradeSizer:
         self._won: list[np.ndarray] = []
         self._closed_by: list[np.ndarray] = []
         self._last_bar: list[torch.Tensor] = []
-        self._found: list[dict[ModelName, torch.Tensor]] = []
+        self._found: list[dict[ModelName, Proposed]] = []
         for path in range(paths):
             k, number = int(policy_of_path[path]), int(symbols[path])
             self._prepare(market, policies[k], confidence[k], number, int(start_rows[path]), int(lengths[path]))
@@ -91,30 +91,30 @@ class ClosedTradeSizer:
             market, confidence, policy.scalers, rows, np.full(len(rows), number), self._rules.window_bars
         )
         self._last_bar.append(windows[:, -1:])
-        found: dict[ModelName, torch.Tensor] = {}
+        found: dict[ModelName, Proposed] = {}
         if len(rows):
             move = torch.tensor([policy.typical_move[symbol]])
             with torch.no_grad():
                 found = market_proposals(
                     policy.one_member(), windows[None], move, policy.columns, self._rules, self._limit_frac
                 )
-        self._found.append({model: places[0] for model, places in found.items()})
+        self._found.append({model: Proposed(*(part[0] for part in one)) for model, one in found.items()})
 
     def sizes(self, paths: np.ndarray, scalars: np.ndarray) -> np.ndarray:
         """Shares of the limit for the next entry of `paths` (n,), given their scalars float32 [n, 3]: float64 (n,)."""
         entries = self._entered[paths].tolist()
         places = list(zip(paths.tolist(), entries, strict=True))
         policy = self._policy_of_path[torch.from_numpy(paths)]
-        found: dict[ModelName, torch.Tensor] = {
-            model: torch.stack([self._found[path][model][entry] for path, entry in places])
-            for model in self._shares
-            if model != "dqn"
-        }
+        found: dict[ModelName, Proposed] = {}
+        for model in self._shares:
+            if model != "dqn":
+                mine = [[part[entry] for part in self._found[path][model]] for path, entry in places]
+                found[model] = Proposed(*(torch.stack(list(part)) for part in zip(*mine, strict=True)))
         if self._q_network:
             bars = torch.stack([self._last_bar[path][entry] for path, entry in places]).unsqueeze(1)
-            mine = {name: value[policy] for name, value in self._q_network.items()}
-            values = size_values(mine, q_inputs(bars, torch.from_numpy(scalars).unsqueeze(1)))
-            found["dqn"] = values.argmax(-1).squeeze(1)
+            network = {name: value[policy] for name, value in self._q_network.items()}
+            valued = account_proposals(network, bars, torch.from_numpy(scalars).unsqueeze(1))
+            found["dqn"] = Proposed(*(part.squeeze(1) for part in valued))
         shares = {model: share[policy] for model, share in self._shares.items()}
         return np.asarray(mean_size(found, shares, self._rules))
 

@@ -1,9 +1,13 @@
 """Proximal policy optimisation, for a population of policies.
 
 - agent: a trained policy outside of training, and its file
+- ensemble: several policies as one
 - encoders: what a policy reads off the market
+- lessons: what a policy trains and is selected on
 - policy: the network
 - rollouts: one horizon of experience
+- scores: what policies and rules earn on slices of train
+- selection: which checkpoint is kept
 - training: train, select, report
 - update: advantages, loss, update
 """

@@ -11,12 +11,13 @@ import torch
 from sizewise.base.errors import CheckpointError
 from sizewise.base.seeding import torch_generator
 from sizewise.dataset.confidence import ConfidenceModel
-from sizewise.dataset.features import NAMES, Scaler
+from sizewise.dataset.features import Scaler, chosen_inputs
+from sizewise.dataset.joint import feature_names
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.ppo.encoders import MarketView, Parameters, account_weight, actor_half, encode_rows
 from sizewise.learning.ppo.policy import PolicySpec, initialise, remember
 from sizewise.learning.stored import Store, check_features, check_shapes
-from sizewise.params.arms import AnyScheme, PpoArm, follows_signal
+from sizewise.params.arms import AnyScheme, PpoArm, follows_signal, symbols_of
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.learning.train import Train
@@ -75,13 +76,16 @@ class Agent:
     @property
     def size_limit(self) -> float:
         """Largest position its actions lead to, share of equity."""
-        limit = open_any(self.scheme, (ONE,), self.account).limit_frac
+        limit = open_any(self.scheme, instruments_of(self.scheme), self.account).limit_frac
         return position_limit_frac(self.account) if limit is None else limit
 
     def opened(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> tuple[ActionScheme, Observer]:
         """Its scheme, and what its accounts show it, as in training."""
-        scheme = open_any(self.scheme, (ONE,), self.account, dtype=dtype, device=device)
-        return scheme, observer_of(scheme, self.account, self.rules, raw_dollars=self.raw_dollars)
+        held = instruments_of(self.scheme)
+        scheme = open_any(self.scheme, held, self.account, dtype=dtype, device=device)
+        return scheme, observer_of(
+            scheme, self.account, self.rules, n_instruments=len(held), raw_dollars=self.raw_dollars
+        )
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,9 @@ class Actors:
         return cls(spec, encoder, weight, head, {name: population[name][policy_of_path] for name in names})
 
     def encode(self, policy: int, segment: torch.Tensor) -> torch.Tensor:
-        """Rows of one policy's segment [1, 1, L + window - 1, features]: [L, width]."""
+        """Rows of one policy's segments [1, G, L + window - 1, features]: [G, L, width]."""
         mine = {name: value[policy : policy + 1] for name, value in self.encoder.items()}
-        return encode_rows(self.spec.encoder, mine, segment, self.spec.window_bars, use_fft=False)[0, 0]
+        return encode_rows(self.spec.encoder, mine, segment, self.spec.window_bars, use_fft=False)[0]
 
     def log_prob(
         self, encoded: torch.Tensor, scalars: torch.Tensor, allowed: torch.Tensor, memory: torch.Tensor | None = None
@@ -135,6 +139,9 @@ class PolicySizer:
 
     The market's part of the first layer is computed once for all rows of all paths when the sizer is made. A sizer of
     recurrent policies remembers from call to call, so it walks its paths once.
+
+    Attributes:
+        scheme: what its actions mean. uses: what its orders carry.
     """
 
     def __init__(
@@ -148,35 +155,54 @@ class PolicySizer:
         symbols: torch.Tensor,
         *,
         population: Parameters | None = None,
+        decides: torch.Tensor | None = None,
     ):
         """Args: `view` of the K agents, which share all but weights and scalers; `policy_of_path`, `start_rows`, `lengths`,
-        `symbols` int64 [P]; `population`: weights [K, ...] to use instead of the agents' own."""
+        `symbols` int64 [P]; `population`: weights [K, ...] to use instead of the agents' own; `decides`: bool (R,), rows at
+        which it will be asked, None: at every one."""
         first = agents[0]
         device = market.atr_frac.device
-        self._scheme, self._observe = first.opened(market.dtype, device)
-        self.uses = self._scheme.uses
+        self.scheme, self._observe = first.opened(market.dtype, device)
+        self.uses = self.scheme.uses
         self._actors = Actors.of(first.spec, stack(agents) if population is None else population, policy_of_path)
         self._memory = torch.zeros((len(start_rows), first.spec.memory), device=device) if first.spec.memory else None
-        self._start_rows = start_rows
-        self._lengths = lengths
-        ends = lengths.cumsum(0)
-        self._offset = ends - lengths
-        width = first.spec.hidden[0] * (2 if first.spec.memory else 1)
-        self._encoded = torch.empty((int(ends[-1]), width), device=device)
-        for path in range(len(start_rows)):
-            self._encode(view, path, int(policy_of_path[path]), int(symbols[path]))
+        # Of each row, how many before it are encoded; where every row is, its own number.
+        self._place = None if decides is None else decides.to(device).long().cumsum(0) - decides.to(device).long()
+        spans = [(int(start), int(start + length)) for start, length in zip(start_rows, lengths, strict=True)]
+        parts, offsets, done = [], [], 0
+        for path, span in enumerate(spans):
+            k, symbol = int(policy_of_path[path]), int(symbols[path])
+            found = (
+                self._encode_rows(view, k, symbol, *span)
+                if decides is None
+                else self._encode_some(view, k, symbol, span[0] + decides[slice(*span)].nonzero().flatten())
+            )
+            begin = span[0] if self._place is None else int(self._place[span[0]])
+            offsets.append(done - begin)
+            parts.append(found)
+            done += len(found)
+        self._encoded, self._offset = torch.cat(parts), torch.tensor(offsets, device=device)
 
-    def _encode(self, view: MarketView, path: int, k: int, symbol: int) -> None:
-        first, length, offset = (int(values[path]) for values in (self._start_rows, self._lengths, self._offset))
-        for done in range(0, length, ENCODE_ROWS):
-            count = min(ENCODE_ROWS, length - done)
-            segment = view.one_policy(k, first + done, symbol, count)
-            self._encoded[offset + done : offset + done + count] = self._actors.encode(k, segment)
+    def _encode_rows(self, view: MarketView, k: int, symbol: int, start: int, stop: int) -> torch.Tensor:
+        parts = []
+        for row in range(start, stop, ENCODE_ROWS):
+            segment = view.one_policy(k, row, symbol, min(ENCODE_ROWS, stop - row))
+            parts.append(self._actors.encode(k, segment)[0])
+        return torch.cat(parts)
+
+    def _encode_some(self, view: MarketView, k: int, symbol: int, rows: torch.Tensor) -> torch.Tensor:
+        # One more than is asked for, so that a path at which nothing is decided has something to point at.
+        rows = rows if len(rows) else rows.new_tensor([view.window_bars])
+        return torch.cat(
+            [self._actors.encode(k, view.at_rows(k, some, symbol))[:, 0] for some in torch.split(rows, ENCODE_ROWS)]
+        )
 
     def log_prob(self, at: Situation) -> torch.Tensor:
         """Log-probabilities of the actions at this close, [P, A]; -inf where masked. Moves the memory one bar on."""
-        scalars, allowed = self._observe(at.held.coming(), at.bar).float(), self._scheme.allowed(at.view())
-        encoded = self._encoded[self._offset + at.rows - self._start_rows]
+        scalars, allowed = self._observe(at.held.coming(), at.bar).float(), self.scheme.allowed(at.view())
+        place = at.rows if self._place is None else self._place[at.rows]
+        # Whoever is not asked may stand past the last row that is encoded; what he is told there is not sent.
+        encoded = self._encoded[(self._offset + place).clamp(max=len(self._encoded) - 1)]
         log_prob, kept = self._actors.log_prob(encoded, scalars, allowed, self._memory)
         if kept is not None and self._memory is not None and at.decides is not None:
             kept = torch.where(at.decides.unsqueeze(-1), kept, self._memory)
@@ -185,7 +211,7 @@ class PolicySizer:
 
     def orders(self, at: Situation) -> Orders:
         """The greedy action's order; see sizers.Sizer."""
-        return self._scheme.orders(self.log_prob(at).argmax(-1), at.view())
+        return self.scheme.orders(self.log_prob(at).argmax(-1), at.view())
 
 
 def stack(agents: Sequence[Agent]) -> Parameters:
@@ -193,11 +219,16 @@ def stack(agents: Sequence[Agent]) -> Parameters:
     return {name: torch.stack([agent.parameters[name] for agent in agents]) for name in agents[0].parameters}
 
 
-# A policy's scheme trades one instrument, whatever its name.
+# A policy whose scheme names no symbols trades one instrument, whatever its name.
 ONE = "one"
 FORMAT = 3
 WEIGHTS, LAYOUT = "policy.safetensors", "policy.json"
 STORE = Store(WEIGHTS, LAYOUT, FORMAT)
+
+
+def instruments_of(scheme: AnyScheme) -> tuple[str, ...]:
+    """What the accounts of a policy hold, in order."""
+    return symbols_of(scheme) or (ONE,)
 
 
 def save_agent(agent: Agent, folder: Path) -> None:
@@ -205,7 +236,8 @@ def save_agent(agent: Agent, folder: Path) -> None:
     layout = {
         "observation": {
             "window_bars": agent.spec.window_bars,
-            "features": list(NAMES),
+            "features": list(feature_names(symbols_of(agent.scheme))),
+            "inputs": None if agent.spec.inputs is None else list(agent.spec.inputs),
             "account_scalars": list(agent.opened(torch.float64)[1].names()),
             "raw_dollars": agent.raw_dollars,
             "n_inputs": agent.spec.n_inputs,
@@ -244,14 +276,17 @@ def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
     scheme = PpoArm(kind="ppo", scheme=layout["scheme"]).scheme
     world = World(Account(**layout["account"]), Rules(**layout["rules"]), Decisions(**layout["decisions"]))
     _check_layout(layout, scheme, world, name)
-    hidden = network["hidden"]
+    hidden, read = network["hidden"], observation.get("inputs")
+    inputs = None if read is None else tuple(read)
     spec = PolicySpec(
         observation["window_bars"],
         (hidden[0], hidden[1]),
+        n_features=max(1, len(symbols_of(scheme))) * len(chosen_inputs(inputs)),
         n_actions=layout["n_actions"],
         n_scalars=len(observation["account_scalars"]),
         encoder=Train(seeds=(0,), encoder=network["encoder"]).encoder,
         memory=network["memory"],
+        inputs=inputs,
     )
     check_shapes(parameters, _shapes(spec), name)
     return Agent(
@@ -275,15 +310,16 @@ def _shapes(spec: PolicySpec) -> dict[str, tuple[int, ...]]:
 
 
 def _check_layout(layout: dict[str, Any], scheme: AnyScheme, world: World, name: str) -> None:
-    observation, opened = layout["observation"], open_any(scheme, (ONE,), world.account)
+    held = instruments_of(scheme)
+    observation, opened = layout["observation"], open_any(scheme, held, world.account)
     here = opened.space.n if isinstance(opened.space, Discrete) else 0
     if layout["n_actions"] != here:
         raise CheckpointError(
             f"{name} has {layout['n_actions']} actions, its scheme ({scheme.kind}) has {here}: "
             "map a 3-action model's output with sizewise.trading.schemes.values.from_legacy, or train again"
         )
-    check_features(observation["features"], list(NAMES), name, "this code")
-    given = observer_of(opened, world.account, rules_of(scheme, world.rules)).names()
+    check_features(observation["features"], list(feature_names(symbols_of(scheme))), name, "this code")
+    given = observer_of(opened, world.account, rules_of(scheme, world.rules), n_instruments=len(held)).names()
     if tuple(observation["account_scalars"]) != given:
         raise CheckpointError(
             f"{name} reads the account scalars {observation['account_scalars']}, this code gives {list(given)}: "

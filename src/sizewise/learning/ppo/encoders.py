@@ -15,6 +15,7 @@ Sources: van den Oord et al. (2016), arXiv:1609.03499 (dilated causal convolutio
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -22,8 +23,8 @@ from scipy.fft import next_fast_len
 
 from sizewise.base.errors import CheckpointError, ConfigError
 from sizewise.base.tensors import log
-from sizewise.dataset.features import Scaler
-from sizewise.dataset.market_tensor import Market
+from sizewise.dataset.features import CONFIDENCE, Scaler, chosen_inputs
+from sizewise.dataset.market_tensor import UNFITTED, Market
 from sizewise.params.learning.train import CausalConv, Encoder, LinearRecurrent, Mlp
 
 Parameters = dict[str, torch.Tensor]
@@ -236,20 +237,37 @@ class MarketView:
         confidence: Sequence[torch.Tensor],
         scalers: Sequence[Mapping[str, Scaler]],
         window_bars: int,
+        inputs: Sequence[str] | None = None,
     ):
-        """Args: `confidence` (R,) and `scalers` by symbol, one of each a policy; symbols without a scaler are unseen."""
+        """Args: `confidence` (R,), or (R, I) of several instruments, and `scalers` by symbol, one of each a policy; symbols
+        without a scaler are unseen. `inputs`: features that are read of each instrument; None: all."""
         device = market.features.device
         self.window_bars = window_bars
-        self._features = market.features
-        self._confidence = torch.stack(list(confidence)).to(device)
-        n_features = market.features.shape[1] + 1
+        self._confidence = torch.stack([_beside(market.features, one) for one in confidence]).to(device)
+        width, n_instruments = market.features.shape[1], self._confidence.shape[-1]
+        n_features = width + n_instruments
+        self._features, self._reads_confidence, columns = market.features, True, list(range(n_features))
+        if inputs is not None:
+            chosen = chosen_inputs(inputs)
+            places = [UNFITTED.index(name) for name in chosen if name in UNFITTED]
+            columns = [i * len(UNFITTED) + place for i in range(n_instruments) for place in places]
+            self._features, self._reads_confidence = market.features[:, columns], CONFIDENCE in chosen
+            columns += [width + i for i in range(n_instruments)] if self._reads_confidence else []
         mean = torch.zeros((len(scalers), len(market.symbols), n_features))
         scale = torch.ones_like(mean)
         for k, by_symbol in enumerate(scalers):
             for symbol, scaler in by_symbol.items():
                 s = market.symbols.index(symbol)
                 mean[k, s], scale[k, s] = torch.tensor(scaler.mean), torch.tensor(scaler.std)
-        self._mean, self._inverse = mean.to(device), (1.0 / scale).to(device)
+        self._mean, self._inverse = mean[..., columns].to(device), (1.0 / scale)[..., columns].to(device)
+        # Of the policies given, which one each of those seen here is.
+        self._which = torch.arange(len(scalers), device=device)
+
+    def taken(self, policies: Sequence[int]) -> "MarketView":
+        """What some policies see, in that order; one may come several times."""
+        mine = copy(self)
+        mine._which = self._which[list(policies)]
+        return mine
 
     def segments(self, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
         """Scaled rows row - window + 1 ... row + length - 1 of each path.
@@ -284,17 +302,35 @@ class MarketView:
         policies, rows, symbols = (torch.full((1, 1), value, device=device) for value in (policy, row, symbol))
         return self._gather(policies, rows, symbols, length)
 
+    def at_rows(self, policy: int, rows: torch.Tensor, symbol: int) -> torch.Tensor:
+        """The window of each of some rows of a symbol (int64 [L]) as one policy sees it: [1, L, window, features]."""
+        rows = rows.to(self._features.device).unsqueeze(0)
+        policies, symbols = torch.full_like(rows, policy), torch.full_like(rows, symbol)
+        return self._gather(policies, rows, symbols, 1)
+
+    def each(self, policy: torch.Tensor, rows: torch.Tensor, symbols: torch.Tensor) -> torch.Tensor:
+        """The window of each of N rows as a policy of its own sees it; all int64 [N]: float32 [N, window, features]."""
+        return self._gather(policy.unsqueeze(1), rows.unsqueeze(1), symbols.unsqueeze(1), 1)[:, 0]
+
     def _gather(self, policy: torch.Tensor, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
+        policy = self._which[policy]
         index = rows.unsqueeze(-1) + torch.arange(1 - self.window_bars, length, device=rows.device)
-        confidence = self._confidence[policy.unsqueeze(-1), index].unsqueeze(-1)
-        raw = torch.cat([self._features[index], confidence], dim=-1)
+        raw = self._features[index]
+        if self._reads_confidence:
+            raw = torch.cat([raw, self._confidence[policy.unsqueeze(-1), index]], dim=-1)
         scaled = (raw - self._mean[policy, symbols].unsqueeze(2)) * self._inverse[policy, symbols].unsqueeze(2)
         return scaled.clamp_(-CLIP, CLIP)
 
 
+def _beside(features: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
+    """Columns of confidence (R,) or (R, I) as further features, (R, I)."""
+    return confidence.view(len(features), -1)
+
+
 def fit_scaler(market: Market, confidence: torch.Tensor, spans: Sequence[tuple[int, int]]) -> Scaler:
     """The scaler of one symbol from global rows [start, stop) of its train slices, confidence included."""
-    blocks = [torch.cat([market.features[a:b], confidence[a:b].unsqueeze(-1)], dim=1) for a, b in spans]
+    seen = _beside(market.features, confidence)
+    blocks = [torch.cat([market.features[a:b], seen[a:b]], dim=1) for a, b in spans]
     return Scaler.fit(torch.cat(blocks).double().cpu().numpy())
 
 

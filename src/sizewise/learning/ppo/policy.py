@@ -34,7 +34,8 @@ FREE_WEIGHTS = Mlp()
 
 @dataclass(frozen=True)
 class PolicySpec:
-    """Sizes of the network. `memory`: units of the recurrent state, 0 is none."""
+    """Sizes of the network. `memory`: units of the recurrent state, 0 is none. `inputs`: features that it reads, where it
+    does not read all; see features.chosen_inputs."""
 
     window_bars: int = 100
     hidden: tuple[int, int] = (64, 64)
@@ -43,6 +44,7 @@ class PolicySpec:
     n_scalars: int = 3
     encoder: Encoder = FREE_WEIGHTS
     memory: int = 0
+    inputs: tuple[str, ...] | None = None
 
     @property
     def n_inputs(self) -> int:
@@ -62,13 +64,14 @@ class Output(NamedTuple):
 
 
 def initialise(
-    spec: PolicySpec, generators: Sequence[torch.Generator], *, initial_hold_prob: float | None
+    spec: PolicySpec, generators: Sequence[torch.Generator], *, initial_hold_prob: float | None, favoured: int = 0
 ) -> Parameters:
     """Orthogonal weights (gain sqrt 2, actor head 0.01, critic head 1), zero biases, one policy a generator.
 
     Args:
-        initial_hold_prob: the actor's bias starts HOLD (action 0) here and shares the rest equally: a slight bias to
-            trade, since a policy that starts by holding sees few outcomes of any size. None: all actions alike.
+        initial_hold_prob: the actor's bias starts one action here and shares the rest equally; None: all actions alike.
+            HOLD starts low, since a policy that starts by holding sees few outcomes of any size.
+        favoured: the action; 0 is HOLD.
     Returns:
         float32: the encoder's layers, see encoders.initial_layers, and w2, b2, w3, b3 of the `actor` and the `critic`.
     """
@@ -76,7 +79,8 @@ def initialise(
     stacks: dict[str, list[torch.Tensor]] = {}
     hold = 1.0 / spec.n_actions if initial_hold_prob is None else initial_hold_prob
     others = (1.0 - hold) / (spec.n_actions - 1)
-    probabilities = torch.tensor([hold] + [others] * (spec.n_actions - 1))
+    probabilities = torch.full((spec.n_actions,), others)
+    probabilities[favoured] = hold
     root = 2.0**0.5
     for generator in generators:
         layers = initial_layers(spec.encoder, spec.window_bars, spec.n_features, spec.n_scalars, first, generator)

@@ -7,89 +7,73 @@ job after the other, one process a core. A job's result is the same either way u
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from dvclive.live import Live
 
-from sizewise.base.arithmetic import fitted
 from sizewise.base.errors import ConfigError, TrainingError
 from sizewise.base.paths import write_json
 from sizewise.base.pool import Pool
 from sizewise.base.seeding import torch_generator
-from sizewise.base.tensors import log
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column
-from sizewise.dataset.features import Scaler
-from sizewise.dataset.market_tensor import Market, fold_confidence
-from sizewise.dataset.splits import Division, Fold, Slice, stretches, tail_of
-from sizewise.learning.ppo.agent import Agent, PolicySizer, save_agent
-from sizewise.learning.ppo.encoders import MarketView, Parameters, fit_scaler
+from sizewise.dataset.features import chosen_inputs
+from sizewise.dataset.joint import join_fold, join_market, lives
+from sizewise.dataset.market_tensor import Market, fold_confidence, seen_confidence
+from sizewise.dataset.splits import Fold
+from sizewise.learning.ppo.agent import Agent, save_agent
+from sizewise.learning.ppo.encoders import MarketView, Parameters
+from sizewise.learning.ppo.lessons import Job as Job
+from sizewise.learning.ppo.lessons import Lesson, prepare
+from sizewise.learning.ppo.lessons import Settings as Settings
 from sizewise.learning.ppo.policy import PolicySpec, initialise
+from sizewise.learning.ppo.scores import Ground
+from sizewise.learning.ppo.selection import Selection
 from sizewise.learning.ppo.update import PpoLearner, Rates
-from sizewise.params.arms import AnyScheme, Arm, CustomScheme, MultiplesOf, PpoArm, follows_signal
-from sizewise.params.dataset.observation import Observation
-from sizewise.params.dataset.regimes import Regimes
-from sizewise.params.dataset.signals import Signals
+from sizewise.params.arms import AnyScheme, Arm, CustomScheme, MultiplesOf, PpoArm, follows_signal, symbols_of
 from sizewise.params.learning.train import Train
-from sizewise.params.trading.rewards import DifferentialSharpe, DifferentialSortino, RewardModel
+from sizewise.params.trading.rewards import RewardModel, RiskPriced
 from sizewise.params.trading.trading import SEVEN, InstrumentCosts, Trading
 from sizewise.params.trading.world import World
-from sizewise.sizing import backtest
 from sizewise.sizing.identifiability import check_identifiable, sizes_of, step_probe
 from sizewise.sizing.multiples import open_any, rules_of
 from sizewise.trading.desk import Desk
 from sizewise.trading.environment import TradingEnv
-from sizewise.trading.episodes import Ranges
 from sizewise.trading.schemes.interface import Discrete
 from sizewise.trading.situation import Signals as KnownSignals
 
-# An untraded symbol would divide by nothing; no market's bar moves less than this.
-SMALLEST_BAR_VOL = 1e-6
-# Parts in which a symbol's draws are shared out to its stretches where train has several.
-STRETCH_SHARES = 32
 # What a watcher of a live folder needs to know beforehand.
 PLAN = "plan.json"
+# Seeds that share a process: what it costs to call torch is shared by them, and their memory still fits a small machine.
+SEEDS_AT_ONCE = 5
+# Policies that share one where a study has few seeds and many folds.
+POLICIES_AT_ONCE = 10
 # Beside a job's live progress: what it had learned before it had to stop.
 LAST_GOOD = "last_good"
 
 
 @dataclass(frozen=True)
-class Job:
-    """One policy to train."""
-
-    arm: str
-    fold: Division
-    seed: int
-    scheme: AnyScheme = SEVEN
-
-    @property
-    def name(self) -> str:
-        """File-system name, unique within a run."""
-        return f"{self.arm}_{self.fold.scheme}_fold{self.fold.number}_seed{self.seed}"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What all jobs of a run share."""
-
-    train: Train
-    observation: Observation
-    world: World
-    regimes: Regimes
-    signals: Signals
-    purge_bars: int
-
-
-@dataclass(frozen=True)
 class Trained:
-    """A finished job: the selected policy and one row of statistics an iteration."""
+    """A finished job.
+
+    Attributes:
+        agent: the selected policy. history: a row of statistics an iteration.
+        curve: by checkpoint, the untrained policy first: iteration, samples, and the scores `tail_bps` and, where decisions
+            are not at every bar, `head_bps` (bps of the priced account a day, see scores).
+        against: what the policy that training ended with scores on the heads at the reference's risk, and the yardsticks;
+            empty where there is no reference.
+        checkpoints: weights, one a row of `curve`.
+    """
 
     job: Job
     agent: Agent
     history: tuple[Mapping[str, float], ...]
+    curve: tuple[Mapping[str, float], ...] = ()
+    against: Mapping[str, float] = field(default_factory=dict)
+    checkpoints: tuple[Parameters, ...] = ()
 
 
 def policies_of(arms: Mapping[str, Arm]) -> dict[str, PpoArm]:
@@ -98,123 +82,16 @@ def policies_of(arms: Mapping[str, Arm]) -> dict[str, PpoArm]:
 
 
 def plan_jobs(arms: Mapping[str, Arm], folds: Mapping[str, Sequence[Fold]], seeds: Sequence[int]) -> list[Job]:
-    """Every PPO arm x its split schemes x folds x seeds, in a fixed order."""
+    """Every PPO arm x its split schemes x folds x seeds, in a fixed order; folds in which one of the symbols that share an
+    account is not live are left out."""
     return [
-        Job(name, fold, seed, arm.scheme)
+        Job(name, fold, seed, arm.scheme, arm.decisions)
         for name, arm in policies_of(arms).items()
         for scheme in arm.splits
         for fold in folds[scheme]
+        if lives(fold, arm.symbols)
         for seed in arm.seeds_on(scheme, seeds)
     ]
-
-
-@dataclass(frozen=True)
-class _Lesson:
-    """What a job's policy trains and is selected on."""
-
-    ranges: Ranges
-    tails: Mapping[str, Sequence[Slice]]
-    scalers: Mapping[str, Scaler]
-    reward_scale: torch.Tensor
-
-
-def _prepare(market: Market, job: Job, settings: Settings, decides: torch.Tensor | None) -> _Lesson:
-    fit: dict[str, list[tuple[int, int]]] = {}
-    tails: dict[str, list[Slice]] = {}
-    for symbol, learn in job.fold.train.items():
-        for part in stretches(learn):
-            head, tail = tail_of(part, tail_frac=settings.train.validation_frac, purge_bars=settings.purge_bars)
-            fit.setdefault(symbol, []).append(market.rows(symbol, head))
-            tails.setdefault(symbol, []).append(tail)
-    scale = torch.ones(len(market.symbols))
-    confidence = fold_confidence(market, job.fold)
-    for symbol, spans in fit.items():
-        step_vol = float(torch.cat([_moves(market, decides, *span) for span in spans]).std())
-        cap = settings.world.account.max_position_frac
-        scale[market.symbols.index(symbol)] = max(fitted(step_vol), SMALLEST_BAR_VOL) * cap
-    scalers = {symbol: fit_scaler(market, confidence, spans) for symbol, spans in fit.items()}
-    return _Lesson(_ranges(market, fit), tails, scalers, scale)
-
-
-def _moves(market: Market, decides: torch.Tensor | None, start: int, stop: int) -> torch.Tensor:
-    """What the price does from one decision to the next, as shares of it, float64."""
-    close = market.tape.column("close")[start:stop, 0].cpu()
-    if decides is None:
-        return (market.gap_return + market.bar_return)[start:stop].double().cpu()
-    close = close[decides[start:stop].cpu()]
-    return close[1:] / close[:-1] - 1.0
-
-
-def _ranges(market: Market, fit: Mapping[str, Sequence[tuple[int, int]]]) -> Ranges:
-    """Where a policy walks: every symbol as often as another, and a symbol's stretches as often as they are long."""
-    shares = 1 if all(len(spans) == 1 for spans in fit.values()) else STRETCH_SHARES
-    entries = []
-    for symbol, spans in fit.items():
-        lengths = [stop - start for start, stop in spans]
-        extra = max(0, shares - len(spans))
-        counts = [1 + extra * length // sum(lengths) for length in lengths]
-        # What rounding left goes to the longest.
-        counts[lengths.index(max(lengths))] += len(spans) + extra - sum(counts)
-        number = market.symbols.index(symbol)
-        entries += [(number, *span) for span, count in zip(spans, counts, strict=True) for _ in range(count)]
-    symbols, start, stop = zip(*entries, strict=True)
-    return Ranges(symbols, start, stop)
-
-
-def _chunks(market: Market, lesson: _Lesson, chunk_bars: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The tails cut into short accounts: (start rows, lengths, symbol numbers), int64 [C]; the last of each is shorter."""
-    starts, lengths, symbols = [], [], []
-    for symbol, tail in ((symbol, tail) for symbol, tails in lesson.tails.items() for tail in tails):
-        first, stop = market.rows(symbol, tail)
-        for start in range(first, stop - 1, chunk_bars):
-            starts.append(start)
-            lengths.append(min(chunk_bars, stop - start))
-            symbols.append(market.symbols.index(symbol))
-    return torch.tensor(starts), torch.tensor(lengths), torch.tensor(symbols)
-
-
-def _validate(
-    market: Market,
-    population: Parameters,
-    agents: Sequence[Agent],
-    view: MarketView,
-    confidence: Sequence[torch.Tensor],
-    lessons: Sequence[_Lesson],
-    settings: Settings,
-) -> torch.Tensor:
-    """Greedy, unscaled and unshaped log growth a day on each policy's tail, mean over its symbols, float64 [K]."""
-    parts = [_chunks(market, lesson, settings.train.validation_chunk_bars) for lesson in lessons]
-    starts, lengths, symbols = (torch.cat([part[i] for part in parts]) for i in range(3))
-    owner = torch.cat([torch.full((len(part[0]),), k) for k, part in enumerate(parts)])
-    device = market.atr_frac.device
-    starts, lengths, symbols, owner = (values.to(device) for values in (starts, lengths, symbols, owner))
-    sizer = PolicySizer(market, agents, view, owner, starts, lengths, symbols, population=population)
-    table = torch.stack(list(confidence)).to(device)
-    world = settings.world
-    ledger = backtest.run(
-        market,
-        starts,
-        lengths,
-        table,
-        owner,
-        sizer,
-        world.account,
-        rules_of(agents[0].scheme, world.rules),
-        decides=decision_rows(market, world.decisions, follows_signal=agents[0].follows_signal),
-    )
-    smallest = world.account.ruin_frac * world.account.initial_equity * 1e-3
-    growth = log(ledger.equity[-1].clamp(min=smallest) / world.account.initial_equity).double().cpu()
-    elapsed = market.elapsed_days.double().cpu().cumsum(0)
-    first, last = starts.cpu(), (starts + lengths - 1).cpu()
-    days = elapsed[last] - elapsed[first]
-    scores = torch.zeros(len(lessons), dtype=torch.float64)
-    for k, lesson in enumerate(lessons):
-        per_symbol = []
-        for symbol in lesson.tails:
-            mine = (owner.cpu() == k) & (symbols.cpu() == market.symbols.index(symbol))
-            per_symbol.append(growth[mine].sum() / days[mine].sum())
-        scores[k] = torch.stack(per_symbol).mean()
-    return scores
 
 
 def train_population(
@@ -227,6 +104,9 @@ def train_population(
 ) -> list[Trained]:
     """Train jobs of one arm together, on the market's device.
 
+    What is kept is the policy that scores best on the tail; the one that training starts from takes part, so that nothing
+    worse than it there is kept.
+
     Args:
         market: float32. models: the confidence model of each fold, by its column name.
         live_dir: where each job's progress is written while it trains (dvclive), or nowhere.
@@ -235,17 +115,24 @@ def train_population(
         TrainingError: a statistic is not finite, or the gradient has exploded; names the job, the iteration, the
             statistic, and where the last good policy is kept.
     """
+    asked, settings = jobs, settings.of(jobs[0])
+    market, jobs = _on_own_market(market, jobs)
     train, world, model = settings.train, settings.world, jobs[0].scheme
-    check_identifiable(step_probe(train.reward), sizes_of(model, world.account))
     device = market.atr_frac.device
     decides = decision_rows(market, world.decisions, follows_signal=follows_signal(model))
-    lessons = [_prepare(market, job, settings, decides) for job in jobs]
+    lessons = [prepare(market, job, settings, decides) for job in jobs]
+    for lesson in lessons:
+        _check_reward(lesson, model, settings)
     confidence = [fold_confidence(market, job.fold) for job in jobs]
-    view = MarketView(market, confidence, [lesson.scalers for lesson in lessons], settings.observation.window_bars)
+    seen = [seen_confidence(market, job.fold) for job in jobs]
+    scalers = [lesson.scalers for lesson in lessons]
+    window, inputs = settings.observation.window_bars, settings.observation.inputs
+    view = MarketView(market, seen, scalers, window, inputs)
     streams = {
         purpose: [torch_generator(job.name, purpose) for job in jobs] for purpose in ("init", "env", "act", "order")
     }
     known = (market.direction, market.entry, torch.stack(confidence).to(device), market.atr_frac, market.annual_vol)
+    horizon, iterations = budget_of(train, lessons)
     env = TradingEnv(
         market.tape,
         [lesson.ranges for lesson in lessons],
@@ -253,57 +140,86 @@ def train_population(
         world.account,
         groups=train.groups,
         replicas=train.replicas,
-        horizon=train.horizon,
+        horizon=horizon,
         generators=streams["env"],
         signals=KnownSignals(*known),
         decides=decides,
-        scheme=open_any(model, market.symbols[:1], world.account, dtype=market.dtype, device=device),
+        scheme=open_any(model, market.tape.symbols[0], world.account, dtype=market.dtype, device=device),
         episode=train.episode,
         regimes=market.regime,
         raw_dollars=settings.observation.raw_dollars,
+        price=torch.tensor([lesson.price for lesson in lessons]),
         dtype=market.dtype,
     )
     spec = policy_spec(settings, env.desk)
-    fresh = initialise(spec, streams["init"], initial_hold_prob=train.initial_hold_prob)
+    fresh = untrained(spec, model, train, streams["init"])
     parameters = {name: value.to(device) for name, value in fresh.items()}
     agents = [_agent(spec, parameters, k, job, lessons[k], models, settings) for k, job in enumerate(jobs)]
     reward_scale = torch.stack([lesson.reward_scale for lesson in lessons])
-    if isinstance(train.reward, DifferentialSharpe | DifferentialSortino):
-        reward_scale = torch.ones_like(reward_scale)  # a ratio has no unit to remove
+    train = train.model_copy(update={"iterations": iterations})
     learner = PpoLearner(env, view, spec, parameters, train, streams, reward_scale)
-    best = {name: value.clone() for name, value in parameters.items()}
-    best_score = torch.full((len(jobs),), -torch.inf, dtype=torch.float64)
+    ground = Ground.of(
+        market, world, confidence, follows_signal=follows_signal(model), chunk_steps=train.validation_chunk_steps
+    )
+    chosen = Selection(ground, lessons, agents, view, parameters, train.select_on)
     history: list[list[dict[str, float]]] = [[] for _ in jobs]
     lives = [_open_live(live_dir, job) for job in jobs]
-    for iteration in range(train.iterations):
+    for iteration in range(iterations):
         env.suppress(iteration)
         statistics = learner.iterate(iteration)
-        last = iteration == train.iterations - 1
+        samples = (iteration + 1) * train.groups * train.replicas * horizon
+        last = iteration == iterations - 1
         if last or iteration % train.validate_every == train.validate_every - 1:
-            score = _validate(market, parameters, agents, view, confidence, lessons, settings)
-            better = score > best_score
-            best_score = torch.where(better, score, best_score)
-            for name, value in parameters.items():
-                mask = better.to(device).view(-1, *([1] * (value.dim() - 1)))
-                best[name] = torch.where(mask, value, best[name])
-            statistics["validation_bps_per_day"] = score * 1e4
+            statistics["validation_bps_per_day"] = 1e4 * chosen.look(parameters, iteration + 1, samples)
         rate = Rates.at(train, iteration).learning_rate
         for k, job in enumerate(jobs):
             row = {name: float(values[k]) for name, values in statistics.items()}
-            samples = (iteration + 1) * train.groups * train.replicas * train.horizon
             row = {"iteration": float(iteration + 1), "samples": float(samples), "learning_rate": rate, **row}
             wrong = _first_unsound(row, train.exploding_norm)
             if wrong:
-                kept = _selected(agents[k], best, k, best_score[k], job)
+                kept = _selected(agents[k], chosen, k, job)
                 raise TrainingError(_stopped(job, row, wrong, kept, live_dir))
             history[k].append(row)
             _report(lives[k], row)
     for live in lives:
         if live is not None:
             live.end()
+    learned = chosen.learned(settings.yardsticks)
     return [
-        Trained(job, _selected(agents[k], best, k, best_score[k], job), tuple(history[k])) for k, job in enumerate(jobs)
+        Trained(job, _selected(agents[k], chosen, k, job), tuple(history[k]), *learned[k], chosen.checkpoints(k))
+        for k, job in enumerate(asked)
     ]
+
+
+def _check_reward(lesson: Lesson, model: AnyScheme, settings: Settings) -> None:
+    reward = settings.train.reward
+    if isinstance(reward, RiskPriced):
+        reward = reward.model_copy(update={"price": lesson.price})
+    check_identifiable(step_probe(reward), lesson.sizes or sizes_of(model, settings.world.account))
+
+
+def budget_of(train: Train, lessons: Sequence[Lesson]) -> tuple[int, int]:
+    """(horizon, iterations): as declared; where a slice has too few decisions for the horizon, a shorter one, and as many
+    samples."""
+    horizon = min(train.horizon, max(2, min(lesson.most_steps for lesson in lessons) // 2))
+    return horizon, math.ceil(train.iterations * train.horizon / horizon)
+
+
+def untrained(spec: PolicySpec, model: AnyScheme, train: Train, generators: Sequence[torch.Generator]) -> Parameters:
+    """Fresh weights, one policy a generator. Where actions are multiples of a rule, they make the rule the greedy action."""
+    reference = model.reference if isinstance(model, MultiplesOf) else None
+    if reference is None:
+        return initialise(spec, generators, initial_hold_prob=train.initial_hold_prob)
+    return initialise(spec, generators, initial_hold_prob=train.initial_reference_prob, favoured=reference)
+
+
+def _on_own_market(market: Market, jobs: Sequence[Job]) -> tuple[Market, list[Job]]:
+    """Where jobs of one arm train: a market of its own where several symbols share the account."""
+    symbols = symbols_of(jobs[0].scheme)
+    if not symbols:
+        return market, list(jobs)
+    joint = join_market(market, symbols)
+    return joint, [replace(job, fold=join_fold(job.fold, market, joint)) for job in jobs]
 
 
 def trading_of(market: Market, model: AnyScheme, world: World, reward: RewardModel) -> Trading:
@@ -312,7 +228,7 @@ def trading_of(market: Market, model: AnyScheme, world: World, reward: RewardMod
     named = SEVEN if isinstance(model, MultiplesOf | CustomScheme) else model
     costs = InstrumentCosts(kind="instrument")
     return Trading(
-        symbols=market.symbols[:1], scheme=named, costs=costs, reward=reward, rules=rules_of(model, world.rules)
+        symbols=market.tape.symbols[0], scheme=named, costs=costs, reward=reward, rules=rules_of(model, world.rules)
     )
 
 
@@ -328,10 +244,12 @@ def policy_spec(settings: Settings, desk: Desk) -> PolicySpec:
     return PolicySpec(
         settings.observation.window_bars,
         (train.hidden[0], train.hidden[1]),
+        n_features=desk.n_instruments * len(chosen_inputs(settings.observation.inputs)),
         n_actions=space.n,
         n_scalars=len(desk.scalar_names()),
         encoder=train.encoder,
         memory=train.memory,
+        inputs=settings.observation.inputs,
     )
 
 
@@ -340,7 +258,7 @@ def _agent(
     parameters: Parameters,
     k: int,
     job: Job,
-    lesson: _Lesson,
+    lesson: Lesson,
     models: Mapping[str, ConfidenceModel],
     settings: Settings,
 ) -> Agent:
@@ -357,21 +275,26 @@ def _agent(
     )
 
 
-def _selected(agent: Agent, best: Parameters, k: int, score: torch.Tensor, job: Job) -> Agent:
+def _selected(agent: Agent, chosen: Selection, k: int, job: Job) -> Agent:
     """The agent with the best weights so far, on the CPU, and where it comes from."""
-    weights = {name: value[k].cpu().clone() for name, value in best.items()}
-    return replace(agent, parameters=weights, origin=_origin(job, score))
+    weights = {name: value[k].cpu().clone() for name, value in chosen.best.items()}
+    origin = _origin(job, chosen.best_score[k], int(chosen.best_iteration[k]), chosen.price(k))
+    on = chosen.selected_on(k)
+    origin |= {} if on is None else {"selected_on": on}
+    return replace(agent, parameters=weights, origin=origin)
 
 
-def _origin(job: Job, score: torch.Tensor) -> dict[str, Any]:
+def _origin(job: Job, score: torch.Tensor, iteration: int, price: float) -> dict[str, Any]:
     return {
         "arm": job.arm,
         "scheme": job.fold.scheme,
         "fold": job.fold.number,
         "seed": job.seed,
         "test_start": str(job.fold.test_start.date()),
-        # JSON knows no infinity, the score of what was never looked at.
+        # JSON knows no infinity, the score of what could not be scored.
         "validation_bps_per_day": float(score) * 1e4 if math.isfinite(score) else None,
+        "iteration": iteration,
+        "risk_price": price,
     }
 
 
@@ -424,8 +347,8 @@ class _Given:
     live_dir: Path | None
 
 
-def _work(given: _Given, job: Job) -> Trained:
-    return train_population(given.market, [job], given.models, given.settings, live_dir=given.live_dir)[0]
+def _work(given: _Given, jobs: Sequence[Job]) -> list[Trained]:
+    return train_population(given.market, jobs, given.models, given.settings, live_dir=given.live_dir)
 
 
 def train_jobs(
@@ -436,35 +359,80 @@ def train_jobs(
     *,
     live_dir: Path | None = None,
     on_done: Callable[[Trained], object] | None = None,
+    at_once: int | None = None,
 ) -> list[Trained]:
     """Train every job with what the machine has: a GPU if there is one, else one process a core.
 
     Args:
-        on_done: called in this process as each job finishes, in the order of `jobs`.
+        at_once: so many policies share a process, of several folds that train alike, jobs being of one arm: worth it where
+            a fold has few seeds. None: those of one fold, see side_by_side.
+        on_done: called in this process as each job finishes: in the order of `jobs` where those of a fold follow each other.
     """
-    finished: list[Trained] = []
     if live_dir is not None:
         shutil.rmtree(live_dir, ignore_errors=True)
         write_json(live_dir / PLAN, {"jobs": len(jobs), "iterations": len(jobs) * settings.train.iterations})
-    if torch.cuda.is_available():
-        batches: Iterator[list[Trained]] = (
-            train_population(market.to("cuda", torch.float32), group, models, settings, live_dir=live_dir)
-            for group in _by_arm(jobs)
-        )
-        for batch in batches:
-            finished += batch
-            for trained in batch:
-                if on_done is not None:
-                    on_done(trained)
-        order = {job.name: place for place, job in enumerate(jobs)}
-        return sorted(finished, key=lambda trained: order[trained.job.name])
-    given = _Given(market.to("cpu", torch.float32), models, settings, live_dir)
-    with Pool(given, most=len(jobs)) as pool:
-        for trained in pool.map(_work, jobs):
-            finished.append(trained)
+    finished: list[Trained] = []
+    for batch in _batches(market, jobs, models, settings, live_dir, at_once):
+        finished += batch
+        for trained in batch:
             if on_done is not None:
                 on_done(trained)
-    return finished
+    order = {job.name: place for place, job in enumerate(jobs)}
+    return sorted(finished, key=lambda trained: order[trained.job.name])
+
+
+def _batches(
+    market: Market,
+    jobs: Sequence[Job],
+    models: Mapping[str, ConfidenceModel],
+    settings: Settings,
+    live_dir: Path | None,
+    at_once: int | None,
+) -> Iterator[list[Trained]]:
+    if torch.cuda.is_available():
+        moved = market.to("cuda", torch.float32)
+        for group in _by_arm(jobs):
+            yield train_population(moved, group, models, settings, live_dir=live_dir)
+        return
+    given = _Given(market.to("cpu", torch.float32), models, settings, live_dir)
+    groups = side_by_side(jobs) if at_once is None else populations(given.market, jobs, settings, at_once)
+    with Pool(given, most=len(groups)) as pool:
+        yield from pool.map(_work, groups)
+
+
+def side_by_side(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Jobs that one process trains together: seeds of one arm and fold, SEEDS_AT_ONCE at most, in the order given.
+
+    What they are does not depend on the machine, so that its bytes do not either.
+    """
+    groups: dict[tuple[str, str, int], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault((job.arm, job.fold.scheme, job.fold.number), []).append(job)
+    return [
+        group[first : first + SEEDS_AT_ONCE]
+        for group in groups.values()
+        for first in range(0, len(group), SEEDS_AT_ONCE)
+    ]
+
+
+def alike(market: Market, jobs: Sequence[Job], settings: Settings) -> list[list[Job]]:
+    """Jobs of one arm in groups that train in one population as each would by itself: of one horizon, in the order given."""
+    own, moved = _on_own_market(market, jobs)
+    decides = decision_rows(own, settings.of(jobs[0]).world.decisions, follows_signal=follows_signal(jobs[0].scheme))
+    groups: dict[tuple[int, int], list[Job]] = {}
+    for job, there in zip(jobs, moved, strict=True):
+        lesson = prepare(own, there, settings.of(job), decides)
+        groups.setdefault(budget_of(settings.train, [lesson]), []).append(job)
+    return list(groups.values())
+
+
+def populations(market: Market, jobs: Sequence[Job], settings: Settings, most: int) -> list[list[Job]]:
+    """Jobs of one arm in populations of so many policies at most, folds that train alike beside each other; see alike.
+
+    What they are does not depend on the machine, so that its bytes do not either.
+    """
+    groups = alike(market, jobs, settings)
+    return [group[first : first + most] for group in groups for first in range(0, len(group), most)]
 
 
 def _by_arm(jobs: Sequence[Job]) -> list[list[Job]]:

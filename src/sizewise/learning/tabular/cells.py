@@ -79,9 +79,12 @@ def growth(rules: Tabular, size_frac: np.ndarray, leverage: np.ndarray, results:
 
 
 def rewards(rules: Tabular, size_frac: np.ndarray, leverage: np.ndarray, results: Results) -> np.ndarray:
-    """What trades pay their actions, by `rules.reward`; arrays that broadcast. The originals know no liquidation."""
+    """What trades pay their actions, by `rules.reward`; arrays that broadcast. The originals know no liquidation.
+
+    Log growth prices risk by `rules.risk_price`: it is that of an account so many times as bold.
+    """
     if rules.reward == "log_growth":
-        return growth(rules, size_frac, leverage, results)
+        return growth(rules, rules.risk_price * size_frac, leverage, results)
     if rules.reward == "outcome":
         paid = outcome_reward(100.0 * results.unit_return, results.hours, -100.0 * results.worst)
         return np.broadcast_to(paid, np.broadcast(size_frac, results.unit_return).shape)
@@ -143,9 +146,11 @@ SHAPE = (len(LABELS), *(len(bins) for bins in BINS))
 N_STATES = int(np.prod(SHAPE))
 
 
-def bin_of(values: ArrayLike, edges: tuple[float, ...], what: str) -> np.ndarray:
+def bin_of(values: ArrayLike, edges: ArrayLike, what: str) -> np.ndarray:
     """Bin numbers, int64 of the values' shape.
 
+    Args:
+        edges: increasing along the last axis: one row for all values, or one each.
     Raises:
         ActionError: a value is no finite number, so that no action can be chosen.
     """
@@ -153,7 +158,7 @@ def bin_of(values: ArrayLike, edges: tuple[float, ...], what: str) -> np.ndarray
     if not np.isfinite(numbers).all():
         odd = numbers[~np.isfinite(numbers)].ravel()[0]
         raise ActionError(f"{what} is {odd}: a decision needs a number (0 is one); mend what measures it")
-    return np.searchsorted(edges, numbers, side="right")
+    return (numbers[..., None] >= np.asarray(edges)).sum(axis=-1, dtype=np.int64)
 
 
 def performance_of(won: ArrayLike, closed: ArrayLike, rules: Tabular) -> np.ndarray:

@@ -16,6 +16,7 @@ from sizewise.learning.tabular.cells import (
     STATE_NAMES,
     Results,
     action_names,
+    bin_of,
     confidence_of,
     decode,
     exposure_of,
@@ -28,8 +29,10 @@ from sizewise.learning.tabular.cells import (
     state_name,
     state_of,
 )
-from sizewise.learning.tabular.learning import OpenDecision, Table, Waiting, best_tried, moved_towards, step_size
+from sizewise.learning.tabular.learning import OpenDecision, Table, Waiting, best_tried
+from sizewise.learning.tabular.lessons import REGIME_STATES
 from sizewise.learning.tabular.store import save_table
+from sizewise.learning.tabular.updates import exploration, moved_towards, step_size
 from sizewise.sizing.opportunities import find_opportunities
 from sizewise.sizing.sizers import AT_MARKET, Situation, follow_signal
 from sizewise.trading.broker.orders import Orders
@@ -166,6 +169,9 @@ class TableAgent:
             return best, False
         rules = self._start.rules
         rate = rules.exploration if rules.final_exploration is None else rules.final_exploration
+        if rules.exploration_schedule == "visits":
+            told = len(self._visits[state]) if rules.feedback == "every" and self._start.kind == "bandit" else 1
+            rate = float(exploration(rules, 1.0, self._visits[state].sum() / told))
         if self._rng.random() < rate:
             return int(self._rng.integers(len(self._values[state]))), True
         return best, False
@@ -244,11 +250,21 @@ class TableAgent:
             return
         # One value for all parts of a trade, which would otherwise chase one another.
         worth = self._worth(state)
+        left = []
         for closed in self._waiting.pop(account, ()):
-            self._update(closed.state, closed.action, closed.reward + worth, closed.share)
+            if self._is_of_one_agent(closed.state, state):
+                self._update(closed.state, closed.action, closed.reward + worth, closed.share)
+            else:
+                left.append(closed)
+        if left:
+            self._waiting[account] = tuple(left)
         for decision_id, taken in self._open.items():
-            if taken.account == account and taken.following is None:
+            if taken.account == account and taken.following is None and self._is_of_one_agent(taken.state, state):
                 self._open[decision_id] = taken._replace(following=int(state))
+
+    def _is_of_one_agent(self, state: int, other: int) -> bool:
+        """Whether one agent decides in both states, see Tabular.agents."""
+        return self._start.rules.agents == "one" or state // REGIME_STATES == other // REGIME_STATES
 
     def _worth(self, state: int) -> float:
         return self._start.rules.gamma * float(self._values[state].max())
@@ -291,7 +307,8 @@ class TableSizer:
     them: whether a trade gains does not depend on that.
 
     Args:
-        market: float64, on the CPU. tables: of the same rules. table_of_path: int [P], number in `tables`.
+        market: float64, on the CPU. tables: of the same rules, but for their confidence bins.
+        table_of_path: int [P], number in `tables`.
         start_rows, lengths: [P], as in backtest.run; a path lies inside one symbol.
         limit_frac: largest position of every arm, share of equity.
     Raises:
@@ -311,12 +328,14 @@ class TableSizer:
     ):
         self._rules, self._limit_frac = tables[0].rules, limit_frac
         for table in tables:
-            if table.rules != self._rules or table.limit_frac != limit_frac:
+            shared = table.rules.model_copy(update={"confidence_edges": self._rules.confidence_edges})
+            if shared != self._rules or table.limit_frac != limit_frac:
                 raise ConfigError(
                     f"table {dict(table.origin)} was trained under other rules, or a position limit other than "
                     f"{limit_frac:g} of equity: train all tables of an arm again"
                 )
         self._action = np.stack([table.greedy() for table in tables])
+        self._edges = np.array([table.rules.confidence_edges for table in tables])
         self._table = np.asarray(table_of_path)
         self._regime = market.regime.numpy()
         self._start = np.asarray(start_rows)
@@ -348,7 +367,7 @@ class TableSizer:
         ]
         return state_of(
             self._regime[rows],
-            confidence_of(at.confidence.numpy()[paths], self._rules),
+            bin_of(at.confidence.numpy()[paths], self._edges[self._table[paths]], "confidence"),
             exposure_of(exposure, self._rules),
             performance,
         )

@@ -16,6 +16,7 @@ from sizewise.base.paths import write_json
 from sizewise.learning.stored import reading
 from sizewise.learning.tabular.cells import STATE_NAMES, action_names, state_name, state_number
 from sizewise.learning.tabular.learning import OpenDecision, Table, Waiting, blank
+from sizewise.params.arms import TableArm
 from sizewise.params.learning.tabular import Tabular
 
 FORMAT, SCHEMA = 2, "sizing_table"
@@ -35,9 +36,15 @@ OUTCOME_FIELDS = (
 
 
 def folder_of(table: Table, policies: Path) -> Path:
-    """Where a trained table lies: <policies>/<arm>/<scheme>_fold<fold>_seed<seed>."""
+    """Where a trained table lies: <policies>/<arm>/<scheme>_fold<fold>_seed<seed>, and its symbol if it knows one alone."""
     origin = table.origin
-    return policies / str(origin["arm"]) / f"{origin['scheme']}_fold{origin['fold']}_seed{origin['seed']}"
+    folder = policies / str(origin["arm"]) / f"{origin['scheme']}_fold{origin['fold']}_seed{origin['seed']}"
+    return folder / str(origin["symbol"]) if "symbol" in origin else folder
+
+
+def load_table_for(arm: TableArm, folder: Path, symbol: str) -> Table:
+    """The table of an arm's fold and seed that sizes a symbol: its own, or the one that all share; see load_table."""
+    return load_table(folder / symbol if arm.per_symbol else folder)
 
 
 @contextmanager
@@ -83,9 +90,11 @@ def load_table(folder: str | Path) -> Table:
         CheckpointError: it is cut, damaged, or of another schema.
     """
     path = Path(folder) / FILE
+    # One that sizes a symbol alone lies in the folder of its fold and seed.
+    above = path.parent.parent.name
+    name = f"table '{above}/{path.parent.name}'" if "_seed" in above else f"table '{path.parent.name}'"
     if not path.is_file():
-        raise DataMissingError(f"table '{path.parent.name}': {FILE} is missing: train it again")
-    name = f"table '{path.parent.name}'"
+        raise DataMissingError(f"{name}: {FILE} is missing: train it again")
     with reading(name, FILE, "train it again, or put its last whole copy back"):
         return _table(json.loads(path.read_text(encoding="utf-8")), name)
 

@@ -13,6 +13,9 @@ class Splits(Section):
     """Calendar folds. A fold tests on [test_starts[i], test_starts[i+1]); the last one ends at `end`.
 
     Bars of [end, sealed_end) are sealed: no stage evaluates them; `sizewise unseal` does, and records that it did.
+
+    A symbol joins a fold in which it has so many train and test bars, and its train slice spans so many calendar days: of
+    bars of minutes there are many in a week, in which hardly a trade is met.
     """
 
     test_starts: Annotated[tuple[Day, ...], BeforeValidator(as_tuple), Field(min_length=1)]
@@ -21,6 +24,7 @@ class Splits(Section):
     rolling_days: Count = 730
     purge_bars: Count = 100
     min_train_bars: Count = 1000
+    min_train_days: Annotated[int, Field(ge=0)] = 0
     min_test_bars: Count = 200
 
     @model_validator(mode="after")

@@ -65,6 +65,8 @@ class ClosedTrades(Section):
         exploding_norm: a gradient longer than this, before clipping, ends training with an error.
         contribution_rate: how fast contributions follow what each model's own proposals earned, in ordinary rewards; 0 keeps
             the declared ones for ever.
+        contribution_certainty: how much a model's certainty of a signal moves its share in that very decision, from 0, not
+            at all, to 1, in proportion; see models.decision_shares.
         gamma: discount a trade, over the next trade of the same account. target_every: updates between copies to the target
             network. double: choose the next size by the online network, value it by the target (van Hasselt et al., 2016).
         every_size: learn from each close what every size of the grid would have earned, which is known because no size
@@ -81,6 +83,7 @@ class ClosedTrades(Section):
     sizes: Annotated[tuple[Fraction, ...], BeforeValidator(as_tuple), Field(min_length=2)] = (0.0, 0.25, 0.5, 0.75, 1.0)
     contributions: Contributions = Contributions()
     contribution_rate: NotNegative = 0.0
+    contribution_certainty: Fraction = 0.0
     replay: Replay = Replay()
     window_bars: Count = 16
     kernel_bars: Count = 4

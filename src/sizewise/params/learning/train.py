@@ -47,13 +47,39 @@ class Episode(Section):
     balance_regimes: bool = False
 
 
+class Tail(Section):
+    """Every decision of the tail."""
+
+    kind: Literal["tail"] = "tail"
+
+
+class DecliningTail(Section):
+    """Decisions of the tail on declining days alone, as reference design D validates; see selection.Selection.
+
+    Attributes:
+        declining_days, declining_frac: a day declines where the close before it is so far below the highest daily close of
+            so many days, as in the section `slices`.
+    """
+
+    kind: Literal["declining"]
+    declining_days: Count = 120
+    declining_frac: Fraction = 0.15
+
+
+SelectOn = Tail | DecliningTail
+
+
 class Train(Section):
     """PPO: budget, network and the usual coefficients (names as in CleanRL).
 
     Attributes:
         memory: units of a recurrent state that each account carries from bar to bar; 0 is none.
         entropy_coef, final_entropy_coef: at the first and at the last iteration, linear between; null is constant.
-        exploding_norm: a gradient norm, before clipping, that stops training.
+        exploding_norm: a gradient norm, before clipping, that stops training. weight_decay: decoupled, see update.Adam.
+        select_on: which decisions of the tail pick the checkpoint.
+        validation_chunk_steps: decisions that an account walks on the tail before another begins in its place.
+        initial_hold_prob: of holding, in an untrained policy. initial_reference_prob: of the rule itself, where actions are
+            multiples of one: an untrained policy that acts greedily is the rule.
     """
 
     seeds: Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)]
@@ -79,11 +105,15 @@ class Train(Section):
     value_coef: Positive = 0.5
     max_grad_norm: Positive = 0.5
     exploding_norm: Positive = 1.0e4
+    weight_decay: NotNegative = 0.0
     target_kl: Positive = 0.03
     initial_hold_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.10
+    initial_reference_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.30
     validation_frac: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.15
     validate_every: Count = 2
-    validation_chunk_bars: Count = 512
+    validation_chunk_steps: Count = 512
+    # A training that picks by the whole tail is what it was before this could be asked: so is its hash.
+    select_on: Annotated[SelectOn, Field(discriminator="kind", exclude_if=lambda chosen: chosen == Tail())] = Tail()
 
     @model_validator(mode="after")
     def _divides(self) -> "Train":

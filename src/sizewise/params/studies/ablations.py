@@ -6,8 +6,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from sizewise.params.arms import AnyScheme
 from sizewise.params.fields import Count, Section, as_tuple
-from sizewise.params.learning.train import Encoder, Episode
-from sizewise.params.trading.rewards import RewardModel
+from sizewise.params.learning.train import Encoder, Episode, SelectOn
+from sizewise.params.trading.rewards import LogGrowth, RewardModel
 from sizewise.params.trading.trading import SEVEN
 
 
@@ -21,6 +21,9 @@ class Variant(Section):
     episode: Episode | None = None
     initial_hold_prob: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     raw_dollars: bool = False
+    window_bars: Count | None = None
+    # A variant that does not name it is the trial that it was before this could be asked.
+    select_on: Annotated[SelectOn | None, Field(discriminator="kind", exclude_if=lambda chosen: chosen is None)] = None
 
 
 class Ablations(Section):
@@ -28,9 +31,11 @@ class Ablations(Section):
 
     Attributes:
         iterations: of every variant, the baseline among them. baseline: the variant that the others are held against.
+        reward: of every variant that names none; its actions are no multiples of a rule that could price risk.
     """
 
     iterations: Count
+    reward: Annotated[RewardModel, Field(discriminator="kind")] = LogGrowth(kind="log_growth")
     seeds: Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     baseline: str
     variants: Annotated[dict[str, Variant], Field(min_length=2)]

@@ -1,10 +1,10 @@
 """The section `calibration`: whether the tests reject a true null, and see what they should."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from sizewise.params.fields import Count, Numbers, Positive, Section
+from sizewise.params.fields import Count, Counts, Numbers, Positive, Section
 
 
 class Calibration(Section):
@@ -13,9 +13,9 @@ class Calibration(Section):
     Attributes:
         replications: runs of each null of markets. series_replications: runs of the null of persistent regimes, which are
             drawn without a market. power_replications: runs of each planted edge.
-        size_noise: standard deviation of the log size noise of the A/A arms. cap_frac: cap of the sizes before the noise,
-            share of equity. bar_hours: bars of the random walks and the shuffled markets.
+        size_noise: standard deviation of the log size noise of the A/A arms, a trade.
         edges: planted mean differences, in standard errors of the mean difference. looks: how often a peeking analyst looks.
+        regime_days: mean lengths of the persistent regimes for which the level is measured.
         bootstrap_draws, placebo_draws: of each replication's secondary tests.
     """
 
@@ -23,10 +23,9 @@ class Calibration(Section):
     series_replications: Count = 10_000
     power_replications: Count = 4000
     size_noise: Positive = 0.5
-    cap_frac: Positive = 1.0
-    bar_hours: Literal[1, 2, 3, 4, 6, 8, 12, 24] = 4
     edges: Numbers = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
     looks: Annotated[int, Field(ge=2)] = 24
     bootstrap_draws: Count = 1000
     placebo_draws: Count = 499
+    regime_days: Counts = (30, 42, 60, 90, 120, 180, 365)
     seed: int = 20261120

@@ -11,13 +11,13 @@ class Cpcv(Section):
     """Combinatorial purged cross-validation of the candidate: a sensitivity, with train on both sides of test.
 
     Attributes:
-        groups: stretches of the calendar. test_groups: how many are tested at once. embargo_bars: dropped from train
-            after each test stretch, at least as far as a feature looks back. seeds, iterations: of each training.
+        groups: stretches of the calendar. test_groups: how many are tested at once. embargo_days: dropped from train
+            after each test stretch, at least as long as a trade may be held. seeds, iterations: of each training.
     """
 
     groups: Annotated[int, Field(ge=3)] = 6
     test_groups: Annotated[int, Field(ge=1)] = 2
-    embargo_bars: Count = 2200
+    embargo_days: Count = 120
     seeds: Annotated[tuple[int, ...], BeforeValidator(as_tuple), Field(min_length=1)] = (1,)
     iterations: Count = 16
 

@@ -9,14 +9,15 @@ class Stress(Section):
     """What the comparison is put under. Amounts in bps are shares of traded value.
 
     Attributes:
-        arms: who is walked again under each scenario. cost_multiples: of every cost at once; 1 is what the ledgers were
-            made with. fee_tiers_bps: a flat fee in place of each instrument's. slippage_bps: added half-spread.
+        arms: who is walked again under each scenario: the plan's two, policies and plain rules. cost_multiples: of every
+            cost at once; 1 is what the ledgers were made with. fee_tiers_bps: a flat fee in place of each instrument's.
+            slippage_bps: added half-spread.
             funding_bps_per_day: paid by longs, earned by shorts. delays_bars: a decision is filled so many bars later than
-            the next open. missed_fracs: chance that an order is not filled at all. thinned_fracs: share of the bars that
+            the next open. missed_fracs: chance that an order is lost. thinned_fracs: share of the bars that
             is dropped.
     """
 
-    arms: Names = ("ppo", "atr", "atr_exposure_matched", "constant")
+    arms: Names = ("ppo", "atr_managed", "atr", "constant")
     cost_multiples: Numbers = (0.0, 1.0, 2.0, 3.0)
     fee_tiers_bps: Numbers = (0.0, 2.0, 5.0, 10.0)
     slippage_bps: Numbers = (1.0, 5.0)

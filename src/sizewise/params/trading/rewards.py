@@ -60,6 +60,18 @@ class LogGrowth(_Reward):
     kind: Literal["log_growth"] = "log_growth"
 
 
+class RiskPriced(_Reward):
+    """log(1 + price r), of the step's net return r: growth of an account so many times as bold, which prices risk.
+
+    Attributes:
+        price: null: half of the growth-optimal leverage of the rule whose multiples are chosen, on each train slice; see
+            sizing.risk_price. Outside of training it must be given.
+    """
+
+    kind: Literal["risk_priced"] = "risk_priced"
+    price: Positive | None = None
+
+
 class SizeWeightedReturn(_Reward):
     """Price return times signed size, before costs."""
 
@@ -113,6 +125,7 @@ class DifferentialSortino(_Differential):
 
 RewardModel = Annotated[
     LogGrowth
+    | RiskPriced
     | SizeAdded
     | SizeWeightedReturn
     | UnrealisedExposure

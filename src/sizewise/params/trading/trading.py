@@ -207,10 +207,33 @@ class BSH(Section):
     kind: Literal["bsh"]
 
 
+# Of the weights of a policy that is told of no other.
+GRID_STEPS = 4
+
+
 class Simplex(Section):
-    """Portfolio weights, cash first, not negative, summing to 1 within 1e-6."""
+    """Portfolio weights, cash first, not negative, summing to 1 within 1e-6.
+
+    Attributes:
+        steps: actions are numbers of the weights in steps of 1/steps, all in cash first; null: any weights, which a policy
+            of PPO takes in steps of GRID_STEPS.
+        symbols: of an arm, those that share its account; null: each has one of its own. Elsewhere the account says it.
+    """
 
     kind: Literal["simplex"]
+    steps: Annotated[int, Field(ge=1, le=20)] | None = None
+    symbols: Annotated[tuple[str, ...], BeforeValidator(as_tuple), Field(min_length=2)] | None = None
+
+    @property
+    def numbered(self) -> "Simplex":
+        """The same with a number for each action, as a policy chooses."""
+        return self.model_copy(update={"steps": GRID_STEPS}) if self.steps is None else self
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Simplex":
+        if self.symbols is not None and len(set(self.symbols)) < len(self.symbols):
+            raise ValueError("symbols must differ: an account holds one position of each")
+        return self
 
 
 class ManageInventory(Section):
@@ -271,6 +294,10 @@ class Trading(Section):
     def _differ(self) -> "Trading":
         if len(set(self.symbols)) < len(self.symbols):
             raise ValueError("symbols must differ: an account holds one position of each")
+        if isinstance(self.scheme, Simplex) and self.scheme.symbols not in (None, self.symbols):
+            raise ValueError(
+                "scheme.symbols are others than symbols: remove them from the scheme, which trades them all"
+            )
         return self
 
     def under(self, rules: Rules) -> "Trading":

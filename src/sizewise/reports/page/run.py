@@ -43,6 +43,13 @@ NOTEBOOKS = {
     "stress": "09_stress",
     "ablations": "10_ablations",
     "stability": "11_stability",
+    "small_account": "12_small_account",
+    "schemes": "13_schemes",
+    "families": "14_families",
+    "budget": "15_budget",
+    "assay": "16_assay",
+    "tables": "17_tables",
+    "outside": "18_outside_checks",
 }
 POLL_SECONDS = 1.0
 

@@ -28,7 +28,10 @@ STYLE = Path(__file__).with_name("sizewise.mplstyle")
 # Colour-blind safe (Okabe and Ito); an arm keeps its colour in every figure.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 # Further arms, in lines that are told apart by their place as well: the first eight are for what a page is about.
-MORE_COLOURS = ("#6A3D9A", "#7FA650", "#B3446C", "#4D6A79", "#C2A5CF", "#A9A9A9", "#2E8B8B", "#D4B483")
+MORE_COLOURS = (
+    "#6A3D9A", "#7FA650", "#B3446C", "#4D6A79", "#C2A5CF", "#A9A9A9", "#2E8B8B", "#D4B483", "#2CD414", "#2C14D4",
+    "#D414D4", "#142C5C", "#5C142C", "#BCD42C", "#14D4BC", "#8C5CD4", "#D41444", "#147414", "#5CD48C", "#A42C14",
+)  # fmt: skip
 # Daily labels change too often to be read as a background over more than this.
 LONG_SPAN = pd.Timedelta(days=400)
 REGIME_COLOURS = {

@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 from sizewise.base.errors import DataMissingError, exit_status
 from sizewise.base.paths import Workspace, write_atomically
 from sizewise.evidence import verdict
+from sizewise.evidence.history import history_sentence, history_table, read_history
+from sizewise.evidence.questions import holm_sentence
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, read_ledger, seal_sentence
 from sizewise.params.arms import Arm
@@ -29,6 +31,7 @@ from sizewise.params.stage import stage_params
 from sizewise.reports.figures import difference_by_block, equity_by_arm
 from sizewise.reports.page.failed import stale_sentences
 from sizewise.reports.page.style import use_style
+from sizewise.reports.site import box
 
 REPORTS = {
     "01_features": "Features, regimes and the signal",
@@ -45,10 +48,16 @@ STUDIES = {
     "09_stress": "Stress: does the comparison survive worse conditions, and where does the difference come from?",
     "10_ablations": "Ablations: what does each part of the candidate policy do?",
     "11_stability": "Stability: what would other seeds and another arithmetic have decided?",
+    "12_small_account": "The small account: what does $1,000 change, and what do minimums, lots and limits cost?",
+    "13_schemes": "Schemes: what do the reference designs' other actions come to?",
+    "14_families": "Families of the signal: how much rests on the one that is traded?",
+    "15_budget": "Budget: would more training, or another network, deploy other policies?",
+    "16_assay": "Assay: would an edge of sizing be found?",
+    "17_tables": "Later lists: do the variants that reference designs C and E put off change their arms?",
+    "18_outside_checks": "Outside checks: does what others published come out here?",
 }
-# Reports that were made before every arm traded in one account; `make reproduce` and `make studies` make them again.
+# Reports of the experiment before this one; `make studies` makes them again.
 EARLIER = {
-    "06_known_answers",
     "08_overfitting",
     "09_stress",
     "10_ablations",
@@ -63,13 +72,11 @@ COLUMNS = {
     "exposure_pct": "mean exposure (%)",
     "trades_per_seed": "trades",
 }
-# Stays until the experiment is another: see the changelog.
-UNSETTLED = (
-    "Read this first: no verdict here is settled yet. The one committed first (worse, p = .007) was inconclusive "
-    "(p = .078) on another processor. Digits are the same on every x86-64 processor since, and seeds count as draws; but "
-    "the learner is trained briefly, the reference is capped to one size at nearly every entry, and the signal earns less "
-    "than it costs. The experiment is being redesigned; until then a run shows that the machinery works, and little about "
-    "sizing."
+# Whoever changes an experiment after its results were seen says so, above the result.
+REDESIGNED = (
+    "This experiment was designed anew on 2026-11-28, after the results of the one before had been seen: its reference was "
+    "its cap, its learner was not trained, and its signal cost more than it could earn. All verdicts ever committed stand "
+    "below; every configuration that was evaluated counts as a trial, and the bars of 2023 stay sealed."
 )
 PAGES = Environment(autoescape=True, loader=PackageLoader("sizewise.reports.site", "."))
 
@@ -81,8 +88,9 @@ class Findings:
     Attributes:
         record: metrics/verdict.json. summary: metrics/walk_forward.json, by arm. sensitivities: metrics/sensitivities.json.
         growth: growth_pct of plots/equity_by_arm.csv, index day, one column an arm. days: plots/difference_by_day.csv, the
-            same index: fold, regime, difference_bps. trials: of trials.jsonl. stale: of notebooks that stopped; see
-            failed.stale_sentences.
+            same index: fold, regime, difference_bps. trials: of trials.jsonl. history: of verdicts.jsonl.
+        cpcv: metrics/cpcv.json; None where that study has not run.
+        stale: of notebooks that stopped; see failed.stale_sentences.
     """
 
     record: Mapping[str, Any]
@@ -91,6 +99,8 @@ class Findings:
     growth: pd.DataFrame
     days: pd.DataFrame
     trials: TrialLedger
+    history: Sequence[Mapping[str, Any]] = ()
+    cpcv: Mapping[str, Any] | None = None
     stale: Sequence[str] = ()
 
 
@@ -117,6 +127,8 @@ def read_findings(workspace: Workspace, arms: Sequence[str]) -> Findings:
         growth,
         _read_days(workspace.plots / "difference_by_day.csv", ["fold", "regime", "difference_bps"], "compare"),
         read_ledger(workspace.trials),
+        read_history(workspace.verdicts),
+        _read_json(cpcv, "cpcv") if (cpcv := workspace.metrics / "cpcv.json").is_file() else None,
         stale_sentences(workspace),
     )
 
@@ -144,17 +156,19 @@ def _read_json(path: Path, stage: str) -> Any:
 def _read_days(path: Path, columns: list[str], stage: str) -> pd.DataFrame:
     name = _found(path)
     try:
-        table = pd.read_csv(path, usecols=["date", *columns])
-        return table.set_index(pd.to_datetime(table.pop("date"), utc=True))
-    except ValueError:
+        table = pd.read_csv(path)
+        days = pd.to_datetime(table["date"], utc=True)
+        # Results of before were kept without the symbols that were live.
+        return table[[*columns, *table.columns.intersection(["live_symbols"])]].set_index(days)
+    except (ValueError, KeyError):
         raise DataMissingError(f"{name} is damaged: run `dvc repro -f {stage}`") from None
 
 
-def equity_figure(found: Findings, arms: Sequence[str]) -> Figure:
+def equity_figure(found: Findings, arms: Sequence[str], named: Sequence[str] | None = None) -> Figure:
     """See figures.equity_by_arm; dotted where the first day of a fold is."""
     grown = (found.growth[list(arms)] / 100.0).apply(np.log1p)
     starts = found.days.index[found.days["fold"].diff() != 0]
-    return equity_by_arm(grown.diff().fillna(grown), found.days["regime"], list(starts))
+    return equity_by_arm(grown.diff().fillna(grown), found.days["regime"], list(starts), named)
 
 
 def beside_the_verdict(found: Findings, plan: Plan, splits: Splits) -> list[str]:
@@ -166,6 +180,7 @@ def beside_the_verdict(found: Findings, plan: Plan, splits: Splits) -> list[str]
         verdict.agreement_sentence(tests, plan.alpha),
         verdict.anchored_sentence(found.record, found.sensitivities["anchored"], plan.alpha),
         verdict.exposure_sentence(carried, reference, plan.candidate, plan.reference),
+        holm_sentence(found.record),
         f"{chain_sentence(found.trials)} {seal_sentence(found.trials.trials, splits)}",
     ]
     # Sentences are Markdown; the page is not.
@@ -178,21 +193,43 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
     bounds = [name for name, arm in arms.items() if arm.looks_ahead]
     use_style()
     return PAGES.get_template("index.html.j2").render(
-        unsettled=UNSETTLED,
+        redesigned=REDESIGNED,
         headline=verdict.headline(record, *names),
         sentence=verdict.verdict_sentence(record, *names, plan.alpha),
         stale=found.stale,
+        box=_box(found, names),
         beside=beside_the_verdict(found, plan, splits),
         columns=["arm", *COLUMNS.values()],
         rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},
         bounds=bounds,
-        equity=_embedded(equity_figure(found, [arm for arm in arms if arm not in bounds])),
-        difference=_embedded(difference_by_block(found.days["difference_bps"] / BPS, plan.blocks, *names)),
+        equity=_embedded(equity_figure(found, [arm for arm in arms if arm not in bounds], plan.leading(arms))),
+        history=_history(found),
+        history_sentence=history_sentence(found.history),
+        difference=_embedded(
+            difference_by_block(
+                found.days["difference_bps"] / BPS, plan.blocks, *names, live=found.days.get("live_symbols")
+            )
+        ),
         reports=REPORTS,
         studies=STUDIES,
         earlier=EARLIER,
         record=record,
     )
+
+
+def _box(found: Findings, names: tuple[str, str]) -> list[tuple[str, str]]:
+    rows = box.dollars(found.growth, names)
+    if "live_symbols" in found.days:
+        rows += box.live(found.days["live_symbols"])
+    return rows + box.beside(found.record, found.sensitivities["anchored"], found.cpcv)
+
+
+def _history(found: Findings) -> list[list[str]]:
+    """The table of all verdicts, header first."""
+    table = history_table(found.history, found.record)
+    words = {"effect (bps a day)": "{:+.2f}", "p": "{:.3f}"}
+    rows = [[words.get(name, "{}").format(value) for name, value in row.items()] for row in table.to_dict("records")]
+    return [list(table.columns), *rows]
 
 
 def _cell(value: float | None) -> str:

@@ -6,6 +6,8 @@ from sizewise.ledgers.plan import LEDGER_COLUMNS
 from sizewise.params.stage import Stage
 
 FOLDER = "ablations"
+# Beside the ledger of a variant whose checkpoints some days of the tail alone were to pick: what picked how many.
+SELECTION = "selection.json"
 COLUMNS = tuple(name for name in LEDGER_COLUMNS if name != "regime")
 
 

@@ -1,5 +1,6 @@
 """Notebook 10: every variant beside the baseline."""
 
+import json
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
 from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations
 from sizewise.reports import figures
-from sizewise.studies.ablations.files import COLUMNS, folder_of
+from sizewise.studies.ablations.files import COLUMNS, SELECTION, folder_of
 
 
 def read_variants(stage: Stage) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
@@ -91,6 +92,21 @@ def ablation_sentence(table: pd.DataFrame, alpha: float) -> str:
     ]
     differ = "1 differs" if len(found) == 1 else f"{len(found)} differ"
     return f"Of {len(tested)} variants, {differ} from the baseline after Holm: " + "; ".join(parts) + "."
+
+
+def selection_sentence(stage: Stage) -> str:
+    """What picked the checkpoints of variants that ask for some days of the tail alone; nothing where none does."""
+    lines = []
+    for name in stage.params.ablations.variants:
+        path = folder_of(stage, name) / SELECTION
+        if path.is_file():
+            told = json.loads(path.read_text(encoding="utf-8"))
+            whole, every = told["by_whole_tail"], told["policies"]
+            lines.append(
+                f"`{name}`: declining days of the tail picked the checkpoints of {every - whole} of {every} policies; the "
+                f"whole tail those of the other {whole}, because it has no such day."
+            )
+    return "\n\n".join(lines)
 
 
 def effects_figure(table: pd.DataFrame, baseline: str) -> Figure:

@@ -18,15 +18,17 @@ from sizewise.base.hashing import code_hash, content_hash
 from sizewise.base.paths import require_writable, write_json
 from sizewise.dataset.store import Universe, cut_folds, read_market, read_models, read_universe
 from sizewise.learning.ppo import training
+from sizewise.learning.ppo.selection import WHOLE
 from sizewise.ledgers.files import LedgerWriter, read_equity
-from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines, with_signals
+from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines, with_risk, with_signals
 from sizewise.ledgers.trials import canonical, record_trials
 from sizewise.params.arms import AnyScheme
 from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.ablations import Ablations, Variant
 from sizewise.params.trading.world import World
-from sizewise.studies.ablations.files import COLUMNS, FOLDER, folder_of
+from sizewise.studies.ablations.files import COLUMNS, FOLDER, SELECTION, folder_of
+from sizewise.walkforward.risk import match_policies
 from sizewise.walkforward.walk import frames, run_policies
 
 # What a variant's ledger was made from.
@@ -35,8 +37,9 @@ MADE = "made.json"
 
 def changed(train: Train, variant: Variant, ablations: Ablations) -> Train:
     """The training section with a variant's changes and the ablations' budget in place."""
-    names = ("encoder", "memory", "reward", "episode", "initial_hold_prob")
+    names = ("encoder", "memory", "reward", "episode", "initial_hold_prob", "select_on")
     given = {name: getattr(variant, name) for name in names if getattr(variant, name) is not None}
+    given = {"reward": ablations.reward} | given
     return train.model_copy(update={**given, "seeds": ablations.seeds, "iterations": ablations.iterations})
 
 
@@ -62,11 +65,13 @@ def run_variant(stage: Stage, name: str) -> None:
     variant, arm, folder = p.ablations.variants[name], p.arms[p.plan.candidate], folder_of(stage, name)
     if arm.kind != "ppo":
         raise ConfigError(f"plan.candidate '{p.plan.candidate}' is no PPO arm: ablations change one; name one")
-    universe = read_universe(stage.workspace.bars, p.data)
+    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end)
     train = changed(p.train, variant, p.ablations)
-    observation = p.observation.model_copy(update={"raw_dollars": variant.raw_dollars})
+    seen = {"raw_dollars": variant.raw_dollars, "window_bars": variant.window_bars or p.observation.window_bars}
+    observation = p.observation.model_copy(update=seen)
     sections = [variant, train, p.account, p.rules, p.decisions, p.splits, p.regimes, observation]
     digest = with_signals(content_hash(canonical([section.model_dump() for section in sections])), p.signals)
+    digest = with_risk(digest, p.plan)
     code = code_hash("sizewise.studies.ablations.run")
     made = {"params": digest, "arm": arm.model_dump(mode="json"), "data": universe.data_hash, "code": code}
     made |= {"signals": p.signals.model_dump(mode="json"), "stop_atr": stop_atr(p.arms, p.plan.reference)}
@@ -83,14 +88,21 @@ def run_variant(stage: Stage, name: str) -> None:
 
 def _walk(stage: Stage, name: str, universe: Universe, settings: training.Settings, scheme: AnyScheme) -> None:
     p, seeds = stage.params, settings.train.seeds
-    folds = cut_folds(universe, p.splits, p.regimes, window_bars=p.observation.window_bars)[PRIMARY]
+    # All variants on the same bars: those that the longest of their windows leaves.
+    windows = [variant.window_bars or p.observation.window_bars for variant in p.ablations.variants.values()]
+    folds = cut_folds(universe, p.splits, p.regimes, window_bars=max(windows))[PRIMARY]
     market, models = read_market(stage.workspace.features, universe), read_models(stage.workspace.features)
     # Streams are named after the arm, not the variant: variants differ in what they change and in no draw.
-    jobs = [training.Job(p.plan.candidate, fold, seed, scheme) for fold in folds for seed in seeds]
-    trained = training.train_jobs(market, jobs, models, settings)
+    clock = p.arms[p.plan.candidate].decisions
+    jobs = [training.Job(p.plan.candidate, fold, seed, scheme, clock) for fold in folds for seed in seeds]
+    trained = training.train_jobs(market, jobs, models, settings, at_once=training.POLICIES_AT_ONCE)
+    on = [one.agent.origin["selected_on"] for one in trained if "selected_on" in one.agent.origin]
+    if on:
+        write_json(folder_of(stage, name) / SELECTION, {"policies": len(on), "by_whole_tail": on.count(WHOLE)})
     agents = {(one.job.fold.number, one.job.seed): one.agent for one in trained}
     exact = market.to("cpu", torch.float64)
-    run = run_policies(exact, name, folds, agents, seeds, World.of(p))
+    given = (exact, name, folds, agents, seeds, World.of(p))
+    run = run_policies(*given, None if p.plan.risk is None else match_policies(*given, p.plan.risk))
     writer = LedgerWriter(folder_of(stage, name))
     for equity, trades in frames(run, exact, stop_atr=stop_atr(p.arms, p.plan.reference)):
         writer.add(equity, trades)

@@ -1,6 +1,9 @@
 """Calibration of the tests.
 
-- nulls: markets and arms in which no size can know anything
+- accounts: many accounts walked at once as the main job walks one
+- arms: arms of which neither is better
+- grounds: where they trade
+- nulls: made-up markets in which no size can know anything
 - rejections: which replications each test rejects
 - report: tables, figures and sentences of notebook 07
 - study: the study itself, and its record

@@ -12,6 +12,7 @@ from arch.bootstrap import StationaryBootstrap
 from scipy import stats
 
 from sizewise.base.errors import LedgerError
+from sizewise.evidence.statistics.cosines import cosine_error
 from sizewise.evidence.statistics.e_values import anytime_p, e_process
 from sizewise.evidence.statistics.means import newey_west_lags
 from sizewise.evidence.statistics.placebo import rotation_placebo
@@ -78,8 +79,20 @@ def _beyond(mean: np.ndarray, error: np.ndarray, critical: np.ndarray | float) -
 
 
 def block_rejects(series: np.ndarray, *, blocks: int, alpha: float) -> np.ndarray:
-    """The primary test, `inference.ibragimov_mueller`: bool (R,) from [days, R]."""
+    """`blocks.ibragimov_mueller`: bool (R,) from [days, R]."""
     return t_rejects(block_means(series, blocks), alpha)
+
+
+def cosine_rejects(series: np.ndarray, *, terms: int, alpha: float) -> np.ndarray:
+    """`cosines.cosine_test`: bool (R,) from [days, R]."""
+    return _beyond(series.mean(axis=0), cosine_error(series, terms), stats.t.ppf(1.0 - alpha / 2.0, terms))
+
+
+def rule_rejects(series: np.ndarray, *, blocks: int, terms: int, alpha: float) -> dict[str, np.ndarray]:
+    """`joint_rule.joint_test` and its two tests: bool (R,) each from [days, R]."""
+    one = block_rejects(series, blocks=blocks, alpha=alpha)
+    other = cosine_rejects(series, terms=terms, alpha=alpha)
+    return {"joint_rule": one & other, "ibragimov_mueller": one, "cosines": other}
 
 
 def newey_west_rejects(series: np.ndarray, *, alpha: float) -> np.ndarray:

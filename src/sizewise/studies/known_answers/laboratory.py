@@ -5,6 +5,7 @@ the law has, not whether it generalises from few bars.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,8 +164,14 @@ class Student:
         return sizes
 
 
-def train_ppo(law: Law, train: Train, seed: int) -> tuple[Student, list[dict[str, float]]]:
-    """One policy and the statistics of its iterations."""
+def train_ppo(
+    law: Law, train: Train, seed: int, *, watch: Callable[[int, Student], object] | None = None
+) -> tuple[Student, list[dict[str, float]]]:
+    """One policy and the statistics of its iterations.
+
+    Args:
+        watch: told after every iteration how many bars have been seen, and what has been learned from them.
+    """
     names = (law.name, seed)
     arena = EndlessMarket(law, train, numpy_generator("lab bars", *names), torch_generator("lab starts", *names))
     n_features = len(law.shown[0]) + law.noise_columns + 1
@@ -175,10 +182,12 @@ def train_ppo(law: Law, train: Train, seed: int) -> tuple[Student, list[dict[str
     streams = {purpose: [torch_generator("lab", purpose, *names)] for purpose in ("act", "order")}
     scale = torch.full((1, 1), float((law.deviation * law.time_in_state).sum()) * max(abs(x) for x in law.levels))
     learner = PpoLearner(arena, arena, spec, parameters, train, streams, scale)
-    history = []
+    history, student = [], Student(law, spec, parameters)
     for iteration in range(train.iterations):
         history.append({name: float(value[0]) for name, value in learner.iterate(iteration).items()})
-    return Student(law, spec, parameters), history
+        if watch is not None:
+            watch((iteration + 1) * train.groups * train.horizon, student)
+    return student, history
 
 
 # What a reward is divided by: the price moves 10 bps on a stake of a tenth.

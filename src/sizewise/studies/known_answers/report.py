@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from sizewise.reports.page.style import COLOURS, arm_colours, watermark
 from sizewise.studies.known_answers import cartpole as cartpole
 from sizewise.studies.planted.answers import Answer
+from sizewise.studies.planted.markets import laws
 
 BANNER = (
     "> **SYNTHETIC.** The markets of this page are planted: their laws are written down, so the best sizing is known. "
@@ -31,6 +32,21 @@ def answer_table(answers: Mapping[str, Answer]) -> pd.DataFrame:
         for name, answer in answers.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("market")
+
+
+def textbook_sentence(answers: Mapping[str, Answer]) -> str:
+    """The textbook case in words: two regimes, their best sizes, and what one size for both has of the growth."""
+    law, answer = laws()["two_regime"], answers["two_regime"]
+    told = [
+        f"a mean of {BPS * float(mean):.4g} bps at a deviation of {100.0 * float(deviation):.2g}%"
+        for mean, deviation in zip((np.array(law.chances) * law.gains).sum(1), law.deviation, strict=True)
+    ]
+    sizes = " and ".join(f"{size:.2f}" for size in answer.optimal_size)
+    share = 100.0 * answer.best_constant_growth / answer.optimal_growth
+    return (
+        f"Two regimes are the textbook case: {', or '.join(told)}. The best sizes are {sizes}; the best constant size, "
+        f"{answer.best_constant_size:.2f}, has {share:.0f}% of the growth."
+    )
 
 
 def sizes_by_state(learned: pd.DataFrame, answers: Mapping[str, Answer]) -> Figure:

@@ -9,28 +9,37 @@ import numpy as np
 import pandas as pd
 
 from sizewise.base.errors import ConfigError
-from sizewise.base.paths import write_json
+from sizewise.base.paths import write_atomically, write_json
 from sizewise.base.pool import Pool
 from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.splits import Fold, Slice
-from sizewise.evidence.inference import BlockTest, ibragimov_mueller
+from sizewise.evidence.joint_rule import JointTest, joint_as_planned
 from sizewise.learning.tabular.cells import sizes as grid_sizes
 from sizewise.learning.tabular.learning import train_tables
 from sizewise.learning.tabular.lessons import Kind
 from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.laboratory import Laboratory
-from sizewise.studies.known_answers import laboratory
+from sizewise.studies.known_answers import direct, laboratory
+from sizewise.studies.known_answers.experience import Curve, Points
 from sizewise.studies.planted import rebate_market
-from sizewise.studies.planted.answers import Answer, chosen_sizes, growth_of, interval, share_of_optimal, solve
+from sizewise.studies.planted.answers import (
+    Answer,
+    chosen_sizes,
+    growth_of,
+    interval,
+    share_of_optimal,
+    solve,
+)
 from sizewise.studies.planted.laws import SYNTHETIC, Law, Sample
 from sizewise.studies.planted.markets import laws
 from sizewise.studies.planted.rebate_market import RebateMarket
 
-PPO = "ppo"
+PPO, DIRECT = "ppo", "direct"
 TABLES: tuple[Kind, ...] = ("bandit", "q_table")
 # Tables always hold something on the signal's side and pay for every trade; these markets ask for that and no more.
+# `direct` holds a long or a short multiple of a reference on the signal's side, as tables do.
 TABLE_MARKETS = ("constant_edge", "two_regime", "volatility_timing", "known_confidence")
 ORDERS = RebateMarket()
 # What is asked of the learners, declared before they are trained: least share of the optimal growth.
@@ -39,11 +48,16 @@ TARGETS = (
     ("two_regime", "bandit", 0.90),
     ("two_regime", "q_table", 0.90),
     ("volatility_timing", PPO, 0.95),
+    ("constant_edge", DIRECT, 0.98),
+    ("two_regime", DIRECT, 0.98),
+    ("volatility_timing", DIRECT, 0.98),
     ("leaked_future", PPO, 0.95),
 )
 # Flat enough: mean |size| as a share of the cap, in noise with costs.
 FLAT = 0.02
 USED = "mean |size| (% of cap)"
+# Learning curves, in the folder of plots; a share of growth means nothing beyond these digits.
+CURVES, DIGITS = "laboratory_curves.csv", 6
 # The stretches on which a greedy policy of orders is judged.
 ORDER_PATHS = 200
 # A limit that no size of a table comes near: what an account already holds then tells the table nothing.
@@ -63,7 +77,8 @@ class Result(NamedTuple):
     """What a learner chose and earned. share: of the optimal growth (for tables: of the best of their own grid as well).
 
     sizes: mean size by state. mean_abs_frac: mean |size| over the largest level. excess: per-bar realised log growth less
-    that of the best constant size, over the exam; empty where the market trades orders.
+    that of the best constant size, over the exam; empty where the market trades orders. curve: see experience.Curve; of
+    learners by gradient.
     """
 
     task: Task
@@ -73,6 +88,7 @@ class Result(NamedTuple):
     sizes: tuple[float, ...]
     mean_abs_frac: float
     excess: np.ndarray
+    curve: Points = ()
 
 
 def plan(settings: Laboratory) -> list[Task]:
@@ -88,7 +104,7 @@ def plan(settings: Laboratory) -> list[Task]:
     tasks = []
     for seed in settings.train.seeds:
         for market in laws():
-            arms = (PPO, *TABLES) if market in TABLE_MARKETS else (PPO,)
+            arms = (PPO, DIRECT, *TABLES) if market in TABLE_MARKETS else (PPO,)
             tasks += [Task(market, arm, seed) for arm in arms]
         tasks.append(Task(ORDERS.name, PPO, seed))
     return tasks
@@ -108,19 +124,27 @@ def run_task(task: Task, settings: Laboratory) -> Result:
     if task.arm == PPO:
         iterations = settings.longer.get(law.name, settings.train.iterations)
         train = settings.train.model_copy(update={"iterations": iterations})
-        student, _ = laboratory.train_ppo(law, train, task.seed)
-        return _judged(task, law, exam, student.sizes(exam), 1.0)
+        curve = Curve(law, exam)
+        student, _ = laboratory.train_ppo(law, train, task.seed, watch=curve.watch)
+        return _judged(task, law, exam, student.sizes(exam), 1.0, curve.points)
+    if task.arm == DIRECT:
+        curve = Curve(law, exam)
+        learned = direct.train_direct(law, settings.direct, task.seed, watch=curve.watch)
+        return _judged(task, law, exam, learned.sizes(exam), 1.0, curve.points)
     return _table(task, law, exam, settings)
 
 
-def _judged(task: Task, law: Law, exam: Sample, sizes: np.ndarray, grid_growth_share: float) -> Result:
+def _judged(
+    task: Task, law: Law, exam: Sample, sizes: np.ndarray, grid_growth_share: float, curve: Points = ()
+) -> Result:
     growth = float(growth_of(law, sizes, exam))
     share = float(share_of_optimal(law, growth, exam))
     state = exam.state[: len(sizes)]
     means = pd.Series(sizes).groupby(state).mean()
     by_state = tuple(float(means.get(number, np.nan)) for number in range(law.n_states))
     used = float(np.abs(sizes).mean()) / max(abs(level) for level in law.levels)
-    return Result(task, share, share / grid_growth_share, growth, by_state, used, _excess(law, exam, sizes))
+    excess = _excess(law, exam, sizes)
+    return Result(task, share, share / grid_growth_share, growth, by_state, used, excess, curve)
 
 
 def _excess(law: Law, exam: Sample, sizes: np.ndarray) -> np.ndarray:
@@ -208,11 +232,12 @@ def share_table(results: Sequence[Result]) -> pd.DataFrame:
 
 def record(results: Sequence[Result]) -> dict[str, dict[str, dict[str, Any]]]:
     """The content of metrics/known_answers.json."""
-    shares: dict[str, dict[str, list[float]]] = {}
+    found: dict[str, dict[str, list[Result]]] = {}
     for result in results:
-        shares.setdefault(result.task.market, {}).setdefault(result.task.arm, []).append(result.share)
+        found.setdefault(result.task.market, {}).setdefault(result.task.arm, []).append(result)
     return {
-        market: {arm: dict(interval(values)) for arm, values in by_arm.items()} for market, by_arm in shares.items()
+        market: {arm: interval([one.share for one in group]) for arm, group in by_arm.items()}
+        for market, by_arm in found.items()
     }
 
 
@@ -221,14 +246,21 @@ def write_record(results: Sequence[Result], folder: Path) -> None:
     write_json(folder / "known_answers.json", record(results))
 
 
-def against_constant(results: Sequence[Result], market: str, arm: str, plan_: Plan) -> BlockTest:
-    """The primary test of a learner against the best constant size on realised growth, seeds averaged bar by bar.
+def write_curves(results: Sequence[Result], folder: Path) -> None:
+    """Write plots/laboratory_curves.csv: market, arm, seed, bars, share (of the optimal growth)."""
+    rows = [(*one.task, bars, round(share, DIGITS)) for one in results for bars, share in one.curve]
+    table = pd.DataFrame(rows, columns=[*Task._fields, "bars", "share"])
+    write_atomically(folder / CURVES, lambda path: table.to_csv(path, index=False))
+
+
+def against_constant(results: Sequence[Result], market: str, arm: str, plan_: Plan) -> JointTest:
+    """The joint rule on a learner against the best constant size on realised growth, seeds averaged bar by bar.
 
     Seeds have exams of their own, so their mean is over independent bars.
     """
     series = [result.excess for result in results if result.task.market == market and result.task.arm == arm]
     mean = np.mean(np.stack(series), axis=0)
-    return ibragimov_mueller(mean, blocks=plan_.blocks, alpha=plan_.alpha, power=plan_.power)
+    return joint_as_planned(plan_, mean)
 
 
 def learned_sizes(results: Sequence[Result]) -> pd.DataFrame:
@@ -260,6 +292,38 @@ def answers_sentence(table: pd.DataFrame, targets: Sequence[tuple[str, str, floa
     return "\n".join(lines)
 
 
+# From this share of the optimum on a seed has found it; and how near another is the same way of trading, points.
+FOUND = 0.90
+SAME_WAY = 5.0
+
+
+def orders_sentence(results: Sequence[Result], gamma: float) -> str:
+    """What of the market of orders a learner cannot reach, and what its seeds came to.
+
+    Args:
+        gamma: the learner's discount.
+    """
+    answer = rebate_market.solve(ORDERS, ORDERS.trading(), laboratory.ACCOUNT)
+    left = {name: 100.0 * share for name, share in rebate_market.decompose(answer, gamma).items()}
+    shares = [100.0 * result.share for result in results if result.task.market == ORDERS.name]
+    found = sum(share >= 100.0 * FOUND for share in shares)
+    sides = [left["long_only"], left["short_only"]]
+    one = sum(share < 100.0 * FOUND and min(abs(share - side) for side in sides) <= SAME_WAY for share in shares)
+    told = ", ".join(f"{share:.0f}%" for share in shares)
+    free = min(left["seen"], left["discounted"]) >= 99.0
+    lost = "cost nothing" if free else "are part of what is missing"
+    rest = (
+        " What is missing is search: a seed keeps a way of trading that pays." if free and found < len(shares) else ""
+    )
+    return (
+        f"`{ORDERS.name}`, exactly: a policy that tells apart no more than its account shows earns {left['seen']:.1f}% of "
+        f"the optimum, the best one at a discount of {gamma:g} a bar {left['discounted']:.1f}%, so that observation and "
+        f"discount {lost}; fills are the broker's own. Who opens on the long side alone earns {left['long_only']:.1f}% at "
+        f"best, on the short side alone {left['short_only']:.1f}%. The seeds of `ppo` earn {told}: {found} of {len(shares)} "
+        f"find {100.0 * FOUND:.0f}% of the optimum or more, {one} end within {SAME_WAY:g} points of one side alone.{rest}"
+    )
+
+
 def flat_sentence(table: pd.DataFrame) -> str:
     """Whether the policy stays out of pure noise, and how near the constant edge's best size it comes."""
     law = laws()["constant_edge"]
@@ -273,10 +337,10 @@ def flat_sentence(table: pd.DataFrame) -> str:
     )
 
 
-def null_sentence(test: BlockTest, alpha: float) -> str:
+def null_sentence(test: JointTest, alpha: float) -> str:
     """Whether a learner of shuffled signals gains over the best constant size."""
     said = "rejects" if test.p_value < alpha else "does not reject"
     return (
         f"Shuffled signals: {1e4 * test.mean:+.2f} bps a bar against the best constant size (95% {1e4 * test.low:+.2f} to "
-        f"{1e4 * test.high:+.2f}, p = {test.p_value:.2f}); the primary test {said}."
+        f"{1e4 * test.high:+.2f}, p = {test.p_value:.2f}); the joint rule {said}."
     )

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from sizewise.base.errors import ConfigError
-from sizewise.dataset.splits import Combination, Slice
+from sizewise.dataset.splits import Combination, Slice, enough
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.studies.cpcv import Cpcv
 
@@ -40,41 +40,45 @@ def combine(
     splits: Splits,
     rules: Cpcv,
     *,
-    warmup_bars: int,
-    lookback_bars: int,
+    first_rows: Mapping[str, int],
+    longest_hold_days: int,
 ) -> tuple[Combination, ...]:
     """Every choice of test groups, in lexicographic order.
 
-    Train ends `splits.purge_bars` bars before each test stretch and starts again `rules.embargo_bars` bars after it, so that
-    no feature of a train bar reaches back into test. All symbols share the edges; bars from `splits.end` on are in neither.
-    A train stretch or a group with fewer than `splits.min_test_bars` bars of a symbol is left out for that symbol; a symbol
-    with fewer than `splits.min_train_bars` train bars in all is neither trained nor tested.
+    Train ends `splits.purge_bars` bars before each test stretch and starts again `rules.embargo_days` days after it, when no
+    trade that was open in test is. A train row's features look back further, into days that are past to it. All symbols
+    share the edges; bars from `splits.end` on are in neither. Of a symbol a train stretch with fewer than
+    `splits.min_train_bars` bars is left out, since learners divide every stretch, and a group with fewer than
+    `splits.min_test_bars`; a symbol without a train stretch, or with fewer than `splits.min_train_days` days in them, is
+    neither trained nor tested.
 
     Args:
-        times: UTC bar starts of each symbol, increasing. warmup_bars: leading rows that no slice may use.
-        lookback_bars: how far back a feature reaches.
+        times: UTC bar starts of each symbol, increasing. first_rows: by symbol, the first row that a slice may use.
+        longest_hold_days: the signal's time stop.
     Raises:
-        ConfigError: the embargo is shorter than the lookback, or a choice has a group without a symbol to test.
+        ConfigError: the embargo is shorter than a trade may be held, or a choice has a group without a symbol to test.
     """
-    if rules.embargo_bars < lookback_bars:
+    if rules.embargo_days < longest_hold_days:
         raise ConfigError(
-            f"cpcv.embargo_bars is {rules.embargo_bars}, but features look back {lookback_bars} bars: train after a test "
-            f"stretch would have seen it; raise it to {lookback_bars} or more"
+            f"cpcv.embargo_days is {rules.embargo_days}, but signals.max_hold_days is {longest_hold_days}: train after a "
+            f"test stretch would share its trades; raise it to {longest_hold_days} or more"
         )
     edges = group_edges(splits, rules.groups)
+    embargo = pd.Timedelta(days=rules.embargo_days)
     found = []
     for number, groups in enumerate(combinations(range(rules.groups), rules.test_groups)):
         train: dict[str, tuple[Slice, ...]] = {}
         test: dict[int, dict[str, Slice]] = {group: {} for group in groups}
         for symbol, index in times.items():
             rows = [int(row) for row in index.searchsorted(list(edges))]
-            parts = _around(rows, groups, warmup_bars, splits.purge_bars, rules.embargo_bars)
-            learn = tuple(part for part in parts if len(part) >= splits.min_test_bars)
-            if sum(len(part) for part in learn) < splits.min_train_bars:
+            again = [int(row) for row in index.searchsorted([edge + embargo for edge in edges])]
+            parts = _around(rows, again, groups, first_rows[symbol], splits.purge_bars)
+            learn = tuple(part for part in parts if len(part) >= splits.min_train_bars)
+            if not enough(index, learn, splits):
                 continue
             train[symbol] = learn
             for group in groups:
-                first = max(rows[group], warmup_bars)
+                first = max(rows[group], first_rows[symbol])
                 part = Slice(first, max(first, rows[group + 1]))
                 if len(part) >= splits.min_test_bars:
                     test[group][symbol] = part
@@ -82,20 +86,21 @@ def combine(
             if not symbols:
                 raise ConfigError(
                     f"cpcv: group {group} ({edges[group].date()} to {edges[group + 1].date()}) has no symbol with "
-                    f"{splits.min_train_bars} train and {splits.min_test_bars} test bars: lower cpcv.groups or the minima"
+                    f"{splits.min_train_bars} train bars over {splits.min_train_days} days and {splits.min_test_bars} test "
+                    "bars: lower cpcv.groups or the minima"
                 )
         found.append(Combination(number, groups, edges[groups[0]], train, test))
     return tuple(found)
 
 
 def _around(
-    rows: Sequence[int], groups: Sequence[int], warmup_bars: int, purge_bars: int, embargo_bars: int
+    rows: Sequence[int], again: Sequence[int], groups: Sequence[int], first_row: int, purge_bars: int
 ) -> list[Slice]:
-    """What is left of rows [warmup_bars, rows[-1]) around the groups; stretches may be empty."""
-    parts, first = [], warmup_bars
+    """What is left of rows [first_row, rows[-1]) around the groups, whose embargo ends at `again`; may be empty."""
+    parts, first = [], first_row
     for group in groups:
         parts.append(Slice(first, max(first, rows[group] - purge_bars)))
-        first = max(warmup_bars, rows[group + 1] + embargo_bars)
+        first = max(first_row, again[group + 1])
     return [*parts, Slice(first, max(first, rows[-1]))]
 
 

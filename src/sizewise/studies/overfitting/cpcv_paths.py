@@ -1,4 +1,4 @@
-"""The paths of combinatorial purged cross-validation, and the primary test on each."""
+"""The paths of combinatorial purged cross-validation, and the joint rule on each."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from sizewise.base.errors import DataMissingError
-from sizewise.evidence.inference import ibragimov_mueller
+from sizewise.evidence.joint_rule import joint_as_planned
 from sizewise.ledgers.metrics import BPS
 from sizewise.params.stage import Stage
 
@@ -33,7 +33,7 @@ def read_paths(stage: Stage) -> pd.DataFrame:
 
 
 def path_table(stage: Stage) -> pd.DataFrame:
-    """The primary test on every path, as plan has it.
+    """The joint rule on every path, as plan has it.
 
     Returns:
         one row a path: effect_bps (mean of the block means, log equity a day), low_bps, high_bps, p_value, mde_bps, n_days.
@@ -42,7 +42,7 @@ def path_table(stage: Stage) -> pd.DataFrame:
     rows = {}
     for name, series in read_paths(stage).items():
         values = series.dropna().to_numpy()
-        test = ibragimov_mueller(values, blocks=plan.blocks, alpha=plan.alpha, power=plan.power)
+        test = joint_as_planned(plan, values)
         rows[name] = {
             "effect_bps": BPS * test.mean,
             "low_bps": BPS * test.low,

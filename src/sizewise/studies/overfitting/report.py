@@ -20,7 +20,6 @@ from sizewise.studies.overfitting.cpcv_paths import read_paths as read_paths
 from sizewise.studies.overfitting.cpcv_paths import summary as cpcv_summary
 from sizewise.studies.overfitting.study import Deflation, SelectionStudy, best_of
 
-ANNUAL = DAYS_PER_YEAR**0.5
 # So many splits are drawn as points; all of them are counted.
 POINTS = 2000
 
@@ -64,12 +63,16 @@ def deflated_by_trials(curve: pd.DataFrame, n_trials: int) -> Figure:
     return figure
 
 
-def selection(found: Mapping[str, tuple[Selection, np.ndarray]]) -> Figure:
-    """A row a pool: logits of the out-of-sample rank, in-sample against out-of-sample Sharpe, PBO among its rotations."""
+def selection(found: Mapping[str, tuple[Selection, np.ndarray]], annual: float = DAYS_PER_YEAR**0.5) -> Figure:
+    """A row a pool: logits of the out-of-sample rank, in-sample against out-of-sample Sharpe, PBO among its rotations.
+
+    Args:
+        annual: what makes a Sharpe ratio a day one a year, see SelectionStudy.annual.
+    """
     figure, axes = plt.subplots(len(found), 3, figsize=(10.5, 3.3 * len(found)), squeeze=False)
     for row, (name, (result, rotated)) in zip(axes, found.items(), strict=True):
         _logits(row[0], result)
-        _degradation(row[1], result)
+        _degradation(row[1], result, annual)
         _rotations(row[2], result, rotated)
         row[0].set_title(f"Chosen among {name}")
     return figure
@@ -86,14 +89,14 @@ def _logits(axes: Axes, result: Selection) -> None:
     axes.set_ylabel("splits (%)")
 
 
-def _degradation(axes: Axes, result: Selection) -> None:
+def _degradation(axes: Axes, result: Selection, annual: float) -> None:
     step = max(1, len(result.inside) // POINTS)
-    inside, outside = ANNUAL * result.inside, ANNUAL * result.outside
+    inside, outside = annual * result.inside, annual * result.outside
     axes.plot(inside[::step], outside[::step], ".", ms=2, alpha=0.35, color=COLOURS[0])
     slope, intercept = result.degradation
     if np.isfinite(slope):
         ends = np.array([inside.min(), inside.max()])
-        axes.plot(ends, slope * ends + ANNUAL * intercept, color=COLOURS[1], label=f"slope {slope:.2f}")
+        axes.plot(ends, slope * ends + annual * intercept, color=COLOURS[1], label=f"slope {slope:.2f}")
         axes.legend(loc="upper right")
     axes.axhline(0.0, color="#888888", lw=0.9)
     axes.set_xlabel("annual Sharpe ratio in sample")

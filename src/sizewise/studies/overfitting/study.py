@@ -29,7 +29,7 @@ from sizewise.evidence.statistics.selection import (
     sharpe_error,
 )
 from sizewise.ledgers.files import EQUITY, read_equity
-from sizewise.ledgers.metrics import BPS, DAYS_PER_YEAR, daily_returns, portfolio
+from sizewise.ledgers.metrics import BPS, daily_returns, days_per_year, portfolio
 from sizewise.ledgers.plan import PRIMARY, looking_ahead
 from sizewise.ledgers.trials import TrialLedger, configuration, count_trials, evaluations, first_recorded, read_ledger
 from sizewise.params.arms import Arm
@@ -111,7 +111,6 @@ def _reason(daily: pd.Series, days: pd.Index) -> str:
     return ""
 
 
-ANNUAL = DAYS_PER_YEAR**0.5
 # The rest of the curve of the deflated Sharpe ratio: from one trial to this many.
 MOST_TRIALS = 1000
 # Of the rotations: their central share that is shown.
@@ -131,6 +130,11 @@ class SelectionStudy:
     pool: Pool
     data_hash: str
 
+    @property
+    def annual(self) -> float:
+        """What makes a Sharpe ratio a day one a year, by the days that the pool has a year."""
+        return days_per_year(self.pool.daily.iloc[:, 0]) ** 0.5
+
 
 def open_study(stage: Stage) -> SelectionStudy:
     """Read the trial ledger, whatever happened to it, and every configuration's daily growth.
@@ -146,7 +150,7 @@ def open_study(stage: Stage) -> SelectionStudy:
         ahead=tuple(looking_ahead(p.arms)),
         ledger=read_ledger(stage.workspace.trials),
         pool=read_pool(stage.workspace.base, p.arms, p.ablations.variants, p.plan.candidate),
-        data_hash=read_universe(stage.workspace.bars, p.data).data_hash,
+        data_hash=read_universe(stage.workspace.bars, p.data, before=p.splits.end).data_hash,
     )
 
 
@@ -227,7 +231,7 @@ def deflation(study: SelectionStudy) -> Deflation:
         known = ratios[np.isfinite(ratios)]
     n_trials = max(1, count_trials(study.ledger.trials))
     variance = float(np.var(known, ddof=1)) if len(known) > 1 else np.nan
-    benchmark = ANNUAL * deflated_benchmark(n_trials, variance)
+    benchmark = study.annual * deflated_benchmark(n_trials, variance)
     return Deflation(n_trials, variance, len(known), from_ledger, benchmark)
 
 
@@ -245,18 +249,18 @@ def sharpe_table(study: SelectionStudy, by: Deflation) -> pd.DataFrame:
 
 
 def _row(study: SelectionStudy, daily: pd.Series, by: Deflation) -> dict[str, float]:
-    m = moments(daily.to_numpy())
+    m, annual = moments(daily.to_numpy()), study.annual
     half = sharpe_error(m, study.plan.alpha)
     return {
         "growth_bps": BPS * float(daily.mean()),
-        "sharpe": ANNUAL * m.sharpe,
-        "low": ANNUAL * (m.sharpe - half),
-        "high": ANNUAL * (m.sharpe + half),
+        "sharpe": annual * m.sharpe,
+        "low": annual * (m.sharpe - half),
+        "high": annual * (m.sharpe + half),
         "skew": m.skew,
         "kurtosis": m.kurtosis,
         "psr": probabilistic_sharpe(m),
         "dsr": deflated_sharpe(m, by.n_trials, by.variance),
-        "track_years": min_track_record(m, confidence=1.0 - study.plan.alpha) / DAYS_PER_YEAR,
+        "track_years": min_track_record(m, confidence=1.0 - study.plan.alpha) / annual**2,
     }
 
 

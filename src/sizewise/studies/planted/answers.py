@@ -18,8 +18,8 @@ from sizewise.base.errors import ActionError, ConfigError
 from sizewise.market.costs import BPS, Costs
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules
-from sizewise.sizing import backtest
 from sizewise.sizing.sizers import Situation, Sizer
+from sizewise.sizing.walks import backtest
 from sizewise.studies.planted.laws import SYNTHETIC, Law, Process, Sample, best_policy, gain_of
 from sizewise.trading.broker.orders import Orders
 

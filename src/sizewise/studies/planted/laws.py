@@ -6,6 +6,7 @@ See `markets` for the markets themselves and for how a learner uses them.
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,21 +63,22 @@ def best_policy(process: Process) -> Optimum:
 
 
 def gain_of(process: Process, actions: np.ndarray, start: int = 0) -> float:
-    """Long-run reward a step of a stationary policy, from the state `start` on.
+    """Long-run reward a step of a stationary policy, from the state `start` on; `actions`: int64 [N]."""
+    return float(time_spent(process, actions, start) @ process.rewards[np.arange(len(actions)), actions])
+
+
+def time_spent(process: Process, actions: np.ndarray, start: int = 0) -> np.ndarray:
+    """Share of time that a stationary policy spends in each state in the long run, from `start` on: [N].
 
     The lazy chain, which spends the same share of time everywhere and has no period, is squared until it has settled.
-
-    Args:
-        actions: int64 [N].
     """
     nodes = np.arange(len(actions))
-    rewards = process.rewards[nodes, actions]
     chain = 0.5 * (np.eye(len(nodes)) + process.transitions[nodes, actions])
     for _ in range(SQUARINGS):
         chain = chain @ chain
         # Squaring doubles what rounding has taken from a row.
         chain /= chain.sum(1, keepdims=True)
-    return float(chain[start] @ rewards)
+    return np.asarray(chain[start])
 
 
 # The symbol of every planted market, and the name of its column of confidence.
@@ -131,7 +133,7 @@ def planted_market(
         for i, symbol in enumerate(symbols)
     ]
     shown = {name: torch.as_tensor(np.asarray(value, dtype=np.float32)) for name, value in (confidence or {}).items()}
-    tensors = {name: torch.from_numpy(np.array(value)) for name, value in values.items()}
+    tensors: dict[str, Any] = {name: torch.from_numpy(np.array(value)) for name, value in values.items()}
     return Market(tape=chain_tapes(tapes), confidence=shown, **tensors)
 
 

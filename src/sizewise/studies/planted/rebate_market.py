@@ -34,7 +34,7 @@ from sizewise.market.costs import Costs, plain_instrument, priced
 from sizewise.market.tape import Tape, build_tape
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import FlatCosts, ManageInventory, Rules, SchemeModel, Trading
-from sizewise.studies.planted.laws import SYNTHETIC, Process, best_policy, gain_of, planted_market
+from sizewise.studies.planted.laws import SYNTHETIC, Process, best_policy, gain_of, planted_market, time_spent
 from sizewise.trading.accounts import Position
 from sizewise.trading.desk import Desk
 from sizewise.trading.schemes.interface import Discrete
@@ -232,6 +232,55 @@ def solve(market: RebateMarket, trading: Trading, account: Account) -> OrderAnsw
     constant = {action: gain_of(process, np.full(len(keys), action)) for action in range(n_actions)}
     states = pd.DataFrame(keys, columns=list(COLUMNS))
     return OrderAnswer(best.gain, constant, states.assign(action=best.actions), process, levels)
+
+
+# The scheme's actions that open: a resting buy, and a resting sale.
+BUY, SELL = 1, 2
+# Sweeps until discounted values have settled, at a discount of .99 or less.
+SWEEPS = 4000
+
+
+def decompose(answer: OrderAnswer, gamma: float) -> dict[str, float]:
+    """What each thing that a learner lacks leaves of the optimal growth.
+
+    Returns:
+        seen: a policy that tells apart only what an account shows at a close (the price, the side it holds, the side of its
+            order), and in each such case does what the best policy does most of the time. discounted: the best policy of a
+            learner that discounts by `gamma` a bar. long_only, short_only: the best that never opens on the other side.
+    """
+    process, states = answer.process, answer.states
+    side, best = np.sign(states["position"].to_numpy()), states["action"].to_numpy()
+    found = {
+        "seen": answer.growth_of(_as_seen(answer, best)),
+        "discounted": answer.growth_of(_discounted(process, gamma)),
+        "long_only": best_policy(_without(process, SELL, side <= 0)).gain,
+        "short_only": best_policy(_without(process, BUY, side >= 0)).gain,
+    }
+    return {name: growth / answer.optimal_growth for name, growth in found.items()}
+
+
+def _as_seen(answer: OrderAnswer, actions: np.ndarray) -> np.ndarray:
+    """A policy's actions, alike wherever an account shows the same."""
+    states = answer.states
+    shown = states.assign(position=np.sign(states["position"]), working=np.sign(states["working"]))
+    case = shown.groupby(["price", "position", "working"]).ngroup().to_numpy()
+    votes = np.zeros((case.max() + 1, answer.process.rewards.shape[1]))
+    np.add.at(votes, (case, actions), time_spent(answer.process, actions))
+    return np.asarray(votes.argmax(axis=1)[case])
+
+
+def _discounted(process: Process, gamma: float) -> np.ndarray:
+    values = np.zeros(len(process.rewards))
+    for _ in range(SWEEPS):
+        values = (process.rewards + gamma * process.transitions @ values).max(axis=1)
+    return np.asarray((process.rewards + gamma * process.transitions @ values).argmax(axis=1))
+
+
+def _without(process: Process, action: int, where: np.ndarray) -> Process:
+    """The process in which an action costs all there is to gain in some states, so that nobody takes it there."""
+    rewards = process.rewards.copy()
+    rewards[where, action] = -1.0
+    return replace(process, rewards=rewards)
 
 
 def _transitions(arrivals: list[tuple[np.ndarray, np.ndarray]], n_actions: int, n: int) -> np.ndarray:

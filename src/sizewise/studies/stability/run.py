@@ -29,6 +29,7 @@ from sizewise.ledgers.trials import canonical
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.trading.world import World
 from sizewise.studies.stability.files import LEFT_OUT, SECOND, folder_of, seeds_of
+from sizewise.walkforward.risk import match_policies
 from sizewise.walkforward.walk import frames, run_policies
 
 # What a repeat's ledger was made from.
@@ -63,7 +64,7 @@ def run_sets(stage: Stage) -> None:
         ConfigError: see check_seeds.
     """
     check_seeds(stage)
-    universe = read_universe(stage.workspace.bars, stage.params.data)
+    universe = read_universe(stage.workspace.bars, stage.params.data, before=stage.params.splits.end)
     for name in seeds_of(stage.params.stability):
         run_set(stage, name, universe)
 
@@ -109,6 +110,7 @@ def _made_from(stage: Stage, name: str, asked: str | None, universe: Universe) -
         "params": with_signals(
             content_hash(canonical([section.model_dump(exclude={"seeds"}) for section in sections])), p.signals
         ),
+        "risk": None if p.plan.risk is None else p.plan.risk.model_dump(mode="json"),
         "stop_atr": stop_atr(p.arms, p.plan.reference),
         "data": universe.data_hash,
         "code": code_hash("sizewise.studies.stability.run"),
@@ -128,13 +130,14 @@ def _walk(stage: Stage, name: str, asked: str | None, universe: Universe) -> Non
     market, models = read_market(stage.workspace.features, universe), read_models(stage.workspace.features)
     settings = training.Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
     # Streams are named after the arm: a seed draws what it drew in the main job.
-    jobs = [training.Job(p.plan.candidate, fold, seed, arm.scheme) for fold in folds for seed in seeds]
+    jobs = [training.Job(p.plan.candidate, fold, seed, arm.scheme, arm.decisions) for fold in folds for seed in seeds]
     # Processes start as work comes, so that all of it happens inside.
     with asking(asked) if asked else nullcontext():
         trained = training.train_jobs(market, jobs, models, settings)
     agents = {(one.job.fold.number, one.job.seed): one.agent for one in trained}
     exact = market.to("cpu", torch.float64)
-    run = run_policies(exact, name, folds, agents, seeds, World.of(p))
+    given = (exact, name, folds, agents, seeds, World.of(p))
+    run = run_policies(*given, None if p.plan.risk is None else match_policies(*given, p.plan.risk))
     writer = LedgerWriter(folder_of(stage, name))
     for equity, trades in frames(run, exact, stop_atr=stop_atr(p.arms, p.plan.reference)):
         writer.add(equity, trades)

@@ -26,7 +26,7 @@ from sizewise.studies.stability.files import FRESH, LEFT_OUT, SECOND, folder_of,
 SIZES = (1, 2, 3, 5, 10)
 # Of draws: the middle 90%.
 MIDDLE = (0.05, 0.95)
-SHOWN = ["effect_bps", "low_bps", "high_bps", "p_value"]
+SHOWN = ["effect_bps", "low_bps", "high_bps", "p_value", "mde_bps"]
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class StabilityStudy:
         """The primary test on the mean of each set of seeds, without training's error.
 
         Returns:
-            one row a set: arithmetic, seeds, effect_bps, low_bps, high_bps, p_value, class; the candidate's own sets first,
-            then the repeats, then all seeds of the candidate.
+            one row a set: arithmetic, seeds, effect_bps, low_bps, high_bps, p_value, mde_bps, class; the candidate's own
+            sets first, then the repeats, then all seeds of the candidate.
         """
         own, given = fingerprint(), self.stability
         rows = {labelled(seeds): self.set_row(seeds) for seeds in self.triples()}
@@ -82,6 +82,7 @@ class StabilityStudy:
 
     def _row(self, arithmetic: str, seeds: Sequence[int], equity: pd.DataFrame) -> dict[str, Any]:
         found = effect_row(daily_difference(equity[equity["seed"].isin(list(seeds))], self.reference), self.plan)
+        found = dict.fromkeys(SHOWN, float("nan")) | found
         kind = classify(found["effect_bps"], found["p_value"], self.plan.alpha)
         shown = {name: found[name] for name in SHOWN}
         return {"arithmetic": arithmetic, "seeds": said(seeds), **shown, "class": kind}

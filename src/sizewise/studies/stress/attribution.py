@@ -24,6 +24,7 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.evidence.inference import EFFECT_COLUMNS, effect_row
 from sizewise.ledgers.columns import EQUITY_COLUMNS
 from sizewise.ledgers.metrics import BPS, portfolio
+from sizewise.ledgers.weights import mark_assets
 from sizewise.params.evidence.plan import Plan
 
 PARTS = ("exposure", "timing", "direction", "fees", "slippage", "carry", "compounding")
@@ -106,7 +107,7 @@ def attribute(candidate: pd.DataFrame, reference: pd.DataFrame, market: Market) 
     by_symbol = by_seed.groupby(level=["day", "symbol"]).mean()
     days = by_symbol.reset_index().pivot(index="day", columns="symbol", values=list(PARTS))
     days.columns.names = ["part", "symbol"]
-    return Attribution(ratio, days)
+    return Attribution(ratio, mark_assets(days, market.assets))
 
 
 class _Path:

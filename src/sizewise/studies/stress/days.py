@@ -1,8 +1,7 @@
-"""Walked paths by day: what arms trade, ATR sizing scaled to trade as much, and the costs at which a difference ends."""
+"""Walked paths by day: what arms trade, the multiple that trades as much, and the costs at which a difference ends."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,14 +10,12 @@ from scipy.optimize import bisect
 
 from sizewise.base.errors import ConfigError, LedgerError
 from sizewise.dataset.market_tensor import Market
-from sizewise.dataset.splits import Slice
-from sizewise.evidence.inference import BlockTest, ibragimov_mueller
+from sizewise.evidence.joint_rule import JointTest, joint_as_planned
 from sizewise.ledgers.metrics import BPS, portfolio
+from sizewise.ledgers.weights import mark_assets
 from sizewise.params.evidence.plan import Plan
-from sizewise.sizing.backtest import PathLedger
-from sizewise.sizing.fitted import FittedSizer, Paths, atr_sizes, mean_exposure, walked_trades
-from sizewise.sizing.held_paths import TURN_PASSES, held_bars
-from sizewise.sizing.sizers import Sizer
+from sizewise.sizing.fitted import mean_exposure
+from sizewise.sizing.walks.backtest import PathLedger
 from sizewise.walkforward.walk import ArmRun, PathKey
 
 # Points at which the interval's edges are looked for, before each is solved for.
@@ -29,7 +26,7 @@ SCAN = 301
 class BreakEven:
     """Attributes:
     multiple: where the mean is 0; NaN if it is nowhere in range, or everywhere. crossings: how often it is.
-    low, high: the multiples at which the primary test does not reject 0, from the lowest to the highest; an infinity where
+    low, high: the multiples at which the joint rule does not reject 0, from the lowest to the highest; an infinity where
         they reach the end of the range, NaN where it rejects throughout.
     sign: of the mean, if it is the same at every multiple, else 0. curvature_bps: largest gap between a walked mean and the
         line between its neighbours; NaN of two multiples. first, last: the range walked.
@@ -59,11 +56,11 @@ def break_even(daily: Mapping[float, pd.Series], plan: Plan) -> BreakEven:
         raise LedgerError("a break-even needs two cost multiples or more on the same days: set stress.cost_multiples")
     values = np.stack([one.to_numpy() for one in series])
 
-    def test(multiple: float) -> BlockTest:
+    def test(multiple: float) -> JointTest:
         place = int(np.clip(np.searchsorted(nodes, multiple, side="right") - 1, 0, len(nodes) - 2))
         weight = (multiple - nodes[place]) / (nodes[place + 1] - nodes[place])
         mixed = (1.0 - weight) * values[place] + weight * values[place + 1]
-        return ibragimov_mueller(mixed, blocks=plan.blocks, alpha=plan.alpha, power=plan.power)
+        return joint_as_planned(plan, mixed)
 
     means = np.array([test(node).mean for node in nodes])
     roots = _roots(nodes, means)
@@ -114,72 +111,54 @@ def traded_share(market: Market, keys: Sequence[PathKey], ledger: PathLedger) ->
     return torch.where(inside, (opened - carried).abs() / equity, 0.0)
 
 
-def scaled_atr(market: Market, keys: Sequence[PathKey], arm: Any, factors: Sequence[float], limit_frac: float) -> Sizer:
-    """ATR sizes (without a confidence rule) times one factor a path, capped like every other arm.
-
-    Sizes are those of the arm atr_exposure_matched, to the last bit.
-    """
-    numbers = [(k.fold, market.symbols.index(k.symbol), k.seed, k.start_row, k.length) for k in keys]
-    paths = Paths(*np.array(numbers, dtype=np.int64).T)
-    atr = market.atr_frac.numpy()
-    sizes = [
-        factor * atr_sizes(atr[key.start_row : key.start_row + key.length], arm)
-        for key, factor in zip(keys, factors, strict=True)
-    ]
-    fit = pd.DataFrame({"factor": list(factors)})
-    return FittedSizer(paths, sizes, limit_frac, fit)
+# Steps in which a multiple is looked for, how far one goes at most, and what is found may be off by.
+STEPS, LONGEST, TOLERANCE_FRAC = 6, 16.0, 0.01
+# A multiple is kept to so many digits, as a factor of matched risk is, and is no less than this.
+DIGITS, LEAST = 6, 1e-6
+# What is measured grows at least by this power of the multiple, as far as a step is concerned.
+FLATTEST = 0.2
 
 
 @dataclass(frozen=True)
-class TurnoverMatch:
-    """factor: what ATR sizes are multiplied by. turnover: traded shares of equity it adds up to on train. reached: whether
-    that is the target; if not, every entry is at the cap and the target lies above."""
+class Match:
+    """multiple: what sizes are multiplied by. found: what is measured at it. reached: whether that is the target."""
 
-    factor: float
-    turnover: float
+    multiple: float
+    found: float
     reached: bool
 
 
-def match_turnover(
-    market: Market, train: Mapping[str, Slice], arm: Any, target: float, limit_frac: float
-) -> TurnoverMatch:
-    """The factor at which capped ATR sizes (without a confidence rule) trade `target` on the train slices, all symbols
-    together.
+def match_multiples(measure: Callable[[np.ndarray], np.ndarray], targets: Sequence[float]) -> list[Match]:
+    """The multiple of sizes at which each measure comes to its target, found by walking; they are looked for side by side.
 
-    Measured as `traded_share` measures it on a walk over the same slices, summed over bars and symbols.
+    What is carried or traded follows a multiple in proportion up to the cap, and less and less beyond: a step multiplies by
+    what is missing, by the power with which the last step answered.
 
+    Args:
+        measure: what one walk a multiple comes to. targets: one a multiple.
     Raises:
-        ConfigError: the target is negative or no number.
+        ConfigError: a target is negative or no number.
     """
-    if not target >= 0.0:
-        raise ConfigError(f"a turnover of {target} cannot be matched: pass the summed traded_share of a walk")
-    if getattr(arm, "confidence_rule", False):
-        raise ConfigError(
-            "an ATR arm with confidence_rule cannot be scaled to a turnover: set confidence_rule to false"
-        )
-    trades = walked_trades(market, train)
-    trades = trades.pick(np.argsort(trades.entry_row, kind="stable"))
-    bars = held_bars(market, trades, sum(len(part) for part in train.values()))
-    raw = atr_sizes(market.atr_frac.numpy()[trades.entry_row], arm)
-    paid_in = 1.0 + market.gap_return.numpy()[trades.entry_row + 1]
-    paid_out = paid_in * (1.0 + trades.side * trades.price_return)
-
-    def turnover(factor: float) -> float:
-        sizes, carried = np.minimum(factor * raw, limit_frac), np.zeros(len(raw))
-        gain = sizes * bars.gain[bars.last]
-        for _ in range(TURN_PASSES):
-            ended = sizes * bars.leg / (1.0 + gain + carried)
-            carried = np.where(bars.turns, np.roll(ended, 1), 0.0)
-        # Equity at the exit's decision, of one at the entry's.
-        return float((sizes * paid_in + sizes * paid_out / (1.0 + gain + carried)).sum())
-
-    sized = raw > 0
-    highest = float((limit_frac / raw[sized]).max()) if sized.any() else 0.0
-    most = turnover(highest)
-    if target >= most:
-        return TurnoverMatch(highest, most, reached=bool(np.isclose(target, most, rtol=1e-9, atol=0.0)))
-    factor = float(bisect(lambda factor: turnover(factor) - target, 0.0, highest, xtol=1e-14 * highest, rtol=1e-14))
-    return TurnoverMatch(factor, turnover(factor), reached=True)
+    wanted = np.array(targets, dtype=np.float64)
+    if not (wanted >= 0.0).all():
+        raise ConfigError(f"{wanted.tolist()} cannot be matched: pass what walks carry and trade")
+    multiple = np.ones(len(wanted))
+    power, found = np.ones(len(wanted)), measure(multiple)
+    for _ in range(STEPS):
+        off = (found > 0.0) & (np.abs(found - wanted) > TOLERANCE_FRAC * wanted)
+        if not off.any():
+            break
+        step = np.minimum((wanted / np.where(off, found, 1.0)) ** (1.0 / power), LONGEST)
+        tried = [max(LEAST, float(f"{value:.{DIGITS}g}")) for value in multiple * step]
+        before, answered = multiple, found
+        multiple = np.where(off, tried, multiple)
+        found = measure(multiple)
+        moved = off & (multiple != before) & (found > 0.0)
+        gained = np.log(np.where(moved, found, 1.0) / np.where(moved, answered, 1.0))
+        went = np.log(np.where(moved, multiple / before, np.e))
+        power = np.where(moved, np.clip(gained / went, FLATTEST, 1.0), power)
+    reached = np.abs(found - wanted) <= TOLERANCE_FRAC * wanted
+    return [Match(*row) for row in zip(multiple.tolist(), found.tolist(), reached.tolist(), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -247,4 +226,5 @@ def _by_day(run: ArmRun, market: Market, values: np.ndarray) -> pd.DataFrame:
         starts = np.flatnonzero(np.append(True, day[1:] != day[:-1]))
         place = every.get_indexer(day[starts]), symbols.index(key.symbol), seeds.index(key.seed)
         sums[place] = np.add.reduceat(values[: key.length, path], starts)
-    return pd.DataFrame(sums.mean(-1), index=every, columns=pd.Index(symbols, name="symbol"))
+    table = pd.DataFrame(sums.mean(-1), index=every, columns=pd.Index(symbols, name="symbol"))
+    return mark_assets(table, market.assets)

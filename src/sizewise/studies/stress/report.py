@@ -167,8 +167,8 @@ def match_sentence(fits: Mapping[int, Fit], candidate: str, reference: str) -> s
             said.append(f"On every train slice {reference} can be scaled to {what} as much as {candidate}.")
         else:
             said.append(
-                f"On train, {reference} cannot {what} as much as {candidate} within the cap in fold {', '.join(short)}: "
-                "every entry is at the cap there, and the match is not one."
+                f"On train, {reference} cannot {what} as much as {candidate} in fold {', '.join(short)}: the cap is in the "
+                "way, and the match is not one."
             )
     return " ".join(said)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from sizewise.base.paths import write_atomically
 from sizewise.base.pool import cores
 from sizewise.dataset.store import open_prepared
 from sizewise.evidence.inference import EFFECT_COLUMNS, effect_row, with_holm
-from sizewise.ledgers.files import read_equity
+from sizewise.ledgers.files import read_equity, read_risk
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
 from sizewise.ledgers.plan import PRIMARY
 from sizewise.params.evidence.plan import Plan
@@ -25,7 +25,8 @@ from sizewise.studies.stress.attribution import Attribution, attribute
 from sizewise.studies.stress.days import BreakEven, WalkedDays, break_even
 from sizewise.studies.stress.walks import Fit, walk_all
 from sizewise.studies.stress.world import AS_IS, Scenario, StressWorld, declared
-from sizewise.walkforward.walk import RULE_SEED, paths_of
+from sizewise.walkforward.risk import factors_of, train_paths
+from sizewise.walkforward.walk import Factors, paths_of
 
 DIGITS = 6
 
@@ -63,7 +64,7 @@ class StressStudy:
         return portfolio(by_arm[self.plan.candidate].growth - by_arm[arm or self.plan.reference].growth)
 
     def fit_table(self) -> pd.DataFrame:
-        """What the candidate carries and trades on each fold's train slices, and the factors that match it there."""
+        """What the candidate carries and trades on each fold's train slices, and the reference's multiples there."""
         return pd.DataFrame.from_dict({n: asdict(fit) for n, fit in self.fits.items()}, orient="index").rename_axis(
             "fold"
         )
@@ -243,11 +244,12 @@ def open_world(stage: Stage) -> StressWorld:
     """What the features and train stages left, and who is walked.
 
     Raises:
-        DataMissingError: they have not run. ConfigError: see World.
+        DataMissingError: they have not run, or the walk-forward has not. ConfigError: see StressWorld.
+        LedgerError: an arm's risk was matched on other folds or seeds.
     """
     p, workspace = stage.params, stage.workspace
     given = open_prepared(stage)
-    return StressWorld(
+    world = StressWorld(
         universe=given.universe,
         market=given.market.to("cpu", torch.float64),
         folds=given.folds[PRIMARY],
@@ -263,6 +265,24 @@ def open_world(stage: Stage) -> StressWorld:
         window_bars=p.observation.window_bars,
         policies=workspace.policies,
     )
+    return world if p.plan.risk is None else replace(world, factors=_factors(stage, world))
+
+
+def _factors(stage: Stage, world: StressWorld) -> Mapping[str, Factors]:
+    """What the main job multiplied each arm's sizes by."""
+    table = read_risk(stage.workspace.ledger)
+    table = table[table["scheme"] == PRIMARY]
+    found = {name: factors_of(table[table["arm"] == name]) for name in world.rules.arms}
+    for name, factors in found.items():
+        keys = train_paths(name, world.folds, world.seeds_of(name), world.market)
+        wrong = sorted({(key.fold, key.symbol, key.seed) for key in keys} ^ set(factors))
+        if wrong:
+            fold, symbol, seed = wrong[0]
+            raise LedgerError(
+                f"the risk of {name} was matched on other folds or seeds: {symbol}, fold {fold}, seed {seed} is "
+                f"{'one too many' if wrong[0] in factors else 'missing'}: run `dvc repro walk_forward`"
+            )
+    return found
 
 
 def run(stage: Stage, *, processes: int | None = None) -> StressStudy:
@@ -271,7 +291,7 @@ def run(stage: Stage, *, processes: int | None = None) -> StressStudy:
     Args:
         processes: None is one a core; results do not depend on it.
     Raises:
-        DataMissingError: an earlier stage has not run. ConfigError: see World.
+        DataMissingError: an earlier stage has not run. ConfigError: see StressWorld.
         LedgerError: the ledgers are of other bars, folds or seeds.
     """
     world = open_world(stage)
@@ -291,11 +311,9 @@ def run(stage: Stage, *, processes: int | None = None) -> StressStudy:
 
 
 def _rows(equity: pd.DataFrame, arm: str, world: StressWorld) -> pd.DataFrame:
-    """An arm's rows: every test slice of every fold, once a seed of those that walk here."""
-    rows = equity[equity["arm"] == arm]
-    seeds = world.seeds if world.arms[arm].kind == "ppo" else (RULE_SEED,)
-    # What decides may have more seeds than a sensitivity walks.
-    rows = rows[rows["seed"].isin(seeds)].reset_index(drop=True)
+    """An arm's rows: every test slice of every fold, once a seed."""
+    rows = equity[equity["arm"] == arm].reset_index(drop=True)
+    seeds = world.seeds_of(arm)
     expected = {(key.symbol, key.fold, key.seed): key.length for key in paths_of(arm, world.folds, seeds, world.market)}
     found: dict[Any, int] = rows.groupby(["symbol", "fold", "seed"], observed=True).size().to_dict()
     wrong = sorted(path for path in {*expected, *found} if expected.get(path) != found.get(path))

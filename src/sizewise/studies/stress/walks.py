@@ -1,46 +1,49 @@
 """Walk the arms of a stress study through one scenario after another, with everything that was fitted as it was.
 
 Policies, factors and confidence models are those of the markets as they are: a scenario changes what an arm meets, never
-what it learned. All arms of a scenario walk in one batch, scenarios and folds side by side in processes.
+what it learned. Rules of one clock walk in one batch, a policy's paths in their own; scenarios and folds side by side in
+processes.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from sizewise.base.pool import Pool
-from sizewise.dataset.confidence import confidence_column
+from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import cut_folds
 from sizewise.learning.ppo.agent import Agent, load_agent
 from sizewise.learning.stored import policy_folder
-from sizewise.params.arms import kind_of
-from sizewise.sizing.fitted import match_exposure, mean_exposure
+from sizewise.sizing.fitted import mean_exposure
 from sizewise.sizing.sizers import JoinedSizer, Sizer, rule_sizer
-from sizewise.studies.stress.days import WalkedDays, match_turnover, scaled_atr, traded_share, walked_days
+from sizewise.sizing.walks.backtest import PathLedger
+from sizewise.studies.stress.days import WalkedDays, match_multiples, traded_share, walked_days
 from sizewise.studies.stress.world import (
-    MATCHED,
-    TURNOVER_MATCHED,
+    AS_IS,
+    MissedFills,
     Scenario,
     StressWorld,
+    asked_again,
     charged,
-    delayed,
-    obstructed,
+    lost_rows,
+    met,
     rebuilt_market,
     thinned_universe,
 )
-from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward.walk import RULE_SEED, ArmRun, PathKey, paths_of, policies_sizer, walk
+from sizewise.walkforward.risk import train_paths
+from sizewise.walkforward.walk import ArmRun, PathKey, of_paths, paths_of, policies_sizer, scaled_sizer, walk
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One fold's factors, from the candidate's walk over its train slices.
+    """One fold's factors, from the candidate's walk over its train slices at its matched risk.
 
     exposure_pct: mean |position| / equity. turnover_pct: traded value a symbol and day, % of equity. The factors multiply
-    ATR sizes; reached: whether the target is within the cap.
+    the reference's sizes, themselves at matched risk; reached: whether that is what the candidate carries or trades.
     """
 
     exposure_pct: float
@@ -59,28 +62,30 @@ class Walks:
         self._kept: dict[str, Sizer] = {}
 
     def fit(self, fold: Fold) -> Fit:
-        """The candidate over a fold's train slices, as field.Field.train_exposure walks it, and what matches it there."""
-        world, name = self._world, self._world.plan.candidate
-        keys = []
-        for symbol, part in fold.train.items():
-            start, stop = world.market.rows(symbol, part)
-            column = confidence_column(fold)
-            keys += [PathKey(name, symbol, fold.number, seed, start, stop - start, column) for seed in world.seeds]
-        sizer = policies_sizer(world.market, name, keys, [fold], self._agents(name, [fold]))
-        ledger = walk(world.market, keys, sizer, world.world)
-        exposure = mean_exposure(ledger)
-        target = float(traded_share(world.market, keys, ledger).sum()) / len(world.seeds)
-        limit = position_limit_frac(world.account)
-        held = match_exposure(world.market, fold.train, world.matched, exposure, limit)
-        traded = match_turnover(world.market, fold.train, world.reference, target, limit)
-        days = sum(_days(world.market, *world.market.rows(symbol, part)) for symbol, part in fold.train.items())
+        """The candidate over a fold's train slices, and the reference scaled to carry and to trade as much there."""
+        world, market = self._world, self._world.market
+        name, reference = world.plan.candidate, world.plan.reference
+        keys = train_paths(name, [fold], world.seeds_of(name), market)
+        ledger = self._walk([name], market, [fold], [keys], {}, AS_IS)
+        carried = mean_exposure(ledger)
+        traded = float(traded_share(market, keys, ledger).sum()) / len(world.seeds_of(name))
+        others = train_paths(reference, [fold], world.seeds_of(reference), market)
+
+        def measure(multiples: np.ndarray) -> np.ndarray:
+            tried = Fit(0.0, float(multiples[0]), True, 0.0, float(multiples[1]), True)
+            ledger = self._walk(world.matched, market, [fold], [others, others], {fold.number: tried}, AS_IS)
+            carries, trades = (ledger.part(slice(place * len(others), (place + 1) * len(others))) for place in (0, 1))
+            return np.array([mean_exposure(carries), float(traded_share(market, others, trades).sum())])
+
+        held, turned = match_multiples(measure, (carried, traded))
+        days = sum(_days(market, *market.rows(symbol, part)) for symbol, part in fold.train.items())
         return Fit(
-            exposure_pct=100.0 * exposure,
-            exposure_factor=held.factor,
+            exposure_pct=100.0 * carried,
+            exposure_factor=held.multiple,
             exposure_reached=held.reached,
-            turnover_pct=100.0 * target / days,
-            turnover_factor=traded.factor,
-            turnover_reached=traded.reached,
+            turnover_pct=100.0 * traded / days,
+            turnover_factor=turned.multiple,
+            turnover_reached=turned.reached,
         )
 
     def runs(self, scenario: Scenario, fits: Mapping[int, Fit]) -> tuple[Market, dict[str, ArmRun]]:
@@ -89,33 +94,78 @@ class Walks:
         market, folds = charged(world.market, scenario), world.folds
         if scenario.kind == "thinned":
             market, folds = self._thinned(scenario)
-        keys = {name: paths_of(name, folds, self._seeds(name), market) for name in world.walked}
-        sizers = [self._sizer(name, market, folds, keys[name], fits, fresh=scenario.kind == "thinned") for name in keys]
-        joined = JoinedSizer(sizers, [len(mine) for mine in keys.values()])
-        every = [key for mine in keys.values() for key in mine]
-        ledger = walk(
-            market, every, obstructed(joined, market, scenario, world.rules.seed), delayed(world.world, scenario)
-        )
-        runs, end = {}, 0
-        for name, mine in keys.items():
-            start, end = end, end + len(mine)
-            runs[name] = ArmRun(name, mine, ledger.part(slice(start, end)))
-        return market, runs
+        runs = {}
+        for names in self._alike():
+            keys = {name: paths_of(name, folds, world.seeds_of(self._rule(name)), market) for name in names}
+            run = self._walk(names, market, folds, list(keys.values()), fits, scenario)
+            end = 0
+            for name, mine in keys.items():
+                start, end = end, end + len(mine)
+                runs[name] = ArmRun(name, mine, run.part(slice(start, end)))
+        return market, {name: runs[name] for name in world.walked}
 
     def scenario(self, scenario: Scenario, fits: Mapping[int, Fit]) -> dict[str, WalkedDays]:
         """Every arm under a scenario, by day."""
         market, runs = self.runs(scenario, fits)
         return {name: walked_days(run, market, self._world.ruin_level) for name, run in runs.items()}
 
-    def _seeds(self, name: str) -> tuple[int, ...]:
-        return self._world.seeds if kind_of(self._world.arms, name) == "ppo" else (RULE_SEED,)
+    def _rule(self, name: str) -> str:
+        """Whose rule or policy it is."""
+        return self._world.plan.reference if name in self._world.matched else name
+
+    def _alike(self) -> list[list[str]]:
+        """Arms in groups that walk in one batch: rules of one clock; a policy, whose paths take room, is one by itself."""
+        world, groups = self._world, list[list[str]]()
+        for name in world.walked:
+            arm = world.arms[self._rule(name)]
+            for group in groups:
+                first = world.arms[self._rule(group[0])]
+                if not (arm.learned or first.learned) and (
+                    world.under(self._rule(name)) == world.under(self._rule(group[0]))
+                    and arm.follows_signal == first.follows_signal
+                ):
+                    group.append(name)
+                    break
+            else:
+                groups.append([name])
+        return groups
+
+    def _walk(
+        self,
+        names: Sequence[str],
+        market: Market,
+        folds: Sequence[Fold],
+        keys: Sequence[Sequence[PathKey]],
+        fits: Mapping[int, Fit],
+        scenario: Scenario,
+    ) -> PathLedger:
+        """Paths of arms that are alike, those of each together."""
+        world, rule = self._world, self._rule(names[0])
+        under, follows = world.under(rule), world.arms[rule].follows_signal
+        lost = lost_rows(market, scenario, world.rules.seed)
+        decides = decision_rows(market, under.decisions, follows_signal=follows)
+        decides = asked_again(market, decides, lost)
+        # Inputs that are encoded once are those of these rows of these bars.
+        kept = folds is world.folds and not bool(lost.any())
+        sizers = [
+            self._sizer(name, market, folds, mine, fits, decides, kept=kept)
+            for name, mine in zip(names, keys, strict=True)
+        ]
+        sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, [len(mine) for mine in keys])
+        if scenario.kind == "missed":
+            sizer = MissedFills(sizer, lost, decides)
+        every = [key for mine in keys for key in mine]
+        return walk(market, every, sizer, met(under, scenario), follows_signal=follows)
+
+    def _factor(self, name: str, keys: Sequence[PathKey]) -> torch.Tensor:
+        return of_paths(self._world.factors.get(name, {}), keys)
 
     def _agents(self, name: str, folds: Sequence[Fold]) -> dict[tuple[int, int], Agent]:
         world = self._world
         return {
             (fold.number, seed): load_agent(policy_folder(world.policies, name, fold, seed))
             for fold in folds
-            for seed in world.seeds
+            for seed in world.seeds_of(name)
         }
 
     def _thinned(self, scenario: Scenario) -> tuple[Market, tuple[Fold, ...]]:
@@ -133,25 +183,39 @@ class Walks:
         folds: Sequence[Fold],
         keys: Sequence[PathKey],
         fits: Mapping[int, Fit],
+        decides: torch.Tensor | None,
         *,
-        fresh: bool,
+        kept: bool,
     ) -> Sizer:
-        world = self._world
-        limit = position_limit_frac(world.account)
-        if name == TURNOVER_MATCHED:
-            factors = [fits[key.fold].turnover_factor for key in keys]
-            return scaled_atr(market, keys, world.reference, factors, limit)
-        arm = world.arms[name]
-        if arm.kind == MATCHED:
-            return scaled_atr(market, keys, arm, [fits[key.fold].exposure_factor for key in keys], limit)
-        if arm.kind != "ppo":
-            return rule_sizer(arm, world.account)
-        if not fresh and name in self._kept:
+        """An arm on paths, at the risk that the main job matched it to."""
+        world, rule = self._world, self._rule(name)
+        factor = self._factor(rule, keys)
+        if name in world.matched:
+            column = ("exposure_factor", "turnover_factor")[world.matched.index(name)]
+            multiples = [getattr(fits[key.fold], column) for key in keys]
+            factor = factor * torch.tensor(multiples, dtype=torch.float64)
+        if world.arms[rule].learned:
+            sizer = self._policies(name, market, folds, keys, decides, kept=kept)
+        else:
+            sizer = rule_sizer(world.arms[rule], world.account)
+        return scaled_sizer(sizer, factor, world.world)
+
+    def _policies(
+        self,
+        name: str,
+        market: Market,
+        folds: Sequence[Fold],
+        keys: Sequence[PathKey],
+        decides: torch.Tensor | None,
+        *,
+        kept: bool,
+    ) -> Sizer:
+        if kept and name in self._kept:
             return self._kept[name]
         agents = self._agents(name, folds)
-        sizer = policies_sizer(market, name, keys, folds, agents)
+        sizer = policies_sizer(market, name, keys, folds, agents, decides)
         # A recurrent policy remembers its path, so its sizer walks once.
-        if not fresh and not next(iter(agents.values())).spec.memory:
+        if kept and not next(iter(agents.values())).spec.memory:
             self._kept[name] = sizer
         return sizer
 

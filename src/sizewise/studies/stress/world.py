@@ -5,14 +5,14 @@ fee       a flat fee in place of each instrument's
 slippage  bps added to the half-spread
 funding   bps a day that longs pay and shorts earn, beside what there is
 delay     a decision is filled so many bars after the next open
-missed    an order is lost with a probability; it is sent again if its rule still wants it at the next close
+missed    an order is lost with a probability; its rule is asked again at the next close, whatever the clock says
 thinned   a share of the bars is dropped before features and signals are computed from the rest
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 import torch
@@ -21,23 +21,27 @@ from sizewise.base.errors import ConfigError
 from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column, confidence_inputs
 from sizewise.dataset.features import compute_features
-from sizewise.dataset.market_tensor import Market, build_market
+from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.signals import carry_from_entry
 from sizewise.dataset.splits import Fold
-from sizewise.dataset.store import Universe
+from sizewise.dataset.store import Universe, market_of
 from sizewise.market.costs import BPS
-from sizewise.params.arms import Arm, AtrMatchedArm, kind_of
+from sizewise.params.arms import Arm, kind_of
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.stress import Stress
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.world import World
-from sizewise.sizing.sizers import RULES, Situation, Sizer
+from sizewise.sizing.multiples import rules_of
+from sizewise.sizing.sizers import PLAIN, Situation, Sizer
 from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders
+from sizewise.walkforward.walk import RULE_SEED, Factors
 
+EVERY_BAR = Decisions(every="bar")
 RATES = ("taker", "maker", "half_spread", "borrow", "loan", "funding")
 NAMES = {
     "costs": "costs x{:g}",
@@ -105,32 +109,64 @@ def charged(market: Market, scenario: Scenario) -> Market:
     return replace(market, tape=tape)
 
 
-def delayed(world: World, scenario: Scenario) -> World:
-    """The world in which orders arrive as late as a scenario says; as it is if it says nothing of that."""
-    if scenario.kind != "delay":
-        return world
-    return replace(world, rules=world.rules.model_copy(update={"latency_bars": int(scenario.amount)}))
+def met(world: World, scenario: Scenario) -> World:
+    """The world in which orders meet what a scenario puts in their way; as it is if that is nothing.
+
+    Where orders are lost, every close is one at which something can be sent: see MissedFills, which keeps the clock.
+    """
+    match scenario.kind:
+        case "delay":
+            late = world.rules.model_copy(update={"latency_bars": int(scenario.amount)})
+            return replace(world, rules=late)
+        case "missed":
+            return replace(world, decisions=EVERY_BAR)
+    return world
 
 
-def obstructed(sizer: Sizer, market: Market, scenario: Scenario, seed: int) -> Sizer:
-    """A sizer whose orders meet what a scenario puts in their way; itself if that is nothing.
+def lost_rows(market: Market, scenario: Scenario, seed: int) -> torch.Tensor:
+    """Rows whose orders are lost under a scenario, bool (R,).
 
     Args:
-        seed: of the draws of missed fills: one a row of the market, so that every arm and path loses the same bars' orders,
-            and a higher share loses all that a lower one does.
+        seed: of the draws: one a row of the market, so that every arm and path loses the same bars' orders, and a higher
+            share loses all that a lower one does.
     """
-    if scenario.kind == "missed":
-        draws = numpy_generator("missed fills", seed).random(len(market.close))
-        return MissedFills(sizer, torch.from_numpy(draws < scenario.amount))
-    return sizer
+    if scenario.kind != "missed":
+        return torch.zeros(len(market.close), dtype=torch.bool)
+    draws = numpy_generator("missed fills", seed).random(len(market.close))
+    return torch.from_numpy(draws < scenario.amount)
+
+
+def asked_again(market: Market, decides: torch.Tensor | None, lost: torch.Tensor) -> torch.Tensor | None:
+    """The rows of a clock, and after each whose orders are lost the next ones, until they are not.
+
+    A clock that ends with a trade would never send a lost exit again.
+
+    Args:
+        decides, lost: bool (R,); None is every row.
+    """
+    if decides is None:
+        return None
+    first = torch.zeros_like(decides)
+    first[torch.tensor(market.first_row)] = True
+    asked = decides
+    while True:
+        following = asked | ((asked & lost).roll(1) & ~first)
+        if torch.equal(following, asked):
+            return asked
+        asked = following
 
 
 @dataclass(frozen=True)
 class MissedFills:
-    """Orders decided at some rows are lost. missed: bool (R,), one a row of the market."""
+    """Orders decided at some rows are lost; what sends them is asked again at the next close.
+
+    Attributes:
+        missed: bool (R,), one a row of the market. decides: see asked_again.
+    """
 
     sizer: Sizer
     missed: torch.Tensor
+    decides: torch.Tensor | None = None
 
     @property
     def uses(self) -> Uses:
@@ -138,7 +174,13 @@ class MissedFills:
 
     def orders(self, at: Situation) -> Orders:
         """See sizers.Sizer."""
-        return self.sizer.orders(at).only((~self.missed[at.rows]).double())
+        sent = ~self.missed[at.rows]
+        if self.decides is not None:
+            asked = self.decides[at.rows]
+            if not bool(asked.any()):
+                return Orders()
+            at, sent = replace(at, decides=asked), sent & asked
+        return self.sizer.orders(at).only(sent.double())
 
 
 def thinned_universe(universe: Universe, frac: float, seed: int) -> Universe:
@@ -163,31 +205,31 @@ def rebuilt_market(
     """
     tables: dict[str, pd.DataFrame] = {}
     for symbol, frame in universe.bars.items():
-        table = compute_features(frame, regimes, signals)
+        table = compute_features(frame, regimes, signals, universe.instruments[symbol])
         inputs = confidence_inputs(table, table["direction"].to_numpy(dtype="float64"))
         scores = {
             name: carry_from_entry(models[name].predict(inputs), table).astype("float32")
             for name in map(confidence_column, folds)
         }
         tables[symbol] = table.assign(**scores)
-    return build_market(universe.bars, tables, universe.instruments)
+    return market_of(universe, tables)
 
 
-# The reference's rule, scaled on train to the candidate's traded value; an arm of this study alone.
-TURNOVER_MATCHED = "atr_turnover_matched"
-
-MATCHED: Final = "atr_exposure_matched"
-# Kinds that can be walked again: a policy, what is matched to it, and rules that need nothing but their parameters.
-WALKED = {"ppo", MATCHED, "buy_and_hold", *RULES}
+# Kinds that can be walked again: a policy, and rules that need nothing but their parameters.
+WALKED = {"ppo", *PLAIN}
 
 
 @dataclass(frozen=True)
 class StressWorld:
-    """What every scenario starts from. market: float64, on the CPU. folds: of the primary scheme.
+    """What every scenario starts from.
+
+    Attributes:
+        market: float64, on the CPU. folds: of the primary scheme. seeds: of learned arms that name none of their own.
+        factors: by arm, what the main job multiplied its sizes by; an arm without any keeps its own risk.
 
     Raises:
-        ConfigError: an arm that is unknown or cannot be walked here, a candidate or a reference that is not among them, or
-            of another kind than a policy and plain ATR.
+        ConfigError: an arm that is unknown or cannot be walked here, a candidate or a reference that is not among them, a
+            candidate that is no policy, or a reference that is one.
     """
 
     universe: Universe
@@ -204,6 +246,7 @@ class StressWorld:
     splits: Splits
     window_bars: int
     policies: Path
+    factors: Mapping[str, Factors] = field(default_factory=dict)
 
     @property
     def account(self) -> Account:
@@ -215,48 +258,45 @@ class StressWorld:
             arm = self.arms.get(name)
             if arm is None:
                 raise ConfigError(f"stress.arms names '{name}', which is no entry of arms: mend its name")
-            if arm.kind == MATCHED and arm.matches != self.plan.candidate:
-                raise ConfigError(
-                    f"stress.arms: '{name}' matches {arm.matches}: only what matches the candidate is walked"
-                )
             if arm.kind not in WALKED:
                 raise ConfigError(
                     f"stress.arms: '{name}' is of kind '{arm.kind}', which is not walked again: leave it out"
                 )
-        if kind_of(self.arms, self.plan.candidate) != "ppo":
-            raise ConfigError(f"plan.candidate '{self.plan.candidate}' is no PPO arm: stress walks one; name one")
-        if sum(self.arms[name].kind == MATCHED for name in named) > 1:
-            raise ConfigError("stress.arms names several arms of kind atr_exposure_matched: keep one")
-        if self.reference.confidence_rule:
-            raise ConfigError(
-                f"plan.reference '{self.plan.reference}' reads confidence: only plain ATR sizes can be scaled"
-            )
-        missing = {self.plan.candidate, self.plan.reference} - set(named)
+            if arm.symbols:
+                raise ConfigError(
+                    f"stress.arms: '{name}' trades several symbols in one account, which is not walked again: leave it out"
+                )
+        candidate, reference = self.plan.candidate, self.plan.reference
+        if kind_of(self.arms, candidate) != "ppo":
+            raise ConfigError(f"plan.candidate '{candidate}' is no PPO arm: stress walks one; name one")
+        missing = {candidate, reference} - set(named)
         if missing:
             raise ConfigError(
                 f"stress.arms leaves out '{min(missing)}': both sides of the comparison are walked; add it"
             )
+        if self.arms[reference].learned:
+            raise ConfigError(f"plan.reference '{reference}' is learned: stress scales a rule; name one")
+
+    def seeds_of(self, name: str) -> tuple[int, ...]:
+        """The seeds an arm walks with: those of the main job."""
+        arm = self.arms[name]
+        return arm.seeds_on(self.folds[0].scheme, self.seeds) if arm.learned else (RULE_SEED,)
+
+    def under(self, name: str) -> World:
+        """The world an arm trades in: its clock, and the rules its scheme cannot do without."""
+        arm: Any = self.arms[name]
+        world: World = arm.world(self.world)
+        return replace(world, rules=rules_of(arm.scheme, world.rules)) if arm.kind == "ppo" else world
 
     @property
-    def reference(self) -> Any:
-        """The arm that is scaled: plain ATR."""
-        if kind_of(self.arms, self.plan.reference) != "atr":
-            raise ConfigError(f"plan.reference '{self.plan.reference}' is no ATR arm: stress scales one; name one")
-        return self.arms[self.plan.reference]
-
-    @property
-    def matched(self) -> Any:
-        """The arm that is matched by exposure; the reference's rule, if none walks."""
-        for name in self.rules.arms:
-            if self.arms[name].kind == MATCHED:
-                return self.arms[name]
-        rule = {"risk_frac": self.reference.risk_frac, "stop_atr": self.reference.stop_atr}
-        return AtrMatchedArm(kind=MATCHED, matches=self.plan.candidate, **rule)
+    def matched(self) -> tuple[str, str]:
+        """The reference scaled on train to the candidate's exposure, and to its traded value: arms of this study."""
+        return f"{self.plan.reference}_exposure_matched", f"{self.plan.reference}_turnover_matched"
 
     @property
     def walked(self) -> tuple[str, ...]:
         """Names of the arms that walk."""
-        return (*self.rules.arms, TURNOVER_MATCHED)
+        return (*self.rules.arms, *self.matched)
 
     @property
     def ruin_level(self) -> float:

@@ -10,7 +10,15 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import least_rules as least_rules
 from sizewise.trading.schemes.interface import ActionScheme
 from sizewise.trading.schemes.orders import ManagedRisk, ManageInventory, Simple
-from sizewise.trading.schemes.sizing import BSH, Legacy3, LevelActions, Simplex, SizeByLeverage, SizingActions
+from sizewise.trading.schemes.sizing import (
+    BSH,
+    Legacy3,
+    LevelActions,
+    Simplex,
+    SizeByLeverage,
+    SizingActions,
+    WeightGrid,
+)
 
 # Every kind with its defaults.
 MODELS: dict[str, trading.SchemeModel] = {
@@ -65,4 +73,6 @@ def open_scheme(
         case trading.BSH():
             return BSH()
         case trading.Simplex():
-            return Simplex(len(symbols))
+            return (
+                Simplex(len(symbols)) if model.steps is None else WeightGrid(model.steps, len(symbols), dtype, device)
+            )

@@ -1,9 +1,13 @@
 """Schemes that choose a size: Sizing3, 7 and 13, Legacy3, and size by leverage. One instrument each."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from math import comb
 
+import numpy as np
 import torch
 
+from sizewise.base.errors import ConfigError
 from sizewise.base.tensors import lookup, pick, positive
 from sizewise.params.trading import trading
 from sizewise.params.trading.account import Account
@@ -52,6 +56,40 @@ class Simplex(ActionScheme):
         weights = actions[..., 1:].movedim(-1, 0).to(view.equity.dtype)
         target = view.units(weights * view.equity)
         return Orders(market=target - view.book.units)
+
+
+# More weights than a policy could tell apart.
+MOST_WEIGHTS = 2000
+
+
+def weights_in_steps(steps: int, n_instruments: int) -> list[tuple[float, ...]]:
+    """Every (cash, instruments...) in steps of 1/steps that sums to 1; all in cash first, the last varying fastest."""
+    shares = [
+        tuple(np.diff((-1, *bars, steps + n_instruments)) - 1)
+        for bars in combinations(range(steps + n_instruments), n_instruments)
+    ]
+    return [tuple(float(share) / steps for share in found) for found in sorted(shares, key=lambda s: (-s[0], s[1:]))]
+
+
+class WeightGrid(Simplex):
+    """The same with a number for each of the weights in steps, for learners that choose among actions; see params.
+
+    Raises:
+        ConfigError: so many weights that no policy could choose among them.
+    """
+
+    def __init__(self, steps: int, n_instruments: int, dtype: torch.dtype, device: torch.device | str):
+        count = comb(steps + n_instruments, n_instruments)
+        if count > MOST_WEIGHTS:
+            raise ConfigError(
+                f"simplex: steps {steps} of {n_instruments} instruments make {count} actions, {MOST_WEIGHTS} at most: "
+                "lower steps or name fewer symbols"
+            )
+        self.space = Discrete(count)
+        self._weights = torch.tensor(weights_in_steps(steps, n_instruments), dtype=dtype, device=device)
+
+    def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        return super().orders(self._weights[actions], view)
 
 
 # "All of it", whatever is held by then.

@@ -70,7 +70,7 @@ def from_legacy(action: int, encoding: Literal["signed", "index"]) -> Sizing7:
 
 def position_limit_frac(account: Account) -> float:
     """Largest |position| an order may lead to, as a share of equity: the cap, and what the safety buffer leaves."""
-    return min(account.max_position_frac, 1.0 - account.safety_buffer_frac)
+    return account.position_limit_frac
 
 
 def base_order_frac(account: Account) -> float:

@@ -19,7 +19,7 @@ from sizewise.evidence.statistics.means import (
     welch_warning,
 )
 
-KNOWN = {"alpha": 0.05, "power": 0.80}
+KNOWN = {"alpha": 0.05}
 
 
 def band(runs: int) -> tuple[float, float]:
@@ -48,7 +48,7 @@ def test_short_dependence_is_allowed_for(test):
 @pytest.mark.parametrize(("value", "p_value", "statistic"), [(0.0, 1.0, 0.0), (0.2, 0.0, np.inf), (-0.2, 0.0, -np.inf)])
 def test_a_constant_is_not_divided_by(test, value, p_value, statistic):
     found = test(np.full(100, value), **KNOWN)
-    assert (found.mean, found.low, found.high, found.mde) == (value, value, value, 0.0)
+    assert (found.mean, found.low, found.high, found.error) == (value, value, value, 0.0)
     assert (found.statistic, found.p_value) == (statistic, p_value)
 
 
@@ -59,12 +59,12 @@ def test_rounding_is_no_variation():
     assert certain(-1e-4) == (-np.inf, 0.0)
 
 
-def test_the_minimum_effect_and_the_interval_share_one_error():
+def test_the_statistic_and_the_interval_share_one_error():
     series = np.random.default_rng(4).normal(0.1, 1.0, 600)
     for test in (newey_west(series, **KNOWN), diebold_mariano(series, **KNOWN)):
         error = test.mean / test.statistic
         assert (test.high - test.low) / 2 == pytest.approx(stats.t.ppf(0.975, 599) * error)
-        assert test.mde == pytest.approx(2.806 * error, rel=1e-3)
+        assert (test.error, test.df) == (pytest.approx(error), 599)
 
 
 def test_a_variance_that_is_not_positive_is_weighted_down():
@@ -98,24 +98,23 @@ def test_welch_is_scipys():
     assert (test.low, test.high) == pytest.approx((interval.low, interval.high))
     assert test.difference == pytest.approx(a.mean() - b.mean())
     assert (test.n_a, test.n_b) == (150, 300)
-    error = test.difference / test.t
-    assert test.mde == pytest.approx(2.81 * error, rel=5e-3)
 
 
 def test_too_few_trades_show_their_number_and_no_statistic():
     few = r_values(MIN_GROUP - 1, 1.0, 1)
     test = welch(few, r_values(500, 0.0, 2), **KNOWN)
     assert (test.n_a, test.n_b) == (99, 500)
-    assert np.isnan([test.difference, test.low, test.high, test.t, test.df, test.p_value, test.mde]).all()
+    assert np.isnan([test.difference, test.low, test.high, test.t, test.df, test.p_value]).all()
     assert test.warning.startswith("99 and 500 trades: a group has fewer than 100, so no statistic is shown.")
     # A trade without a stop distance has no R and does not count.
     assert np.isnan(welch(np.append(few, np.nan), few, **KNOWN).p_value)
     assert not np.isnan(welch(np.append(few, 0.0), np.append(few, 0.0), **KNOWN).p_value)
 
 
-def test_the_warning_says_how_often_it_is_wrong():
+def test_the_warning_says_that_it_is_wrong():
     text = welch_warning(100, 100)
-    assert all(rate in text for rate in ("3.7%", "21.0%", "56.0%"))
+    # No rate is typed here: what was measured is read from the calibration study's file.
+    assert "%" not in text
     assert text.startswith("Welch's test takes trades for independent draws.")
     assert "so no statistic" not in text
 

@@ -1,74 +1,91 @@
-"""Sizes on held bars: seeds averaged, decided before the bar, and refused where the arms do not share a signal."""
+"""Sizes on held bars: as ordered, seeds averaged, and refused where the arms do not share a signal."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from sizewise.base.errors import LedgerError
-from sizewise.evidence.statistics.placebo import held_sizes
+from sizewise.evidence.statistics.placebo import held_sizes, rotation_placebo
 
-TIMES = pd.date_range("2020-01-01", periods=6, freq="h", tz="UTC")
+from ....hand_orders import ordered_path
 
-
-def path(
-    position: list[float], *, symbol: str = "BTC", seed: int = 0, price: list[float] | None = None
-) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "symbol": symbol,
-            "fold": 0,
-            "seed": seed,
-            "timestamp": TIMES,
-            "equity": [100.0, 100.0, 110.0, 121.0, 121.0, 121.0],
-            "position_frac": position,
-            "price_pnl": price or [0.0, 0.0, 10.0, 11.0, 0.0, 0.0],
-        }
-    )
+MOVES = [0.1, 0.5, -0.2, 0.3, 0.1, 0.0]
+LONG = [0.2, None, 0.0, None, None, None]
 
 
-LONG = [0.0, 0.2, 0.2, 0.0, 0.0, 0.0]
+def path(orders, **given) -> pd.DataFrame:
+    return ordered_path(orders, MOVES, **given)
 
 
-def test_a_bar_counts_with_the_size_carried_into_it():
-    found = held_sizes(path(LONG), path([0.0, 0.1, 0.3, 0.0, 0.0, 0.0]))
-    assert found["unit_result"].tolist() == pytest.approx([0.5, 0.5])
-    assert found["reference_size"].tolist() == pytest.approx([0.2, 0.2])
-    assert found["size_ratio"].tolist() == pytest.approx([0.5, 1.5])
-    assert found["symbol"].tolist() == ["BTC", "BTC"]
+def test_a_bar_counts_with_the_size_that_was_ordered():
+    found = held_sizes(path(LONG), path([0.1, 0.3, 0.0, None, None, None]))
+    assert found["unit_result"].tolist() == pytest.approx([0.5, -0.2, 0.0])
+    assert found["reference_size"].tolist() == pytest.approx([0.2] * 3)
+    assert found["size_ratio"].tolist() == pytest.approx([0.5, 1.5, 1.5])
+    assert found["symbol"].tolist() == ["BTC"] * 3
 
 
 def test_seeds_are_averaged_and_a_flat_bar_is_a_size_of_none():
-    other = pd.concat([path([0.0, 0.1, 0.2, 0.0, 0.0, 0.0], seed=1), path([0.0] * 6, seed=2)])
-    assert held_sizes(path(LONG), other)["size_ratio"].tolist() == pytest.approx([0.25, 0.5])
+    other = pd.concat([path([0.1, 0.2, 0.0, None, None, None], seed=1), path([None] * 6, seed=2)])
+    assert held_sizes(path(LONG), other)["size_ratio"].tolist() == pytest.approx([0.25, 0.5, 0.5])
 
 
 def test_nothing_is_carried_from_path_to_path():
-    both = [path([0.0, 0.2, 0.2, 0.2, 0.2, 0.2]), path(LONG, symbol="ETH")]
+    both = [path([0.2] + [None] * 5), path(LONG, symbol="ETH")]
     found = held_sizes(pd.concat(both), pd.concat(both))
-    assert found.groupby("symbol").size().to_dict() == {"BTC": 4, "ETH": 2}
+    assert found.groupby("symbol").size().to_dict() == {"BTC": 5, "ETH": 3}
     np.testing.assert_allclose(found["size_ratio"], 1.0)
 
 
 def test_a_short_is_a_size_too():
-    short = [-value for value in LONG]
-    found = held_sizes(path(short), path([value / 2 for value in short]))
-    assert found["size_ratio"].tolist() == pytest.approx([0.5, 0.5])
+    short = [None if order is None else -order for order in LONG]
+    half = [None if order is None else order / 2.0 for order in short]
+    assert held_sizes(path(short), path(half))["size_ratio"].tolist() == pytest.approx([0.5] * 3)
+
+
+def test_sizes_that_only_rounding_parts_are_one_size():
+    near = [0.2, 0.0, 0.2019, 0.0, None, None]
+    assert held_sizes(path(near), path(near))["reference_size"].tolist() == pytest.approx([0.20095] * 4)
+    apart = [0.2, 0.0, 0.2021, 0.0, None, None]
+    assert held_sizes(path(apart), path(apart))["reference_size"].tolist() == pytest.approx([0.2, 0.2, 0.2021, 0.2021])
+
+
+def test_a_constant_size_that_drifts_with_a_trend_is_no_timing():
+    """Ten long trends that end in a fall: what is held grows with the price, and no decision is made."""
+    rng = np.random.default_rng(0)
+    moves = np.concatenate([np.append(np.full(30, 0.01) + rng.normal(0.0, 0.002, 30), [-0.2, 0.0]) for _ in range(10)])
+    orders = ([0.1] + [None] * 30 + [0.0]) * 10
+    rows = ordered_path(orders, moves)
+    held = rows["position_frac"].shift(1).fillna(0.0)
+    unit = np.where(held > 0.0, moves, 0.0)
+    found = held_sizes(rows, rows)
+    settings = {"draws": 199, "rng": rng}
+    sizes = np.log(found["reference_size"].to_numpy())
+    group = found["symbol"].to_numpy()
+    assert rotation_placebo(found["unit_result"].to_numpy(), sizes, group, **settings).p_value == 1.0
+    # As held, the same orders look like skill or its opposite.
+    there = held.to_numpy() > 0.0
+    drift = rotation_placebo(unit[there], np.log(held.to_numpy()[there]), np.zeros(there.sum()), **settings)
+    assert drift.p_value != 1.0
 
 
 @pytest.mark.parametrize(
-    "position", [[0.0, -0.2, 0.2, 0.0, 0.0, 0.0], [0.0, 0.2, 0.2, 0.2, 0.0, 0.0]], ids=["other side", "beyond the exit"]
+    "orders",
+    [[-0.2, 0.2, 0.0, None, None, None], [0.2, None, None, 0.0, None, None]],
+    ids=["other side", "beyond the exit"],
 )
-def test_another_signal_is_refused(position):
+def test_another_signal_is_refused(orders):
     with pytest.raises(
         LedgerError, match=r"BTC, fold 0, 2020-01-01 0\d:00, and on 1 of \d held bars in all: the arms hold"
     ):
-        held_sizes(path(LONG), path(position))
+        held_sizes(path(LONG), path(orders))
 
 
 def test_other_bars_and_a_reference_with_seeds_are_refused():
     with pytest.raises(LedgerError, match="seed 0: the arms cover different bars"):
         held_sizes(path(LONG), path(LONG).iloc[:-1])
-    moved = path(LONG).assign(timestamp=TIMES + pd.Timedelta("1h"))
+    moved = path(LONG)
+    moved["timestamp"] += pd.Timedelta("1h")
     with pytest.raises(LedgerError, match="different bars"):
         held_sizes(path(LONG), moved)
     with pytest.raises(LedgerError, match="several seeds"):
@@ -76,12 +93,12 @@ def test_other_bars_and_a_reference_with_seeds_are_refused():
 
 
 def test_what_a_rule_of_the_venue_kept_apart_is_left_out_and_counted():
-    """Twenty bars held alike; on the last two the reference's order was refused, so that there is no ratio."""
-    times = pd.date_range("2020-01-01", periods=24, freq="h", tz="UTC")
-    columns = {"symbol": "BTC", "fold": 0, "seed": 0, "timestamp": times, "equity": 100.0, "price_pnl": 1.0}
-    reference = pd.DataFrame({**columns, "position_frac": [0.0] + [0.2] * 20 + [0.0] * 3})
-    other = reference.assign(position_frac=[0.0] + [0.1] * 22 + [0.0])
+    """Twenty bars held alike; then the reference's order is refused for two, so that there is no ratio."""
+    moves = np.full(24, 0.01)
+    reference = ordered_path([0.2] + [None] * 19 + [0.0, None, None, None], moves)
+    other = ordered_path([0.1] + [None] * 21 + [0.0, None], moves)
     found = held_sizes(reference, other)
-    assert len(found) == 20
-    assert found.attrs["left_out"] == 2
-    np.testing.assert_allclose(found["size_ratio"], 0.5)
+    kept_apart = found.attrs["left_out"]
+    assert kept_apart == 2
+    assert len(found) == len(held_sizes(reference, reference))
+    np.testing.assert_allclose(found["size_ratio"], 0.5, rtol=0.02)

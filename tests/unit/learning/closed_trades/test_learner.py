@@ -63,7 +63,7 @@ def greedy(learner, trades, scalars=None):
     state = torch.zeros((*shape, 3)) if scalars is None else scalars
     found = proposals(learner.networks, windows, state, move, [0], learner.rules, learner.limit_frac)
     grid = torch.tensor(learner.rules.sizes)
-    each = {model: grid[places].numpy() for model, places in found.items()}
+    each = {model: grid[proposed.place].numpy() for model, proposed in found.items()}
     shares = {
         model: torch.from_numpy(learner.contributions()[:, [place]]) for place, model in enumerate(learner.models)
     }
@@ -108,6 +108,21 @@ def test_the_record_holds_what_was_proposed(lessons):
     for place, model in enumerate(learner.models):
         np.testing.assert_allclose(np.array(RULES.sizes)[held.chosen[:, place]], expected[model][:, 0])
     assert held.equity.tolist() == [1000.0, 1000.0]
+
+
+def test_contributions_differ_by_signal_with_the_models_certainty(many):
+    """By certainty alone: every decision has shares of its own, and they are what it was sized and will be taught by."""
+    learner = live_through(make(many, changed(exploration=0.0, final_exploration=0.0, contribution_certainty=1.0)), 120)
+    decisions = [learner.open(trade) for trade in range(120, 140)]
+    shares = np.stack([learner.log.record(decision).contributions for decision in decisions])
+    np.testing.assert_allclose(shares.sum(axis=2), 1.0)
+    assert (shares.std(axis=0) > 0.01).all()
+    held = learner.log.record(decisions[0])
+    proposed = np.array(RULES.sizes)[held.chosen]
+    np.testing.assert_allclose(held.size, (proposed * held.contributions).sum(axis=1))
+    slots = learner._memory.stored["weight"]
+    learner.close(decisions[0])
+    np.testing.assert_allclose(slots[slots.any(axis=(1, 2))][-1], held.contributions, rtol=1e-6)
 
 
 def test_exploration_draws_from_the_whole_grid_and_falls(lessons):

@@ -5,7 +5,9 @@ import torch
 
 from sizewise.base.seeding import torch_generator
 from sizewise.learning.closed_trades.models import (
+    Proposed,
     contributions,
+    decision_shares,
     flow_inputs,
     gain_logits,
     initialise,
@@ -101,7 +103,8 @@ def test_contributions_are_of_those_that_have_one():
 
 
 def test_the_size_is_the_weighted_mean_of_the_proposals():
-    found = {"cnn": torch.tensor([4, 0]), "dqn": torch.tensor([2, 4]), "order_flow": torch.tensor([0, 1])}
+    places = {"cnn": torch.tensor([4, 0]), "dqn": torch.tensor([2, 4]), "order_flow": torch.tensor([0, 1])}
+    found = {model: Proposed(place, torch.tensor([0.3, 0.9])) for model, place in places.items()}
     shares = {"cnn": 0.35, "dqn": 0.45, "order_flow": 0.20}
     assert mean_size(found, shares, RULES).tolist() == pytest.approx([0.35 + 0.45 * 0.5, 0.45 + 0.2 * 0.25])
 
@@ -112,5 +115,21 @@ def test_market_proposals_do_not_ask_the_account(networks, windows, scalars):
     found = proposals(networks, windows, scalars, move, COLUMNS, RULES, 0.2)
     assert set(alone) == {"cnn", "order_flow"}
     assert set(found) == set(MODELS)
-    assert all(torch.equal(found[model], places) for model, places in alone.items())
-    assert all(int(places.max()) < 5 for places in found.values())
+    assert all(torch.equal(found[model].place, proposed.place) for model, proposed in alone.items())
+    assert all(int(proposed.place.max()) < 5 for proposed in found.values())
+    assert all(float(c.min()) >= 0.0 and float(c.max()) < 1.0 for _, c in found.values())
+
+
+def test_a_certain_model_weighs_more_in_its_own_decision():
+    """By hand: shares .5, .3 and .2 times a certainty of .1, .4 and 0 are 5, 12 and 0 of 17."""
+    shares = {"cnn": 0.5, "dqn": 0.3, "order_flow": 0.2}
+    certainty = {"cnn": [0.1, 0.0], "dqn": [0.4, 0.0], "order_flow": [0.0, 0.0]}
+    found = {model: Proposed(torch.tensor([4, 2]), torch.tensor(values)) for model, values in certainty.items()}
+    mine = decision_shares(found, shares, 1.0)
+    assert [round(float(mine[model][0]), 6) for model in shares] == [round(n / 17, 6) for n in (5, 12, 0)]
+    # Where nobody is certain, the general shares hold, as they do for every signal at 0.
+    assert [float(mine[model][1]) for model in shares] == list(shares.values())
+    assert decision_shares(found, shares, 0.0) is shares
+    half = decision_shares(found, shares, 0.5)
+    assert float(sum(half.values())[0]) == pytest.approx(1.0)
+    assert shares["dqn"] < float(half["dqn"][0]) < float(mine["dqn"][0])

@@ -10,10 +10,10 @@ from sizewise.base.errors import CheckpointError
 from sizewise.dataset.market_tensor import fold_confidence
 from sizewise.dataset.splits import Slice
 from sizewise.learning.closed_trades.learner import ClosedTradeLearner
-from sizewise.learning.closed_trades.lessons import build_lessons, flow_columns
+from sizewise.learning.closed_trades.lessons import DRAWDOWN_UNIT, build_lessons, flow_columns
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
 from sizewise.learning.closed_trades.training import train_closed_trades
-from sizewise.sizing import backtest
+from sizewise.sizing.walks import backtest
 
 from ....hand_trades import ACCOUNT, NAMES, RULES, even, planted_fold, planted_market
 from .test_training import SMALL
@@ -73,8 +73,9 @@ def test_out_of_sample_it_meets_what_it_met_in_training(quick, exact, kind):
     turns = 0
     for trade, held in met.items():
         scalar, size = seen[int(lessons.trades.entry_row[trade])]
-        # A turn is marked without what holding has cost so far, some basis points of the position.
-        np.testing.assert_allclose(scalar, held.scalars[0], rtol=1e-3, atol=2e-3)
+        # A turn is marked without what holding has cost so far, some basis points of the position; a drawdown is of equity.
+        most = [2e-3, 1e-3 * account.position_limit_frac / DRAWDOWN_UNIT, 0.0]
+        assert (np.abs(scalar - held.scalars[0]) <= most + 1e-3 * np.abs(held.scalars[0])).all()
         assert size == pytest.approx(held.size[0], abs=1e-6)
         turns += scalar[0] > 0
     if kind == "dqn":
@@ -82,7 +83,8 @@ def test_out_of_sample_it_meets_what_it_met_in_training(quick, exact, kind):
     for path, (_, number, start, _length) in enumerate(paths):
         last = [trade for trade in met if lessons.trades.symbol[trade] == number][-1]
         worth = ledger.equity[int(lessons.trades.exit_row[last]) + 1 - start, path]
-        assert float(worth) == pytest.approx(learner._equity[0, number], rel=1e-5)
+        # What a mark misses, a share of the limit, the next notional misses too, and that earns a share of the limit.
+        assert float(worth) == pytest.approx(learner._equity[0, number], rel=2.5e-4 * account.position_limit_frac**2)
 
 
 def test_sizes_are_held_from_entry_to_exit_and_capped():

@@ -10,6 +10,7 @@ from sizewise.learning.ppo.agent import Actors, PolicySizer, stack
 from sizewise.learning.ppo.encoders import MarketView
 from sizewise.learning.ppo.policy import encode, forward
 from sizewise.params.learning.train import CausalConv, LinearRecurrent
+from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Levels
 from sizewise.trading.situation import standing
 
@@ -18,13 +19,19 @@ from ....hand_agents import scalars_of, situation_at
 ROWS = (30, 77, 140)
 
 
+def view_of(market, quick, agents):
+    """What the agents, of one arm and of the first fold, see."""
+    confidence = [fold_confidence(market, quick.folds["rolling"][0])] * len(agents)
+    spec = agents[0].spec
+    return MarketView(market, confidence, [agent.scalers for agent in agents], spec.window_bars, spec.inputs)
+
+
 @pytest.fixture(scope="module")
 def two(quick):
     """Two agents of one arm, and a view and market they share."""
     agents = [quick.train("masked", seed=seed).agent for seed in (1, 2)]
     market = quick.market.to("cpu", torch.float64)
-    confidence = fold_confidence(market, quick.folds["rolling"][0])
-    view = MarketView(market, [confidence] * 2, [agent.scalers for agent in agents], agents[0].spec.window_bars)
+    view = view_of(market, quick, agents)
     return agents, market, view
 
 
@@ -52,7 +59,7 @@ def test_it_is_the_training_network(quick, two):
         population = stack(agents)
         encoded = encode(agents[0].spec, population, segment, use_fft=True).unsqueeze(3)
         scalars = scalars_of(agents[0], decision)
-        allowed = sizer._scheme.allowed(decision.view())
+        allowed = sizer.scheme.allowed(decision.view())
         shape = (2, 1, 1, 1)
         output = forward(agents[0].spec, population, encoded, scalars.expand(*shape, 4), allowed.expand(*shape, 7))
         torch.testing.assert_close(sizer.log_prob(decision)[0], output.log_prob[0, 0, 0, 0], rtol=0, atol=2e-5)
@@ -79,7 +86,7 @@ def test_orders_are_greedy_and_never_against_the_signal(quick, two):
     for offset in range(0, 600, 7):
         decision = situation_at(market, [first + offset], [1000.0], [0.0])
         action = int(sizer.log_prob(decision).argmax())
-        expected = sizer._scheme.orders(torch.tensor([action]), decision.view()).market
+        expected = sizer.scheme.orders(torch.tensor([action]), decision.view()).market
         assert torch.equal(sizer.orders(decision).market, expected)
         assert float(expected * decision.direction) >= 0.0
 
@@ -93,8 +100,7 @@ ENCODERS = {
 @pytest.mark.parametrize("changes", ENCODERS.values(), ids=ENCODERS)
 def test_other_encoders_decide_as_in_training(quick, two, changes):
     agents, (_, market, _) = [quick.train("masked", seed=seed, **changes).agent for seed in (1, 2)], two
-    confidence = fold_confidence(market, quick.folds["rolling"][0])
-    view = MarketView(market, [confidence] * 2, [agent.scalers for agent in agents], agents[0].spec.window_bars)
+    view = view_of(market, quick, agents)
     first, spec, population = starts(quick, two)[0], agents[0].spec, stack(agents)
     sizer = sizer_of(quick, (agents, market, view), [(0, 0, first, 200), (1, 0, first, 200)])
     seen = []
@@ -103,7 +109,7 @@ def test_other_encoders_decide_as_in_training(quick, two, changes):
         segment = view.segments(torch.tensor([[first + offset]] * 2), torch.zeros((2, 1), dtype=torch.int64), 1)
         encoded = encode(spec, population, segment, use_fft=False).unsqueeze(3)
         scalars = scalars_of(agents[0], decision).view(2, 1, 1, 1, 4)
-        allowed = sizer._scheme.allowed(decision.view()).view(2, 1, 1, 1, 7)
+        allowed = sizer.scheme.allowed(decision.view()).view(2, 1, 1, 1, 7)
         output = forward(spec, population, encoded, scalars, allowed)
         seen.append(sizer.log_prob(decision))
         torch.testing.assert_close(seen[-1], output.log_prob.view(2, 7), rtol=0, atol=2e-5)
@@ -113,8 +119,7 @@ def test_other_encoders_decide_as_in_training(quick, two, changes):
 def test_a_recurrent_policy_remembers_from_bar_to_bar(quick, two):
     """Two paths of two policies against each account's plain walk through the training network."""
     agents, market = [quick.train("free", seed=seed, memory=4).agent for seed in (1, 2)], two[1]
-    confidence = fold_confidence(market, quick.folds["rolling"][0])
-    view = MarketView(market, [confidence] * 2, [agent.scalers for agent in agents], agents[0].spec.window_bars)
+    view = view_of(market, quick, agents)
     first = starts(quick, two)[0]
     sizer = sizer_of(quick, (agents, market, view), [(1, 0, first, 60), (0, 0, first + 5, 60)])
     memory = [torch.zeros((1, 1, 4))] * 2
@@ -146,7 +151,8 @@ def test_weights_may_be_given_apart_from_the_agents(quick, two):
 
 def test_scalars_are_as_the_policy_was_trained(two):
     at = standing(*torch.tensor([[2000.0], [300.0], [1.0]], dtype=torch.float64))
-    agent = two[0][0]
+    small = Account(initial_equity=1000.0, safety_buffer_frac=0.30, max_position_frac=0.20)
+    agent = replace(two[0][0], world=replace(two[0][0].world, account=small))
     assert scalars_of(agent, at)[0].tolist() == pytest.approx([0.75, 0.55, 0.30103, 3.0])
     levels = replace(agent, scheme=Levels(kind="levels", levels=[-3.0, 0.0, 1.0]))
     assert scalars_of(levels, at)[0].tolist() == pytest.approx([0.05, 0.55 / 3.0, 0.30103, 3.0])

@@ -8,7 +8,7 @@ import torch
 
 from sizewise.base.errors import CheckpointError, DataMissingError
 from sizewise.base.seeding import torch_generator
-from sizewise.dataset.features import NAMES
+from sizewise.dataset.features import NAMES, chosen_inputs
 from sizewise.learning.ppo.agent import LAYOUT, WEIGHTS, Agent, load_agent, save_agent
 from sizewise.learning.ppo.policy import initialise
 from sizewise.params.learning.train import CausalConv, LinearRecurrent, Mlp
@@ -35,15 +35,19 @@ def test_round_trip(agents, saved):
         assert getattr(loaded, name) == getattr(original, name), name
 
 
-def test_it_is_safetensors_and_json_and_nothing_else(saved):
+def test_it_is_safetensors_and_json_and_nothing_else(quick, saved):
     assert {path.name for path in saved.iterdir()} == {WEIGHTS, LAYOUT}
     layout = json.loads((saved / LAYOUT).read_text())
     assert layout["observation"]["features"] == list(NAMES)
-    assert layout["observation"]["n_inputs"] == layout["observation"]["window_bars"] * 60
+    observation = quick.params.observation
+    assert layout["observation"]["inputs"] == list(observation.inputs)
+    # Those that are read, and four of the account.
+    read = len(chosen_inputs(observation.inputs))
+    assert layout["observation"]["n_inputs"] == observation.window_bars * (read + 4)
     assert layout["scheme"] == {"kind": "sizing7", "mode": "masked", "close_action": False}
     assert layout["n_actions"] == 7
     assert layout["observation"]["account_scalars"] == ["position_0", "free_cash", "log10_growth", "day_trades_left"]
-    assert layout["decisions"] == {"every": "bar", "count": 1}
+    assert layout["decisions"] == {"every": "session", "count": 1} == quick.params.decisions.model_dump()
     assert layout["network"] == {"hidden": [8, 8], "memory": 0, "encoder": {"kind": "mlp"}}
     assert {"seed", "fold", "scheme", "arm"} <= set(layout["origin"])
 

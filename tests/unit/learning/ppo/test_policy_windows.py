@@ -133,4 +133,6 @@ def test_under_a_session_clock_a_policy_learns_from_windows(quick, market, monke
 
 def test_at_every_bar_it_learns_from_stretches(quick, market, monkeypatch):
     monkeypatch.setattr(MarketView, "windows", None)
-    assert quick.train("free", iterations=1).history
+    world = replace(quick.settings.world, decisions=Decisions())
+    every_bar = replace(quick, settings=replace(quick.settings, world=world))
+    assert every_bar.train("free", iterations=1).history

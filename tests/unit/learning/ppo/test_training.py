@@ -13,6 +13,7 @@ import torch
 
 from sizewise.base.errors import TrainingError
 from sizewise.base.seeding import torch_generator
+from sizewise.dataset.features import chosen_inputs
 from sizewise.dataset.splits import tail_of
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import LAYOUT, load_agent
@@ -26,7 +27,9 @@ from ....hand_market import remade
 
 
 def same(a: training.Trained, b: training.Trained) -> bool:
-    return all(torch.equal(a.agent.parameters[name], b.agent.parameters[name]) for name in a.agent.parameters)
+    """The selected policy and every checkpoint: where nothing that was learned is kept, what was learned differs yet."""
+    pairs = zip((a.agent.parameters, *a.checkpoints), (b.agent.parameters, *b.checkpoints), strict=True)
+    return all(torch.equal(one[name], other[name]) for one, other in pairs for name in one)
 
 
 def test_training_repeats_bit_for_bit(quick):
@@ -57,8 +60,8 @@ def test_every_network_trains_all_of_its_parameters(quick, changes):
     trained = quick.train("masked", iterations=2, **changes)
     untouched = quick.train("masked", iterations=2, learning_rate=1e-12, **changes)
     assert same(trained, quick.train("masked", iterations=2, **changes))
-    for name, value in trained.agent.parameters.items():
-        assert not torch.equal(value, untouched.agent.parameters[name]), name
+    for name, value in trained.checkpoints[-1].items():
+        assert not torch.equal(value, untouched.checkpoints[-1][name]), name
     assert trained.agent.spec.encoder == changes.get("encoder", Mlp())
 
 
@@ -105,6 +108,16 @@ def test_a_policy_does_not_depend_on_its_neighbours(quick, changes):
     assert not same(together[0], together[1])
 
 
+def test_folds_that_train_alike_share_a_population(quick):
+    jobs = [quick.job("masked", fold=fold, seed=seed) for fold in (0, 1) for seed in (1, 2)]
+    single = quick.market.to("cpu", torch.float32)
+    parts = training.populations(single, jobs, quick.settings, 3)
+    assert [[job.name for job in part] for part in parts] == [[job.name for job in jobs[:3]], [jobs[3].name]]
+    found = training.train_jobs(quick.market, jobs, quick.models, quick.settings, at_once=3)
+    expected = [*quick.train_together(jobs[:3]), *quick.train_together(jobs[3:])]
+    assert all(same(one, other) for one, other in zip(found, expected, strict=True))
+
+
 def test_processes_train_what_one_process_trains(quick, tmp_path):
     jobs = [quick.job("masked"), quick.job("free")]
     done: list[str] = []
@@ -140,9 +153,10 @@ def test_progress_leaves_no_file_of_the_repository_open(quick, tmp_path, monkeyp
 
 
 def test_the_selected_policy_is_the_best_on_the_tail(quick):
-    """The kept parameters score what the best row of the history says, and the tail lies after what trained."""
+    """The kept parameters score what the best row of the curve says, and the tail lies after what trained."""
     trained = quick.train("masked", iterations=4)
-    scores = [row["validation_bps_per_day"] for row in trained.history]
+    scores = [row["tail_bps"] for row in trained.curve]
+    assert scores[1:] == [row["validation_bps_per_day"] for row in trained.history]
     assert trained.agent.origin["validation_bps_per_day"] == pytest.approx(max(scores))
     settings = quick.settings
     for learn in quick.folds["rolling"][0].train.values():
@@ -190,7 +204,9 @@ def broken(quick):
 def initial_weights(quick, job):
     """What the job's policy starts from."""
     train = quick.settings.train
-    spec = PolicySpec(quick.settings.observation.window_bars, train.hidden, n_scalars=4, encoder=train.encoder)
+    observation = quick.settings.observation
+    n_features = len(chosen_inputs(observation.inputs))
+    spec = PolicySpec(observation.window_bars, train.hidden, n_features, n_scalars=4, encoder=train.encoder)
     fresh = initialise(
         spec, [torch_generator(job.name, "init")], initial_hold_prob=quick.settings.train.initial_hold_prob
     )
@@ -215,8 +231,7 @@ def test_the_last_good_policy_is_kept(broken, tmp_path):
     for name, value in initial_weights(broken, job).items():
         assert torch.equal(kept.parameters[name], value), name
     assert kept.origin["seed"] == job.seed
-    # What it scored on the tail before anything was learned.
-    assert isinstance(kept.origin["validation_bps_per_day"], float)
+    assert kept.origin["iteration"] == 0
     # Strict JSON: other readers know no NaN and no infinity.
     json.loads((folder / LAYOUT).read_text(), parse_constant=pytest.fail)
 
@@ -225,11 +240,9 @@ def test_training_that_stops_later_keeps_the_best_policy_before(quick, tmp_path,
     """The second of two policies loses its weights in the third iteration; the better of its first two is kept."""
     jobs, market = [quick.job("free"), quick.job("free", seed=7)], quick.market.to("cpu", torch.float32)
     settings = replace(quick.settings, train=quick.settings.train.model_copy(update={"iterations": 5}))
-    scores = [
-        row["validation_bps_per_day"]
-        for row in training.train_population(market, jobs, quick.models, settings)[1].history
-    ]
-    iterate, seen = training.PpoLearner.iterate, []
+    curve = training.train_population(market, jobs, quick.models, settings)[1].curve
+    scores = [row["tail_bps"] for row in curve[:3]]
+    iterate, seen = training.PpoLearner.iterate, [initial_weights(quick, jobs[1])]
 
     def goes_wrong(learner, iteration):
         statistics = iterate(learner, iteration)
@@ -244,7 +257,8 @@ def test_training_that_stops_later_keeps_the_best_policy_before(quick, tmp_path,
     with pytest.raises(TrainingError, match=message):
         training.train_population(market, jobs, quick.models, settings, live_dir=tmp_path / "live")
     kept = load_agent(tmp_path / "live" / jobs[1].name / training.LAST_GOOD)
-    better = int(scores[1] > scores[0])
+    better = scores.index(max(scores))
+    assert kept.origin["iteration"] == better
     assert kept.origin["validation_bps_per_day"] == pytest.approx(scores[better])
     for name, value in seen[better].items():
         assert torch.equal(kept.parameters[name], value), name
@@ -272,11 +286,25 @@ def test_what_stopped_a_process_is_said_in_this_one(broken, tmp_path):
 def test_jobs_are_every_arm_scheme_fold_and_seed_once(quick):
     jobs = training.plan_jobs(policies_of(quick.params.arms), quick.folds, quick.params.train.seeds)
     names = [job.name for job in jobs]
+    # Rolling and anchored, two folds each, the two seeds of all; one size a trade is asked of rolling folds alone.
     assert len(names) == len(set(names)) == 2 * 2 * 2 + 2 * 2
     assert names[0] == "ppo_rolling_fold0_seed1"
     wide = PpoArm(kind="ppo", scheme=Levels(kind="levels", levels=[0.0, 1.0]))
     planned = training.plan_jobs({"ppo": wide}, quick.folds, [1])
     assert {job.scheme.kind for job in planned} == {wide.scheme.kind}
+
+
+def test_seeds_of_a_fold_train_side_by_side(quick):
+    jobs = [
+        replace(quick.job("masked"), arm=arm, fold=fold, seed=seed)
+        for arm in ("a", "b")
+        for fold in quick.folds["rolling"]
+        for seed in range(training.SEEDS_AT_ONCE + 2)
+    ]
+    groups = training.side_by_side(jobs)
+    assert [job for group in groups for job in group] == jobs
+    assert {len(group) for group in groups} == {training.SEEDS_AT_ONCE, 2}
+    assert all(len({(job.arm, job.fold.number) for job in group}) == 1 for group in groups)
 
 
 def test_streams_of_one_policy_differ_by_purpose():

@@ -10,8 +10,8 @@ import torch
 from sizewise.base.errors import ConfigError
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.splits import Fold, Slice
-from sizewise.learning.tabular.cells import STATE_NAMES, state_number
-from sizewise.learning.tabular.lessons import NOTHING, join, prepare
+from sizewise.learning.tabular.cells import STATE_NAMES, confidence_of, state_number
+from sizewise.learning.tabular.lessons import NOTHING, join, prepare, with_quantile_bins
 from sizewise.params.learning.tabular import Tabular
 
 from ....hand_market import make_market
@@ -99,8 +99,38 @@ def test_accounts_share_the_trades_in_stretches_of_their_own():
 def test_too_few_trades():
     market, fold = world([0, 1, 0, 0, 0, 0])
     assert len(prepare(market, fold, "bandit", RULES, 0.2)) == 1
-    with pytest.raises(ConfigError, match=r"fold 0: 1 finished trades for 2 accounts: lower tabular\.accounts"):
+    with pytest.raises(ConfigError, match=r"fold 0, S0: 1 finished trades for 2 accounts: lower tabular\.accounts"):
         prepare(market, fold, "bandit", RULES.model_copy(update={"accounts": 2}), 0.2)
     market, fold = world([0] * 6)
     with pytest.raises(ConfigError, match="0 finished trades"):
         prepare(market, fold, "bandit", RULES, 0.2)
+
+
+def test_quantile_bins_part_the_train_decisions_into_fifths():
+    direction = [0] + [1, 0] * 25 + [0, 0]
+    market, fold = world(direction)
+    rows = np.flatnonzero(market.entry.numpy())
+    column = np.full(len(direction), 0.99, dtype=np.float32)
+    column[rows] = np.linspace(0.50, 0.54, len(rows))
+    market = replace(market, confidence={confidence_column(fold): torch.from_numpy(column)})
+    fixed, own = RULES, with_quantile_bins(market, fold, RULES)
+    met = [
+        {STATE_NAMES[s].split("|")[1] for s in prepare(market, fold, "bandit", r, 0.2).idle_state} for r in (fixed, own)
+    ]
+    assert met == [{"low"}, {"very_low", "low", "medium", "high", "very_high"}]
+    assert own.model_copy(update={"confidence_edges": fixed.confidence_edges}) == fixed
+    assert np.bincount(confidence_of(column[rows].astype(np.float64), own)).tolist() == [5] * 5
+
+
+def test_equal_confidences_share_a_bin_and_the_edges_still_increase():
+    market, fold = world([0] + [1, 0] * 10 + [0, 0])
+    own = with_quantile_bins(market, fold, RULES)
+    assert np.diff(own.confidence_edges).min() > 0
+    assert Tabular(**own.model_dump()) == own
+    assert len(set(confidence_of(np.full(3, 0.5), own))) == 1
+
+
+def test_quantile_bins_of_nothing_are_refused():
+    market, fold = world([0] * 6)
+    with pytest.raises(ConfigError, match="fold 0, S0: 0 finished trades"):
+        with_quantile_bins(market, fold, RULES)

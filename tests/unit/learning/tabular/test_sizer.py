@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sizewise.base.errors import ActionError, DecisionError
+from sizewise.base.errors import ActionError, ConfigError, DecisionError
 from sizewise.learning.tabular.cells import action_names, leverages, margins, nearest_action, state_name
 from sizewise.learning.tabular.learning import blank
 from sizewise.learning.tabular.sizer import TableAgent
@@ -229,3 +229,49 @@ def test_the_risk_limit_and_the_account_bind_the_order():
     assert one.decide("a", "BTC", 0, equity=30_000.0, atr_frac=0.01).size_frac == pytest.approx(60 / 30_000)
     assert one.decide("b", "BTC", 0, equity=100.0, atr_frac=0.01).size_frac == 0.2
     assert one.decide("c", "BTC", 0, equity=100.0, atr_frac=0.10).size_frac == pytest.approx(0.1)
+
+
+# Agents of regimes, and exploring by visits.
+
+
+def test_an_agent_of_a_regime_waits_for_its_own_next_decision():
+    """States 0 to 59 are of one regime, 60 to 119 of the next."""
+    one = agent("q_table", agents="regime", gamma=0.5)
+    for name, state in (("a", 5), ("b", 70), ("c", 6)):
+        one.decide(name, "BTC", state, **NOW)
+        if name != "c":
+            assert not one.table.visits.any()
+            one.close(name, **WON)
+    assert one.table.visits[5].sum() == 1
+    assert not one.table.visits[70].any()
+    assert [closed.state for closed in one.table.waiting["BTC"]] == [70]
+    shared = agent("q_table", gamma=0.5)
+    for name, state in (("a", 5), ("b", 70)):
+        shared.decide(name, "BTC", state, **NOW)
+        shared.close(name, **WON)
+    assert shared.table.visits[5].sum() == 1
+
+
+def test_an_open_trade_of_another_regime_is_not_followed():
+    one = agent("q_table", agents="regime")
+    one.decide("a", "BTC", 5, **NOW)
+    one.decide("b", "BTC", 70, **NOW)
+    assert one.table.open["a"].following is None
+    one.decide("c", "BTC", 9, **NOW)
+    assert one.table.open["a"].following == 9
+
+
+def test_exploring_ends_where_a_state_is_known():
+    table = blank("bandit", RULES.model_copy(update={"exploration": 1.0, "exploration_schedule": "visits"}), 0.2)
+    table.visits[10, 0] = 1e9
+    one = TableAgent(table, np.random.default_rng(0))
+    known = [one.decide(f"k{i}", "BTC", 10, **NOW).explored for i in range(50)]
+    new = [one.decide(f"n{i}", "BTC", 11, **NOW).explored for i in range(50)]
+    assert (sum(known), sum(new)) == (0, 50)
+
+
+def test_a_price_of_risk_is_of_log_growth_alone():
+    with pytest.raises(ConfigError, match="risk_price prices log growth"):
+        Tabular(reward="outcome", risk_price=2.0)
+    assert "risk_price" not in Tabular().model_dump()
+    assert Tabular(risk_price=2.0).model_dump()["risk_price"] == 2.0

@@ -15,8 +15,8 @@ from sizewise.learning.tabular.lessons import prepare
 from sizewise.learning.tabular.sizer import TableSizer
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.trading.account import Account
-from sizewise.sizing import backtest
 from sizewise.sizing.sizers import Situation
+from sizewise.sizing.walks import backtest
 from sizewise.trading.schemes.values import position_limit_frac
 
 from ....hand_sizers import constant_sizer

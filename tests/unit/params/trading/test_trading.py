@@ -119,3 +119,12 @@ def test_models_are_frozen(name):
     field = next(iter(model.model_fields))
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         setattr(made, field, getattr(made, field))
+
+
+def test_symbols_of_weights_say_the_accounts_or_nothing():
+    pair = {"kind": "simplex", "symbols": ["A", "B"]}
+    assert parsed(symbols=["A", "B"], scheme=pair).scheme.symbols == ("A", "B")
+    with pytest.raises(ConfigError, match=r"scheme\.symbols are others than symbols: remove them from the scheme"):
+        parsed(symbols=["A", "C"], scheme=pair)
+    with pytest.raises(ConfigError, match="symbols must differ: an account holds one position of each"):
+        parsed(symbols=["A", "B"], scheme=pair | {"symbols": ["A", "A"]})

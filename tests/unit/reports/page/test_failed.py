@@ -71,8 +71,8 @@ def test_reports_are_fresh_until_a_notebook_stops(workspace):
     assert failed.keep(workspace, "03_walk_forward", new_notebook()).endswith(" build/failed/03_walk_forward.ipynb")
     assert failed.stale_sentences(workspace) == [
         "03_walk_forward stopped in its last run: its report is of an earlier run, and so are those that build on it "
-        "(04_compare, 08_overfitting, 09_stress, 11_stability). See build/failed/03_walk_forward.ipynb: a run "
-        "to the end removes it, and so may you."
+        "(04_compare, 08_overfitting, 09_stress, 11_stability, 13_schemes, 16_assay, 17_tables, 18_outside_checks). See "
+        "build/failed/03_walk_forward.ipynb: a run to the end removes it, and so may you."
     ]
     failed.forget(workspace, "03_walk_forward")
     assert failed.stale_sentences(workspace) == []

@@ -95,7 +95,7 @@ def test_an_arm_keeps_its_colour():
 
 def test_no_two_arms_of_the_field_look_alike(params):
     colours = style.arm_colours(list(params.arms))
-    assert len(colours) == 14
+    assert len(colours) == len(params.arms) > 14
     rgb = np.array([plt.matplotlib.colors.to_rgb(colour) for colour in colours.values()])
     apart = np.abs(rgb[:, None] - rgb[None, :]).sum(-1) + 9.0 * np.eye(len(rgb))
     assert apart.min() > 0.25
@@ -109,6 +109,18 @@ def test_the_field_has_a_line_an_arm(params):
     top, _ = figures.equity_by_arm(draws(60, arms), labels(60), []).axes
     assert [line.get_label() for line in top.lines[: len(arms)]] == arms
     assert len({line.get_color() for line in top.lines[: len(arms)]}) == len(arms)
+
+
+def test_arms_that_are_not_named_are_grey_and_one_word_speaks_for_them(params):
+    arms = list(params.arms)
+    named = params.plan.leading(params.arms)
+    assert {"ppo", "atr_managed", "ppo_entry", "atr", "cash", "constant", "buy_and_hold"} <= set(named) < set(arms)
+    top, _ = figures.equity_by_arm(draws(60, arms), labels(60), [], named).axes
+    assert [text.get_text() for text in top.get_legend().get_texts()] == [
+        f"{len(arms) - len(named)} other arms",
+        *named,
+    ]
+    assert len({line.get_color() for line in top.lines[: len(arms)]}) == len(named) + 1
 
 
 def test_equity_is_compounded_and_its_drawdown_counts_the_first_day():
@@ -153,14 +165,14 @@ def test_block_means_are_those_of_the_test():
     assert up == [mean > 0 for mean in means]
 
 
-def test_a_heat_map_has_a_cell_a_fold_label_and_seed():
+def test_a_heat_map_has_a_cell_a_fold_and_label_and_counts_its_seeds():
     axes = heat().axes[0]
     assert [text.get_text() for text in axes.texts] == [
-        *("+1.0\n11 d", "-2.0\n12 d", "+0.0\n13 d", "+0.0\n14 d"),
-        *("+0.5\n15 d", "+8.0\n16 d"),
+        *("-0.50\n1 of 2 seeds, 12 d", "+0.00\n1 of 2 seeds, 14 d"),
+        "+4.25\n2 of 2 seeds, 16 d",
     ]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "1", "2"]
-    assert [patch.get_xy() for patch in axes.patches if patch.get_hatch()] == [(1.5, 0.5), (2.5, 0.5)]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["bull", "bear"]
+    assert [patch.get_xy() for patch in axes.patches if patch.get_hatch()] == [(0.5, 0.5)]
 
 
 def test_the_colours_of_a_heat_map_are_symmetric_about_zero():
@@ -176,7 +188,7 @@ def test_a_heat_map_of_nothing_is_hatched_all_over():
     empty = heat_cells().assign(effect_bps=np.nan)
     figure = walk_forward.heat_map(empty, ["bull"], title="t")
     figure.canvas.draw()
-    assert len(figure.axes[0].patches) == 4
+    assert len(figure.axes[0].patches) == 2
 
 
 def spans(series: pd.Series) -> list[tuple[str, float, float]]:

@@ -15,21 +15,26 @@ import pytest
 from sizewise.base.errors import DataMissingError
 from sizewise.dataset.regimes import LABELS
 from sizewise.evidence import verdict
+from sizewise.evidence.questions import holm_sentence
 from sizewise.ledgers.trials import TrialLedger, chain_sentence
 from sizewise.params.arms import AtrArm, ConstantArm, OracleArm
 from sizewise.reports.site import index as site
 
-RECORD = dict.fromkeys(verdict.FIELDS, 1) | {
-    "verdict": "worse",
-    "effect_bps_per_day": -0.75,
-    "ci_low": -1.5,
-    "ci_high": -0.1,
-    "p_value": 0.03,
-    "n_trials": 42,
-    "doubts": [],
-    "plan_hash": "aaaa",
-    "data_hash": "bbbb",
-}
+RECORD = (
+    dict.fromkeys(verdict.FIELDS, 1)
+    | verdict.LATER
+    | {
+        "verdict": "worse",
+        "effect_bps_per_day": -0.75,
+        "ci_low": -1.5,
+        "ci_high": -0.1,
+        "p_value": 0.03,
+        "n_trials": 42,
+        "doubts": [],
+        "plan_hash": "aaaa",
+        "data_hash": "bbbb",
+    }
+)
 ARMS = {
     "ppo": ConstantArm(kind="constant", size_frac=0.2),
     "atr": AtrArm(kind="atr"),
@@ -117,13 +122,24 @@ def test_reports_are_called_what_their_notebooks_are(root):
 def test_every_arm_has_its_row_in_the_order_of_the_parameters(found, page):
     summary = {arm: NUMBERS | {"sharpe": i + 0.125} for i, arm in enumerate(ARMS)}
     summary["constant"]["sharpe"] = None
-    text = page(replace(found, summary=summary))
+    text = page(replace(found, summary=summary)).partition("<h2>Every arm</h2>")[2].partition("</table>")[0]
     rows = re.findall(r"<tr><td>(\w+)</td>(.*?)</tr>", text)
     assert [arm for arm, _ in rows] == list(ARMS)
     column = list(site.COLUMNS).index("sharpe")
     assert [re.findall(r"<td>(.*?)</td>", cells)[column] for _, cells in rows] == ["0.12", "1.12", "-"]
     assert "<td>1,234.50</td>" in rows[0][1]
     assert re.findall(r"<th>(.*?)</th>", text) == ["arm", *site.COLUMNS.values()]
+
+
+def test_every_verdict_so_far_is_told(found, page):
+    before = {"date": "2026-11-20", "commit": "abcdefg", "changed": "the <first> run"}
+    row = before | {"verdict": "worse", "effect_bps_per_day": -0.25, "p_value": 0.04, "n_days": 100, "n_seeds": 2}
+    table = page(replace(found, history=[row])).partition("Every verdict so far")[2].partition("</table>")[0]
+    assert "1 verdicts were recorded so far" in table
+    cells = [re.findall(r"<td>(.*?)</td>", line) for line in re.findall(r"<tr>(<td>.*?)</tr>", table)]
+    assert cells[0] == ["2026-11-20", "abcdefg", "worse", "-0.25", "0.040", "100", "2", "the &lt;first&gt; run"]
+    assert cells[1][:2] == ["-", "-"]
+    assert cells[1][-1] == "this run; not recorded"
 
 
 def test_names_are_escaped(found, page):
@@ -137,13 +153,14 @@ def test_names_are_escaped(found, page):
 def test_what_stands_beside_the_verdict_is_said_on_the_page(found, page, plan):
     tests = pd.DataFrame.from_dict(SENSITIVITIES["tests"], orient="index")
     said = re.findall(r"<li>([^<]*)</li>", page(found))
-    assert [html.unescape(text) for text in said[:4]] == [
+    assert [html.unescape(text) for text in said[:5]] == [
         verdict.seeds_sentence(RECORD),
         verdict.agreement_sentence(tests, plan.alpha),
         verdict.anchored_sentence(RECORD, SENSITIVITIES["anchored"], plan.alpha),
         verdict.exposure_sentence(1234.5, 1234.5, "ppo", "atr"),
+        holm_sentence(RECORD),
     ]
-    assert said[4].startswith(chain_sentence(TrialLedger((), "")))
+    assert said[5].startswith(chain_sentence(TrialLedger((), "")))
 
 
 def test_marks_of_markdown_are_left_out(found, page):

@@ -10,17 +10,24 @@ import pytest
 import torch
 
 from sizewise.base.errors import ConfigError, DataMissingError
-from sizewise.base.paths import Workspace
+from sizewise.base.paths import Workspace, write_json
 from sizewise.dataset import store
 from sizewise.learning.ppo import training
 from sizewise.ledgers.files import EQUITY, LedgerWriter
 from sizewise.ledgers.trials import read_trials
-from sizewise.params.learning.train import Episode, LinearRecurrent
+from sizewise.params.learning.train import DecliningTail, Episode, LinearRecurrent
 from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations, Variant
+from sizewise.params.trading.trading import SEVEN
 from sizewise.studies.ablations import run
-from sizewise.studies.ablations.files import COLUMNS, FOLDER, folder_of
-from sizewise.studies.ablations.report import ablation_sentence, metrics, read_variants, variant_table
+from sizewise.studies.ablations.files import COLUMNS, FOLDER, SELECTION, folder_of
+from sizewise.studies.ablations.report import (
+    ablation_sentence,
+    metrics,
+    read_variants,
+    selection_sentence,
+    variant_table,
+)
 from sizewise.studies.ablations.report import effects as effect_table
 
 from ...reports.test_walk_forward import path
@@ -35,11 +42,11 @@ def two(params, **variants: Variant) -> Ablations:
 # What is changed.
 
 
-def test_the_baseline_changes_seeds_and_budget_alone(params):
+def test_the_baseline_changes_seeds_budget_and_reward_alone(params):
     train = run.changed(params.train, Variant(), params.ablations)
-    assert train.seeds == params.ablations.seeds
-    assert train.iterations == params.ablations.iterations
-    assert train.model_copy(update={"seeds": params.train.seeds, "iterations": params.train.iterations}) == params.train
+    names = ("seeds", "iterations", "reward")
+    assert [getattr(train, name) for name in names] == [getattr(params.ablations, name) for name in names]
+    assert train.model_copy(update={name: getattr(params.train, name) for name in names}) == params.train
 
 
 @pytest.mark.parametrize(
@@ -50,6 +57,7 @@ def test_the_baseline_changes_seeds_and_budget_alone(params):
         ("memory", 0),
         ("initial_hold_prob", 0.5),
         ("episode", Episode(random_position_prob=0.5)),
+        ("select_on", DecliningTail(kind="declining")),
     ],
 )
 def test_a_variant_changes_what_it_names(params, name, value):
@@ -67,11 +75,7 @@ def test_every_variant_of_the_parameters_is_another_policy(params):
     }
     kinds = list(made.values())
     assert all(kinds[i] != kinds[j] for i in range(len(kinds)) for j in range(i))
-    assert made[given.baseline] == (
-        run.changed(params.train, Variant(), given),
-        params.arms[params.plan.candidate].scheme,
-        False,
-    )
+    assert made[given.baseline] == (run.changed(params.train, Variant(), given), SEVEN, False)
 
 
 def test_the_table_says_what_each_variant_changes(params):
@@ -79,6 +83,16 @@ def test_the_table_says_what_each_variant_changes(params):
     assert table.loc["baseline", "changed"] == "nothing: the baseline"
     assert table.loc["bold", "changed"] == "initial_hold_prob: 0.5"
     assert table.loc["full", "changed"] == "memory: 4, raw_dollars: True"
+
+
+def test_what_picked_a_variants_checkpoints_is_told(params, tmp_path, root):
+    own = Stage("ablations", SimpleNamespace(ablations=two(params)), Workspace(root=root, base=tmp_path), "0" * 8)
+    assert selection_sentence(own) == ""
+    write_json(folder_of(own, "bold") / SELECTION, {"policies": 20, "by_whole_tail": 2})
+    assert selection_sentence(own) == (
+        "`bold`: declining days of the tail picked the checkpoints of 18 of 20 policies; the whole tail those of the other "
+        "2, because it has no such day."
+    )
 
 
 # One variant, from features to its ledger.
@@ -101,7 +115,7 @@ def stage(quick, root, tmp_path_factory) -> Stage:
     return Stage("ablation", SimpleNamespace(**params), workspace, "0" * 8)
 
 
-def in_this_process(market, jobs, models, settings):
+def in_this_process(market, jobs, models, settings, **_):
     single = market.to("cpu", torch.float32)
     return [training.train_population(single, [job], models, settings)[0] for job in jobs]
 
@@ -139,7 +153,7 @@ def test_a_variant_is_the_same_twice(stage, ledgers, monkeypatch, tmp_path):
 
 
 def test_a_variant_that_stands_is_kept_and_what_params_no_longer_name_goes(stage, ledgers, monkeypatch, tmp_path):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise AssertionError("trained again")
 
     own = replace(stage, workspace=replace(stage.workspace, base=tmp_path))

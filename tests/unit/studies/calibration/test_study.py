@@ -9,18 +9,21 @@ import torch
 from sizewise.base.errors import ConfigError, LedgerError
 from sizewise.params.reading import parse_section
 from sizewise.params.studies.calibration import Calibration
+from sizewise.params.trading.world import World
 from sizewise.studies.calibration import study as calibration
-from sizewise.studies.calibration.nulls import NullWorld, difference, noisy_arms
+from sizewise.studies.calibration.arms import NullWorld, difference, noisy_arms, pairs_of
 from sizewise.studies.calibration.rejections import block_means, block_rejects, rate_of, t_rejects
-from sizewise.studies.calibration.study import PRIMARY, chunks, null_rates, power_rates, world_of
+from sizewise.studies.calibration.study import PRIMARY, chunks, length_rates, null_rates, power_rates, world_of
 
-TESTS = [PRIMARY, "newey_west", "bootstrap", "placebo", "trade_level_t"]
+RULE = [PRIMARY, "ibragimov_mueller", "cosines"]
+TESTS = [*RULE, "newey_west", "bootstrap", "placebo", "trade_level_t"]
 
 
 @pytest.fixture(scope="module")
 def world(quick) -> NullWorld:
     p, market = quick.params, quick.market.to("cpu", torch.float64)
-    return world_of(quick.universe, quick.folds["rolling"], market, p.arms, p.plan, p.signals, p.calibration)
+    place = World.of(p)
+    return world_of(quick.universe, quick.folds["rolling"], market, p.arms, p.plan, p.signals, place, p.calibration)
 
 
 def with_settings(world: NullWorld, **changes: object) -> NullWorld:
@@ -44,9 +47,18 @@ def test_every_study_has_every_test_with_its_band(world):
     assert rates != null_rates(with_settings(world, seed=1))
 
 
+def test_the_level_is_measured_for_every_length_of_regimes(world):
+    rates = length_rates(with_settings(world, series_replications=400, regime_days=(1, 60)))
+    assert list(rates) == ["regimes_of_1_days", "regimes_of_60_days"]
+    for cells in rates.values():
+        assert list(cells) == RULE
+        assert cells[PRIMARY].rate <= min(cells["ibragimov_mueller"].rate, cells["cosines"].rate)
+    assert rates["regimes_of_60_days"]["cosines"].rate > rates["regimes_of_1_days"]["cosines"].rate
+
+
 def test_the_primary_test_holds_its_level_on_equal_arms(world):
     rng = np.random.default_rng(0)
-    daily = difference(noisy_arms(world, 1000, rng))
+    daily = difference(pairs_of(noisy_arms(world, 1000, rng), world.terms), world.assets)
     assert rate_of(block_rejects(daily, blocks=8, alpha=0.05), 0.05).verdict == "holds"
     # The same statistic taken for normal forgets how few the blocks are, and is caught.
     means = block_means(daily, 8)
@@ -88,7 +100,7 @@ def test_chunks_cover_all_replications_with_streams_of_their_own(world):
 
 
 def test_blocks_begin_where_the_primary_test_cuts(world):
-    days = np.unique(np.concatenate([part.quotes.day for part in world.slices]))
+    days = np.unique(np.concatenate([span.day for ground in world.grounds for span in ground.test]))
     first = calibration._first_days(world)
     marks = block_means(np.searchsorted(first, days, side="right")[:, None] - 1.0, world.plan.blocks)
     np.testing.assert_array_equal(marks[:, 0], np.arange(world.plan.blocks))
@@ -97,19 +109,21 @@ def test_blocks_begin_where_the_primary_test_cuts(world):
 def test_a_reference_without_atr_sizes_is_refused(quick):
     p = quick.params
     plan = p.plan.model_copy(update={"reference": "constant"})
-    with pytest.raises(ConfigError, match=r"^plan.reference 'constant' is no atr arm"):
-        world_of(quick.universe, quick.folds["rolling"], quick.market, p.arms, plan, p.signals, p.calibration)
+    with pytest.raises(ConfigError, match=r"^plan.reference 'constant' is no ATR rule"):
+        world_of(
+            quick.universe, quick.folds["rolling"], quick.market, p.arms, plan, p.signals, World.of(p), p.calibration
+        )
 
 
-@pytest.mark.parametrize(("key", "value"), [("bar_hours", 5), ("looks", 1), ("edges", []), ("replications", 0)])
+@pytest.mark.parametrize(("key", "value"), [("size_noise", 0), ("looks", 1), ("edges", []), ("replications", 0)])
 def test_parameters_out_of_range_are_refused(key, value):
     with pytest.raises(ConfigError, match=f"'calibration.{key}'"):
         parse_section("calibration", {key: value})
-    assert Calibration().bar_hours == 4
+    assert Calibration().looks == 24
 
 
 def test_independent_noise_cannot_refute_the_test_on_trades(world):
     """Trades are independent on equal arms: it takes the null of persistent regimes to show that test's fault."""
-    pairs = noisy_arms(world, 1000, np.random.default_rng(4))
-    trades = np.concatenate([(pair.a - pair.b) * pair.paths.unit_return for pair in pairs])
+    pairs = pairs_of(noisy_arms(world, 1000, np.random.default_rng(4)), world.terms)
+    trades = np.concatenate([(pair.sizes[:, 0] - pair.sizes[:, 1]) * pair.unit_return for pair in pairs])
     assert rate_of(t_rejects(trades, 0.05), 0.05).verdict != "too often"

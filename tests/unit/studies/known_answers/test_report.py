@@ -5,7 +5,13 @@ import pytest
 from matplotlib import pyplot as plt
 
 from sizewise.reports.page.style import WATERMARK, watermark
-from sizewise.studies.known_answers.report import BANNER, answer_table, shares_of_optimal, sizes_by_state
+from sizewise.studies.known_answers.report import (
+    BANNER,
+    answer_table,
+    shares_of_optimal,
+    sizes_by_state,
+    textbook_sentence,
+)
 from sizewise.studies.planted.answers import interval, solve
 from sizewise.studies.planted.markets import laws
 
@@ -71,3 +77,10 @@ def test_the_table_has_a_row_a_market():
     assert list(table.index) == list(ANSWERS)
     assert table.loc["two_regime", "optimal growth (bps a bar)"] == pytest.approx(4.0032, abs=1e-4)
     assert table.loc["pointless_costs", "before costs (bps a bar)"] > 0 > table.loc["pointless_costs"].iloc[3]
+
+
+def test_the_textbook_case_is_told_from_the_law():
+    assert textbook_sentence(ANSWERS) == (
+        "Two regimes are the textbook case: a mean of 4 bps at a deviation of 1%, or a mean of -1 bps at a deviation of 2%. "
+        "The best sizes are 4.01 and 0.00; the best constant size, 0.60, has 11% of the growth."
+    )

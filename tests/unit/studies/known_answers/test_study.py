@@ -1,7 +1,6 @@
 """The study of known answers: every market and seed, nothing picked, and words that follow the numbers."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,12 +8,13 @@ import pytest
 from scipy import stats
 
 from sizewise.base.errors import ConfigError
-from sizewise.evidence.inference import BlockTest
 from sizewise.studies.known_answers import study
-from sizewise.studies.known_answers.study import ORDERS, PPO, TABLE_MARKETS, TABLES, Result, Task
+from sizewise.studies.known_answers.study import DIRECT, ORDERS, PPO, TABLE_MARKETS, TABLES, Result, Task
 from sizewise.studies.planted.answers import interval, solve
 from sizewise.studies.planted.laws import Law
 from sizewise.studies.planted.markets import constant_edge, laws, pure_noise, two_regime
+
+from ....hand_joint import hand_joint
 
 FIELDS = ["share_of_optimal_growth", "ci_low", "ci_high", "n_seeds"]
 
@@ -27,8 +27,11 @@ def settings(params):
     )
     rules = params.laboratory.tabular.model_copy(update={"accounts": 50})
     orders = params.laboratory.orders.model_copy(update={"iterations": 2})
+    lessons = params.laboratory.direct.model_copy(update={"groups": 16, "passes": 3})
     changes = {"exam_bars": 1001, "table_bars": 20_000, "longer": {}}
-    return params.laboratory.model_copy(update=changes | {"train": train, "orders": orders, "tabular": rules})
+    return params.laboratory.model_copy(
+        update=changes | {"train": train, "orders": orders, "direct": lessons, "tabular": rules}
+    )
 
 
 def result(market="two_regime", arm=PPO, seed=1, share=0.5, *, sizes=(), used=0.1, excess=()) -> Result:
@@ -49,18 +52,22 @@ def test_a_longer_training_of_no_market_is_refused(settings):
 def test_every_market_and_every_seed_is_planned(params):
     tasks = study.plan(params.laboratory)
     seeds = params.laboratory.train.seeds
-    assert len(tasks) == len(set(tasks)) == len(seeds) * (len(laws()) + 1 + len(TABLES) * len(TABLE_MARKETS))
+    assert len(tasks) == len(set(tasks)) == len(seeds) * (len(laws()) + 1 + (1 + len(TABLES)) * len(TABLE_MARKETS))
     for seed in seeds:
         mine = [task for task in tasks if task.seed == seed]
         assert {task.market for task in mine if task.arm == PPO} == {*laws(), ORDERS.name}
-        for arm in TABLES:
+        for arm in (DIRECT, *TABLES):
             assert {task.market for task in mine if task.arm == arm} == set(TABLE_MARKETS)
 
 
 def test_what_is_asked_is_in_the_plan(params):
     planned = {(task.market, task.arm) for task in study.plan(params.laboratory)}
     assert {(market, arm) for market, arm, _ in study.TARGETS} <= planned
-    assert {"two_regime", "volatility_timing", "leaked_future"} == {market for market, _, _ in study.TARGETS}
+    asked = {(market, arm) for market, arm, least in study.TARGETS if least >= 0.95}
+    assert asked >= {
+        ("leaked_future", PPO),
+        *((name, DIRECT) for name in ("constant_edge", "two_regime", "volatility_timing")),
+    }
 
 
 @pytest.mark.parametrize(
@@ -68,6 +75,7 @@ def test_what_is_asked_is_in_the_plan(params):
     [
         Task("pure_noise", PPO, 1),
         Task("shuffled_two_regime", PPO, 1),
+        Task("known_confidence", DIRECT, 1),
         Task("two_regime", "bandit", 1),
         Task("known_confidence", "q_table", 2),
         Task(ORDERS.name, PPO, 1),
@@ -90,9 +98,9 @@ def test_a_task_trains_and_judges(settings, task):
 def test_some_markets_are_trained_for_longer(settings, monkeypatch):
     asked = []
 
-    def watched(law, train, seed):
+    def watched(law, train, seed, **how):
         asked.append((law.name, train.iterations))
-        return train_ppo(law, train.model_copy(update={"iterations": 1}), seed)
+        return train_ppo(law, train.model_copy(update={"iterations": 1}), seed, **how)
 
     train_ppo = study.laboratory.train_ppo
     monkeypatch.setattr(study.laboratory, "train_ppo", watched)
@@ -161,7 +169,7 @@ def test_the_constant_itself_gains_nothing_over_itself(params):
     test = study.against_constant([constant], law.name, PPO, params.plan)
     assert (test.mean, test.p_value) == (0.0, 1.0)
     assert study.null_sentence(test, 0.05) == (
-        "Shuffled signals: +0.00 bps a bar against the best constant size (95% +0.00 to +0.00, p = 1.00); the primary test "
+        "Shuffled signals: +0.00 bps a bar against the best constant size (95% +0.00 to +0.00, p = 1.00); the joint rule "
         "does not reject."
     )
 
@@ -187,7 +195,7 @@ def test_seeds_are_averaged_before_the_test(params):
     test = study.against_constant([*results, *others], "two_regime", PPO, params.plan)
     blocks = series.mean(0).reshape(params.plan.blocks, -1).mean(1)
     expected = stats.ttest_1samp(blocks, 0.0)
-    assert test.p_value == pytest.approx(expected.pvalue)
+    assert test.blocks.p_value == pytest.approx(expected.pvalue)
     assert test.mean == pytest.approx(blocks.mean())
 
 
@@ -195,10 +203,9 @@ def test_seeds_are_averaged_before_the_test(params):
     ("p_value", "said"), [(0.20, "does not reject."), (0.05, "does not reject."), (0.04, "rejects.")]
 )
 def test_what_is_said_of_shuffled_signals(p_value, said):
-    still = BlockTest(**dict.fromkeys(BlockTest.__dataclass_fields__, 0.0))
-    test = replace(still, mean=1.234e-4, low=-1e-4, high=3e-4, p_value=p_value)
+    test = hand_joint(1.234e-4, -1e-4, 3e-4, p_value)
     sentence = study.null_sentence(test, 0.05)
-    assert sentence.endswith(f"the primary test {said}")
+    assert sentence.endswith(f"the joint rule {said}")
     assert "+1.23 bps a bar" in sentence
     assert "(95% -1.00 to +3.00" in sentence
 
@@ -226,6 +233,20 @@ def test_the_record_is_shares_by_market_and_arm(results, tmp_path):
     assert found["two_regime"][PPO] == pytest.approx(interval([0.97, 0.95, 0.99]))
     assert found["two_regime"][PPO]["n_seeds"] == 3
     assert list(tmp_path.joinpath("metrics").iterdir()) == [tmp_path / "metrics" / "known_answers.json"]
+
+
+def test_curves_are_rows_of_learners_that_have_them(settings, tmp_path):
+    learned = study.run_task(Task("two_regime", DIRECT, 1), settings)
+    bars = [seen for seen, _ in learned.curve]
+    assert bars == sorted(set(bars))
+    assert bars[0] == settings.direct.groups * settings.direct.horizon
+    assert bars[-1] <= settings.direct.passes * bars[0]
+    study.write_curves([learned, result(arm="bandit")], tmp_path)
+    table = pd.read_csv(tmp_path / "laboratory_curves.csv")
+    assert list(table.columns) == ["market", "arm", "seed", "bars", "share"]
+    assert set(table["arm"]) == {DIRECT}
+    assert table["bars"].tolist() == bars
+    np.testing.assert_allclose(table["share"], [share for _, share in learned.curve], atol=1e-6)
 
 
 def test_the_table_tells_the_lowest_seed(results):
@@ -284,3 +305,22 @@ def test_answers_are_of_every_law_of_sizes():
     assert list(found) == list(laws())
     assert found["pure_noise"].optimal_growth == solve(pure_noise()).optimal_growth == 0.0
     assert isinstance(study.share_table([result(seed=1), result(seed=2)]), pd.DataFrame)
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        (
+            (0.99, 0.76, 0.30),
+            "99%, 76%, 30%: 1 of 3 find 90% of the optimum or more, 1 end within 5 points of one side",
+        ),
+        ((0.99, 0.98), "99%, 98%: 2 of 2 find 90% of the optimum or more, 0 end within 5 points of one side alone."),
+    ],
+)
+def test_what_the_market_of_orders_comes_to_is_taken_apart(shares, said):
+    results = [result(ORDERS.name, PPO, seed, share) for seed, share in enumerate(shares)]
+    text = study.orders_sentence(results, 0.95)
+    assert said in text
+    assert "no more than its account shows earns 100.0% of the optimum" in text
+    assert "so that observation and discount cost nothing" in text
+    assert ("What is missing is search" in text) == (min(shares) < 0.9)

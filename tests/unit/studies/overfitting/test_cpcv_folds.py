@@ -13,7 +13,9 @@ from sizewise.params.dataset.splits import Splits
 from sizewise.params.studies.cpcv import Cpcv
 from sizewise.studies.overfitting.cpcv_folds import combine, deal_paths, group_edges
 
-WARMUP, PURGE, EMBARGO = 50, 20, 30
+WARMUP, PURGE = 50, 20
+# Calendar days, and as many hours.
+EMBARGO_DAYS, EMBARGO = 2, 48
 SPLITS = Splits(
     test_starts=("2020-03-01", "2020-04-15"),
     end="2020-07-01",
@@ -32,17 +34,17 @@ def times() -> dict[str, pd.DatetimeIndex]:
     return {"whole": every, "weekdays": every[every.day_of_week < 5], "late": late, "early": early}
 
 
-def chosen(times, groups=4, test_groups=2, embargo_bars=EMBARGO, **changes):
-    rules = Cpcv(groups=groups, test_groups=test_groups, embargo_bars=embargo_bars)
+def chosen(times, groups=4, test_groups=2, embargo_days=EMBARGO_DAYS, **changes):
+    rules = Cpcv(groups=groups, test_groups=test_groups, embargo_days=embargo_days)
     splits = SPLITS.model_copy(update=changes)
-    return combine(times, splits, rules, warmup_bars=WARMUP, lookback_bars=EMBARGO)
+    return combine(times, splits, rules, first_rows=dict.fromkeys(times, WARMUP), longest_hold_days=EMBARGO_DAYS)
 
 
 def rows_of(parts: tuple[Slice, ...]) -> np.ndarray:
     return np.concatenate([np.arange(part.start, part.stop) for part in parts])
 
 
-def faults(one, index: pd.DatetimeIndex, symbol: str, edges, embargo_bars=EMBARGO) -> set[str]:
+def faults(one, index: pd.DatetimeIndex, symbol: str, edges, embargo_hours=EMBARGO) -> set[str]:
     """What is wrong with a symbol's train rows, found bar by bar."""
     tested = np.zeros(len(index), dtype=bool)
     for group in one.groups:
@@ -55,7 +57,7 @@ def faults(one, index: pd.DatetimeIndex, symbol: str, edges, embargo_bars=EMBARG
     for row in rows:
         if tested[row : row + PURGE + 1].any():
             found.add("purge")
-        if tested[max(0, row - embargo_bars) : row].any():
+        if tested[index.searchsorted(index[row] - pd.Timedelta(hours=embargo_hours)) : row].any():
             found.add("embargo")
     return found
 
@@ -85,7 +87,7 @@ def test_train_keeps_its_distance_from_every_test(times):
         for symbol in one.train:
             assert faults(one, times[symbol], symbol, edges) == set()
             assert rows_of(one.train[symbol]).min() >= WARMUP
-    # A distance one bar longer than the one kept is seen to be missing.
+    # A distance an hour longer than the one kept is seen to be missing.
     (first, *_) = chosen(times)
     assert faults(first, times["whole"], "whole", edges, EMBARGO + 1) == {"embargo"}
 
@@ -115,22 +117,23 @@ def test_symbols_join_only_with_enough_bars(times):
     # Its bars before April and the warm-up are all that the early symbol has.
     assert "early" in found[2, 3].train
     assert all("early" not in symbols for symbols in found[2, 3].test.values())
-    # With its train in the tested groups there is nothing to learn it from.
-    short = {one.groups: one for one in chosen(times, min_train_bars=1400)}
-    assert "early" not in short[0, 1].train
-    assert "early" not in short[0, 1].test[0]
+    # With most of its train in the tested group there is nothing to learn it from.
+    short = {one.groups: one for one in chosen(times, test_groups=1, min_train_bars=1400)}
+    assert "early" not in short[0,].train
+    assert "early" not in short[0,].test[0]
+    assert "early" not in {one.groups: one for one in chosen(times, min_train_days=70)}[0, 1].train
 
 
 def test_a_short_stretch_is_left_out(times):
-    """Between groups 0 and 2 lie 31 days, less purge and embargo: 694 hours."""
+    """Between groups 0 and 2 lie 31 days, less purge and embargo: 676 hours."""
     between = {one.groups: one for one in chosen(times)}[0, 2].train["whole"]
     assert [len(part) for part in between] == [60 * 24 - WARMUP - PURGE, 31 * 24 - PURGE - EMBARGO, 31 * 24 - EMBARGO]
-    left = {one.groups: one for one in chosen(times, min_test_bars=695)}[0, 2].train["whole"]
+    left = {one.groups: one for one in chosen(times, min_train_bars=677)}[0, 2].train["whole"]
     assert left == (between[0], between[2])
 
 
 def test_an_embargo_over_the_next_group_reaches_into_the_one_after(times):
-    one = {one.groups: one for one in chosen(times, embargo_bars=40 * 24)}[(0, 3)]
+    one = {one.groups: one for one in chosen(times, embargo_days=40)}[(0, 3)]
     first = times["whole"].searchsorted(group_edges(SPLITS, 4)[1]) + 40 * 24
     assert one.train["whole"][1].start == first
 
@@ -145,16 +148,17 @@ def test_every_path_covers_the_calendar_once(times, groups, test_groups):
     assert sorted(pairs) == sorted((group, one.number) for one in found for group in one.groups)
 
 
-def test_an_embargo_shorter_than_the_features_memory_is_refused(times):
+def test_an_embargo_shorter_than_a_trade_may_be_held_is_refused(times):
     with pytest.raises(
-        ConfigError, match=r"cpcv\.embargo_bars is 29, but features look back 30 bars: .* raise it to 30"
+        ConfigError, match=r"cpcv\.embargo_days is 1, but signals\.max_hold_days is 2: .* raise it to 2"
     ):
-        chosen(times, embargo_bars=EMBARGO - 1)
+        chosen(times, embargo_days=1)
 
 
 def test_a_group_without_a_symbol_is_named(times):
     with pytest.raises(
-        ConfigError, match=r"cpcv: group 1 \(2020-03-31 to 2020-05-01\) has no symbol with 200 train and 40"
+        ConfigError,
+        match=r"cpcv: group 1 \(2020-03-31 to 2020-05-01\) has no symbol with 200 train bars over 0 days and 40",
     ):
         chosen({"early": times["early"]}, 4, 1)
 

@@ -13,22 +13,31 @@ from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.paths import Workspace
 from sizewise.dataset.confidence import ConfidenceModel, confidence_column, train_trades
 from sizewise.dataset.features import compute_features
+from sizewise.dataset.market_tensor import fold_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Combination, Slice
 from sizewise.dataset.store import build_tables
-from sizewise.learning.ppo import training
+from sizewise.learning.ppo import lessons, training
 from sizewise.learning.ppo.encoders import fit_scaler
+from sizewise.learning.ppo.scores import Ground
 from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.daily import day_rows
 from sizewise.params.stage import Stage
+from sizewise.params.trading.decisions import Decisions
+from sizewise.params.trading.rewards import LogGrowth
+from sizewise.params.trading.trading import SEVEN
 from sizewise.params.trading.world import World
 from sizewise.studies.overfitting import cpcv_run
 from sizewise.studies.overfitting.cpcv_folds import deal_paths
 from sizewise.studies.overfitting.cpcv_paths import path_table, read_paths, summary
 from sizewise.studies.overfitting.report import cpcv_sentence
 from sizewise.trading.episodes import Ranges
+from sizewise.walkforward import walk
+from sizewise.walkforward.walk import RULE_SEED, PathKey, equity_frame
 
 from ....hand_market import make_market
+
+REFERENCE = "atr_managed"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +47,12 @@ def stage(quick, tmp_path_factory) -> Stage:
     few = p.cpcv.model_copy(update={"groups": 3, "test_groups": 2})
     named = ("data", "regimes", "signals", "splits", "observation", "account", "rules", "decisions")
     sections = {name: getattr(p, name) for name in named}
-    sections |= {"train": p.train, "arms": p.arms, "plan": p.plan, "cpcv": few}
+    # Actions by which a policy parts from the reference after one iteration; they are no multiples that could price risk.
+    arms = {**p.arms, "ppo": p.arms["ppo"].model_copy(update={"scheme": SEVEN})}
+    train = p.train.model_copy(update={"reward": LogGrowth(kind="log_growth")})
+    # The stretch between two tested groups is short of what the quick profile asks of a fold.
+    splits = p.splits.model_copy(update={"min_train_bars": 300})
+    sections |= {"train": train, "arms": arms, "plan": p.plan, "cpcv": few, "splits": splits}
     return Stage("cpcv", SimpleNamespace(**sections), workspace, "hash")
 
 
@@ -84,8 +98,9 @@ def test_a_policy_is_scaled_by_its_own_train_stretches(stage, world, agents):
 
 
 def test_confidence_learns_from_no_bar_of_its_tests(stage, world, quick):
-    """Poisoned: the prices of the tested groups. What was fitted around them hardly moves (ATR(100) forgets slowly)."""
-    p, one = stage.params, world.chosen[0]
+    """Poisoned: the prices of the tested groups, in a combination whose train lies before them. What was fitted stays."""
+    p = stage.params
+    one = next(one for one in world.chosen if 0 not in one.groups)
 
     def fitted(poison: dict[str, list[Slice]]) -> ConfidenceModel:
         bars = {symbol: frame.copy() for symbol, frame in quick.universe.bars.items()}
@@ -97,8 +112,7 @@ def test_confidence_learns_from_no_bar_of_its_tests(stage, world, quick):
     plain = world.models[confidence_column(one)]
     tested = fitted({symbol: [one.test[group][symbol] for group in one.groups] for symbol in one.train})
     assert tested.n_trades == plain.n_trades
-    assert tested.mean == pytest.approx(plain.mean, rel=5e-3)
-    assert tested.coefficients == pytest.approx(plain.coefficients, abs=5e-3)
+    assert tested == plain
     # The same in a train stretch moves it.
     trained = fitted({"BTCUSDT_1h": list(one.train["BTCUSDT_1h"])})
     assert trained.mean != pytest.approx(plain.mean, rel=5e-3)
@@ -106,9 +120,12 @@ def test_confidence_learns_from_no_bar_of_its_tests(stage, world, quick):
 
 def test_trades_lie_inside_one_stretch(quick):
     bars = quick.universe.bars["BTCUSDT_1h"]
-    features = compute_features(bars, quick.params.regimes, quick.params.signals)
+    features = compute_features(
+        bars, quick.params.regimes, quick.params.signals, quick.universe.instruments["BTCUSDT_1h"]
+    )
     whole = train_trades(bars, features, Slice(1000, 5000)).entry_row
-    parts = (Slice(1000, 2500), Slice(2500, 5000))
+    cut = int(whole[len(whole) // 2]) + 1
+    parts = (Slice(1000, cut), Slice(cut, 5000))
     torn = train_trades(bars, features, parts).entry_row
     alone = [train_trades(bars, features, part).entry_row for part in parts]
     np.testing.assert_array_equal(torn, np.concatenate(alone))
@@ -119,26 +136,28 @@ def test_trades_lie_inside_one_stretch(quick):
 def test_symbols_and_stretches_are_drawn_by_their_share():
     market = make_market(1000, symbols=2)
     spans = {"S0": [(0, 300), (400, 500)], "S1": [(1000, 2000)]}
-    found = training._ranges(market, spans)
+    found = lessons._ranges(market, spans)
     counts = pd.Series(list(zip(found.symbols, found.start, found.stop, strict=True))).value_counts()
     assert counts[[(0, 0, 300), (0, 400, 500), (1, 1000, 2000)]].tolist() == [24, 8, 32]
     # One stretch each, as in a walk-forward: an entry a symbol.
     spans["S0"] = [(0, 300)]
-    assert training._ranges(market, spans) == Ranges((0, 1), (0, 1000), (300, 2000))
+    assert lessons._ranges(market, spans) == Ranges((0, 1), (0, 1000), (300, 2000))
 
 
 def test_a_policy_is_validated_on_the_tail_of_every_stretch(stage, world):
     p = stage.params
     two = next(one for one in world.chosen if len(one.train["BTCUSDT_1h"]) > 1)
     settings = training.Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
-    lesson = training._prepare(world.market, training.Job("ppo", two, 1), settings, None)
+    lesson = lessons.prepare(world.market, training.Job("ppo", two, 1), settings, None)
     for tail, part in zip(lesson.tails["BTCUSDT_1h"], two.train["BTCUSDT_1h"], strict=True):
         assert tail.stop == part.stop
         assert len(tail) == round(len(part) * p.train.validation_frac)
-    starts, lengths, _ = training._chunks(world.market, lesson, 128)
-    covered = np.concatenate([np.arange(a, a + n) for a, n in zip(starts.tolist(), lengths.tolist(), strict=True)])
+    known = [fold_confidence(world.market, two)]
+    ground = Ground.of(world.market, World.of(p), known, follows_signal=True, chunk_steps=128)
+    paths = ground.paths([lesson.tails])
+    covered = [row for a, n in zip(paths.start.tolist(), paths.length.tolist(), strict=True) for row in range(a, a + n)]
     spans = [world.market.rows(symbol, tail) for symbol, tails in lesson.tails.items() for tail in tails]
-    assert set(covered) <= {row for start, stop in spans for row in range(start, stop)}
+    assert covered == [row for start, stop in spans for row in range(start, stop)]
 
 
 # Paths.
@@ -147,25 +166,154 @@ def test_a_policy_is_validated_on_the_tail_of_every_stretch(stage, world):
 def test_every_test_stretch_is_walked_by_its_own_combination(world, days):
     assert set(days) == {(one.number, group) for one in world.chosen for group in one.groups}
     for (number, group), rows in days.items():
-        assert set(rows["arm"]) == {"ppo", "atr"}
+        assert set(rows["arm"]) == {"ppo", REFERENCE}
         assert set(rows["fold"]) == {group}
         for symbol, part in world.chosen[number].test[group].items():
             mine = rows[(rows["symbol"] == symbol) & (rows["arm"] == "ppo")]
             assert mine["bars"].sum() == len(part)
 
 
-def test_a_rule_that_learns_nothing_is_the_same_whatever_was_trained(days):
-    """ATR sizing has no train: a group's reference days do not depend on the combination."""
+def of_arm(days, arm: str, group: int) -> list[pd.DataFrame]:
+    """A group's days of an arm, once a combination that tests it."""
+    return [rows[rows["arm"] == arm].reset_index(drop=True) for (_, g), rows in days.items() if g == group]
+
+
+def test_a_rule_that_learns_nothing_is_the_same_whatever_was_trained(stage, world, agents):
+    """ATR sizing has no train but that on which its risk is matched: without it, its days do not depend on the choice."""
+    own = changed(stage, plan=stage.params.plan.model_copy(update={"risk": None}))
+    unmatched = cpcv_run.walk_days(own, world, agents)
     for group in (0, 1, 2):
-        mine = [rows[rows["arm"] == "atr"].reset_index(drop=True) for (_, g), rows in days.items() if g == group]
+        mine = of_arm(unmatched, REFERENCE, group)
         assert len(mine) == 2
         pd.testing.assert_frame_equal(mine[0], mine[1])
-    learned = [rows[rows["arm"] == "ppo"]["log_growth"].to_numpy() for (_, g), rows in days.items() if g == 0]
+    learned = [rows["log_growth"].to_numpy() for rows in of_arm(unmatched, "ppo", 0)]
     assert not np.array_equal(learned[0], learned[1])
 
 
+# At matched risk.
+
+
+@pytest.fixture(scope="module")
+def sides(stage, world, agents):
+    """Candidate and reference with the market they walk, float64."""
+    market = world.market.to("cpu", torch.float64)
+    return cpcv_run.walkers(stage, world, market, agents), market
+
+
+@pytest.fixture(scope="module")
+def factors(stage, world, sides):
+    """By arm."""
+    walkers, market = sides
+    return {one.name: cpcv_run.match_stretches(one, world.chosen, market, stage.params.plan.risk) for one in walkers}
+
+
+def stretch_paths(name: str, one: Combination, symbol: str, market) -> list[PathKey]:
+    spans = [market.rows(symbol, part) for part in one.train[symbol]]
+    return [PathKey(name, symbol, one.number, 0, a, b - a, confidence_column(one)) for a, b in spans]
+
+
+def test_there_is_a_factor_a_combination_symbol_and_seed(stage, world, factors):
+    pairs = [(one.number, symbol) for one in world.chosen for symbol in one.train]
+    assert set(factors["ppo"]) == {(*pair, seed) for pair in pairs for seed in stage.params.cpcv.seeds}
+    assert set(factors[REFERENCE]) == {(*pair, RULE_SEED) for pair in pairs}
+    assert len(set(factors[REFERENCE].values())) == len(pairs)
+
+
+def test_the_reference_has_the_declared_risk_on_its_own_train_stretches(stage, world, sides, factors):
+    """Twin: bar by bar, each stretch's account by itself, the days of all of them together."""
+    (_, rule), market = sides
+    risk, two = stage.params.plan.risk, next(one for one in world.chosen if len(one.train["BTCUSDT_1h"]) > 1)
+    keys = stretch_paths(REFERENCE, two, "BTCUSDT_1h", market)
+    factor = torch.full((len(keys),), factors[REFERENCE][two.number, "BTCUSDT_1h", RULE_SEED], dtype=torch.float64)
+    ledger = walk.walk(market, keys, rule.sizer(keys, factor), rule.world)
+    growth, days = [], 0.0
+    for path, key in enumerate(keys):
+        times = market.times[key.start_row : key.start_row + key.length]
+        equity = pd.Series(ledger.equity[: key.length, path].numpy(), index=times)
+        marks = pd.concat([equity.iloc[:1], equity.groupby(times.floor("D")).last()])
+        growth.append(np.diff(np.log(marks)))
+        days += (times[-1] - times[0]) / pd.Timedelta(days=1)
+    growth = np.concatenate(growth)
+    vol = growth.std(ddof=1) * np.sqrt(len(growth) * 365.25 / days)
+    assert vol == pytest.approx(risk.annual_vol_frac, rel=risk.tolerance_frac)
+
+
+def test_a_single_stretch_is_a_path_like_any_other(sides):
+    """Twin: risk on one train slice, as the walk-forward measures it."""
+    (_, rule), market = sides
+    key = PathKey(REFERENCE, "BTCUSDT_1h", 0, RULE_SEED, 3000, 2000, next(iter(market.confidence)))
+    marks = walk.walk_days(market, [key], rule.sizer([key], torch.ones(1, dtype=torch.float64)), rule.world)
+    (expected,) = marks.annual_vol(market)
+    assert cpcv_run.TrainMarks(marks.rows, marks.equity, np.array([0])).annual_vol(market).tolist() == [expected]
+    # What never trades has none, and disturbs no other.
+    still = tuple(np.full(len(equity), 1.0) for equity in marks.equity)
+    both = cpcv_run.TrainMarks(marks.rows * 2, still + marks.equity, np.array([0, 1])).annual_vol(market)
+    assert both.tolist() == [0.0, expected]
+
+
+def test_both_walk_their_tests_at_those_factors(stage, world, sides, factors, days):
+    """Twin: one test stretch of each, walked at its factor alone."""
+    walkers, market = sides
+    one = world.chosen[0]
+    (group, symbols), symbol = next(iter(one.test.items())), "EURUSD_1h"
+    start, stop = market.rows(symbol, symbols[symbol])
+    for side in walkers:
+        (seed,) = side.seeds
+        key = PathKey(side.name, symbol, one.number, seed, start, stop - start, confidence_column(one))
+        factor = torch.tensor([factors[side.name][one.number, symbol, seed]], dtype=torch.float64)
+        assert float(factor) != 1.0
+        ledger = walk.walk(market, [key], side.sizer([key], factor), side.world)
+        expected = day_rows(equity_frame(key, 0, ledger, market))["log_growth"]
+        rows = days[one.number, group]
+        mine = rows[(rows["arm"] == side.name) & (rows["symbol"] == symbol)]["log_growth"]
+        np.testing.assert_allclose(mine, expected, rtol=0.0, atol=1e-12)
+
+
+def test_the_policy_is_asked_by_its_own_clock(stage, world, agents, sides):
+    walkers, market = sides
+    arms = {**stage.params.arms}
+    arms["ppo"] = arms["ppo"].model_copy(update={"decisions": Decisions(every="entry")})
+    slow, rule = cpcv_run.walkers(changed(stage, arms=arms), world, market, agents)
+    assert slow.world.decisions.every == "entry"
+    assert rule.world == walkers[1].world
+
+
+def test_policies_are_trained_in_populations_as_each_would_be_alone(stage, world, monkeypatch):
+    """What is left out of the test is what a process does: how jobs are grouped is read here."""
+    asked = []
+
+    class Here:
+        def __init__(self, given, most):
+            self.given = given
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def map(self, work, items):
+            asked.extend(items)
+            return [work(self.given, item) for item in items]
+
+    few = stage.params.cpcv.model_copy(update={"iterations": 1})
+    small = changed(stage, cpcv=few)
+    monkeypatch.setattr(cpcv_run, "Pool", Here)
+    together = cpcv_run.train(small, world)
+    names = [[job.fold.number for job in population] for population in asked]
+    assert sorted(number for population in names for number in population) == [one.number for one in world.chosen]
+    monkeypatch.setattr(training, "SEEDS_AT_ONCE", 1)
+    asked.clear()
+    alone = cpcv_run.train(small, world)
+    assert [len(population) for population in asked] == [1] * len(world.chosen)
+    assert set(together) == set(alone)
+    for key, agent in together.items():
+        for name, weights in agent.parameters.items():
+            torch.testing.assert_close(weights, alone[key].parameters[name], rtol=1e-4, atol=1e-5)
+
+
 def test_paths_cover_the_calendar(stage, world, days):
-    glued = cpcv_run.glue(days, world.chosen, "ppo", "atr")
+    glued = cpcv_run.glue(days, world.chosen, "ppo", REFERENCE)
     assert list(glued.columns) == ["path 1", "path 2"]
     assert (glued.index[0], glued.index[-1]) == (
         pd.Timestamp("2018-08-01", tz="UTC"),
@@ -175,12 +323,12 @@ def test_paths_cover_the_calendar(stage, world, days):
     assert not np.allclose(glued["path 1"], glued["path 2"])
     same = cpcv_run.glue(
         {
-            place: pd.concat([rows[rows["arm"] == "atr"], rows[rows["arm"] == "atr"].assign(arm="twin")])
+            place: pd.concat([rows[rows["arm"] == REFERENCE], rows[rows["arm"] == REFERENCE].assign(arm="twin")])
             for place, rows in days.items()
         },
         world.chosen,
         "twin",
-        "atr",
+        REFERENCE,
     )
     assert (same == 0.0).all().all()
 
@@ -216,24 +364,13 @@ def test_each_group_comes_from_the_combination_it_was_dealt():
 # Refusals.
 
 
-def test_the_embargo_covers_the_window_and_the_longest_feature(stage):
+def test_the_embargo_covers_the_longest_trade(stage, params):
     p = stage.params
-    assert cpcv_run.lookback_bars(p.regimes, p.observation.window_bars) == 600 + 14 + 16
-    short = p.cpcv.model_copy(update={"embargo_bars": 629})
-    with pytest.raises(ConfigError, match=r"cpcv\.embargo_bars is 629, but features look back 630 bars"):
+    short = p.cpcv.model_copy(update={"embargo_days": 3})
+    with pytest.raises(ConfigError, match=r"cpcv\.embargo_days is 3, but signals\.max_hold_days is 4"):
         cpcv_run.prepare(changed(stage, cpcv=short))
-
-
-def test_the_embargo_is_longer_than_what_a_bar_can_move(quick, params):
-    """Poisoned: one bar. Beyond the lookback, less the window, no feature of the full profile moves but by rounding."""
-    row, free = 700, 700 + cpcv_run.lookback_bars(params.regimes, 0)
-    bars = quick.universe.bars["BTCUSDT_1h"].iloc[: free + 1500].copy()
-    plain = compute_features(bars, params.regimes, params.signals).select_dtypes("number").to_numpy()
-    bars.iloc[row, :4] *= 1.05
-    moved = compute_features(bars, params.regimes, params.signals).select_dtypes("number").to_numpy()
-    np.testing.assert_allclose(moved[free:], plain[free:], rtol=1e-5, atol=1e-7)
-    assert not np.allclose(moved[row : row + 100], plain[row : row + 100], equal_nan=True)
-    assert params.cpcv.embargo_bars >= cpcv_run.lookback_bars(params.regimes, params.observation.window_bars)
+    # Business days of the full profile: 80 sessions are 116 days at most, a week of holidays among them.
+    assert params.cpcv.embargo_days >= params.signals.max_hold_days * 7 / 5 + 4
 
 
 def test_arms_that_cannot_be_used_are_refused(stage, world):

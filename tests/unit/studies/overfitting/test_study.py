@@ -51,7 +51,7 @@ def study(params) -> SelectionStudy:
         line("d", sharpe=None, n_days=None),
     ]
     return SelectionStudy(
-        plan=params.plan,
+        plan=params.plan.model_copy(update={"reference": "atr"}),
         rules=Overfitting(pbo_blocks=6, draws=50, rotations=8),
         splits=params.splits,
         ahead=("oracle",),

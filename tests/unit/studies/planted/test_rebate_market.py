@@ -143,3 +143,21 @@ def test_what_has_no_finite_answer_is_refused(monkeypatch):
     monkeypatch.setattr(rebate_market, "MOST_STATES", 100)
     with pytest.raises(ConfigError, match="more than 100 states"):
         solve(MARKET, MARKET.trading(), ACCOUNT)
+
+
+def test_what_a_learner_lacks_costs(answer):
+    """Neither what an account shows nor a discount costs anything of this law's optimum; one side alone does."""
+    left = rebate_market.decompose(answer, 0.95)
+    assert left["seen"] == pytest.approx(1.0, abs=1e-9)
+    assert left["discounted"] == pytest.approx(1.0, abs=1e-9)
+    assert 0.7 < left["short_only"] < left["long_only"] < 0.8
+
+
+def test_cases_that_an_account_shows_alike_get_one_action(answer):
+    drawn = numpy_generator("cases").integers(0, 3, len(answer.states))
+    shown = answer.states.assign(drawn=drawn, seen=rebate_market._as_seen(answer, drawn))
+    shown[["position", "working"]] = np.sign(shown[["position", "working"]])
+    cases = shown.groupby(["price", "position", "working"])[["drawn", "seen"]].nunique()
+    assert len(cases) == 18
+    assert (cases["drawn"] > 1).any()
+    assert (cases["seen"] == 1).all()

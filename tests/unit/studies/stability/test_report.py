@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sizewise.evidence.inference import BlockTest
 from sizewise.evidence.statistics.seeds import SeedDraws
 from sizewise.params.studies.stability import Stability
 from sizewise.studies.stability import report
 from sizewise.studies.stability.study import GapRatio, StabilityStudy, said
+
+from ....hand_joint import hand_joint
 
 NONE = pd.DataFrame()
 WORSE, UNTOLD = (-1.5, 0.01, "worse"), (-0.5, 0.2, "inconclusive")
@@ -117,7 +118,7 @@ def test_a_ratio_that_is_not_there():
 
 def result(p: float, changed_frac: float) -> SimpleNamespace:
     draws = SeedDraws(10, 1e-5, np.linspace(-2e-4, 0.0, 101), np.linspace(0.0, 0.1, 101), changed_frac)
-    return SimpleNamespace(seeds=draws, primary=BlockTest(-1e-4, -2e-4, 0.0, -2.0, p, 1e-4, 8))
+    return SimpleNamespace(seeds=draws, primary=hand_joint(-1e-4, -2e-4, 0.0, p, 1e-4))
 
 
 @pytest.mark.parametrize(

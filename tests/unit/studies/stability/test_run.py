@@ -21,6 +21,7 @@ from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
 from sizewise.studies.stability import run
 from sizewise.studies.stability.files import FRESH, LEFT_OUT, SECOND, folder_of
+from sizewise.walkforward.risk import match_policies
 from sizewise.walkforward.walk import equity_frame, run_policies
 
 from ...conftest import ThisProcess
@@ -94,10 +95,16 @@ def test_repeats_are_no_trials(stage, trained):
 def test_a_seed_trained_again_by_one_arithmetic_is_the_seed(stage, trained, quick):
     """Here both train in one process, so the second repeat is what the main job's first seed walks, to the last bit."""
     p, folds = stage.params, quick.folds["rolling"]
-    jobs = [quick.job("masked", seed=seed, fold=fold.number) for fold in folds for seed in (1, 2)]
-    agents = {(job.fold.number, job.seed): quick.train_together([job], iterations=1)[0].agent for job in jobs}
+    arm, single = p.arms["ppo"], quick.market.to("cpu", torch.float32)
+    settings = training.Settings(p.train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
+    jobs = [training.Job("ppo", fold, seed, arm.scheme, arm.decisions) for fold in folds for seed in (1, 2)]
+    agents = {
+        (job.fold.number, job.seed): training.train_population(single, [job], quick.models, settings)[0].agent
+        for job in jobs
+    }
     market = quick.market.to("cpu", torch.float64)
-    walked = run_policies(market, "ppo", folds, agents, (1, 2), World.of(p))
+    given = (market, "ppo", folds, agents, (1, 2), World.of(p))
+    walked = run_policies(*given, match_policies(*given, p.plan.risk))
     parts = [equity_frame(key, i, walked.ledger, market) for i, key in enumerate(walked.keys) if key.seed == 1]
     expected, found = pd.concat(parts, ignore_index=True), read_equity(folder_of(stage, SECOND))
     pd.testing.assert_series_equal(found["equity"], expected["equity"], check_exact=True)
@@ -184,7 +191,8 @@ def test_processes_of_the_other_arithmetic_compute_otherwise():
 
 
 def weights(trained: training.Trained) -> torch.Tensor:
-    return torch.cat([value.flatten() for value in trained.agent.parameters.values()])
+    # What training ended with: the tail may have kept what it began with.
+    return torch.cat([value.flatten() for value in trained.checkpoints[-1].values()])
 
 
 @pytest.mark.skipif(not has_avx2(), reason="this processor has the baseline alone")

@@ -13,6 +13,7 @@ from scipy import stats
 from sizewise.base.errors import DataMissingError, LedgerError
 from sizewise.base.paths import Workspace
 from sizewise.dataset.regimes import LABELS
+from sizewise.evidence.statistics.cosines import cosine_terms, cosine_test
 from sizewise.evidence.statistics.seeds import SeedDraws
 from sizewise.ledgers.files import LedgerWriter
 from sizewise.params.stage import Stage
@@ -79,7 +80,9 @@ def series(growth: Growth, seeds: tuple[int, ...], folds=range(FOLDS)) -> list[f
 
 def t_test(values: list[float]) -> tuple[float, float]:
     means = [np.mean(part) for part in np.array_split(values, 4)]
-    return 1e4 * float(np.mean(means)), float(stats.ttest_1samp(means, 0.0).pvalue)
+    days = np.array(values)
+    other = cosine_test(days, terms=cosine_terms(len(days)), alpha=0.05)
+    return 1e4 * float(np.mean(means)), max(float(stats.ttest_1samp(means, 0.0).pvalue), other.p_value)
 
 
 def test_sets_are_disjoint_and_consecutive(made):
@@ -209,7 +212,9 @@ def write(folder: Path, arms: dict[str, tuple[int, ...]], symbol: str = "A") -> 
 
 @pytest.fixture
 def stage(params, root, tmp_path) -> Stage:
-    given = SimpleNamespace(plan=params.plan, stability=Stability(seeds=(1,), fresh_seeds=(3,)))
+    given = SimpleNamespace(
+        plan=params.plan.model_copy(update={"reference": "atr"}), stability=Stability(seeds=(1,), fresh_seeds=(3,))
+    )
     made = Stage("stability", given, Workspace(root=root, base=tmp_path), "0" * 8)
     write(made.workspace.ledger, {"ppo": (1, 2), "atr": (0,), "constant": (0,)})
     write(folder_of(made, SECOND), {SECOND: (1,)})

@@ -1,4 +1,4 @@
-"""Turnover: what walked paths trade, and ATR sizes scaled to trade a given amount."""
+"""Turnover: what walked paths trade, and the multiple of sizes at which a measure comes to its target."""
 
 import numpy as np
 import pytest
@@ -6,18 +6,19 @@ import torch
 
 from sizewise.base.errors import ConfigError
 from sizewise.dataset.splits import Slice
-from sizewise.params.arms import AtrArm
+from sizewise.params.arms import AtrManagedArm
+from sizewise.params.trading.account import Account
 from sizewise.params.trading.world import World
-from sizewise.studies.stress.days import match_turnover, scaled_atr, traded_share
-from sizewise.walkforward.walk import PathKey, walk
+from sizewise.sizing.sizers import rule_sizer
+from sizewise.sizing.walks.backtest import PathLedger
+from sizewise.studies.stress.days import LEAST, TOLERANCE_FRAC, Match, match_multiples, traded_share
+from sizewise.walkforward.walk import PathKey, scaled_sizer, walk
 
 from ....hand_market import make_market
-from ....hand_sizers import atr_sizer
+from ....hand_sizers import constant_sizer
 
-ROWS, LIMIT = 400, 0.2
-ATR = AtrArm(kind="atr")
-WORLD = World()
-CONFIDENCE = np.zeros(2 * ROWS)
+ROWS = 400
+WORLD = World(account=Account(max_position_frac=0.2, base_alloc_frac=0.2, safety_buffer_frac=0.0))
 
 
 def market(**columns: object):
@@ -43,18 +44,22 @@ def test_a_bars_orders_are_shares_of_the_equity_before():
     )
     made = made.__class__(**{**vars(made), "confidence": {"c": torch.zeros(8)}})
     key = PathKey("atr", "S0", 0, 0, 0, 7, "c")
-    sizer = scaled_atr(made, [key], ATR, [1e9], 0.1)
-    ledger = walk(made, [key], sizer, WORLD)
+    ledger = walk(made, [key], constant_sizer(0.1, 1.0), WORLD)
     share = traded_share(made, [key], ledger)[:, 0]
     equity = ledger.equity[:, 0]
     expected = [0.0, 0.0, 0.1, 0.0, 0.1 + 100.0 / float(equity[3]), 0.0, float(ledger.position[5, 0].abs() / equity[5])]
     assert share.tolist() == pytest.approx(expected, rel=1e-12)
 
 
+def walked(made, mine: list[PathKey], multiple: float) -> PathLedger:
+    rule = rule_sizer(AtrManagedArm(kind="atr_managed", risk_frac=0.0005), WORLD.account)
+    return walk(made, mine, scaled_sizer(rule, torch.full((len(mine),), multiple, dtype=torch.float64), WORLD), WORLD)
+
+
 def test_fees_are_what_the_traded_value_says():
     made = market()
     mine = keys(PARTS, made)
-    ledger = walk(made, mine, scaled_atr(made, mine, ATR, [1.0, 1.0], LIMIT), WORLD)
+    ledger = walked(made, mine, 1.0)
     traded = traded_share(made, mine, ledger)
     assert traded.shape == ledger.equity.shape
     # Half-spread of 2 bps on every trade; a path past its end trades nothing.
@@ -62,59 +67,64 @@ def test_fees_are_what_the_traded_value_says():
     assert not traded[PARTS["S1"].stop :, 1].any()
 
 
-def test_a_factor_of_one_is_the_rule_itself():
-    made = market()
-    mine = keys(PARTS, made)
-    runs = [
-        walk(made, mine, sizer, WORLD)
-        for sizer in (
-            atr_sizer(ATR.risk_frac, ATR.stop_atr, confidence_rule=False, limit_frac=LIMIT),
-            scaled_atr(made, mine, ATR, [1.0, 1.0], LIMIT),
-        )
-    ]
-    torch.testing.assert_close(runs[0].equity, runs[1].equity, rtol=1e-13, atol=0.0)
-
-
-def test_each_path_has_its_own_factor():
-    made = market()
-    mine = keys(PARTS, made)
-    ledger = walk(made, mine, scaled_atr(made, mine, ATR, [0.0, 0.5], LIMIT), WORLD)
-    assert not ledger.position[:, 0].any()
-    assert ledger.position[:, 1].any()
-
-
-@pytest.mark.parametrize("wanted", [0.1, 0.4, 0.9])
+@pytest.mark.parametrize("wanted", [0.3, 0.9, 1.0, 1.6])
 def test_a_match_trades_the_target_when_it_is_walked(wanted):
-    """Twin: the walk itself over the same slices."""
     made = market()
     mine = keys(PARTS, made)
 
-    def walked(factor: float) -> float:
-        sizer = scaled_atr(made, mine, ATR, [factor, factor], LIMIT)
-        return float(traded_share(made, mine, walk(made, mine, sizer, WORLD)).sum())
+    def turnover(multiple: float) -> float:
+        return float(traded_share(made, mine, walked(made, mine, multiple)).sum())
 
-    most = walked(1e9)
-    found = match_turnover(made, PARTS, ATR, wanted * most, LIMIT)
+    target = wanted * turnover(1.0)
+    (found,) = match_multiples(lambda multiples: np.array([turnover(float(multiples[0]))]), [target])
     assert found.reached
-    assert found.turnover == pytest.approx(wanted * most, rel=1e-9)
-    assert walked(found.factor) == pytest.approx(wanted * most, rel=1e-6)
+    assert found.found == pytest.approx(target, rel=TOLERANCE_FRAC)
+    assert turnover(found.multiple) == found.found
+    assert (found.multiple == 1.0) == (wanted == 1.0)
 
 
 def test_a_target_beyond_the_cap_is_not_reached():
-    found = match_turnover(market(), PARTS, ATR, 1e6, LIMIT)
+    made = market()
+    mine = keys(PARTS, made)
+
+    def turnover(multiples: np.ndarray) -> np.ndarray:
+        return np.array([float(traded_share(made, mine, walked(made, mine, float(multiples[0]))).sum())])
+
+    (found,) = match_multiples(turnover, [1e6])
     assert not found.reached
-    assert found.turnover < 1e6
-    again = match_turnover(market(), PARTS, ATR, found.turnover, LIMIT)
-    assert again.reached
-    assert again.factor == found.factor
+    assert found.found == turnover(np.array([found.multiple]))[0] < 1e6
 
 
-def test_nothing_is_matched_by_nothing():
-    found = match_turnover(market(), PARTS, ATR, 0.0, LIMIT)
-    assert (found.factor, found.turnover, found.reached) == (0.0, 0.0, True)
+def test_each_is_looked_for_by_itself_and_kept_where_it_is_found():
+    tried = []
+
+    def measure(multiples: np.ndarray) -> np.ndarray:
+        tried.append(multiples.tolist())
+        return np.minimum(np.array([2.0, 5.0, 1.0]) * multiples, 8.0)
+
+    found = match_multiples(measure, [2.0, 7.0, 100.0])
+    assert found[:2] == [Match(1.0, 2.0, True), Match(1.4, 7.0, True)]
+    assert found[2].found == 8.0
+    assert not found[2].reached
+    assert tried[0] == [1.0, 1.0, 1.0]
+    assert [row[0] for row in tried] == [1.0] * len(tried)
+
+
+def test_what_answers_less_and_less_is_found_all_the_same():
+    (found,) = match_multiples(lambda multiples: 3.0 * multiples**0.25, [6.0])
+    assert found.reached
+    assert found.multiple == pytest.approx(16.0, rel=0.05)
+
+
+def test_nothing_is_matched_by_next_to_nothing():
+    (found,) = match_multiples(lambda multiples: 3.0 * multiples, [0.0])
+    assert (found.multiple, found.reached) == (LEAST, False)
+    # Of what never trades there is no multiple that does.
+    (silent,) = match_multiples(lambda multiples: 0.0 * multiples, [1.0])
+    assert (silent.multiple, silent.reached) == (1.0, False)
 
 
 @pytest.mark.parametrize("target", [-1.0, float("nan")])
-def test_a_target_that_is_no_turnover_is_refused(target):
-    with pytest.raises(ConfigError, match="cannot be matched: pass the summed traded_share of a walk"):
-        match_turnover(market(), PARTS, ATR, target, LIMIT)
+def test_a_target_that_is_no_measure_is_refused(target):
+    with pytest.raises(ConfigError, match="cannot be matched: pass what walks carry and trade"):
+        match_multiples(lambda multiples: multiples, [target])

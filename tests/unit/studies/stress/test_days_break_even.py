@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from sizewise.base.errors import LedgerError
-from sizewise.evidence.inference import ibragimov_mueller
+from sizewise.evidence.joint_rule import joint_as_planned
 from sizewise.studies.stress.days import break_even
 
 DAYS = pd.date_range("2020-01-01", periods=160, tz="UTC")
@@ -37,7 +37,7 @@ def test_the_interval_ends_where_the_test_begins_to_reject(plan):
     assert 0.0 < found.low < found.multiple < found.high < 3.0
     for multiple in (found.low, found.high):
         series = 3e-4 - multiple * 2e-4 + NOISE
-        test = ibragimov_mueller(series, blocks=plan.blocks, alpha=plan.alpha, power=plan.power)
+        test = joint_as_planned(plan, series)
         assert test.p_value == pytest.approx(plan.alpha, abs=1e-9)
 
 

@@ -109,7 +109,7 @@ def test_a_match_that_is_none_is_called_so():
     short = Fit(5.0, 0.5, True, 20.0, 1.5, False)
     text = report.match_sentence({0: FIT, 1: short, 2: short}, "ppo", "atr")
     assert text.startswith("On every train slice atr can be scaled to carry as much as ppo. ")
-    assert "On train, atr cannot trade as much as ppo within the cap in fold 1, 2: every entry is at the cap" in text
+    assert "On train, atr cannot trade as much as ppo in fold 1, 2: the cap is in the way" in text
     assert report.match_sentence({0: FIT}, "ppo", "atr").endswith("can be scaled to trade as much as ppo.")
 
 

@@ -43,7 +43,7 @@ def attributions():
 
 @pytest.fixture
 def study(params, attributions) -> StressStudy:
-    plan = params.plan.model_copy(update={"blocks": 8, "alpha": 0.05})
+    plan = params.plan.model_copy(update={"reference": "atr", "blocks": 8, "alpha": 0.05})
     walked = {
         FREE: arms(4e-4, 2e-4),
         AS_IS: arms(1e-4, 1e-4),

@@ -2,29 +2,43 @@
 
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 import torch
 
 from sizewise.base.errors import DataMissingError
-from sizewise.sizing.backtest import PathLedger
 from sizewise.sizing.fitted import mean_exposure
-from sizewise.sizing.sizers import BuyAndHoldSizer
-from sizewise.studies.stress.days import traded_share
+from sizewise.sizing.sizers import BuyAndHoldSizer, rule_sizer
+from sizewise.sizing.walks.backtest import PathLedger
+from sizewise.studies.stress.days import TOLERANCE_FRAC, traded_share
 from sizewise.studies.stress.walks import JoinedSizer, Walks, walk_all
-from sizewise.studies.stress.world import AS_IS, TURNOVER_MATCHED, Scenario, StressWorld
+from sizewise.studies.stress.world import AS_IS, Scenario, StressWorld
 from sizewise.walkforward.field import Field
+from sizewise.walkforward.risk import factors_of, train_paths
+from sizewise.walkforward.walk import RULE_SEED, of_paths, scaled_sizer, walk
 
 from ....hand_market import make_market, rates_of
 from ....hand_sizers import constant_sizer
-from ....small_world import small_world
-from ...sizing.test_backtest import run as walk_by_hand
+from ....small_world import ARMS, SEEDS, field_of, small_world
+from .test_world import run as walk_by_hand
 
-ARMS = ("ppo", "atr", "atr_exposure_matched", "constant")
+EXPOSED, TURNED = "atr_managed_exposure_matched", "atr_managed_turnover_matched"
 
 
 @pytest.fixture(scope="module")
-def world(quick, tmp_path_factory) -> StressWorld:
+def plain(quick, tmp_path_factory) -> StressWorld:
+    """Every arm at its own risk."""
     return small_world(quick, tmp_path_factory.mktemp("policies"))
+
+
+@pytest.fixture(scope="module")
+def field(plain, quick) -> Field:
+    return field_of(plain, quick)
+
+
+@pytest.fixture(scope="module")
+def world(plain, field) -> StressWorld:
+    return replace(plain, factors={name: factors_of(field.matched(name)) for name in ARMS})
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +59,10 @@ def as_is(walks, fits):
 def test_a_joined_sizer_is_its_sizers_side_by_side():
     market, paths = make_market(60), [(0, 30), (5, 40), (10, 50)]
     parts = constant_sizer(0.1, 0.2), BuyAndHoldSizer(0.2)
-    together = walk_by_hand(market, JoinedSizer(parts, [1, 2]), paths)
+    together = walk_by_hand(market, JoinedSizer(parts, [1, 2]), tuple(paths))
     alone = [walk_by_hand(market, parts[0], paths[:1]), walk_by_hand(market, parts[1], paths[1:])]
     assert torch.equal(together.position[:30, 0], alone[0].position[:, 0])
     assert torch.equal(together.position[:, 1:], alone[1].position)
-
-
-@pytest.fixture(scope="module")
-def field(world, quick) -> Field:
-    return Field(world.market, world.folds, world.arms, world.seeds, world.world, quick.params.outcome, world.policies)
 
 
 @pytest.mark.parametrize("name", ARMS)
@@ -66,26 +75,62 @@ def test_the_costs_as_they_are_give_the_committed_paths(field, as_is, name):
         assert torch.equal(getattr(found.ledger, column.name), getattr(expected.ledger, column.name)), column.name
 
 
-def test_the_fit_is_the_fields(field, world, walks, fits):
-    exposure = field.train_exposure("ppo")[0]
-    assert fits[0].exposure_pct == 100.0 * exposure
-    field.walk("atr_exposure_matched")
-    table = field.fits[-1]
-    assert fits[0].exposure_factor == table["factor"].iloc[0]
-    assert fits[0].exposure_reached == table["reached"].iloc[0]
-    assert walks.fit(world.folds[0]) == fits[0]
+def test_a_policy_walks_with_its_own_seeds(as_is):
+    assert {key.seed for key in as_is["ppo"].keys} == set(SEEDS)
 
 
-def test_the_turnover_matched_arm_trades_more_by_its_factor_alone(walks, fits, world):
-    small = {0: replace(fits[0], turnover_factor=0.1)}
-    market, runs = walks.runs(AS_IS, small)
-    traded = {
-        name: float(traded_share(market, runs[name].keys, runs[name].ledger).sum())
-        for name in (TURNOVER_MATCHED, "atr")
-    }
-    assert 0.0 < traded[TURNOVER_MATCHED] < 0.9 * traded["atr"]
-    ones = walks.runs(AS_IS, {0: replace(fits[0], turnover_factor=1.0)})[1]
-    assert torch.equal(ones[TURNOVER_MATCHED].ledger.equity, ones["atr"].ledger.equity)
+def test_factors_are_those_that_were_matched(plain, world, fits, as_is):
+    """Without them the same arms hold other sizes; a factor that is doubled doubles them, below the cap."""
+    unmatched = Walks(plain).runs(AS_IS, fits)[1]
+    for name in ("ppo", "atr_managed"):
+        assert not torch.equal(unmatched[name].ledger.position, as_is[name].ledger.position), name
+    halved = {key: 0.5 * factor for key, factor in world.factors["constant"].items()}
+    fewer = Walks(replace(world, factors={**world.factors, "constant": halved})).runs(AS_IS, fits)[1]
+    assert mean_exposure(fewer["constant"].ledger) == pytest.approx(
+        0.5 * mean_exposure(as_is["constant"].ledger), rel=0.02
+    )
+    assert torch.equal(fewer["ppo"].ledger.equity, as_is["ppo"].ledger.equity)
+
+
+def test_the_fit_is_of_the_matched_candidate(field, world, walks, fits):
+    """Twin: the field's own sizer at its factors, over train."""
+    (fold,) = world.folds
+    keys = train_paths("ppo", [fold], SEEDS, world.market)
+    ledger = walk(world.market, keys, field.sizer("ppo", keys), world.world)
+    fit = fits[fold.number]
+    assert fit.exposure_pct == 100.0 * mean_exposure(ledger)
+    days = sum(world.market.times[key.start_row : key.start_row + key.length].floor("D").nunique() for key in keys)
+    traded = float(traded_share(world.market, keys, ledger).sum())
+    assert fit.turnover_pct == pytest.approx(100.0 * traded / days)
+    assert walks.fit(fold) == fit
+
+
+def test_the_reference_at_its_factors_carries_and_trades_as_much(world, fits):
+    """Twin: the reference walked over train at the multiples that were found."""
+    (fold,) = world.folds
+    fit = fits[fold.number]
+    keys = train_paths("atr_managed", [fold], [RULE_SEED], world.market)
+    days = sum(world.market.times[key.start_row : key.start_row + key.length].floor("D").nunique() for key in keys)
+
+    def walked(multiple: float) -> tuple[float, float]:
+        factor = multiple * of_paths(world.factors["atr_managed"], keys)
+        sizer = scaled_sizer(rule_sizer(world.arms["atr_managed"], world.account), factor, world.world)
+        ledger = walk(world.market, keys, sizer, world.world)
+        traded = float(traded_share(world.market, keys, ledger).sum())
+        return 100.0 * mean_exposure(ledger), 100.0 * traded / days
+
+    assert fit.exposure_reached
+    assert walked(fit.exposure_factor)[0] == pytest.approx(fit.exposure_pct, rel=TOLERANCE_FRAC)
+    assert fit.turnover_reached
+    assert walked(fit.turnover_factor)[1] == pytest.approx(fit.turnover_pct, rel=TOLERANCE_FRAC)
+
+
+def test_the_matched_arms_are_the_reference_times_their_factor(walks, fits):
+    ones = walks.runs(AS_IS, {0: replace(fits[0], exposure_factor=1.0, turnover_factor=0.1)})[1]
+    assert torch.equal(ones[EXPOSED].ledger.equity, ones["atr_managed"].ledger.equity)
+    carried = {name: mean_exposure(ones[name].ledger) for name in (TURNED, "atr_managed")}
+    # A little more than a tenth: what the cap cuts of the whole it leaves of a tenth.
+    assert 0.1 <= carried[TURNED] / carried["atr_managed"] <= 0.11
 
 
 def test_costs_move_equity_and_no_fit(walks, fits, as_is):
@@ -96,9 +141,7 @@ def test_costs_move_equity_and_no_fit(walks, fits, as_is):
     # A rule takes the same share of its equity, whatever it pays.
     share = [ledger.position[1:] / ledger.equity[1:] for ledger in (runs["constant"].ledger, as_is["constant"].ledger)]
     torch.testing.assert_close(*share, rtol=0.01, atol=1e-6)
-    assert mean_exposure(runs["atr_exposure_matched"].ledger) == pytest.approx(
-        mean_exposure(as_is["atr_exposure_matched"].ledger), rel=0.01
-    )
+    assert mean_exposure(runs[EXPOSED].ledger) == pytest.approx(mean_exposure(as_is[EXPOSED].ledger), rel=0.01)
     assert float(rates_of(market).sum()) == pytest.approx(3.0 * float(rates_of(walks.runs(AS_IS, fits)[0]).sum()))
 
 
@@ -114,6 +157,24 @@ def test_an_obstacle_changes_every_arm_and_ends_flat(walks, fits, as_is, scenari
         whole = as_is[name].ledger.equity
         assert run.ledger.equity.shape != whole.shape or not torch.equal(run.ledger.equity, whole), name
     assert (len(market.close) < len(walks.runs(AS_IS, fits)[0].close)) == (scenario.kind == "thinned")
+
+
+def longest_run(found: np.ndarray) -> int:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], found, [False]]).astype(int)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_an_exit_that_is_lost_is_sent_again_at_the_next_close(walks, fits, as_is, name):
+    """The clock ends with a trade: without a close to be sent at again, a lost exit would stay until the next trade."""
+    market, runs = walks.runs(Scenario("missed", 0.3), fits)
+    strays = []
+    for path, key in enumerate(runs[name].keys):
+        held = runs[name].ledger.position[: key.length, path].numpy() != 0.0
+        flat = market.direction[key.start_row : key.start_row + key.length].numpy() == 0
+        # An exit that is decided at a close leaves at the next open: after that nothing is to be held.
+        strays.append(longest_run(held[1:] & flat[:-1]))
+    assert 1 <= max(strays) <= 6
 
 
 def test_what_is_walked_twice_is_the_same(walks, fits, world):

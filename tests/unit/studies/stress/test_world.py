@@ -12,18 +12,20 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.market.costs import Costs
 from sizewise.params.studies.stress import Stress
 from sizewise.params.trading.account import Account
+from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
-from sizewise.sizing import backtest
 from sizewise.sizing.sizers import BuyAndHoldSizer, Sizer
+from sizewise.sizing.walks import backtest
 from sizewise.studies.stress.world import (
     AS_IS,
     MissedFills,
     Scenario,
+    asked_again,
     charged,
     declared,
-    delayed,
-    obstructed,
+    lost_rows,
+    met,
     rebuilt_market,
     thinned_universe,
 )
@@ -35,16 +37,20 @@ ROWS = 200
 
 
 def run(
-    market: Market, sizer: Sizer, paths: tuple[tuple[int, int], ...] = ((0, ROWS),), rules: Rules | None = None
+    market: Market,
+    sizer: Sizer,
+    paths: tuple[tuple[int, int], ...] = ((0, ROWS),),
+    rules: Rules | None = None,
+    decides: torch.Tensor | None = None,
 ) -> backtest.PathLedger:
     starts, lengths = torch.tensor(paths).T
     none = torch.zeros_like(starts)
     confidence = torch.zeros((1, len(market.close)))
-    return backtest.run(market, starts, lengths, confidence, none, sizer, Account(), rules)
+    return backtest.run(market, starts, lengths, confidence, none, sizer, Account(), rules, decides=decides)
 
 
 def late_rules(bars: int) -> Rules:
-    return delayed(World(), Scenario("delay", float(bars))).rules
+    return met(World(), Scenario("delay", float(bars))).rules
 
 
 def test_every_declared_amount_is_a_scenario_of_its_own_name():
@@ -188,25 +194,72 @@ def test_an_exit_that_is_lost_is_sent_again_at_the_next_close():
 
 def test_a_higher_share_loses_all_that_a_lower_one_does():
     market = make_market(4000)
-    low, high = (obstructed(constant_sizer(0.1, 0.2), market, Scenario("missed", share), 7) for share in (0.05, 0.2))
-    assert isinstance(low, MissedFills)
-    assert isinstance(high, MissedFills)
-    assert bool(high.missed[low.missed].all())
-    assert float(low.missed.double().mean()) == pytest.approx(0.05, abs=0.02)
-    assert float(high.missed.double().mean()) == pytest.approx(0.2, abs=0.03)
-    other = obstructed(constant_sizer(0.1, 0.2), market, Scenario("missed", 0.2), 8)
-    assert not torch.equal(other.missed, high.missed)
+    low, high = (lost_rows(market, Scenario("missed", share), 7) for share in (0.05, 0.2))
+    assert bool(high[low].all())
+    assert float(low.double().mean()) == pytest.approx(0.05, abs=0.02)
+    assert float(high.double().mean()) == pytest.approx(0.2, abs=0.03)
+    assert not torch.equal(lost_rows(market, Scenario("missed", 0.2), 8), high)
 
 
-def test_a_cost_obstructs_nobody():
-    sizer = constant_sizer(0.1, 0.2)
-    assert obstructed(sizer, make_market(10), Scenario("fee", 5.0), 1) is sizer
-    assert obstructed(sizer, make_market(10), Scenario("delay", 2.0), 1) is sizer
+@pytest.mark.parametrize("scenario", [AS_IS, Scenario("fee", 5.0), Scenario("delay", 2.0)])
+def test_nothing_is_lost_under_other_scenarios(scenario):
+    assert not lost_rows(make_market(10), scenario, 1).any()
 
 
-def test_a_delay_is_the_worlds():
-    assert late_rules(2).latency_bars == 2
-    assert delayed(World(), Scenario("fee", 5.0)) == World()
+def rows_where(*numbers: int, total: int) -> torch.Tensor:
+    found = torch.zeros(total, dtype=torch.bool)
+    found[list(numbers)] = True
+    return found
+
+
+def test_what_is_lost_is_asked_again_until_it_is_not():
+    market = make_market(10, symbols=2)
+    clock, lost = rows_where(2, 6, 9, 15, total=20), rows_where(2, 3, 4, 9, 12, total=20)
+    # Row 10 begins another symbol; at row 12 nobody was asked.
+    assert asked_again(market, clock, lost).nonzero()[:, 0].tolist() == [2, 3, 4, 5, 6, 9, 15]
+    assert torch.equal(asked_again(market, clock, torch.zeros_like(lost)), clock)
+    assert asked_again(market, None, lost) is None
+
+
+def test_a_clock_is_kept_but_for_what_is_lost():
+    """Twin: where nothing is lost, the walk by the clock itself."""
+    market = make_market(ROWS)
+    clock = torch.arange(ROWS) % 5 == 0
+    asked: list[torch.Tensor] = []
+
+    class Seen:
+        uses = BuyAndHoldSizer(0.2).uses
+
+        def orders(self, at):
+            asked.append(at.rows[at.decides])
+            return constant_sizer(0.1, 0.2).orders(at)
+
+    none = torch.zeros(ROWS, dtype=torch.bool)
+    found = run(market, MissedFills(Seen(), none, clock))
+    expected = run(market, constant_sizer(0.1, 0.2), decides=clock)
+    torch.testing.assert_close(found.equity, expected.equity, rtol=1e-12, atol=0.0)
+    assert torch.cat(asked).tolist() == clock[: ROWS - 1].nonzero()[:, 0].tolist()
+
+
+def test_a_lost_exit_of_a_slow_clock_leaves_at_the_next_close():
+    direction = np.zeros(ROWS, dtype=np.int8)
+    direction[10:20] = 1
+    market = make_market(ROWS, direction=direction)
+    clock, lost = rows_where(10, 20, ROWS - 1, total=ROWS), lost_at(20)
+    met_by = MissedFills(constant_sizer(0.1, 0.2), lost, asked_again(market, clock, lost))
+    assert run(market, met_by).position[:, 0].nonzero()[:, 0].tolist() == list(range(11, 22))
+    # Without being asked again it stays to the end.
+    kept = MissedFills(constant_sizer(0.1, 0.2), lost, clock)
+    assert run(market, kept).position[:, 0].nonzero()[:, 0].tolist() == list(range(11, ROWS - 1))
+
+
+def test_a_scenario_changes_the_world_by_what_it_says():
+    slow = World(decisions=Decisions(every="session"))
+    assert met(slow, Scenario("delay", 2.0)).rules.latency_bars == 2
+    assert met(slow, Scenario("delay", 2.0)).decisions == slow.decisions
+    assert met(slow, Scenario("missed", 0.2)).decisions.every_bar
+    assert met(slow, Scenario("missed", 0.2)).rules == slow.rules
+    assert met(slow, Scenario("fee", 5.0)) == slow
 
 
 # Thinned bars.
@@ -247,4 +300,5 @@ def test_fewer_bars_give_other_signals(quick):
     closes = market.close[: market.n_rows[0]]
     opens = torch.tensor(next(iter(universe.bars.values()))["open"].tolist(), dtype=torch.float64)
     torch.testing.assert_close(whole, opens[1:] / closes[:-1])
-    assert market.entry.sum() != quick.market.entry.sum()
+    entries = [found.times[found.entry.numpy()] for found in (market, quick.market)]
+    assert not entries[0].equals(entries[1])

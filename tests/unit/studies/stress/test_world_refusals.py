@@ -5,9 +5,12 @@ from dataclasses import replace
 import pytest
 
 from sizewise.base.errors import ConfigError
-from sizewise.params.arms import AtrMatchedArm
+from sizewise.params.arms import PpoArm
+from sizewise.params.trading.decisions import Decisions
+from sizewise.params.trading.trading import Simplex
 from sizewise.params.trading.world import World
-from sizewise.studies.stress.world import TURNOVER_MATCHED, StressWorld
+from sizewise.studies.stress.world import StressWorld
+from sizewise.walkforward.walk import RULE_SEED
 
 
 @pytest.fixture(scope="module")
@@ -35,30 +38,37 @@ def with_arms(world: StressWorld, *names: str, **changes: object) -> StressWorld
     return replace(world, rules=world.rules.model_copy(update={"arms": names}), **changes)
 
 
-def test_the_declared_arms_walk_and_one_more(world):
-    assert world.walked == (*world.rules.arms, TURNOVER_MATCHED)
-    assert TURNOVER_MATCHED not in world.arms
-    assert world.ruin_level == pytest.approx(100.0)
-    assert world.matched == world.arms["atr_exposure_matched"]
+def test_the_declared_arms_walk_and_two_more(world):
+    assert world.matched == ("atr_managed_exposure_matched", "atr_managed_turnover_matched")
+    assert world.walked == (*world.rules.arms, *world.matched)
+    assert not set(world.matched) & set(world.arms)
+    assert world.ruin_level == pytest.approx(0.1 * 100_000.0)
 
 
-def test_without_a_matched_arm_the_references_rule_is_matched(world):
-    given = with_arms(world, "ppo", "atr")
-    assert given.matched.matches == "ppo"
-    assert (given.matched.risk_frac, given.matched.stop_atr) == (given.reference.risk_frac, given.reference.stop_atr)
+def test_arms_walk_with_their_own_seeds_and_clocks(world):
+    own = PpoArm(kind="ppo", seeds=(4, 5), decisions=Decisions(every="entry"))
+    given = replace(world, arms={**world.arms, "ppo": own})
+    assert given.seeds_of("ppo") == (4, 5)
+    assert given.seeds_of("ppo_entry") == world.seeds
+    assert given.seeds_of("atr") == (RULE_SEED,)
+    assert given.under("ppo").decisions == own.decisions
+    assert given.under("atr") == world.world
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("ppo", "atr", "atrium"), r"^stress\.arms names 'atrium', which is no entry of arms: mend its name$"),
+        (("ppo", "atr_managed", "atrium"), r"^stress\.arms names 'atrium', which is no entry of arms: mend its name$"),
         (
-            ("ppo", "atr", "kelly"),
+            ("ppo", "atr_managed", "kelly"),
             r"^stress\.arms: 'kelly' is of kind 'kelly', which is not walked again: leave it out$",
         ),
-        (("ppo", "atr", "q_table"), r"^stress\.arms: 'q_table' is of kind 'q_table'"),
-        (("ppo", "constant"), r"^stress\.arms leaves out 'atr': both sides of the comparison are walked; add it$"),
-        (("atr", "constant"), r"^stress\.arms leaves out 'ppo'"),
+        (("ppo", "atr_managed", "q_table"), r"^stress\.arms: 'q_table' is of kind 'q_table'"),
+        (
+            ("ppo", "constant"),
+            r"^stress\.arms leaves out 'atr_managed': both sides of the comparison are walked; add it$",
+        ),
+        (("atr_managed", "constant"), r"^stress\.arms leaves out 'ppo'"),
     ],
 )
 def test_arms_that_cannot_be_walked_are_named(world, names, message):
@@ -66,34 +76,19 @@ def test_arms_that_cannot_be_walked_are_named(world, names, message):
         with_arms(world, *names)
 
 
-@pytest.mark.parametrize(
-    ("role", "arm", "message"),
-    [
-        ("candidate", "constant", r"^plan\.candidate 'constant' is no PPO arm: stress walks one; name one$"),
-        ("reference", "constant", r"^plan\.reference 'constant' is no ATR arm: stress scales one; name one$"),
-    ],
-)
-def test_the_plans_arms_are_a_policy_and_atr(world, role, arm, message):
-    plan = world.plan.model_copy(update={role: arm})
-    with pytest.raises(ConfigError, match=message):
-        with_arms(world, "ppo", "atr", "constant", plan=plan)
+def test_a_candidate_that_is_no_policy_is_refused(world):
+    plan = world.plan.model_copy(update={"candidate": "constant"})
+    with pytest.raises(ConfigError, match=r"^plan\.candidate 'constant' is no PPO arm: stress walks one; name one$"):
+        with_arms(world, "ppo", "atr_managed", "constant", plan=plan)
 
 
-def test_a_reference_that_reads_confidence_is_refused(world):
-    arms = {**world.arms, "atr": world.arms["atr"].model_copy(update={"confidence_rule": True})}
-    with pytest.raises(
-        ConfigError, match=r"^plan\.reference 'atr' reads confidence: only plain ATR sizes can be scaled$"
-    ):
-        replace(world, arms=arms)
+def test_a_reference_that_is_learned_is_refused(world):
+    plan = world.plan.model_copy(update={"reference": "ppo_entry"})
+    with pytest.raises(ConfigError, match=r"^plan\.reference 'ppo_entry' is learned: stress scales a rule; name one$"):
+        with_arms(world, "ppo", "ppo_entry", plan=plan)
 
 
-def test_what_matches_somebody_else_is_refused(world):
-    other = AtrMatchedArm(kind="atr_exposure_matched", matches="ppo_free")
-    with pytest.raises(ConfigError, match=r"^stress\.arms: 'other' matches ppo_free: only what matches the candidate"):
-        with_arms(world, "ppo", "atr", "other", arms={**world.arms, "other": other})
-
-
-def test_one_matched_arm_is_enough(world):
-    arms = {**world.arms, "again": world.arms["atr_exposure_matched"]}
-    with pytest.raises(ConfigError, match=r"^stress\.arms names several arms of kind atr_exposure_matched: keep one$"):
-        with_arms(world, "ppo", "atr", "atr_exposure_matched", "again", arms=arms)
+def test_an_account_of_several_symbols_is_refused(world):
+    both = PpoArm(kind="ppo", scheme=Simplex(kind="simplex", symbols=("BTCUSDT_1h", "EURUSD_1h"), steps=4))
+    with pytest.raises(ConfigError, match=r"^stress\.arms: 'both' trades several symbols in one account, which is not"):
+        with_arms(world, "ppo", "atr_managed", "both", arms={**world.arms, "both": both})

@@ -11,7 +11,7 @@ from sizewise.params.trading.trading import Simplex as SimplexModel
 from sizewise.trading.broker.orders import Flag, Kind
 from sizewise.trading.schemes.catalogue import open_scheme
 from sizewise.trading.schemes.interface import Weights
-from sizewise.trading.schemes.sizing import BSH, Simplex
+from sizewise.trading.schemes.sizing import BSH, MOST_WEIGHTS, Simplex, WeightGrid, weights_in_steps
 
 from ....hand_tape import ACCOUNT, fills, flags, hand_tape, held, instrument, open_desk, walk
 
@@ -183,3 +183,35 @@ def test_a_weight_that_goes_to_its_neighbour_is_caught():
     tape = hand_tape([100.0] * 3, [10.0] * 3)
     (step,) = walk(open_desk(tape, SIMPLEX, scheme=Shifted(2)), tape, [[0.2, 0.3, 0.5]])
     assert shares(step, [100.0, 10.0]) == pytest.approx([0.5, 0.2, 0.3])
+
+
+# Weights by number.
+
+
+def test_weights_in_steps_are_all_there_are():
+    assert weights_in_steps(2, 1) == [(1.0, 0.0), (0.5, 0.5), (0.0, 1.0)]
+    found = weights_in_steps(4, 2)
+    assert found[0] == (1.0, 0.0, 0.0)
+    assert found[-1] == (0.0, 1.0, 0.0)
+    assert len(found) == len(set(found)) == 15
+    assert all(sum(weights) == 1.0 and min(weights) >= 0.0 for weights in found)
+
+
+def test_a_number_orders_what_its_weights_order():
+    tape = hand_tape([100.0] * 4, [10.0] * 4)
+    grid = SimplexModel(kind="simplex", steps=4)
+    scheme = open_scheme(grid, ["A", "B"], ACCOUNT)
+    assert isinstance(scheme, WeightGrid)
+    assert scheme.space.n == 15
+    number = weights_in_steps(4, 2).index((0.25, 0.5, 0.25))
+    by_number = walk(open_desk(tape, grid), tape, [number, 0, number])
+    by_weight = walk(open_desk(tape, SIMPLEX), tape, [[0.25, 0.5, 0.25], [1.0, 0.0, 0.0], [0.25, 0.5, 0.25]])
+    for ours, theirs in zip(by_number, by_weight, strict=True):
+        assert fills(ours, 0) == fills(theirs, 0)
+        assert fills(ours, 1) == fills(theirs, 1)
+
+
+def test_more_weights_than_a_policy_could_tell_apart_are_refused():
+    model = SimplexModel(kind="simplex", steps=20)
+    with pytest.raises(ConfigError, match=f"steps 20 of 4 instruments make 10626 actions, {MOST_WEIGHTS} at most"):
+        open_scheme(model, ["A", "B", "C", "D"], ACCOUNT)

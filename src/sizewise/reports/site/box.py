@@ -1,0 +1,58 @@
+"""What stands beside the verdict, on one screen: dollars before basis points, other draws, other splits, other widths."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+DOLLARS = 100_000.0
+PLACEBO = "random_placebo"
+
+
+def dollars(growth: pd.DataFrame, names: tuple[str, str]) -> list[tuple[str, str]]:
+    """What $100,000 became: in cash, by random sizes, by the reference and by the candidate.
+
+    Args:
+        growth: compounded growth (%) by day, one column an arm. names: (candidate, reference).
+    """
+    days = len(growth)
+    rows = [("cash", f"${DOLLARS:,.0f}")]
+    others = (PLACEBO, names[1], names[0])
+    rows += [(arm, f"${DOLLARS * (1.0 + growth[arm].iloc[-1] / 100.0):,.0f}") for arm in others if arm in growth]
+    return [(f"$100,000 after {days:,} days, {name.replace('_', ' ')}", value) for name, value in rows]
+
+
+def beside(
+    record: Mapping[str, Any], anchored: Mapping[str, float], cpcv: Mapping[str, Any] | None
+) -> list[tuple[str, str]]:
+    """The same difference under other draws and other splits, bps of equity a day.
+
+    Args:
+        record: metrics/verdict.json. anchored: see verdict.effect_record. cpcv: metrics/cpcv.json; None: it has not run.
+    """
+    rows = [("the difference, this design", _effect(record))]
+    if record["training_error_bps"] is not None:
+        seeds = f"± {record['training_error_bps']:.2f} (standard error of {record['n_seeds']} seeds' mean)"
+        rows.append(
+            ("training's own error", f"{seeds}; {record['seeds_changing_pct']:.0f}% of redraws decide otherwise")
+        )
+    rows.append(("trained on all bars before each fold", _effect(anchored)))
+    rows.append(("train on both sides of test (CPCV)", "not run: `make studies`" if cpcv is None else _paths(cpcv)))
+    return rows
+
+
+def _effect(values: Mapping[str, Any]) -> str:
+    effect, low, high = (values[name] for name in ("effect_bps_per_day", "ci_low", "ci_high"))
+    return f"{effect:+.2f} bps a day ({low:+.2f} to {high:+.2f}), p = {values['p_value']:.3f}"
+
+
+def _paths(cpcv: Mapping[str, Any]) -> str:
+    mean, low, high = (cpcv[name] for name in ("mean_bps", "lowest_bps", "highest_bps"))
+    return f"{mean:+.2f} bps a day, {cpcv['n_paths']} paths from {low:+.2f} to {high:+.2f}"
+
+
+def live(symbols: pd.Series) -> list[tuple[str, str]]:
+    """How many symbols a day's mean is really over. Args: `symbols`: live ones by day."""
+    most = int(symbols.max())
+    share = 100.0 * float((symbols == most).mean())
+    return [("symbols live on a day", f"{symbols.mean():.1f} on average; all {most} on {share:.0f}% of days")]

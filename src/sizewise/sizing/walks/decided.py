@@ -1,0 +1,192 @@
+"""Accounts walked from decision to decision, with the whole ledger of the bars between: what `backtest.run` does of them.
+
+Between two decisions an account that only holds is marked at every close, and pays what holding costs; both are sums over
+the bars there. Where an account could be ruined on the way it is walked bar by bar.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from sizewise.dataset.market_tensor import Market
+from sizewise.sizing.sizers import Sizer
+from sizewise.sizing.walks.asked import situation
+from sizewise.sizing.walks.path_ledger import PathLedger, Recorder
+from sizewise.trading.accounts import Position
+from sizewise.trading.broker.book import ALLOWED
+from sizewise.trading.broker.orders import Flows, Orders
+from sizewise.trading.course import Course, Stretch
+from sizewise.trading.desk import Move, Walker
+
+PRICE, FUNDING, BORROW = (2 + Flows._fields.index(name) for name in ("price", "funding", "borrow"))
+
+
+class _Marks(NamedTuple):
+    """What is written of P paths: [2 + flows, T, P] of equity, position and flows; day trades left and whether a row was
+    written, [T, P]."""
+
+    records: torch.Tensor
+    left: torch.Tensor
+    written: torch.Tensor
+
+    @classmethod
+    def open(cls, steps: int, paths: int, dtype: torch.dtype, device: torch.device) -> "_Marks":
+        return cls(
+            torch.zeros((2 + len(Flows._fields), steps, paths), dtype=dtype, device=device),
+            torch.full((steps, paths), ALLOWED, dtype=torch.int8, device=device),
+            torch.zeros((steps, paths), dtype=torch.bool, device=device),
+        )
+
+    def write(self, moved: Move, close: torch.Tensor, step: torch.Tensor, where: torch.Tensor, *, record: bool) -> None:
+        """A bar of the paths `where` it says; its number in each path is `step`, int64 [P]."""
+        paths = where.nonzero().flatten()
+        at, position = step[paths], moved.position
+        value = position.book.value(close).sum(0)
+        columns = torch.stack([position.equity, value, *moved.result.flows])
+        self.records[:, at, paths] = columns[:, paths]
+        self.written[at, paths] = True
+        if record and position.book.day_trades is not None:
+            self.left[at, paths] = position.book.day_trades.left().amin(0).to(torch.int8)[paths]
+
+    def equity(self) -> torch.Tensor:
+        """Where nothing was written an account stood still."""
+        rows = torch.arange(len(self.written), device=self.written.device).unsqueeze(-1)
+        known = torch.where(self.written, rows, 0).cummax(0).values
+        return self.records[0].gather(0, known)
+
+
+def walk(
+    market: Market,
+    start_rows: torch.Tensor,
+    lengths: torch.Tensor,
+    confidence: torch.Tensor,
+    confidence_of_path: torch.Tensor,
+    sizer: Sizer,
+    desk: Walker,
+    *,
+    decides: torch.Tensor,
+    record: bool,
+    initial_equity: torch.Tensor | None,
+) -> PathLedger:
+    """See backtest.run; `desk` is one between whose decisions nothing happens, and knows pauses."""
+    last = start_rows + lengths - 1
+    visited = decides | market.entry
+    for edge in (start_rows, last - 1, last):
+        visited[edge] = True
+    course = Course(market.tape, visited)
+    at = course.at.to(start_rows.device)
+    first, final = (torch.searchsorted(at, rows.contiguous()) for rows in (start_rows, last))
+    position = desk.open((len(start_rows),), initial_equity)
+    marks = _Marks.open(int(lengths.max()), len(start_rows), market.dtype, start_rows.device)
+    marks.records[0, 0], marks.written[0] = position.equity, True
+    ruined = joined = torch.zeros(len(start_rows), dtype=torch.bool, device=start_rows.device)
+    kept = Recorder()
+    for t in range(int((final - first).max())):
+        # Whoever is through waits, flat, at the last decision.
+        alive = first + t < final
+        stretch = course.stretch(torch.minimum(first + t, final - 1), market.dtype)
+        here = stretch.start
+        joined = joined | market.entry[here]
+        asked, orders = decides[here] & alive, Orders()
+        if bool(asked.any()):
+            bars, money = market.tape.rows_as(here, market.dtype)
+            seen = confidence[confidence_of_path, here]
+            orders = sizer.orders(situation(market, here, position, bars, money, joined, seen, asked)).only(asked)
+        closing = ruined | (here + 1 >= last)
+        if bool(closing.any()):
+            position, orders = desk.closing_out(position, orders, closing)
+        moved = desk.move(position, orders, stretch.first, stretch.first_money)
+        step = here + 1 - start_rows
+        if record:
+            kept.add(moved.result, step, alive)
+        marks.write(moved, stretch.first.close, step, alive, record=record)
+        if stretch.longest:
+            moved = _through(desk, moved, stretch, marks, kept, start_rows, alive, record=record)
+        position, ruined = moved.position, ruined | moved.terminated & alive
+    flows = dict(zip(Flows._fields, marks.records[2:], strict=True))
+    fills, events = kept.tables()
+    rows = torch.arange(len(marks.left), device=lengths.device).unsqueeze(-1)
+    return PathLedger(
+        marks.equity(),
+        marks.records[1],
+        **flows,
+        day_trades_left=marks.left.gather(0, torch.minimum(rows, lengths - 1)),
+        lengths=lengths,
+        fills=fills,
+        events=events,
+    )
+
+
+def _through(
+    desk: Walker,
+    moved: Move,
+    stretch: Stretch,
+    marks: _Marks,
+    kept: Recorder,
+    start_rows: torch.Tensor,
+    alive: torch.Tensor,
+    *,
+    record: bool,
+) -> Move:
+    """On from the bar that filled what was decided to the next decision, and write the bars between."""
+    if stretch.leads_nobody_to(desk.ruin_level, moved.position):
+        highest = _write_between(stretch, moved.position, marks, start_rows, alive, record=record)
+        after = desk.move(moved.position, Orders(), stretch.leap, stretch.leap_money)
+        peak = after.position.peak
+        if peak is not None:
+            after = after._replace(position=after.position._replace(peak=torch.maximum(peak, highest)))
+        return after._replace(terminated=after.terminated | moved.terminated)
+    for ahead, (bars, money, arrived) in enumerate(stretch.one_by_one(), start=2):
+        orders, leaving = Orders(), moved.terminated & ~arrived
+        if bool(leaving.any()):
+            orders = orders.leaving(moved.position.book.units, leaving.to(desk.dtype), working=False)
+        before = moved.terminated
+        moved = desk.move(moved.position, orders, bars, money)
+        step, there = stretch.start + ahead - start_rows, alive & ~arrived
+        if record:
+            kept.add(moved.result, step, there)
+        marks.write(moved, bars.close, step, there, record=record)
+        moved = moved._replace(terminated=moved.terminated | before)
+    return moved
+
+
+def _write_between(
+    stretch: Stretch,
+    position: Position,
+    marks: _Marks,
+    start_rows: torch.Tensor,
+    alive: torch.Tensor,
+    *,
+    record: bool,
+) -> torch.Tensor:
+    """Write the bars after the first of accounts that hold or whose day trades count; returns the highest equity of each,
+    [P]."""
+    book = position.book
+    counted = torch.zeros_like(alive)
+    if record and book.day_trades is not None:
+        counted = (book.day_trades.sessions >= 0.0).flatten(0, 1).any(0)
+    paths = (alive & ((book.units != 0).any(0) | counted)).nonzero().flatten()
+    highest = position.equity.clone()
+    if not len(paths):
+        return highest
+    ahead = torch.arange(2, stretch.longest + 2, device=paths.device).unsqueeze(-1)
+    stop, rows = stretch.stop[paths], stretch.start[paths] + ahead
+    inside = rows <= stop
+    bars = stretch.tape.rows(torch.minimum(rows, stop)).to(stretch.dtype)
+    units = book.units[:, paths].unsqueeze(1)
+    price = (units * (bars.close - bars.last_close)).sum(0) * inside
+    borrow = (units.clamp(max=0.0) * (bars.last_close * bars.borrow)).sum(0) * inside
+    funding = -(units * (bars.open * bars.funding)).sum(0) * inside
+    equity = position.equity[paths] + (price + borrow + funding).cumsum(0)
+    highest[paths] = torch.maximum(highest[paths], equity.amax(0))
+    row, path = inside.nonzero(as_tuple=True)
+    step, of = (rows - start_rows[paths])[row, path], paths[path]
+    for number, values in ((0, equity), (PRICE, price), (BORROW, borrow), (FUNDING, funding)):
+        marks.records[number, step, of] = values[row, path]
+    marks.records[1, step, of] = (units * bars.close).sum(0)[row, path]
+    marks.written[step, of] = True
+    if bool(counted.any()) and book.day_trades is not None:
+        sessions = book.day_trades.sessions[:, :, paths].unsqueeze(2)
+        left = book.day_trades._replace(sessions=sessions, session=bars.session.double()).left().amin(0)
+        marks.left[step, of] = left[row, path].to(torch.int8)
+    return highest

@@ -1,0 +1,49 @@
+"""From one decision to the next: accounts through the bars in which nothing is decided."""
+
+from functools import partial
+
+import torch
+
+from sizewise.market.tape import Bars
+from sizewise.trading.accounts import mapped
+from sizewise.trading.broker.orders import Orders
+from sizewise.trading.course import Stretch
+from sizewise.trading.desk import Move, Walker, nothing_of
+
+
+def walk_stretch(desk: Walker, moves: list[Move], orders: Orders, stretch: Stretch, *, leaps: bool) -> list[Move]:
+    """From the bar that fills what was decided to the next decision, in one leap or bar by bar.
+
+    Args:
+        moves: the one through that bar. orders: what was decided, whose form those in between have.
+        leaps: walk bars in which nothing can happen as one, see Walker.nothing_happens_between.
+    """
+    if not stretch.longest:
+        return moves
+    if leaps and stretch.leads_nobody_to(desk.ruin_level, moves[0].position):
+        return [*moves, _on(desk, moves[0], Orders(), stretch.leap, stretch.leap_money)]
+    (nothing,) = nothing_of((orders,))
+    for bars, money, arrived in stretch.one_by_one():
+        moves.append(_on(desk, moves[-1], nothing, bars, money, arrived))
+    return moves
+
+
+def _on(
+    desk: Walker, before: Move, nothing: Orders, bars: Bars, money: Bars, arrived: torch.Tensor | None = None
+) -> Move:
+    """Through bars in which nothing is decided; what is on its way to whoever has arrived waits with them."""
+    position = before.position
+    if bool(before.terminated.any()):
+        position = desk.idle(position, before.terminated)
+    waiting = position.pending
+    if arrived is not None and waiting:
+        position = position._replace(pending=tuple(orders.only(~arrived) for orders in waiting))
+    moved = desk.move(position, nothing, bars, money)
+    after = moved.position
+    if arrived is not None and waiting:
+        after = after._replace(pending=mapped(partial(_pick, arrived), waiting, after.pending))
+    return moved._replace(position=after, terminated=moved.terminated | before.terminated)
+
+
+def _pick(where: torch.Tensor, kept: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    return torch.where(where, kept, new)

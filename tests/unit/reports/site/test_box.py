@@ -1,0 +1,42 @@
+"""What stands beside the verdict."""
+
+import pandas as pd
+
+from sizewise.reports.site import box
+
+RECORD = {
+    "effect_bps_per_day": -0.5,
+    "ci_low": -1.25,
+    "ci_high": 0.25,
+    "p_value": 0.16,
+    "training_error_bps": 0.125,
+    "seeds_changing_pct": 12.0,
+    "n_seeds": 10,
+}
+CPCV = {"mean_bps": -0.7, "lowest_bps": -1.0, "highest_bps": 0.1, "n_paths": 5}
+
+
+def test_dollars_come_first_and_cash_among_them():
+    growth = pd.DataFrame({"ppo": [0.0, -2.5], "atr": [0.0, 10.0], "random_placebo": [0.0, 1.0], "kelly": [0.0, 9.0]})
+    rows = box.dollars(growth, ("ppo", "atr"))
+    assert [value for _, value in rows] == ["$100,000", "$101,000", "$110,000", "$97,500"]
+    assert [label.rpartition(", ")[2] for label, _ in rows] == ["cash", "random placebo", "atr", "ppo"]
+    assert len(box.dollars(growth[["ppo", "atr"]], ("ppo", "atr"))) == 3
+
+
+def test_other_draws_and_other_splits():
+    rows = dict(box.beside(RECORD, RECORD | {"effect_bps_per_day": 0.25}, CPCV))
+    assert rows["the difference, this design"] == "-0.50 bps a day (-1.25 to +0.25), p = 0.160"
+    assert rows["training's own error"].startswith("± 0.12 (standard error of 10 seeds' mean); 12% of redraws")
+    assert rows["trained on all bars before each fold"].startswith("+0.25 bps")
+    assert rows["train on both sides of test (CPCV)"] == "-0.70 bps a day, 5 paths from -1.00 to +0.10"
+
+
+def test_what_was_not_made_is_said():
+    rows = dict(box.beside(RECORD | {"training_error_bps": None}, RECORD, None))
+    assert "training's own error" not in rows
+    assert rows["train on both sides of test (CPCV)"] == "not run: `make studies`"
+
+
+def test_live_symbols():
+    assert box.live(pd.Series([2, 4, 4, 2])) == [("symbols live on a day", "3.0 on average; all 4 on 50% of days")]
