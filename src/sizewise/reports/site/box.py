@@ -51,6 +51,21 @@ def _paths(cpcv: Mapping[str, Any]) -> str:
     return f"{mean:+.2f} bps a day, {cpcv['n_paths']} paths from {low:+.2f} to {high:+.2f}"
 
 
+def gates(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Which gates hold, fail, or were not measured; no row where the record knows of none.
+
+    Args:
+        record: metrics/verdict.json.
+    """
+    named = {"hold": True, "fail": False, "not measured": None}
+    found = {
+        word: [name for name, gate in record["gates"].items() if gate["holds"] is is_so]
+        for word, is_so in named.items()
+    }
+    said = "; ".join(f"{word}: {', '.join(names)}" for word, names in found.items() if names)
+    return [("gates", said)] if said else []
+
+
 def live(symbols: pd.Series) -> list[tuple[str, str]]:
     """How many symbols a day's mean is really over. Args: `symbols`: live ones by day."""
     most = int(symbols.max())

@@ -199,6 +199,7 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
         stale=found.stale,
         box=_box(found, names),
         beside=beside_the_verdict(found, plan, splits),
+        gates={name: gate["sentence"] for name, gate in record["gates"].items()},
         columns=["arm", *COLUMNS.values()],
         rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},
         bounds=bounds,
@@ -221,7 +222,8 @@ def _box(found: Findings, names: tuple[str, str]) -> list[tuple[str, str]]:
     rows = box.dollars(found.growth, names)
     if "live_symbols" in found.days:
         rows += box.live(found.days["live_symbols"])
-    return rows + box.beside(found.record, found.sensitivities["anchored"], found.cpcv)
+    rows += box.beside(found.record, found.sensitivities["anchored"], found.cpcv)
+    return rows + box.gates(found.record)
 
 
 def _history(found: Findings) -> list[list[str]]:

@@ -40,3 +40,10 @@ def test_what_was_not_made_is_said():
 
 def test_live_symbols():
     assert box.live(pd.Series([2, 4, 4, 2])) == [("symbols live on a day", "3.0 on average; all 4 on 50% of days")]
+
+
+def test_gates_are_counted_by_what_they_say():
+    held = {"learner": True, "budget": False, "assay": None, "signal": True}
+    record = {"gates": {name: {"holds": holds, "sentence": "..."} for name, holds in held.items()}}
+    assert box.gates(record) == [("gates", "hold: learner, signal; fail: budget; not measured: assay")]
+    assert box.gates({"gates": {}}) == []

@@ -163,6 +163,14 @@ def test_what_stands_beside_the_verdict_is_said_on_the_page(found, page, plan):
     assert said[5].startswith(chain_sentence(TrialLedger((), "")))
 
 
+def test_gates_stand_in_the_box_and_each_says_what_it_found(found, page):
+    assert "Gates:" not in page(replace(found, record=RECORD | {"gates": {}}))
+    gate = {"holds": False, "value": 3.0, "threshold": 1.0, "sentence": "It gained 3 < 4."}
+    text = page(replace(found, record=RECORD | {"gates": {"budget": gate}}))
+    assert "<th>gates</th><td>fail: budget</td>" in text
+    assert "<li>budget: It gained 3 &lt; 4.</li>" in text
+
+
 def test_marks_of_markdown_are_left_out(found, page):
     text = page(replace(found, trials=TrialLedger((), "line 3 was edited")))
     assert "<li>The trial ledger was edited: line 3 was edited. What is counted" in text
