@@ -13,6 +13,7 @@ import hashlib
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from sizewise.learning.closed_trades.training import train_closed_trades
 from sizewise.learning.field import learn_tables
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
+from sizewise.learning.ppo.encoders import Parameters
 from sizewise.learning.stored import policy_folder
 from sizewise.params.reading import parse_params, read_params
 from sizewise.params.trading.account import Account
@@ -67,6 +69,8 @@ def main(arms: tuple[str, ...] = ARMS) -> dict[str, str]:
         job = training.Job("ppo", fold, SEED, params.arms["ppo"].scheme)
         for trained in training.train_population(market.to("cpu", torch.float32), [job], models, settings):
             save_agent(trained.agent, policy_folder(policies, "ppo", fold, SEED))
+            # The one that is kept may be the untrained one, which no arithmetic moves.
+            made["checkpoints ppo"] = weights(trained.checkpoints)
         tabled = {"q_table": params.arms["q_table"]}
         learn_tables(exact, tabled, {"rolling": folds}, [SEED], params.tabular, params.account, policies)
         for arm in (arm for arm in CLOSED if arm in arms):
@@ -88,6 +92,15 @@ def main(arms: tuple[str, ...] = ARMS) -> dict[str, str]:
             made[f"trades {name}"] = hashed(pd.concat([trades for _, trades in parts], ignore_index=True))
     made["verdict"] = hashed(compare(ledgers["ppo"], ledgers["atr"]).table)
     return {**measure(), "functions": functions(), **made, "planted": planted()}
+
+
+def weights(checkpoints: Sequence[Parameters]) -> str:
+    """Every number of some networks, to the last bit."""
+    digest = hashlib.sha256()
+    for one in checkpoints:
+        for name in sorted(one):
+            digest.update(name.encode() + one[name].detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def scalars(equity: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
