@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -25,6 +25,20 @@ RISK, UNMATCHED = "risk.parquet", "unmatched.parquet"
 GROUP_ROWS = 1_000_000
 
 
+class PathRows(NamedTuple):
+    """One path, as the files hold it."""
+
+    equity: pa.Table
+    days: pa.Table
+    trades: pd.DataFrame
+
+
+def path_rows(equity: pd.DataFrame, trades: pd.DataFrame) -> PathRows:
+    """One path's rows of the equity ledger and its trades, as LedgerWriter keeps them."""
+    bars = pa.Table.from_pandas(_categorical(equity), preserve_index=False)
+    return PathRows(bars, pa.Table.from_pandas(day_rows(equity), preserve_index=False), trades)
+
+
 class LedgerWriter:
     """Writes the ledgers of one split scheme, by bar, day, trade and event, path after path; all appear whole at the end."""
 
@@ -36,10 +50,14 @@ class LedgerWriter:
 
     def add(self, equity: pd.DataFrame, trades: pd.DataFrame) -> None:
         """Keep one path's rows."""
-        self._equity.add(pa.Table.from_pandas(_categorical(equity), preserve_index=False))
-        self._days.add(pa.Table.from_pandas(day_rows(equity), preserve_index=False))
-        if len(trades):
-            self._trades.append(trades)
+        self.add_rows(path_rows(equity, trades))
+
+    def add_rows(self, rows: PathRows) -> None:
+        """Keep one path's rows, made elsewhere."""
+        self._equity.add(rows.equity)
+        self._days.add(rows.days)
+        if len(rows.trades):
+            self._trades.append(rows.trades)
 
     def add_events(self, events: pd.DataFrame) -> None:
         """Keep what the venue did, of any number of paths."""

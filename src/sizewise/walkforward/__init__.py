@@ -8,4 +8,5 @@
 - risk: every arm matched to one volatility on train
 - unsealing: opening the sealed slice, once
 - walk: paths and their ledgers
+- writing: arms walked into ledgers on disk, in processes
 """

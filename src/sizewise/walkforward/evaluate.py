@@ -20,7 +20,7 @@ from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
 from sizewise.sizing.own import own_of
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.walk import events_frame, frames
+from sizewise.walkforward.writing import walk_into
 
 
 def evaluate_all(stage: Stage, market: Market, folds: Mapping[str, Sequence[Fold]]) -> pd.DataFrame:
@@ -46,13 +46,8 @@ def evaluate_all(stage: Stage, market: Market, folds: Mapping[str, Sequence[Fold
         field = Field(exact, folds[scheme], p.arms, p.train.seeds, world, p.outcome, policies, p.plan.risk)
         names = list(p.arms) if primary else [p.plan.candidate, p.plan.reference]
         writer = LedgerWriter(stage.workspace.ledger / ("" if primary else ANCHORED_FOLDER))
-        for run in field.walk_all(names):
-            own = field.market_of(run.arm)
-            for equity, trades in frames(run, own, stop_atr=atr_stop):
-                writer.add(equity, trades)
-            writer.add_events(events_frame(run, own))
+        fits += walk_into(writer, field, names, stop_atr=atr_stop)
         writer.close()
-        fits += field.fits
         if p.plan.risk is not None:
             factors += [field.matched(name) for name in names]
             unmatched += [field.unmatched(names)] if primary else []

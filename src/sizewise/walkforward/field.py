@@ -54,6 +54,8 @@ from sizewise.walkforward.walk import (
 
 # Rows of paths from which on arms are walked in processes of their own.
 APART = 5_000_000
+# Arms that walk side by side, each with paths of it.
+Batch = tuple[tuple[str, tuple[PathKey, ...]], ...]
 
 
 class Field:
@@ -103,37 +105,44 @@ class Field:
         return next(self.walk_all([name], whole=True))
 
     def walk_all(self, names: Sequence[str], *, whole: bool = False) -> Iterator[ArmRun]:
-        """Arms one after the other; those that order at market under the same rules walk side by side, up to SIDE_BY_SIDE
-        rows at once. An arm that has more comes in several runs, one after the other, unless `whole`.
+        """Arms one after the other, see batches.
 
         Raises:
             DataMissingError, CheckpointError: a learned arm was not trained, or was trained for something else.
         """
-        waiting: list[tuple[str, tuple[PathKey, ...]]] = []
-        if self._risk is not None:
-            self.match_all(names)
+        self.ready(names)
+        for batch in self.batches(names, whole=whole):
+            yield from self.walk_batch(batch)
+
+    def batches(self, names: Sequence[str], *, whole: bool = False) -> list[Batch]:
+        """What walks at once: arms that order at market under the same rules side by side, up to SIDE_BY_SIDE rows. An arm
+        that has more is in several batches, one after the other, unless `whole`."""
+        found: list[Batch] = []
+        waiting: Batch = ()
         for name in names:
             if self.of(name) is not self:
-                if waiting:
-                    yield from self._walked(waiting)
-                    waiting = []
-                yield from self.of(name).walk_all([name], whole=whole)
+                found += [waiting] if waiting else []
+                found += self.of(name).batches([name], whole=whole)
+                waiting = ()
                 continue
             every = self._keys(name)
             for keys in [every] if whole else _in_rows(every):
                 if waiting and not self._beside(waiting, name, keys):
-                    yield from self._walked(waiting)
-                    waiting = []
-                waiting.append((name, keys))
-        if waiting:
-            yield from self._walked(waiting)
+                    found.append(waiting)
+                    waiting = ()
+                waiting = (*waiting, (name, keys))
+        return [*found, waiting] if waiting else found
+
+    def walk_batch(self, batch: Batch) -> Iterator[ArmRun]:
+        """The arms of a batch, on whose field it lies; they are matched already where a risk is declared."""
+        return self.of(batch[0][0])._walked(batch)
 
     def _keys(self, name: str) -> tuple[PathKey, ...]:
         arm = self._arms[name]
         drawn = arm.learned or arm.random
         return paths_of(name, self._folds, self.seeds(name) if drawn else [RULE_SEED], self._market)
 
-    def _beside(self, waiting: Sequence[tuple[str, tuple[PathKey, ...]]], name: str, keys: Sequence[PathKey]) -> bool:
+    def _beside(self, waiting: Batch, name: str, keys: Sequence[PathKey]) -> bool:
         """Whether an arm can walk with those that wait."""
         other = waiting[0][0]
         if self._under(name) != self._under(other) or self._follows(name) != self._follows(other):
@@ -156,16 +165,16 @@ class Field:
     def _follows(self, name: str) -> bool:
         return self._arms[name].follows_signal
 
-    def _walked(self, waiting: Sequence[tuple[str, tuple[PathKey, ...]]]) -> Iterator[ArmRun]:
-        sizers = [self.sizer(name, keys) for name, keys in waiting]
-        counts = [len(keys) for _, keys in waiting]
+    def _walked(self, batch: Batch) -> Iterator[ArmRun]:
+        sizers = [self.sizer(name, keys) for name, keys in batch]
+        counts = [len(keys) for _, keys in batch]
         sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, counts)
-        first = waiting[0][0]
+        first = batch[0][0]
         under = self._under(first)
-        every = [key for _, keys in waiting for key in keys]
+        every = [key for _, keys in batch for key in keys]
         ledger = walk(self._market, every, sizer, under, follows_signal=self._follows(first), record=True)
         start = 0
-        for (name, keys), count in zip(waiting, counts, strict=True):
+        for (name, keys), count in zip(batch, counts, strict=True):
             yield ArmRun(name, keys, ledger.part(slice(start, start + count)))
             start += count
 
@@ -177,6 +186,11 @@ class Field:
     def _scaled(self, name: str, keys: Sequence[PathKey], factor: torch.Tensor) -> Sizer:
         """An arm on paths, its sizes times the paths' factors."""
         return scaled_sizer(OPENERS[self._arms[name].kind](self, name, keys), factor, self._world)
+
+    def ready(self, names: Sequence[str]) -> None:
+        """Match arms that are not matched yet, where a risk is declared."""
+        if self._risk is not None:
+            self.match_all(names)
 
     def match_all(self, names: Sequence[str]) -> None:
         """Find the factors of arms that have none yet; rules of one world side by side, learned arms one after the other.
