@@ -2,8 +2,8 @@
 
     python tests/processors/quick_run.py [ARM ...]
 
-prints one JSON object: what was made (of all arms, or of ppo, dqn and atr among the arms named), and the first digits of
-its SHA-256. The entry `planted` is made by functions that are known to depend on the processor.
+prints one JSON object: what was made (of all arms, or of those named, ppo, direct and atr among them), and the first digits
+of its SHA-256. The entry `planted` is made by functions that are known to depend on the processor.
 """
 
 import sizewise  # noqa: F401  (first: it asks the libraries for their instructions before they load)
@@ -13,7 +13,7 @@ import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +27,11 @@ from sizewise.dataset.market_tensor import build_market
 from sizewise.evidence.inference import compare
 from sizewise.learning.closed_trades.policy import save_closed_trades
 from sizewise.learning.closed_trades.training import train_closed_trades
+from sizewise.learning.direct.policy import save_direct
+from sizewise.learning.direct.training import DirectSettings, train_direct
 from sizewise.learning.field import learn_tables
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
-from sizewise.learning.ppo.encoders import Parameters
 from sizewise.learning.stored import policy_folder
 from sizewise.params.reading import parse_params, read_params
 from sizewise.params.trading.account import Account
@@ -43,7 +44,10 @@ from sizewise.walkforward.field import Field
 from sizewise.walkforward.walk import frames
 
 ROOT = Path(__file__).resolve().parents[2]
-ARMS = ("ppo", "q_table", "dqn", "outcome_ensemble", "atr", "vol_target", "kelly", "random_placebo")
+ARMS = (
+    *("ppo", "direct", "q_table", "dqn", "outcome_ensemble", "atr", "atr_managed", "vol_target", "vol_target_garch"),
+    *("kelly", "kelly_forecast", "meta_label", "drawdown_scaled", "random_placebo"),
+)
 CLOSED = ("dqn", "outcome_ensemble")
 SEED = 1
 # One fold of the quick profile, and its first weeks.
@@ -51,7 +55,7 @@ SPLITS = {"test_starts": ("2018-08-01",), "end": "2018-10-01", "sealed_end": Non
 
 
 def main(arms: tuple[str, ...] = ARMS) -> dict[str, str]:
-    """Train, walk and compare; by name, hashes of what that left. `arms`: ppo and atr among them."""
+    """Train, walk and compare; by name, hashes of what that left. `arms`: ppo, direct and atr among them."""
     params = parse_params(read_params(ROOT, "quick"))
     splits = type(params.splits)(**{**params.splits.model_dump(), **SPLITS})
     universe = store.read_universe(ROOT / "data" / "bars", params.data)
@@ -68,11 +72,17 @@ def main(arms: tuple[str, ...] = ARMS) -> dict[str, str]:
         policies = Path(scratch)
         job = training.Job("ppo", fold, SEED, params.arms["ppo"].scheme)
         for trained in training.train_population(market.to("cpu", torch.float32), [job], models, settings):
-            save_agent(trained.agent, policy_folder(policies, "ppo", fold, SEED))
-            # The one that is kept may be the untrained one, which no arithmetic moves.
-            made["checkpoints ppo"] = weights(trained.checkpoints)
+            made["selection ppo"] = repr((trained.agent.origin["iteration"], trained.curve))
+            # What training ended with: the one that is kept may be the untrained one, which no arithmetic moves.
+            last = replace(trained.agent, parameters=trained.checkpoints[-1])
+            save_agent(last, policy_folder(policies, "ppo", fold, SEED))
         tabled = {"q_table": params.arms["q_table"]}
         learn_tables(exact, tabled, {"rolling": folds}, [SEED], params.tabular, params.account, policies)
+        direct = DirectSettings(
+            params.direct, params.observation, World.of(params), params.train.validation_frac, splits.purge_bars
+        )
+        for member in train_direct(exact, fold, [SEED], "direct", params.arms["direct"], direct):
+            save_direct(member.policy, policy_folder(policies, "direct", fold, SEED))
         for arm in (arm for arm in CLOSED if arm in arms):
             rules = (arm, arm, params.outcome, params.account)
             for member in train_closed_trades(exact, fold, [SEED], *rules, live_dir=None):
@@ -90,17 +100,9 @@ def main(arms: tuple[str, ...] = ARMS) -> dict[str, str]:
             ledgers[name] = pd.concat([equity for equity, _ in parts], ignore_index=True)
             made[f"ledger {name}"] = hashed(ledgers[name])
             made[f"trades {name}"] = hashed(pd.concat([trades for _, trades in parts], ignore_index=True))
-    made["verdict"] = hashed(compare(ledgers["ppo"], ledgers["atr"]).table)
+    # The sizes of PPO and of the tables are few, and those of `direct` go with every weight.
+    made["verdict"] = hashed(pd.concat([compare(ledgers[name], ledgers["atr"]).table for name in ("ppo", "direct")]))
     return {**measure(), "functions": functions(), **made, "planted": planted()}
-
-
-def weights(checkpoints: Sequence[Parameters]) -> str:
-    """Every number of some networks, to the last bit."""
-    digest = hashlib.sha256()
-    for one in checkpoints:
-        for name in sorted(one):
-            digest.update(name.encode() + one[name].detach().cpu().numpy().tobytes())
-    return digest.hexdigest()[:12]
 
 
 def scalars(equity: torch.Tensor, position: torch.Tensor) -> torch.Tensor:

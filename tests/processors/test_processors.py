@@ -1,6 +1,6 @@
 """The quick run gives the same bytes on other processors: this one without its widest instructions, and emulated ones.
 
-`make test` emulates one processor and walks three arms; `make verify` emulates both and walks all (`--processors whole`).
+`make test` emulates one processor and walks four arms; `make verify` emulates both and walks all (`--processors whole`).
 Without `qemu-x86_64` (Debian: qemu-user) the emulated ones are skipped.
 """
 
@@ -18,7 +18,7 @@ import pytest
 from sizewise.base.arithmetic import BASELINE, PORTABLE, VARIABLE
 
 RUN = Path(__file__).with_name("quick_run.py")
-FEW = ("ppo", "dqn", "atr")
+FEW = ("ppo", "direct", "dqn", "atr")
 QEMU = shutil.which("qemu-x86_64")
 EMULATED = {
     "Intel Haswell": "Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid",
@@ -71,11 +71,11 @@ def test_without_the_widest_instructions(here, arms):
 
 
 def test_another_arithmetic_is_caught(here, arms):
-    """It parts from the first operation on, down to what was learned; so few steps seldom move a size to the next."""
+    """It parts from the first operation on, down to the policies."""
     found = parted(here, run(arms, **{VARIABLE: BASELINE}))
     assert found[0] == "numpy's product"
-    assert "checkpoints ppo" in found
-    assert any(name.startswith("policy dqn") for name in found)
+    assert any(name.startswith("policy ppo") for name in found)
+    assert "verdict" in found
 
 
 @pytest.mark.skipif(QEMU is None, reason="qemu-x86_64 is not installed (Debian: qemu-user)")

@@ -43,7 +43,8 @@ class LedgerWriter:
     """Writes the ledgers of one split scheme, by bar, day, trade and event, path after path; all appear whole at the end."""
 
     def __init__(self, folder: Path):
-        self._folder = folder
+        """Args: `folder`: where they appear; not made before that."""
+        self.folder = folder
         self._equity, self._days = _Spool(), _Spool()
         self._trades: list[pd.DataFrame] = []
         self._events: list[pd.DataFrame] = []
@@ -67,14 +68,14 @@ class LedgerWriter:
         """Write the files."""
         empty = pd.DataFrame(columns=list(TRADE_COLUMNS))
         trades = _categorical(pd.concat(self._trades, ignore_index=True) if self._trades else empty)
-        self._equity.close(self._folder / EQUITY)
-        self._days.close(self._folder / DAILY)
-        write_atomically(self._folder / TRADES, lambda path: trades.to_parquet(path, compression="zstd", index=False))
+        self._equity.close(self.folder / EQUITY)
+        self._days.close(self.folder / DAILY)
+        write_atomically(self.folder / TRADES, lambda path: trades.to_parquet(path, compression="zstd", index=False))
         none = pd.DataFrame(columns=list(EVENT_COLUMNS))
         events = pd.concat(self._events, ignore_index=True) if self._events else none
         named = {name: events[name].astype("category") for name in ("arm", "symbol", "event")}
         events = events.assign(**named)
-        write_atomically(self._folder / EVENTS, lambda path: events.to_parquet(path, compression="zstd", index=False))
+        write_atomically(self.folder / EVENTS, lambda path: events.to_parquet(path, compression="zstd", index=False))
 
 
 class _Spool:

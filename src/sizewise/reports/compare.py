@@ -37,6 +37,8 @@ from sizewise.reports.figures import difference_by_block as difference_by_block
 from sizewise.reports.figures import effects as effects
 from sizewise.reports.page.style import COLOURS
 
+UNMEASURED = "How often it rejects a true null has not been measured here: run `make studies`."
+
 
 def power_curve(test: JointTest, *, alpha: float, power: float) -> Figure:
     """Power of the joint rule over true effects, with the observed and the minimum detectable effect marked."""
@@ -187,9 +189,6 @@ def placebo_levels(stage: Stage, alpha: float) -> str:
         f"Of the calibration study's true nulls {' and '.join(said)} at the {100.0 * alpha:g}% level. One that rejects more "
         "has p-values that are too small, and neither decides anything."
     )
-
-
-UNMEASURED = "How often it rejects a true null has not been measured here: run `make studies`."
 
 
 def _true_nulls(stage: Stage, entry: str) -> dict[str, float]:

@@ -15,7 +15,7 @@ from sizewise.walkforward.walk import events_frame, frames
 
 
 class _Given(NamedTuple):
-    """What every process has. scratch: where it leaves rows: a pipe would hold those of all batches that are done."""
+    """What every process has. scratch: where it leaves rows, since a pipe would hold those of all batches that are done."""
 
     field: Field
     stop_atr: float
@@ -39,7 +39,9 @@ def walk_into(writer: LedgerWriter, field: Field, names: Sequence[str], *, stop_
     field.ready(names)
     batches = field.batches(names)
     work = sum(key.length for batch in batches for _, keys in batch for key in keys)
-    with tempfile.TemporaryDirectory(prefix="sizewise-") as scratch:
+    # On the disk of the ledger: rows are not compressed there, and a system's own place for scratch may be memory.
+    writer.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=writer.folder) as scratch:
         given = _Given(field, stop_atr, Path(scratch))
         if len(batches) > 1 and work > APART and cores() > 1:
             with Pool(given, most=len(batches)) as pool:

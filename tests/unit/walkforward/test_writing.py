@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from sizewise.base.errors import LedgerError
 from sizewise.ledgers.daily import DAILY
 from sizewise.ledgers.files import EQUITY, EVENTS, TRADES, LedgerWriter
 from sizewise.walkforward import field as field_module
@@ -39,10 +40,23 @@ def test_several_processes_write_what_one_does(market, tmp_path, monkeypatch):
         pd.testing.assert_frame_equal(own, other, check_exact=True)
 
 
-def test_rows_of_a_batch_are_left_nowhere(market, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_rows_of_a_batch_are_left_nowhere(market, tmp_path):
     written(hand_field(market), tmp_path / "ledger")
-    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
+    assert sorted(path.name for path in (tmp_path / "ledger").iterdir()) == sorted([EQUITY, DAILY, TRADES, EVENTS])
+
+
+def test_nor_are_they_where_a_walk_stops(market, tmp_path):
+    field = hand_field(market)
+    with pytest.raises(KeyError, match="nobody"):
+        writing.walk_into(LedgerWriter(tmp_path), field, ["nobody"], stop_atr=ATR_STOP)
+
+    def stopped(batch):
+        raise LedgerError("stopped")
+
+    field.walk_batch = stopped
+    with pytest.raises(LedgerError, match="stopped"):
+        writing.walk_into(LedgerWriter(tmp_path), field, NAMES, stop_atr=ATR_STOP)
+    assert not list(tmp_path.iterdir())
 
 
 def test_batches_hold_every_arm_in_order(market):
