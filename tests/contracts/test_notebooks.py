@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 import yaml
 
@@ -108,6 +109,20 @@ def is_earlier(path: Path) -> bool:
 def test_executed_notebooks_are_of_todays_sources_and_parameters(path):
     """Or the page names them as earlier ones."""
     assert is_todays(path) or is_earlier(path)
+
+
+ELIDED = re.compile(r"<t[hd]>[^<]*\.\.\.</t[hd]>")
+
+
+@pytest.mark.parametrize("path", EXECUTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_tables_are_shown_whole(path):
+    assert ELIDED.findall(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_table_that_is_cut_is_noticed():
+    with pd.option_context("display.max_colwidth", 50):
+        assert ELIDED.search(pd.DataFrame({"said": ["word " * 40]})._repr_html_())
+    assert ELIDED.search(pd.DataFrame({"n": range(9)}).to_html(max_rows=4))
 
 
 @pytest.mark.parametrize("path", EXECUTED, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -36,12 +36,13 @@ SEEDS = (1, 2)
 @pytest.fixture
 def drawn():
     """The project's style for one test, and every figure closed after it."""
-    width = pd.get_option("display.max_colwidth")
+    shown = {name: pd.get_option(f"display.{name}") for name in ("max_colwidth", "max_rows", "max_columns")}
     with plt.rc_context():
         style.use_style()
         yield
     plt.close("all")
-    pd.set_option("display.max_colwidth", width)
+    for name, value in shown.items():
+        pd.set_option(f"display.{name}", value)
 
 
 def field_arms(params: Params) -> dict[str, Arm]:

@@ -198,15 +198,19 @@ def all_gates(
 
 
 def gate_table(gates: Sequence[Gate]) -> pd.DataFrame:
-    """One row a gate: holds (yes, no, not measured), value, threshold, what was found."""
+    """One row a gate: holds (yes, no, not measured), value, threshold; see gate_sentences."""
     words = {True: "yes", False: "no", None: "not measured"}
     rows = {
         gate.name: {
             "holds": words[gate.holds],
             "value": np.nan if gate.value is None else gate.value,
             "threshold": np.nan if gate.threshold is None else gate.threshold,
-            "found": gate.sentence,
         }
         for gate in gates
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("gate")
+
+
+def gate_sentences(gates: Sequence[Gate]) -> str:
+    """What each found, a line of Markdown each."""
+    return "\n".join(f"- {gate.name}: {gate.sentence}" for gate in gates)

@@ -15,6 +15,7 @@ from sizewise.evidence import ab_plan, claims, joint_rule, slice_conduct, slice_
 from sizewise.evidence.comparison import ComparedRun
 from sizewise.evidence.comparison import open_study as open_study
 from sizewise.evidence.gates import Gate
+from sizewise.evidence.gates import gate_sentences as gate_sentences
 from sizewise.evidence.gates import gate_table as gate_table
 from sizewise.evidence.inference import EFFECT_COLUMNS, Comparison, effect_row
 from sizewise.evidence.joint_rule import JointTest

@@ -86,6 +86,7 @@ def test_all_are_computed_in_their_order_and_shown(plan):
     assert len(round_trips(bars)) == 50
     table = gates.gate_table(found)
     assert table["holds"].tolist() == ["not measured"] * 2 + ["no", "yes", "not measured"]
+    assert gates.gate_sentences(found).split("\n") == [f"- {gate.name}: {gate.sentence}" for gate in found]
     assert found[2].record() == {
         "holds": False, "value": 1.0, "threshold": 0.1, "sentence": found[2].sentence,
     }  # fmt: skip

@@ -47,7 +47,9 @@ def use_style() -> None:
     """Apply the project's style and a backend that needs no screen; in a notebook, show figures as PNG, tables whole."""
     mpl.use("agg")
     plt.style.use(STYLE)
-    pd.set_option("display.max_colwidth", 120)
+    # A report shows every row, column and word of its tables: what is left out is what a reader would ask for.
+    for name in ("max_colwidth", "max_rows", "max_columns"):
+        pd.set_option(f"display.{name}", None)
     shell = get_ipython()
     if shell is not None:
         select_figure_formats(shell, {"png"})
