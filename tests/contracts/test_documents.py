@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import sizewise
-from sizewise.cli import main
+from sizewise.cli.entry import main
 from sizewise.evidence import verdict
 
 ROOT = Path(__file__).parents[2]

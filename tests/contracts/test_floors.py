@@ -70,7 +70,11 @@ def test_no_import_climbs():
 
 @pytest.mark.parametrize(
     "planted",
-    ["from sizewise.cli import main", "import sizewise.reports.page.run", "from sizewise.learning.ppo import training"],
+    [
+        "from sizewise.cli.entry import main",
+        "import sizewise.reports.page.run",
+        "from sizewise.learning.ppo import training",
+    ],
 )
 def test_a_climb_is_caught(planted):
     assert len(climbs({**library(), "base/errors.py": planted}, floors())) == 1

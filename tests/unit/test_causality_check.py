@@ -7,7 +7,7 @@ import pytest
 from sizewise import causality
 from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.causality import CausalityError
-from sizewise.cli import main
+from sizewise.cli.entry import main
 
 SOURCE = """
 import numpy as np

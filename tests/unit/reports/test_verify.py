@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sizewise.cli import main
+from sizewise.cli.entry import main
 from sizewise.reports import verify
 from sizewise.reports.verify import OTHER_CONCLUSIONS, SAME_BYTES, SAME_CONCLUSIONS
 

@@ -14,7 +14,7 @@ import yaml
 
 from sizewise.base.seeding import torch_generator
 from sizewise.bench import run
-from sizewise.cli import main
+from sizewise.cli.entry import main
 from sizewise.dataset.confidence import CONFIDENCE_INPUTS, ConfidenceModel
 from sizewise.dataset.features import NAMES, Scaler
 from sizewise.evidence import verdict
@@ -516,7 +516,9 @@ def test_bad_usage_is_one_line_that_names_the_help(capsys, arguments):
 
 def test_help_waits_for_no_number_library():
     """Each of them takes longer to load than the whole of the help."""
-    code = "import sys; from sizewise.cli import main; main(['--help']); print({'torch', 'pandas'} & {*sys.modules})"
+    code = (
+        "import sys; from sizewise.cli.entry import main; main(['--help']); print({'torch', 'pandas'} & {*sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
 
@@ -533,7 +535,7 @@ def test_an_interrupt_is_no_traceback(project, capsys, monkeypatch):
 def test_a_process_of_its_own(bars_file):
     """The same through the interpreter: the exit status, one line, and no traceback."""
     spoil(bars_file, with_nan)
-    command = [sys.executable, "-m", "sizewise.cli", "check", str(bars_file)]
+    command = [sys.executable, "-m", "sizewise.cli.entry", "check", str(bars_file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"sizewise: EURUSD_1h\.parquet: row 17 .* is not finite: .*\n", done.stderr)

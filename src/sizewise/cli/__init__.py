@@ -1,0 +1,10 @@
+"""The command line, a file of commands a reader's purpose. Bad input is one line on stderr, status 2.
+
+- app: the application that commands register with
+- given: what several commands are given: numbers, a profile
+- market: commands about bars: check
+- account: commands about an account that trades: decide
+- results: commands about what a run found: report, trials, verdicts, unseal, verify
+- timing: commands about speed: bench
+- entry: the entry point, and how refusals are said
+"""

@@ -1,0 +1,75 @@
+"""Commands about bars."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sizewise.base.errors import ConfigError
+from sizewise.base.paths import project_root
+from sizewise.cli.app import app
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@app.command()
+def check(
+    bars: Annotated[list[Path] | None, typer.Argument(metavar="BARS", help="parquet files of bars")] = None,
+    causality: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[MODULE:FUNCTION]",
+            help="whether a function of bars looks ahead, such as my_features.py:compute (without one: the project's "
+            "features, regimes, signals and slices), on the files given or the first symbol's",
+        ),
+    ] = None,
+    cut: Annotated[
+        list[int] | None,
+        typer.Option(min=1, metavar="ROW", help="with --causality: a row to cut at; repeat for several (default: 7)"),
+    ] = None,
+) -> None:
+    """Validate params.yaml and the default bars, or the files given; or find what looks ahead."""
+    from sizewise.market.bars import load_bars
+    from sizewise.market.instruments import find_instrument, load_instruments
+    from sizewise.params.reading import parse_section, read_params
+
+    if causality is not None:
+        _check_causality(causality, bars, cut)
+        return
+    if cut:
+        raise ConfigError("--cut is a row at which --causality cuts: give both")
+    if bars:
+        for path in bars:
+            _say_ok(path.name, load_bars(path))
+        return
+    root = project_root()
+    data = parse_section("data", read_params(root)["data"])
+    print("params.yaml: ok")
+    instruments = load_instruments(root / "data" / "instruments.yaml")
+    for symbol in data.symbols:
+        path = root / "data" / "bars" / f"{symbol}.parquet"
+        _say_ok(symbol, load_bars(path, find_instrument(symbol, instruments)))
+
+
+def _say_ok(name: str, bars: "pd.DataFrame") -> None:
+    print(f"{name}: {len(bars)} bars, {bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d}: ok")
+
+
+def _check_causality(target: str, paths: list[Path] | None, cut: list[int] | None) -> None:
+    from sizewise.causality import check_functions, load_function, own_parts
+    from sizewise.market.instruments import load_instruments
+    from sizewise.params.reading import parse_params, parse_section, read_params
+
+    if target:
+        functions = {target: load_function(target)}
+    else:
+        root = project_root()
+        instruments = load_instruments(root / "data" / "instruments.yaml")
+        functions = own_parts(parse_params(read_params(root)), instruments)
+    if not paths:
+        root = project_root()
+        data = parse_section("data", read_params(root)["data"])
+        paths = [root / "data" / "bars" / f"{data.symbols[0]}.parquet"]
+    for line in check_functions(functions, paths, cut):
+        print(line)
