@@ -19,7 +19,7 @@ from sizewise.params.trading.world import World
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward import arms as arms_stage
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.walk import frames
+from sizewise.walkforward.frames import frames
 
 ROOT = Path(__file__).parents[2]
 MOST_LINES = 12

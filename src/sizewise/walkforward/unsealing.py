@@ -45,7 +45,7 @@ from sizewise.params.reading import Params
 from sizewise.params.trading.world import World
 from sizewise.walkforward.evaluate import trial_hash
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.walk import frames
+from sizewise.walkforward.frames import frames
 
 FOLDER, RECORD = "sealed", "sealed.json"
 SCHEME = "sealed"

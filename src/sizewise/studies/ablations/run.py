@@ -28,8 +28,9 @@ from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.ablations import Ablations, Variant
 from sizewise.params.trading.world import World
 from sizewise.studies.ablations.files import COLUMNS, FOLDER, SELECTION, folder_of
+from sizewise.walkforward.frames import frames
 from sizewise.walkforward.risk import match_policies
-from sizewise.walkforward.walk import frames, run_policies
+from sizewise.walkforward.walk import run_policies
 
 # What a variant's ledger was made from.
 MADE = "made.json"

@@ -38,16 +38,9 @@ from sizewise.sizing.walks.day_marks import DAYS_PER_YEAR, DayMarks
 from sizewise.studies.overfitting.cpcv_folds import combine, deal_paths
 from sizewise.studies.overfitting.cpcv_paths import FILE, folder_of, metrics, path_table
 from sizewise.walkforward import walk
+from sizewise.walkforward.frames import equity_frame
 from sizewise.walkforward.risk import factors_of, match
-from sizewise.walkforward.walk import (
-    RULE_SEED,
-    Factors,
-    PathKey,
-    equity_frame,
-    of_paths,
-    policies_sizer,
-    scaled_sizer,
-)
+from sizewise.walkforward.walk import RULE_SEED, Factors, PathKey, of_paths, policies_sizer, scaled_sizer
 
 DAY_SECONDS = 86_400
 # By (combination number, group): the daily rows of both arms.

@@ -31,8 +31,9 @@ from sizewise.params.studies.schemes import Schemes
 from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.world import World
 from sizewise.studies.schemes.files import FOLDER, arms_of, folder_of
+from sizewise.walkforward.frames import events_frame, frames
 from sizewise.walkforward.risk import factors_of, match_table
-from sizewise.walkforward.walk import events_frame, frames, run_policies
+from sizewise.walkforward.walk import run_policies
 
 # What a scheme's ledger was made from.
 MADE = "made.json"
