@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 STAMP := $(VENV)/.installed
 # The bundled bars, and your own where DVC tracks them.
-TRACKED := data.dvc $(wildcard data/own/bars.dvc)
+TRACKED := $(strip data.dvc $(wildcard data/own/bars.dvc))
 SHELL := /bin/bash
 export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 # Idle OpenMP threads sleep; spinning ones starve the workers on a shared machine.
