@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sizewise.live.opening import load_policy, open_arm
     from sizewise.market.bars import load_bars
     from sizewise.market.costs import Costs
+    from sizewise.market.own import plain_instrument
     from sizewise.params.trading.account import Account
     from sizewise.sizing.own import Learner, Rule
     from sizewise.sizing.sizers import Situation
@@ -62,6 +63,7 @@ _HOMES = {
     "load_policy": "live.opening",
     "open_arm": "live.opening",
     "open_env": "gym.environments",
+    "plain_instrument": "market.own",
     "simulate": "trading.simulation",
 }
 __all__ = [
@@ -87,6 +89,7 @@ __all__ = [
     "load_policy",
     "open_arm",
     "open_env",
+    "plain_instrument",
     "simulate",
 ]
 

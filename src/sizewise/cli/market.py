@@ -31,7 +31,8 @@ def check(
 ) -> None:
     """Validate params.yaml and the default bars, or the files given; or find what looks ahead."""
     from sizewise.market.bars import load_bars
-    from sizewise.market.instruments import find_instrument, load_instruments
+    from sizewise.market.catalogue import bars_path, read_catalogue
+    from sizewise.market.instruments import find_instrument
     from sizewise.params.reading import parse_section, read_params
 
     if causality is not None:
@@ -46,10 +47,9 @@ def check(
     root = project_root()
     data = parse_section("data", read_params(root)["data"])
     print("params.yaml: ok")
-    instruments = load_instruments(root / "data" / "instruments.yaml")
+    instruments = read_catalogue(root)
     for symbol in data.symbols:
-        path = root / "data" / "bars" / f"{symbol}.parquet"
-        _say_ok(symbol, load_bars(path, find_instrument(symbol, instruments)))
+        _say_ok(symbol, load_bars(bars_path(root, symbol), find_instrument(symbol, instruments)))
 
 
 def _say_ok(name: str, bars: "pd.DataFrame") -> None:
@@ -58,18 +58,18 @@ def _say_ok(name: str, bars: "pd.DataFrame") -> None:
 
 def _check_causality(target: str, paths: list[Path] | None, cut: list[int] | None) -> None:
     from sizewise.causality import check_functions, load_function, own_parts
-    from sizewise.market.instruments import load_instruments
+    from sizewise.market.catalogue import bars_path, read_catalogue
     from sizewise.params.reading import parse_params, parse_section, read_params
 
     if target:
         functions = {target: load_function(target)}
     else:
         root = project_root()
-        instruments = load_instruments(root / "data" / "instruments.yaml")
+        instruments = read_catalogue(root)
         functions = own_parts(parse_params(read_params(root)), instruments)
     if not paths:
         root = project_root()
         data = parse_section("data", read_params(root)["data"])
-        paths = [root / "data" / "bars" / f"{data.symbols[0]}.parquet"]
+        paths = [bars_path(root, data.symbols[0])]
     for line in check_functions(functions, paths, cut):
         print(line)

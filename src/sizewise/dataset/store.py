@@ -18,7 +18,8 @@ from sizewise.dataset.features import compute_features, first_warm_row
 from sizewise.dataset.market_tensor import Market, build_market
 from sizewise.dataset.splits import Division, Fold, walk_forward
 from sizewise.market.bars import load_bars
-from sizewise.market.instruments import Instrument, find_instrument, load_instruments
+from sizewise.market.catalogue import CATALOGUE, bars_in, instruments_in, own_instruments
+from sizewise.market.instruments import Instrument, find_instrument
 from sizewise.params.dataset.data import Data
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
@@ -57,21 +58,22 @@ def read_universe(folder: Path, data: Data, *, before: date | None = None) -> Un
     """Load, validate and cut the bars of every declared symbol, to the days of all and to its own.
 
     Args:
-        folder: holds `<symbol>.parquet`; `instruments.yaml` lies one level up.
+        folder: holds `<symbol>.parquet`; `instruments.yaml` lies one level up, and `own/` with the same: see catalogue.
         before: a stage gives `splits.end`, from which on bars are sealed: it is handed none of them.
     Raises:
         DataMissingError, BarError, InstrumentError: see load_bars; an empty cut is a BarError, a symbol of data.spans or
             data.assets that has no instrument an InstrumentError.
     """
-    catalogue = folder.parent / "instruments.yaml"
-    instruments = load_instruments(catalogue)
-    digest = hashlib.sha256(text_bytes(catalogue))
+    home = folder.parent
+    instruments, own = instruments_in(home), own_instruments(home)
+    bundled = any(symbol not in own for symbol in data.symbols)
+    digest = hashlib.sha256(text_bytes(home / CATALOGUE) if bundled and (home / CATALOGUE).is_file() else b"")
     for symbol in (*data.spans, *data.asset_of):
         find_instrument(symbol, instruments)
     bars, chosen = {}, {}
     for symbol in data.symbols:
         instrument = find_instrument(symbol, instruments)
-        frame = load_bars(folder / f"{symbol}.parquet", instrument)
+        frame = load_bars(bars_in(home, symbol), instrument)
         span = data.span(symbol)
         start = pd.Timestamp(span.start, tz="UTC") if span.start else frame.index[0]
         end = pd.Timestamp(span.end, tz="UTC") if span.end else frame.index[-1] + pd.Timedelta(minutes=1)
@@ -84,6 +86,9 @@ def read_universe(folder: Path, data: Data, *, before: date | None = None) -> Un
                 f"{symbol}: no bars from {span.start} to {span.end or before}: widen {where}, before splits.end"
             )
         digest.update(symbol.encode())
+        if symbol in own:
+            # Its own entry alone: another series that is stored beside it changes nothing here.
+            digest.update(instrument.model_dump_json(exclude_defaults=True).encode())
         digest.update(pd.util.hash_pandas_object(part).to_numpy().tobytes())
         bars[symbol], chosen[symbol] = part, instrument
     return Universe(bars, chosen, digest.hexdigest()[:16], data.asset_of)

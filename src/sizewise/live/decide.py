@@ -21,7 +21,8 @@ from sizewise.learning.ppo.encoders import scaler_of
 from sizewise.live import history
 from sizewise.live.asking import RUINED, Answer, OwnAccount, ask
 from sizewise.market.bars import validate_bars
-from sizewise.market.instruments import Instrument, find_instrument, load_instruments
+from sizewise.market.catalogue import read_catalogue
+from sizewise.market.instruments import Instrument, find_instrument
 from sizewise.params.arms import AnyScheme
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
@@ -258,7 +259,7 @@ class LiveArm:
         return tuple(position.get(symbol, 0.0) for symbol in self.symbols)
 
     def _instruments(self) -> dict[str, Instrument]:
-        return load_instruments((self.root or project_root()) / "data" / "instruments.yaml")
+        return read_catalogue(self.root or project_root())
 
     def _decision(self, answer: Answer | None, sizer: Sizer) -> Decision:
         memory = sizer.memory if isinstance(sizer, HeardPolicy) else ()

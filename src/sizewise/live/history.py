@@ -13,7 +13,7 @@ from sizewise.dataset.features import compute_features, longest_warmup_days
 from sizewise.dataset.joint import join_market
 from sizewise.dataset.market_tensor import Market, build_market
 from sizewise.dataset.signals import carry_from_entry
-from sizewise.market.instruments import CALENDARS, Instrument
+from sizewise.market.instruments import Instrument
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 
@@ -26,8 +26,6 @@ SETTLED_DAYS = 750
 BEHIND = 2
 # Of every market here; see market_tensor.Market.confidence.
 COLUMN = "confidence_live"
-# Longer than any venue is closed.
-CLOSED_DAYS = 30
 
 
 def history_days(regimes: Regimes, signals: Signals) -> int:
@@ -51,10 +49,7 @@ def history_bars(days: Days, needed: int, window_bars: int) -> int:
 
 def following_times(last: pd.Timestamp, instrument: Instrument) -> pd.DatetimeIndex:
     """The next BEHIND bar starts after `last` that the calendar allows; holidays are not known beforehand."""
-    step = pd.Timedelta(minutes=instrument.bar_minutes)
-    grid = pd.date_range(last + step, last + pd.Timedelta(days=CLOSED_DAYS), freq=step)
-    ahead = grid[CALENDARS[instrument.calendar].is_open(grid)][:BEHIND]
-    return ahead if len(ahead) == BEHIND else grid[:BEHIND]
+    return instrument.following_times(last, BEHIND)
 
 
 def live_market(

@@ -2,7 +2,8 @@
 
 A frame of bars has a UTC `timestamp` index (start of the bar, increasing) and the float64 columns
 `open high low close` (quote currency) and `volume` (base units or ticks). It may have a column `signal`: a signal of one's
-own, -1, 0 or 1, the position wanted at each close (`signals.family: {kind: column}`).
+own, -1, 0 or 1, the position wanted at each close (`signals.family: {kind: column}`); and a column `funding`: what longs
+of a perpetual paid since the bar before, a fraction of the position's value, 0 where nothing fell due.
 """
 
 from pathlib import Path
@@ -14,11 +15,14 @@ import pyarrow.parquet as pq
 
 from sizewise.base.errors import BarError
 from sizewise.base.paths import require
-from sizewise.market.instruments import Instrument, load_instruments
+from sizewise.market.catalogue import missing_remedy, unreadable_remedy
+from sizewise.market.instruments import FUNDING, Instrument, RealFunding, load_instruments
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
 SIGNAL = "signal"
+# Columns that a file may have beside those.
+OPTIONAL = (SIGNAL, FUNDING)
 
 
 def load_bars(path: str | Path, instrument: Instrument | None = None) -> pd.DataFrame:
@@ -29,8 +33,8 @@ def load_bars(path: str | Path, instrument: Instrument | None = None) -> pd.Data
         instrument: calendar and gap limit; default: the file's entry in `instruments.yaml` one folder up, if there
             is one. Without an instrument everything but calendar and gaps is checked.
     Returns:
-        float64 columns `open high low close volume`, and `signal` if there is one, UTC index `timestamp`, oldest first,
-            without NaN;
+        float64 columns `open high low close volume`, and `signal` and `funding` if there are such, UTC index `timestamp`,
+            oldest first, without NaN;
         `attrs["symbol"]` is the file's stem.
     Raises:
         DataMissingError: no such file.
@@ -38,15 +42,12 @@ def load_bars(path: str | Path, instrument: Instrument | None = None) -> pd.Data
     """
     if not isinstance(path, str | Path):
         raise BarError(f"bars are read from a {type(path).__name__}: give the path of a parquet file")
-    path = require(Path(path), "run `dvc pull data.dvc`, or check the path")
+    path = require(Path(path), missing_remedy(Path(path)))
     try:
         frame = pq.read_table(path).to_pandas()
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0].split(". ")[0]
-        raise BarError(
-            f"{path.name}: no readable parquet ({reason}): make the file again, or move it away and run `dvc pull data.dvc` "
-            "if the series is a bundled one; bars of your own do not belong into data/, which data.dvc tracks"
-        ) from None
+        raise BarError(f"{path.name}: no readable parquet ({reason}): {unreadable_remedy(path)}") from None
     if instrument is None:
         catalogue = path.parent.parent / "instruments.yaml"
         instrument = load_instruments(catalogue).get(path.stem) if catalogue.is_file() else None
@@ -75,15 +76,17 @@ def validate_bars(frame: pd.DataFrame, *, source: str, instrument: Instrument | 
     if not len(frame):
         raise BarError(f"{source}: no rows: export it again")
     _check_times(frame["timestamp"], source)
-    for name in (*COLUMNS, *({SIGNAL} & set(frame.columns))):
+    columns = [*COLUMNS, *(name for name in OPTIONAL if name in frame.columns)]
+    for name in columns:
         if not pd.api.types.is_numeric_dtype(frame[name]):
             raise BarError(f"{source}: column '{name}' is {frame[name].dtype}, not a number: convert it")
     bars = frame.set_index(pd.DatetimeIndex(frame["timestamp"], name="timestamp").as_unit("ns"))
-    bars = bars[[*COLUMNS, *({SIGNAL} & set(frame.columns))]].astype(np.float64)
+    bars = bars[columns].astype(np.float64)
     bars.attrs.update(frame.attrs)
     _check_values(bars, source)
     if instrument is not None:
         _check_calendar(pd.DatetimeIndex(bars.index), instrument, source)
+        _check_terms(bars, instrument, source)
     return bars
 
 
@@ -130,6 +133,24 @@ def _check_values(bars: pd.DataFrame, source: str) -> None:
             value = bars[column].iloc[row]
             times = pd.DatetimeIndex(bars.index)
             raise BarError(f"{_at(source, times, row)}: {column} {value:g} {what}: {remedy}")
+
+
+def _check_terms(bars: pd.DataFrame, instrument: Instrument, source: str) -> None:
+    """Whether the instrument says something of every bar: its length, fees from the first one on, its funding."""
+    times = pd.DatetimeIndex(bars.index)
+    instrument.taker_bps(times[:1])
+    if isinstance(instrument.funding, RealFunding) and FUNDING not in bars:
+        raise BarError(
+            f"{source}: no column '{FUNDING}', which is its instrument's funding: add it "
+            "(market.funding.with_funding), or give a constant rate in instruments.yaml"
+        )
+    steps = np.diff(times.as_unit("ns").asi8) / 6e10
+    # Three bars on end that leave one out each are no holes.
+    if len(steps) > 1 and steps.min() >= 1.5 * instrument.bar_minutes:
+        raise BarError(
+            f"{source}: bars come every {steps.min():g} minutes or more, its instrument says {instrument.bar_minutes}: mend "
+            "bar_minutes in instruments.yaml"
+        )
 
 
 def _check_calendar(times: pd.DatetimeIndex, instrument: Instrument, source: str) -> None:

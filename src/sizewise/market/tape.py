@@ -143,7 +143,7 @@ def _own_columns(bars: pd.DataFrame, instrument: Instrument) -> dict[str, np.nda
         "maker": instrument.maker_bps(times) * BPS,
         "borrow": instrument.borrow_bps_per_day * BPS * days,
         "loan": instrument.loan_bps_per_day * BPS * days,
-        "funding": np.zeros(len(bars)) if funding is None else funding.between(times) * (funding.rate_bps * BPS),
+        "funding": np.zeros(len(bars)) if funding is None else funding.owed(bars),
         "impact": instrument.impact_coef * np.nan_to_num(known, nan=0.0),
     }
     return columns

@@ -6,6 +6,7 @@ import pytest
 from sizewise.base.errors import BarError, DataMissingError, InstrumentError
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.store import build_tables, cut_folds, read_market, read_models, read_universe, write_tables
+from sizewise.market.own import plain_instrument, store_own
 from sizewise.params.dataset.data import Data
 
 
@@ -71,3 +72,26 @@ def test_no_slice_starts_before_a_full_window_of_warm_features(quick):
             for symbol, part in fold.train.items():
                 warm = tables[symbol].drop(columns=["regime", "regime_fixed"]).iloc[part.start - 50 :]
                 assert warm.notna().all().all()
+
+
+def test_a_series_of_ones_own_stands_beside_the_bundled_ones(root, quick, tmp_path, make_bars):
+    home = tmp_path / "data"
+    home.mkdir()
+    (home / "bars").symlink_to(root / "data" / "bars")
+    (home / "instruments.yaml").write_bytes((root / "data" / "instruments.yaml").read_bytes())
+    coin, before = plain_instrument("crypto_spot", 60, "USDT"), quick.params.splits.end
+    store_own(tmp_path, "MYCOIN_1h", make_bars(200, seed=1), coin, "A walk.", track="none")
+    # It changes nothing of a run that does not name it.
+    assert read_universe(home / "bars", quick.params.data, before=before).data_hash == quick.universe.data_hash
+    mixed = read_universe(home / "bars", Data(symbols=["BTCUSDT_1h", "MYCOIN_1h"]))
+    assert mixed.instruments["MYCOIN_1h"] == coin
+    assert len(mixed.bars["MYCOIN_1h"]) == 200
+    alone = read_universe(home / "bars", Data(symbols=["MYCOIN_1h"])).data_hash
+    store_own(tmp_path, "OTHER_1h", make_bars(200, seed=2), coin, "Another.", track="none")
+    (home / "instruments.yaml").unlink()
+    assert read_universe(home / "bars", Data(symbols=["MYCOIN_1h"])).data_hash == alone
+    dear = coin.model_copy(update={"half_spread_bps": 9.0})
+    store_own(tmp_path, "MYCOIN_1h", make_bars(200, seed=1), dear, "A walk.", track="none", replace=True)
+    assert read_universe(home / "bars", Data(symbols=["MYCOIN_1h"])).data_hash != alone
+    with pytest.raises(InstrumentError, match=r"symbol 'BTCUSDT_1h' .*run `dvc pull data\.dvc` if it is a bundled one"):
+        read_universe(home / "bars", Data(symbols=["BTCUSDT_1h"]))

@@ -1,16 +1,18 @@
 """Bad bars are refused with one line that names file, row and remedy; the real files are not bad."""
 
 import shutil
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sizewise.base.errors import BarError, DataMissingError
+from sizewise.base.errors import BarError, DataMissingError, InstrumentError
 from sizewise.market.bars import COLUMNS, load_bars, validate_bars
 from sizewise.market.instruments import Instrument, load_instruments
 
+LATER = date(2021, 1, 1)
 REAL_ROWS = {
     "BTCUSDT_1h": 55_722,
     "BTCUSD-BITFINEX_15m": 58_734,
@@ -225,3 +227,33 @@ def test_a_signal_of_ones_own_is_kept_and_checked(frame):
     for wrong in (2.0, 0.5, np.nan):
         with pytest.raises(BarError, match=r"mine: row 7 .*: signal (2|0\.5|nan) (is no side|is not finite): "):
             validate_bars(frame.assign(signal=np.where(np.arange(len(frame)) == 7, wrong, sides)), source="mine")
+
+
+def test_bars_of_another_length_than_the_instrument_s_are_noticed(frame, hourly):
+    quarter = hourly.model_copy(update={"bar_minutes": 15, "max_gap_bars": 48})
+    with pytest.raises(
+        BarError, match=r"mine: bars come every 60 minutes or more, its instrument says 15: mend bar_minutes"
+    ):
+        validate_bars(frame, source="mine", instrument=quarter)
+
+
+def test_fees_that_begin_after_the_first_bar_are_noticed(frame, hourly):
+    late = hourly.model_copy(update={"fee_schedule": (hourly.fee_schedule[0].model_copy(update={"from_": LATER}),)})
+    with pytest.raises(
+        InstrumentError, match=r"begins 2021-01-01, after the first bar 2020-01-01: add an earlier period"
+    ):
+        validate_bars(frame, source="mine", instrument=late)
+
+
+def test_hourly_bars_of_an_exchange_start_with_its_session(instruments, real_bars):
+    share = instruments["SPY_5m"].model_copy(update={"bar_minutes": 60, "calendar": "XNYS", "max_gap_bars": 0})
+    fine = real_bars("SPY_5m", 0, 79 * 20)
+    fine = fine[share.trading_calendar.inside(fine.index, 5)]
+    rules = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+    hourly = fine.resample("60min", offset="30min").agg(rules).dropna()
+    assert len(validate_bars(hourly, source="SPY_1h", instrument=share)) == 7 * 20
+    with pytest.raises(BarError, match=r"follows a gap of 3 bars \(limit 0\)"):
+        validate_bars(hourly.drop(hourly.index[9:12]), source="SPY_1h", instrument=share)
+    wall = hourly.set_index(hourly.index - pd.Timedelta(hours=5)).rename_axis("timestamp")
+    with pytest.raises(BarError, match=r"row 0 \(2017-01-03 09:30 UTC\) lies outside the calendar XNYS"):
+        validate_bars(wall, source="SPY_1h", instrument=share)
