@@ -16,6 +16,7 @@ from sizewise.evidence.judging.curve import DAY, Curve
 from sizewise.evidence.judging.findings import START, Pair, Terms, pair_record, rounded
 from sizewise.evidence.judging.given import answers
 from sizewise.evidence.judging.objects import ASKED, read_object
+from sizewise.evidence.judging.tables import one_line
 from sizewise.evidence.statistics.bounds import check_bounds
 from sizewise.evidence.statistics.means import always_the_same
 from sizewise.evidence.statistics.power import holm
@@ -162,7 +163,7 @@ def _named(curves: Any) -> dict[str, Any]:
         )
     if len(curves) < 2:
         raise LedgerError(f"{len(curves)} curves are no comparison: give two or more by name, the reference last")
-    return {str(name): value for name, value in curves.items()}
+    return {one_line(name): value for name, value in curves.items()}
 
 
 def _reference(names: list[str], wanted: str | None) -> str:

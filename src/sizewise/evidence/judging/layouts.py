@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sizewise.base.errors import LedgerError
-from sizewise.evidence.judging.tables import code_in, numbers, plain, times
+from sizewise.evidence.judging.tables import code_in, numbers, one_line, plain, times
 from sizewise.evidence.judging.trades import Trades
 
 
@@ -240,10 +240,10 @@ def freqtrade_json(name: str, content: Any) -> tuple[Trades, str]:
     label = "freqtrade trades"
     if isinstance(content, Mapping) and isinstance(content.get("strategy"), Mapping):
         if len(content["strategy"]) != 1:
-            named = ", ".join(map(str, content["strategy"]))
+            named = one_line(", ".join(map(str, content["strategy"])))
             raise LedgerError(f"{name}: it holds the strategies {named}: export one strategy a file")
         (label, terms), *_ = content["strategy"].items()
-        label, content = f"freqtrade backtest of {label}", terms
+        label, content = f"freqtrade backtest of {one_line(label)}", terms
     rows = content.get("trades") if isinstance(content, Mapping) else content
     if not isinstance(rows, Sequence) or not rows or not all(isinstance(row, Mapping) for row in rows):
         raise LedgerError(

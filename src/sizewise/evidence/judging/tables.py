@@ -14,6 +14,8 @@ from sizewise.base.errors import DataMissingError, LedgerError
 DELIMITERS = ("\t", ";", ",", "|")
 # Headers of a column of times, in the order in which one is taken.
 TIMES = ("timestamp", "datetime", "date time", "date and time", "date", "time", "day", "index", "")
+# Letters of a cell that a message shows.
+SHOWN = 40
 MOST_BYTES = 256 * 1024 * 1024
 # Spaces that group digits, among them those that do not break.
 SPACES = re.compile(r"[\s\u00a0\u2009\u202f']")
@@ -68,10 +70,15 @@ def split_rows(text: str, name: str) -> tuple[list[list[str]], str]:
 
     delimiter = max(DELIMITERS, key=alike)
     try:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter)]
+        rows = [[one_line(cell) for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter)]
     except csv.Error as error:
         raise LedgerError(f"{name}: it cannot be cut into cells ({error}): export it again as CSV") from None
     return [row for row in rows if any(row)], delimiter
+
+
+def one_line(text: object, most: int | None = None) -> str:
+    """Text without line ends and double spaces, cut where it is for a message."""
+    return " ".join(str(text).split())[:most]
 
 
 def plain(header: str) -> str:
@@ -121,7 +128,7 @@ def numbers(cells: pd.Series, what: str, *, decimal_comma: bool = False) -> np.n
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         raise LedgerError(
-            f"{what}: '{cells.iloc[row]}' in row {row + 1} is no number: mend the cell, or leave the row out"
+            f"{what}: '{one_line(cells.iloc[row], SHOWN)}' in row {row + 1} is no number: mend it, or leave the row out"
         )
     return values.to_numpy(dtype=np.float64)
 
@@ -145,17 +152,24 @@ def times(cells: pd.Series, what: str) -> pd.DatetimeIndex:
         text = _year_first(text, known, what)
     unclear = known.str.match(UNCLEAR)
     if unclear.any():
-        raise LedgerError(f"{what}: '{known[unclear].iloc[0]}' is no clear date: write it as 2024-01-31")
+        raise LedgerError(
+            f"{what}: '{one_line(known[unclear].iloc[0], SHOWN)}' is no clear date: write it as 2024-01-31"
+        )
     # A date with midnight and an offset is a date: converted, half the world's would fall on the day before.
     if known.str.contains(MIDNIGHT).all():
         return pd.DatetimeIndex(pd.to_datetime(text.str[:10].mask(empty), errors="coerce"))
     zoned = known.str.contains(r"(?:Z|[+-]\d{2}:?\d{2}|UTC)$", regex=True)
     zone: dict[str, Any] = {"utc": True} if zoned.any() else {}
-    parsed = pd.to_datetime(text.mask(empty), errors="coerce", format="mixed", **zone)
+    try:
+        parsed = pd.to_datetime(text.mask(empty), errors="coerce", format="mixed", **zone)
+    except ValueError as error:
+        raise LedgerError(f"{what}: times of several kinds ({one_line(error, SHOWN)}): export them alike") from None
     wrong = parsed.isna() & ~empty
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
-        raise LedgerError(f"{what}: '{cells.iloc[row]}' in row {row + 1} is no time: write it as 2024-01-31 16:00")
+        raise LedgerError(
+            f"{what}: '{one_line(cells.iloc[row], SHOWN)}' in row {row + 1} is no time: write it as 2024-01-31 16:00"
+        )
     if zoned.any() and not zoned.all():
         raise LedgerError(f"{what}: some times have a zone and some have none: export them alike")
     return pd.DatetimeIndex(parsed)

@@ -64,12 +64,22 @@ def test_times(written, read):
         (("01/02/24",), "'01/02/24' is no clear date"),
         (("1", "2"), "'1' is no clear date"),
         (("2024-01-31", "soon"), "'soon' in row 2 is no time"),
+        (("2024-01-31T10:00+01", "2024-01-31 11:00"), "times of several kinds .Mixed timezones"),
         (("2024-01-31 10:00", "2024-01-31 11:00Z"), "some times have a zone and some have none"),
     ],
 )
 def test_what_is_no_time_is_named(written, why):
     with pytest.raises(LedgerError, match=why):
         times(cells(*written), "x")
+
+
+def test_a_cell_is_shown_in_one_line():
+    rows, _ = split_rows('date,equity\n"2024\n-01",5\n', "f")
+    assert rows[1] == ["2024 -01", "5"]
+    with pytest.raises(LedgerError) as caught:
+        times(cells("x\n" * 500), "f")
+    assert len(str(caught.value)) < 120
+    assert "\n" not in str(caught.value)
 
 
 def test_empty_cells_are_no_times():
