@@ -7,6 +7,7 @@
     policy = sw.load_policy("artifacts/policies/ppo/rolling_fold9_seed1")  # or sw.open_arm("atr"), any of params.yaml
     decision = policy.decide(bars, since="2021-07-01")
     result = sw.compare(equity_a, equity_b)
+    judged = sw.judge({"mine": curve, "theirs": other}, tried=12)  # curves and trade lists from elsewhere
     learner = sw.learn_from(closes)  # a table of your own bot's closed trades
     env = sw.open_env()  # for Gymnasium; sw.SizewiseEnv takes bars of your own
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from sizewise.base.errors import SizewiseError
     from sizewise.dataset.own_signal import Signal
     from sizewise.evidence.inference import compare
+    from sizewise.evidence.judging.judgement import judge
     from sizewise.gym.environments import SizewiseEnv, SizewiseVectorEnv, open_env
     from sizewise.learning.from_closes import learn_from, load_learner
     from sizewise.live.decide import Decision
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from sizewise.market.costs import Costs
     from sizewise.market.own import plain_instrument
     from sizewise.params.trading.account import Account
+    from sizewise.reports.site.judgement import write_judgement
     from sizewise.sizing.own import Learner, Rule
     from sizewise.sizing.sizers import Situation
     from sizewise.trading.broker.orders import Orders
@@ -57,6 +60,7 @@ _HOMES = {
     "SizewiseVectorEnv": "gym.environments",
     "Weights": "trading.schemes.interface",
     "compare": "evidence.inference",
+    "judge": "evidence.judging.judgement",
     "learn_from": "learning.from_closes",
     "load_bars": "market.bars",
     "load_learner": "learning.from_closes",
@@ -65,6 +69,7 @@ _HOMES = {
     "open_env": "gym.environments",
     "plain_instrument": "market.own",
     "simulate": "trading.simulation",
+    "write_judgement": "reports.site.judgement",
 }
 __all__ = [
     "Account",
@@ -83,6 +88,7 @@ __all__ = [
     "SizewiseVectorEnv",
     "Weights",
     "compare",
+    "judge",
     "learn_from",
     "load_bars",
     "load_learner",
@@ -91,6 +97,7 @@ __all__ = [
     "open_env",
     "plain_instrument",
     "simulate",
+    "write_judgement",
 ]
 
 

@@ -5,6 +5,7 @@
 - market: commands about bars: check
 - account: commands about an account that trades: decide
 - results: commands about what a run found: report, trials, verdicts, unseal, verify
+- judging: commands about curves from elsewhere: judge
 - timing: commands about speed: bench
 - entry: the entry point, and how refusals are said
 """
