@@ -2,6 +2,7 @@
 
 - bars: the schema of bars, and its validation
 - costs: what trading costs, as rates
+- download: bars from exchanges, public dumps and other sources
 - indicators: causal indicators
 - instruments: instruments.yaml and trading calendars
 - tape: what the broker is told of every bar
