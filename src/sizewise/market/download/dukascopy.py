@@ -20,7 +20,7 @@ from sizewise.base.errors import ConfigError, DownloadError
 from sizewise.base.paths import write_atomically
 from sizewise.market.download.fetching import Fetcher
 from sizewise.market.download.pages import write_csv
-from sizewise.market.download.wanted import Fetched, Wanted, milliseconds, spelled
+from sizewise.market.download.wanted import MINUTE_MS, Fetched, Wanted, milliseconds, spelled
 
 BASE_URL = "https://datafeed.dukascopy.com/datafeed"
 TICK = np.dtype([("ms", ">u4"), ("ask", ">u4"), ("bid", ">u4"), ("ask_volume", ">f4"), ("bid_volume", ">f4")])
@@ -53,12 +53,10 @@ CURRENCIES = frozenset(
 )
 METALS = frozenset({"XAU", "XAG"})
 SATURDAY = 5
-# 1970-01-05, so that bars of a week begin on Mondays.
-FIRST_MONDAY_MS = 4 * 24 * HOUR_MS
 
 
 def fetch(wanted: Wanted, raw: Path, fetcher: Fetcher) -> Fetched:
-    """Bars of every hour that has ticks, as one CSV.
+    """Bars of every hour that has ticks, as one CSV; bars of an hour where a day or a week is wanted.
 
     Args:
         raw: the folder that the hours lie in, at the paths that they have at the source.
@@ -71,6 +69,8 @@ def fetch(wanted: Wanted, raw: Path, fetcher: Fetcher) -> Fetched:
     base = (wanted.base_url or BASE_URL).rstrip("/")
     is_fx = _is_fx(symbol)
     hours = [(day, hour) for day in wanted.days() if not (is_fx and day.weekday() == SATURDAY) for hour in range(24)]
+    # A day of the currency market begins with its session: days and weeks are made of hours, by its calendar.
+    bar_ms = wanted.bar_ms if wanted.bar_ms < 24 * HOUR_MS else HOUR_MS
     bars: dict[int, Bar] = {}
     files: list[Path] = []
     n_absent = 0
@@ -84,7 +84,7 @@ def fetch(wanted: Wanted, raw: Path, fetcher: Fetcher) -> Fetched:
             n_absent += 1
             continue
         files.append(path)
-        for row in _bars(ticks, _hour_ms(day, hour), wanted.bar_ms, scale):
+        for row in _bars(ticks, _hour_ms(day, hour), bar_ms, scale):
             bars[row[0]] = _joined(bars.get(row[0]), row)
     if not bars:
         raise DownloadError(
@@ -92,7 +92,7 @@ def fetch(wanted: Wanted, raw: Path, fetcher: Fetcher) -> Fetched:
         )
     out = write_csv(
         raw / f"{symbol}_{wanted.bar}_{wanted.start:%Y%m%d}_{wanted.end:%Y%m%d}.csv",
-        (row for time_ms, row in bars.items() if time_ms >= wanted.start_ms),
+        bars.values(),
     )
     said = (f"Dukascopy has no file for {n_absent} hours: they are without ticks here",) if n_absent else ()
     return Fetched(
@@ -102,6 +102,7 @@ def fetch(wanted: Wanted, raw: Path, fetcher: Fetcher) -> Fetched:
         origin=f"Dukascopy's ticks, {base}/{symbol}: {len(files)} hours; bars of the mid price, volume counts ticks",
         asset_class="fx" if is_fx else None,
         currency=symbol[3:] if is_fx or symbol[:3] in METALS else None,
+        bar_minutes=None if bar_ms == wanted.bar_ms else bar_ms // MINUTE_MS,
     )
 
 
@@ -149,8 +150,7 @@ def _bars(ticks: np.ndarray, hour_ms: int, bar_ms: int, scale: float) -> Iterato
     """Bars of one hour's ticks; one that is longer than the hour is a part of its bar."""
     ticks = ticks[np.argsort(ticks["ms"], kind="stable")]
     mid = (ticks["ask"].astype(np.float64) + ticks["bid"]) / (2.0 * scale)
-    since = hour_ms + ticks["ms"].astype(np.int64) - (FIRST_MONDAY_MS if bar_ms > 24 * HOUR_MS else 0)
-    starts = hour_ms + ticks["ms"].astype(np.int64) - since % bar_ms
+    starts = (hour_ms + ticks["ms"].astype(np.int64)) // bar_ms * bar_ms
     first = np.flatnonzero(np.diff(starts, prepend=-1))
     for start, prices in zip(starts[first], np.split(mid, first[1:]) if len(mid) else (), strict=True):
         opened, highest, lowest, closed = prices[0], prices.max(), prices.min(), prices[-1]

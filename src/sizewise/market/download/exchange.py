@@ -71,7 +71,6 @@ def fetch(wanted: Wanted, raw: Path, fetcher: Fetcher) -> Fetched:
         origin=f"{wanted.exchange} through ccxt, {wanted.symbol}: {len(files)} windows of {WINDOW_BARS} bars",
         asset_class=about.get("asset_class"),
         currency=about.get("currency"),
-        fees=about.get("fees"),
     )
 
 

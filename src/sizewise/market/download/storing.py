@@ -77,9 +77,15 @@ def store(root: Path, wanted: Wanted, fetched: Fetched, answers: Answers) -> tup
     path = root / "data" / "own" / "bars" / f"{answers.symbol}.parquet"
     instrument = _instrument(root, wanted, fetched, answers, known=path.is_file())
     minutes = BAR_MINUTES[wanted.bar]
-    how = How(bar_minutes=minutes, timezone="UTC", calendar=instrument.calendar, repairs=frozenset(answers.repairs))
+    how = How(
+        bar_minutes=fetched.bar_minutes or minutes,
+        resample_minutes=minutes if fetched.bar_minutes else None,
+        timezone="UTC",
+        calendar=instrument.calendar,
+        repairs=frozenset(answers.repairs),
+    )
     imported = read_foreign(list(fetched.files), how)
-    bars = _within(imported.bars, wanted)
+    bars = _within(imported.bars, wanted, over_minutes=minutes if fetched.bar_minutes else 0)
     if bars.empty:
         raise DownloadError(f"no bar from {wanted.start} to {wanted.end} is in what came: check the days")
     said = [*fetched.said, *_begins_late(bars, wanted)]
@@ -129,9 +135,10 @@ def _fees(text: str | None) -> str | float:
         return text
 
 
-def _within(bars: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+def _within(bars: pd.DataFrame, wanted: Wanted, *, over_minutes: int) -> pd.DataFrame:
+    """Bars that start on the days wanted; those made of shorter ones are of that length, and over when the days are."""
     low, high = (pd.Timestamp(ms, unit="ms", tz="UTC") for ms in (wanted.start_ms, wanted.end_ms))
-    return bars[(bars.index >= low) & (bars.index < high)]
+    return bars[(bars.index >= low) & (bars.index < high) & (bars.index <= high - pd.Timedelta(minutes=over_minutes))]
 
 
 def _begins_late(bars: pd.DataFrame, wanted: Wanted) -> Iterable[str]:

@@ -82,7 +82,8 @@ class Fetched:
     raw: every file that they rest on.
     said: what a user should know of it, a sentence each.
     origin: where it came from, for PROVENANCE.md.
-    asset_class, currency, fees: of the instrument, where the source tells them.
+    asset_class, currency: of the instrument, where the source tells them.
+    bar_minutes: of the bars in `files`, where longer ones are to be made of them; None if they are those wanted.
     """
 
     files: tuple[Path, ...]
@@ -91,7 +92,7 @@ class Fetched:
     origin: str
     asset_class: str | None = None
     currency: str | None = None
-    fees: str | None = None
+    bar_minutes: int | None = None
 
 
 def milliseconds(day: date) -> int:

@@ -3,6 +3,7 @@
 import hashlib
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -32,6 +33,7 @@ class OwnData:
     how: list[Any] = field(default_factory=list)
     stored: list[dict[str, Any]] = field(default_factory=list)
     refuses: str = ""
+    resampled: Callable[[pd.DataFrame], pd.DataFrame] = lambda bars: bars
 
     def stand_in(self, monkeypatch: Any) -> None:
         """Take the place of the modules that storing loads, for one test."""
@@ -54,7 +56,7 @@ class OwnData:
         self.how.append(how)
         if self.refuses:
             raise BarError(self.refuses)
-        bars = pd.concat([_read(path) for path in paths])
+        bars = self.resampled(pd.concat([_read(path) for path in paths]))
         lines = [f"- source: `{path.name}`, sha256 `{hashlib.sha256(path.read_bytes()).hexdigest()}`" for path in paths]
         return SimpleNamespace(bars=bars, said=[], provenance="\n".join(lines) + "\n")
 

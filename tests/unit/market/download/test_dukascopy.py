@@ -61,13 +61,14 @@ def test_ticks_become_bars_of_the_mid_price(published, wanted, fetcher, tmp_path
     [
         ("30m", ["01T20:00", "01T21:00", "01T21:30", "04T09:00", "04T09:30"], 1.08002, 1.08199, [2, 1, 1, 1, 1]),
         ("4h", ["01T20:00", "04T08:00"], 1.08002, 1.08199, [4, 2]),
-        ("1d", ["01T00:00", "04T00:00"], 1.08002, 1.08199, [4, 2]),
-        ("1w", ["04T00:00"], 1.083, 1.08199, [2]),
+        ("1d", ["01T20:00", "01T21:00", "04T09:00"], 1.08002, 1.08199, [2, 2, 2]),
     ],
 )
 def test_bars_of_any_length(published, wanted, fetcher, tmp_path, bar, starts, opens, closes, counts):
-    """A week begins on Monday; the one that began before --start is left out."""
-    frame = read(dukascopy.fetch(replace(wanted, bar=bar), tmp_path, fetcher))
+    """Days are made of hours by who knows the calendar."""
+    fetched = dukascopy.fetch(replace(wanted, bar=bar), tmp_path, fetcher)
+    frame = read(fetched)
+    assert fetched.bar_minutes == (60 if bar == "1d" else None)
     assert [f"{time:%dT%H:%M}" for time in frame.index] == starts
     assert (frame["open"].iloc[0], frame["close"].iloc[-1]) == pytest.approx((opens, closes), rel=1e-12)
     assert frame["volume"].tolist() == counts

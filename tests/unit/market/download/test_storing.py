@@ -32,6 +32,17 @@ def test_the_bars_are_read_as_the_instrument_s_calendar_has_them(own_data, bars)
     store(own_data.root, wanted(), fetched(own_data, bars), answers(repairs=("round",)))
     how = own_data.how[0]
     assert (how.bar_minutes, how.timezone, how.calendar, how.repairs) == (60, "UTC", "24x7", {"round"})
+    assert how.resample_minutes is None
+
+
+def test_bars_that_are_made_of_shorter_ones_are_whole(own_data, bars):
+    """The last day ends after what was fetched, so that a later run would find it longer."""
+    hours = fetched(own_data, bars, bar_minutes=60)
+    own_data.resampled = lambda frame: frame.resample("24h", offset="22h").last()
+    store(own_data.root, wanted(bar="1d", symbol="EURUSD"), hours, answers())
+    assert (own_data.how[0].bar_minutes, own_data.how[0].resample_minutes) == (60, 1440)
+    index = own_data.stored[0]["bars"].index
+    assert (str(index[0]), str(index[-1])) == ("2024-01-01 22:00:00+00:00", "2024-01-09 22:00:00+00:00")
 
 
 def test_bars_of_other_days_are_left_out(own_data, bars):
