@@ -4,6 +4,7 @@
 - calendars: when a market trades: four calendars by wall clock, exchanges by their code
 - catalogue: which series there are and where, bundled and own
 - costs: what trading costs, as rates
+- download: bars from exchanges, public dumps and other sources
 - exchanges: sessions, holidays and half days of exchanges
 - funding: real funding rates as a column of the bars
 - grids: where bars may start within the hours of a market
