@@ -56,13 +56,6 @@ STUDIES = {
     "17_tables": "Later lists: do the variants that reference designs C and E put off change their arms?",
     "18_outside_checks": "Outside checks: does what others published come out here?",
 }
-# Reports of the experiment before this one; `make studies` makes them again.
-EARLIER = {
-    "08_overfitting",
-    "09_stress",
-    "10_ablations",
-    "11_stability",
-}
 COLUMNS = {
     "growth_bps_per_day": "growth (bps a day)",
     "before_costs_bps_per_day": "before costs",
@@ -213,7 +206,6 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
         ),
         reports=REPORTS,
         studies=STUDIES,
-        earlier=EARLIER,
         record=record,
     )
 
