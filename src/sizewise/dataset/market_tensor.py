@@ -176,6 +176,8 @@ def build_market(
                 stacks[name] = np.empty((n_rows, *values.shape[1:]), dtype=values.dtype)
             stacks[name][start : start + len(frame)] = values
         start += len(frame)
+        # Before the next one is read.
+        del table
     tensors: dict[str, Any] = {name: torch.from_numpy(stack) for name, stack in stacks.items()}
     confidence = {name: tensors.pop(name) for name in confidence_names}
     tape = chain_tapes((build_tape({symbol: frame}, instruments) for symbol, frame in bars.items()), n_rows)
