@@ -11,7 +11,8 @@
     learner = sw.learn_from(closes)  # a table of your own bot's closed trades
     env = sw.open_env()  # for Gymnasium; sw.SizewiseEnv takes bars of your own
 
-A scheme, a rule, a learner or a signal of your own starts from sw.ActionScheme, sw.Rule, sw.Learner or sw.Signal.
+A scheme, a rule, a learner, a signal or features of your own start from sw.ActionScheme, sw.Rule, sw.Learner, sw.Signal
+or sw.Features.
 
 Names load on first use, so that importing one module does not import them all.
 """
@@ -25,7 +26,8 @@ pin()
 
 if TYPE_CHECKING:
     from sizewise.base.errors import SizewiseError
-    from sizewise.dataset.own_signal import Signal
+    from sizewise.dataset.own.features import Features
+    from sizewise.dataset.own.signal import Signal
     from sizewise.evidence.inference import compare
     from sizewise.evidence.judging.judgement import judge
     from sizewise.gym.environments import SizewiseEnv, SizewiseVectorEnv, open_env
@@ -50,10 +52,11 @@ _HOMES = {
     "Costs": "market.costs",
     "Decision": "live.decide",
     "Discrete": "trading.schemes.interface",
+    "Features": "dataset.own.features",
     "Learner": "sizing.own",
     "Orders": "trading.broker.orders",
     "Rule": "sizing.own",
-    "Signal": "dataset.own_signal",
+    "Signal": "dataset.own.signal",
     "Situation": "sizing.sizers",
     "SizewiseEnv": "gym.environments",
     "SizewiseError": "base.errors",
@@ -78,6 +81,7 @@ __all__ = [
     "Costs",
     "Decision",
     "Discrete",
+    "Features",
     "Learner",
     "Orders",
     "Rule",

@@ -21,7 +21,7 @@ def check(
         typer.Option(
             metavar="[MODULE:FUNCTION]",
             help="whether a function of bars looks ahead, such as my_features.py:compute (without one: the project's "
-            "features, regimes, signals and slices), on the files given or the first symbol's",
+            "features, regimes, signals and slices, yours among them), on the files given or the first symbol's",
         ),
     ] = None,
     cut: Annotated[
@@ -30,6 +30,7 @@ def check(
     ] = None,
 ) -> None:
     """Validate params.yaml and the default bars, or the files given; or find what looks ahead."""
+    from sizewise.dataset.store import check_signal
     from sizewise.market.bars import load_bars
     from sizewise.market.catalogue import bars_path, read_catalogue
     from sizewise.market.instruments import find_instrument
@@ -45,11 +46,15 @@ def check(
             _say_ok(path.name, load_bars(path))
         return
     root = project_root()
-    data = parse_section("data", read_params(root)["data"])
+    values = read_params(root)
+    data = parse_section("data", values["data"])
     print("params.yaml: ok")
     instruments = read_catalogue(root)
     for symbol in data.symbols:
         _say_ok(symbol, load_bars(bars_path(root, symbol), find_instrument(symbol, instruments)))
+    said = check_signal(root / "data" / "bars", data, parse_section("signals", values["signals"]))
+    if said is not None:
+        print(said)
 
 
 def _say_ok(name: str, bars: "pd.DataFrame") -> None:
@@ -57,7 +62,7 @@ def _say_ok(name: str, bars: "pd.DataFrame") -> None:
 
 
 def _check_causality(target: str, paths: list[Path] | None, cut: list[int] | None) -> None:
-    from sizewise.causality import check_functions, load_function, own_parts
+    from sizewise.causality import check_functions, decided_elsewhere, load_function, own_parts
     from sizewise.market.catalogue import bars_path, read_catalogue
     from sizewise.params.reading import parse_params, parse_section, read_params
 
@@ -65,8 +70,10 @@ def _check_causality(target: str, paths: list[Path] | None, cut: list[int] | Non
         functions = {target: load_function(target)}
     else:
         root = project_root()
-        instruments = read_catalogue(root)
-        functions = own_parts(parse_params(read_params(root)), instruments)
+        params = parse_params(read_params(root))
+        functions, unchecked = own_parts(params, read_catalogue(root)), decided_elsewhere(params)
+        if unchecked is not None:
+            print(unchecked)
     if not paths:
         root = project_root()
         data = parse_section("data", read_params(root)["data"])

@@ -1,9 +1,16 @@
 """Bars: the schema every later step relies on, and its validation.
 
 A frame of bars has a UTC `timestamp` index (start of the bar, increasing) and the float64 columns
-`open high low close` (quote currency) and `volume` (base units or ticks). It may have a column `signal`: a signal of one's
-own, -1, 0 or 1, the position wanted at each close (`signals.family: {kind: column}`); and a column `funding`: what longs
-of a perpetual paid since the bar before, a fraction of the position's value, 0 where nothing fell due.
+`open high low close` (quote currency) and `volume` (base units or ticks). Further columns of numbers may stand beside them,
+float64 as well:
+
+- `signal` or `direction`, one of them: a signal of one's own, -1, 0 or 1, the position wanted at each close, and beside it
+  `confidence`, from 0 to 1, how likely a trade that begins there is to gain (`signals.family: {kind: column}`);
+- `funding`: what longs of a perpetual paid since the bar before, a fraction of the position's value, 0 where nothing fell
+  due;
+- others by any name, which become features where `observation.own` names them. NaN in them is what is not known.
+
+A column of anything but numbers is left out.
 """
 
 from pathlib import Path
@@ -20,9 +27,9 @@ from sizewise.market.instruments import FUNDING, Instrument, RealFunding, load_i
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
-SIGNAL = "signal"
-# Columns that a file may have beside those.
-OPTIONAL = (SIGNAL, FUNDING)
+# Names of a signal of one's own, and of the confidence in it.
+SIDES = ("signal", "direction")
+CONFIDENCE = "confidence"
 
 
 def load_bars(path: str | Path, instrument: Instrument | None = None) -> pd.DataFrame:
@@ -33,8 +40,8 @@ def load_bars(path: str | Path, instrument: Instrument | None = None) -> pd.Data
         instrument: calendar and gap limit; default: the file's entry in `instruments.yaml` one folder up, if there
             is one. Without an instrument everything but calendar and gaps is checked.
     Returns:
-        float64 columns `open high low close volume`, and `signal` and `funding` if there are such, UTC index `timestamp`,
-            oldest first, without NaN;
+        float64 columns `open high low close volume`, then all others of numbers, UTC index `timestamp`, oldest first; none
+            of the first five, of a signal, its confidence and funding is NaN;
         `attrs["symbol"]` is the file's stem.
     Raises:
         DataMissingError: no such file.
@@ -70,18 +77,20 @@ def validate_bars(frame: pd.DataFrame, *, source: str, instrument: Instrument | 
         raise BarError(f"{source}: bars are a {type(frame).__name__}: give a frame of timestamp, {', '.join(COLUMNS)}")
     if frame.index.name == "timestamp":
         frame = frame.reset_index()
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise BarError(f"{source}: column '{twice[0]}' stands there twice: keep one")
     missing = [name for name in ("timestamp", *COLUMNS) if name not in frame.columns]
     if missing:
         raise BarError(f"{source}: column '{missing[0]}' is missing: bars need timestamp, {', '.join(COLUMNS)}")
     if not len(frame):
         raise BarError(f"{source}: no rows: export it again")
     _check_times(frame["timestamp"], source)
-    columns = [*COLUMNS, *(name for name in OPTIONAL if name in frame.columns)]
-    for name in columns:
+    for name in (*COLUMNS, *(known for known in (*SIDES, CONFIDENCE, FUNDING) if known in frame)):
         if not pd.api.types.is_numeric_dtype(frame[name]):
             raise BarError(f"{source}: column '{name}' is {frame[name].dtype}, not a number: convert it")
     bars = frame.set_index(pd.DatetimeIndex(frame["timestamp"], name="timestamp").as_unit("ns"))
-    bars = bars[columns].astype(np.float64)
+    bars = bars[[*COLUMNS, *_further(frame)]].astype(np.float64)
     bars.attrs.update(frame.attrs)
     _check_values(bars, source)
     if instrument is not None:
@@ -109,20 +118,39 @@ def _check_times(times: pd.Series, source: str) -> None:
         raise BarError(f"{_at(source, index, row)} is earlier than the row before: sort by timestamp")
 
 
-def _no_side(bars: pd.DataFrame) -> pd.Series:
-    sides = bars.get(SIGNAL, pd.Series(0.0, bars.index))
-    return (~sides.isin((-1.0, 0.0, 1.0))).rename(SIGNAL)
+def _further(frame: pd.DataFrame) -> list[str]:
+    """Columns of numbers beside those of every bar, as they come."""
+    return [
+        name
+        for name in frame.columns
+        if isinstance(name, str) and name not in ("timestamp", *COLUMNS) and pd.api.types.is_numeric_dtype(frame[name])
+    ]
+
+
+def _always_known(bars: pd.DataFrame) -> list[str]:
+    return [*COLUMNS, *([FUNDING] if FUNDING in bars else [])]
+
+
+def _no_sides(bars: pd.DataFrame) -> pd.DataFrame:
+    given = [name for name in SIDES if name in bars]
+    return ~bars[given].isin((-1.0, 0.0, 1.0))
+
+
+def _no_shares(bars: pd.DataFrame) -> pd.Series:
+    given = bars.get(CONFIDENCE, pd.Series(0.0, bars.index))
+    return (~given.between(0.0, 1.0)).rename(CONFIDENCE)
 
 
 def _check_values(bars: pd.DataFrame, source: str) -> None:
     # Each rule marks its offending rows; the first rule that marks any is reported.
     prices = bars[list(PRICES)]
     rules: tuple[tuple[str, pd.DataFrame | pd.Series, str], ...] = (
-        ("is not finite", ~bars.apply(np.isfinite), "remove the bar; never fill it"),
+        ("is not finite", ~bars[_always_known(bars)].apply(np.isfinite), "remove the bar; never fill it"),
         ("is not a positive price", prices <= 0, "remove the bar"),
         ("is below open, low or close", (prices.max(axis=1) > bars["high"]).rename("high"), "mend or remove the bar"),
         ("is above open, high or close", (prices.min(axis=1) < bars["low"]).rename("low"), "mend or remove the bar"),
-        ("is no side", _no_side(bars), "write -1, 0 or 1"),
+        ("is no side", _no_sides(bars), "write -1, 0 or 1"),
+        ("is no probability", _no_shares(bars), "write a number from 0 to 1"),
         ("is negative", (bars["volume"] < 0).rename("volume"), "mend or remove the bar"),
     )
     for what, marked, remedy in rules:

@@ -220,7 +220,7 @@ def test_no_real_series_goes_untested(root):
 
 def test_a_signal_of_ones_own_is_kept_and_checked(frame):
     sides = np.resize([0, 1, -1], len(frame))
-    kept = validate_bars(frame.assign(signal=sides, other=1.0), source="mine")
+    kept = validate_bars(frame.assign(signal=sides, words="one"), source="mine")
     assert list(kept.columns) == [*COLUMNS, "signal"]
     assert kept["signal"].tolist() == sides.tolist()
     assert list(validate_bars(frame, source="mine").columns) == list(COLUMNS)
@@ -257,3 +257,33 @@ def test_hourly_bars_of_an_exchange_start_with_its_session(instruments, real_bar
     wall = hourly.set_index(hourly.index - pd.Timedelta(hours=5)).rename_axis("timestamp")
     with pytest.raises(BarError, match=r"row 0 \(2017-01-03 09:30 UTC\) lies outside the calendar XNYS"):
         validate_bars(wall, source="SPY_1h", instrument=share)
+
+
+@pytest.mark.parametrize(
+    ("column", "wrong", "message"),
+    [
+        ("direction", 0.5, "row 7 .*: direction 0.5 is no side: write -1, 0 or 1"),
+        ("confidence", 1.5, "row 7 .*: confidence 1.5 is no probability: write a number from 0 to 1"),
+        ("confidence", np.nan, "row 7 .*: confidence nan is no probability"),
+    ],
+)
+def test_a_direction_and_its_confidence_are_checked(frame, column, wrong, message):
+    good = frame.assign(direction=1, confidence=0.5)
+    assert validate_bars(good, source="mine")[["direction", "confidence"]].iloc[0].tolist() == [1.0, 0.5]
+    good[column] = np.where(np.arange(len(frame)) == 7, wrong, good[column])
+    with pytest.raises(BarError, match=message):
+        validate_bars(good, source="mine")
+
+
+def test_further_columns_of_numbers_are_kept_as_they_are(frame):
+    gaps = np.where(np.arange(len(frame)) < 9, np.nan, 2)
+    kept = validate_bars(frame.assign(imbalance=gaps, orders=3, venue="here"), source="mine")
+    assert list(kept.columns) == [*COLUMNS, "imbalance", "orders"]
+    assert (kept.dtypes == np.float64).all()
+    assert kept["imbalance"].isna().sum() == 9
+
+
+def test_a_column_that_stands_there_twice_is_refused(frame):
+    twice = pd.concat([frame.assign(imbalance=1.0), frame[["close"]]], axis=1)
+    with pytest.raises(BarError, match="mine: column 'close' stands there twice: keep one"):
+        validate_bars(twice, source="mine")

@@ -66,7 +66,7 @@ def run_variant(stage: Stage, name: str) -> None:
     variant, arm, folder = p.ablations.variants[name], p.arms[p.plan.candidate], folder_of(stage, name)
     if arm.kind != "ppo":
         raise ConfigError(f"plan.candidate '{p.plan.candidate}' is no PPO arm: ablations change one; name one")
-    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end)
+    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end, own=p.observation.own)
     train = changed(p.train, variant, p.ablations)
     seen = {"raw_dollars": variant.raw_dollars, "window_bars": variant.window_bars or p.observation.window_bars}
     observation = p.observation.model_copy(update=seen)

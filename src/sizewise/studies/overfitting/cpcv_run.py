@@ -21,7 +21,7 @@ from sizewise.base.errors import ConfigError, exit_status
 from sizewise.base.paths import require_writable, write_atomically
 from sizewise.base.pool import Pool
 from sizewise.dataset.clock import decision_rows
-from sizewise.dataset.confidence import ConfidenceModel, confidence_column
+from sizewise.dataset.confidence import Confidence, confidence_column
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Combination
 from sizewise.dataset.store import build_tables, market_of, read_universe, warm_rows
@@ -53,7 +53,7 @@ class CpcvWorld:
 
     chosen: tuple[Combination, ...]
     market: Market
-    models: Mapping[str, ConfidenceModel]
+    models: Mapping[str, Confidence]
 
 
 def prepare(stage: Stage) -> CpcvWorld:
@@ -63,7 +63,7 @@ def prepare(stage: Stage) -> CpcvWorld:
         ConfigError: see splits.combine; or a combination has too few train trades for a confidence.
     """
     p = stage.params
-    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end)
+    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end, own=p.observation.own)
     times = {symbol: pd.DatetimeIndex(frame.index) for symbol, frame in universe.bars.items()}
     chosen = combine(
         times,
@@ -80,7 +80,7 @@ class _Given(NamedTuple):
     """What every policy is trained with; market: float32, on the CPU."""
 
     market: Market
-    models: Mapping[str, ConfidenceModel]
+    models: Mapping[str, Confidence]
     settings: training.Settings
 
 

@@ -61,7 +61,7 @@ def run_scheme(stage: Stage, name: str) -> None:
     """Train a scheme on every rolling fold, keep its policies, walk it and write its ledger; record its trials."""
     p, folder = stage.params, folder_of(stage, name)
     arm = arms_of(p.schemes)[name]
-    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end)
+    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end, own=p.observation.own)
     train = budget(p.train, p.schemes)
     sections = [arm, train, p.account, p.rules, p.decisions, p.splits, p.regimes, p.observation]
     digest = with_signals(content_hash(canonical([section.model_dump() for section in sections])), p.signals)

@@ -65,7 +65,8 @@ def run_sets(stage: Stage) -> None:
         ConfigError: see check_seeds.
     """
     check_seeds(stage)
-    universe = read_universe(stage.workspace.bars, stage.params.data, before=stage.params.splits.end)
+    p = stage.params
+    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end, own=p.observation.own)
     for name in seeds_of(stage.params.stability):
         run_set(stage, name, universe)
 
