@@ -85,8 +85,8 @@ def read_universe(folder: Path, data: Data, *, before: date | None = None, own: 
             data.assets that has no instrument an InstrumentError.
     """
     home = folder.parent
-    instruments, own = instruments_in(home), own_instruments(home)
-    bundled = any(symbol not in own for symbol in data.symbols)
+    instruments, mine = instruments_in(home), own_instruments(home)
+    bundled = any(symbol not in mine for symbol in data.symbols)
     digest = hashlib.sha256(text_bytes(home / CATALOGUE) if bundled and (home / CATALOGUE).is_file() else b"")
     for symbol in (*data.spans, *data.asset_of):
         find_instrument(symbol, instruments)
@@ -106,7 +106,7 @@ def read_universe(folder: Path, data: Data, *, before: date | None = None, own: 
                 f"{symbol}: no bars from {span.start} to {span.end or before}: widen {where}, before splits.end"
             )
         digest.update(symbol.encode())
-        if symbol in own:
+        if symbol in mine:
             # Its own entry alone: another series that is stored beside it changes nothing here.
             digest.update(instrument.model_dump_json(exclude_defaults=True).encode())
         digest.update(pd.util.hash_pandas_object(part).to_numpy().tobytes())
