@@ -6,7 +6,8 @@
 - columns: which column is what, by name or by value
 - numbers: columns of numbers, however they are written
 - layouts: layouts of vendors, a record each
-- times: times as they are written
+- time_texts: times as texts, in any common form
+- times: times as they are written: epochs, texts, one column or two
 - zones: zones, told by when markets open; hours that a clock shows twice
 - clocks: from what clocks showed to UTC
 - joining: files of one symbol put one after another

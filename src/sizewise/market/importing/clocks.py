@@ -7,7 +7,7 @@ import numpy as np
 
 from sizewise.market.importing.imported import Finding, How
 from sizewise.market.importing.layouts import Layout
-from sizewise.market.importing.times import DAY, MINUTE, Read
+from sizewise.market.importing.time_texts import DAY, MINUTE, Read
 from sizewise.market.importing.zones import (
     SESSIONS,
     Session,
@@ -18,6 +18,7 @@ from sizewise.market.importing.zones import (
     market_of,
     to_utc,
     wall_clock,
+    zone_that_fits,
 )
 
 DAY_MINUTES = 24 * 60
@@ -101,7 +102,9 @@ def _with_offsets(parts: Sequence[Part], bar_minutes: int, how: How) -> Reckoned
     wall = _mistaken(clock, np.concatenate(utc), bar_minutes)
     stated = _offset_words(parts[0].read.offset)
     if wall is None:
-        return Reckoned(utc, f"{stated}, as the times say{' (--timezone is not used)' if how.timezone else ''}", (), market)
+        return Reckoned(
+            utc, f"{stated}, as the times say{' (--timezone is not used)' if how.timezone else ''}", (), market
+        )
     zone = how.timezone or wall.zone
     at = _first_off(parts, utc, wall)
     said = (
@@ -112,7 +115,7 @@ def _with_offsets(parts: Sequence[Part], bar_minutes: int, how: How) -> Reckoned
         WALL_TIME, at, len(clock), f"--repair {WALL_TIME} reads them as {zone}'s wall time", False, said, True
     )
     if WALL_TIME not in how.repairs:
-        return Reckoned(utc, stated, (finding,), market)
+        return Reckoned(utc, stated, (finding,), None)
     done = replace(finding, repaired=True, refused=False)
     return _in_zone(parts, zone, f"wall time of {zone}", (done,), bar_minutes)
 
@@ -154,8 +157,9 @@ def _zone(parts: Sequence[Part], bar_minutes: int, layout: Layout, how: How) -> 
     market = market_of(clock, bar_minutes)
     if market is not None:
         return market.zone, f"{market.zone}, whose market keeps these hours", ()
-    if market_in_utc(clock, bar_minutes) is not None:
-        return "UTC", "UTC, in which a market's hours fit", ()
+    fitting = zone_that_fits(clock, bar_minutes)
+    if fitting is not None:
+        return fitting, f"{fitting}, in which a market's hours fit", ()
     for part in parts:
         put_back = clock_put_back(part.read.clock)
         if put_back is not None:

@@ -80,5 +80,6 @@ class Spot:
     facts: Mapping[str, float | np.ndarray] = field(default_factory=dict)
 
 
+NOTHING = Spot(np.zeros(0, dtype=np.int64), "")
 Find = Callable[[Draft], Spot | None]
 Repair = Callable[[Draft, Spot], Draft]

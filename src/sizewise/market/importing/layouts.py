@@ -261,7 +261,7 @@ LAYOUTS = (
         divisor=1e4,
         asset_class="equity",
     ),
-    Layout("tradingview", "TradingView", kinds=("text",), exact=("time", *PRICES), zone="UTC"),
+    Layout("tradingview", "TradingView", kinds=("text",), exact=("time", *PRICES)),
 )
 PLAIN = Layout("plain", "a plain table")
 

@@ -18,7 +18,8 @@ from sizewise.market.importing.imported import Finding, How, Labels
 from sizewise.market.importing.joining import newest_first, reversed_rows
 from sizewise.market.importing.layouts import LEAN_DAY, Layout, volume_names
 from sizewise.market.importing.numbers import as_floats
-from sizewise.market.importing.times import Read, read_times
+from sizewise.market.importing.time_texts import Read
+from sizewise.market.importing.times import read_times
 from sizewise.market.importing.traps.catalogue import BID_ONLY
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?(Z|\+00:00)?")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sizewise.base.errors import BarError
 from sizewise.market.importing.clocks import Reckoned, reckon, usual_step
-from sizewise.market.importing.drafts import FILE, TIME, Draft
+from sizewise.market.importing.drafts import FILE, NOTHING, TIME, Draft
 from sizewise.market.importing.files.containers import members, source
 from sizewise.market.importing.files.factors import Factors, factors_beside, read_factors
 from sizewise.market.importing.files.tables import Table, open_table
@@ -18,8 +18,9 @@ from sizewise.market.importing.joining import joined
 from sizewise.market.importing.layouts import Layout, recognise
 from sizewise.market.importing.parts import TablePart, plain_ticker, read_part, ticker_of
 from sizewise.market.importing.resampling import calendar_of, columns_of_bars, resampled, stamped
-from sizewise.market.importing.times import MINUTE
+from sizewise.market.importing.time_texts import MINUTE
 from sizewise.market.importing.traps.catalogue import check_repairs, walk
+from sizewise.market.importing.traps.clock import from_end_labels
 from sizewise.market.importing.zones import clock_of, wall_clock
 
 LONGEST_MINUTES = 7 * 24 * 60
@@ -166,7 +167,7 @@ def _draft(
     lines = tuple(table.line for table in tables)
     draft = Draft(frame, bar_minutes, names, lines, layout, how, reckoned.market, reckoned.dated)
     if how.labels == "end" or (how.labels is None and parts[0].labels == "end" and not _late(frame)):
-        draft = draft.changed(**{TIME: draft.times - bar_minutes * MINUTE})
+        draft = from_end_labels(draft, NOTHING)
         said.append("bars are named by their ends: moved to their starts")
         if reckoned.market is not None:
             draft = replace(draft, market=replace(reckoned.market, ends=False))

@@ -10,7 +10,7 @@ import pandas as pd
 from sizewise.base.errors import BarError
 from sizewise.market.importing.columns import PRICES
 from sizewise.market.importing.drafts import FILE, ROW, TIME, Draft
-from sizewise.market.importing.times import DAY, MINUTE
+from sizewise.market.importing.time_texts import DAY, MINUTE
 from sizewise.market.instruments import CALENDARS, Calendar
 
 DAY_MINUTES = 24 * 60

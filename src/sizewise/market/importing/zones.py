@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sizewise.base.errors import BarError
-from sizewise.market.importing.times import DAY, HOUR, MINUTE
+from sizewise.market.importing.time_texts import DAY, HOUR, MINUTE
 
 BROKER = "America/New_York+7"
 # Zone, first and last minute of continuous trading by its wall clock.
@@ -239,6 +239,32 @@ def market_in_utc(utc: np.ndarray, bar_minutes: int) -> Session | None:
             return found
     found = week_of(wall_clock(some, "America/New_York"), bar_minutes)
     return found if found is not None and found.zone == "America/New_York" else None
+
+
+# Where people live who look at markets elsewhere.
+_HOMES = ("UTC", "Europe/London", "Europe/Berlin", "Europe/Athens", "America/New_York", "America/Chicago", "Asia/Tokyo")
+_FITS = 0.95
+
+
+def zone_that_fits(clock_times: np.ndarray, bar_minutes: int) -> str | None:
+    """The zone in which readings, oldest first, keep a market's hours, in summer and winter; None if there is none."""
+    some = clock_times[:_ENOUGH]
+    if round_the_clock(some):
+        return None
+    named_by_ends = None
+    for zone in _HOMES:
+        try:
+            utc = to_utc(some, clock_of(zone), "").utc
+        except BarError:
+            continue
+        market = market_in_utc(utc, bar_minutes)
+        if market is None or keeps(wall_clock(utc, market.zone), market) <= _FITS:
+            continue
+        if not market.ends:
+            return zone
+        # An hour's end in London is an hour's start in Berlin: the simpler reading comes first.
+        named_by_ends = named_by_ends or zone
+    return named_by_ends
 
 
 def round_the_clock(utc: np.ndarray) -> bool:

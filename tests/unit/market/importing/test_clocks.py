@@ -38,6 +38,18 @@ def test_times_in_utc_are_not_taken_for_a_wall_clock(look, spring):
     np.testing.assert_array_equal(imported.bars.index, spring.index)
 
 
+def test_a_last_bar_that_the_close_cuts_short_begins_where_the_one_before_ended(look, spring):
+    local = spring.index.tz_convert("America/New_York")
+    starts = (local - pd.Timedelta(minutes=30)).floor("h") + pd.Timedelta(minutes=30)
+    hours = spring.groupby(starts).agg({"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"})
+    hours.index = hours.index.tz_convert("UTC").rename("timestamp")
+    ends = hours.index.tz_convert("America/New_York") + pd.Timedelta(hours=1)
+    ends = ends.where(ends.hour * 60 + ends.minute <= 960, ends.normalize() + pd.Timedelta(hours=16))
+    imported = look(hours.set_index(ends), zone="America/New_York", repairs=["end-labels"])
+    assert imported.refused == ()
+    np.testing.assert_array_equal(imported.bars.index, hours.index)
+
+
 @pytest.mark.parametrize("offset", ["-05:00", "+00:00", "Z", "+01:00"])
 def test_wall_time_with_a_fixed_offset_is_refused_and_repaired(look, spring, offset):
     form = f"%Y-%m-%d %H:%M:%S{offset}"
@@ -56,6 +68,15 @@ def test_a_true_fixed_offset_is_left_alone(look, spring):
     imported = look(spring, form="%Y-%m-%d %H:%M:%S-05:00", zone="-05:00")
     assert imported.refused == ()
     np.testing.assert_array_equal(imported.bars.index, spring.index)
+
+
+@pytest.mark.parametrize("zone", ["Europe/London", "Europe/Berlin", "UTC"])
+def test_a_clock_far_from_its_market_is_told_by_summer_and_winter(look, real_bars, zone):
+    week = real_bars("EURUSD_1h").loc["2022-01-03":"2022-06-30"]
+    imported = look(week, zone=zone)
+    assert imported.refused == ()
+    assert f"{zone}, in which a market's hours fit" in imported.understood["times"]
+    assert imported.bars.index.equals(week.index)
 
 
 # Hours that come twice.

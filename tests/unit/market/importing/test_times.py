@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from sizewise.base.errors import BarError
-from sizewise.market.importing.times import HOUR, read_times
+from sizewise.market.importing.time_texts import HOUR
+from sizewise.market.importing.times import read_times
 
 MOMENT = pd.Timestamp("2020-03-04 15:06:07")
 DAY = MOMENT.normalize()

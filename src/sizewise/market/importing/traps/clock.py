@@ -4,7 +4,7 @@ import numpy as np
 
 from sizewise.market.importing.drafts import TIME, Draft, Spot
 from sizewise.market.importing.resampling import resampled
-from sizewise.market.importing.times import DAY, HOUR, MINUTE, SECOND
+from sizewise.market.importing.time_texts import DAY, HOUR, MINUTE, SECOND
 from sizewise.market.importing.zones import round_the_clock, wall_clock
 
 DAY_MINUTES = 24 * 60
@@ -81,8 +81,11 @@ def end_labels(draft: Draft) -> Spot | None:
 
 
 def from_end_labels(draft: Draft, _: Spot) -> Draft:
-    """Starts of bars that are named by their ends."""
-    return draft.changed(**{TIME: draft.times - draft.bar_minutes * MINUTE})
+    """Starts of bars that are named by their ends: a bar that its session's close cuts short begins where the last ended."""
+    times, step = draft.times, draft.bar_minutes * MINUTE
+    before = np.r_[0, times[:-1]]
+    cut = (times - before > 0) & (times - before < step)
+    return draft.changed(**{TIME: np.where(cut, before, times - step)})
 
 
 # The grid.
