@@ -3,6 +3,7 @@
 - app: the application that commands register with
 - given: what several commands are given: numbers, a profile
 - market: commands about bars: check
+- importing: commands that make bars of one's own: import
 - downloading: commands that fetch bars: download
 - account: commands about an account that trades: decide
 - results: commands about what a run found: report, trials, verdicts, unseal, verify

@@ -8,6 +8,7 @@
 - exchanges: sessions, holidays and half days of exchanges
 - funding: real funding rates as a column of the bars
 - grids: where bars may start within the hours of a market
+- importing: foreign files of bars, recognised, checked and repaired
 - indicators: causal indicators
 - instruments: instruments.yaml as models
 - own: an instrument from four answers, and storing a series of one's own
