@@ -20,8 +20,6 @@ LENGTHS = dict(
         strict=True,
     )
 )
-# Whose sessions an asset class keeps, where no calendar is given.
-_CALENDARS = {"crypto": "24x7", "perpetual": "24x7", "fx": "fx_24x5", "equity": "xnys", "etf": "xnys", "index": "xnys"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,39}")
 _LENGTH = re.compile(r"(\d{1,5})(m|h|d|w)?")
 _MINUTES = {"m": 1, "h": 60, "d": 1440, "w": 10080, None: 1}
@@ -79,6 +77,7 @@ def import_(
     """Make bars of your own out of a vendor's files, in data/own; or look at what is in them."""
     from sizewise.market.importing.imported import How
     from sizewise.market.importing.reading import read_foreign, understand
+    from sizewise.market.tracking import next_steps
 
     how = How(
         layout=layout,
@@ -90,7 +89,7 @@ def import_(
         dates=dates,
         repairs=frozenset(repair or ()),
         resample_minutes=resample,
-        calendar=calendar or _calendar(asset_class),
+        calendar=calendar or _calendar(asset_class, currency),
         keep=tuple(keep or ()),
     )
     if dry_run:
@@ -102,6 +101,8 @@ def import_(
     name, class_ = symbol_of(imported, symbol), _asset_class(imported, asset_class)
     print(described(imported))
     print(_stored(root, name, imported, (class_, currency, fees, calendar), replace=replace, track=track))
+    for step in next_steps(root):
+        print(f"next: {step}")
 
 
 def _stored(
@@ -160,8 +161,12 @@ def _asset_class(imported: "Imported", given: str | None) -> str:
     )
 
 
-def _calendar(asset_class: str | None) -> str | None:
-    return next((name for word, name in _CALENDARS.items() if word in (asset_class or "")), None)
+def _calendar(asset_class: str | None, currency: str) -> str | None:
+    """Whose sessions an asset class keeps, where no calendar is given."""
+    from sizewise.market.instruments import ALIASES
+    from sizewise.market.terms import calendar_of
+
+    return None if asset_class is None else calendar_of(ALIASES.get(asset_class, asset_class), currency)
 
 
 def described(imported: "Imported") -> str:

@@ -22,7 +22,7 @@ class How:
     carry none, such as America/New_York, +02:00, or America/New_York+7 for a broker's clock. labels: whether a bar is
     named by its start or its end. bar_minutes: its length. decimal: the decimal sign. dates: the order of day, month
     and year. repairs: names of `traps.catalogue.REPAIRS`. resample_minutes: bars of that length are made. calendar: a
-    name of `instruments.CALENDARS`; a bar a day is stamped with its session's opening. keep: further columns to keep.
+    name of `calendars.CALENDARS`; a bar a day is stamped with its session's opening. keep: further columns to keep.
     """
 
     layout: str | None = None

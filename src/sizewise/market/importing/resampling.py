@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 
 from sizewise.base.errors import BarError
+from sizewise.market.calendars import CALENDARS, Calendar
 from sizewise.market.importing.columns import PRICES
 from sizewise.market.importing.drafts import FILE, ROW, TIME, Draft
 from sizewise.market.importing.time_texts import DAY, MINUTE
-from sizewise.market.instruments import CALENDARS, Calendar
 
 DAY_MINUTES = 24 * 60
 DEFAULT_CALENDAR = "24x7"
 
 
 def calendar_of(name: str | None) -> Calendar:
-    """When a day of trading begins and ends: of a name of `instruments.CALENDARS`, or of an exchange's code such as XETR.
+    """When a day of trading begins and ends: of a name of `calendars.CALENDARS`, or of an exchange's code such as XETR.
 
     Raises:
         BarError: there is none.
