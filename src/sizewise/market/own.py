@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
 from filelock import FileLock
@@ -20,7 +19,7 @@ from pydantic import ValidationError
 from sizewise.base.errors import BarError, ConfigError, InstrumentError
 from sizewise.base.paths import require_writable, write_atomically
 from sizewise.market import terms, tracking
-from sizewise.market.bars import validate_bars
+from sizewise.market.bars import COLUMNS, validate_bars
 from sizewise.market.calendars import usual_extended_hours
 from sizewise.market.catalogue import BARS, CATALOGUE, OWN
 from sizewise.market.instruments import (
@@ -174,12 +173,11 @@ def _funded(instrument: Instrument, bars: pd.DataFrame) -> Instrument:
 def _table(bars: pd.DataFrame, symbol: str, instrument: Instrument) -> pd.DataFrame:
     """The bars as a file holds them: `timestamp` and float64 columns, those that nothing here knows among them."""
     checked = validate_bars(bars, source=symbol, instrument=instrument)
-    for name in bars.columns.difference([*checked.columns, "timestamp"], sort=False):
+    for name in bars.columns.difference([*COLUMNS, "timestamp"], sort=False):
         if not pd.api.types.is_numeric_dtype(bars[name]) or not re.fullmatch(r"[A-Za-z_]\w*", str(name)):
             raise BarError(
                 f"{symbol}: column '{name}' is {bars[name].dtype}: drop it, or make it a number with a plain name"
             )
-        checked[name] = bars[name].to_numpy(dtype=np.float64)
     return checked.reset_index()
 
 

@@ -63,7 +63,9 @@ def test_one_file_needs_no_word(project, stored, capsys):
     said = capsys.readouterr()
     assert said.err == ""
     assert said.out.splitlines()[0] == "layout    Binance klines"
-    assert said.out.splitlines()[-1] == "data/own/bars/BTCUSDT_1h.parquet: 72 bars of crypto_spot in USD, fees none"
+    stored_as, left_to_do = said.out.splitlines()[-2:]
+    assert stored_as == "data/own/bars/BTCUSDT_1h.parquet: 72 bars of crypto_spot in USD, fees none"
+    assert left_to_do.startswith("next: data/own/bars is not tracked: keep a copy")
     (call,) = stored
     assert (call.root, call.symbol, call.replace, call.track) == (project, "BTCUSDT_1h", False, "dvc")
     assert (call.instrument.asset_class, call.instrument.bar_minutes) == ("crypto_spot", 60)

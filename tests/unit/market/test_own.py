@@ -112,10 +112,12 @@ def test_a_series_is_stored_with_its_instrument_and_where_it_is_from(bars, coin,
 def test_further_columns_of_numbers_are_kept_and_others_refused(bars, coin, tmp_path):
     path = store_own(tmp_path, COIN, bars.assign(flow=1, signal=0.0), coin, "", track="none")
     stored = pd.read_parquet(path)
-    assert list(stored.columns[-2:]) == ["signal", "flow"]
+    assert list(stored.columns[-2:]) == ["flow", "signal"]
     assert stored["flow"].dtype == np.float64
     with pytest.raises(BarError, match=r"column 'note' is str: drop it, or make it a number"):
         store_own(tmp_path, COIN, bars.assign(note="x"), coin, "", track="none", replace=True)
+    with pytest.raises(BarError, match=r"column 'bid size' is float64: drop it, or make it a number with a plain name"):
+        store_own(tmp_path, COIN, bars.assign(**{"bid size": 1.0}), coin, "", track="none", replace=True)
 
 
 def test_funding_rates_of_a_perpetual_take_the_place_of_a_constant(bars, tmp_path):
