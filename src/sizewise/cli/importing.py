@@ -98,7 +98,8 @@ def import_(
     root = project_root()
     imported = read_foreign(files, how)
     # Everything that can be refused is, before anything is written.
-    name, class_ = symbol_of(imported, symbol), _asset_class(imported, asset_class)
+    _demand_answers(imported, symbol, asset_class)
+    name, class_ = symbol_of(imported, symbol), asset_class or imported.asset_class
     print(described(imported))
     print(_stored(root, name, imported, (class_, currency, fees, calendar), replace=replace, track=track))
     for step in next_steps(root):
@@ -133,7 +134,7 @@ def symbol_of(imported: "Imported", given: str | None) -> str:
     """NAME_<length>, as given or as the files say.
 
     Raises:
-        ConfigError: no name is known, it is none, or its length is not that of the bars.
+        ConfigError: it is no name, or its length is not that of the bars.
         BarError: bars of this length have no symbol.
     """
     minutes = imported.bar_minutes
@@ -141,8 +142,6 @@ def symbol_of(imported: "Imported", given: str | None) -> str:
         known = ", ".join(LENGTHS.values())
         raise BarError(f"bars of {minutes} min have no symbol (lengths are {known}): say --resample for one of them")
     name = _ticker(given) or imported.symbol
-    if not name:
-        raise ConfigError("the files do not say what they hold: say --symbol")
     if given and _ticker(given) != given and not given.endswith(f"_{LENGTHS[minutes]}"):
         raise ConfigError(
             f"--symbol {given}: the bars are of {LENGTHS[minutes]}: say {name}_{LENGTHS[minutes]}, or --resample"
@@ -152,13 +151,20 @@ def symbol_of(imported: "Imported", given: str | None) -> str:
     return f"{name}_{LENGTHS[minutes]}"
 
 
-def _asset_class(imported: "Imported", given: str | None) -> str:
-    if given or imported.asset_class:
-        return given or imported.asset_class
-    raise ConfigError(
-        "what is it? say --asset-class crypto_spot, perpetual, fx, equity, etf, future or index, and --currency and --fees "
-        "where they are not USD and none"
-    )
+def _demand_answers(imported: "Imported", symbol: str | None, asset_class: str | None) -> None:
+    """All that the files do not say and the user must, at once.
+
+    Raises:
+        ConfigError: something is missing.
+    """
+    lacking = [] if symbol or imported.symbol else ["--symbol NAME"]
+    if not (asset_class or imported.asset_class):
+        lacking.append("--asset-class crypto_spot, perpetual, fx, equity, etf, future or index")
+    if lacking:
+        raise ConfigError(
+            f"the files do not say what they hold: say {' and '.join(lacking)} (and --currency and --fees where they are "
+            "not USD and none)"
+        )
 
 
 def _calendar(asset_class: str | None, currency: str) -> str | None:

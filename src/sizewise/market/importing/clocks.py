@@ -102,9 +102,7 @@ def _with_offsets(parts: Sequence[Part], bar_minutes: int, how: How) -> Reckoned
     wall = _mistaken(clock, np.concatenate(utc), bar_minutes)
     stated = _offset_words(parts[0].read.offset)
     if wall is None:
-        return Reckoned(
-            utc, f"{stated}, as the times say{' (--timezone is not used)' if how.timezone else ''}", (), market
-        )
+        return Reckoned(utc, f"{stated}{' (--timezone is not used)' if how.timezone else ''}", (), market)
     zone = how.timezone or wall.zone
     at = _first_off(parts, utc, wall)
     said = (

@@ -118,4 +118,6 @@ def _finding(draft: Draft, trap: Trap, spot: Spot, chosen: str | None) -> Findin
         remedy = " or ".join(f"--repair {name}" for name in trap.repairs)
         return Finding(trap.what, row, len(spot.rows), remedy, False, said, True)
     done = trap.done if trap.done != "treated as asked" else chosen.replace("-", " ")
-    return Finding(trap.what, row, len(spot.rows), "", True, f"{said}: {done}")
+    # What is kept as it is was not repaired: a note.
+    changed = trap.repairs[chosen] is not KEEP
+    return Finding(trap.what, row, len(spot.rows), "", changed, f"{said}: {done}")

@@ -208,10 +208,12 @@ def _daily_gaps(draft: Draft, steps: np.ndarray) -> Spot | None:
 def _gap_spot(draft: Draft, rows: np.ndarray, missing: np.ndarray, long: bool) -> Spot:
     share = missing.sum() / (missing.sum() + len(draft.frame))
     worst = int(missing.argmax())
-    said = (
-        f"follows a hole of {missing[0]} bars; in all {len(rows)} holes of {missing.sum()} bars, the longest of "
-        f"{missing[worst]} before {draft.place(int(rows[worst]))}"
-    )
+    said = f"follows a hole of {missing[0]} bar{'s' if missing[0] > 1 else ''}"
+    if len(rows) > 1:
+        said += (
+            f"; in all {len(rows)} holes of {missing.sum()} bars, the longest of {missing[worst]} before "
+            f"{draft.place(int(rows[worst]))}"
+        )
     return Spot(rows, said, {"longest": float(missing.max()), "large": float(long or share > _LARGE_SHARE)})
 
 
