@@ -151,7 +151,7 @@ def test_a_dry_run_shows_all_that_would_be_refused(tmp_path, capsys):
         (["nowhere.csv"], "nowhere.csv is missing or no file: check the path"),
         (
             [LAYOUTS / "spy_us_d.csv"],
-            "the files do not say what they hold: say --asset-class crypto_spot, perpetual, fx, equity, etf, future or index",
+            "the files do not say what they hold: say --asset-class crypto_spot, perpetual, fx, equity",
         ),
         ([LAYOUTS / "kucoin_candles.json"], "the files do not say what they hold: say --symbol"),
         ([COINS, "--symbol", "../../etc/x"], "--symbol '../../etc/x' is no name: letters, digits and - alone"),
