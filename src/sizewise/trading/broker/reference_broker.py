@@ -117,6 +117,12 @@ class ReferenceBroker:
             self._now.closest = min(self._now.closest, abs(a - b) / max(abs(a), abs(b)))
         return a - b
 
+    def _is_dust(self, left: float, closed: float) -> bool:
+        """Whether what is left of a lot is nothing against what was closed. Coarser arithmetic takes more for dust, so
+        that every small rest is a close call."""
+        self._now.closest = min(self._now.closest, abs(left) / abs(closed))
+        return self._versus(abs(left), DUST * abs(closed)) <= 0.0
+
     def _round_lot(self, i: int, units: float) -> float:
         """Whole lots, towards 0."""
         lot = self._bars[i].lot
@@ -513,12 +519,12 @@ class ReferenceBroker:
             return []
         if self.rules.closing == "average":
             kept = [replace(lot, units=lot.units * (1.0 - abs(units) / abs(held))) for lot in lots]
-            return [lot for lot in kept if self._versus(abs(lot.units), DUST * abs(units)) > 0.0]
+            return [lot for lot in kept if not self._is_dust(lot.units, units)]
         kept, left = [], abs(units)
         for lot in lots:
             taken = min(left, abs(lot.units))
             left -= taken
             rest = lot.units - math.copysign(taken, lot.units)
-            if rest != 0.0 and self._versus(abs(rest), DUST * abs(units)) > 0.0:
+            if rest != 0.0 and not self._is_dust(rest, units):
                 kept.append(replace(lot, units=rest))
         return kept
