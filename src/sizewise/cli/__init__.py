@@ -5,6 +5,7 @@
 - market: commands about bars: check
 - account: commands about an account that trades: decide
 - results: commands about what a run found: report, trials, verdicts, unseal, verify
+- studying: one command from files of bars to a verdict: study
 - timing: commands about speed: bench
 - entry: the entry point, and how refusals are said
 """

@@ -8,6 +8,7 @@ import typer
 from sizewise.base.errors import ConfigError
 from sizewise.base.paths import project_root
 from sizewise.cli.app import app
+from sizewise.cli.given import Profile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,11 +29,13 @@ def check(
         list[int] | None,
         typer.Option(min=1, metavar="ROW", help="with --causality: a row to cut at; repeat for several (default: 7)"),
     ] = None,
+    profile: Profile = "full",
 ) -> None:
-    """Validate params.yaml and the default bars, or the files given; or find what looks ahead."""
+    """Say in one table what will be used of the bars and why; or validate the files given; or find what looks ahead.
+
+    Exit status 2, and one line on why, where a run would be refused.
+    """
     from sizewise.market.bars import load_bars
-    from sizewise.market.instruments import find_instrument, load_instruments
-    from sizewise.params.reading import parse_section, read_params
 
     if causality is not None:
         _check_causality(causality, bars, cut)
@@ -43,13 +46,16 @@ def check(
         for path in bars:
             _say_ok(path.name, load_bars(path))
         return
-    root = project_root()
-    data = parse_section("data", read_params(root)["data"])
-    print("params.yaml: ok")
-    instruments = load_instruments(root / "data" / "instruments.yaml")
-    for symbol in data.symbols:
-        path = root / "data" / "bars" / f"{symbol}.parquet"
-        _say_ok(symbol, load_bars(path, find_instrument(symbol, instruments)))
+    _check_project(profile)
+
+
+def _check_project(profile: str) -> None:
+    from sizewise.projects.checking import check_project
+
+    found = check_project(project_root(), profile)
+    print("\n".join(found.lines()))
+    if found.refused is not None:
+        raise ConfigError(found.refused)
 
 
 def _say_ok(name: str, bars: "pd.DataFrame") -> None:

@@ -111,9 +111,7 @@ def verdict_sentence(record: Mapping[str, Any], candidate: str, reference: str, 
     effect = f"{record['effect_bps_per_day']:+.2f} bps of equity a day"
     level = f"{100.0 * (1.0 - alpha):.4g}% interval"
     interval = f"{level} {record['ci_low']:+.2f} to {record['ci_high']:+.2f}, p = {record['p_value']:.3f}"
-    span = (
-        f"{record['n_days']} days, {record['n_symbols']} symbols, {record['n_folds']} folds, {record['n_seeds']} seeds"
-    )
+    span = ", ".join(_counted(record[f"n_{name}s"], name) for name in ("day", "symbol", "fold", "seed"))
     match record["verdict"]:
         case "invalid":
             broken = "; ".join([*record["breaches"], *_failed(record)])
@@ -130,6 +128,10 @@ def verdict_sentence(record: Mapping[str, Any], candidate: str, reference: str, 
         f"declared power, and smaller ones less often.{doubts}{_fragile(record)}{_beside(record)}"
     )
     return f"Out of sample and net of costs, {claim}: {effect} ({interval}; {span}). {power}"
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def _failed(record: Mapping[str, Any]) -> list[str]:

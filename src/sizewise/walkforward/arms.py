@@ -6,6 +6,7 @@ or added runs those stages again that use it, and no others.
 
 import argparse
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from sizewise.base.errors import exit_status
@@ -33,6 +34,24 @@ def write_arms(profile: str = "full") -> None:
     """
     workspace = Workspace.open(profile)
     values = read_params(workspace.root, profile)
+    sources, signal = own_sources(values)
+    write_json(workspace.base / SIGNAL_FILE, {"source": signal})
+    for stage, declared in all_stages(workspace.root).items():
+        file = f"{ARMS_FOLDER}/{stage}.json"
+        if file in declared.get("deps", ()):
+            used = used_arms(stage, values)
+            held = {"arms": used, "sources": {name: sources[name] for name in used if name in sources}}
+            write_json(workspace.base / file, held)
+
+
+def own_sources(values: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
+    """Hashes of the files of arms of one's own, by arm, and of a signal of one's own, each once it is opened.
+
+    Args:
+        values: raw sections.
+    Raises:
+        ConfigError: an arm or the signal names a class that cannot be opened with its parameters.
+    """
     sources = {}
     for name, arm in parse_section("arms", values["arms"]).items():
         if isinstance(arm, CustomArm):
@@ -42,13 +61,7 @@ def write_arms(profile: str = "full") -> None:
             if isinstance(own, CustomScheme):
                 open_own_scheme(own)
             sources[name] = content_hash(text_bytes(class_source(own.class_)))
-    write_json(workspace.base / SIGNAL_FILE, {"source": _signal_source(values["signals"])})
-    for stage, declared in all_stages(workspace.root).items():
-        file = f"{ARMS_FOLDER}/{stage}.json"
-        if file in declared.get("deps", ()):
-            used = used_arms(stage, values)
-            held = {"arms": used, "sources": {name: sources[name] for name in used if name in sources}}
-            write_json(workspace.base / file, held)
+    return sources, _signal_source(values["signals"])
 
 
 def _signal_source(section: Any) -> str | None:

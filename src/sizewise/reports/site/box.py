@@ -37,7 +37,7 @@ def beside(
             ("training's own error", f"{seeds}; {record['seeds_changing_pct']:.0f}% of redraws decide otherwise")
         )
     rows.append(("trained on all bars before each fold", _effect(anchored)))
-    rows.append(("train on both sides of test (CPCV)", "not run: `make studies`" if cpcv is None else _paths(cpcv)))
+    rows.append(("train on both sides of test (CPCV)", "not run here" if cpcv is None else _paths(cpcv)))
     return rows
 
 
