@@ -22,7 +22,9 @@ from sizewise.walkforward import arms, cutting
 
 TINY = Budget(2, folds=1, seeds=2, iterations=2, groups=8, validate_every=1, episode_steps=64)
 # What the bundled series are, and what was found on them: no word of it belongs into a report on others.
-OTHERS = r"CSI300|EURUSD|BTCUSD|SPY_|six series|17 series|dozen years|seven shares|two of the series|2026-11-28|sealed year"
+OTHERS = (
+    r"CSI300|EURUSD|BTCUSD|SPY_|six series|17 series|dozen years|seven shares|two of the series|2026-11-28|sealed year"
+)
 STUDIES = r"href=\"(0[5-9]|1[0-8])_|make studies|study 15|report 07"
 
 
@@ -59,12 +61,12 @@ def run_cells(root: Path, stage: str) -> str:
         shown.extend(str(getattr(value, "data", value)) for value in values)
         plt.close("all")
 
-    scope: dict = {}
+    scope: dict = {"display": display}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             shown.append(cell.source)
         else:
-            exec(cell.source.replace("import Markdown, display", "import Markdown"), {**{}, "display": display} | scope, scope)
+            exec(cell.source.replace("import Markdown, display", "import Markdown"), scope)
     return "\n".join(shown)
 
 
