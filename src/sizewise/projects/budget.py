@@ -25,9 +25,9 @@ class Budget:
     validate_every: int
     episode_steps: int
 
-    def sentence(self, symbols: int) -> str:
-        """What will be spent, and what it cannot show."""
-        few = self.seeds < CONCLUDING_SEEDS
+    def sentence(self, symbols: int, *, learned: bool = True) -> str:
+        """What will be spent, and what it cannot show; `learned`: whether the candidate is what is trained."""
+        few = learned and self.seeds < CONCLUDING_SEEDS
         doubt = f"; fewer than {CONCLUDING_SEEDS} seeds cannot conclude, whatever they find" if few else ""
         more = f", longer with {symbols} symbols" if symbols > 1 else ""
         return (

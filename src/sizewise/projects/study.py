@@ -1,6 +1,7 @@
 """One command from files of bars to a verdict: a folder of its own, the main job in it, and what it found."""
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -79,7 +80,7 @@ def run_study(asked: Asked, say: Callable[[str], None]) -> Path:
         say(f"{target.name}: this study is there already, and goes on where it stopped.")
     else:
         _make(asked, budget, target, question, say)
-    say(budget.sentence(len(asked.files)))
+    say(budget.sentence(len(asked.files), learned=asked.rule is None))
     with _inside(target):
         for line in check_project(target).short():
             say(line)
@@ -117,13 +118,16 @@ def _inside(root: Path) -> Iterator[None]:
 
 def verdict_lines(root: Path) -> Sequence[str]:
     """What a study found, in words, and where to read on."""
-    from sizewise.evidence.verdict import read_record, verdict_sentence
+    from sizewise.evidence.verdict import exposure_sentence, read_record, verdict_sentence
     from sizewise.params.reading import parse_section
     from sizewise.params.stage import stage_params
 
     record = read_record(root / "metrics" / "verdict.json")
     plan = parse_section("plan", stage_params(root, "compare")["plan"])
+    held = json.loads((root / "metrics" / "walk_forward.json").read_bytes())
+    mine, other = (float(held[name]["exposure_pct"] or 0.0) for name in (plan.candidate, plan.reference))
     return (
         verdict_sentence(record, plan.candidate, plan.reference, plan.alpha),
+        exposure_sentence(mine, other, plan.candidate, plan.reference),
         f"Read on: {root.name}/reports/index.html",
     )

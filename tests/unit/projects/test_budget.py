@@ -26,4 +26,5 @@ def test_few_seeds_say_that_they_cannot_conclude():
     assert CONCLUDING_SEEDS == LEAST_SEEDS
     assert "cannot conclude" in budget_of(2).sentence(1)
     assert "cannot conclude" not in budget_of(5).sentence(1)
+    assert "cannot conclude" not in budget_of(2).sentence(1, learned=False)
     assert "longer with 3 symbols" in budget_of(5).sentence(3)
