@@ -2,6 +2,8 @@
 VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 STAMP := $(VENV)/.installed
+# The bundled bars, and your own where DVC tracks them.
+TRACKED := $(strip data.dvc $(wildcard data/own/bars.dvc))
 SHELL := /bin/bash
 export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 # Idle OpenMP threads sleep; spinning ones starve the workers on a shared machine.
@@ -51,7 +53,8 @@ bench: $(STAMP)  ## speed of environment and training, into metrics/bench.json
 # A download without history is no Git repository, and DVC asks for one unless a file that Git ignores says otherwise.
 data: $(STAMP)
 	@[ -e .git ] || git rev-parse --git-dir > /dev/null 2>&1 || dvc config --quiet --local core.no_scm true
-	@said=$$(dvc pull data.dvc 2>&1) || { printf '%s\n' "$$said" >&2; exit 1; }
+	@dvc pull --quiet $(TRACKED) || { echo "make data: 'dvc pull $(TRACKED)' failed: bars of your own belong into data/own," \
+	  "move what you added to data/bars there; otherwise 'dvc pull --verbose $(TRACKED)' says why" >&2; exit 1; }
 
 .PHONY: data
 

@@ -34,7 +34,6 @@ def instrument(*, maker_bps: float = 0.0, taker_bps: float = 0.0, **terms: objec
         "bar_minutes": 60,
         "calendar": "24x7",
         "timezone": "UTC",
-        "bars_per_year": 8766,
         "tick_size": 0.01,
         "lot_size": 1e-5,
         "min_order_quote": 10.0,

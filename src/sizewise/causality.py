@@ -23,11 +23,13 @@ from sizewise.base.errors import ConfigError, DataMissingError, SizewiseError
 from sizewise.base.paths import require
 from sizewise.dataset.days import Days
 from sizewise.dataset.features import compute_features
+from sizewise.dataset.own.features import own_values
 from sizewise.dataset.regimes import label_regimes
 from sizewise.dataset.signals import signal_stream
 from sizewise.dataset.slices import decline_labels, fixed_rule_labels, trend_labels
 from sizewise.market.bars import load_bars
 from sizewise.market.instruments import Instrument
+from sizewise.params.dataset.signals import Column, Signals, TradesFile
 from sizewise.params.reading import Params
 
 Rows = pd.DataFrame | pd.Series | np.ndarray
@@ -287,7 +289,7 @@ def _not_imported(name: str, error: BaseException) -> ConfigError:
 
 
 def own_parts(params: Params, instruments: Mapping[str, Instrument] | None = None) -> dict[str, BarFunction]:
-    """What this project computes from bars before anything is fitted, as functions of bars.
+    """What this project computes from bars before anything is fitted, as functions of bars; see decided_elsewhere.
 
     Args:
         instruments: whose calendars cut the bars of their symbols into days; others have UTC days.
@@ -305,12 +307,35 @@ def own_parts(params: Params, instruments: Mapping[str, Instrument] | None = Non
         days = pd.DatetimeIndex(bars.index).floor("D")
         return pd.DataFrame(labels).reindex(days).set_axis(bars.index)
 
+    own = params.observation.own
+    given = decided_elsewhere(params) is not None
+    signals = Signals() if given else params.signals
+
+    def stream(bars: pd.DataFrame) -> pd.DataFrame:
+        return signal_stream(bars, signals, Days.of(bars, terms(bars)))
+
+    # First, so that a leak is told by the name of whoever has it.
+    mine: dict[str, BarFunction] = {}
+    if own is not None:
+        mine["features of your own"] = lambda bars: pd.DataFrame(own_values(own, bars, Days.of(bars, terms(bars))))
+    if signals.own_name is not None:
+        mine[f"signal {signals.own_name}"] = stream
+    bundled: dict[str, BarFunction] = {} if given or signals.own_name is not None else {"signals": stream}
     return {
-        "features": lambda bars: compute_features(bars, params.regimes, params.signals, terms(bars)),
+        **mine,
+        "features": lambda bars: compute_features(bars, params.regimes, signals, terms(bars), own),
         "regimes": lambda bars: label_regimes(Days.of(bars, terms(bars)), params.regimes),
-        "signals": lambda bars: signal_stream(bars, params.signals, Days.of(bars, terms(bars))),
+        **bundled,
         "slices": slices,
     }
+
+
+def decided_elsewhere(params: Params) -> str | None:
+    """Why a signal that comes as a column or a file cannot be poisoned, in a line; None where it is computed here."""
+    if not isinstance(params.signals.family, Column | TradesFile):
+        return None
+    name = params.signals.own_name
+    return f"signals: {name} was decided elsewhere, and nothing here can tell from which bars: not checked"
 
 
 def check_functions(

@@ -67,14 +67,18 @@ def download(tmp_path) -> Path:
     return tmp_path
 
 
-def make_data(folder: Path) -> None:
+def make(folder: Path) -> "subprocess.CompletedProcess[str]":
     # Git looks for a repository no further up than here, wherever the tests' temporary folder lies.
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "GIT_CEILING_DIRECTORIES": str(folder.parent),
     }
-    done = subprocess.run(["make", "data"], cwd=folder, env=environment, capture_output=True, text=True)
+    return subprocess.run(["make", "data"], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def make_data(folder: Path) -> None:
+    done = make(folder)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (folder / "data").iterdir()) == ["PROVENANCE.md", "bars", "instruments.yaml"]
 
@@ -83,6 +87,20 @@ def test_a_download_without_history_fetches_the_bars(download):
     make_data(download)
     assert "no_scm = true" in (download / ".dvc" / "config.local").read_text()
     make_data(download)
+
+
+def test_a_file_of_ones_own_among_the_bundled_ones_is_kept_and_named(download):
+    make_data(download)
+    stray = download / "data" / "bars" / "MYCOIN_1h.parquet"
+    stray.write_bytes(b"mine")
+    (download / "data" / "bars" / "SPY_1d.parquet").unlink()
+    done = make(download)
+    assert done.returncode != 0
+    assert (
+        "make data: 'dvc pull data.dvc' failed: bars of your own belong into data/own, move what you added"
+        in done.stderr
+    )
+    assert stray.read_bytes() == b"mine"
 
 
 @needs_git

@@ -109,7 +109,18 @@ def test_public_names_resolve():
 
 
 def test_every_command_has_help(capsys):
-    for command in ("check", "decide", "bench", "report", "trials", "verdicts", "unseal", "verify"):
+    for command in (
+        "check",
+        "download",
+        "decide",
+        "judge",
+        "bench",
+        "report",
+        "trials",
+        "verdicts",
+        "unseal",
+        "verify",
+    ):
         assert main([command, "--help"]) == 0
         assert f"Usage: sizewise {command}" in capsys.readouterr().out
 

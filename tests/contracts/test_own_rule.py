@@ -19,7 +19,7 @@ from sizewise.params.trading.world import World
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward import arms as arms_stage
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.walk import frames
+from sizewise.walkforward.frames import frames
 
 ROOT = Path(__file__).parents[2]
 MOST_LINES = 12
@@ -43,9 +43,10 @@ def checkout(tmp_path_factory) -> Path:
     file = place / re.match(r"# (\S+)\n", code).group(1)
     file.parent.mkdir()
     file.write_text(code)
-    line = printed()["yaml"].splitlines()[1]
+    # The page says under which section its lines stand.
+    where, lines = re.fullmatch(r"# params\.yaml, under (\w+):\n(.*)", printed()["yaml"], re.DOTALL).groups()
     params = (ROOT / "params.yaml").read_text()
-    grown, found = re.subn(r"(?m)^(arms:.*\n)", lambda under: f"{under[1]}{line}\n", params)
+    grown, found = re.subn(rf"(?m)^({where}:.*\n)", lambda under: f"{under[1]}{lines}", params)
     assert found == 1
     (place / "params.yaml").write_text(grown)
     return place

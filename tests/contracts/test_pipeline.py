@@ -385,6 +385,14 @@ def test_lock_matches_the_stages():
         }
 
 
+READS = ("data/bars", "data/instruments.yaml", "data/own")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_that_reads_bars_reads_those_of_ones_own(stage):
+    assert len({dep for dep in STAGES[stage]["deps"] if dep in READS}) in (0, len(READS))
+
+
 def made_by(stage: dict[str, Any]) -> set[str]:
     """Paths of a stage's outputs and metrics."""
     entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]

@@ -55,7 +55,7 @@ def hand_world(seed: int = 1, rows: tuple[int, ...] = ROWS) -> Market:
         for field in fields(Market)
         if field.name not in ("tape", "confidence") and isinstance(getattr(parts[0], field.name), torch.Tensor)
     }
-    return Market(tape=chain_tapes([part.tape for part in parts]), confidence={}, **columns)
+    return Market(tape=chain_tapes([part.tape for part in parts], sum(rows)), confidence={}, **columns)
 
 
 def open_env(

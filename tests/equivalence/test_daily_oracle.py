@@ -20,7 +20,7 @@ from sizewise.ledgers.trials import TrialLedger, read_ledger
 from sizewise.params.arms import AtrArm, BuyAndHoldArm, KellyArm, RandomPlaceboArm
 from sizewise.params.trading.world import World
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.walk import frames
+from sizewise.walkforward.frames import frames
 
 ARMS = {
     "random_placebo": RandomPlaceboArm(kind="random_placebo"),

@@ -41,7 +41,7 @@ from sizewise.trading.desk import observer_of
 from sizewise.trading.schemes.catalogue import open_scheme
 from sizewise.trading.situation import standing
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.walk import frames
+from sizewise.walkforward.frames import frames
 
 ROOT = Path(__file__).resolve().parents[2]
 ARMS = (

@@ -12,6 +12,7 @@ from sizewise.dataset.confidence import confidence_column, fit_confidence
 from sizewise.dataset.days import Days
 from sizewise.dataset.features import CONFIDENCE, NAMES, Scaler, compute_features
 from sizewise.dataset.market_tensor import Market, build_market, fold_confidence
+from sizewise.dataset.own.features import Features, own_values
 from sizewise.dataset.regimes import label_regimes
 from sizewise.dataset.signals import signal_stream
 from sizewise.dataset.slices import decline_labels, fit_markov, fixed_rule_labels, markov_labels, trend_labels
@@ -19,6 +20,8 @@ from sizewise.dataset.splits import Fold, Slice, walk_forward
 from sizewise.gym.features import bar_features
 from sizewise.learning.ppo.encoders import MarketView, fit_scalers
 from sizewise.market.instruments import load_instruments
+from sizewise.params import own_class
+from sizewise.params.dataset.observation import OwnFeatures
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.evidence.slices import Slices
@@ -109,6 +112,34 @@ def test_every_feature_reacts_to_its_own_past(name, daily_bars):
     after = compute_features(changed, rules, QUICK)[name]
     assert plain[:700].equals(after[:700])
     assert plain[700:].equals(after[700:]) is calendar
+
+
+class Booked(Features):
+    """A column of the bars beside its mean so far, or that of all bars."""
+
+    peeks: bool = False
+
+    def definitions(self):
+        return {"place": "the column less its mean"}
+
+    def values(self, bars, days):
+        flow = bars["flow"]
+        mean = flow.mean() if self.peeks else flow.expanding().mean()
+        return {"place": (flow - mean).to_numpy()}
+
+
+@pytest.mark.parametrize("peeks", [False, True])
+def test_features_of_ones_own_do_not_look_ahead(market, terms, peeks, monkeypatch):
+    monkeypatch.setattr(own_class, "own_class", lambda *_: Booked)
+    own = OwnFeatures.model_validate({"columns": ["flow"], "class": "own/booked.py:Booked", "peeks": peeks})
+    flow = market.assign(flow=np.log(market["close"]).diff().fillna(0.0))
+    flow.attrs = market.attrs
+
+    def table(bars):
+        return pd.DataFrame(own_values(own, bars, Days.of(bars, terms(bars))))
+
+    leaks = check_causal(table, flow, cuts(market), poisons=FEW)
+    assert {leak.column for leak in leaks} == ({"place"} if peeks else set())
 
 
 # What is fitted on train ----------------------------------------------------------------------------------------------

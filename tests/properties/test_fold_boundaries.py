@@ -13,7 +13,8 @@ from sizewise.dataset.splits import Fold, Slice
 from sizewise.dataset.store import cut_folds, read_universe
 from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.trading.world import World
-from sizewise.walkforward.walk import equity_frame, run_policies, run_rule
+from sizewise.walkforward.frames import equity_frame
+from sizewise.walkforward.walk import run_policies, run_rule
 
 RULES = ("atr", "constant", "vol_target", "buy_and_hold")
 

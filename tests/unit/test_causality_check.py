@@ -7,7 +7,9 @@ import pytest
 from sizewise import causality
 from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.causality import CausalityError
+from sizewise.cli import market
 from sizewise.cli.entry import main
+from sizewise.params.reading import parse_section
 
 SOURCE = """
 import numpy as np
@@ -167,3 +169,73 @@ def test_a_part_that_looks_ahead_is_caught(bars_file):
     peeking = {"signals": lambda bars: bars["close"].shift(-1)}
     with pytest.raises(CausalityError, match=r"^signals on own\.parquet looks ahead: row 2 "):
         list(causality.check_functions(peeking, [bars_file]))
+
+
+OWN = """
+import numpy as np
+import sizewise as sw
+
+
+class Flow(sw.Features):
+    late: int = 0
+
+    def definitions(self):
+        return {"flow": "the last volume, or one that comes"}
+
+    def values(self, bars, days):
+        return {"flow": bars["volume"].shift(-self.late)}
+
+
+class Up(sw.Signal):
+    late: int = 0
+
+    def direction(self, bars, days):
+        return np.sign(np.nan_to_num(bars["close"].diff().shift(-self.late)))
+"""
+
+
+@pytest.fixture
+def own_parts_of(params, tmp_path, monkeypatch, sessions_file, capsys):
+    """`own_parts_of(signals={...}, observation={...})`: what the check says with these in params.yaml."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.py").write_text(OWN)
+    monkeypatch.setattr("sizewise.params.own_class.project_root", lambda: tmp_path)
+    monkeypatch.setattr(market, "project_root", lambda: tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "instruments.yaml").write_text("{}")
+
+    def said(**sections) -> tuple[int, str, str]:
+        named = {name: parse_section(name, values) for name, values in sections.items()}
+        monkeypatch.setattr("sizewise.params.reading.read_params", lambda *_: {})
+        monkeypatch.setattr("sizewise.params.reading.parse_params", lambda _: params.replace(**named))
+        return run(capsys, "--causality", "--cut", 60, sessions_file)
+
+    return said
+
+
+@pytest.mark.parametrize(
+    ("sections", "name", "column"),
+    [
+        ({"observation": {"own": {"class": "own/mine.py:Flow"}}}, "features of your own", "flow"),
+        ({"signals": {"family": {"kind": "custom", "class": "own/mine.py:Up"}}}, "signal own/mine.py:Up", "direction"),
+    ],
+)
+def test_a_signal_and_features_of_ones_own_are_poisoned_by_name(own_parts_of, sections, name, column):
+    status, out, _ = own_parts_of(**sections)
+    assert status == 0
+    assert out.splitlines()[0] == f"{name} on sessions.parquet: 400 rows, 1 cuts: ok"
+    of = next(iter(sections.values()))
+    (of.get("own") or of["family"])["late"] = 1
+    status, out, err = own_parts_of(**sections)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"sizewise: {name} on sessions.parquet looks ahead: row 59")
+    assert f"column '{column}'" in err
+
+
+def test_a_signal_that_was_decided_elsewhere_is_said_to_be_unchecked(own_parts_of):
+    status, out, _ = own_parts_of(signals={"family": {"kind": "trades", "file": "own/trades.csv"}})
+    assert status == 0
+    assert out.splitlines()[0] == (
+        "signals: own/trades.csv was decided elsewhere, and nothing here can tell from which bars: not checked"
+    )
+    assert not any(line.startswith("signals on") for line in out.splitlines())

@@ -26,6 +26,10 @@ class BarError(SizewiseError):
     """Bars violate the schema, their order, or what a price can be."""
 
 
+class DownloadError(SizewiseError):
+    """A source of bars did not give what was asked of it, or gave what cannot be trusted."""
+
+
 class InstrumentError(SizewiseError):
     """A symbol has no usable entry in instruments.yaml."""
 

@@ -1,10 +1,15 @@
 """Random generators from what they are for, the same in every process and on every platform."""
 
+from __future__ import annotations
+
 import hashlib
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive_seed(*parts: object) -> int:
@@ -16,6 +21,9 @@ def derive_seed(*parts: object) -> int:
 
 def torch_generator(*parts: object) -> torch.Generator:
     """A CPU torch generator seeded from `parts`. Draws are made on the CPU so that a GPU run sees the same numbers."""
+    # Here, because who only tests and draws with numpy would wait for it.
+    import torch
+
     return torch.Generator().manual_seed(derive_seed(*parts))
 
 

@@ -54,15 +54,14 @@ def decide(
     """Ask any arm for its decision at the close of the last bar, as the walk-forward takes it."""
     from sizewise.live.opening import load_policy, open_arm
     from sizewise.market.bars import load_bars
-    from sizewise.market.instruments import load_instruments
+    from sizewise.market.catalogue import instruments_beside
 
     by_folder = Path(arm).is_dir() or len(Path(arm).parts) > 1
     opened = load_policy(arm) if by_folder else open_arm(arm, fold=fold, seed=seed, profile=profile)
     if len(bars) > 1 and not opened.symbols:
         raise ConfigError(f"{arm} holds one symbol an account: give one file, not {len(bars)}")
     known = {path.stem: load_bars(path) for path in bars}
-    catalogue = bars[0].parent.parent / "instruments.yaml"
-    terms = load_instruments(catalogue) if catalogue.is_file() else {}
+    terms = instruments_beside(bars[0])
     decision = opened.decide(
         known if opened.symbols else known[bars[0].stem],
         since=since,

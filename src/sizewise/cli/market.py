@@ -22,7 +22,7 @@ def check(
         typer.Option(
             metavar="[MODULE:FUNCTION]",
             help="whether a function of bars looks ahead, such as my_features.py:compute (without one: the project's "
-            "features, regimes, signals and slices), on the files given or the first symbol's",
+            "features, regimes, signals and slices, yours among them), on the files given or the first symbol's",
         ),
     ] = None,
     cut: Annotated[
@@ -63,19 +63,21 @@ def _say_ok(name: str, bars: "pd.DataFrame") -> None:
 
 
 def _check_causality(target: str, paths: list[Path] | None, cut: list[int] | None) -> None:
-    from sizewise.causality import check_functions, load_function, own_parts
-    from sizewise.market.instruments import load_instruments
+    from sizewise.causality import check_functions, decided_elsewhere, load_function, own_parts
+    from sizewise.market.catalogue import bars_path, read_catalogue
     from sizewise.params.reading import parse_params, parse_section, read_params
 
     if target:
         functions = {target: load_function(target)}
     else:
         root = project_root()
-        instruments = load_instruments(root / "data" / "instruments.yaml")
-        functions = own_parts(parse_params(read_params(root)), instruments)
+        params = parse_params(read_params(root))
+        functions, unchecked = own_parts(params, read_catalogue(root)), decided_elsewhere(params)
+        if unchecked is not None:
+            print(unchecked)
     if not paths:
         root = project_root()
         data = parse_section("data", read_params(root)["data"])
-        paths = [root / "data" / "bars" / f"{data.symbols[0]}.parquet"]
+        paths = [bars_path(root, data.symbols[0])]
     for line in check_functions(functions, paths, cut):
         print(line)

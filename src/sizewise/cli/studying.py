@@ -29,10 +29,30 @@ def study(
         str | None, typer.Option(metavar="VENUE|BPS", help="a side (default: a stance by asset class, which is said)")
     ] = None,
     currency: Annotated[str, typer.Option(help="that prices are in")] = "USD",
+    timezone: Annotated[
+        str | None, typer.Option(help="of times that carry none, such as America/New_York or +02:00")
+    ] = None,
+    calendar: Annotated[str | None, typer.Option(help="when it trades (default: by its asset class)")] = None,
+    resample: Annotated[int | None, typer.Option(min=1, metavar="MINUTES", help="make longer bars")] = None,
+    repair: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="what to repair; a refusal names it; repeatable")
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="a further column to keep, such as a signal of yours; repeatable"),
+    ] = None,
 ) -> None:
     """Make a study of your bars in a folder of its own, run it, and print the verdict; again: go on where it stopped."""
+    from sizewise.market.importing.imported import How
     from sizewise.projects.study import Asked, run_study, verdict_lines
 
-    asked = Asked(tuple(files), name, minutes, signal, rule, asset_class, fees, currency)
+    how = How(
+        timezone=timezone,
+        calendar=calendar,
+        resample_minutes=resample,
+        repairs=frozenset(repair or ()),
+        keep=tuple(keep or ()),
+    )
+    asked = Asked(tuple(files), name, minutes, signal, rule, asset_class, fees, currency, how)
     folder = run_study(asked, lambda line: print(line, flush=True))
     print("\n".join(verdict_lines(folder)))

@@ -7,10 +7,11 @@
 - features: the 56 features and their scaler
 - joint: several symbols in one account, on a common clock
 - market_tensor: every symbol's rows stacked once, read by row number
-- own_signal: a signal of one's own
+- own: a signal and features of one's own
 - regimes: rule labels of volatility and trend
 - signals: direction, entries and exits
 - slices: labels of a symbol's days
+- spill: tables that find no room side by side
 - splits: walk-forward folds
 - store: the features stage on disk
 """

@@ -1,5 +1,6 @@
 """How much a signal is worth: the probability that its trade makes a gross profit, fitted on train trades only.
 
+A signal of one's own may bring its own; then nothing is fitted, and that one stands wherever the fitted one would.
 Confidence is set at entry and carried to the exit, because that is when size is chosen.
 """
 
@@ -17,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from sizewise.base.arithmetic import fitted
 from sizewise.base.errors import ConfigError
+from sizewise.dataset.own.signal import GIVEN
 from sizewise.dataset.signals import carry_from_entry, signal_trades
 from sizewise.dataset.splits import Division, Slice, stretches
 from sizewise.params.dataset.signals import Signals
@@ -93,6 +95,10 @@ class ConfidenceModel:
         score = ((inputs - np.array(self.mean)) / np.array(self.scale)) @ np.array(self.coefficients) + self.intercept
         return np.round(1.0 / (1.0 + np.exp(self.platt_slope * score + self.platt_intercept)), CONFIDENCE_DECIMALS)
 
+    def score(self, table: pd.DataFrame) -> np.ndarray:
+        """The same of every row of a table of features, as if a trade began there: float64, shape (T,)."""
+        return self.predict(confidence_inputs(table, table["direction"].to_numpy(dtype=np.float64)))
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -102,6 +108,32 @@ class ConfidenceModel:
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
         return cls(**typed)
+
+
+@dataclass(frozen=True)
+class GivenConfidence:
+    """The confidence that the signal brings, read from its column; nothing is fitted."""
+
+    def score(self, table: pd.DataFrame) -> np.ndarray:
+        """What the signal says at every row: float64, shape (T,).
+
+        Raises:
+            ConfigError: the table's signal has none.
+        """
+        if GIVEN not in table:
+            raise ConfigError("signals: the confidence is the signal's own, and this one has none: train again")
+        return table[GIVEN].to_numpy(dtype=np.float64)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"given": True}
+
+
+Confidence = ConfidenceModel | GivenConfidence
+
+
+def confidence_from_json(values: Mapping[str, Any]) -> Confidence:
+    """What either of them wrote."""
+    return GivenConfidence() if values == {"given": True} else ConfidenceModel.from_json(values)
 
 
 def confidence_column(fold: Division) -> str:
@@ -165,8 +197,10 @@ def fit_confidence(
     features: Mapping[str, pd.DataFrame],
     fold: Division,
     rule: Signals,
-) -> tuple[ConfidenceModel, dict[str, np.ndarray]]:
+) -> tuple[Confidence, dict[str, np.ndarray]]:
     """Fit one confidence model on all symbols' train trades of a fold, and score every bar of every symbol.
+
+    A signal that brings its own is not fitted: that is scored.
 
     A train trade gets the score of a model that saw no trade of any symbol entered in the same stretch of calendar, so
     that a policy trained on it meets confidence as uncertain as it will be out of sample. All other bars get the model
@@ -175,8 +209,13 @@ def fit_confidence(
     Returns:
         the model, and by symbol the confidence of the live trade at each bar: float64, shape (T,), 0 when flat.
     Raises:
-        ConfigError: too few train trades, or all won or lost.
+        ConfigError: too few train trades, or all won or lost; or one symbol's signal brings a confidence, another's not.
     """
+    if any(GIVEN in table for table in features.values()):
+        given = GivenConfidence()
+        return given, {
+            symbol: carry_from_entry(_given(given, symbol, table), table) for symbol, table in features.items()
+        }
     gathered = {symbol: train_trades(bars[symbol], features[symbol], learn) for symbol, learn in fold.train.items()}
     inputs = np.concatenate([trades.inputs for trades in gathered.values()])
     won = np.concatenate([trades.won for trades in gathered.values()])
@@ -188,7 +227,7 @@ def fit_confidence(
     unseen = [ConfidenceModel.fit(inputs[rows], won[rows], rule) for rows in kept]
     scores = {}
     for symbol, table in features.items():
-        score = model.predict(confidence_inputs(table, table["direction"].to_numpy(dtype=np.float64)))
+        score = model.score(table)
         if symbol in gathered:
             mine = gathered[symbol]
             own = np.searchsorted(edges, mine.entry_time, side="right")
@@ -197,6 +236,12 @@ def fit_confidence(
                 score[mine.entry_row[rows]] = other.predict(mine.inputs[rows])
         scores[symbol] = carry_from_entry(score, table)
     return model, scores
+
+
+def _given(own: GivenConfidence, symbol: str, table: pd.DataFrame) -> np.ndarray:
+    if GIVEN not in table:
+        raise ConfigError(f"signals: {symbol} has no confidence where others bring one: add its column, or drop theirs")
+    return own.score(table)
 
 
 def _rarer(won: np.ndarray) -> int:

@@ -1,4 +1,4 @@
-"""The 56 market features: one table of definitions, one function that computes them, one scaler.
+"""The 56 market features, and those of one's own: one table of definitions, one function that computes them, one scaler.
 
 Row t is known at the close of bar t. Windows count days, which are sessions of the symbol's market: what a window says is
 of the sessions that are over, and "close" where it stands beside one is the bar's own. All features are free of the price
@@ -17,13 +17,18 @@ import talib
 from sizewise.base.arithmetic import fitted
 from sizewise.base.errors import ConfigError
 from sizewise.dataset.days import Days
+from sizewise.dataset.own.features import first_own_row, own_definitions, own_values, own_warmup_days
+from sizewise.dataset.own.signal import GIVEN
 from sizewise.dataset.regimes import label_regimes, quantile_start_days
 from sizewise.dataset.signals import signal_stream
 from sizewise.market import indicators
+from sizewise.market.bars import COLUMNS as BAR_COLUMNS
 from sizewise.market.indicators import efficiency_ratio, log_return, ratio, rolling_mean, z_score
 from sizewise.market.instruments import Instrument
+from sizewise.params.dataset.observation import OwnFeatures
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
+from sizewise.params.reading import place_of
 
 
 @dataclass(frozen=True)
@@ -97,20 +102,56 @@ FEATURES: tuple[Feature, ...] = (
     Feature(CONFIDENCE, "signal", "fitted probability of a gross profit, at entry", 0),
 )
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
+UNFITTED: tuple[str, ...] = tuple(name for name in NAMES if name != CONFIDENCE)
+# What a table of features holds beside them; columns of a fitted confidence begin with the last.
+BESIDE = ("regime", "regime_fixed", "direction", "entry", "annual_vol", GIVEN)
+FITTED = "confidence_"
 
 
-def chosen_inputs(inputs: Sequence[str] | None) -> tuple[str, ...]:
-    """The features that are read, in the order of NAMES; all of them for None.
+def names_with(own: Sequence[str]) -> tuple[str, ...]:
+    """All features in the order in which they are read: the unfitted ones, those of one's own, the confidence."""
+    return (*UNFITTED, *own, CONFIDENCE)
+
+
+def chosen_inputs(inputs: Sequence[str] | None, own: Sequence[str] = ()) -> tuple[str, ...]:
+    """The features that are read, in the order of names_with; all of them for None.
 
     Raises:
         ConfigError: there is no such feature.
     """
+    known = names_with(own)
     if inputs is None:
-        return NAMES
-    unknown = [name for name in inputs if name not in NAMES]
+        return known
+    unknown = [name for name in inputs if name not in known]
     if unknown:
         raise ConfigError(f"observation.inputs names '{unknown[0]}', which is no feature: report 01 lists them")
-    return tuple(name for name in NAMES if name in inputs)
+    return tuple(name for name in known if name in inputs)
+
+
+def own_names(own: OwnFeatures | None) -> tuple[str, ...]:
+    """Names of the features of one's own, in order; none without any.
+
+    Raises:
+        ConfigError: one is taken by something else; or see own.features.own_definitions.
+    """
+    names = tuple(own_definitions(own))
+    taken = [name for name in names if name in (*NAMES, *BESIDE, *BAR_COLUMNS) or name.startswith(FITTED)]
+    if taken:
+        raise ConfigError(f"{place_of('observation', 'own')}: the name '{taken[0]}' is taken: give another")
+    return names
+
+
+def own_columns(table: pd.DataFrame) -> tuple[str, ...]:
+    """Names of the features of one's own in a table of features, in order."""
+    return tuple(name for name in table.columns if name not in (*NAMES, *BESIDE) and not str(name).startswith(FITTED))
+
+
+def all_features(own: OwnFeatures | None) -> tuple[Feature, ...]:
+    """The 56, and those of one's own; see own_names."""
+    definitions, warmup = own_definitions(own), own_warmup_days(own)
+    columns = () if own is None else own.columns
+    mine = (Feature(name, "own", definitions[name], 0 if name in columns else warmup) for name in own_names(own))
+    return (*FEATURES[:-1], *mine, FEATURES[-1])
 
 
 def warmup_days(feature: Feature, rules: Regimes) -> int:
@@ -128,21 +169,30 @@ def longest_warmup_days(rules: Regimes) -> int:
     return max(warmup_days(feature, rules) for feature in FEATURES)
 
 
-def first_warm_row(bars: pd.DataFrame, instrument: Instrument | None, rules: Regimes) -> int:
+def first_warm_row(
+    bars: pd.DataFrame, instrument: Instrument | None, rules: Regimes, own: OwnFeatures | None = None
+) -> int:
     """The first bar at which every feature is defined; the number of bars where there is none."""
-    return Days.of(bars, instrument).first_row(longest_warmup_days(rules))
+    days = Days.of(bars, instrument)
+    return max(days.first_row(longest_warmup_days(rules)), first_own_row(own, bars, days))
 
 
 def compute_features(
-    bars: pd.DataFrame, rules: Regimes, rule: Signals, instrument: Instrument | None = None
+    bars: pd.DataFrame,
+    rules: Regimes,
+    rule: Signals,
+    instrument: Instrument | None = None,
+    own: OwnFeatures | None = None,
 ) -> pd.DataFrame:
     """All features but the fitted confidence, with regime labels and the signal stream.
 
     Args:
-        bars: validated bars, oldest first, shape (T, 5). instrument: its calendar cuts them into days; see Days.of.
+        bars: validated bars, oldest first. instrument: its calendar cuts them into days; see Days.of.
+        own: features of one's own, which are computed beside the 55.
     Returns:
-        on the bars' index: the 55 unfitted features (float64, NaN in each one's warm-up), `regime`, `regime_fixed`
-        (categories), `direction` (int8), `entry` (bool), `annual_vol` (ewma_vol a year of sessions, NaN in its warm-up).
+        on the bars' index: the 55 unfitted features (float64, NaN in each one's warm-up), those of one's own, `regime`,
+        `regime_fixed` (categories), `direction` (int8), `entry` (bool), `annual_vol` (ewma_vol a year of sessions, NaN in
+        its warm-up), and the confidence of a signal that has one of its own (see signals.signal_stream).
     """
     days = Days.of(bars, instrument)
     close = bars["close"].to_numpy()
@@ -164,9 +214,12 @@ def compute_features(
     columns["regime_high_vol_fixed"] = labels["high_vol_fixed"].to_numpy()
     columns["signal_direction"] = signal["direction"].to_numpy().astype(np.float64)
     columns["signal_age"] = signal["age_days"].to_numpy() / rule.max_hold_days
-    ordered = {name: columns[name] for name in NAMES if name != CONFIDENCE}
+    ordered = {name: columns[name] for name in UNFITTED}
+    if own is not None:
+        own_names(own)
+        ordered |= own_values(own, bars, days)
     beside: dict[str, Any] = {name: labels[name].array for name in ("regime", "regime_fixed")}
-    beside |= {name: signal[name].to_numpy() for name in ("direction", "entry")}
+    beside |= {name: signal[name].to_numpy() for name in ("direction", "entry", GIVEN) if name in signal}
     beside["annual_vol"] = days.known(of_sessions["ewma_vol"] * np.sqrt(days.per_year()))
     return pd.DataFrame({**ordered, **beside}, index=bars.index)
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from sizewise.base.errors import ConfigError
-from sizewise.dataset.features import CONFIDENCE, NAMES
-from sizewise.dataset.market_tensor import TOGETHER, UNFITTED, Market
+from sizewise.dataset.features import CONFIDENCE, UNFITTED, names_with
+from sizewise.dataset.market_tensor import TOGETHER, Market
 from sizewise.dataset.splits import Division, Fold, Slice
 from sizewise.market.tape import Tape, join_tape
 
@@ -51,12 +51,16 @@ def members_of(name: str) -> tuple[str, ...]:
     return tuple(name.split(TOGETHER))
 
 
-def feature_names(symbols: Sequence[str]) -> tuple[str, ...]:
-    """Names of what a policy reads of the market of `symbols`, in order; without symbols that of any one."""
+def feature_names(symbols: Sequence[str], own: Sequence[str] = ()) -> tuple[str, ...]:
+    """Names of what a policy reads of the market of `symbols`, in order; without symbols that of any one.
+
+    Args:
+        own: names of the features of one's own.
+    """
     if not symbols:
-        return NAMES
+        return names_with(own)
     return (
-        *(f"{symbol}:{name}" for symbol in symbols for name in UNFITTED),
+        *(f"{symbol}:{name}" for symbol in symbols for name in (*UNFITTED, *own)),
         *(f"{symbol}:{CONFIDENCE}" for symbol in symbols),
     )
 
@@ -89,6 +93,7 @@ def join_market(market: Market, symbols: Sequence[str]) -> JointMarket:
         regime=first.regime,
         atr_frac=mean("atr_frac"),
         annual_vol=mean("annual_vol"),
+        own=market.own,
         each=each,
     )
 
@@ -113,6 +118,7 @@ def _aligned(market: Market, number: int, tape: Tape, place: int) -> Market:
         tape=replace(tape, symbols=((tape.symbols[0][place],),), table=tape.table[:, place : place + 1]),
         confidence={name: held(column) for name, column in market.confidence.items()},
         entry=market.entry[rows] & present,
+        own=market.own,
         **columns,
     )
 

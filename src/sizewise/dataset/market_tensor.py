@@ -1,6 +1,6 @@
 """The market tensor: every symbol's rows stacked once, read by row number and never copied into windows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 
 from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.dataset.confidence import confidence_column
-from sizewise.dataset.features import CONFIDENCE, NAMES
+from sizewise.dataset.features import FITTED, UNFITTED, own_columns
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Division, Slice
 from sizewise.market.instruments import Instrument
@@ -20,7 +20,6 @@ from sizewise.params.dataset.regimes import RegimeRule
 
 # Between the symbols that share an account, in the name of their market.
 TOGETHER = "+"
-UNFITTED = tuple(name for name in NAMES if name != CONFIDENCE)
 
 
 @dataclass(frozen=True)
@@ -30,10 +29,11 @@ class Market:
     Attributes:
         tape: what the broker is told of every bar: one market a symbol, of one instrument. It alone holds prices and costs,
             always in float64.
-        features: float32, shape (R, 55), unscaled, 0 in warm-up.
+        features: float32, shape (R, 55), unscaled, 0 in warm-up; those of one's own follow.
         confidence: float32 by column name, shape (R,): one for each fold.
         direction: int8; entry: bool; regime: int8 index into LABELS, at the entry of the live trade; regime_fixed: the same
             by the fixed rule, None where nobody labelled by it.
+        own: names of the features of one's own, in order.
         atr_frac: ATR of daily ranges, share of price; annual_vol: EWMA of daily returns, share per year. Their dtype is the
             accounts'.
         assets: the asset of each symbol that shares one with another.
@@ -49,6 +49,7 @@ class Market:
     annual_vol: torch.Tensor
     assets: Mapping[str, str] = field(default_factory=dict)
     regime_fixed: torch.Tensor | None = None
+    own: tuple[str, ...] = ()
 
     def labelled_by(self, rule: RegimeRule) -> "Market":
         """The same with `regime` by that rule; see dataset.regimes.
@@ -155,35 +156,51 @@ def build_market(
     tables: Mapping[str, pd.DataFrame],
     instruments: Mapping[str, Instrument],
 ) -> Market:
-    """Stack bars and their feature tables.
+    """Stack bars and their feature tables; a table is asked for once, and not kept.
 
     Args:
         bars: validated bars by symbol. tables: features, labels, signal and confidence columns on the same index.
     """
-    parts: dict[str, list[np.ndarray]] = {}
-    confidence_names = [name for name in tables[next(iter(tables))].columns if name.startswith("confidence_")]
-    for symbol in bars:
+    stacks: dict[str, np.ndarray] = {}
+    n_rows = sum(len(frame) for frame in bars.values())
+    own: tuple[str, ...] = ()
+    confidence_names: list[str] = []
+    start = 0
+    for symbol, frame in bars.items():
         table = tables[symbol]
-        direction = table["direction"].to_numpy(dtype=np.int8)
-        entry = table["entry"].to_numpy(dtype=bool)
-        codes = {
-            name: pd.Categorical(table[name], categories=list(LABELS)).codes for name in ("regime", "regime_fixed")
-        }
-        columns = {
-            "features": np.nan_to_num(table[list(UNFITTED)].to_numpy(dtype=np.float32), nan=0.0),
-            "direction": direction,
-            "entry": entry,
-            **{name: entry_regime(code.astype(np.int8), direction, entry) for name, code in codes.items()},
-            "atr_frac": np.nan_to_num(table["atr_frac"].to_numpy(dtype=np.float64), nan=0.0),
-            "annual_vol": np.nan_to_num(table["annual_vol"].to_numpy(dtype=np.float64), nan=0.0),
-        }
-        columns |= {name: table[name].to_numpy(dtype=np.float32) for name in confidence_names}
-        for name, values in columns.items():
-            parts.setdefault(name, []).append(values)
-    tensors: dict[str, Any] = {name: torch.from_numpy(np.concatenate(values)) for name, values in parts.items()}
+        if not stacks:
+            own, confidence_names = own_columns(table), [name for name in table.columns if name.startswith(FITTED)]
+        for name, values in _columns(table, own, confidence_names):
+            # Filled in place: a copy of all symbols at once would be as large again.
+            if name not in stacks:
+                stacks[name] = np.empty((n_rows, *values.shape[1:]), dtype=values.dtype)
+            stacks[name][start : start + len(frame)] = values
+        start += len(frame)
+        # Before the next one is read.
+        del table
+    tensors: dict[str, Any] = {name: torch.from_numpy(stack) for name, stack in stacks.items()}
     confidence = {name: tensors.pop(name) for name in confidence_names}
-    tapes = [build_tape({symbol: frame}, instruments) for symbol, frame in bars.items()]
-    return Market(tape=chain_tapes(tapes), confidence=confidence, **tensors)
+    tape = chain_tapes((build_tape({symbol: frame}, instruments) for symbol, frame in bars.items()), n_rows)
+    return Market(tape=tape, confidence=confidence, own=own, **tensors)
+
+
+def _columns(
+    table: pd.DataFrame, own: tuple[str, ...], confidence_names: list[str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """What a market holds of one symbol, by name: (T,) each, or (T, F)."""
+    direction = table["direction"].to_numpy(dtype=np.int8)
+    entry = table["entry"].to_numpy(dtype=bool)
+    features = table[[*UNFITTED, *own]].to_numpy(dtype=np.float32)
+    yield "features", np.nan_to_num(features, nan=0.0)
+    yield "direction", direction
+    yield "entry", entry
+    for name in ("regime", "regime_fixed"):
+        codes = pd.Categorical(table[name], categories=list(LABELS)).codes
+        yield name, entry_regime(codes.astype(np.int8), direction, entry)
+    for name in ("atr_frac", "annual_vol"):
+        yield name, np.nan_to_num(table[name].to_numpy(dtype=np.float64), nan=0.0)
+    for name in confidence_names:
+        yield name, table[name].to_numpy(dtype=np.float32)
 
 
 def fold_confidence(market: Market, fold: Division) -> torch.Tensor:

@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from sizewise.base.errors import BarError
 from sizewise.dataset.days import Days
-from sizewise.dataset.own_signal import own_direction
-from sizewise.market.bars import SIGNAL
+from sizewise.dataset.own.signal import GIVEN, column_confidence, column_direction, own_confidence, own_direction
+from sizewise.dataset.own.trades import trades_stream
 from sizewise.market.indicators import ewma_vol, log_return, rolling_mean
 from sizewise.params.dataset.signals import (
     Column,
@@ -22,6 +21,7 @@ from sizewise.params.dataset.signals import (
     RandomEntries,
     Reversal,
     Signals,
+    TradesFile,
 )
 
 
@@ -43,15 +43,28 @@ def signal_stream(bars: pd.DataFrame, rule: Signals, days: Days) -> pd.DataFrame
         bars: validated bars, oldest first. days: their sessions.
     Returns:
         columns on the bars' index: `direction` (int8, -1/0/1, the position wanted from the next open on),
-        `entry` (bool, the bar that decides a new trade), `age_days` (int64, sessions since that decision, 0 when flat).
+        `entry` (bool, the bar that decides a new trade), `age_days` (int64, sessions since that decision, 0 when flat);
+        and where the signal has a confidence of its own GIVEN (float64, 0 to 1), which counts where a trade is entered.
     Raises:
-        BarError: the family is `column`, and the bars have none.
-        ConfigError: the family is a class of one's own that cannot be opened, or gives anything but sides.
+        BarError: the family is `column`, and the bars have none, or two.
+        ConfigError: the family is a class of one's own that cannot be opened, or gives anything but sides; or a file of
+            trades that cannot be read.
+        DataMissingError: there is no such file.
     """
     family = rule.family
-    if isinstance(family, RandomEntries):
-        return _random_entries(bars, rule, family, days)
-    return _hold(_reasons(family, bars, days), days.number, rule.max_hold_days, bars.index)
+    match family:
+        case RandomEntries():
+            return _random_entries(bars, rule, family, days)
+        case TradesFile():
+            return trades_stream(bars, rule, family, days)
+        case CustomSignal():
+            given = own_confidence(family, bars, days)
+        case Column():
+            given = column_confidence(bars)
+        case _:
+            given = None
+    stream = _hold(_reasons(family, bars, days), days.number, rule.max_hold_days, bars.index)
+    return stream if given is None else stream.assign(**{GIVEN: given})
 
 
 def _reasons(
@@ -65,7 +78,7 @@ def _reasons(
         case Reversal():
             return _reversal(family, days)
         case Column():
-            return _column(bars)
+            return _wanted(column_direction(bars))
         case CustomSignal():
             return _wanted(own_direction(family, bars, days))
 
@@ -103,16 +116,6 @@ def _reversal(family: Reversal, days: Days) -> Reasons:
     move = np.nan_to_num(days.known(log_return(close, family.move_days) / usual))
     enter = (move < -family.threshold).astype(np.int8) - (move > family.threshold).astype(np.int8)
     return Reasons(enter, move >= 0.0, move <= 0.0)
-
-
-def _column(bars: pd.DataFrame) -> Reasons:
-    if SIGNAL not in bars:
-        name = bars.attrs.get("symbol", "the symbol")
-        raise BarError(
-            f"signals.family is column, but the bars of {name} have no column '{SIGNAL}': add one of -1, 0 and 1, the "
-            "position wanted at each close"
-        )
-    return _wanted(bars[SIGNAL].to_numpy())
 
 
 def _wanted(direction: np.ndarray) -> Reasons:

@@ -7,6 +7,7 @@
 - history: every verdict so far, and what changed
 - inference: the protocol that decides
 - joint_rule: two tests that must agree
+- judging: curves and trade lists from elsewhere under the rule that decides
 - pairing: what two ledgers must share
 - questions: those that a plan declares together, and Holm over them
 - seed_draws: what other draws of the seeds would have decided

@@ -134,12 +134,12 @@ class ComparedRun:
         """How many symbols are live on each day."""
         return live_symbols(daily_returns(self.daily, self.plan.candidate))
 
-    def gates(self, cap_frac: float, metrics: Path) -> tuple[Gate, ...]:
+    def gates(self, cap_frac: float, metrics: Path, own_signal: str | None = None) -> tuple[Gate, ...]:
         """What must hold before the verdict counts; see gates.all_gates.
 
         Args:
             cap_frac: largest position that an order may lead to, share of equity. metrics: where the files of other stages
-                and of studies lie.
+                and of studies lie. own_signal: what a signal of one's own is called.
         """
         columns = tuple(dict.fromkeys((*orders.COLUMNS, *COSTS)))
         bars = read_equity(self.ledger_folder, columns=columns, arms=[self.plan.reference])
@@ -149,6 +149,7 @@ class ComparedRun:
             cap_frac=cap_frac,
             learned=self.arms[self.plan.candidate].learned,
             measured={name: _metrics(metrics / f"{name}.json") for name in ("train", "budget", "assay")},
+            own_signal=own_signal,
         )
 
     def questions(self) -> dict[str, Comparison]:

@@ -103,15 +103,15 @@ def reference_gate(trips: pd.DataFrame, cap_frac: float, reference: str, limits:
     )
 
 
-def signal_gate(trips: pd.DataFrame, reference: str, plan: Plan) -> Gate:
+def signal_gate(trips: pd.DataFrame, reference: str, plan: Plan, own_signal: str | None = None) -> Gate:
     """Does the signal pay for its trades? The gross result of one, at the size of its entry, beside what it costs.
 
     Trades of one time move together: the interval is that of blocks of trades in order of entry.
 
     Args:
-        trips: of the reference, see orders.round_trips.
+        trips: of the reference, see orders.round_trips. own_signal: what a signal of one's own is called.
     """
-    name = "signal"
+    name, called = "signal", "the signal" if own_signal is None else f"the signal {own_signal}"
     if len(trips) < 2 * plan.blocks:
         return _unmeasured(name, None, f"{reference} made {len(trips)} trades, fewer than two a block")
     gross = ibragimov_mueller(trips["gross"].to_numpy(), blocks=plan.blocks, alpha=plan.alpha)
@@ -122,7 +122,7 @@ def signal_gate(trips: pd.DataFrame, reference: str, plan: Plan) -> Gate:
         mean >= cost,
         mean,
         cost,
-        f"A trade of the signal earns {mean:+.1f} bps before costs ({100.0 * (1.0 - plan.alpha):.4g}% interval "
+        f"A trade of {called} earns {mean:+.1f} bps before costs ({100.0 * (1.0 - plan.alpha):.4g}% interval "
         f"{BPS * gross.low:+.1f} to {BPS * gross.high:+.1f}, {len(trips):,} trades of {reference}, out of sample) and costs "
         f"{cost:.1f} bps: it {said} its costs.",
     )
@@ -180,19 +180,21 @@ def all_gates(
     cap_frac: float,
     learned: bool,
     measured: Mapping[str, Mapping[str, Any] | None],
+    own_signal: str | None = None,
 ) -> tuple[Gate, ...]:
     """Every gate, in the order in which they are shown.
 
     Args:
         bars: the reference's equity ledger, one seed; see orders.round_trips.
         measured: contents of metrics files by name: train, budget, assay; None where there is no such file.
+        own_signal: see signal_gate.
     """
     trips, limits = round_trips(bars), plan.gates
     return (
         learner_gate(measured["train"], plan.candidate, learned, limits),
         budget_gate(measured["budget"], limits),
         reference_gate(trips, cap_frac, plan.reference, limits),
-        signal_gate(trips, plan.reference, plan),
+        signal_gate(trips, plan.reference, plan, own_signal),
         assay_gate(measured["assay"], limits),
     )
 

@@ -14,6 +14,7 @@ from sizewise.base.errors import LedgerError
 from sizewise.evidence.joint_rule import BLOCKS_NAME, COSINES_NAME, JointTest, joint_as_planned, joint_test
 from sizewise.evidence.pairing import ArmLedger, check_pair, check_same_seeds, check_signals, find_breaches, open_ledger
 from sizewise.evidence.seed_draws import classify, doubts_about, redraw_seeds
+from sizewise.evidence.statistics.bounds import check_bounds
 from sizewise.evidence.statistics.cosines import TERMS_COEF
 from sizewise.evidence.statistics.e_values import gather_evidence
 from sizewise.evidence.statistics.means import (
@@ -118,8 +119,21 @@ def compare(
         ruin_frac: a path that falls to this share of its start was ruined, which voids the verdict.
         sharpe_floor: see sharpe.ledoit_wolf.
     Raises:
-        LedgerError: different symbols, folds, bars, seeds or signals, an equity that is not positive, or too few days.
+        LedgerError: different symbols, folds, bars, seeds or signals, times that are not UTC, an equity that is no positive
+            number, or too few days.
+        ConfigError: a parameter is out of its bound, see statistics.bounds.
     """
+    check_bounds(
+        alpha=alpha,
+        blocks=blocks,
+        cosine_terms_coef=cosine_terms_coef,
+        power=power,
+        bootstrap_draws=bootstrap_draws,
+        bootstrap_block_days=bootstrap_block_days,
+        bootstrap_seed=bootstrap_seed,
+        sharpe_floor=sharpe_floor,
+        ruin_frac=ruin_frac,
+    )
     a, b = _open_pair(equity_a, equity_b)
     check_same_seeds(a, b)
     if (trades_a is None) != (trades_b is None):

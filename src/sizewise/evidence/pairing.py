@@ -13,6 +13,8 @@ COLUMNS = (*PATH, "timestamp", "equity")
 TRADE_KEYS = ("symbol", "fold", "decision_id", "side", "entry_time", "exit_time")
 REMEDY = "compare ledgers of one walk-forward run"
 Part = tuple[str, int]
+# The symbol of a bare series.
+BARE = "one"
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ def open_ledger(equity: pd.Series | pd.DataFrame, name: str) -> ArmLedger:
         equity: a series on a UTC index (one path), or a frame with the columns of COLUMNS. A column `arm` of one value
             names the arm in place of `name`.
     Raises:
-        LedgerError: a column is missing, an equity is not positive, a bar stands twice in a path, or a seed lacks a path or
-            bars that another seed of the arm has; names which.
+        LedgerError: a column is missing, times are not UTC, an equity is NaN, infinite or not positive, a bar stands twice
+            in a path, or a seed lacks a path or bars that another seed of the arm has; names which.
     """
     frame = _as_frame(equity, name)
     if "arm" in frame.columns and len(frame) and (frame["arm"] == frame["arm"].iloc[0]).all():
@@ -50,9 +52,8 @@ def open_ledger(equity: pd.Series | pd.DataFrame, name: str) -> ArmLedger:
         raise LedgerError(f"{name}: column '{missing[0]}' is missing: give a series, or columns {', '.join(COLUMNS)}")
     if frame.empty:
         raise LedgerError(f"{name}: the ledger has no rows: {REMEDY}")
-    positive = (frame["equity"] > 0).to_numpy()
-    if not positive.all():
-        raise LedgerError(f"{name}: equity is not positive in row {int((~positive).argmax())}")
+    _check_times(name, frame["timestamp"])
+    _check_equity(name, frame)
     rows = _in_order(frame)
     paths = _cut(rows)
     _check_seeds(name, rows, paths)
@@ -63,11 +64,59 @@ def _as_frame(equity: pd.Series | pd.DataFrame, name: str) -> pd.DataFrame:
     if isinstance(equity, pd.DataFrame):
         return equity
     if not isinstance(equity, pd.Series):
-        raise LedgerError(f"{name}: a {type(equity).__name__} is no equity: give a series, or a frame of paths")
-    if not isinstance(equity.index, pd.DatetimeIndex) or str(equity.index.tz) != "UTC":
-        raise LedgerError(f"{name}: a series of equity needs a UTC time index")
-    values = {"symbol": "one", "fold": 0, "seed": 0, "timestamp": equity.index, "equity": equity.to_numpy()}
+        remedy = "read the file first" if isinstance(equity, str) else "give values with their times"
+        raise LedgerError(
+            f"{name}: a {type(equity).__name__} is no equity: give a series, or a frame of paths: {remedy}, as in "
+            "pd.Series(values, index=times)"
+        )
+    if not isinstance(equity.index, pd.DatetimeIndex):
+        raise LedgerError(
+            f"{name}: a series of equity needs a UTC time index, not one of {equity.index.dtype}: set it with "
+            'series.set_axis(pd.DatetimeIndex(times, tz="UTC"))'
+        )
+    values = {"symbol": BARE, "fold": 0, "seed": 0, "timestamp": equity.index, "equity": equity.to_numpy()}
     return pd.DataFrame(values)
+
+
+def _check_times(name: str, times: pd.Series) -> None:
+    """Hold the times of a series and of a frame to the same: UTC, whose days are what is compared."""
+    zone = getattr(times.dtype, "tz", None)
+    if str(zone) == "UTC":
+        if times.isna().any():
+            raise LedgerError(
+                f"{name}: the time of row {int(times.isna().argmax())} is missing: fill it, or leave the row out"
+            )
+        return
+    if not pd.api.types.is_datetime64_any_dtype(times.dtype):
+        raise LedgerError(
+            f"{name}: times need UTC and are {times.dtype}: convert them with pd.to_datetime(times, utc=True)"
+        )
+    if zone is None:
+        raise LedgerError(
+            f'{name}: times have no time zone and need UTC: say theirs with tz_localize("UTC"), or with their own zone and '
+            'then tz_convert("UTC")'
+        )
+    raise LedgerError(f'{name}: times are those of {zone} and need UTC: convert them with tz_convert("UTC")')
+
+
+def _check_equity(name: str, frame: pd.DataFrame) -> None:
+    """Hold equity to positive, finite numbers; the first that is none is called what it is."""
+    equity = frame["equity"]
+    if not pd.api.types.is_numeric_dtype(equity.dtype):
+        raise LedgerError(f"{name}: equity holds {equity.dtype} and no numbers: convert it with pd.to_numeric(equity)")
+    values = equity.to_numpy(dtype=np.float64)
+    sound = (values > 0.0) & np.isfinite(values)
+    if sound.all():
+        return
+    row = int((~sound).argmax())
+    value, where = values[row], f"in row {row} ({frame['timestamp'].iloc[row]})"
+    if np.isnan(value):
+        raise LedgerError(
+            f"{name}: equity is NaN {where}: leave the row out of both arms, or fill in what it was worth"
+        )
+    if np.isinf(value):
+        raise LedgerError(f"{name}: equity is infinite {where}, so not finite: mend what divides by zero there")
+    raise LedgerError(f"{name}: equity is not positive {where}, but {value:g}: an account without equity has no growth")
 
 
 def _codes(rows: pd.DataFrame) -> list[np.ndarray]:
@@ -93,8 +142,16 @@ def _cut(rows: pd.DataFrame) -> dict[Part, dict[int, slice]]:
     paths: dict[Part, dict[int, slice]] = {}
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
         symbol, fold, seed = (rows[key].iloc[start] for key in PATH)
-        paths.setdefault((str(symbol), int(fold)), {})[int(seed)] = slice(start, stop)
+        paths.setdefault((str(symbol), _whole(fold, "fold")), {})[_whole(seed, "seed")] = slice(start, stop)
     return paths
+
+
+def _whole(value: object, column: str) -> int:
+    """A fold or a seed as a number."""
+    try:
+        return int(value)  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        raise LedgerError(f"column '{column}' holds {value!r}: number folds and seeds, 0 where there is one") from None
 
 
 def _check_seeds(name: str, rows: pd.DataFrame, paths: Mapping[Part, Mapping[int, slice]]) -> None:
@@ -196,8 +253,8 @@ def find_breaches(ledger: ArmLedger, trades: pd.DataFrame | None, ruin_frac: flo
 
     A path that falls to `ruin_frac` of its start is ruined: the account trades no more, and its later days are not the
     arm's. A path is frozen if its equity stands still for the last half of its bars or longer while it holds a position.
-    Without a column position_frac its trades tell whether it did, and without trades a path that moved before is taken for
-    frozen. A path that holds nothing has chosen a size of 0, and is sound.
+    Without a column position_frac its trades tell whether it did; without trades nothing does, and a path that moved before
+    is said to stand still and no more. A path that holds nothing has chosen a size of 0, and is sound.
 
     Args:
         trades: the arm's, with columns symbol, fold, seed, exit_time.
@@ -228,9 +285,11 @@ def find_breaches(ledger: ArmLedger, trades: pd.DataFrame | None, ruin_frac: flo
     total = sum(map(len, ledger.paths.values()))
     found = []
     if ruined:
-        found.append(f"{ledger.name} falls to {ruin_frac:.0%} of its start or below in {_which(ruined, total)}")
+        found.append(f"{ledger.name} falls to {ruin_frac:.0%} of its start or below{_where(ruined, total)}")
     if frozen:
-        found.append(f"the equity of {ledger.name} stands still while it holds a position in {_which(frozen, total)}")
+        still = "stands still" if position is None and trades is None else "stands still while it holds a position"
+        unknown = "; no positions or trades tell whether it held one" if position is None and trades is None else ""
+        found.append(f"the equity of {ledger.name} {still}{_where(frozen, total)}{unknown}")
     return found
 
 
@@ -244,6 +303,7 @@ def _last_exits(trades: pd.DataFrame) -> dict[tuple[str, int, int], int]:
     }
 
 
-def _which(keys: list[tuple[str, int, int]], total: int) -> str:
+def _where(keys: list[tuple[str, int, int]], total: int) -> str:
+    """The paths that something is said of; nothing of a series, which is one path without a name."""
     symbol, fold, seed = keys[0]
-    return f"{len(keys)} of {total} paths (first {symbol}, fold {fold}, seed {seed})"
+    return "" if symbol == BARE else f" in {len(keys)} of {total} paths (first {symbol}, fold {fold}, seed {seed})"

@@ -39,19 +39,19 @@ class Beside:
     def placebos(self) -> pd.DataFrame:
         """Circular shifts: does the order in which sizes came earn anything?
 
-        Three questions, each rotated within a symbol over the bars on which the reference holds a position: the log size
-        ratio (over what the reference's own sizes earned), and the candidate's and the reference's sizes (over what one
-        unit earned).
+        Three questions, each rotated over the reference's trades of one symbol in one fold: the log size ratio (over what
+        the reference's own sizes earned), and the candidate's and the reference's sizes (over what one unit earned).
 
         Returns:
-            one row a question: observed_bps, placebo_bps (mean of the rotations), both a held bar; p_value
-            (one-sided), n_bars, left_out (bars on which a rule left the arms on different sides).
+            one row a question: observed_bps, placebo_bps (mean of the rotations), both a trade; p_value
+            (one-sided), n_trades, left_out (bars on which a rule left the arms on different sides).
         """
         if not self.one_signal:
-            return pd.DataFrame(columns=["observed_bps", "placebo_bps", "p_value", "n_bars", "left_out"])
+            return pd.DataFrame(columns=["observed_bps", "placebo_bps", "p_value", "n_trades", "left_out"])
         plan = self.plan
         table = held_sizes(self.bars[plan.reference], self.bars[plan.candidate])
         unit, size, ratio = (table[name].to_numpy() for name in ("unit_result", "reference_size", "size_ratio"))
+        window, trade = table["window"].to_numpy(), table["trade"].to_numpy()
         questions = {
             f"size ratio {plan.candidate} / {plan.reference}": (unit * size, ratio),
             f"size of {plan.candidate}": (unit, ratio * size),
@@ -62,12 +62,12 @@ class Beside:
             with np.errstate(divide="ignore"):
                 logs = np.log(sizes)
             rng = numpy_generator(plan.bootstrap_seed, "placebo", name)
-            found = rotation_placebo(results, logs, table["symbol"].to_numpy(), draws=plan.bootstrap_draws, rng=rng)
+            found = rotation_placebo(results, logs, window, trade=trade, draws=plan.bootstrap_draws, rng=rng)
             rows[name] = {
                 "observed_bps": BPS * found.observed,
                 "placebo_bps": BPS * float(found.rotated.mean()),
                 "p_value": found.p_value,
-                "n_bars": len(table),
+                "n_trades": len(np.unique(trade)),
                 "left_out": table.attrs["left_out"],
             }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rotated")

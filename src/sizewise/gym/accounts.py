@@ -27,8 +27,9 @@ from sizewise.gym.features import (
 from sizewise.gym.spaces import Weighting, face
 from sizewise.learning.ppo.policy import flat_observation
 from sizewise.market.bars import validate_bars
+from sizewise.market.catalogue import read_catalogue
 from sizewise.market.costs import Costs, plain_instrument, priced
-from sizewise.market.instruments import Instrument, find_instrument, load_instruments
+from sizewise.market.instruments import Instrument, find_instrument
 from sizewise.market.tape import Bars, build_tape
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.trading.account import Account
@@ -382,10 +383,9 @@ def _terms(
 def _checkouts() -> dict[str, Instrument]:
     """Terms of the checkout that holds the working directory; none outside of one."""
     try:
-        path = project_root() / "data" / "instruments.yaml"
+        return read_catalogue(project_root())
     except DataMissingError:
         return {}
-    return load_instruments(path) if path.is_file() else {}
 
 
 def _reference(

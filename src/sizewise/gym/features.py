@@ -12,8 +12,7 @@ import torch
 
 from sizewise.base.errors import ConfigError
 from sizewise.dataset import features as market_features
-from sizewise.dataset.features import Scaler, compute_features
-from sizewise.dataset.market_tensor import UNFITTED
+from sizewise.dataset.features import UNFITTED, Scaler, compute_features
 from sizewise.learning.ppo.encoders import scaled
 from sizewise.market import indicators
 from sizewise.market.instruments import Instrument

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from sizewise.base.pool import Pool
+from sizewise.dataset.features import names_with
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.policy import save_closed_trades
@@ -110,4 +111,5 @@ class _Given(NamedTuple):
 def _learn(given: _Given, work: tuple[str, str, Fold, tuple[int, ...]]) -> list[ClosedTradeTrained]:
     name, kind, fold, seeds = work
     market, rules, account, live_dir = given
-    return train_closed_trades(market, fold, seeds, name, kind, rules, account, live_dir=live_dir)
+    names = names_with(market.own)
+    return train_closed_trades(market, fold, seeds, name, kind, rules, account, features=names, live_dir=live_dir)

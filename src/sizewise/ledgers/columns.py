@@ -43,14 +43,21 @@ def check_adds_up(frame: pd.DataFrame, *, tolerance: float = CENT) -> None:
     Raises:
         LedgerError: somewhere the columns do not explain the equity within `tolerance`; names the path and the time.
     """
-    for key, path in frame.groupby(["arm", "symbol", "fold", "seed"], observed=True, sort=False):
-        flows = path[list(FLOWS)].sum(axis=1, skipna=False)
-        explained = path["equity"].iloc[0] + flows.cumsum() - flows.iloc[0]
+    keys = frame[["arm", "symbol", "fold", "seed"]]
+    code = keys.groupby(list(keys), observed=True, sort=False).ngroup().to_numpy()
+    order = np.argsort(code, kind="stable")
+    edges = np.flatnonzero(np.diff(code[order])) + 1
+    equity = frame["equity"].to_numpy(dtype=np.float64)
+    flows = np.sum([frame[name].to_numpy(dtype=np.float64) for name in FLOWS], axis=0)
+    for rows in np.split(order, edges) if len(order) else ():
+        mine, path = flows[rows], equity[rows]
         # A missing value explains nothing, and max() would pass over it.
-        gap = (path["equity"] - explained).abs().fillna(np.inf)
-        if not gap.max() <= tolerance:
-            worst = path.loc[gap.idxmax()]
+        gap = np.nan_to_num(np.abs(path - (path[0] + np.cumsum(mine) - mine[0])), nan=np.inf)
+        worst = int(gap.argmax())
+        if not gap[worst] <= tolerance:
+            row = rows[worst]
+            key = next(keys.iloc[[row]].itertuples(index=False, name=None))
             raise LedgerError(
-                f"ledger {key}: columns miss equity by {gap.max():.4f} at {worst['timestamp']}: the ledger is damaged; "
-                "run `dvc repro walk_forward`"
+                f"ledger {key}: columns miss equity by {gap[worst]:.4f} at "
+                f"{frame['timestamp'].iloc[row]}: the ledger is damaged; run `dvc repro walk_forward`"
             )

@@ -12,7 +12,7 @@ import torch
 
 from sizewise.base.errors import BarError, CheckpointError, ConfigError
 from sizewise.base.paths import project_root
-from sizewise.dataset.confidence import ConfidenceModel
+from sizewise.dataset.confidence import Confidence
 from sizewise.dataset.features import Scaler
 from sizewise.dataset.joint import joint_name
 from sizewise.dataset.market_tensor import Market
@@ -21,8 +21,10 @@ from sizewise.learning.ppo.encoders import scaler_of
 from sizewise.live import history
 from sizewise.live.asking import RUINED, Answer, OwnAccount, ask
 from sizewise.market.bars import validate_bars
-from sizewise.market.instruments import Instrument, find_instrument, load_instruments
+from sizewise.market.catalogue import read_catalogue
+from sizewise.market.instruments import Instrument, find_instrument
 from sizewise.params.arms import AnyScheme
+from sizewise.params.dataset.observation import OwnFeatures
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.trading.account import Account
@@ -122,7 +124,7 @@ class LiveArm:
 
     Attributes:
         name, fold, seed: which arm, and which of its parts. world: account, its rules, and the clock.
-        window_bars: bars it looks back over. regimes, signals, confidence: what its inputs are made by.
+        window_bars: bars it looks back over. regimes, signals, own, confidence: what its inputs are made by.
         follows_signal: whether the signal gives its side and its exits. open: its sizer.
         scheme: of a policy's actions. memory_units: numbers that a policy remembers.
         remembers: what it does depends on more of its past than its account, so that it is walked from the first bar on.
@@ -140,7 +142,7 @@ class LiveArm:
     window_bars: int
     regimes: Regimes
     signals: Signals
-    confidence: ConfidenceModel
+    confidence: Confidence
     follows_signal: bool
     open: Opener
     scheme: AnyScheme | None = None
@@ -151,11 +153,12 @@ class LiveArm:
     factor_of: Callable[[str], float] = as_it_is
     root: Path | None = None
     symbols: tuple[str, ...] = ()
+    own: OwnFeatures | None = None
 
     @property
     def history_days(self) -> int:
         """Days (sessions) that it needs before the bar at whose close its account first decides, beside `window_bars`."""
-        return history.history_days(self.regimes, self.signals)
+        return history.history_days(self.regimes, self.signals, self.own)
 
     def decide(
         self,
@@ -206,7 +209,7 @@ class LiveArm:
         terms = {one: known.get(one) or find_instrument(one, self._instruments()) for one in frames}
         needed = max(self.history_days, self.sessions)
         begun = history.first_time(frames, terms, since, needed_days=needed, window_bars=self.window_bars)
-        market = history.live_market(frames, terms, self.regimes, self.signals, self.confidence)
+        market = history.live_market(frames, terms, self.regimes, self.signals, self.confidence, self.own)
         start, row = (
             int(market.times.searchsorted(time)) for time in (begun, max(b.index[-1] for b in frames.values()))
         )
@@ -258,7 +261,7 @@ class LiveArm:
         return tuple(position.get(symbol, 0.0) for symbol in self.symbols)
 
     def _instruments(self) -> dict[str, Instrument]:
-        return load_instruments((self.root or project_root()) / "data" / "instruments.yaml")
+        return read_catalogue(self.root or project_root())
 
     def _decision(self, answer: Answer | None, sizer: Sizer) -> Decision:
         memory = sizer.memory if isinstance(sizer, HeardPolicy) else ()

@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 import torch
 
 from sizewise.base.errors import BarError
-from sizewise.dataset.confidence import ConfidenceModel, confidence_inputs
+from sizewise.dataset.confidence import Confidence
 from sizewise.dataset.days import Days
-from sizewise.dataset.features import compute_features, longest_warmup_days
+from sizewise.dataset.features import compute_features, longest_warmup_days, own_names
 from sizewise.dataset.joint import join_market
 from sizewise.dataset.market_tensor import Market, build_market
+from sizewise.dataset.own.features import check_known, own_warmup_days
 from sizewise.dataset.signals import carry_from_entry
-from sizewise.market.instruments import CALENDARS, Instrument
+from sizewise.market.instruments import Instrument
+from sizewise.params.dataset.observation import OwnFeatures
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 
@@ -26,17 +27,15 @@ SETTLED_DAYS = 750
 BEHIND = 2
 # Of every market here; see market_tensor.Market.confidence.
 COLUMN = "confidence_live"
-# Longer than any venue is closed.
-CLOSED_DAYS = 30
 
 
-def history_days(regimes: Regimes, signals: Signals) -> int:
+def history_days(regimes: Regimes, signals: Signals, own: OwnFeatures | None = None) -> int:
     """Sessions before a bar's own after which earlier ones no longer change what is decided at its close.
 
-    The longest of: the regimes' trailing quantile of ATR%, the memory of the slowest average, and a trade of the signal
-    that was entered before.
+    The longest of: the regimes' trailing quantile of ATR%, the memory of the slowest average, what features of one's own
+    ask for, and a trade of the signal that was entered before.
     """
-    quantile = max(longest_warmup_days(regimes), regimes.quantile_window_days + ATR_DAYS)
+    quantile = max(longest_warmup_days(regimes), regimes.quantile_window_days + ATR_DAYS, own_warmup_days(own))
     return max(quantile, signals.memory_days, SETTLED_DAYS)
 
 
@@ -51,10 +50,7 @@ def history_bars(days: Days, needed: int, window_bars: int) -> int:
 
 def following_times(last: pd.Timestamp, instrument: Instrument) -> pd.DatetimeIndex:
     """The next BEHIND bar starts after `last` that the calendar allows; holidays are not known beforehand."""
-    step = pd.Timedelta(minutes=instrument.bar_minutes)
-    grid = pd.date_range(last + step, last + pd.Timedelta(days=CLOSED_DAYS), freq=step)
-    ahead = grid[CALENDARS[instrument.calendar].is_open(grid)][:BEHIND]
-    return ahead if len(ahead) == BEHIND else grid[:BEHIND]
+    return instrument.following_times(last, BEHIND)
 
 
 def live_market(
@@ -62,17 +58,24 @@ def live_market(
     instruments: Mapping[str, Instrument],
     regimes: Regimes,
     signals: Signals,
-    confidence: ConfidenceModel,
+    confidence: Confidence,
+    own: OwnFeatures | None = None,
 ) -> Market:
     """The market of validated bars by symbol, of accounts that hold all of them, with BEHIND copies of each one's last bar,
     which change no earlier row.
 
     float64, on the CPU; its one confidence column is COLUMN.
+
+    Raises:
+        BarError: the bars lack a column of one's own, or a value after its first one.
     """
     longer, tables = {}, {}
     now = max(frame.index[-1] for frame in bars.values())
     for symbol, frame in bars.items():
-        longer[symbol], tables[symbol] = _ahead(frame, now, instruments[symbol], regimes, signals, confidence)
+        # Whose trades a file of them has is told by name.
+        named = frame.copy(deep=False)
+        named.attrs["symbol"] = symbol
+        longer[symbol], tables[symbol] = _ahead(named, now, instruments[symbol], regimes, signals, confidence, own)
     market = build_market(longer, tables, instruments).to("cpu", torch.float64)
     return market if len(bars) == 1 else join_market(market, tuple(bars))
 
@@ -83,15 +86,18 @@ def _ahead(
     instrument: Instrument,
     regimes: Regimes,
     signals: Signals,
-    confidence: ConfidenceModel,
+    confidence: Confidence,
+    own: OwnFeatures | None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(bars, their table) of one symbol, with the copies after `now`."""
     times = following_times(now, instrument)
     copies = pd.concat([bars.iloc[-1:]] * BEHIND).set_index(times.as_unit("ns").rename("timestamp"))
     whole = pd.concat([bars, copies])
-    table = compute_features(whole, regimes, signals, instrument)
-    scores = confidence.predict(confidence_inputs(table, table["direction"].to_numpy(dtype=np.float64)))
-    table[COLUMN] = carry_from_entry(scores, table).astype("float32")
+    whole.attrs.update(bars.attrs)
+    table = compute_features(whole, regimes, signals, instrument, own)
+    values = {name: table[name].to_numpy() for name in own_names(own)}
+    check_known(own, values, whole, Days.of(whole, instrument))
+    table[COLUMN] = carry_from_entry(confidence.score(table), table).astype("float32")
     return whole, table
 
 

@@ -15,7 +15,8 @@ import torch
 
 from sizewise.base.errors import CheckpointError, ConfigError, DataMissingError
 from sizewise.base.paths import Workspace, project_root
-from sizewise.dataset.confidence import ConfidenceModel
+from sizewise.dataset.confidence import Confidence
+from sizewise.dataset.features import names_with, own_names
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import build_tables, cut_folds, market_of, read_market, read_models, read_universe
@@ -70,7 +71,8 @@ class Checkout:
 
     @cached_property
     def _universe(self) -> Any:
-        return read_universe(self.workspace.bars, self.params.data, before=self.params.splits.end)
+        p = self.params
+        return read_universe(self.workspace.bars, p.data, before=p.splits.end, own=p.observation.own)
 
     def fold(self, scheme: SplitScheme, number: int) -> Fold:
         """A fold cut on the checkout's bars."""
@@ -85,7 +87,7 @@ class Checkout:
             market = self._built(fold)[0]
         return market.to("cpu", torch.float64)
 
-    def confidence(self, scheme: SplitScheme, number: int) -> ConfidenceModel:
+    def confidence(self, scheme: SplitScheme, number: int) -> Confidence:
         """A fold's confidence model: as the features stage left it, else fitted anew (minutes)."""
         column = f"confidence_{scheme}_{number}"
         try:
@@ -93,7 +95,7 @@ class Checkout:
         except (DataMissingError, KeyError):
             return self._built(self.fold(scheme, number))[1][column]
 
-    def _built(self, fold: Fold) -> tuple[Market, dict[str, ConfidenceModel]]:
+    def _built(self, fold: Fold) -> tuple[Market, dict[str, Confidence]]:
         p = self.params
         tables, models = build_tables(self._universe, [fold], p.regimes, p.signals)
         return market_of(self._universe, tables), models
@@ -112,6 +114,11 @@ class Part:
     @property
     def arm(self) -> Any:
         return self.checkout.params.arms[self.name]
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Names of the features of one's own."""
+        return own_names(self.checkout.params.observation.own)
 
     @cached_property
     def bare_fold(self) -> Fold:
@@ -183,7 +190,9 @@ def _table(part: Part) -> Opener:
 
 
 def _closed_trades(part: Part) -> Opener:
-    policy = closed_trades.load_closed_trades(part.folder, part.checkout.params.outcome, part.arm.kind)
+    policy = closed_trades.load_closed_trades(
+        part.folder, part.checkout.params.outcome, part.arm.kind, features=names_with(part.own)
+    )
 
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:
         # A market of one symbol knows no other.
@@ -211,7 +220,7 @@ def _custom(part: Part) -> Opener:
 
 
 def _direct(part: Part) -> Opener:
-    policy = load_direct(part.folder, part.arm.base)
+    policy = load_direct(part.folder, part.arm.base, part.own)
 
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:
         # A market of one symbol knows no other.
@@ -283,6 +292,7 @@ def policy_arm(agent: Agent, root: Path | None = None, part: Part | None = None)
         window_bars=agent.spec.window_bars,
         regimes=agent.regimes,
         signals=agent.signals,
+        own=agent.own,
         confidence=agent.confidence,
         follows_signal=agent.follows_signal,
         open=opened,
@@ -420,6 +430,7 @@ def _opened(part: Part) -> LiveArm:
         window_bars=window_bars,
         regimes=p.regimes,
         signals=p.signals,
+        own=p.observation.own,
         confidence=part.checkout.confidence(part.scheme, part.number),
         follows_signal=arm.follows_signal,
         open=opener,

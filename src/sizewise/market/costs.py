@@ -9,7 +9,8 @@ import torch
 from pydantic import ValidationError
 
 from sizewise.base.errors import ConfigError
-from sizewise.market.instruments import FeePeriod, Funding, Instrument
+from sizewise.market.instruments import BPS as BPS
+from sizewise.market.instruments import FeePeriod, Funding, Instrument, RealFunding
 from sizewise.params.fields import refusal
 from sizewise.params.trading import trading
 
@@ -43,9 +44,6 @@ def at_venue(instrument: Instrument, name: str) -> Instrument:
     if name not in VENUES:
         raise ConfigError(f"venue '{name}' is unknown: choose one of {', '.join(VENUES)}")
     return instrument.model_copy(update=VENUES[name])
-
-
-BPS = 1e-4
 
 
 @dataclass(frozen=True)
@@ -156,15 +154,22 @@ def plain_instrument(costs: Costs) -> Instrument:
     return charged(bare, costs)
 
 
-def instrument_rates(instrument: Instrument, times: pd.DatetimeIndex) -> np.ndarray:
-    """Rates of an instrument at each bar, fractions: float64, shape (T, 4).
+def instrument_rates(instrument: Instrument, times: pd.DatetimeIndex, bars: pd.DataFrame | None = None) -> np.ndarray:
+    """Rates of an instrument at each time, fractions: float64, shape (T, 4).
 
-    Columns: taker fee, half-spread, borrow per day, and the funding that longs pay since the bar before.
+    Columns: taker fee, half-spread, borrow per day, and the funding that longs pay since the time before.
+
+    Args:
+        bars: which `times` are starts of, for funding that is a column of theirs; without them that is 0.
     """
     rates = np.zeros((len(times), 4))
     rates[:, 0] = instrument.taker_bps(times)
     rates[:, 1] = instrument.half_spread_bps
     rates[:, 2] = instrument.borrow_bps_per_day
-    if instrument.funding is not None:
+    if isinstance(instrument.funding, Funding):
         rates[:, 3] = instrument.funding.between(times) * instrument.funding.rate_bps
-    return rates * BPS
+    rates *= BPS
+    if isinstance(instrument.funding, RealFunding) and bars is not None:
+        paid = np.cumsum(instrument.funding.owed(bars))[pd.DatetimeIndex(bars.index).get_indexer(times)]
+        rates[:, 3] = np.diff(paid, prepend=paid[:1])
+    return rates

@@ -1,89 +1,44 @@
 """What is traded where: instruments.yaml as frozen models, and the trading calendar of each symbol."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from sizewise.base.errors import InstrumentError
+from sizewise.base.errors import BarError, InstrumentError
 from sizewise.base.paths import require
+from sizewise.market.calendars import CALENDARS, TradingCalendar, open_calendar
+from sizewise.market.exchanges import US_EXCHANGES
 from sizewise.params.fields import as_tuple
-
-
-@dataclass(frozen=True)
-class Calendar:
-    """When a market trades, in its own wall time. Weekdays count from Monday = 0.
-
-    sessions: (weekdays, first bar start, last bar start), minutes after local midnight. A date without any bar is a
-    holiday where `has_holidays`; exchanges' published lists do not know what a data vendor prints on half days.
-    day_begins: minutes after local midnight; a trading day that begins the evening before carries the next date.
-    """
-
-    timezone: str
-    sessions: tuple[tuple[tuple[int, ...], int, int], ...]
-    has_holidays: bool
-    day_begins: int = 0
-
-    def is_open(self, times: pd.DatetimeIndex) -> np.ndarray:
-        """Bool, shape (T,): does a session's bar start at each UTC time?"""
-        local = times.tz_convert(self.timezone)
-        weekday, minute = local.day_of_week.to_numpy(), (local.hour * 60 + local.minute).to_numpy()
-        inside = np.zeros(len(times), dtype=bool)
-        for weekdays, first, last in self.sessions:
-            inside |= np.isin(weekday, weekdays) & (minute >= first) & (minute <= last)
-        return inside
-
-    def trading_minutes(self, times: pd.DatetimeIndex) -> tuple[pd.DatetimeIndex, np.ndarray]:
-        """Each UTC time's trading day (midnight, without a zone) and its minutes since that day began, both (T,)."""
-        # The wall clock is what sessions are told by; a shift of UTC would move them with daylight saving.
-        local = times.tz_convert(self.timezone).tz_localize(None) - pd.Timedelta(minutes=self.day_begins)
-        date = local.normalize()
-        minutes = ((local - date).total_seconds() // 60).to_numpy().astype(np.int64)
-        return date + pd.Timedelta(days=int(self.day_begins > 0)), minutes
-
-    def is_last(self, times: pd.DatetimeIndex, bar_minutes: int) -> np.ndarray:
-        """Bool, shape (T,): is a bar of `bar_minutes` that starts then the last that its trading day can have?
-
-        A day that ends early, or lacks its last bar, has none: it is over when the next one begins.
-        """
-        _, minutes = self.trading_minutes(times)
-        end = max((last - self.day_begins) % (_ALL_DAY + 1) for _, _, last in self.sessions)
-        return minutes + bar_minutes > end
-
-
-_ALL_DAY = 24 * 60 - 1
-_WORKDAYS = (0, 1, 2, 3, 4)
-CALENDARS = {
-    "24x7": Calendar("UTC", ((tuple(range(7)), 0, _ALL_DAY),), has_holidays=False),
-    # The closing auction prints a bar of its own at 16:00.
-    "xnys": Calendar("America/New_York", ((_WORKDAYS, 9 * 60 + 30, 16 * 60),), has_holidays=True),
-    "cn_equity": Calendar(
-        "Asia/Shanghai", ((_WORKDAYS, 9 * 60 + 30, 11 * 60 + 29), (_WORKDAYS, 13 * 60, 14 * 60 + 59)), has_holidays=True
-    ),
-    "fx_24x5": Calendar(
-        "America/New_York",
-        (((6,), 17 * 60, _ALL_DAY), ((0, 1, 2, 3), 0, _ALL_DAY), ((4,), 0, 17 * 60 - 1)),
-        has_holidays=False,
-        # The day of the currency market turns at 17:00 in New York: Sunday's evening belongs to Monday.
-        day_begins=17 * 60,
-    ),
-}
-
 
 # FINRA rule 4210(f)(8)(B), approved 2001-08; being phased out from 2026-06-04.
 DAY_TRADE_RULE = (pd.Timestamp("2001-09-28", tz="UTC"), pd.Timestamp("2026-06-04", tz="UTC"))
 
 
-AssetClass = Literal["crypto_spot", "equity_etf", "equity", "equity_index", "fx"]
-# Traded on US exchanges, in shares.
+AssetClass = Literal["crypto_spot", "perpetual", "equity_etf", "equity", "equity_index", "fx", "future"]
+ALIASES = {"etf": "equity_etf", "index": "equity_index"}
+# Traded in shares, on US exchanges unless the calendar is another's.
 SHARES: tuple[AssetClass, ...] = ("equity_etf", "equity")
-DAY_MINUTES = 24 * 60
+COINS: tuple[AssetClass, ...] = ("crypto_spot", "perpetual")
+# Bars a year, as a share of those that calendar and bar length make: a thin market lacks some, none has more.
+LEAST_BARS, MOST_BARS = 0.25, 1.25
+FUNDING = "funding"
+BPS = 1e-4
 
 
 class _Entry(BaseModel):
@@ -117,16 +72,47 @@ class Funding(_Entry):
         passed = day * len(hours) + np.searchsorted(hours * 3_600_000_000_000, rest, side="right")
         return np.diff(passed, prepend=passed[:1]).astype(np.float64)
 
+    def owed(self, bars: pd.DataFrame) -> np.ndarray:
+        """What longs pay at each bar for the time since the bar before, a fraction of the value: float64, shape (T,)."""
+        return self.between(pd.DatetimeIndex(bars.index)) * (self.rate_bps * BPS)
+
+
+class RealFunding(_Entry):
+    """Funding as the venue really set it: a column of the bars, fractions that longs pay; see funding.with_funding."""
+
+    column: Literal["funding"]
+
+    def owed(self, bars: pd.DataFrame) -> np.ndarray:
+        """See Funding.owed.
+
+        Raises:
+            BarError: the bars have no such column.
+        """
+        if self.column not in bars.columns:
+            raise BarError(
+                f"bars without a column '{self.column}', which their instrument's funding is: add it (see "
+                "market.funding.with_funding), or give a constant rate in instruments.yaml"
+            )
+        paid = bars[self.column].to_numpy(dtype=np.float64).copy()
+        # Nothing is held before the first bar.
+        paid[:1] = 0.0
+        return paid
+
 
 class Instrument(_Entry):
-    """One symbol's venue, costs and calendar. Sources of the numbers stand in instruments.yaml itself."""
+    """One symbol's venue, costs and calendar. Sources of the numbers stand in instruments.yaml itself.
+
+    calendar, timezone, extended_hours: see calendars.open_calendar. bars_per_year: without it, what calendar and bar length
+    make. The rest is in units that the names say; costs.plain_instrument and own.plain_instrument fill it with defaults.
+    """
 
     asset_class: AssetClass
     venue: str
     quote_currency: str
     bar_minutes: Annotated[int, Field(ge=1)]
-    calendar: Literal["24x7", "xnys", "cn_equity", "fx_24x5"]
-    timezone: str
+    calendar: str
+    timezone: str | None = None
+    extended_hours: Annotated[tuple[str, str] | None, BeforeValidator(as_tuple)] = None
     bars_per_year: Annotated[float, Field(gt=0)]
     tick_size: Annotated[float, Field(gt=0)]
     lot_size: Annotated[float, Field(gt=0)]
@@ -138,17 +124,65 @@ class Instrument(_Entry):
     ]
     half_spread_bps: Annotated[float, Field(ge=0)]
     borrow_bps_per_day: Annotated[float, Field(ge=0)]
-    funding: Funding | None = None
+    funding: Funding | RealFunding | None = None
     loan_bps_per_day: Annotated[float, Field(ge=0)] = 0.0
     impact_coef: Annotated[float, Field(ge=0)] = 0.0
     liquidation_penalty_frac: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_gap_bars: Annotated[int, Field(ge=0)]
     max_closed_days: Annotated[int, Field(ge=1)] | None = None
 
+    @field_validator("asset_class", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        return ALIASES.get(value, value) if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counted(cls, values: Any) -> Any:
+        """`bars_per_year` where it is left out; what keeps it from being counted is refused by its own field."""
+        if not isinstance(values, Mapping) or values.get("bars_per_year") is not None:
+            return values
+        try:
+            return {**values, "bars_per_year": cls._calendar_of(values).bars_per_year(int(values["bar_minutes"]))}
+        except (InstrumentError, KeyError, TypeError, ValueError, ZeroDivisionError):
+            return {**values, "bars_per_year": 1.0}
+
+    @staticmethod
+    def _calendar_of(values: Mapping[str, Any]) -> TradingCalendar:
+        extended = values.get("extended_hours")
+        return open_calendar(values["calendar"], values.get("timezone"), None if extended is None else tuple(extended))
+
+    @field_validator("calendar")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _as_value_error(value)
+
+    @model_validator(mode="after")
+    def _plausible(self) -> "Instrument":
+        """Options go with the calendar, and bars a year with its bars.
+
+        Raises:
+            ValueError: they do not.
+        """
+        _as_value_error(self.calendar, self.timezone, self.extended_hours)
+        counted = self.trading_calendar.bars_per_year(self.bar_minutes)
+        if not LEAST_BARS * counted <= self.bars_per_year <= MOST_BARS * counted:
+            raise ValueError(
+                f"bars_per_year {self.bars_per_year:g} does not go with bars of {self.bar_minutes} min on {self.calendar}, "
+                f"about {counted:.0f} a year: leave it out"
+            )
+        return self
+
+    @property
+    def trading_calendar(self) -> TradingCalendar:
+        """Its calendar, on its clock."""
+        return open_calendar(self.calendar, self.timezone, self.extended_hours)
+
     @property
     def volume_is_units(self) -> bool:
-        """Whether `volume` counts units of what is traded; FX bars count ticks, an index's its members' shares."""
-        return self.asset_class in ("crypto_spot", *SHARES)
+        """Whether `volume` counts units of what is traded; FX bars count ticks, futures' contracts, an index's its
+        members' shares."""
+        return self.asset_class in (*COINS, *SHARES)
 
     def taker_bps(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
         """Taker fee at each time: float64, shape (T,), basis points of notional.
@@ -176,40 +210,33 @@ class Instrument(_Entry):
         """Whether the pattern-day-trader rule is in force at each time: bool, shape (T,); US equities only."""
         first, end = DAY_TRADE_RULE
         inside = (timestamps >= first) & (timestamps < end)
-        return np.asarray(inside & (self.asset_class in SHARES))
+        abroad = self.calendar == "cn_equity" or self.calendar not in (*CALENDARS, *US_EXCHANGES)
+        return np.asarray(inside & (self.asset_class in SHARES and not abroad))
 
     def session(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
         """Number of each time's trading day by the market's own clock, counting days that have bars: int64, shape (T,)."""
-        days, _ = CALENDARS[self.calendar].trading_minutes(timestamps)
-        return pd.factorize(days)[0].astype(np.int64)
+        return self.trading_calendar.session(timestamps, self.bar_minutes)
 
     def ends_session(self, timestamps: pd.DatetimeIndex) -> np.ndarray:
-        """Whether a bar that starts then is the last that its trading day can have: bool, shape (T,); see is_last."""
-        return CALENDARS[self.calendar].is_last(timestamps, self.bar_minutes)
+        """Whether a bar that starts then is the last that its trading day can have: bool, shape (T,)."""
+        return self.trading_calendar.is_last(timestamps, self.bar_minutes)
 
     def expected_times(self, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """Every bar start the calendar allows between the first and the last of `times`, UTC; holidays left out."""
-        calendar = CALENDARS[self.calendar]
-        grid = self._grid(times[0], times[-1])
-        grid = grid[calendar.is_open(grid)]
-        if calendar.has_holidays:
-            traded = times.tz_convert(calendar.timezone).normalize().unique()
-            grid = grid[grid.tz_convert(calendar.timezone).normalize().isin(traded)]
-        return grid
+        return self.trading_calendar.expected(times, self.bar_minutes)
 
-    def _grid(self, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
-        """Bar starts from `first` to `last` by the clock, UTC; a bar a day starts with its session."""
-        step = pd.Timedelta(minutes=self.bar_minutes)
-        calendar = CALENDARS[self.calendar]
-        opening = pd.Timedelta(minutes=min(minute for _, minute, _ in calendar.sessions))
-        if self.bar_minutes == DAY_MINUTES and opening > pd.Timedelta(0):
-            from_day, to_day = (
-                time.tz_convert(calendar.timezone).tz_localize(None).floor("D") for time in (first, last)
-            )
-            local = pd.date_range(from_day, to_day, freq="D") + opening
-            return local.tz_localize(calendar.timezone).tz_convert("UTC")
-        # Bars start at round times of the clock; a grid anchored at the first bar would bless any shift of them all.
-        return pd.date_range(first.floor(step), last, freq=step)
+    def following_times(self, last: pd.Timestamp, count: int) -> pd.DatetimeIndex:
+        """The next bar starts after `last` that the calendar allows."""
+        return self.trading_calendar.following(last, self.bar_minutes, count)
+
+
+def _as_value_error(calendar: str, timezone: str | None = None, extended_hours: tuple[str, str] | None = None) -> str:
+    """The calendar's name if there is one such; what pydantic can report otherwise."""
+    try:
+        open_calendar(calendar, timezone, extended_hours)
+    except InstrumentError as error:
+        raise ValueError(str(error)) from None
+    return calendar
 
 
 def load_instruments(path: Path) -> dict[str, Instrument]:
@@ -220,25 +247,40 @@ def load_instruments(path: Path) -> dict[str, Instrument]:
         InstrumentError: no YAML mapping, or an entry lacks a field, has an unknown one, or a value out of range.
     """
     require(path, "run `dvc pull data.dvc`")
+    state = path.stat()
+    return dict(_parsed(path, state.st_mtime_ns, state.st_size))
+
+
+# Every look-up of a symbol reads the file, and hundreds of entries take a second.
+@lru_cache(maxsize=16)
+def _parsed(path: Path, changed_ns: int, size: int) -> dict[str, Instrument]:  # noqa: ARG001  (they tell contents apart)
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entries = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         raise InstrumentError(f"{path.name}: line {line} is no valid YAML: mend it") from None
     if not isinstance(entries, dict):
-        raise InstrumentError(
-            f"{path.name}: no entries: write one a symbol, or move the file away and run `dvc pull data.dvc` for the one "
-            "of the bundled series"
-        )
+        again = "run `dvc pull data.dvc` for the one of the bundled series"
+        if path.parent.name == "own":
+            again = "store your series again with `sizewise import`"
+        raise InstrumentError(f"{path.name}: no entries: write one a symbol, or move the file away and {again}")
     instruments = {}
     for symbol, entry in entries.items():
         try:
             instruments[symbol] = Instrument.model_validate(entry)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise InstrumentError(f"{path.name}: {symbol}.{place}: {first['msg']}: mend the entry") from None
+            raise InstrumentError(f"{path.name}: {wrong_fields(error, str(symbol))}: mend the entry") from None
     return instruments
+
+
+def wrong_fields(error: ValidationError, symbol: str) -> str:
+    """Every wrong or missing field of an entry in one line."""
+    said = []
+    for each in error.errors():
+        place = ".".join(map(str, (symbol, *each["loc"])))
+        message = each["msg"].removeprefix("Value error, ") if not each["loc"] else each["msg"]
+        said.append(f"{place}: {message}")
+    return "; ".join(said)
 
 
 def find_instrument(symbol: str, instruments: Mapping[str, Instrument]) -> Instrument:
@@ -248,5 +290,8 @@ def find_instrument(symbol: str, instruments: Mapping[str, Instrument]) -> Instr
         InstrumentError: there is none; the message lists those there are.
     """
     if symbol not in instruments:
-        raise InstrumentError(f"symbol '{symbol}' is not in instruments.yaml (known: {', '.join(sorted(instruments))})")
+        raise InstrumentError(
+            f"symbol '{symbol}' is not in instruments.yaml (known: {', '.join(sorted(instruments))}): mend its name, store "
+            "it with `sizewise import`, or run `dvc pull data.dvc` if it is a bundled one"
+        )
     return instruments[symbol]

@@ -1,6 +1,6 @@
 """The tape: what the broker is told of every bar, aligned on UTC for the instruments that share an account."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -143,7 +143,7 @@ def _own_columns(bars: pd.DataFrame, instrument: Instrument) -> dict[str, np.nda
         "maker": instrument.maker_bps(times) * BPS,
         "borrow": instrument.borrow_bps_per_day * BPS * days,
         "loan": instrument.loan_bps_per_day * BPS * days,
-        "funding": np.zeros(len(bars)) if funding is None else funding.between(times) * (funding.rate_bps * BPS),
+        "funding": np.zeros(len(bars)) if funding is None else funding.owed(bars),
         "impact": instrument.impact_coef * np.nan_to_num(known, nan=0.0),
     }
     return columns
@@ -268,16 +268,30 @@ def _filled(own: pd.DataFrame, first: float, days: np.ndarray, rates: Mapping[st
     return own.ffill().bfill()[list(COLUMNS)].to_numpy(dtype=np.float64)
 
 
-def chain_tapes(tapes: Sequence[Tape]) -> Tape:
-    """The markets of several tapes, one after the other; all have as many instruments."""
-    rows = [len(tape.times) for tape in tapes]
-    starts = [sum(rows[:i]) for i in range(len(rows))]
+def chain_tapes(tapes: Iterable[Tape], n_rows: int) -> Tape:
+    """The markets of several tapes, one after the other; all have as many instruments.
+
+    Args:
+        tapes: taken one by one, and not kept. n_rows: of all of them together.
+    """
+    table, times = torch.empty(0), np.empty(n_rows, dtype=np.int64)
+    heads: list[Tape] = []
+    starts: list[int] = []
+    stop = 0
+    for tape in tapes:
+        start, stop = stop, stop + len(tape.times)
+        if not heads:
+            table = tape.table.new_empty((n_rows, *tape.table.shape[1:]))
+        table[start:stop], times[start:stop] = tape.table, tape.times.as_unit("ns").asi8
+        starts.append(start)
+        # A view would keep all of it.
+        heads.append(replace(tape, table=tape.table.new_empty(0)))
     return Tape(
-        symbols=tuple(symbols for tape in tapes for symbols in tape.symbols),
-        first_row=tuple(start + first for tape, start in zip(tapes, starts, strict=True) for first in tape.first_row),
-        n_rows=tuple(n for tape in tapes for n in tape.n_rows),
-        times=pd.DatetimeIndex(np.concatenate([tape.times.as_unit("ns").asi8 for tape in tapes]), tz="UTC"),
-        table=torch.cat([tape.table for tape in tapes]),
-        metered=all(tape.metered for tape in tapes),
-        currencies=tuple(currency for tape in tapes for currency in tape.currencies),
+        symbols=tuple(symbols for tape in heads for symbols in tape.symbols),
+        first_row=tuple(start + first for tape, start in zip(heads, starts, strict=True) for first in tape.first_row),
+        n_rows=tuple(n for tape in heads for n in tape.n_rows),
+        times=pd.DatetimeIndex(times, tz="UTC"),
+        table=table,
+        metered=all(tape.metered for tape in heads),
+        currencies=tuple(currency for tape in heads for currency in tape.currencies),
     )

@@ -1,11 +1,14 @@
 """Classes of one's own that params.yaml names: found, loaded and held to their base."""
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from pydantic import ValidationError
 
 from sizewise.base.errors import ConfigError
 from sizewise.base.paths import project_root
@@ -45,6 +48,27 @@ def own_class(place: str, path: str, wanted_kind: Any, said: str) -> Any:
         neither = "neither a" if " nor " in said else "no"
         raise ConfigError(f"{place}: {path} is {neither} {said}: derive it from one")
     return own
+
+
+def own_instance(place: str, path: str, wanted_kind: Any, said: str, values: Mapping[str, Any]) -> Any:
+    """One of the class at `path`, a `Section` with these fields; see own_class.
+
+    Raises:
+        ConfigError: there is no such class, it leaves out what its base asks, or a field is refused.
+    """
+    own = own_class(place, path, wanted_kind, said)
+    try:
+        # The constructor would say it without the place in params.yaml.
+        own.model_validate(values)
+        return own(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"{place}: {path} refuses '{key}': {first['msg']}: mend the value, or the field of the class"
+        ) from None
+    except TypeError as error:
+        raise ConfigError(f"{place}: {path} cannot be made ({error}): give it what its base class asks") from None
 
 
 def _file_module(where: str) -> ModuleType:

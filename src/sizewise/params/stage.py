@@ -19,6 +19,8 @@ PIPELINES = ("dvc.yaml", "studies/dvc.yaml")
 
 # Of the arms, a stage that depends on artifacts/arms/<stage>.json is given those that it uses; see used_arms.
 ARMS_FOLDER = "artifacts/arms"
+# Stages that find signals or features in bars depend on it, and who calls a signal by its name.
+SIGNAL_FILE = f"{ARMS_FOLDER}/signals.json"
 
 
 def declared_sections(root: Path, name: str) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ import pandas as pd
 from sizewise.base.errors import ConfigError, InstrumentError, SizewiseError
 from sizewise.base.paths import Workspace
 from sizewise.dataset.splits import Fold
-from sizewise.dataset.store import read_times
+from sizewise.dataset.store import check_signal, read_times
 from sizewise.market.bars import load_bars
+from sizewise.market.catalogue import bars_path
 from sizewise.market.costs import instrument_rates
 from sizewise.params.dataset.splits import AutoSplits, Splits
 from sizewise.params.dates import DATES
@@ -68,6 +69,7 @@ def check_project(root: Path, profile: str = "full") -> Checked:
     p = parse_params(values)
     own_sources(values)
     times = read_times(workspace.bars, p.data)
+    signal = check_signal(workspace.bars, p.data, p.signals)
     try:
         splits = find_dates(workspace, p)
         on = ground(workspace, p, before=splits.end)
@@ -80,19 +82,20 @@ def check_project(root: Path, profile: str = "full") -> Checked:
         on.folds(splits)
     except SizewiseError as error:
         refused = str(error)
-    rows = {}
-    for symbol in p.data.symbols:
-        rows[symbol], odd = _row(symbol, on, splits, folds, times[symbol], _file_bars(workspace, symbol))
-        refused = refused or odd
+    rows = {
+        symbol: _row(symbol, on, splits, folds, times[symbol], _file_bars(workspace, symbol))
+        for symbol in p.data.symbols
+    }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("symbol")
     table = pd.concat([table, _unnamed(workspace, p)]).fillna(DASH)
-    return Checked(table, splits, tuple(_said(p, splits, workspace)), refused)
+    said = (*_said(p, splits, workspace), *([signal] if signal is not None else []))
+    return Checked(table, splits, said, refused)
 
 
 def _row(
     symbol: str, on: Ground, splits: Splits, folds: tuple[Fold, ...], times: pd.DatetimeIndex, in_file: int
-) -> tuple[dict[str, str], str | None]:
-    """What is used of one symbol, as text; and what would stop a run because of it.
+) -> dict[str, str]:
+    """What is used of one symbol, as text.
 
     Args:
         times: of its bars, sealed ones included, cut to the days of the section data. in_file: how many its file has.
@@ -114,15 +117,12 @@ def _row(
     }
     trades = on.trades[symbol]
     notes = list(_notes(symbol, on, splits, tested, in_file - len(times), after))
-    try:
-        cost = _cost(on, symbol)
-    except InstrumentError as error:
-        return {**row, "trades": f"{len(trades)}", "note": "; ".join([str(error), *notes])}, f"{symbol}: {error}"
+    cost = _cost(on, symbol)
     gross = BPS * float(trades["gross_return"].mean()) if len(trades) else float("nan")
     row |= {"trades": f"{len(trades)}", "gross bps": _number(gross), "cost bps": _number(cost)}
     if len(trades) and gross < cost:
         notes.append(f"a trade of its signal earns {gross:+.1f} bps on average and costs {cost:.1f}")
-    return {**row, "note": "; ".join(notes)}, None
+    return {**row, "note": "; ".join(notes)}
 
 
 def _number(value: float) -> str:
@@ -146,13 +146,9 @@ def _beyond(times: pd.DatetimeIndex, splits: Splits) -> tuple[int, int]:
 
 
 def _cost(on: Ground, symbol: str) -> float:
-    """Mean cost of a trade at unit size, basis points: fees and half-spreads of both fills, borrow and funding held.
-
-    Raises:
-        InstrumentError: the fee schedule begins after the first bar.
-    """
+    """Mean cost of a trade at unit size, basis points: fees and half-spreads of both fills, borrow and funding held."""
     times, trades, terms = on.times[symbol], on.trades[symbol], on.universe.instruments[symbol]
-    rates = instrument_rates(terms, times)
+    rates = instrument_rates(terms, times, on.universe.bars[symbol])
     if not len(trades):
         return float("nan")
     enter, leave = (trades[name].to_numpy() + 1 for name in ("entry_row", "exit_row"))
@@ -202,7 +198,7 @@ def _said(p: Params, splits: Splits, workspace: Workspace) -> Iterator[str]:
 
 
 def _file_bars(workspace: Workspace, symbol: str) -> int:
-    return len(load_bars(workspace.bars / f"{symbol}.parquet"))
+    return len(load_bars(bars_path(workspace.root, symbol)))
 
 
 def _unused(workspace: Workspace, times: Mapping[str, pd.DatetimeIndex]) -> pd.DataFrame:

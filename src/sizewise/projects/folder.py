@@ -42,6 +42,8 @@ PURGE_BARS, PURGE_DAYS = 100, 5
 # (entry, exit, time stop) in days.
 CHANNELS = ((8.0, (20, 10, 80)), (4.0, (10, 5, 40)), (0.0, (5, 3, 20)))
 DAYS_A_YEAR = 365.25
+# Columns of bars that say a side: see params.dataset.signals.Column.
+SIDES = {"signal", "direction"}
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def params_text(given: Given) -> str:
     family = f"{{kind: donchian, entry_days: {entry}, exit_days: {leave}}}"
     if given.signal is not None:
         family = f'{{kind: custom, class: "{given.signal.place}"}}'
-    elif all("signal" in one.bars for one in given.series):
+    elif all(SIDES & set(one.bars.columns) for one in given.series):
         family = "{kind: column}"
     longest = max(one.instrument.bar_minutes for one in given.series)
     return TEMPLATES.get_template("params.yaml.j2").render(

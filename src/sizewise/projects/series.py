@@ -11,16 +11,16 @@ import pandas as pd
 
 from sizewise.base.errors import BarError, ConfigError
 from sizewise.base.paths import require
+from sizewise.market.importing.imported import How
+from sizewise.market.importing.reading import read_foreign
 from sizewise.market.instruments import Instrument
+from sizewise.market.own import LENGTHS, plain_instrument, store_own
 
 DAY_MINUTES = 1440
+# What is said of a file of which nothing is said.
+READ = How()
 # What a symbol's name ends with, by bar length.
-LENGTHS = {
-    **{minutes: f"{minutes}m" for minutes in (1, 5, 15, 30)},
-    **{60 * hours: f"{hours}h" for hours in (1, 2, 4, 6, 8, 12)},
-    DAY_MINUTES: "1d",
-    7 * DAY_MINUTES: "1w",
-}
+ENDINGS = {minutes: name for name, minutes in LENGTHS.items()}
 # A stance a side where the user says nothing: a study without costs would answer another question.
 FEES_BPS = {"crypto_spot": 10.0, "perpetual": 5.0, "fx": 1.0}
 OTHER_FEES_BPS = 2.0
@@ -46,38 +46,39 @@ class Series:
 
     def store(self, root: Path) -> Path:
         """Write bars, instrument and provenance into a project; see market.own.store_own."""
-        from sizewise.market.own import store_own
-
-        provenance = " ".join((f"Read by `sizewise study` from {self.source}.", *self.said))
+        provenance = "\n".join(
+            ("Read by `sizewise study`.", "", f"- source: {self.source}", *(f"- {said}" for said in self.said))
+        )
         return store_own(root, self.symbol, self.bars, self.instrument, provenance, track="none")
 
 
-def read_series(path: Path, *, asset_class: str | None, fees: str | None, currency: str) -> Series:
+def read_series(path: Path, *, asset_class: str | None, fees: str | None, currency: str, how: How = READ) -> Series:
     """Read a file of bars, and state of its market what the user did not.
 
     Args:
         asset_class: None: told from when there are bars. fees: a venue's name, or basis points a side; None: a stance.
+        how: what is said of the file. Without a calendar it is read by that of its market.
     Raises:
         DataMissingError: there is no such file.
-        BarError: the file is no bars, or bars of a length that no symbol is named by.
+        BarError: the file is no bars, or bars of a length that no symbol is named by. InstrumentError: see plain_instrument.
     """
-    from sizewise.market.importing import How, read_foreign
-    from sizewise.market.instruments import plain_instrument
-
     digest = hashlib.sha256(require(path, "mend the path").read_bytes()).hexdigest()
-    found = read_foreign([path], How())
-    said = list(found.said)
-    kind = asset_class
+    told = []
+    found = read_foreign([path], how)
+    kind = asset_class or found.asset_class or None
     if kind is None:
         kind = told_class(pd.DatetimeIndex(found.bars.index), found.bar_minutes)
-        said.append(f"The asset class {kind} is told from the days that have bars.")
+        told.append(f"The asset class {kind} is told from the days that have bars.")
     paid = fees
     if paid is None:
         paid = f"{FEES_BPS.get(kind, OTHER_FEES_BPS):g}"
-        said.append(f"Fees of {paid} bps a side are a stance, no measurement.")
-    instrument = plain_instrument(kind, found.bar_minutes, currency, _number_or_name(paid))
+        told.append(f"Fees of {paid} bps a side are a stance, no measurement.")
+    instrument = plain_instrument(kind, found.bar_minutes, currency, _number_or_name(paid), calendar=how.calendar)
+    if how.calendar is None:
+        # A calendar tells a bar a day its session, and a bar that its close cuts short from one on a wrong clock.
+        found = read_foreign([path], replace(how, calendar=instrument.calendar))
     source = f"{path.name} (sha256 {digest[:16]})"
-    return Series(_symbol(path, found.bar_minutes), found.bars, instrument, source, tuple(said))
+    return Series(_symbol(path, found.bar_minutes), found.bars, instrument, source, (*found.said, *told))
 
 
 def told_class(times: pd.DatetimeIndex, bar_minutes: int) -> str:
@@ -98,11 +99,13 @@ def _number_or_name(fees: str) -> str | float:
 
 def _symbol(path: Path, bar_minutes: int) -> str:
     """A file's name as a symbol: `my bars.csv.gz` of an hour is MY-BARS_1h."""
-    if bar_minutes not in LENGTHS:
-        raise BarError(f"{path.name}: bars of {bar_minutes} min: resample them to one of {', '.join(LENGTHS.values())}")
+    if bar_minutes not in ENDINGS:
+        raise BarError(
+            f"{path.name}: bars of {bar_minutes} min have no name: give --resample, minutes of one of {', '.join(LENGTHS)}"
+        )
     stem = re.sub(r"[^A-Za-z0-9]+", "-", path.name.split(".")[0]).strip("-").upper() or "SERIES"
-    end = f"-{LENGTHS[bar_minutes]}".upper()
-    return f"{stem.removesuffix(end)}_{LENGTHS[bar_minutes]}"
+    end = f"-{ENDINGS[bar_minutes]}".upper()
+    return f"{stem.removesuffix(end)}_{ENDINGS[bar_minutes]}"
 
 
 def named_apart(series: Sequence[Series]) -> tuple[Series, ...]:

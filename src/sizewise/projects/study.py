@@ -6,17 +6,18 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sizewise.base.errors import ConfigError
 from sizewise.base.paths import require
+from sizewise.market.importing.imported import How
 from sizewise.projects import folder, pipeline
 from sizewise.projects.budget import Budget, budget_of
 from sizewise.projects.checking import check_project
 from sizewise.projects.own_code import own_rule, own_signal
-from sizewise.projects.series import named_apart, read_series
+from sizewise.projects.series import READ, named_apart, read_series
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Asked:
     """What the user asks of `sizewise study`.
 
     Attributes:
-        signal, rule: `file.py:Name`. asset_class, fees: None: assumed, and said.
+        signal, rule: `file.py:Name`. asset_class, fees: None: assumed, and said. how: what is said of the files.
     """
 
     files: tuple[Path, ...]
@@ -35,6 +36,7 @@ class Asked:
     asset_class: str | None = None
     fees: str | None = None
     currency: str = "USD"
+    how: How = READ
 
     @property
     def folder(self) -> Path:
@@ -53,7 +55,9 @@ class Asked:
         """
         hashes = [_digest(path) for path in self.files]
         own = {name: [given, _digest(Path(given.rpartition(":")[0]))] for name, given in self._own() if given}
-        said = {"asset_class": self.asset_class, "fees": self.fees, "currency": self.currency, "minutes": self.minutes}
+        said: dict[str, Any] = {name: getattr(self, name) for name in ("asset_class", "fees", "currency", "minutes")}
+        said["how"] = {name: value for name, value in asdict(self.how).items() if value != getattr(READ, name)}
+        said["how"] = {n: sorted(v) if isinstance(v, (frozenset, tuple)) else v for n, v in said["how"].items()}
         return {"files": hashes, "signal": None, "rule": None, **own, **said}
 
     def _own(self) -> Iterator[tuple[str, str | None]]:
@@ -93,7 +97,7 @@ def _make(asked: Asked, budget: Budget, target: Path, question: dict[str, Any], 
     rule = own_rule(asked.rule) if asked.rule else None
     series = named_apart(
         [
-            read_series(path, asset_class=asked.asset_class, fees=asked.fees, currency=asked.currency)
+            read_series(path, asset_class=asked.asset_class, fees=asked.fees, currency=asked.currency, how=asked.how)
             for path in asked.files
         ]
     )

@@ -33,7 +33,7 @@ from sizewise.ledgers.daily import arm_days
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.plan import looking_ahead
 from sizewise.params.evidence.plan import Plan
-from sizewise.params.stage import Stage
+from sizewise.params.stage import SIGNAL_FILE, Stage
 from sizewise.reports.figures import difference_by_block as difference_by_block
 from sizewise.reports.figures import effects as effects
 from sizewise.reports.page.style import COLOURS
@@ -126,7 +126,13 @@ def difference_by_day(study: ComparedRun, result: Comparison) -> pd.DataFrame:
 
 def gates_of(stage: Stage, study: ComparedRun) -> tuple[Gate, ...]:
     """What must hold before the verdict counts; see evidence.gates."""
-    return study.gates(stage.params.account.position_limit_frac, stage.workspace.metrics)
+    return study.gates(stage.params.account.position_limit_frac, stage.workspace.metrics, _own_signal(stage))
+
+
+def _own_signal(stage: Stage) -> str | None:
+    """What a signal of one's own is called, as the arms stage wrote it; None of a bundled one."""
+    path = stage.workspace.base / SIGNAL_FILE
+    return json.loads(path.read_text(encoding="utf-8")).get("name") if path.is_file() else None
 
 
 def p_by_number_figure(table: pd.DataFrame, plan: Plan, n_days: int) -> Figure:

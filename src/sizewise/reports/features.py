@@ -11,11 +11,12 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from sizewise.dataset.confidence import calibration_table, confidence_column
-from sizewise.dataset.features import CONFIDENCE, FEATURES, warmup_days
+from sizewise.dataset.features import FEATURES, UNFITTED, all_features, own_columns, warmup_days
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.signals import signal_trades
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe
+from sizewise.params.dataset.observation import OwnFeatures
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import (
     Column,
@@ -92,8 +93,8 @@ def _round_ticks(low: float, high: float) -> list[float]:
     ]
 
 
-def correlation(matrix: pd.DataFrame, groups: Sequence[str]) -> Figure:
-    """Correlation of all features, ordered by group; lines part the groups."""
+def correlation(matrix: pd.DataFrame, groups: Sequence[str], over: str = "train bars") -> Figure:
+    """Correlation of all features, ordered by group; lines part the groups. `over`: what it was taken over."""
     figure, axes = plt.subplots(figsize=(9.0, 8.0))
     image = axes.imshow(matrix.to_numpy(), vmin=-1.0, vmax=1.0)
     axes.set_xticks(range(len(matrix)), list(matrix.columns), rotation=90, fontsize=6)
@@ -102,7 +103,7 @@ def correlation(matrix: pd.DataFrame, groups: Sequence[str]) -> Figure:
         axes.axhline(edge + 0.5, color="#666666", lw=0.6)
         axes.axvline(edge + 0.5, color="#666666", lw=0.6)
     axes.grid(visible=False)
-    figure.colorbar(image, ax=axes, shrink=0.6, label="Pearson correlation over train bars")
+    figure.colorbar(image, ax=axes, shrink=0.6, label=f"Pearson correlation over {over}")
     axes.set_title("How much the features say the same thing")
     return figure
 
@@ -144,6 +145,8 @@ BPS = 1e4
 CALIBRATION_BINS = 5
 # Two features that agree this much say nearly the same thing.
 REDUNDANT = 0.9
+# Train bars of all symbols that a correlation is taken over; of more every so many.
+MOST_BARS = 500_000
 
 
 def series_table(universe: Universe) -> pd.DataFrame:
@@ -187,15 +190,22 @@ def folds_table(folds: Sequence[Fold]) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("fold")
 
 
-def definitions(rules: Regimes) -> pd.DataFrame:
-    """All features: group, definition, warm-up in days."""
-    rows = [(f.name, f.group, f.definition, warmup_days(f, rules)) for f in FEATURES]
+def definitions(rules: Regimes, own: OwnFeatures | None = None) -> pd.DataFrame:
+    """All features, those of one's own among them: group, definition, warm-up in days."""
+    rows = [(f.name, f.group, f.definition, warmup_days(f, rules)) for f in all_features(own)]
     return pd.DataFrame(rows, columns=["feature", "group", "definition", "warm-up (days)"]).set_index("feature")
 
 
+def _every(fold: Fold) -> int:
+    """Of how many train bars one is looked at."""
+    return -(-sum(len(part) for part in fold.train.values()) // MOST_BARS)
+
+
 def _train_values(tables: Tables, fold: Fold) -> pd.DataFrame:
-    names = [feature.name for feature in FEATURES if feature.name != CONFIDENCE]
-    parts = [tables[symbol].iloc[part.start : part.stop][names] for symbol, part in fold.train.items()]
+    names = [*UNFITTED, *own_columns(tables[next(iter(fold.train))])]
+    rows = {symbol: slice(part.start, part.stop, _every(fold)) for symbol, part in fold.train.items()}
+    # A copy, because a slice would hold the whole table.
+    parts = [tables[symbol][names].iloc[some].copy() for symbol, some in rows.items()]
     scaled = [(part - part.mean()) / part.std().replace(0.0, 1.0) for part in parts]
     values = pd.concat(scaled)
     return values.loc[:, values.std() > 0]
@@ -205,7 +215,8 @@ def correlation_figure(tables: Tables, fold: Fold) -> Figure:
     """See features.correlation; features standardised per symbol over the fold's train bars."""
     matrix = _train_values(tables, fold).corr()
     groups = {feature.name: feature.group for feature in FEATURES}
-    return correlation(matrix, [groups[name] for name in matrix.columns])
+    over = "train bars" if _every(fold) == 1 else f"one of {_every(fold)} train bars"
+    return correlation(matrix, [groups.get(name, "own") for name in matrix.columns], over)
 
 
 def redundancy_table(tables: Tables, fold: Fold) -> pd.DataFrame:
@@ -234,9 +245,19 @@ def regime_figure(universe: Universe, tables: Tables) -> Figure:
     daily = {}
     for symbol, frame in universe.bars.items():
         day = pd.DatetimeIndex(frame.index).floor("D")
-        regime = tables[symbol]["regime"].groupby(day).agg(lambda labels: labels.astype(str).mode().iloc[0])
+        regime = _most_frequent(day, tables[symbol]["regime"])
         daily[symbol] = pd.DataFrame({"close": frame["close"].groupby(day).last(), "regime": regime})
     return prices_with_regimes(daily)
+
+
+def _most_frequent(day: pd.DatetimeIndex, labels: pd.Series) -> pd.Series:
+    """By day the label of most of its bars; of as many the first by name."""
+    known = labels.astype("category").cat
+    names = sorted(known.categories)
+    place = known.codes.map({code: names.index(name) for code, name in enumerate(known.categories)})
+    number, days = pd.factorize(day)
+    counts = np.bincount(number * len(names) + place.to_numpy(), minlength=len(days) * len(names))
+    return pd.Series(np.array(names, dtype=object)[counts.reshape(-1, len(names)).argmax(axis=1)], index=days)
 
 
 def signal_table(universe: Universe, tables: Tables) -> pd.DataFrame:
@@ -299,7 +320,7 @@ def metrics(universe: Universe, tables: Tables, folds: Sequence[Fold]) -> dict[s
     claimed, won = _test_trades(universe, tables, folds)
     score, plain = _briers(claimed, won) if len(won) else (None, None)
     return {
-        "n_features": len(FEATURES),
+        "n_features": len(FEATURES) + len(own_columns(tables[next(iter(universe.bars))])),
         "n_symbols": len(universe.bars),
         "n_bars": sum(len(frame) for frame in universe.bars.values()),
         "n_folds": len(folds),

@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from sizewise.base.seeding import torch_generator
-from sizewise.dataset.features import chosen_inputs
+from sizewise.dataset.features import chosen_inputs, own_names
 from sizewise.learning.ppo.policy import PolicySpec, initial_probabilities
 from sizewise.learning.ppo.scores import CANDIDATE
 from sizewise.learning.ppo.selection import WHOLE
@@ -30,7 +30,7 @@ def initial_policy(rules: Settings, scheme: AnyScheme) -> pd.DataFrame:
     spec = PolicySpec(
         seen.window_bars,
         (rules.train.hidden[0], rules.train.hidden[1]),
-        n_features=len(chosen_inputs(seen.inputs)),
+        n_features=len(chosen_inputs(seen.inputs, own_names(seen.own))),
         n_actions=len(names),
         encoder=rules.train.encoder,
         memory=rules.train.memory,

@@ -8,6 +8,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from sizewise.dataset.features import own_names
 from sizewise.dataset.store import Prepared
 from sizewise.learning.direct import training
 from sizewise.learning.direct.policy import load_direct
@@ -97,7 +98,10 @@ def yardstick(stage: Stage, given: Prepared, trained: Sequence[Trained]) -> pd.D
 
 def _entrants(stage: Stage, name: str, arm: DirectArm, fold: Any, trained: Sequence[Trained]) -> Entrants:
     seeds = arm.seeds_on(fold.scheme, stage.params.train.seeds)
-    direct = {seed: load_direct(policy_folder(stage.workspace.policies, name, fold, seed), arm.base) for seed in seeds}
+    own = own_names(stage.params.observation.own)
+    direct = {
+        seed: load_direct(policy_folder(stage.workspace.policies, name, fold, seed), arm.base, own) for seed in seeds
+    }
     agents: dict[str, dict[int, Any]] = {}
     for one in trained:
         same = (one.job.fold.scheme, one.job.fold.number) == (fold.scheme, fold.number)

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import ValidationError
 
 from sizewise.base.errors import ActionError, ConfigError
 from sizewise.dataset.market_tensor import Market
 from sizewise.params.arms import CustomArm, CustomScheme
 from sizewise.params.fields import Section
-from sizewise.params.own_class import own_class
+from sizewise.params.own_class import own_class, own_instance
 from sizewise.params.reading import place_of
 from sizewise.sizing.sizers import Situation, Size
 from sizewise.trading.schemes.interface import ActionScheme
@@ -57,19 +56,9 @@ def open_own(name: str, arm: CustomArm) -> Rule | Learner:
         ConfigError: the class cannot be imported or is neither, a parameter is refused, or `splits` says otherwise.
     """
     place = place_of("arms", name)
-    own = own_class(place, arm.class_, Rule | Learner, "sizewise.Rule nor a sizewise.Learner")
-    try:
-        # The constructor would say it without the place in params.yaml.
-        own.model_validate(arm.own)
-        found = own(**arm.own)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"{place}: {arm.class_} refuses '{key}': {first['msg']}: mend the value, or the field of the class"
-        ) from None
-    except TypeError as error:
-        raise ConfigError(f"{place}: {arm.class_} cannot be made ({error}): give it what its base class asks") from None
+    found: Rule | Learner = own_instance(
+        place, arm.class_, Rule | Learner, "sizewise.Rule nor a sizewise.Learner", arm.own
+    )
     if isinstance(found, Learner) and not arm.learned:
         raise ConfigError(f"{place}: {arm.class_} learns: say on which splits, such as `splits: [rolling]`")
     if isinstance(found, Rule) and arm.learned:

@@ -15,8 +15,8 @@ from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.days import Days
 from sizewise.dataset.signals import signal_stream
 from sizewise.market.bars import load_bars
+from sizewise.market.catalogue import bars_path, read_catalogue
 from sizewise.market.costs import priced
-from sizewise.market.instruments import load_instruments
 from sizewise.market.tape import build_tape
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.trading.account import Account
@@ -57,10 +57,10 @@ def walk(
     Raises:
         LedgerError: the columns do not add up, or a reward of log growth is not the growth.
     """
-    instruments = load_instruments(workspace.bars.parent / "instruments.yaml")
+    instruments = read_catalogue(workspace.root)
     terms = {symbol: priced(instruments[symbol], trading.costs) for symbol in trading.symbols}
     end = pd.Timestamp(before, tz="UTC")
-    whole = {symbol: load_bars(workspace.bars / f"{symbol}.parquet") for symbol in trading.symbols}
+    whole = {symbol: load_bars(bars_path(workspace.root, symbol)) for symbol in trading.symbols}
     series = {symbol: frame[frame.index < end] for symbol, frame in whole.items()}
     frames = {symbol: frame.iloc[-bars:] for symbol, frame in series.items()}
     tape = build_tape(frames, terms)
@@ -186,7 +186,7 @@ def draw(drawn: Configured, workspace: Workspace) -> Figure:
     """Price with fills, position and equity."""
     trading, done = drawn.trading, drawn.done
     times = pd.DatetimeIndex(done.equity.index)
-    bars = {symbol: load_bars(workspace.bars / f"{symbol}.parquet") for symbol in trading.symbols}
+    bars = {symbol: load_bars(bars_path(workspace.root, symbol)) for symbol in trading.symbols}
     return draw_bars({symbol: frame[frame.index.isin(times)] for symbol, frame in bars.items()}, done)
 
 

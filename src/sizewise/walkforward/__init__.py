@@ -5,9 +5,10 @@
 - cutting: folds that follow the bars: `splits: auto` as dates
 - evaluate: the walk-forward stage
 - field: each arm of params as its paths
+- frames: walked paths as rows of the ledgers
 - responses: the size chosen when one condition changes
 - risk: every arm matched to one volatility on train
 - unsealing: opening the sealed slice, once
-- walk: paths and their ledgers
+- walk: which paths there are, and the accounts that walk them
 - writing: arms walked into ledgers on disk, in processes
 """

@@ -14,7 +14,8 @@ import pandas as pd
 
 from sizewise.base.errors import LedgerError
 from sizewise.dataset.confidence import confidence_column
-from sizewise.dataset.market_tensor import UNFITTED, Market
+from sizewise.dataset.features import UNFITTED
+from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.evidence.inference import with_holm
 from sizewise.evidence.statistics.blocks import BlockTest, ibragimov_mueller

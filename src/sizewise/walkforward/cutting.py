@@ -18,6 +18,7 @@ from sizewise.base.errors import ConfigError, exit_status
 from sizewise.base.paths import Workspace
 from sizewise.dataset.confidence import stretch_edges, within
 from sizewise.dataset.days import Days
+from sizewise.dataset.own.signal import GIVEN
 from sizewise.dataset.signals import signal_stream, signal_trades
 from sizewise.dataset.splits import Fold, walk_forward
 from sizewise.dataset.store import SCHEMES, Universe, read_times, read_universe, warm_rows
@@ -78,6 +79,9 @@ class Ground:
 
     def _fit(self, fold: Fold) -> None:
         """Refuse a fold whose confidence could not be fitted; see confidence.fit_confidence."""
+        if any(GIVEN in stream for stream in self.streams.values()):
+            # A signal that brings its own confidence is not fitted.
+            return
         entered, won = [], []
         for symbol, learn in fold.train.items():
             trades = self.trades[symbol]
@@ -95,7 +99,7 @@ def ground(workspace: Workspace, p: Params, *, before: date) -> Ground:
     Raises:
         see store.read_universe.
     """
-    universe = read_universe(workspace.bars, p.data, before=before)
+    universe = read_universe(workspace.bars, p.data, before=before, own=p.observation.own)
     return Ground(universe, warm_rows(universe, p.regimes, window_bars=p.observation.window_bars), p.signals)
 
 

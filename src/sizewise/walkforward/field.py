@@ -16,6 +16,7 @@ from sizewise.base.errors import ConfigError
 from sizewise.base.pool import Pool
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import confidence_column
+from sizewise.dataset.features import names_with
 from sizewise.dataset.joint import ground_of
 from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.splits import Fold
@@ -384,7 +385,12 @@ class Field:
         """Models that learned from closed trades."""
         members = self._members(name)
         policies = [
-            load_closed_trades(policy_folder(self._policies, name, fold, seed), self._outcome, self._arms[name].kind)
+            load_closed_trades(
+                policy_folder(self._policies, name, fold, seed),
+                self._outcome,
+                self._arms[name].kind,
+                features=names_with(self._market.own),
+            )
             for fold, seed in members
         ]
         return ClosedTradeSizer(
@@ -403,7 +409,10 @@ class Field:
         members, arm = self._members(name), cast(DirectArm, self._arms[name])
         return DirectSizer(
             self._market,
-            [load_direct(policy_folder(self._policies, name, fold, seed), arm.base) for fold, seed in members],
+            [
+                load_direct(policy_folder(self._policies, name, fold, seed), arm.base, self._market.own)
+                for fold, seed in members
+            ],
             [fold_confidence(self._market, fold) for fold, _ in members],
             torch.tensor(self._of_path(name, keys)),
             torch.tensor([self._market.symbols.index(key.symbol) for key in keys]),

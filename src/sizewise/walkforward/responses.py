@@ -15,8 +15,8 @@ import pandas as pd
 import torch
 
 from sizewise.base.errors import DataMissingError
-from sizewise.dataset.features import NAMES, chosen_inputs
-from sizewise.dataset.market_tensor import UNFITTED, Market, fold_confidence
+from sizewise.dataset.features import UNFITTED, chosen_inputs, names_with, own_names
+from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.lessons import DRAWDOWN_UNIT
@@ -205,7 +205,8 @@ class PolicyChoice:
         for number in sorted(set(situations.symbol.tolist())):
             mine = situations.symbol == number
             seen[mine] = scaled(raw[mine], scaler_of(self._agent.scalers, situations.symbols[number]))
-        return seen[..., [NAMES.index(name) for name in chosen_inputs(self._agent.spec.inputs)]]
+        own = own_names(self._agent.own)
+        return seen[..., [names_with(own).index(name) for name in chosen_inputs(self._agent.spec.inputs, own)]]
 
     def __call__(self, situations: Entries) -> torch.Tensor:
         """See Choose.
@@ -327,7 +328,9 @@ def dependence_of(stage: Stage, market: Market, folds: Sequence[Fold]) -> pd.Dat
                         above = fixed if arm.regime_rule == "fixed" else volatile
                         choose = TableChoice(cache(partial(load_table_for, arm, folder)), p.account, p.regimes, above)
                     case ClosedTradeArm():
-                        choose = ClosedTradeChoice(load_closed_trades(folder, p.outcome, arm.kind))
+                        choose = ClosedTradeChoice(
+                            load_closed_trades(folder, p.outcome, arm.kind, features=names_with(market.own))
+                        )
                     case _:
                         continue
                 found = partial_dependence(choose, situations, grids)

@@ -15,7 +15,7 @@ import torch
 from sizewise.base.errors import ConfigError
 from sizewise.base.hashing import code_hash
 from sizewise.base.paths import Workspace, write_json
-from sizewise.dataset.confidence import ConfidenceModel
+from sizewise.dataset.confidence import Confidence
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe, build_tables, cut_folds, market_of, read_universe
@@ -45,7 +45,7 @@ from sizewise.params.reading import Params
 from sizewise.params.trading.world import World
 from sizewise.walkforward.evaluate import trial_hash
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.walk import frames
+from sizewise.walkforward.frames import frames
 
 FOLDER, RECORD = "sealed", "sealed.json"
 SCHEME = "sealed"
@@ -81,7 +81,7 @@ def prepare(workspace: Workspace, params: Params) -> Unsealing:
     if days < 2 * p.plan.blocks:
         raise ConfigError(f"the sealed slice has {days} days, too few for {p.plan.blocks} blocks: move sealed_end")
     _refuse_unlike(p)
-    universe = read_universe(workspace.bars, p.data)
+    universe = read_universe(workspace.bars, p.data, own=p.observation.own)
     rules = p.splits.model_copy(update={"test_starts": (p.splits.end,), "end": p.splits.sealed_end, "sealed_end": None})
     (fold,) = cut_folds(universe, rules, p.regimes, window_bars=p.observation.window_bars)[PRIMARY]
     fold = replace(fold, number=len(p.splits.test_starts))
@@ -166,7 +166,7 @@ def _arms(p: Params) -> dict[str, Arm]:
     return {name: arm.model_copy(update=rolling) if arm.learned else arm for name, arm in arms.items()}
 
 
-def _train(given: Unsealing, market: Market, models: Mapping[str, ConfidenceModel]) -> None:
+def _train(given: Unsealing, market: Market, models: Mapping[str, Confidence]) -> None:
     """Train and save every learner among the arms compared, all seeds of the plan, on the fold's train slices."""
     p, policies, arms = given.params, given.folder / "policies", _arms(given.params)
     world, seeds, purge_bars = World.of(p), p.train.seeds, p.splits.purge_bars

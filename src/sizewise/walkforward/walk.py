@@ -1,23 +1,17 @@
-"""Arms over the folds' test slices: paths, and their ledgers as rows."""
+"""Arms over the folds' test slices: which paths there are, and the accounts that walk them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
-import pandas as pd
 import torch
 
-from sizewise.base.errors import DataMissingError, LedgerError
+from sizewise.base.errors import DataMissingError
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import confidence_column
-from sizewise.dataset.joint import members_of
 from sizewise.dataset.market_tensor import Market, seen_confidence
-from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Division, Fold
 from sizewise.learning.ppo.agent import Agent, PolicySizer
 from sizewise.learning.ppo.encoders import MarketView
-from sizewise.ledgers.columns import EQUITY_COLUMNS, EVENT_COLUMNS, FLOWS, TRADE_COLUMNS, check_adds_up
-from sizewise.ledgers.weights import mark_assets
 from sizewise.params.arms import Arm
 from sizewise.params.trading.world import World
 from sizewise.sizing.multiples import rules_of
@@ -26,9 +20,7 @@ from sizewise.sizing.sizers import Sizer, rule_sizer
 from sizewise.sizing.walks import backtest, day_marks
 from sizewise.sizing.walks.backtest import PathLedger
 from sizewise.sizing.walks.day_marks import DayMarks
-from sizewise.trading.broker.orders import Kind
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.trading.trades import Trade, shared_carry, trades_of_path
 
 
 @dataclass(frozen=True)
@@ -42,107 +34,6 @@ class PathKey:
     start_row: int
     length: int
     confidence_column: str
-
-
-def equity_frame(key: PathKey, path: int, ledger: PathLedger, market: Market) -> pd.DataFrame:
-    """One path as rows of the equity ledger (EQUITY_COLUMNS), oldest first.
-
-    Flows are signed contributions to equity of the step that ends at the row: equity_t - equity_{t-1} is their sum.
-    `regime` is the label the step is counted under (market_tensor.entry_regime at the decision), categories LABELS. The
-    frame knows the market's assets, see ledgers.weights.
-    """
-    rows = slice(key.start_row, key.start_row + key.length)
-    cut = slice(0, key.length)
-    equity = ledger.equity[cut, path].cpu().numpy().astype(np.float64)
-    position = ledger.position[cut, path].cpu().numpy().astype(np.float64)
-    flows = (getattr(ledger, "price" if name == FLOWS[0] else name) for name in FLOWS)
-    codes = market.regime[rows].cpu().numpy()
-    # A step that ends at row t was decided at row t - 1.
-    codes = np.concatenate([codes[:1], codes[:-1]])
-    frame = pd.DataFrame(
-        {
-            "arm": key.arm,
-            "symbol": key.symbol,
-            "fold": np.int16(key.fold),
-            "seed": np.int64(key.seed),
-            "timestamp": market.times[rows],
-            "equity": equity,
-            "position_frac": position / equity,
-            **{name: flow[cut, path].cpu().numpy().astype(np.float64) for name, flow in zip(FLOWS, flows, strict=True)},
-            "regime": pd.Categorical.from_codes(codes, categories=list(LABELS)),  # type: ignore[call-overload]
-            "day_trades_left": ledger.day_trades_left[cut, path].cpu().numpy(),
-        }
-    )
-    return mark_assets(frame[list(EQUITY_COLUMNS)], market.assets)
-
-
-def trades_frame(
-    key: PathKey,
-    path: int,
-    ledger: PathLedger,
-    market: Market,
-    fills: pd.DataFrame,
-    *,
-    stop_atr: float,
-) -> pd.DataFrame:
-    """The closed trades of one path (TRADE_COLUMNS), oldest first; see trades.trades_of_fills for their figures.
-
-    Where several symbols share the account, those of one symbol after those of another. `decision_id` names the symbol
-    and the close that decided the trade, so that arms that followed the same signal can be matched. `stop_distance`:
-    `stop_atr` average true ranges at the decision, quote currency. `r_multiple`: pnl / (qty * stop_distance), net; NaN
-    while ATR is not warm. `regime`, `confidence`: at the decision.
-    """
-    n, first = key.length, key.start_row
-
-    def column(values: torch.Tensor) -> np.ndarray:
-        return values[:n, path].cpu().numpy().astype(np.float64)
-
-    carry = column(ledger.borrow) + column(ledger.funding) + column(ledger.liquidation)
-    fills = fills[fills["step"] < n].rename(columns={"step": "row"})
-    close = market.tape.column("close")[first : first + n].cpu().numpy()
-    shared = shared_carry(fills["row"], fills["instrument"], fills["units"], close, carry)
-    parts = [
-        _instrument_trades(key, symbol, own, fills[fills["instrument"] == number], shared[:, number], stop_atr)
-        for number, (symbol, own) in enumerate(zip(members_of(key.symbol), market.instruments, strict=True))
-    ]
-    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
-
-
-def _instrument_trades(
-    key: PathKey, symbol: str, market: Market, fills: pd.DataFrame, carry: np.ndarray, stop_atr: float
-) -> pd.DataFrame:
-    """Those of one symbol of a path, from its own market's rows."""
-    rows = slice(key.start_row, key.start_row + key.length)
-
-    def at(values: torch.Tensor) -> np.ndarray:
-        return values[rows].cpu().numpy()
-
-    high, low, close = (at(market.tape.column(name)[:, 0]) for name in ("high", "low", "close"))
-    at_open = (fills["kind"] == int(Kind.MARKET)).to_numpy()
-    found = trades_of_path(fills, at_open, high, low, close, carry)
-    if any(trade.exit_row is None for trade in found):
-        raise LedgerError(f"ledger {key.arm} {symbol} fold {key.fold}: a trade is still open at the path's end")
-    trades = pd.DataFrame([vars(trade) for trade in found], columns=[field.name for field in fields(Trade)])
-    entry, leave = trades["entry_row"].to_numpy(dtype=np.int64), trades["exit_row"].to_numpy(dtype=np.int64)
-    decided = np.maximum(entry - 1, 0)
-    times = market.times[rows]
-    stop = stop_atr * at(market.atr_frac).astype(np.float64)[decided] * close[decided]
-    risk = trades["qty"].to_numpy(dtype=np.float64) * stop
-    pnl = trades["pnl"].to_numpy(dtype=np.float64)
-    extra = {
-        "arm": key.arm,
-        "symbol": key.symbol,
-        "fold": np.int16(key.fold),
-        "seed": np.int64(key.seed),
-        "decision_id": [f"{symbol}@{time:%Y%m%dT%H%M}" for time in times[decided]],
-        "entry_time": times[entry],
-        "exit_time": times[leave],
-        "stop_distance": stop,
-        "r_multiple": np.divide(pnl, risk, out=np.full(len(pnl), np.nan), where=risk > 0),
-        "regime": np.array(LABELS, dtype=object)[at(market.regime)[decided]],
-        "confidence": at(market.confidence[key.confidence_column])[decided],
-    }
-    return trades.assign(**extra)[list(TRADE_COLUMNS)]
 
 
 # What sizes are multiplied by, so that an arm's risk is matched, by (fold, symbol, seed).
@@ -303,24 +194,3 @@ def policies_sizer(
 
 def _seen(agent: Agent) -> tuple[int, tuple[str, ...] | None]:
     return agent.spec.window_bars, agent.spec.inputs
-
-
-def events_frame(run: ArmRun, market: Market) -> pd.DataFrame:
-    """What the venue did to the orders and positions of a run (EVENT_COLUMNS), path after path, oldest first."""
-    events, keys = run.ledger.events, pd.DataFrame([vars(key) for key in run.keys])
-    of = keys.iloc[events["path"].to_numpy()].reset_index(drop=True)
-    rows = of["start_row"].to_numpy(dtype=np.int64) + events["step"].to_numpy(dtype=np.int64)
-    named = {name: of[name] for name in ("arm", "symbol", "fold", "seed")}
-    return pd.DataFrame({**named, "timestamp": market.times[rows], "event": events["event"].to_numpy()})[
-        list(EVENT_COLUMNS)
-    ]
-
-
-def frames(run: ArmRun, market: Market, *, stop_atr: float) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """(equity rows, trades) of each path of a run; every path is checked to add up on the way."""
-    fills = dict(iter(run.ledger.fills.groupby("path", sort=False)))
-    none = run.ledger.fills.iloc[:0]
-    for path, key in enumerate(run.keys):
-        equity = equity_frame(key, path, run.ledger, market)
-        check_adds_up(equity)
-        yield equity, trades_frame(key, path, run.ledger, market, fills.get(path, none), stop_atr=stop_atr)

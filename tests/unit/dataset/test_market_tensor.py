@@ -1,12 +1,14 @@
 """The market tensor stacks symbols, keeps returns exact, and counts a step under its trade's regime."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
 
 from sizewise.base.errors import ConfigError, DataMissingError
-from sizewise.dataset.features import CONFIDENCE, NAMES
-from sizewise.dataset.market_tensor import UNFITTED, entry_regime, fold_confidence
+from sizewise.dataset.features import CONFIDENCE, NAMES, UNFITTED, compute_features
+from sizewise.dataset.market_tensor import build_market, entry_regime, fold_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Slice
 
@@ -84,3 +86,23 @@ def test_a_trade_without_an_entry_in_sight_counts_under_the_bars_own_regime():
     regime = np.array([2, 3, 1], dtype=np.int8)
     live = np.array([1, 1, 0])
     assert entry_regime(regime, live, np.zeros(3, dtype=bool)).tolist() == [2, 3, 1]
+
+
+def test_a_table_is_asked_for_once_and_is_gone_when_the_next_one_is(quick):
+    """So that those of hundreds of symbols are never there together."""
+    universe, p = quick.universe, quick.params
+    held, asked = [], []
+
+    class Watched(dict):
+        def __getitem__(self, symbol):
+            assert not any(one() is not None for one in held)
+            asked.append(symbol)
+            terms = universe.instruments[symbol]
+            table = compute_features(universe.bars[symbol], p.regimes, p.signals, terms)
+            held.append(weakref.ref(table))
+            return table
+
+    market = build_market(universe.bars, Watched(), universe.instruments)
+    assert asked == list(universe.bars)
+    assert market.features.equal(quick.market.features)
+    assert market.tape.table.equal(quick.market.tape.table)

@@ -121,7 +121,7 @@ def test_a_column_is_followed_until_the_time_stop(make_bars):
 def test_bars_without_the_column_are_refused(bars):
     bars.attrs["symbol"] = "MINE"
     with pytest.raises(
-        BarError, match=r"signals\.family is column, but the bars of MINE have no column 'signal': add one"
+        BarError, match=r"signals\.family is column, but the bars of MINE have no column 'signal' or 'direction': add"
     ):
         stream(bars, Column(kind="column"))
 

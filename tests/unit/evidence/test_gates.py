@@ -57,7 +57,10 @@ def test_a_signal_that_does_not_pay_is_named_and_voids_nothing(plan):
     gate = gates.signal_gate(trips(gross=0.0005), "atr", plan)
     assert (gate.holds, gate.voids) == (False, False)
     assert (gate.value, gate.threshold) == pytest.approx((5.0, 10.0))
-    assert "earns +5.0 bps before costs (95% interval +" in gate.sentence
+    assert "A trade of the signal earns +5.0 bps before costs (95% interval +" in gate.sentence
+    own = gates.signal_gate(trips(), "atr", plan, "own/momentum.py:Momentum")
+    assert own.sentence.startswith("A trade of the signal own/momentum.py:Momentum earns +20.0 bps before costs (")
+    assert own.sentence.endswith("and costs 10.0 bps: it covers its costs.")
     assert gate.sentence.endswith("costs 10.0 bps: it does not cover its costs.")
     assert gates.signal_gate(trips(7), "atr", plan).holds is None
 

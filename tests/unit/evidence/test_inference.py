@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import sizewise as sw
-from sizewise.base.errors import LedgerError
+from sizewise.base.errors import ConfigError, LedgerError
 from sizewise.dataset.regimes import LABELS
 from sizewise.evidence.inference import (
     JOINT,
@@ -254,17 +254,49 @@ def test_a_missing_column_is_named(column):
     assert f"second arm: column '{column}' is missing" in refusal(a, a.drop(columns=column))
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
-def test_an_equity_that_is_not_positive_is_named(value):
+ROW = "in row 7 (2020-01-04 12:00:00+00:00)"
+
+
+@pytest.mark.parametrize(
+    ("value", "called"),
+    [
+        (0.0, f"equity is not positive {ROW}, but 0"),
+        (-1.0, f"equity is not positive {ROW}, but -1"),
+        (np.nan, f"equity is NaN {ROW}: leave the row out"),
+        (np.inf, f"equity is infinite {ROW}, so not finite"),
+        (-np.inf, f"equity is infinite {ROW}, so not finite"),
+    ],
+)
+def test_an_equity_that_is_no_positive_number_is_called_what_it_is(value, called):
     a = ledger(0.0)
     a.loc[7, "equity"] = value
-    assert refusal(a, ledger(0.0)) == "first arm: equity is not positive in row 7"
+    assert refusal(a, ledger(0.0)).startswith(f"first arm: {called}")
+    assert refusal(ledger(0.0), a).startswith(f"second arm: {called}")
 
 
-def test_an_infinite_equity_is_refused():
-    a = ledger(0.0)
-    a.loc[7, "equity"] = np.inf
-    assert "not finite" in refusal(a, ledger(0.0))
+@pytest.mark.parametrize("values", [list("abc"), ["1", "2", "3"], [True, None, "x"]])
+def test_an_equity_without_numbers_is_refused(values):
+    series = pd.Series(values, index=pd.date_range("2020-01-01", periods=3, tz="UTC"), dtype=object)
+    assert refusal(series, series).endswith(" and no numbers: convert it with pd.to_numeric(equity)")
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], np.ones(5), "equity.csv", None, (1, 2), 3.0])
+def test_what_is_no_series_is_refused_with_a_remedy(value):
+    found = refusal(value, ledger(0.0))
+    assert found.startswith(f"first arm: a {type(value).__name__} is no equity: give a series, or a frame of paths: ")
+    assert found.endswith("as in pd.Series(values, index=times)")
+    assert ("read the file first" in found) == isinstance(value, str)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"alpha": 5}, {"blocks": 1}, {"power": 1.0}, {"cosine_terms_coef": 0.0}, {"bootstrap_seed": -1}, {"ruin_frac": 1.0},
+     {"sharpe_floor": 0.0}, {"bootstrap_draws": 0}, {"bootstrap_block_days": 0}],
+)  # fmt: skip
+def test_parameters_out_of_bounds_are_refused(changed):
+    ((name, value),) = changed.items()
+    with pytest.raises(ConfigError, match=f"{name} is {value!r}: give "):
+        compare(ledger(0.0), ledger(0.0), **changed)
 
 
 def test_a_short_span_is_refused():
@@ -272,17 +304,41 @@ def test_a_short_span_is_refused():
 
 
 @pytest.mark.parametrize(
-    "index",
+    ("index", "why"),
     [
-        pd.RangeIndex(100),
-        pd.date_range("2020-01-01", periods=100),
-        pd.date_range("2020-01-01", periods=100, tz="Asia/Tokyo"),
+        (pd.RangeIndex(100), "a series of equity needs a UTC time index, not one of int64"),
+        (pd.date_range("2020-01-01", periods=100), "times have no time zone and need UTC: say theirs with tz_localize"),
+        (
+            pd.date_range("2020-01-01", periods=100, tz="America/New_York"),
+            'times are those of America/New_York and need UTC: convert them with tz_convert("UTC")',
+        ),
     ],
     ids=["numbers", "no zone", "another zone"],
 )
-def test_a_series_needs_utc(index):
+def test_a_series_needs_utc(index, why):
     series = pd.Series(1000.0, index=index)
-    assert refusal(series, series) == "first arm: a series of equity needs a UTC time index"
+    assert refusal(series, series).startswith(f"first arm: {why}")
+
+
+@pytest.mark.parametrize("kind", ["no zone", "New York", "text", "missing"])
+def test_a_frame_needs_utc_as_a_series_does(kind):
+    frame = ledger(0.0)
+    times = frame["timestamp"]
+    changed, why = {
+        "no zone": (times.dt.tz_localize(None), "times have no time zone and need UTC"),
+        "New York": (times.dt.tz_convert("America/New_York"), "times are those of America/New_York and need UTC"),
+        "text": (times.astype(str), "times need UTC and are str: convert them with pd.to_datetime(times, utc=True)"),
+        "missing": (times.mask(times.index == 3), "the time of row 3 is missing"),
+    }[kind]
+    assert refusal(frame.assign(timestamp=changed), frame).startswith(f"first arm: {why}")
+    # The remedies lead where they should.
+    assert quick(frame.assign(timestamp=times.dt.tz_convert("Asia/Tokyo").dt.tz_convert("UTC")), frame).verdict
+
+
+@pytest.mark.parametrize("column", ["fold", "seed"])
+def test_folds_and_seeds_are_numbers(column):
+    a = ledger(0.0)
+    assert f"column '{column}' holds 'one': number folds and seeds" in refusal(a.assign(**{column: "one"}), a)
 
 
 @pytest.mark.parametrize("swap", [False, True])
@@ -347,7 +403,8 @@ def test_an_arm_is_called_by_its_name():
     a["equity"] = np.where((a["fold"] == 1) & (a["seed"] == 1), 5.0, a["equity"])
     a.loc[a["fold"].eq(1) & a["seed"].eq(1) & a["timestamp"].lt("2020-03-22"), "equity"] = 6.0
     assert quick(a, b).breaches == (
-        "the equity of ppo stands still while it holds a position in 2 of 12 paths (first A, fold 1, seed 1)",
+        "the equity of ppo stands still in 2 of 12 paths (first A, fold 1, seed 1); no positions or trades tell whether it "
+        "held one",
     )
 
 

@@ -201,9 +201,18 @@ def stopped(still: int) -> pd.DataFrame:
 FROZEN = ["the equity of ppo stands still while it holds a position in 1 of 8 paths (first A, fold 0, seed 2)"]
 
 
-def test_a_frozen_path_is_named():
-    assert breaches(stopped(6)) == FROZEN
+def test_a_path_that_stands_still_is_not_said_to_hold_what_nobody_saw():
+    still = "the equity of ppo stands still in 1 of 8 paths (first A, fold 0, seed 2)"
+    assert breaches(stopped(6)) == [f"{still}; no positions or trades tell whether it held one"]
     assert breaches(stopped(5)) == []
+
+
+def test_a_series_has_no_name_for_its_path():
+    rows = stopped(6)
+    one = rows[path(rows, "A", 0, 2)].set_index("timestamp")["equity"]
+    assert breaches(one) == ["the equity of ppo stands still; no positions or trades tell whether it held one"]
+    ruined = one.where(one.index < one.index[8], 1.0)
+    assert breaches(ruined) == ["ppo falls to 10% of its start or below"]
 
 
 def test_a_path_that_holds_nothing_is_not_frozen():

@@ -14,7 +14,8 @@ from sizewise.evidence.statistics.power import holm
 from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.daily import day_rows
 from sizewise.params.trading.world import World
-from sizewise.walkforward.walk import frames, run_rule
+from sizewise.walkforward.frames import frames
+from sizewise.walkforward.walk import run_rule
 
 DAYS = pd.date_range("2020-01-01", periods=80, freq="D", tz="UTC")
 

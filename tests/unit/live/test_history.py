@@ -8,6 +8,7 @@ from sizewise.dataset.days import Days
 from sizewise.dataset.features import NAMES, compute_features
 from sizewise.live.history import following_times, history_bars, history_days
 from sizewise.market.instruments import load_instruments
+from sizewise.market.own import plain_instrument
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Donchian, Signals
 
@@ -67,3 +68,10 @@ def test_the_next_bars_are_the_calendars(root, symbol, last, following):
     instrument = load_instruments(root / "data" / "instruments.yaml")[symbol]
     found = following_times(pd.Timestamp(last, tz="UTC"), instrument)
     np.testing.assert_array_equal(found, pd.DatetimeIndex(following, tz="UTC"))
+
+
+def test_the_next_bars_of_an_exchange_know_its_holidays():
+    share = plain_instrument("equity", 60)
+    # Good Friday follows.
+    found = following_times(pd.Timestamp("2020-04-09 19:30", tz="UTC"), share)
+    np.testing.assert_array_equal(found, pd.DatetimeIndex(["2020-04-13 13:30", "2020-04-13 14:30"], tz="UTC"))

@@ -1,16 +1,18 @@
 """Bad bars are refused with one line that names file, row and remedy; the real files are not bad."""
 
 import shutil
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sizewise.base.errors import BarError, DataMissingError
+from sizewise.base.errors import BarError, DataMissingError, InstrumentError
 from sizewise.market.bars import COLUMNS, load_bars, validate_bars
 from sizewise.market.instruments import Instrument, load_instruments
 
+LATER = date(2021, 1, 1)
 REAL_ROWS = {
     "BTCUSDT_1h": 55_722,
     "BTCUSD-BITFINEX_15m": 58_734,
@@ -218,10 +220,70 @@ def test_no_real_series_goes_untested(root):
 
 def test_a_signal_of_ones_own_is_kept_and_checked(frame):
     sides = np.resize([0, 1, -1], len(frame))
-    kept = validate_bars(frame.assign(signal=sides, other=1.0), source="mine")
+    kept = validate_bars(frame.assign(signal=sides, words="one"), source="mine")
     assert list(kept.columns) == [*COLUMNS, "signal"]
     assert kept["signal"].tolist() == sides.tolist()
     assert list(validate_bars(frame, source="mine").columns) == list(COLUMNS)
     for wrong in (2.0, 0.5, np.nan):
         with pytest.raises(BarError, match=r"mine: row 7 .*: signal (2|0\.5|nan) (is no side|is not finite): "):
             validate_bars(frame.assign(signal=np.where(np.arange(len(frame)) == 7, wrong, sides)), source="mine")
+
+
+def test_bars_of_another_length_than_the_instrument_s_are_noticed(frame, hourly):
+    quarter = hourly.model_copy(update={"bar_minutes": 15, "max_gap_bars": 48})
+    with pytest.raises(
+        BarError, match=r"mine: bars come every 60 minutes or more, its instrument says 15: mend bar_minutes"
+    ):
+        validate_bars(frame, source="mine", instrument=quarter)
+
+
+def test_fees_that_begin_after_the_first_bar_are_noticed(frame, hourly):
+    late = hourly.model_copy(update={"fee_schedule": (hourly.fee_schedule[0].model_copy(update={"from_": LATER}),)})
+    with pytest.raises(
+        InstrumentError, match=r"begins 2021-01-01, after the first bar 2020-01-01: add an earlier period"
+    ):
+        validate_bars(frame, source="mine", instrument=late)
+
+
+def test_hourly_bars_of_an_exchange_start_with_its_session(instruments, real_bars):
+    share = instruments["SPY_5m"].model_copy(update={"bar_minutes": 60, "calendar": "XNYS", "max_gap_bars": 0})
+    fine = real_bars("SPY_5m", 0, 79 * 20)
+    fine = fine[share.trading_calendar.inside(fine.index, 5)]
+    rules = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+    hourly = fine.resample("60min", offset="30min").agg(rules).dropna()
+    assert len(validate_bars(hourly, source="SPY_1h", instrument=share)) == 7 * 20
+    with pytest.raises(BarError, match=r"follows a gap of 3 bars \(limit 0\)"):
+        validate_bars(hourly.drop(hourly.index[9:12]), source="SPY_1h", instrument=share)
+    wall = hourly.set_index(hourly.index - pd.Timedelta(hours=5)).rename_axis("timestamp")
+    with pytest.raises(BarError, match=r"row 0 \(2017-01-03 09:30 UTC\) lies outside the calendar XNYS"):
+        validate_bars(wall, source="SPY_1h", instrument=share)
+
+
+@pytest.mark.parametrize(
+    ("column", "wrong", "message"),
+    [
+        ("direction", 0.5, "row 7 .*: direction 0.5 is no side: write -1, 0 or 1"),
+        ("confidence", 1.5, "row 7 .*: confidence 1.5 is no probability: write a number from 0 to 1"),
+        ("confidence", np.nan, "row 7 .*: confidence nan is no probability"),
+    ],
+)
+def test_a_direction_and_its_confidence_are_checked(frame, column, wrong, message):
+    good = frame.assign(direction=1, confidence=0.5)
+    assert validate_bars(good, source="mine")[["direction", "confidence"]].iloc[0].tolist() == [1.0, 0.5]
+    good[column] = np.where(np.arange(len(frame)) == 7, wrong, good[column])
+    with pytest.raises(BarError, match=message):
+        validate_bars(good, source="mine")
+
+
+def test_further_columns_of_numbers_are_kept_as_they_are(frame):
+    gaps = np.where(np.arange(len(frame)) < 9, np.nan, 2)
+    kept = validate_bars(frame.assign(imbalance=gaps, orders=3, venue="here"), source="mine")
+    assert list(kept.columns) == [*COLUMNS, "imbalance", "orders"]
+    assert (kept.dtypes == np.float64).all()
+    assert kept["imbalance"].isna().sum() == 9
+
+
+def test_a_column_that_stands_there_twice_is_refused(frame):
+    twice = pd.concat([frame.assign(imbalance=1.0), frame[["close"]]], axis=1)
+    with pytest.raises(BarError, match="mine: column 'close' stands there twice: keep one"):
+        validate_bars(twice, source="mine")

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from sizewise.base.errors import DataMissingError, InstrumentError
-from sizewise.market.instruments import CALENDARS, Funding, Instrument, find_instrument, load_instruments
+from sizewise.market.calendars import CALENDARS
+from sizewise.market.instruments import Funding, Instrument, find_instrument, load_instruments
 
 
 @pytest.fixture
@@ -143,7 +144,10 @@ REFUSED = {
     "infinite leverage": ({"max_leverage": float("inf")}, "BTCUSDT_1h.max_leverage: Input should be a finite number"),
     "margin above 1": ({"maintenance_margin_frac": 10.0}, "BTCUSDT_1h.maintenance_margin_frac: Input should be less"),
     "negative spread": ({"half_spread_bps": -1.0}, "BTCUSDT_1h.half_spread_bps: Input should be greater"),
-    "unknown calendar": ({"calendar": "moon"}, "BTCUSDT_1h.calendar: Input should be '24x7'"),
+    "unknown calendar": (
+        {"calendar": "moon"},
+        "BTCUSDT_1h.calendar: Value error, calendar 'moon' is unknown: take 24x7",
+    ),
     "no fees": ({"fee_schedule": []}, "BTCUSDT_1h.fee_schedule: Value should have at least 1"),
     "fee without a day": (
         {"fee_schedule": [{"maker_bps": 1.0, "taker_bps": 1.0}]},
@@ -301,5 +305,83 @@ def test_a_bar_a_session_starts_with_it_on_both_sides_of_the_clock_change(entrie
     assert daily.expected_times(times).equals(times)
     late = utc("2019-03-08 14:30", "2019-03-11 14:30")
     assert not late.isin(daily.expected_times(late)).all()
-    coin = Instrument.model_validate(entries["BTCUSDT_1h"] | {"bar_minutes": 1440})
+    coin = Instrument.model_validate(entries["BTCUSDT_1h"] | {"bar_minutes": 1440, "bars_per_year": None})
     assert coin.expected_times(utc("2019-03-08", "2019-03-10")).equals(utc("2019-03-08", "2019-03-09", "2019-03-10"))
+
+
+def test_every_wrong_or_missing_field_of_an_entry_is_named_at_once(entries, tmp_path):
+    spoilt = {**entries["SPY_5m"], "lot_size": -1.0, "calendar": "moon", "typo": 1}
+    del spoilt["tick_size"], spoilt["venue"]
+    (tmp_path / "instruments.yaml").write_text(yaml.safe_dump({"SPY_5m": spoilt}))
+    with pytest.raises(InstrumentError) as caught:
+        load_instruments(tmp_path / "instruments.yaml")
+    said = str(caught.value)
+    for what in ("SPY_5m.lot_size: ", "SPY_5m.calendar: ", "SPY_5m.typo: ", "SPY_5m.tick_size: ", "SPY_5m.venue: "):
+        assert what in said
+    assert said.count("mend the entry") == 1
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("symbol", "change", "counted"),
+    [
+        ("BTCUSDT_1h", {}, 8766.0),
+        ("BTCUSDT_1h", {"bar_minutes": 15}, 35064.0),
+        ("SPY_5m", {"calendar": "XNYS"}, 19552.8),
+        ("EURUSD_1h", {"bar_minutes": 1440}, 260.9),
+    ],
+)
+def test_bars_a_year_are_counted_where_nobody_says(entries, symbol, change, counted):
+    left_out = {name: value for name, value in entries[symbol].items() if name != "bars_per_year"}
+    found = Instrument.model_validate(left_out | change).bars_per_year
+    assert found == pytest.approx(counted, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "change"),
+    [
+        ("CSI300_15m", {"bars_per_year": 252}),
+        ("SPY_1d", {"bars_per_year": 19857}),
+        ("BTCUSDT_1h", {"bars_per_year": 365.25}),
+    ],
+)
+def test_bars_a_year_of_another_length_are_noticed(entries, symbol, change, tmp_path):
+    (tmp_path / "instruments.yaml").write_text(yaml.safe_dump({symbol: entries[symbol] | change}))
+    with pytest.raises(InstrumentError, match=rf"{symbol}: bars_per_year .* does not go with bars of .*: leave it out"):
+        load_instruments(tmp_path / "instruments.yaml")
+
+
+def test_a_time_zone_means_something_or_is_left_out(entries, tmp_path):
+    euro = entries["EURUSD_1h"]
+    assert Instrument.model_validate(euro | {"timezone": None}).trading_calendar is CALENDARS["fx_24x5"]
+    athens = Instrument.model_validate(euro | {"timezone": "Europe/Athens"})
+    # Midnight in Athens is another hour than 17:00 in New York while only one of the clocks has changed.
+    times = utc("2020-03-10 21:00", "2020-03-10 22:00")
+    assert athens.session(times).tolist() == [0, 1]
+    assert Instrument.model_validate(euro).session(times).tolist() == [0, 0]
+    (tmp_path / "instruments.yaml").write_text(yaml.safe_dump({"SPY_5m": entries["SPY_5m"] | {"timezone": "UTC"}}))
+    with pytest.raises(InstrumentError, match=r"SPY_5m: timezone UTC: this exchange trades by America/New_York: leave"):
+        load_instruments(tmp_path / "instruments.yaml")
+
+
+def test_short_names_of_asset_classes_are_taken(entry):
+    names = {"etf": "equity_etf", "index": "equity_index", "perpetual": "perpetual", "future": "future"}
+    assert {name: Instrument.model_validate(entry | {"asset_class": name}).asset_class for name in names} == names
+    counted = [name for name in names if Instrument.model_validate(entry | {"asset_class": name}).volume_is_units]
+    assert counted == ["etf", "perpetual"]
+
+
+def test_the_day_trade_rule_stops_at_the_border(entries):
+    moment = utc("2020-03-06 15:00")
+    for calendar, limited in (("XNYS", True), ("NASDAQ", True), ("XETR", False), ("cn_equity", False)):
+        zoned = entries["SPY_5m"] | {"calendar": calendar, "timezone": None, "bars_per_year": None}
+        assert Instrument.model_validate(zoned).day_trades_limited(moment).tolist() == [limited], calendar
+
+
+def test_a_changed_file_is_read_again(entries, tmp_path):
+    path = tmp_path / "instruments.yaml"
+    path.write_text(yaml.safe_dump({"SPY_5m": entries["SPY_5m"]}))
+    first = load_instruments(path)
+    first.clear()
+    path.write_text(yaml.safe_dump({"SPY_5m": entries["SPY_5m"] | {"half_spread_bps": 9.0}}))
+    assert load_instruments(path)["SPY_5m"].half_spread_bps == 9.0

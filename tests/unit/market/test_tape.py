@@ -242,7 +242,8 @@ def hours(root) -> tuple[dict[str, pd.DataFrame], dict[str, Instrument]]:
 
 def test_markets_are_joined_as_their_bars_would_be(hours):
     bars, terms = hours
-    chained = chain_tapes([build_tape({symbol: frame}, terms) for symbol, frame in bars.items()])
+    n_rows = sum(len(frame) for frame in bars.values())
+    chained = chain_tapes((build_tape({symbol: frame}, terms) for symbol, frame in bars.items()), n_rows)
     found, expected = join_tape(chained, (0, 1)), build_tape(bars, terms)
     assert (found.symbols, found.first_row, found.n_rows) == (expected.symbols, expected.first_row, expected.n_rows)
     assert found.times.equals(expected.times)
@@ -257,7 +258,7 @@ def test_markets_of_other_currencies_or_other_bars_are_not_joined(hours, known):
     yuan = terms["EURUSD_1h"].model_copy(update={"quote_currency": "CNY"})
     foreign = build_tape({"EURUSD_1h": bars["EURUSD_1h"]}, {"EURUSD_1h": yuan})
     with pytest.raises(ConfigError, match="one account cannot hold BTCUSDT_1h in USDT, EURUSD_1h in CNY"):
-        join_tape(chain_tapes([parts[0], foreign]), (0, 1))
+        join_tape(chain_tapes([parts[0], foreign], len(parts[0].times) + len(foreign.times)), (0, 1))
     short = build_tape({"SPY_5m": SHARE}, known)
     with pytest.raises(ConfigError, match=r"bars of different minutes \(BTCUSDT_1h of 60, SPY_5m of"):
-        join_tape(chain_tapes([parts[0], short]), (0, 1))
+        join_tape(chain_tapes([parts[0], short], len(parts[0].times) + len(short.times)), (0, 1))

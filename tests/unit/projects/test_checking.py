@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from sizewise.base.errors import BarError, ConfigError
+from sizewise.base.errors import BarError, ConfigError, InstrumentError
 from sizewise.dataset.store import build_tables, cut_folds, read_universe
+from sizewise.market.bars import load_bars
 from sizewise.params.reading import parse_params, read_params
 from sizewise.params.stage import dated_params
 from sizewise.projects.checking import check_project
@@ -22,9 +23,9 @@ def set_params(root, section, **values):
 
 
 def set_instrument(root, **values):
-    held = yaml.safe_load((root / "data" / "instruments.yaml").read_text())
+    held = yaml.safe_load((root / "data" / "own" / "instruments.yaml").read_text())
     held["SHARE_1d"] |= values
-    (root / "data" / "instruments.yaml").write_text(yaml.safe_dump(held))
+    (root / "data" / "own" / "instruments.yaml").write_text(yaml.safe_dump(held))
 
 
 DATES = {
@@ -64,7 +65,7 @@ def test_every_bar_is_accounted_for(project):
     set_params(project, "splits", **DATES)
     row = check_project(project).table.loc["SHARE_1d"]
     bars, sealed, unused = (int(row[name].replace(",", "")) for name in ("bars", "sealed", "unused"))
-    index = pd.read_parquet(project / "data" / "bars" / "SHARE_1d.parquet").index
+    index = load_bars(project / "data" / "own" / "bars" / "SHARE_1d.parquet").index
     assert bars == len(index)
     assert sealed == ((index >= "2014-01-02") & (index < "2014-06-02")).sum() > 0
     assert unused == (index >= "2014-06-02").sum() > 0
@@ -96,11 +97,11 @@ def test_dates_of_an_earlier_run_are_named(project):
 
 def test_a_symbol_outside_the_folds_is_said(project):
     set_params(project, "splits", **{**DATES, "min_test_bars": 100})
-    short = pd.read_parquet(project / "data" / "bars" / "SHARE_1d.parquet").iloc[:700]
-    short.to_parquet(project / "data" / "bars" / "SHORT_1d.parquet")
-    held = yaml.safe_load((project / "data" / "instruments.yaml").read_text())
+    short = pd.read_parquet(project / "data" / "own" / "bars" / "SHARE_1d.parquet").iloc[:700]
+    short.to_parquet(project / "data" / "own" / "bars" / "SHORT_1d.parquet")
+    held = yaml.safe_load((project / "data" / "own" / "instruments.yaml").read_text())
     held["SHORT_1d"] = held["SHARE_1d"]
-    (project / "data" / "instruments.yaml").write_text(yaml.safe_dump(held))
+    (project / "data" / "own" / "instruments.yaml").write_text(yaml.safe_dump(held))
     found = check_project(project).table
     assert found.loc["SHORT_1d", "note"] == "not in data.symbols: add it there, and it is used"
     set_params(project, "data", symbols=["SHARE_1d", "SHORT_1d"])
@@ -126,14 +127,15 @@ def test_bars_cut_by_the_section_data_are_said(project):
 
 
 def test_fees_that_begin_after_the_bars_are_refused(project):
-    set_params(project, "splits", **DATES)
     set_instrument(project, fee_schedule=[{"from": "2011-01-01", "maker_bps": 0.0, "taker_bps": 3.0}])
-    found = check_project(project)
-    assert "begins 2011-01-01, after the first bar" in found.table.loc["SHARE_1d", "note"]
-    assert found.refused is not None
-    assert "SHARE_1d" in found.refused
-    with pytest.raises(ConfigError, match="begins 2011-01-01"):
-        found.short()
+    with pytest.raises(InstrumentError, match="begins 2011-01-01, after the first bar"):
+        check_project(project)
+
+
+def test_a_study_stops_where_its_check_refuses(project):
+    set_params(project, "splits", **{**DATES, "min_train_bars": 100_000})
+    with pytest.raises(ConfigError, match="has no symbol with 100000 train bars"):
+        check_project(project).short()
 
 
 def test_a_fold_without_a_symbol_is_refused_as_the_pipeline_does(project):
@@ -150,8 +152,8 @@ def test_too_few_trades_for_a_confidence_are_refused_as_the_pipeline_does(projec
 
 
 def test_bars_in_which_no_fold_is_found_are_refused(project):
-    bars = pd.read_parquet(project / "data" / "bars" / "SHARE_1d.parquet").iloc[:150]
-    bars.to_parquet(project / "data" / "bars" / "SHARE_1d.parquet")
+    bars = pd.read_parquet(project / "data" / "own" / "bars" / "SHARE_1d.parquet").iloc[:150]
+    bars.to_parquet(project / "data" / "own" / "bars" / "SHARE_1d.parquet")
     found = check_project(project)
     assert (found.refused or "").startswith("splits: auto finds no fold in the bars before")
     assert found.table.loc["SHARE_1d", "folds"] == "none"
@@ -166,8 +168,8 @@ def test_a_class_that_cannot_be_opened_is_refused(project):
 
 
 def test_bars_that_break_the_schema_are_refused(project):
-    bars = pd.read_parquet(project / "data" / "bars" / "SHARE_1d.parquet")
+    bars = pd.read_parquet(project / "data" / "own" / "bars" / "SHARE_1d.parquet")
     bars.iloc[3, 0] = np.nan
-    bars.to_parquet(project / "data" / "bars" / "SHARE_1d.parquet")
+    bars.to_parquet(project / "data" / "own" / "bars" / "SHARE_1d.parquet")
     with pytest.raises(BarError, match="row 3"):
         check_project(project)

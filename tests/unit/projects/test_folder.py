@@ -10,7 +10,7 @@ from sizewise.base.errors import BarError, ConfigError, DataMissingError
 from sizewise.base.imports import PACKAGE
 from sizewise.params.reading import parse_params, read_params, section_model
 from sizewise.params.stage import declared_sections, stage_params
-from sizewise.projects import folder
+from sizewise.projects import folder, series
 from sizewise.projects.folder import QUESTIONS, asking, checkout, same_study, stages
 from sizewise.reports.page.run import NOTEBOOKS
 
@@ -61,7 +61,7 @@ def test_its_stages_name_no_place_of_this_machine(make):
 def test_each_of_its_stages_is_given_what_it_declares(make):
     root = make()
     assert "stress" not in declared_sections(root, "arms")
-    assert set(stage_params(root, "arms")) == {"arms", "plan", "signals"}
+    assert set(stage_params(root, "arms")) == set(declared_sections(root, "arms"))
     with pytest.raises(DataMissingError, match="no dates yet"):
         stage_params(root, "features")
 
@@ -126,9 +126,7 @@ def test_nothing_is_left_where_bars_are_refused(make, tmp_path, monkeypatch):
         (root / "half").write_text("written")
         raise BarError("row 3 is wrong")
 
-    import sys
-
-    monkeypatch.setattr(sys.modules["sizewise.market.own"], "store_own", refuse)
+    monkeypatch.setattr(series, "store_own", refuse)
     before = set(tmp_path.iterdir())
     with pytest.raises(BarError, match="row 3"):
         make()

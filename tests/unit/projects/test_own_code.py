@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sizewise.base.errors import ConfigError
-from sizewise.dataset.own_signal import Signal
+from sizewise.dataset.own.signal import Signal
 from sizewise.projects.own_code import own_rule, own_signal
 
 RULE = "import sizewise as sw\n\n\nclass HalfSize(sw.Rule):\n    def size(self, at):\n        return at.confidence\n"

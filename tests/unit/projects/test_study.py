@@ -71,7 +71,7 @@ def run_cells(root: Path, stage: str) -> str:
 
 
 @pytest.fixture
-def here(reading, csv, tmp_path, monkeypatch):
+def here(csv, tmp_path, monkeypatch):
     """A caller's folder, a tiny budget, and stages that run in this process in place of DVC's."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(study, "budget_of", lambda minutes: TINY)
@@ -189,7 +189,7 @@ def test_a_name_that_is_no_plain_name_is_refused(name):
         (["share.csv", "--name", "../x"], "a plain name is meant"),
     ],
 )
-def test_what_is_refused_leaves_nothing(reading, csv, tmp_path, monkeypatch, capsys, arguments, said):
+def test_what_is_refused_leaves_nothing(csv, tmp_path, monkeypatch, capsys, arguments, said):
     monkeypatch.chdir(tmp_path)
     csv("share.csv", stop=800)
     before = set(tmp_path.iterdir())

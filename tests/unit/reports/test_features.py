@@ -178,3 +178,28 @@ def test_figures_draw(universe, tables):
         assert set(names) <= set(NAMES)
         assert len(names) > 30
         plt.close("all")
+
+
+def test_of_many_train_bars_every_so_many_is_looked_at_and_that_is_said(tables, monkeypatch, drawn):
+    whole, label = features.redundancy_table(tables, FOLDS[1]), "Pearson correlation over "
+    assert features.correlation_figure(tables, FOLDS[1]).axes[1].get_ylabel() == f"{label}train bars"
+    monkeypatch.setattr(features, "MOST_BARS", 400)
+    assert features.correlation_figure(tables, FOLDS[1]).axes[1].get_ylabel() == f"{label}one of 3 train bars"
+    thinned = {name: table.copy() for name, table in tables.items()}
+    for name, part in FOLDS[1].train.items():
+        rows = np.arange(part.start, part.stop)
+        thinned[name].iloc[rows[np.arange(len(rows)) % 3 != 0], :20] = 1e9
+    table = features.redundancy_table(tables, FOLDS[1])
+    pd.testing.assert_frame_equal(features.redundancy_table(thinned, FOLDS[1]), table)
+    assert not table.equals(whole)
+
+
+def test_the_label_of_a_day_is_that_of_most_of_its_bars():
+    times = pd.date_range("2020-01-01", periods=96, freq="h", tz="UTC")
+    labels = pd.Series(pd.Categorical(np.random.default_rng(3).choice(LABELS[:3], 96), categories=LABELS), times)
+    # As many of either: the first by name.
+    labels.iloc[:24] = [LABELS[2], LABELS[0]] * 12
+    found = features._most_frequent(times.floor("D"), labels)
+    said = labels.groupby(times.floor("D")).agg(lambda part: part.astype(str).mode().iloc[0])
+    assert found.tolist() == said.tolist()
+    assert found.index.equals(said.index)

@@ -27,7 +27,8 @@ from sizewise.sizing.fitted import (
 from sizewise.sizing.opportunities import find_opportunities
 from sizewise.sizing.sizers import Sizer, rule_sizer
 from sizewise.sizing.walks import backtest
-from sizewise.walkforward.walk import PathKey, trades_frame
+from sizewise.walkforward.frames import trades_frame
+from sizewise.walkforward.walk import PathKey
 
 from ...hand_market import make_market, priced, remade
 

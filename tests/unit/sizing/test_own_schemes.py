@@ -14,7 +14,8 @@ from sizewise.params.trading.trading import Rules
 from sizewise.sizing.multiples import open_any, rules_of
 from sizewise.sizing.own import own_of
 from sizewise.trading.schemes import sizing
-from sizewise.walkforward.walk import frames, run_policies
+from sizewise.walkforward.frames import frames
+from sizewise.walkforward.walk import run_policies
 
 # A scheme without parameters stands for one's own: what matters is that its class is named.
 OWN = CustomScheme(kind="custom", class_="sizewise.trading.schemes.sizing:BSH")

@@ -1,13 +1,14 @@
 """The files of arms that stages read: a source of one's own is told by what it says."""
 
+import json
 import shutil
 
 import pytest
 import yaml
 
 from sizewise.base.errors import ConfigError
-from sizewise.params.stage import ARMS_FOLDER
-from sizewise.walkforward.arms import SIGNAL_FILE, write_arms
+from sizewise.params.stage import ARMS_FOLDER, SIGNAL_FILE
+from sizewise.walkforward.arms import write_arms
 
 RULE = "import sizewise as sw\n\n\nclass Mine(sw.Rule):\n    def size(self, at: sw.Situation):\n        return 0.1\n"
 
@@ -66,3 +67,42 @@ def test_the_source_of_a_signal_of_ones_own_is_noticed_too(project):
     (project / "own" / "long.py").write_text(SIGNAL.replace("Long", "Short"))
     with pytest.raises(ConfigError, match="has no class 'Long'"):
         write_arms()
+
+
+FEATURES = """import sizewise as sw
+
+
+class Lean(sw.Features):
+    def definitions(self):
+        return {"lean": "nothing"}
+
+    def values(self, bars, days):
+        return {"lean": 0.0 * bars["close"]}
+"""
+
+
+def test_a_file_of_trades_and_features_of_ones_own_are_noticed_too(project):
+    (project / "own" / "mine.py").write_text(RULE)
+    (project / "own" / "lean.py").write_text(FEATURES)
+    (project / "own" / "trades.csv").write_text("entry,exit,side\n2020-01-02,2020-01-03,1\n")
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    values["signals"]["family"] = {"kind": "trades", "file": "own/trades.csv"}
+    values["observation"]["own"] = {"class": "own/lean.py:Lean"}
+    (project / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    write_arms()
+    first = json.loads((project / SIGNAL_FILE).read_text())
+    assert first["name"] == "own/trades.csv"
+    (project / "own" / "trades.csv").write_text("entry,exit,side\n2020-01-02,2020-01-03,-1\n")
+    (project / "own" / "lean.py").write_text(FEATURES.replace("0.0", "1.0"))
+    write_arms()
+    second = json.loads((project / SIGNAL_FILE).read_text())
+    assert {key for key in first if first[key] != second[key]} == {"source", "features"}
+    (project / "own" / "trades.csv").write_text("entry,exit,side\n2020-01-02,2020-01-03,0\n")
+    with pytest.raises(ConfigError, match="row 0: side '0' is none"):
+        write_arms()
+
+
+def test_nothing_of_ones_own_is_said_where_there_is_none(project):
+    (project / "own" / "mine.py").write_text(RULE)
+    write_arms()
+    assert json.loads((project / SIGNAL_FILE).read_text()) == {"source": None}

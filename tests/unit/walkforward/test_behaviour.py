@@ -9,7 +9,8 @@ import torch
 from scipy import stats
 
 from sizewise.base.errors import LedgerError
-from sizewise.dataset.market_tensor import UNFITTED, Market
+from sizewise.dataset.features import UNFITTED
+from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.trading.account import Account

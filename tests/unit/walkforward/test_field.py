@@ -15,7 +15,8 @@ from sizewise.params.arms import AtrMatchedArm
 from sizewise.params.reading import parse_section, read_params
 from sizewise.sizing.fitted import mean_exposure
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward.walk import RULE_SEED, PathKey, frames, policies_sizer, walk
+from sizewise.walkforward.frames import frames
+from sizewise.walkforward.walk import RULE_SEED, PathKey, policies_sizer, walk
 
 from ...conftest import ROOT
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from sizewise.base.errors import CheckpointError, DataMissingError
-from sizewise.dataset.market_tensor import UNFITTED, fold_confidence
+from sizewise.dataset.features import UNFITTED
+from sizewise.dataset.market_tensor import fold_confidence
 from sizewise.dataset.regimes import LABELS
 from sizewise.learning.closed_trades.policy import load_closed_trades
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sizewise.base.errors import CheckpointError, DataMissingError
-from sizewise.dataset.features import chosen_inputs
-from sizewise.dataset.market_tensor import UNFITTED, fold_confidence
+from sizewise.dataset.features import UNFITTED, chosen_inputs
+from sizewise.dataset.market_tensor import fold_confidence
 from sizewise.learning.ppo.agent import PolicySizer
 from sizewise.learning.ppo.encoders import MarketView
 from sizewise.walkforward import responses

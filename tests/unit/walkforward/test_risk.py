@@ -19,8 +19,9 @@ from sizewise.sizing.walks.day_marks import DayMarks
 from sizewise.walkforward import field as field_module
 from sizewise.walkforward import risk as risk_module
 from sizewise.walkforward.field import Field
+from sizewise.walkforward.frames import equity_frame, frames
 from sizewise.walkforward.risk import DIGITS, _abreast, factors_of, marks_frame, match, risk_summary, train_paths
-from sizewise.walkforward.walk import PathKey, equity_frame, frames, of_paths, walk
+from sizewise.walkforward.walk import PathKey, of_paths, walk
 
 from ...hand_market import make_market, priced, remade
 

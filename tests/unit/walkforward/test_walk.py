@@ -19,7 +19,8 @@ from sizewise.params.arms import AtrArm, ConstantArm
 from sizewise.params.trading.world import World
 from sizewise.sizing.sizers import AT_MARKET
 from sizewise.trading.broker.orders import Orders
-from sizewise.walkforward.walk import RULE_SEED, frames, paths_of, run_policies, run_rule, walk
+from sizewise.walkforward.frames import frames
+from sizewise.walkforward.walk import RULE_SEED, paths_of, run_policies, run_rule, walk
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules
 from sizewise.params.trading.world import World
 from sizewise.trading.broker.orders import Flag
-from sizewise.walkforward.walk import events_frame, frames, run_rule
+from sizewise.walkforward.frames import events_frame, frames
+from sizewise.walkforward.walk import run_rule
 
 # A fifth of 15 is no order on the first symbol's venue, which wants 10; the other's has no minimum.
 FOREX = "EURUSD_1h"

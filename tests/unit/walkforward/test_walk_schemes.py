@@ -20,8 +20,9 @@ from sizewise.params.trading.world import World
 from sizewise.trading.broker.orders import Kind
 from sizewise.trading.schemes.catalogue import MODELS
 from sizewise.walkforward.field import Field
+from sizewise.walkforward.frames import equity_frame, frames
 from sizewise.walkforward.risk import COLUMNS, factors_of, match_policies, match_table
-from sizewise.walkforward.walk import equity_frame, frames, run_policies, run_rule, walk
+from sizewise.walkforward.walk import run_policies, run_rule, walk
 
 PAIR = ("BTCUSDT_1h", "EURUSD_1h")
 # One iteration teaches nothing: what begins by holding, and has more than ten actions, would hold.
@@ -116,7 +117,7 @@ def test_two_symbols_in_one_account_walk_and_their_ledger_adds_up(pair):
     (key,) = runs["pair"].keys
     assert key.symbol == "+".join(PAIR)
     market = pair.market_of("pair")
-    # Adding up is checked on the way, see walk.frames.
+    # Adding up is checked on the way, see frames.frames.
     ((equity, trades),) = frames(runs["pair"], market, stop_atr=1.5)
     assert {name.split("@")[0] for name in trades["decision_id"]} == set(PAIR)
     assert trades["pnl"].sum() == pytest.approx(equity["equity"].iloc[-1] - equity["equity"].iloc[0], abs=0.01)

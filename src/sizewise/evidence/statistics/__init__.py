@@ -1,6 +1,7 @@
 """Tests, each with its source.
 
 - blocks: the Ibragimov-Mueller test
+- bounds: what the parameters of a test may be
 - cosines: the equal-weighted-cosine test
 - e_values: an anytime-valid bet
 - joint: what two tests that must agree find

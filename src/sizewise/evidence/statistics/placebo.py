@@ -1,14 +1,19 @@
 """The circular-shift placebo: would the candidate's sizes have earned as much on other trades of the same signal?
 
-Within a trade the result is linear in its size, so on trade i the candidate earns exp(l_i) r_i, where r_i is what the
-reference earned and l_i is log(candidate's size / reference's size). The statistic is the mean of (exp(l_i) - 1) r_i over
-all trades: to first order the candidate's log growth a trade, minus the reference's. The placebo rotates l around the
-trades of each symbol in time order, by one random number of places a symbol, and leaves r where it is.
+The result is linear in the size, so on bar t of trade i the candidate earns exp(l_it) r_it, where r_it is what the
+reference earned and l_it is log(candidate's size / reference's size). The statistic is the sum of (exp(l_it) - 1) r_it over
+all bars, divided by the number of trades: to first order the candidate's log growth a trade, minus the reference's. The
+placebo rotates the paths of l around the trades of each window (a symbol's test slice of one fold) in time order, by one
+random number of places a window, and leaves r where it is. A path is laid on another trade bar by bar from its entry on; in
+a longer trade its last value stands until the exit.
 
-Under the null the sizes know nothing of the results, and each symbol's sequence of ratios is as good begun at any of its
-trades. Then every rotation is as likely as the one observed, and a share of at most alpha of them ranks in the top alpha.
-Rotation, unlike a shuffle, keeps how long large and small sizes last, and what the results' own streaks are. The average
-ratio stays in each symbol, so a constant multiple of the reference's size never earns a small p: timing alone can.
+Under the null the sizes know nothing of the results, and each window's sequence of paths is as good begun at any of its
+trades. Then every rotation is as likely as the one observed, and a share of at most alpha of them ranks in the top alpha:
+exactly so where a size lasts a trade, and as well as paths go on as they are continued where it does not. Whole trades are
+moved, since rotated bars would part sizes from the trades that they last, which the observed ones never are; windows are
+kept apart, since each has a policy and a risk of its own. Rotation, unlike a shuffle, keeps how long large and small sizes
+last, and what the results' own streaks are. The average ratio stays in each window, so a constant multiple of the
+reference's size never earns a small p: timing alone can.
 """
 
 from dataclasses import dataclass
@@ -17,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from sizewise.base.errors import LedgerError
-from sizewise.ledgers.orders import sizes_in_force, unit_results
+from sizewise.ledgers.orders import ordered_sizes, sizes_in_force, unit_results
 
 # Of the bars that an arm holds: a venue's rules may refuse an order of one arm and not of the other; more is another signal.
 MOST_STRAY = 0.10
@@ -37,9 +42,9 @@ def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     Args:
         reference, other: equity ledgers of one arm each, columns orders.COLUMNS; the reference has one seed.
     Returns:
-        one row a held bar, oldest first within a symbol: symbol, unit_result (the price gain over the bar of a position of
-        one), reference_size (share of equity, > 0), size_ratio (other over reference, seeds averaged, 0 where
-        it holds nothing).
+        one row a held bar, oldest first within a symbol: symbol, window (int64, of the symbol's test slices), trade (int64,
+        of the reference's, increasing), unit_result (the price gain over the bar of a position of one), reference_size
+        (share of equity, > 0), size_ratio (other over reference, seeds averaged, 0 where it holds nothing).
     Raises:
         LedgerError: the reference has several seeds, the bars differ, or the arms hold different sides more often than
             that.
@@ -68,12 +73,23 @@ def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
             )
         astray |= stray
         ratio[held] += np.abs(size[held] / ordered[held]) / len(seeds)
+    window = base.groupby(["symbol", "fold"], observed=True, sort=False).ngroup().to_numpy()
+    trade = np.cumsum(_begins(np.sign(ordered_sizes(base)), window))
     held &= ~astray
     size = np.where(held, np.abs(ordered), np.nan)
-    rows = base.assign(unit_result=unit_results(base), reference_size=size, size_ratio=ratio)
-    table = rows.loc[held, ["symbol", "unit_result", "reference_size", "size_ratio"]].reset_index(drop=True)
+    rows = base.assign(
+        window=window, trade=trade, unit_result=unit_results(base), reference_size=size, size_ratio=ratio
+    )
+    columns = ["symbol", "window", "trade", "unit_result", "reference_size", "size_ratio"]
+    table = rows.loc[held, columns].reset_index(drop=True)
     table.attrs["left_out"] = int(astray.sum())
     return table
+
+
+def _begins(side: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Whether a trade begins: a side that the row before does not end with, or whose window it is not: bool (n,)."""
+    same = (side[1:] == side[:-1]) & (window[1:] == window[:-1])
+    return (side != 0.0) & np.append(True, ~same)
 
 
 def _ordered(rows: pd.DataFrame) -> np.ndarray:
@@ -95,7 +111,7 @@ def _one_size(sizes: np.ndarray, symbol: np.ndarray) -> np.ndarray:
 class Placebo:
     """The test's result, one-sided (the candidate's timing helps).
 
-    observed: mean of (exp(l) - 1) r over trades, in the unit of r. rotated: float64 (draws,), the same under rotations.
+    observed: sum of (exp(l) - 1) r a trade, in the unit of r. rotated: float64 (draws,), the same under rotations.
     p_value: (1 + number of rotated >= observed) / (draws + 1).
     """
 
@@ -105,44 +121,61 @@ class Placebo:
 
 
 def rotation_placebo(
-    results: np.ndarray, log_ratio: np.ndarray, group: np.ndarray, *, draws: int, rng: np.random.Generator
+    results: np.ndarray,
+    log_ratio: np.ndarray,
+    group: np.ndarray,
+    *,
+    draws: int,
+    rng: np.random.Generator,
+    trade: np.ndarray | None = None,
 ) -> Placebo:
-    """Rotate the log size ratio within each group and compare.
+    """Rotate the paths of the log size ratio within each group and compare.
 
     Args:
-        results: float64, shape (n,), the reference's result of each trade at its own size, as a fraction of equity and net
-            of costs; in time order within a group.
-        log_ratio: float64, shape (n,), log(candidate's size / reference's size) at entry; -inf where the candidate took
-            nothing.
-        group: shape (n,), whose trades a trade belongs to, such as its symbol.
+        results: float64, shape (n,), the reference's result of each row at its own size, as a fraction of equity; in time
+            order within a group.
+        log_ratio: float64, shape (n,), log(candidate's size / reference's size); -inf where the candidate took nothing.
+        group: shape (n,), among whose trades a trade is moved, such as a symbol's test slice.
+        trade: int64, shape (n,), of each row; those of one trade are adjacent. Default: a row is a trade.
     Raises:
         LedgerError: shapes differ, no trades, a result that is not finite, or a ratio that is NaN or infinite.
     """
-    if not len(results) == len(log_ratio) == len(group) or not len(results):
+    numbers = np.arange(len(results)) if trade is None else trade
+    if not len(results) == len(log_ratio) == len(group) == len(numbers) or not len(results):
         raise LedgerError(
-            f"{len(results)} results, {len(log_ratio)} ratios and {len(group)} groups: give one of each a trade, for at "
-            "least one trade"
+            f"{len(results)} results, {len(log_ratio)} ratios, {len(group)} groups and {len(numbers)} trades: give one of "
+            "each a row, for at least one trade"
         )
     ratio = np.exp(log_ratio)
     sound = np.isfinite(results) & np.isfinite(ratio)
     if not sound.all():
-        raise LedgerError(
-            f"trade {int((~sound).argmax())}: its result or size ratio is not finite: leave it out by name"
-        )
-    observed, total = 0.0, np.zeros(draws)
+        raise LedgerError(f"row {int((~sound).argmax())}: its result or size ratio is not finite: leave it out by name")
+    observed, total, trades = 0.0, np.zeros(draws), 0
     for name in np.unique(group):
         mine = group == name
-        gains = _gains_by_shift(results[mine], ratio[mine])
+        begins = np.append(True, np.diff(numbers[mine]) != 0)
+        lengths = np.diff(np.append(np.flatnonzero(begins), len(begins)))
+        gains = _gains_by_shift(results[mine], ratio[mine], lengths)
         observed += gains[0]
+        trades += len(gains)
         total += gains[rng.integers(len(gains), size=draws)]
     # Rounding must not break a tie between rotations that are worth the same.
     slack = 1e-12 * float(np.abs(ratio * results).sum())
     p_value = (1 + int((total >= observed - slack).sum())) / (draws + 1)
     base = float(results.sum())
-    return Placebo((observed - base) / len(results), (total - base) / len(results), p_value)
+    return Placebo((observed - base) / trades, (total - base) / trades, p_value)
 
 
-def _gains_by_shift(results: np.ndarray, ratio: np.ndarray) -> np.ndarray:
-    """sum_i ratio[(i + k) mod n] results[i] for k = 0 ... n - 1."""
-    n = len(results)
-    return np.fft.irfft(np.fft.rfft(ratio) * np.conj(np.fft.rfft(results)), n)
+def _gains_by_shift(results: np.ndarray, ratio: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """What n trades of as many rows as given earn with the ratios of the trade k later, for k = 0 ... n - 1: (n,)."""
+    n = len(lengths)
+    if n == len(results):
+        return np.fft.irfft(np.fft.rfft(ratio) * np.conj(np.fft.rfft(results)), n)
+    start = np.append(0, np.cumsum(lengths[:-1]))
+    own = np.repeat(np.arange(n), lengths)
+    place = np.arange(len(results)) - start[own]
+    gains = np.empty(n)
+    for shift in range(n):
+        source = (own + shift) % n
+        gains[shift] = results @ ratio[start[source] + np.minimum(place, lengths[source] - 1)]
+    return gains

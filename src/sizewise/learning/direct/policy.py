@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from sizewise.base.errors import CheckpointError
-from sizewise.dataset.features import NAMES, Scaler, chosen_inputs
+from sizewise.dataset.features import Scaler, chosen_inputs, names_with
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.direct.network import held_multiple, multiples, shapes
 from sizewise.learning.ppo.encoders import MarketView, Parameters
@@ -32,6 +32,7 @@ class DirectPolicy:
         parameters: as in network.initialise, without the axis of policies. base: the rule whose size it multiplies.
         world: account, rules and clock that it was trained for. window_bars, inputs: of what it sees; see Observation.
         scalers: by symbol, from what it learned from. origin: provenance: arm, scheme, fold, seed, price, selected pass.
+        own: names of the features of one's own in its market.
     """
 
     parameters: Parameters
@@ -41,6 +42,7 @@ class DirectPolicy:
     inputs: tuple[str, ...] | None
     scalers: Mapping[str, Scaler]
     origin: Mapping[str, Any] = field(default_factory=dict)
+    own: tuple[str, ...] = ()
 
 
 class DirectSizer:
@@ -102,7 +104,7 @@ def save_direct(policy: DirectPolicy, folder: Path) -> None:
     layout = {
         "observation": {
             "window_bars": policy.window_bars,
-            "features": list(NAMES),
+            "features": list(names_with(policy.own)),
             "inputs": None if policy.inputs is None else list(policy.inputs),
         },
         "hidden": len(policy.parameters["b1"]),
@@ -116,11 +118,11 @@ def save_direct(policy: DirectPolicy, folder: Path) -> None:
     STORE.save(folder, layout, policy.parameters)
 
 
-def load_direct(folder: str | Path, base: RuleArm) -> DirectPolicy:
+def load_direct(folder: str | Path, base: RuleArm, own: Sequence[str] = ()) -> DirectPolicy:
     """Read what `save_direct` wrote.
 
     Args:
-        base: the rule that the caller's arm multiplies.
+        base: the rule that the caller's arm multiplies. own: names of the features of one's own in its market.
     Raises:
         DataMissingError: a file is missing.
         CheckpointError: unreadable, or made for another rule or other features.
@@ -128,9 +130,9 @@ def load_direct(folder: str | Path, base: RuleArm) -> DirectPolicy:
 
     def make(layout: dict[str, Any], parameters: Parameters, name: str) -> DirectPolicy:
         observation = layout["observation"]
-        check_features(observation["features"], list(NAMES), name, "this code")
+        check_features(observation["features"], list(names_with(own)), name, "this market")
         inputs = None if observation["inputs"] is None else tuple(observation["inputs"])
-        width = observation["window_bars"] * len(chosen_inputs(inputs))
+        width = observation["window_bars"] * len(chosen_inputs(inputs, own))
         check_shapes(parameters, shapes(width, layout["hidden"]), name)
         known = DirectArm(kind="direct", base=layout["base"]).base
         if known != base:
@@ -145,6 +147,7 @@ def load_direct(folder: str | Path, base: RuleArm) -> DirectPolicy:
             inputs,
             {symbol: Scaler.from_json(values) for symbol, values in layout["scalers"].items()},
             layout["origin"],
+            tuple(own),
         )
 
     return STORE.load(folder, make)

@@ -91,7 +91,7 @@ def train_direct(
             "selected_pass": int(kept["pass"]),
         }
         weights = {layer: value[k].clone() for layer, value in best.items()}
-        policy = DirectPolicy(weights, arm.base, world, window_bars, inputs, scalers, origin)
+        policy = DirectPolicy(weights, arm.base, world, window_bars, inputs, scalers, origin, exact.own)
         trained.append(DirectTrained(seed, policy, tuple(rows)))
     return trained
 

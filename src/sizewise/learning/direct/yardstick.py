@@ -5,6 +5,7 @@ of the Sharpe ratio, and of plain growth a day. The reference held at every deci
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -61,7 +62,7 @@ def _of_fold(given: _Given, entrants: Entrants) -> list[dict[str, Any]]:
     fit, _ = divide(fold, given.tail_frac, given.purge_bars)
     first = next(iter(entrants.direct.values()))
     untrained = {name: torch.zeros_like(value) for name, value in first.parameters.items()}
-    rule = DirectPolicy(untrained, first.base, first.world, first.window_bars, first.inputs, first.scalers)
+    rule = replace(first, parameters=untrained, origin={})
     scale = Objective("log_growth", float(first.origin["risk_price"])), Objective("sharpe", 1.0)
     rows = []
     for name, members in {REFERENCE: {0: rule}, entrants.name: entrants.direct}.items():

@@ -10,14 +10,15 @@ import torch
 
 from sizewise.base.errors import CheckpointError
 from sizewise.base.seeding import torch_generator
-from sizewise.dataset.confidence import ConfidenceModel
-from sizewise.dataset.features import Scaler, chosen_inputs
+from sizewise.dataset.confidence import Confidence, confidence_from_json
+from sizewise.dataset.features import Scaler, chosen_inputs, own_names
 from sizewise.dataset.joint import feature_names
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.ppo.encoders import MarketView, Parameters, account_weight, actor_half, encode_rows
 from sizewise.learning.ppo.policy import PolicySpec, initialise, remember
 from sizewise.learning.stored import Store, check_features, check_shapes
 from sizewise.params.arms import AnyScheme, PpoArm, follows_signal, symbols_of
+from sizewise.params.dataset.observation import OwnFeatures
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.learning.train import Train
@@ -43,9 +44,10 @@ class Agent:
 
     Attributes:
         parameters: as in policy.initialise, without the population axis.
-        scalers: by symbol, from the train slice. confidence: the fold's fitted model.
+        scalers: by symbol, from the train slice. confidence: the fold's fitted model, or the signal's own.
         origin: provenance: arm, scheme, fold, seed, train window, data and parameter hashes.
         scheme: what its actions mean. world: account, rules and clock. raw_dollars: how its account scalars are given.
+        own: features of one's own in its market.
     """
 
     spec: PolicySpec
@@ -53,11 +55,12 @@ class Agent:
     scheme: AnyScheme
     world: World
     scalers: Mapping[str, Scaler]
-    confidence: ConfidenceModel
+    confidence: Confidence
     regimes: Regimes
     signals: Signals
     origin: Mapping[str, Any] = field(default_factory=dict)
     raw_dollars: bool = False
+    own: OwnFeatures | None = None
 
     @property
     def account(self) -> Account:
@@ -236,11 +239,12 @@ def save_agent(agent: Agent, folder: Path) -> None:
     layout = {
         "observation": {
             "window_bars": agent.spec.window_bars,
-            "features": list(feature_names(symbols_of(agent.scheme))),
+            "features": list(feature_names(symbols_of(agent.scheme), own_names(agent.own))),
             "inputs": None if agent.spec.inputs is None else list(agent.spec.inputs),
             "account_scalars": list(agent.opened(torch.float64)[1].names()),
             "raw_dollars": agent.raw_dollars,
             "n_inputs": agent.spec.n_inputs,
+            **({} if agent.own is None else {"own": agent.own.model_dump(mode="json", by_alias=True)}),
         },
         "scheme": agent.scheme.model_dump(by_alias=True),
         "n_actions": agent.spec.n_actions,
@@ -278,10 +282,11 @@ def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
     _check_layout(layout, scheme, world, name)
     hidden, read = network["hidden"], observation.get("inputs")
     inputs = None if read is None else tuple(read)
+    own = _own(observation)
     spec = PolicySpec(
         observation["window_bars"],
         (hidden[0], hidden[1]),
-        n_features=max(1, len(symbols_of(scheme))) * len(chosen_inputs(inputs)),
+        n_features=max(1, len(symbols_of(scheme))) * len(chosen_inputs(inputs, own_names(own))),
         n_actions=layout["n_actions"],
         n_scalars=len(observation["account_scalars"]),
         encoder=Train(seeds=(0,), encoder=network["encoder"]).encoder,
@@ -295,12 +300,17 @@ def _agent(layout: dict[str, Any], parameters: Parameters, name: str) -> Agent:
         scheme=scheme,
         world=world,
         scalers={symbol: Scaler.from_json(values) for symbol, values in layout["scalers"].items()},
-        confidence=ConfidenceModel.from_json(layout["confidence"]),
+        confidence=confidence_from_json(layout["confidence"]),
         regimes=Regimes(**layout["regimes"]),
         signals=Signals(**layout["signals"]),
         origin=layout["origin"],
         raw_dollars=observation["raw_dollars"],
+        own=own,
     )
+
+
+def _own(observation: dict[str, Any]) -> OwnFeatures | None:
+    return None if "own" not in observation else OwnFeatures(**observation["own"])
 
 
 @cache
@@ -318,7 +328,8 @@ def _check_layout(layout: dict[str, Any], scheme: AnyScheme, world: World, name:
             f"{name} has {layout['n_actions']} actions, its scheme ({scheme.kind}) has {here}: "
             "map a 3-action model's output with sizewise.trading.schemes.values.from_legacy, or train again"
         )
-    check_features(observation["features"], list(feature_names(symbols_of(scheme))), name, "this code")
+    own = own_names(_own(observation))
+    check_features(observation["features"], list(feature_names(symbols_of(scheme), own)), name, "this code")
     given = observer_of(opened, world.account, rules_of(scheme, world.rules), n_instruments=len(held)).names()
     if tuple(observation["account_scalars"]) != given:
         raise CheckpointError(

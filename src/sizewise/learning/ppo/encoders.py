@@ -23,8 +23,8 @@ from scipy.fft import next_fast_len
 
 from sizewise.base.errors import CheckpointError, ConfigError
 from sizewise.base.tensors import log
-from sizewise.dataset.features import CONFIDENCE, Scaler, chosen_inputs
-from sizewise.dataset.market_tensor import UNFITTED, Market
+from sizewise.dataset.features import CONFIDENCE, UNFITTED, Scaler, chosen_inputs
+from sizewise.dataset.market_tensor import Market
 from sizewise.params.learning.train import CausalConv, Encoder, LinearRecurrent, Mlp
 
 Parameters = dict[str, torch.Tensor]
@@ -248,9 +248,9 @@ class MarketView:
         n_features = width + n_instruments
         self._features, self._reads_confidence, columns = market.features, True, list(range(n_features))
         if inputs is not None:
-            chosen = chosen_inputs(inputs)
-            places = [UNFITTED.index(name) for name in chosen if name in UNFITTED]
-            columns = [i * len(UNFITTED) + place for i in range(n_instruments) for place in places]
+            chosen, known = chosen_inputs(inputs, market.own), (*UNFITTED, *market.own)
+            places = [known.index(name) for name in chosen if name in known]
+            columns = [i * len(known) + place for i in range(n_instruments) for place in places]
             self._features, self._reads_confidence = market.features[:, columns], CONFIDENCE in chosen
             columns += [width + i for i in range(n_instruments)] if self._reads_confidence else []
         mean = torch.zeros((len(scalers), len(market.symbols), n_features))

@@ -19,8 +19,8 @@ from sizewise.base.paths import write_json
 from sizewise.base.pool import Pool
 from sizewise.base.seeding import torch_generator
 from sizewise.dataset.clock import decision_rows
-from sizewise.dataset.confidence import ConfidenceModel, confidence_column
-from sizewise.dataset.features import chosen_inputs
+from sizewise.dataset.confidence import Confidence, confidence_column
+from sizewise.dataset.features import chosen_inputs, own_names
 from sizewise.dataset.joint import join_fold, join_market, lives
 from sizewise.dataset.market_tensor import Market, fold_confidence, seen_confidence
 from sizewise.dataset.splits import Fold
@@ -97,7 +97,7 @@ def plan_jobs(arms: Mapping[str, Arm], folds: Mapping[str, Sequence[Fold]], seed
 def train_population(
     market: Market,
     jobs: Sequence[Job],
-    models: Mapping[str, ConfidenceModel],
+    models: Mapping[str, Confidence],
     settings: Settings,
     *,
     live_dir: Path | None = None,
@@ -244,7 +244,8 @@ def policy_spec(settings: Settings, desk: Desk) -> PolicySpec:
     return PolicySpec(
         settings.observation.window_bars,
         (train.hidden[0], train.hidden[1]),
-        n_features=desk.n_instruments * len(chosen_inputs(settings.observation.inputs)),
+        n_features=desk.n_instruments
+        * len(chosen_inputs(settings.observation.inputs, own_names(settings.observation.own))),
         n_actions=space.n,
         n_scalars=len(desk.scalar_names()),
         encoder=train.encoder,
@@ -259,7 +260,7 @@ def _agent(
     k: int,
     job: Job,
     lesson: Lesson,
-    models: Mapping[str, ConfidenceModel],
+    models: Mapping[str, Confidence],
     settings: Settings,
 ) -> Agent:
     return Agent(
@@ -272,6 +273,7 @@ def _agent(
         regimes=settings.regimes,
         signals=settings.signals,
         raw_dollars=settings.observation.raw_dollars,
+        own=settings.observation.own,
     )
 
 
@@ -342,7 +344,7 @@ class _Given:
     """What every job of a run is trained with."""
 
     market: Market
-    models: Mapping[str, ConfidenceModel]
+    models: Mapping[str, Confidence]
     settings: Settings
     live_dir: Path | None
 
@@ -354,7 +356,7 @@ def _work(given: _Given, jobs: Sequence[Job]) -> list[Trained]:
 def train_jobs(
     market: Market,
     jobs: Sequence[Job],
-    models: Mapping[str, ConfidenceModel],
+    models: Mapping[str, Confidence],
     settings: Settings,
     *,
     live_dir: Path | None = None,
@@ -384,7 +386,7 @@ def train_jobs(
 def _batches(
     market: Market,
     jobs: Sequence[Job],
-    models: Mapping[str, ConfidenceModel],
+    models: Mapping[str, Confidence],
     settings: Settings,
     live_dir: Path | None,
     at_once: int | None,

@@ -1,5 +1,6 @@
 """The section `signals`: the rule of direction, its time stop, and the model of its confidence."""
 
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -64,9 +65,35 @@ class RandomEntries(Section):
 
 
 class Column(Section):
-    """The column `signal` of the bars file: -1, 0 or 1, the position wanted at each close."""
+    """The column `signal`, or `direction`, of the bars file: -1, 0 or 1, the position wanted at each close.
+
+    A column `confidence` beside it, from 0 to 1, takes the place of the fitted one.
+    """
 
     kind: Literal["column"]
+
+    @property
+    def lookback_days(self) -> int:
+        return 1
+
+
+class TradesFile(Section):
+    """A file of trades: when each was entered and left, and its side; see dataset.own.trades.
+
+    Attributes:
+        file: CSV or parquet in the folder `own`, from the project's root.
+    """
+
+    kind: Literal["trades"]
+    file: str
+
+    @model_validator(mode="after")
+    def _in_its_folder(self) -> "TradesFile":
+        path = PurePosixPath(self.file)
+        if path.parts[:1] != ("own",) or ".." in path.parts or path.suffix not in (".csv", ".parquet"):
+            # Only there does a change of it run again what reads it.
+            raise ValueError(f"file '{self.file}' is no CSV or parquet in the folder own: write own/trades.csv")
+        return self
 
     @property
     def lookback_days(self) -> int:
@@ -93,7 +120,8 @@ class CustomSignal(Section):
 
 
 Family = Annotated[
-    Donchian | MovingAverages | Reversal | RandomEntries | Column | CustomSignal, Field(discriminator="kind")
+    Donchian | MovingAverages | Reversal | RandomEntries | Column | TradesFile | CustomSignal,
+    Field(discriminator="kind"),
 ]
 
 
@@ -108,6 +136,19 @@ class Signals(Section):
     max_hold_days: Count = 80
     confidence_l2: Positive = 1.0
     confidence_blocks: Annotated[int, Field(ge=2)] = 5
+
+    @property
+    def own_name(self) -> str | None:
+        """What a signal of one's own is called, such as `own/momentum.py:Momentum`; None of a bundled one."""
+        match self.family:
+            case CustomSignal():
+                return self.family.class_
+            case TradesFile():
+                return self.family.file
+            case Column():
+                return "column of the bars"
+            case _:
+                return None
 
     @property
     def memory_days(self) -> int:

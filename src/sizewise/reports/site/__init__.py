@@ -1,5 +1,7 @@
 """The pages that are no notebook: HTML from templates, which lie beside what fills them.
 
 - box: what stands beside the verdict
+- judged_figures: the figures of a judgement, in two lights
+- judgement: the page of a judgement on curves from elsewhere
 - index: the index page, from metrics and plots
 """

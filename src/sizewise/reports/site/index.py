@@ -57,13 +57,6 @@ STUDIES = {
     "17_tables": "Later lists: do the variants that reference designs C and E put off change their arms?",
     "18_outside_checks": "Outside checks: does what others published come out here?",
 }
-# Reports of the experiment before this one; `make studies` makes them again.
-EARLIER = {
-    "08_overfitting",
-    "09_stress",
-    "10_ablations",
-    "11_stability",
-}
 QUESTION = "Does learned position sizing beat ATR sizing?"
 ATR_KINDS = ("atr", "atr_managed")
 COLUMNS = {
@@ -232,7 +225,6 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
         ),
         reports=titles(plan, arms),
         studies={name: STUDIES[name] for name in found.studies},
-        earlier=EARLIER,
         record=record,
     )
 

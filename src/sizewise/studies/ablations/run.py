@@ -28,8 +28,9 @@ from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.ablations import Ablations, Variant
 from sizewise.params.trading.world import World
 from sizewise.studies.ablations.files import COLUMNS, FOLDER, SELECTION, folder_of
+from sizewise.walkforward.frames import frames
 from sizewise.walkforward.risk import match_policies
-from sizewise.walkforward.walk import frames, run_policies
+from sizewise.walkforward.walk import run_policies
 
 # What a variant's ledger was made from.
 MADE = "made.json"
@@ -65,7 +66,7 @@ def run_variant(stage: Stage, name: str) -> None:
     variant, arm, folder = p.ablations.variants[name], p.arms[p.plan.candidate], folder_of(stage, name)
     if arm.kind != "ppo":
         raise ConfigError(f"plan.candidate '{p.plan.candidate}' is no PPO arm: ablations change one; name one")
-    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end)
+    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end, own=p.observation.own)
     train = changed(p.train, variant, p.ablations)
     seen = {"raw_dollars": variant.raw_dollars, "window_bars": variant.window_bars or p.observation.window_bars}
     observation = p.observation.model_copy(update=seen)

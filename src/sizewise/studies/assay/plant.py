@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from sizewise.dataset.features import NAMES
+from sizewise.dataset.features import names_with
 from sizewise.dataset.market_tensor import Market
 
 
@@ -65,7 +65,7 @@ def planted(market: Market, states: np.ndarray, edge: float, *, seen_as: str) ->
         name: market.tape.column(name) * torch.from_numpy(values).unsqueeze(-1) for name, values in factor.items()
     }
     features = market.features.clone()
-    features[:, NAMES.index(seen_as)] = torch.from_numpy(states).to(features.dtype)
+    features[:, names_with(market.own).index(seen_as)] = torch.from_numpy(states).to(features.dtype)
     return replace(market, tape=market.tape.changed(**columns), features=features)
 
 

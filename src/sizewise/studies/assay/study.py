@@ -17,7 +17,7 @@ from sizewise.base.errors import ConfigError
 from sizewise.base.pool import Pool
 from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.clock import decision_rows
-from sizewise.dataset.confidence import ConfidenceModel
+from sizewise.dataset.confidence import Confidence
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import open_prepared
@@ -69,7 +69,7 @@ class Ground:
 
     market: Market
     folds: Sequence[Fold]
-    models: Mapping[str, ConfidenceModel]
+    models: Mapping[str, Confidence]
     settings: Settings
     name: str
     arm: PpoArm

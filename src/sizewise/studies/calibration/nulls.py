@@ -56,7 +56,7 @@ def session_series(bars: pd.DataFrame, instrument: Instrument) -> Series:
         body=log["close"] - log["open"],
         top=log["high"] - log["open"],
         bottom=log["low"] - log["open"],
-        rates=instrument_rates(instrument, begins),
+        rates=instrument_rates(instrument, begins, bars),
         elapsed_days=np.diff(started, prepend=started[:1]) / DAY_NS,
         time=pd.DatetimeIndex(bars.index).as_unit("ns").asi8[last],
         number=days.number,

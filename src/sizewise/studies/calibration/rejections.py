@@ -135,7 +135,8 @@ def placebo_rejects(
     """`placebo.rotation_placebo`: bool (R,).
 
     Args:
-        results: [N, R], the second arm's results a trade, NaN in padding. log_ratio: [N, R]. group: (N,), the symbol.
+        results: [N, R], the second arm's results a trade, NaN in padding. log_ratio: [N, R]. group: (N,), the
+            symbol's test slice.
     """
     rejected = np.zeros(results.shape[1], dtype=bool)
     for run, (result, ratio) in enumerate(zip(results.T, log_ratio.T, strict=True)):

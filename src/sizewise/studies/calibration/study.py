@@ -141,7 +141,7 @@ def judge(pairs: Sequence[Pair], world: NullWorld, rng: np.random.Generator) -> 
     draws = world.settings.placebo_draws
     return {
         **_on_days(daily, world),
-        "placebo": placebo_rejects(b, ratio, _symbols(pairs), draws=draws, alpha=alpha, rng=rng),
+        "placebo": placebo_rejects(b, ratio, _windows(pairs), draws=draws, alpha=alpha, rng=rng),
         "trade_level_t": t_rejects(a - b, alpha),
     }
 
@@ -152,12 +152,12 @@ def judge_sizes(pairs: Sequence[Pair], world: NullWorld, rng: np.random.Generato
     unit = [np.where(pair.real, pair.unit_return + 0.0 * own, np.nan) for pair, own in zip(pairs, first, strict=True)]
     sizes = np.concatenate([np.log(_positive(own)) for own in first])
     draws, alpha = world.settings.placebo_draws, world.plan.alpha
-    return placebo_rejects(np.concatenate(unit), sizes, _symbols(pairs), draws=draws, alpha=alpha, rng=rng)
+    return placebo_rejects(np.concatenate(unit), sizes, _windows(pairs), draws=draws, alpha=alpha, rng=rng)
 
 
-def _symbols(pairs: Sequence[Pair]) -> np.ndarray:
-    """Of each trade."""
-    return np.concatenate([np.full(len(pair.sizes), pair.symbol) for pair in pairs])
+def _windows(pairs: Sequence[Pair]) -> np.ndarray:
+    """The test slice of each trade: each is matched in risk by itself, and sizes are moved within it."""
+    return np.repeat(np.arange(len(pairs)), [len(pair.sizes) for pair in pairs])
 
 
 def _positive(sizes: np.ndarray) -> np.ndarray:
@@ -249,6 +249,9 @@ def power_rates(world: NullWorld) -> Rates:
     those that lose. In `power` the tilt of each block of days is solved so that every block's mean difference rises by the
     same amount, `edge` standard errors of the whole mean; the simulated curve assumes that. In `power_uneven` one tilt
     for all blocks raises the whole mean as much, and earns most where trades move most.
+
+    The standard error is that of the difference as tilted: larger sizes are noisier ones, and who reads a report knows the
+    noise of the days that are compared.
     """
     settings, plan = world.settings, world.plan
     drawn = [_Drawn.of(world, n, rng) for n, rng in chunks("power", world, settings.power_replications)]
@@ -265,32 +268,45 @@ def power_rates(world: NullWorld) -> Rates:
 
     rule: dict[str, Any] = {"blocks": plan.blocks, "terms": terms_of(world), "alpha": plan.alpha}
     none = np.zeros(plan.blocks)
-    null = np.concatenate([means(none, chunk) for chunk in range(len(drawn))], axis=1)
-    null_of_first = means(none, 0)
-    error = float(null.mean(axis=0).std(ddof=1))
+    null = [means(none, chunk) for chunk in range(len(drawn))]
+    error = _spread(np.concatenate(null, axis=1))
+
+    def gain(tilt: np.ndarray) -> tuple[np.ndarray, float]:
+        # One chunk tells a tilt's gain and its noise well enough: the draws are the same with and without it.
+        tilted = means(tilt, 0)
+        return (tilted - null[0]).mean(axis=1), error * _spread(tilted) / _spread(null[0])
+
     rates: Rates = {"power": {}, "power_uneven": {}}
     for edge in settings.edges:
         for study, pooled in (("power", False), ("power_uneven", True)):
-            # One chunk tells a tilt's mean gain well enough: the noise is the same with and without it.
-            tilt = _solve(lambda tried: (means(tried, 0) - null_of_first).mean(axis=1), edge * error, none, pooled)
+            tilt = _solve(gain, edge, none, pooled)
             rates[study][str(edge)] = rate_of(found(tilt), joint_power(edge, world.days, **rule))
     return rates
 
 
-def _solve(gain: Callable[[np.ndarray], np.ndarray], wanted: float, none: np.ndarray, pooled: bool) -> np.ndarray:
-    """The tilt of each block whose gain is `wanted` in each; pooled: one tilt whose mean gain over the blocks is.
+def _spread(means: np.ndarray) -> float:
+    """Standard deviation over replications of the mean over blocks; means: [B, R]."""
+    return float(means.mean(axis=0).std(ddof=1))
 
+
+def _solve(
+    gain: Callable[[np.ndarray], tuple[np.ndarray, float]], edge: float, none: np.ndarray, pooled: bool
+) -> np.ndarray:
+    """The tilt of each block whose gain is `edge` standard errors in each; pooled: one tilt whose mean gain is.
+
+    Args:
+        gain: of a tilt, in each block, and the standard error of the whole mean under it.
     Raises:
         LedgerError: a block of days has no trades to tilt.
     """
-    if not wanted:
+    if not edge:
         return none
     tilt = np.full(len(none), 0.02)
     for _ in range(PASSES):
-        gained = gain(tilt)
+        gained, error = gain(tilt)
         if not (gained > 0.0).all():
             raise LedgerError(f"block {int((gained <= 0.0).argmax())} of days has no trades: lengthen the test span")
-        tilt = tilt * wanted / (gained.mean() if pooled else gained)
+        tilt = tilt * edge * error / (gained.mean() if pooled else gained)
     return tilt
 
 

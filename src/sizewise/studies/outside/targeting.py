@@ -25,9 +25,10 @@ from sizewise.params.studies.outside import Targeting
 from sizewise.studies.outside.predictions import Prediction, more_than, p_words, row_of, within
 
 SOURCE = "Harvey et al. (2018)"
-EQUITIES, FX, CRYPTO, ALL = "equities", "currencies", "crypto", "all"
+EQUITIES, FX, CRYPTO, FUTURES, ALL = "equities", "currencies", "crypto", "futures", "all"
 # Classes of data/instruments.yaml as the source would put them together. It has no crypto.
-GROUPS = {**dict.fromkeys(("equity", "equity_etf", "equity_index"), EQUITIES), "fx": FX, "crypto_spot": CRYPTO}
+GROUPS = {**dict.fromkeys(("equity", "equity_etf", "equity_index"), EQUITIES), "fx": FX}
+GROUPS |= {**dict.fromkeys(("crypto_spot", "perpetual"), CRYPTO), "future": FUTURES}
 # Days until a forecast says something.
 WARM_HALF_LIVES = 3
 # Exposure at a close rests on returns up to the close before: a day passes between a forecast and what it is for.

@@ -21,7 +21,7 @@ from sizewise.base.errors import ConfigError, exit_status
 from sizewise.base.paths import require_writable, write_atomically
 from sizewise.base.pool import Pool
 from sizewise.dataset.clock import decision_rows
-from sizewise.dataset.confidence import ConfidenceModel, confidence_column
+from sizewise.dataset.confidence import Confidence, confidence_column
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Combination
 from sizewise.dataset.store import build_tables, market_of, read_universe, warm_rows
@@ -38,16 +38,9 @@ from sizewise.sizing.walks.day_marks import DAYS_PER_YEAR, DayMarks
 from sizewise.studies.overfitting.cpcv_folds import combine, deal_paths
 from sizewise.studies.overfitting.cpcv_paths import FILE, folder_of, metrics, path_table
 from sizewise.walkforward import walk
+from sizewise.walkforward.frames import equity_frame
 from sizewise.walkforward.risk import factors_of, match
-from sizewise.walkforward.walk import (
-    RULE_SEED,
-    Factors,
-    PathKey,
-    equity_frame,
-    of_paths,
-    policies_sizer,
-    scaled_sizer,
-)
+from sizewise.walkforward.walk import RULE_SEED, Factors, PathKey, of_paths, policies_sizer, scaled_sizer
 
 DAY_SECONDS = 86_400
 # By (combination number, group): the daily rows of both arms.
@@ -60,7 +53,7 @@ class CpcvWorld:
 
     chosen: tuple[Combination, ...]
     market: Market
-    models: Mapping[str, ConfidenceModel]
+    models: Mapping[str, Confidence]
 
 
 def prepare(stage: Stage) -> CpcvWorld:
@@ -70,7 +63,7 @@ def prepare(stage: Stage) -> CpcvWorld:
         ConfigError: see splits.combine; or a combination has too few train trades for a confidence.
     """
     p = stage.params
-    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end)
+    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end, own=p.observation.own)
     times = {symbol: pd.DatetimeIndex(frame.index) for symbol, frame in universe.bars.items()}
     chosen = combine(
         times,
@@ -87,7 +80,7 @@ class _Given(NamedTuple):
     """What every policy is trained with; market: float32, on the CPU."""
 
     market: Market
-    models: Mapping[str, ConfidenceModel]
+    models: Mapping[str, Confidence]
     settings: training.Settings
 
 

@@ -134,7 +134,7 @@ def planted_market(
     ]
     shown = {name: torch.as_tensor(np.asarray(value, dtype=np.float32)) for name, value in (confidence or {}).items()}
     tensors: dict[str, Any] = {name: torch.from_numpy(np.array(value)) for name, value in values.items()}
-    return Market(tape=chain_tapes(tapes), confidence=shown, **tensors)
+    return Market(tape=chain_tapes(tapes, total), confidence=shown, **tensors)
 
 
 # Columns from which the tape of a planted market is made. `funding`: of the value at the open, paid by longs.

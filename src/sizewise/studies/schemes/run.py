@@ -31,8 +31,9 @@ from sizewise.params.studies.schemes import Schemes
 from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.world import World
 from sizewise.studies.schemes.files import FOLDER, arms_of, folder_of
+from sizewise.walkforward.frames import events_frame, frames
 from sizewise.walkforward.risk import factors_of, match_table
-from sizewise.walkforward.walk import events_frame, frames, run_policies
+from sizewise.walkforward.walk import run_policies
 
 # What a scheme's ledger was made from.
 MADE = "made.json"
@@ -60,7 +61,7 @@ def run_scheme(stage: Stage, name: str) -> None:
     """Train a scheme on every rolling fold, keep its policies, walk it and write its ledger; record its trials."""
     p, folder = stage.params, folder_of(stage, name)
     arm = arms_of(p.schemes)[name]
-    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end)
+    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end, own=p.observation.own)
     train = budget(p.train, p.schemes)
     sections = [arm, train, p.account, p.rules, p.decisions, p.splits, p.regimes, p.observation]
     digest = with_signals(content_hash(canonical([section.model_dump() for section in sections])), p.signals)

@@ -21,7 +21,8 @@ from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.world import World
 from sizewise.studies.small_account.curve import growth_by_account_size, sized_rules
-from sizewise.walkforward.walk import ArmRun, frames, run_policies, run_rule
+from sizewise.walkforward.frames import frames
+from sizewise.walkforward.walk import ArmRun, run_policies, run_rule
 
 CANDIDATE = "seven_actions"
 

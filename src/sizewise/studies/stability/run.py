@@ -29,8 +29,9 @@ from sizewise.ledgers.trials import canonical
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.trading.world import World
 from sizewise.studies.stability.files import LEFT_OUT, SECOND, folder_of, seeds_of
+from sizewise.walkforward.frames import frames
 from sizewise.walkforward.risk import match_policies
-from sizewise.walkforward.walk import frames, run_policies
+from sizewise.walkforward.walk import run_policies
 
 # What a repeat's ledger was made from.
 MADE = "made.json"
@@ -64,7 +65,8 @@ def run_sets(stage: Stage) -> None:
         ConfigError: see check_seeds.
     """
     check_seeds(stage)
-    universe = read_universe(stage.workspace.bars, stage.params.data, before=stage.params.splits.end)
+    p = stage.params
+    universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end, own=p.observation.own)
     for name in seeds_of(stage.params.stability):
         run_set(stage, name, universe)
 

@@ -19,7 +19,7 @@ import torch
 
 from sizewise.base.errors import ConfigError
 from sizewise.base.seeding import numpy_generator
-from sizewise.dataset.confidence import ConfidenceModel, confidence_column, confidence_inputs
+from sizewise.dataset.confidence import Confidence, confidence_column
 from sizewise.dataset.features import compute_features
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.signals import carry_from_entry
@@ -195,7 +195,7 @@ def thinned_universe(universe: Universe, frac: float, seed: int) -> Universe:
 def rebuilt_market(
     universe: Universe,
     folds: tuple[Fold, ...],
-    models: Mapping[str, ConfidenceModel],
+    models: Mapping[str, Confidence],
     regimes: Regimes,
     signals: Signals,
 ) -> Market:
@@ -205,10 +205,9 @@ def rebuilt_market(
     """
     tables: dict[str, pd.DataFrame] = {}
     for symbol, frame in universe.bars.items():
-        table = compute_features(frame, regimes, signals, universe.instruments[symbol])
-        inputs = confidence_inputs(table, table["direction"].to_numpy(dtype="float64"))
+        table = compute_features(frame, regimes, signals, universe.instruments[symbol], universe.own)
         scores = {
-            name: carry_from_entry(models[name].predict(inputs), table).astype("float32")
+            name: carry_from_entry(models[name].score(table), table).astype("float32")
             for name in map(confidence_column, folds)
         }
         tables[symbol] = table.assign(**scores)
@@ -235,7 +234,7 @@ class StressWorld:
     universe: Universe
     market: Market
     folds: tuple[Fold, ...]
-    models: Mapping[str, ConfidenceModel]
+    models: Mapping[str, Confidence]
     arms: Mapping[str, Arm]
     plan: Plan
     rules: Stress

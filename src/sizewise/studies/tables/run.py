@@ -34,7 +34,7 @@ from sizewise.params.trading.world import World
 from sizewise.studies.tables.files import FOLDER, TRADES_TOLD, folder_of
 from sizewise.studies.tables.sources import crossings, skipped, trades_of
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.walk import frames
+from sizewise.walkforward.frames import frames
 
 # What a variant's ledger was made from.
 MADE = "made.json"

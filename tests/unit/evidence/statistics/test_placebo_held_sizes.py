@@ -25,6 +25,13 @@ def test_a_bar_counts_with_the_size_that_was_ordered():
     assert found["symbol"].tolist() == ["BTC"] * 3
 
 
+def test_a_trade_lasts_from_its_entry_to_the_bar_at_whose_open_it_ends():
+    turned = path([0.2, -0.2, 0.0, -0.1, None, None])
+    later = path(LONG, fold=1)
+    found = held_sizes(pd.concat([turned, later]), pd.concat([turned, later]))
+    assert found.groupby(["window", "trade"]).size().to_dict() == {(0, 1): 1, (0, 2): 2, (0, 3): 2, (1, 4): 3}
+
+
 def test_seeds_are_averaged_and_a_flat_bar_is_a_size_of_none():
     other = pd.concat([path([0.1, 0.2, 0.0, None, None, None], seed=1), path([None] * 6, seed=2)])
     assert held_sizes(path(LONG), other)["size_ratio"].tolist() == pytest.approx([0.25, 0.5, 0.5])

@@ -79,17 +79,21 @@ def test_planted_edges_are_found_as_theory_says(world):
 def test_a_tilt_is_solved_for_every_block_or_for_their_mean():
     slopes = np.array([1.0, 2.0, 4.0, 8.0])
 
-    def gain(tilt: np.ndarray) -> np.ndarray:
-        return slopes * tilt * (1.0 + 0.1 * tilt)
+    def gain(tilt: np.ndarray) -> tuple[np.ndarray, float]:
+        # The noise grows with the tilt, as that of larger sizes does.
+        return slopes * tilt * (1.0 + 0.1 * tilt), 1.0 + 0.2 * tilt.mean()
 
     each = calibration._solve(gain, 0.5, np.zeros(4), pooled=False)
-    np.testing.assert_allclose(gain(each), 0.5, rtol=1e-4)
+    gained, error = gain(each)
+    assert error > 1.01
+    np.testing.assert_allclose(gained, 0.5 * error, rtol=1e-4)
     one = calibration._solve(gain, 0.5, np.zeros(4), pooled=True)
     assert np.ptp(one) == 0.0
-    assert gain(one).mean() == pytest.approx(0.5, rel=1e-4)
+    gained, error = gain(one)
+    assert gained.mean() == pytest.approx(0.5 * error, rel=1e-4)
     np.testing.assert_array_equal(calibration._solve(gain, 0.0, np.zeros(4), pooled=False), 0.0)
     with pytest.raises(LedgerError, match=r"^block 2 of days has no trades: lengthen the test span$"):
-        calibration._solve(lambda tilt: np.array([1.0, 1.0, 0.0, 1.0]) * tilt, 0.5, np.zeros(4), pooled=False)
+        calibration._solve(lambda tilt: (np.array([1.0, 1.0, 0.0, 1.0]) * tilt, 1.0), 0.5, np.zeros(4), pooled=False)
 
 
 def test_chunks_cover_all_replications_with_streams_of_their_own(world):

@@ -33,7 +33,8 @@ from sizewise.studies.overfitting.cpcv_paths import path_table, read_paths, summ
 from sizewise.studies.overfitting.report import cpcv_sentence
 from sizewise.trading.episodes import Ranges
 from sizewise.walkforward import walk
-from sizewise.walkforward.walk import RULE_SEED, PathKey, equity_frame
+from sizewise.walkforward.frames import equity_frame
+from sizewise.walkforward.walk import RULE_SEED, PathKey
 
 from ....hand_market import make_market
 

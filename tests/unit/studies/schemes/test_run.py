@@ -26,8 +26,9 @@ from sizewise.params.trading.world import World
 from sizewise.studies.schemes import report, run
 from sizewise.studies.schemes.files import arms_of, folder_of
 from sizewise.walkforward.field import Field
+from sizewise.walkforward.frames import frames
 from sizewise.walkforward.risk import factors_of
-from sizewise.walkforward.walk import frames, run_policies
+from sizewise.walkforward.walk import run_policies
 
 PAIR = ("BTCUSDT_1h", "EURUSD_1h")
 GIVEN = Schemes(

@@ -21,8 +21,9 @@ from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
 from sizewise.studies.stability import run
 from sizewise.studies.stability.files import FRESH, LEFT_OUT, SECOND, folder_of
+from sizewise.walkforward.frames import equity_frame
 from sizewise.walkforward.risk import match_policies
-from sizewise.walkforward.walk import equity_frame, run_policies
+from sizewise.walkforward.walk import run_policies
 
 from ...conftest import ThisProcess
 

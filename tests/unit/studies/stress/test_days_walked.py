@@ -12,7 +12,8 @@ from sizewise.ledgers.columns import COSTS
 from sizewise.params.trading.world import World
 from sizewise.sizing.sizers import AT_MARKET
 from sizewise.studies.stress.days import walked_days
-from sizewise.walkforward.walk import ArmRun, PathKey, equity_frame, walk
+from sizewise.walkforward.frames import equity_frame
+from sizewise.walkforward.walk import ArmRun, PathKey, walk
 
 from ....hand_ledger import same_days
 from ....hand_market import make_market

@@ -14,7 +14,7 @@ from sizewise.ledgers.files import LedgerWriter, read_equity, read_risk, write_r
 from sizewise.params.stage import Stage
 from sizewise.studies.stress import study as stress
 from sizewise.studies.stress.world import AS_IS, declared
-from sizewise.walkforward.walk import frames
+from sizewise.walkforward.frames import frames
 
 from ....small_world import field_of, small_world
 

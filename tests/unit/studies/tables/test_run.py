@@ -23,7 +23,7 @@ from sizewise.studies.tables import report, run
 from sizewise.studies.tables.files import folder_of
 from sizewise.studies.tables.sources import crossings, skipped, trades_of
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.walk import frames
+from sizewise.walkforward.frames import frames
 
 GIVEN = Tables(
     seeds=(1, 2),

@@ -14,7 +14,8 @@ from sizewise.ledgers.columns import CENT, EQUITY_COLUMNS, FLOWS, TRADE_COLUMNS,
 from sizewise.params.trading.account import Account
 from sizewise.sizing.walks import backtest
 from sizewise.sizing.walks.backtest import PathLedger
-from sizewise.walkforward.walk import PathKey, equity_frame, trades_frame
+from sizewise.walkforward.frames import equity_frame, trades_frame
+from sizewise.walkforward.walk import PathKey
 
 from ...hand_market import make_market, remade
 from ...hand_sizers import constant_sizer
