@@ -38,8 +38,8 @@ class Budget:
 
 TABLE = (
     Budget(2, folds=2, seeds=2, iterations=8, groups=32, validate_every=4, episode_steps=128),
-    Budget(5, folds=4, seeds=10, iterations=16, groups=32, validate_every=4, episode_steps=128),
-    Budget(15, folds=5, seeds=10, iterations=48, groups=64, validate_every=6, episode_steps=256),
+    Budget(5, folds=4, seeds=10, iterations=32, groups=32, validate_every=4, episode_steps=128),
+    Budget(15, folds=5, seeds=10, iterations=64, groups=64, validate_every=6, episode_steps=256),
     Budget(60, folds=8, seeds=10, iterations=96, groups=64, validate_every=6, episode_steps=512),
 )
 
