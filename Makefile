@@ -49,6 +49,7 @@ snapshots: data  ## renew the executed quick notebooks after a change that is me
 bench: $(STAMP)  ## speed of environment and training, into metrics/bench.json
 	sizewise bench
 
+# DVC refuses where something was added to or changed in data/: its words are kept for that.
 # A download without history is no Git repository, and DVC asks for one unless a file that Git ignores says otherwise.
 data: $(STAMP)
 	@[ -e .git ] || git rev-parse --git-dir > /dev/null 2>&1 || dvc config --quiet --local core.no_scm true

@@ -5,7 +5,6 @@ params.yaml that it declares, and names whole folders where all of their files a
 files against it.
 """
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -13,29 +12,17 @@ from typing import Any
 
 import yaml
 
-from sizewise.base.imports import closure, imported_files, module_file
-from sizewise.params.reading import section_file
-from sizewise.reports.page.run import NOTEBOOKS
+from sizewise.projects import library
+from sizewise.projects.library import notebook_source as notebook_source
 
 ROOT = Path(__file__).resolve().parents[1]
 PIPELINES = ("dvc.yaml", "studies/dvc.yaml")
 LIBRARY = "src/sizewise"
 
 
-def notebook_source(path: Path) -> str:
-    """All code of a notebook."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-
-
 def stage_files(stage: dict[str, Any]) -> set[str]:
-    """Files of the package that a stage of a pipeline runs: `python -m sizewise.<module> [STAGE]` and its notebook."""
-    module, *rest = re.search(r"(sizewise\.\S+)((?: \S+)*)", stage["cmd"]).groups()
-    files = {module_file(module)} | {section_file(section) for section in stage.get("params", ())}
-    if module == "sizewise.reports.page.run":
-        name = NOTEBOOKS[rest[0].split()[0]]
-        files |= imported_files(notebook_source(ROOT / "notebooks" / f"{name}.ipynb"))
-    return closure(files)
+    """See library.stage_files."""
+    return library.stage_files(ROOT, stage)
 
 
 def declared_paths(files: set[str]) -> list[str]:

@@ -214,7 +214,7 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         ),
         (
             "signals",
-            {"arms", "features", "train", "walk_forward"},
+            {"arms", "splits", "features", "train", "walk_forward"},
             {"ablation", "budget", "calibration", "cpcv", "families", "market_mechanics", "scheme", "stability_run"}
             | {"stress", "small_account", "assay", "table"},
         ),

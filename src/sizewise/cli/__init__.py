@@ -7,6 +7,7 @@
 - downloading: commands that fetch bars: download
 - account: commands about an account that trades: decide
 - results: commands about what a run found: report, trials, verdicts, unseal, verify
+- studying: one command from files of bars to a verdict: study
 - judging: commands about curves from elsewhere: judge
 - timing: commands about speed: bench
 - entry: the entry point, and how refusals are said

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import typer
 
 from sizewise.base.errors import REFUSED, SizewiseError, access_error
-from sizewise.cli import account, downloading, importing, judging, market, results, timing
+from sizewise.cli import account, downloading, importing, judging, market, results, studying, timing
 from sizewise.cli.app import app
 
 # Loading them registers their commands, in the order that the help lists them.
-COMMANDS = (market, importing, downloading, account, timing, results, judging)
+COMMANDS = (market, importing, downloading, studying, account, timing, results, judging)
 # What typer makes of an interrupt.
 INTERRUPTED = 130
 

@@ -8,6 +8,7 @@ import typer
 from sizewise.base.errors import ConfigError
 from sizewise.base.paths import project_root
 from sizewise.cli.app import app
+from sizewise.cli.given import Profile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,13 +29,13 @@ def check(
         list[int] | None,
         typer.Option(min=1, metavar="ROW", help="with --causality: a row to cut at; repeat for several (default: 7)"),
     ] = None,
+    profile: Profile = "full",
 ) -> None:
-    """Validate params.yaml and the default bars, or the files given; or find what looks ahead."""
-    from sizewise.dataset.store import check_signal
+    """Say in one table what will be used of the bars and why; or validate the files given; or find what looks ahead.
+
+    Exit status 2, and one line on why, where a run would be refused.
+    """
     from sizewise.market.bars import load_bars
-    from sizewise.market.catalogue import bars_path, read_catalogue
-    from sizewise.market.instruments import find_instrument
-    from sizewise.params.reading import parse_section, read_params
 
     if causality is not None:
         _check_causality(causality, bars, cut)
@@ -45,16 +46,16 @@ def check(
         for path in bars:
             _say_ok(path.name, load_bars(path))
         return
-    root = project_root()
-    values = read_params(root)
-    data = parse_section("data", values["data"])
-    print("params.yaml: ok")
-    instruments = read_catalogue(root)
-    for symbol in data.symbols:
-        _say_ok(symbol, load_bars(bars_path(root, symbol), find_instrument(symbol, instruments)))
-    said = check_signal(root / "data" / "bars", data, parse_section("signals", values["signals"]))
-    if said is not None:
-        print(said)
+    _check_project(profile)
+
+
+def _check_project(profile: str) -> None:
+    from sizewise.projects.checking import check_project
+
+    found = check_project(project_root(), profile)
+    print("\n".join(found.lines()))
+    if found.refused is not None:
+        raise ConfigError(found.refused)
 
 
 def _say_ok(name: str, bars: "pd.DataFrame") -> None:

@@ -32,10 +32,11 @@ def trials(profile: Profile = "full") -> None:
     """List every out-of-sample evaluation ever recorded, and apart from them the reruns with other digits."""
     from sizewise.ledgers.reruns import read_reruns
     from sizewise.ledgers.trials import OPENING, chain_sentence, count_trials, read_ledger, refusal, seal_sentence
-    from sizewise.params.reading import parse_section, read_params
+    from sizewise.params.reading import parse_section
+    from sizewise.params.stage import dated_params
 
     workspace = workspace_of(profile)
-    splits = parse_section("splits", read_params(workspace.root, profile)["splits"])
+    splits = parse_section("splits", dated_params(workspace.root, profile)["splits"])
     ledger = read_ledger(workspace.trials)
     if ledger.breach:
         raise refusal(workspace.trials, ledger.breach)
@@ -92,11 +93,12 @@ def unseal(
 ) -> None:
     """Evaluate candidate and reference on the sealed slice, and record that it was opened."""
     from sizewise.evidence.verdict import verdict_sentence
-    from sizewise.params.reading import parse_params, read_params
+    from sizewise.params.reading import parse_params
+    from sizewise.params.stage import dated_params
     from sizewise.walkforward import unsealing
 
     workspace = workspace_of(profile)
-    params = parse_params(read_params(workspace.root, profile))
+    params = parse_params(dated_params(workspace.root, profile))
     given = unsealing.prepare(workspace, params)
     print(unsealing.intention(given))
     if not yes:

@@ -157,13 +157,39 @@ class TrainTrades:
 def train_trades(bars: pd.DataFrame, features: pd.DataFrame, learn: Slice | tuple[Slice, ...]) -> TrainTrades:
     """The trades of one symbol that a confidence model may learn from; entry and exit fill inside one slice."""
     trades = signal_trades(bars, features)
-    enter, leave = trades["entry_row"].to_numpy(), trades["exit_row"].to_numpy()
-    parts = [(enter >= part.start) & (leave + 1 < part.stop) for part in stretches(learn)]
-    inside = np.any(parts, axis=0)
-    rows = enter[inside]
+    inside = within(trades, learn)
+    rows = trades.loc[inside, "entry_row"].to_numpy()
     inputs = confidence_inputs(features, features["direction"].to_numpy(dtype=np.float64))
     times = pd.DatetimeIndex(bars.index).as_unit("ns").asi8
     return TrainTrades(rows, times[rows], inputs[rows], (trades.loc[inside, "gross_return"] > 0).to_numpy())
+
+
+def within(trades: pd.DataFrame, learn: Slice | tuple[Slice, ...]) -> np.ndarray:
+    """Which trades enter and leave inside one slice, fills included: bool, one a row of `trades` (see signal_trades)."""
+    enter, leave = trades["entry_row"].to_numpy(), trades["exit_row"].to_numpy()
+    return np.any([(enter >= part.start) & (leave + 1 < part.stop) for part in stretches(learn)], axis=0)
+
+
+def stretch_edges(fold: Division, times: np.ndarray, won: np.ndarray, rule: Signals) -> np.ndarray:
+    """The times that part a fold's train trades into stretches of equally many, if every part leaves enough to fit on.
+
+    Args:
+        times: int64 (n,), entry times of the trades of all symbols, any order. won: bool (n,).
+    Returns:
+        int64 (rule.confidence_blocks - 1,), increasing.
+    Raises:
+        ConfigError: too few train trades, or all won or lost.
+    """
+    if _rarer(won) < 2 * rule.confidence_blocks:
+        raise _too_few(fold, won)
+    # Equally many trades in each; every time belongs to one stretch.
+    edges = np.sort(times)[np.linspace(0, len(times), rule.confidence_blocks + 1).astype(int)[1:-1]]
+    stretch = np.searchsorted(edges, times, side="right")
+    for number in range(rule.confidence_blocks):
+        kept = won[stretch != number]
+        if _rarer(kept) < rule.confidence_blocks:
+            raise _too_few(fold, kept)
+    return edges
 
 
 def fit_confidence(
@@ -194,18 +220,11 @@ def fit_confidence(
     inputs = np.concatenate([trades.inputs for trades in gathered.values()])
     won = np.concatenate([trades.won for trades in gathered.values()])
     times = np.concatenate([trades.entry_time for trades in gathered.values()])
-    if _rarer(won) < 2 * rule.confidence_blocks:
-        raise _too_few(fold, won)
+    edges = stretch_edges(fold, times, won, rule)
     model = ConfidenceModel.fit(inputs, won, rule)
-    # Edges of the stretches: equally many trades in each; every time belongs to one stretch.
-    edges = np.sort(times)[np.linspace(0, len(times), rule.confidence_blocks + 1).astype(int)[1:-1]]
     stretch = np.searchsorted(edges, times, side="right")
-    unseen = []
-    for number in range(rule.confidence_blocks):
-        kept = stretch != number
-        if _rarer(won[kept]) < rule.confidence_blocks:
-            raise _too_few(fold, won[kept])
-        unseen.append(ConfidenceModel.fit(inputs[kept], won[kept], rule))
+    kept = [stretch != number for number in range(rule.confidence_blocks)]
+    unseen = [ConfidenceModel.fit(inputs[rows], won[rows], rule) for rows in kept]
     scores = {}
     for symbol, table in features.items():
         score = model.score(table)

@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from sizewise.base.errors import BarError, DataMissingError
@@ -34,7 +35,7 @@ from sizewise.dataset.splits import Division, Fold, walk_forward
 from sizewise.market.bars import load_bars
 from sizewise.market.catalogue import CATALOGUE, bars_in, instruments_in, own_instruments
 from sizewise.market.instruments import Instrument, find_instrument
-from sizewise.params.dataset.data import Data
+from sizewise.params.dataset.data import Data, Span
 from sizewise.params.dataset.observation import OwnFeatures
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals, TradesFile
@@ -94,12 +95,8 @@ def read_universe(folder: Path, data: Data, *, before: date | None = None, own: 
     for symbol in data.symbols:
         instrument = find_instrument(symbol, instruments)
         frame = load_bars(bars_in(home, symbol), instrument)
+        part = frame[inside(pd.DatetimeIndex(frame.index), data.span(symbol), before)]
         span = data.span(symbol)
-        start = pd.Timestamp(span.start, tz="UTC") if span.start else frame.index[0]
-        end = pd.Timestamp(span.end, tz="UTC") if span.end else frame.index[-1] + pd.Timedelta(minutes=1)
-        if before is not None:
-            end = min(end, pd.Timestamp(before, tz="UTC"))
-        part = frame[(frame.index >= start) & (frame.index < end)]
         if not len(part):
             where = f"data.spans.{symbol}" if symbol in data.spans else "data.start and data.end"
             raise BarError(
@@ -112,6 +109,34 @@ def read_universe(folder: Path, data: Data, *, before: date | None = None, own: 
         digest.update(pd.util.hash_pandas_object(part).to_numpy().tobytes())
         bars[symbol], chosen[symbol] = part, instrument
     return Universe(bars, chosen, digest.hexdigest()[:16], data.asset_of, own)
+
+
+def inside(times: pd.DatetimeIndex, span: Span, before: date | None = None) -> np.ndarray:
+    """Which bars lie in a span, and before a day: bool, shape (T,)."""
+    ends = [pd.Timestamp(day, tz="UTC") for day in (span.end, before) if day is not None]
+    kept = times < min(ends) if ends else np.ones(len(times), dtype=bool)
+    return np.asarray(kept & (times >= pd.Timestamp(span.start, tz="UTC")) if span.start is not None else kept)
+
+
+def read_times(folder: Path, data: Data) -> dict[str, pd.DatetimeIndex]:
+    """When the bars of every declared symbol start, those that are sealed included; of their prices it hands out nothing.
+
+    Args:
+        folder: see read_universe.
+    Raises:
+        DataMissingError, BarError, InstrumentError: see load_bars; a BarError where the days of all and of its own leave
+            a symbol no bar.
+    """
+    home = folder.parent
+    instruments = instruments_in(home)
+    found = {}
+    for symbol in data.symbols:
+        frame = load_bars(bars_in(home, symbol), find_instrument(symbol, instruments))
+        times = pd.DatetimeIndex(frame.index)
+        found[symbol] = times[inside(times, data.span(symbol))]
+        if not len(found[symbol]):
+            raise BarError(f"{symbol}: no bars in the days of data.start, data.end and data.spans: widen them")
+    return found
 
 
 def warm_rows(universe: Universe, regimes: Regimes, *, window_bars: int) -> dict[str, int]:

@@ -141,7 +141,7 @@ def budget_gate(study: Mapping[str, Any] | None, limits: Gates) -> Gate:
     name, most = "budget", limits.budget_errors
     gained = None if study is None else study.get("gained_errors")
     if gained is None:
-        return _unmeasured(name, most, "the budget study has not run")
+        return _unmeasured(name, most, "the budget study has not run on these bars")
     return Gate(
         name,
         gained < most,
@@ -162,7 +162,7 @@ def assay_gate(study: Mapping[str, Any] | None, limits: Gates) -> Gate:
     name, least, most = "assay", limits.assay_found_frac, limits.assay_false_frac
     found, false = (None if study is None else study.get(key) for key in ("found_frac", "false_frac"))
     if study is None or found is None or false is None:
-        return _unmeasured(name, least, "the assay study has not run")
+        return _unmeasured(name, least, "the assay study has not run on these bars")
     return Gate(
         name,
         found >= least and false <= most,

@@ -111,9 +111,7 @@ def verdict_sentence(record: Mapping[str, Any], candidate: str, reference: str, 
     effect = f"{record['effect_bps_per_day']:+.2f} bps of equity a day"
     level = f"{100.0 * (1.0 - alpha):.4g}% interval"
     interval = f"{level} {record['ci_low']:+.2f} to {record['ci_high']:+.2f}, p = {record['p_value']:.3f}"
-    span = (
-        f"{record['n_days']} days, {record['n_symbols']} symbols, {record['n_folds']} folds, {record['n_seeds']} seeds"
-    )
+    span = ", ".join(_counted(record[f"n_{name}s"], name) for name in ("day", "symbol", "fold", "seed"))
     match record["verdict"]:
         case "invalid":
             broken = "; ".join([*record["breaches"], *_failed(record)])
@@ -130,6 +128,10 @@ def verdict_sentence(record: Mapping[str, Any], candidate: str, reference: str, 
         f"declared power, and smaller ones less often.{doubts}{_fragile(record)}{_beside(record)}"
     )
     return f"Out of sample and net of costs, {claim}: {effect} ({interval}; {span}). {power}"
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def _failed(record: Mapping[str, Any]) -> list[str]:
@@ -212,8 +214,10 @@ def anchored_sentence(rolling: Mapping[str, Any], anchored: Mapping[str, float],
     effect, low, high, p_value = (anchored[name] for name in ("effect_bps_per_day", "ci_low", "ci_high", "p_value"))
     told = "can be told from chance" if p_value < alpha else "cannot be told from chance"
     same = "the same sign as" if effect * rolling["effect_bps_per_day"] > 0 else "another sign than"
+    # Of a rule nothing is trained; its risk is matched, and the confidence that it reads fitted, on the same bars.
+    how = "Matched in risk" if rolling["training_error_bps"] is None else "Trained"
     return (
-        f"Trained on all bars before each fold, the difference is {effect:+.2f} bps a day "
+        f"{how} on all bars before each fold, the difference is {effect:+.2f} bps a day "
         f"({low:+.2f} to {high:+.2f}, p = {p_value:.3f}): {same} the verdict's, and it {told}."
     )
 
@@ -232,6 +236,8 @@ def exposure_sentence(candidate_pct: float, reference_pct: float, candidate: str
     """How far the two arms differ in mean exposure, before any difference is called skill."""
     ratio = candidate_pct / reference_pct if reference_pct > 0 else float("inf")
     text = f"Mean exposure is {candidate_pct:.2f}% of equity for {candidate} and {reference_pct:.2f}% for {reference}"
+    if candidate_pct == 0.0:
+        return f"{text}: {candidate} held nothing on any test day, and what is compared with {reference} is cash."
     if 0.8 <= ratio <= 1.25:
         return f"{text}: the two carry about the same, so a difference is not leverage alone."
     more = "more" if ratio > 1 else "less"

@@ -39,7 +39,8 @@ from sizewise.live import fitted
 from sizewise.live.decide import HeardPolicy, LiveArm, Opener, as_it_is
 from sizewise.params.arms import Arm, symbols_of
 from sizewise.params.dataset.splits import SplitScheme
-from sizewise.params.reading import Params, parse_params, read_params
+from sizewise.params.reading import Params, parse_params
+from sizewise.params.stage import dated_params
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.world import World
 from sizewise.sizing.fits import FITS
@@ -62,7 +63,7 @@ class Checkout:
     def __init__(self, workspace: Workspace):
         self.workspace = workspace
         profile = "full" if workspace.base == workspace.root else workspace.base.name
-        self.params: Params = parse_params(read_params(workspace.root, profile))
+        self.params: Params = parse_params(dated_params(workspace.root, profile))
 
     @property
     def world(self) -> World:

@@ -3,6 +3,7 @@
 - arm: what every arm is asked
 - arms: the section `arms`: learned arms and their schemes, and what a page may know of an arm
 - dataset: the sections of bars, signals, folds and observation
+- dates: the dates that `splits: auto` came to, kept and read
 - evidence: the sections of the plan and of the slices
 - fields: the kinds of value that recur
 - learning: the sections of the learners

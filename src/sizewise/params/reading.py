@@ -47,6 +47,8 @@ SECTIONS = {
     "tables": "studies.tables:Tables",
     "outside": "studies.outside:Outside",
 }
+# What may stand in place of a section: one word, or a mapping of that kind.
+INSTEAD = {("splits", "auto"): "dataset.splits:AutoSplits"}
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -115,12 +117,28 @@ def section_model(name: str) -> type[BaseModel]:
     return getattr(import_module(f"sizewise.params.{module}"), model)
 
 
+def of_a_study(name: str) -> bool:
+    """Whether a section is of one study alone: a project that does not run the study needs none."""
+    return SECTIONS[name].startswith("studies.")
+
+
+def asked_for(name: str, value: Any) -> str | None:
+    """The kind of what stands in place of a section, such as `auto` for `splits`; None where it is written out."""
+    kind = value.get("kind") if isinstance(value, dict) else value
+    return kind if isinstance(kind, str) and (name, kind) in INSTEAD else None
+
+
 def parse_section(name: str, value: Any) -> Any:
     """One section of params.yaml as its frozen model (for `arms`: a dict of models).
 
     Raises:
         ConfigError: unknown section or key, missing value, wrong type or range.
     """
+    kind = asked_for(name, value)
+    if kind is not None:
+        module, instead = INSTEAD[name, kind].split(":")
+        values = value if isinstance(value, dict) else {"kind": kind}
+        return _validate(getattr(import_module(f"sizewise.params.{module}"), instead), values, name)
     model = section_model(name)
     if name == "arms":
         return _validate(model, {"arms": value}, "").arms  # type: ignore[attr-defined]
@@ -128,7 +146,7 @@ def parse_section(name: str, value: Any) -> Any:
 
 
 def parse_params(values: Any) -> Params:
-    """All sections, with the checks that span several of them.
+    """All sections, with the checks that span several of them; those of studies where there are any.
 
     Raises:
         ConfigError: as `parse_section`, for sections too many or too few, and for such as contradict each other.
@@ -139,9 +157,9 @@ def parse_params(values: Any) -> Params:
         if name not in SECTIONS:
             raise ConfigError(f"params: unknown parameter '{name}': remove it or mend its name")
     for name in SECTIONS:
-        if name not in values:
+        if name not in values and not of_a_study(name):
             raise ConfigError(f"params: '{name}' is missing: add it to params.yaml")
-    params = Params(**{name: parse_section(name, values[name]) for name in SECTIONS})
+    params = Params(**{name: parse_section(name, values[name]) for name in SECTIONS if name in values})
     _check_together(params)
     return params
 
@@ -167,14 +185,18 @@ def _check_together(p: Params) -> None:
             )
     if p.plan.entry is not None:
         _check_entry(p)
-    if p.small_account.reference not in p.arms:
-        raise ConfigError(
-            f"params: small_account.reference is '{p.small_account.reference}', which is no entry of arms"
-        )
-    for name, variant in p.tables.variants.items():
+    _check_studies(p)
+
+
+def _check_studies(p: Params) -> None:
+    """The arms that studies name exist, of those studies that have a section."""
+    small, tables, stress = (getattr(p, name, None) for name in ("small_account", "tables", "stress"))
+    if small is not None and small.reference not in p.arms:
+        raise ConfigError(f"params: small_account.reference is '{small.reference}', which is no entry of arms")
+    for name, variant in tables.variants.items() if tables is not None else ():
         if variant.arm not in p.arms:
             raise ConfigError(f"params: tables.variants.{name}.arm is '{variant.arm}', which is no entry of arms")
-    for name in p.stress.arms:
+    for name in stress.arms if stress is not None else ():
         if name not in p.arms:
             raise ConfigError(f"params: stress.arms names '{name}', which is no entry of arms")
 

@@ -10,6 +10,7 @@ from typing import Any
 from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.hashing import content_hash
 from sizewise.base.paths import Workspace, project_root, write_json
+from sizewise.params.dates import with_dates
 from sizewise.params.reading import parse_section, read_params, read_yaml
 from sizewise.params.rule_arms import YARDSTICKS
 
@@ -43,17 +44,20 @@ def used_arms(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """
     arms, plan = values["arms"], values["plan"]
     compared = {plan["candidate"], plan["reference"]}
+    # A project that runs none of the studies has no section of them.
+    small, stressed = values.get("small_account", {}), values.get("stress", {})
+    variants = values.get("tables", {}).get("variants", {})
     used: set[str] = {
         "train": _trained(parse_section("arms", arms)),
         "assay": compared,
         "budget": {plan["candidate"]},
         "calibration": {plan["reference"]},
-        "small_account": {values["small_account"]["reference"]},
+        "small_account": {small["reference"]} if small else set(),
         "families": {plan["reference"]},
-        "stress": compared | set(values["stress"]["arms"]),
+        "stress": compared | set(stressed.get("arms", ())),
         "ablation": compared,
         "scheme": compared,
-        "table": {plan["reference"]} | {variant["arm"] for variant in values["tables"]["variants"].values()},
+        "table": {plan["reference"]} | {variant["arm"] for variant in variants.values()},
         "cpcv": compared,
         "stability_run": compared,
     }.get(name, set(arms))
@@ -80,12 +84,26 @@ def all_stages(root: Path) -> dict[str, Any]:
 def stage_params(root: Path, name: str, profile: str = "full") -> dict[str, Any]:
     """The raw values a stage is given: its declared sections of the profile's parameters and nothing else.
 
+    A stage is given dates, never a rule that finds them.
+
     Raises:
         ConfigError: unknown stage, or parameters that `reading.parse_params` refuses.
+        DataMissingError: a stage with splits is asked for, and `splits: auto` has found no dates yet.
     """
     values = read_params(root, profile)
+    if "splits" in declared_sections(root, name):
+        values = dated_params(root, profile)
     values["arms"] = used_arms(name, values)
-    return {section: values[section] for section in declared_sections(root, name)}
+    declared = declared_sections(root, name)
+    missing = [section for section in declared if section not in values]
+    if missing:
+        raise ConfigError(f"params: '{missing[0]}' is missing, which stage {name} needs: add it to params.yaml")
+    return {section: values[section] for section in declared}
+
+
+def dated_params(root: Path, profile: str = "full") -> dict[str, Any]:
+    """All raw sections, validated, with dates where `splits: auto` asks for some; see dates.with_dates."""
+    return with_dates(root if profile == "full" else root / "build" / profile, read_params(root, profile))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,10 @@ from sizewise.reports.figures import difference_by_block as difference_by_block
 from sizewise.reports.figures import effects as effects
 from sizewise.reports.page.style import COLOURS
 
-UNMEASURED = "How often it rejects a true null has not been measured here: run `make studies`."
+UNMEASURED = (
+    "How often it rejects a true null has not been measured here: the calibration study has not run on these bars."
+)
+DAYS_A_YEAR = 365.25
 
 
 def power_curve(test: JointTest, *, alpha: float, power: float) -> Figure:
@@ -206,7 +209,42 @@ def _true_nulls(stage: Stage, entry: str) -> dict[str, float]:
     try:
         return {study: cells[entry]["rate"] for study, cells in json.loads(path.read_bytes()).items() if entry in cells}
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise DataMissingError("metrics/calibration.json is damaged: run `make studies`") from None
+        raise DataMissingError("metrics/calibration.json is damaged: remove it, or run the study again") from None
+
+
+def claims_sentences(concluding: Mapping[str, bool], kept: Mapping[str, pd.DataFrame]) -> str:
+    """What became of the promises of each table; that there is none where there is none. See claims.claims_sentence."""
+    said = [claims_sentence(name, table, concludes=concluding[name]) for name, table in kept.items()]
+    return "\n\n".join(said) or "No arm of `params.yaml` is a table: nothing was promised here."
+
+
+def limitations(study: ComparedRun, result: Comparison, anchored: Comparison) -> str:
+    """What this comparison cannot show."""
+    index = pd.DatetimeIndex(result.daily.index)
+    years = ((index[-1] - index[0]).days + 1) / DAYS_A_YEAR
+    days = arm_days(study.daily, study.plan.candidate)
+    symbols, seeds = days["symbol"].nunique(), days["seed"].nunique()
+    series = "one series" if symbols == 1 else f"{symbols} series"
+    said = [
+        f"A test on {years:.1f} years of {series} sees only large effects; the minimum detectable effect says how large."
+    ]
+    if study.arms[study.plan.candidate].learned:
+        said.append(
+            "Seeds are repeats of training, not of the market: they are averaged before the test, and their spread widens "
+            "its interval."
+        )
+        fewer = 1 if anchored.seeds is None else anchored.seeds.n_seeds
+        if fewer < seeds:
+            said.append(
+                "The anchored runs have fewer seeds than the candidate, so that they alone are "
+                f"{'inconclusive' if anchored.doubts else 'less certain'}."
+            )
+    said.append(
+        "Intervals by symbol and fold are not adjusted for their number. The costs are stances from `instruments.yaml`."
+    )
+    if study.splits.sealed_end is not None:
+        said.append("The test span ends where the sealed slice starts.")
+    return " ".join(said)
 
 
 def unmatched_table(study: ComparedRun, result: Comparison) -> pd.DataFrame:

@@ -18,6 +18,17 @@ from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe
 from sizewise.params.dataset.observation import OwnFeatures
 from sizewise.params.dataset.regimes import Regimes
+from sizewise.params.dataset.signals import (
+    Column,
+    CustomSignal,
+    Donchian,
+    Family,
+    MovingAverages,
+    RandomEntries,
+    Reversal,
+)
+from sizewise.params.dates import rule_of
+from sizewise.params.stage import Stage
 from sizewise.reports.page.style import COLOURS, regime_handles, shade_regimes
 
 
@@ -100,6 +111,9 @@ def correlation(matrix: pd.DataFrame, groups: Sequence[str], over: str = "train 
 def calibration(table: pd.DataFrame) -> Figure:
     """Claimed against realised win rate with 95% intervals. `table`: claimed, realised, low, high, n."""
     figure, axes = plt.subplots(figsize=(5.2, 4.6))
+    if table.empty:
+        axes.set_title("Confidence, out of sample: no trade to hold it against")
+        return figure
     low = min(table["low"].min(), table["claimed"].min()) - 0.02
     high = max(table["high"].max(), table["claimed"].max()) + 0.02
     axes.plot([low, high], [low, high], color="#999999", lw=1, ls="--", label="perfectly calibrated")
@@ -128,6 +142,7 @@ def calibration(table: pd.DataFrame) -> Figure:
 
 Tables = Mapping[str, pd.DataFrame]
 BPS = 1e4
+CALIBRATION_BINS = 5
 # Two features that agree this much say nearly the same thing.
 REDUNDANT = 0.9
 # Train bars of all symbols that a correlation is taken over; of more every so many.
@@ -282,13 +297,16 @@ def _briers(claimed: np.ndarray, won: np.ndarray) -> tuple[float, float]:
 
 
 def confidence_table(universe: Universe, tables: Tables, folds: Sequence[Fold]) -> pd.DataFrame:
-    """Claimed against realised win rates of the test trades; see confidence.calibration_table."""
-    return calibration_table(*_test_trades(universe, tables, folds))
+    """Claimed against realised win rates of the test trades; see confidence.calibration_table. Of few trades fewer bins."""
+    claimed, won = _test_trades(universe, tables, folds)
+    return calibration_table(claimed, won, bins=min(CALIBRATION_BINS, len(won))) if len(won) else pd.DataFrame()
 
 
 def confidence_sentence(universe: Universe, tables: Tables, folds: Sequence[Fold]) -> str:
     """What the calibration amounts to, from the Brier scores of the model and of the plain test win rate."""
     claimed, won = _test_trades(universe, tables, folds)
+    if not len(won):
+        return "No trade of the signal lies wholly within a test slice: nothing can be said of its confidence."
     score, plain = _briers(claimed, won)
     better = "better than" if score < plain else "no better than"
     return (
@@ -297,16 +315,83 @@ def confidence_sentence(universe: Universe, tables: Tables, folds: Sequence[Fold
     )
 
 
-def metrics(universe: Universe, tables: Tables, folds: Sequence[Fold]) -> dict[str, float]:
-    """What metrics/features.json holds."""
+def metrics(universe: Universe, tables: Tables, folds: Sequence[Fold]) -> dict[str, float | None]:
+    """What metrics/features.json holds; scores are null where there is no test trade."""
     claimed, won = _test_trades(universe, tables, folds)
-    score, plain = _briers(claimed, won)
+    score, plain = _briers(claimed, won) if len(won) else (None, None)
     return {
         "n_features": len(FEATURES) + len(own_columns(tables[next(iter(universe.bars))])),
         "n_symbols": len(universe.bars),
         "n_bars": sum(len(frame) for frame in universe.bars.values()),
         "n_folds": len(folds),
         "n_test_trades": len(won),
-        "confidence_brier": round(score, 6),
-        "win_rate_brier": round(plain, 6),
+        "confidence_brier": None if score is None else round(score, 6),
+        "win_rate_brier": None if plain is None else round(plain, 6),
     }
+
+
+def folds_sentence(stage: Stage, universe: Universe) -> str:
+    """Why folds are cut by the calendar, and who found their dates."""
+    said = "Folds are windows of one calendar, common to all symbols."
+    if len(universe.bars) > 1:
+        said += (
+            " Cutting each symbol by itself would train policies on one symbol's future and test them on another's past"
+        )
+        of_assets: dict[str, list[str]] = {}
+        for symbol in universe.bars:
+            if symbol in universe.assets:
+                of_assets.setdefault(universe.assets[symbol], []).append(symbol)
+        one = [f"{' and '.join(symbols)} are one asset" for symbols in of_assets.values() if len(symbols) > 1]
+        said += f", and some of the series move together: {', '.join(one)}." if one else "."
+    rule = rule_of(stage.workspace.base)
+    if rule is not None:
+        numbers = ", ".join(f"{name} {value}" for name, value in rule.items() if name != "kind")
+        said += (
+            f" Their dates were found in the bars by `splits: auto` ({numbers}), once, before anything was fitted; they "
+            "stand in the table and in `artifacts/splits.json`."
+        )
+    dates = stage.params.splits
+    if dates.sealed_end is not None:
+        said += f" Bars from {dates.end} to {dates.sealed_end} are sealed: nothing here has read them."
+    return f"{said} The table gives train / test bars; a symbol joins a fold if it has enough of both."
+
+
+def signal_sentence(family: Family, max_hold_days: int) -> str:
+    """What decides the direction, and what its table can say."""
+    match family:
+        case Donchian():
+            rule = f"a channel breakout of {family.entry_days} and {family.exit_days} days; it has no fitted part"
+            if (family.entry_days, family.exit_days) == (20, 10):
+                rule = f"the Turtles' first system, {rule}"
+        case MovingAverages():
+            rule = f"a cross of the means of {family.fast_days} and {family.slow_days} days; it has no fitted part"
+        case Reversal():
+            rule = f"a reversal of moves of {family.move_days} days; it has no fitted part"
+        case RandomEntries():
+            rule = "random entries, held as long as the Turtles' trades: the null"
+        case Column():
+            rule = "the column `signal` of the bars, made elsewhere: nothing here can show what it knew"
+        case CustomSignal():
+            rule = f"a class of one's own, `{family.class_}`; `sizewise check --causality` says whether it looks ahead"
+    return (
+        f"The direction is that of {rule}. A trade is left after {max_hold_days} days at the latest. The table shows its "
+        "trades at unit size and **before costs**: this project asks how to size a signal, not whether this one is good."
+    )
+
+
+def limitations(universe: Universe) -> str:
+    """What these series cannot show."""
+    terms = universe.instruments
+    indices = [symbol for symbol in universe.bars if terms[symbol].asset_class == "equity_index"]
+    ticks = [symbol for symbol in universe.bars if terms[symbol].asset_class == "fx"]
+    said = ["The half-spread, borrow and fee levels in `instruments.yaml` are stances, not measurements."]
+    if indices:
+        one = f"{indices[0]} is an index: its" if len(indices) == 1 else f"{' and '.join(indices)} are indices: their"
+        said.append(f"{one} results measure notional exposure, not a tradable account.")
+    if ticks:
+        said.append(f"{' and '.join(ticks)} volume counts ticks.")
+    said.append(
+        "The confidence model is deliberately small; where its claimed probabilities barely vary, sizing by confidence "
+        "cannot do much."
+    )
+    return " ".join(said)

@@ -18,6 +18,7 @@ from sizewise.learning.tabular.use import use_table
 from sizewise.reports.figures import lead_title, over_folds, seed_band
 from sizewise.reports.page.style import arm_colours
 
+NO_TABLES = "No arm of `params.yaml` is a table: nothing was learned here."
 # Fewer tables (folds and seeds) give no interval.
 FEWEST_TABLES = 3
 CONFIDENCE_NAMES = [bins.name.lower() for bins in Confidence]
@@ -145,6 +146,31 @@ def learning_by_trade_count(curve: pd.DataFrame) -> Figure:
     return figure
 
 
+def phase_tables(history: pd.DataFrame) -> list[pd.DataFrame]:
+    """See learning_phases; no table where no arm is one."""
+    return [learning_phases(history).round(2)] if len(history) else []
+
+
+def trade_curves(history: pd.DataFrame) -> list[Figure]:
+    """See learning_by_trade_count; no figure where no arm is a table."""
+    return [learning_by_trade_count(learning_by_trade(history))] if len(history) else []
+
+
+def promise_tables(history: pd.DataFrame, *, alpha: float) -> list[pd.DataFrame]:
+    """See promises_table; no table where no arm is one."""
+    return [promises_table(history, alpha=alpha).round(4)] if len(history) else []
+
+
+def promise_sentences(promises: Sequence[pd.DataFrame]) -> str:
+    """See promises_sentence, of all of promise_tables."""
+    return "\n\n".join(promises_sentence(table) for table in promises)
+
+
+def use_tables(in_use: pd.DataFrame) -> list[pd.DataFrame]:
+    """See use.use_table; no table where no arm is one."""
+    return [in_use.round(1)] if len(in_use) else []
+
+
 def learning_phases(history: pd.DataFrame) -> pd.DataFrame:
     """The four phases of the reference design by arm, over all folds and seeds.
 
@@ -168,7 +194,9 @@ def phase_sentence(history: pd.DataFrame) -> str:
 
     The interval is over folds and seeds, t with one value each: repeats of training, not of the market.
     """
-    lines = []
+    lines: list[str] = []
+    if history.empty:
+        return ""
     gain = history.assign(gain=(history["growth_bps"] - history["even_growth_bps"]) * history["trades"])
     for arm, rows in gain.groupby("arm", sort=False):
         said = []

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from IPython.display import Markdown
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -27,16 +28,21 @@ from sizewise.params.trading.world import World
 from sizewise.reports import learner, train_direct
 from sizewise.reports.figures import lead_title, over_folds, seed_band
 from sizewise.reports.page.style import arm_colours
+from sizewise.reports.tables import NO_TABLES, use_sentence
 from sizewise.reports.tables import arm_histories as arm_histories
 from sizewise.reports.tables import learning_by_trade as learning_by_trade
 from sizewise.reports.tables import learning_by_trade_count as learning_by_trade_count
 from sizewise.reports.tables import learning_phases as learning_phases
 from sizewise.reports.tables import phase_sentence as phase_sentence
+from sizewise.reports.tables import phase_tables as phase_tables
+from sizewise.reports.tables import promise_sentences as promise_sentences
+from sizewise.reports.tables import promise_tables as promise_tables
 from sizewise.reports.tables import promises_sentence as promises_sentence
 from sizewise.reports.tables import promises_table as promises_table
 from sizewise.reports.tables import table_heat_maps as table_heat_maps
 from sizewise.reports.tables import tables_in_use as tables_in_use
-from sizewise.reports.tables import use_sentence as use_sentence
+from sizewise.reports.tables import trade_curves as trade_curves
+from sizewise.reports.tables import use_tables as use_tables
 from sizewise.sizing import identifiability
 
 # The part of the notebook on training by gradient.
@@ -205,6 +211,20 @@ def learning_sentence(history: pd.DataFrame) -> str:
             f"{group}: {gain:+.2f} bps a day from the first look to the selected checkpoint; growth there is {sign}."
         )
     return "\n\n".join(lines)
+
+
+def use_sentences(in_use: pd.DataFrame) -> str:
+    """See use.use_sentence; that there is no such arm where there is none."""
+    return use_sentence(in_use) or NO_TABLES
+
+
+def closed_trade_parts(history: pd.DataFrame) -> list[Any]:
+    """The table and the curves of what learned from closed trades, or one sentence where nothing did; see
+    closed_trade_table and closed_trade_curves."""
+    if history.empty:
+        return [Markdown("No arm of `params.yaml` learns from closed trades.")]
+    grouped = history.assign(group=history["arm"] + " (" + history["scheme"] + ")")
+    return [closed_trade_table(history), closed_trade_curves(grouped)]
 
 
 def closed_trade_table(history: pd.DataFrame) -> pd.DataFrame:

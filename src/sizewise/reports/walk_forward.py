@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -13,6 +14,7 @@ from matplotlib.patches import Rectangle
 from sizewise.base.paths import write_atomically
 from sizewise.dataset import slices
 from sizewise.dataset.regimes import LABELS
+from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Prepared
 from sizewise.dataset.store import open_prepared as open_prepared
 from sizewise.evidence import slice_effects, verdict
@@ -173,6 +175,13 @@ def dependence(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+def dependence_parts(frame: pd.DataFrame) -> list[Any]:
+    """See dependence; one sentence where no arm can be asked so."""
+    if frame.empty:
+        return [Markdown("No learned arm chooses its size at an entry from the market alone: none can be asked so.")]
+    return [dependence(frame)]
+
+
 def heat_map(cells: pd.DataFrame, labels: Sequence[str], *, title: str) -> Figure:
     """Mean daily difference by fold (rows) and label (columns), over seeds; hatched: no such day.
 
@@ -217,6 +226,30 @@ def heat_map(cells: pd.DataFrame, labels: Sequence[str], *, title: str) -> Figur
     return figure
 
 
+def limitations(folds: Sequence[Fold], symbols: Sequence[str]) -> str:
+    """What this walk cannot show.
+
+    Args:
+        folds: of the primary scheme. symbols: all that the project names.
+    """
+    live = [len(fold.test) for fold in folds]
+    said = [
+        "Market orders fill at the next open, whole, at a fixed half-spread; market impact and outages are not modelled."
+    ]
+    if max(live) != min(live):
+        said.append(
+            f"Series begin and end at different dates, so that folds rest on {min(live)} to {max(live)} symbols."
+        )
+    absent = [symbol for symbol in symbols if not any(symbol in fold.test for fold in folds)]
+    if absent:
+        said.append(f"No fold tests {', '.join(absent)}.")
+    said.append(
+        "Drawdowns are of daily closes. The thresholds of the slices are the same for all symbols, so that a calm one is "
+        "seldom bull, bear or declining; a Markov model of a market with rare jumps calls the days after them turbulent."
+    )
+    return " ".join(said)
+
+
 def plan_table(plan: Plan, arms: Mapping[str, Arm], plan_hash: str) -> pd.DataFrame:
     """The declared plan, one row an item."""
     items = {
@@ -236,6 +269,12 @@ def venue_table(stage: Stage) -> pd.DataFrame:
     """How often the venue did what to an arm's orders and positions, all paths together; see orders.Flag."""
     events = read_events(stage.workspace.ledger)
     return pd.crosstab(events["arm"], events["event"]).rename_axis(None)
+
+
+def venue_parts(stage: Stage) -> list[Any]:
+    """See venue_table; one sentence where there is nothing to count."""
+    table = venue_table(stage)
+    return [Markdown("No order and no position met a rule of the venue.")] if table.empty else [table]
 
 
 def ledger_table(equity: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:

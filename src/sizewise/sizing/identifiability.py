@@ -331,7 +331,13 @@ def _reward_to_blame(probe: Probe, asked: Sequence[float], found: Finding, thres
 
 
 def identifiability_table(sizes: Sequence[float], *, threshold: float = THRESHOLD) -> pd.DataFrame:
-    """Every reward under its defaults, one row each: the fields of `Finding`, and what it learns from (step or trade)."""
+    """Every reward under its defaults, one row each: the fields of `Finding`, and what it learns from (step or trade).
+
+    Args:
+        sizes: see check_identifiable; zeros do not count.
+    """
+    # A size of nothing responds to no rescaling, whatever the reward.
+    sizes = [size for size in sizes if size > 0.0]
     models: list[RewardModel] = [
         LogGrowth(),
         SizeWeightedReturn(),

@@ -2,6 +2,7 @@
 
 - arms: the arms stage: for each stage a file of those it uses
 - behaviour: how arms size
+- cutting: folds that follow the bars: `splits: auto` as dates
 - evaluate: the walk-forward stage
 - field: each arm of params as its paths
 - frames: walked paths as rows of the ledgers

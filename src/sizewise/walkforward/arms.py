@@ -35,6 +35,22 @@ def write_arms(profile: str = "full") -> None:
     """
     workspace = Workspace.open(profile)
     values = read_params(workspace.root, profile)
+    sources, signal = own_sources(values)
+    write_json(workspace.base / SIGNAL_FILE, signal)
+    for stage, declared in all_stages(workspace.root).items():
+        file = f"{ARMS_FOLDER}/{stage}.json"
+        if file in declared.get("deps", ()):
+            used = used_arms(stage, values)
+            held = {"arms": used, "sources": {name: sources[name] for name in used if name in sources}}
+            write_json(workspace.base / file, held)
+
+
+def own_sources(values: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str | None]]:
+    """Hashes of the files of arms of one's own, by arm, and what SIGNAL_FILE holds, each once it is opened; see write_arms.
+
+    Args:
+        values: raw sections.
+    """
     sources = {}
     for name, arm in parse_section("arms", values["arms"]).items():
         if isinstance(arm, CustomArm):
@@ -44,13 +60,7 @@ def write_arms(profile: str = "full") -> None:
             if isinstance(own, CustomScheme):
                 open_own_scheme(own)
             sources[name] = content_hash(text_bytes(class_source(own.class_)))
-    write_json(workspace.base / SIGNAL_FILE, _sources(values))
-    for stage, declared in all_stages(workspace.root).items():
-        file = f"{ARMS_FOLDER}/{stage}.json"
-        if file in declared.get("deps", ()):
-            used = used_arms(stage, values)
-            held = {"arms": used, "sources": {name: sources[name] for name in used if name in sources}}
-            write_json(workspace.base / file, held)
+    return sources, _sources(values)
 
 
 def _sources(values: Mapping[str, Any]) -> dict[str, str | None]:

@@ -305,7 +305,7 @@ def dependence_of(stage: Stage, market: Market, folds: Sequence[Fold]) -> pd.Dat
     """Partial dependence of every learned arm that sizes the signal, on each fold's test entries.
 
     Returns:
-        the rows of responses.partial_dependence with columns arm, fold, seed.
+        the rows of responses.partial_dependence with columns arm, fold, seed; none where no arm is of such a kind.
     Raises:
         DataMissingError, CheckpointError: an arm was not trained.
     """
@@ -335,7 +335,7 @@ def dependence_of(stage: Stage, market: Market, folds: Sequence[Fold]) -> pd.Dat
                         continue
                 found = partial_dependence(choose, situations, grids)
                 rows.append(found.assign(arm=name, fold=fold.number, seed=seed))
-    return pd.concat(rows, ignore_index=True)
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
 def _volatile(market: Market, fold: Fold, quantile: float) -> np.ndarray:

@@ -216,7 +216,7 @@ def test_how_much_is_the_cap(share, words):
         (12.5, 10.0, "the two carry about the same"),
         (7.99, 10.0, "ppo carries less"),
         (12.51, 10.0, "ppo carries more"),
-        (0.0, 10.0, "ppo carries less"),
+        (0.0, 10.0, "ppo held nothing on any test day"),
         (5.0, 0.0, "ppo carries more"),
     ],
 )
@@ -247,3 +247,21 @@ def test_the_field_is_told_after_holm():
     assert verdict.field_sentence(field, "atr", 0.05) == "Of 2 arms 1 differs from atr after Holm: b (-2.00 bps a day)."
     calm = verdict.field_sentence(field.drop(index="b"), "atr", 0.05)
     assert calm == "Of 1 arms none differs from atr after Holm."
+
+
+def test_a_candidate_that_held_nothing_is_said_to_be_cash():
+    assert verdict.exposure_sentence(0.0, 9.4, "mine", "atr").endswith(
+        "mine held nothing on any test day, and what is compared with atr is cash."
+    )
+
+
+@pytest.mark.parametrize(("error", "how"), [(None, "Matched in risk on all bars"), (0.1, "Trained on all bars")])
+def test_of_a_rule_nothing_is_said_to_be_trained(error, how):
+    anchored = {"effect_bps_per_day": 1.0, "ci_low": 0.0, "ci_high": 2.0, "p_value": 0.05}
+    assert verdict.anchored_sentence(
+        {"effect_bps_per_day": 1.0, "training_error_bps": error}, anchored, 0.05
+    ).startswith(how)
+
+
+def test_one_of_a_kind_is_counted_as_one():
+    assert [verdict._counted(number, "symbol") for number in (1, 2)] == ["1 symbol", "2 symbols"]

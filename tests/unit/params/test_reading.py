@@ -11,7 +11,7 @@ import yaml
 from sizewise.base.errors import ConfigError
 from sizewise.params.arms import Arm, PpoArm
 from sizewise.params.learning.train import Episode, Mlp, Train
-from sizewise.params.reading import SECTIONS, parse_params, parse_section, read_params, read_yaml
+from sizewise.params.reading import SECTIONS, of_a_study, parse_params, parse_section, read_params, read_yaml
 from sizewise.params.trading.trading import SEVEN
 
 ABSENT = object()
@@ -232,3 +232,11 @@ def test_the_defaults_are_the_seven_sizes_over_a_plain_window():
     assert train.encoder == Mlp()
     assert (train.memory, train.episode, train.final_entropy_coef) == (0, Episode(), None)
     assert PpoArm(kind="ppo").scheme == SEVEN
+
+
+def test_a_project_may_have_no_section_of_a_study(values):
+    mine = {name: value for name, value in values.items() if not of_a_study(name)}
+    assert len(mine) < len(values)
+    assert set(vars(parse_params(mine))) == set(mine)
+    with pytest.raises(ConfigError, match="'train' is missing"):
+        parse_params({name: value for name, value in mine.items() if name != "train"})

@@ -76,7 +76,7 @@ def test_the_studies_stages_are_known_too(project, root):
     assert "ablation" not in all_stages(project)
     (project / "studies").mkdir()
     shutil.copy(root / "studies" / "dvc.yaml", project / "studies")
-    assert list(all_stages(project))[:2] == ["arms", "features"]
+    assert list(all_stages(project))[:2] == ["arms", "splits"]
     assert declared_sections(project, "cartpole") == ()
     assert stage_params(project, "cartpole") == {}
     stage = open_stage("ablation", profile="quick")
@@ -103,7 +103,7 @@ def test_an_invalid_value_is_named(project):
 
 
 def test_an_unknown_stage_is_named(project):
-    assert refusal("paper").startswith("dvc.yaml has no stage 'paper': stages are arms, features")
+    assert refusal("paper").startswith("dvc.yaml has no stage 'paper': stages are arms, splits, features")
 
 
 def test_an_unknown_profile_is_named(project):

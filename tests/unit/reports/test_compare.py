@@ -93,7 +93,7 @@ def test_p_values_are_drawn_against_their_numbers(quick):
 
 def test_the_level_of_a_test_on_trades_is_read_and_not_typed(tmp_path):
     stage = Stage("compare", None, Workspace(tmp_path, tmp_path), "hash")
-    assert compare.measured_level(stage).endswith("has not been measured here: run `make studies`.")
+    assert compare.measured_level(stage).endswith("the calibration study has not run on these bars.")
     stage.write_metrics({"aa": {"trade_level_t": {"rate": 0.051}}, "power": {"0.0": {"rate": 0.05}}}, "calibration")
     assert "1 true nulls a t-test on trades rejects 5.1% in the worst (aa)" in compare.measured_level(stage)
     (tmp_path / "metrics" / "calibration.json").write_text("[")

@@ -1,6 +1,7 @@
 """The identifiability gate (design C row C6): what cannot teach a size is refused, what can is not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sizewise.base.errors import ConfigError
@@ -254,3 +255,10 @@ def test_the_table_shows_every_reward():
     assert {name for (name, _), yes in accepted.items() if not yes} == {
         "differential_sharpe", "differential_sortino", "return_on_notional", "outcome", "composite_close",
     }  # fmt: skip
+
+
+def test_the_table_of_rewards_asks_nothing_of_a_size_of_nothing():
+    """Among multiples of a rule is 0, to whose rescaling no reward responds."""
+    with_zero = identifiability_table((0.0, 0.25, 0.5))
+    pd.testing.assert_frame_equal(with_zero, identifiability_table((0.25, 0.5)))
+    assert with_zero.set_index("reward").loc["log_growth", "accepted"]

@@ -1,4 +1,4 @@
-"""The section `splits`: calendar folds, and the seal."""
+"""The section `splits`: calendar folds and the seal, as dates or as a rule that finds them."""
 
 from typing import Annotated, Literal
 
@@ -35,3 +35,31 @@ class Splits(Section):
         if self.sealed_end is not None and self.sealed_end <= self.end:
             raise ValueError("sealed_end must be after end, where the sealed slice starts")
         return self
+
+
+class AutoSplits(Section):
+    """Folds that follow the bars: `splits: auto`, or `splits: {kind: auto, folds: 3}` with numbers of one's own.
+
+    The rule, which `walkforward.cutting` applies and which reads nothing but the bars it cuts, days being UTC days:
+
+    1. From the first bar of any symbol to the day after the last of any, the last `sealed_frac` of the days is sealed.
+    2. Of the days from the end of the warm-up (of the symbol that is warm first) to the seal, at least `train_frac` lie
+       before the first test. The first test begins later, by at most half of what is left, where train slices would lack
+       the bars, the days or the trades of the signal that a fold must have.
+    3. From there to the seal there are `folds` test windows of equal length, or fewer where one would be shorter than
+       `min_test_days` or have no symbol to test.
+    4. A rolling train slice is as long as the first one.
+
+    Attributes:
+        min_train_bars, min_train_days, min_test_bars, purge_bars: see Splits.
+    """
+
+    kind: Literal["auto"] = "auto"
+    folds: Count = 5
+    train_frac: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.4
+    sealed_frac: Annotated[float, Field(ge=0.0, le=0.5)] = 0.15
+    purge_bars: Count = 100
+    min_train_bars: Count = 250
+    min_train_days: Annotated[int, Field(ge=0)] = 100
+    min_test_bars: Count = 20
+    min_test_days: Count = 30

@@ -2,6 +2,7 @@
 
 - notebook: how a notebook begins, and its last line
 - failed: where a notebook stopped, its half-run copy, and which reports are older than that
+- notes: what a project says of itself beside its reports
 - kernel: the kernel a notebook runs in: the running interpreter's own
 - run: execute a notebook and keep it as a report
 - style: how figures look

@@ -9,6 +9,7 @@ import torch
 
 from sizewise.base.arithmetic import fingerprint
 from sizewise.params.stage import Stage, open_stage
+from sizewise.reports.page.notes import NOTEBOOKS, project_note
 from sizewise.reports.page.style import use_style
 
 
@@ -16,6 +17,14 @@ def open_page(name: str, params: Mapping[str, Any] | None = None, profile: str =
     """Apply the project's style and open a notebook's stage; see stage.open_stage."""
     use_style()
     return open_stage(name, params, profile)
+
+
+def notes(stage: Stage) -> str:
+    """What its makers say of a project beside its report, Markdown: `notes/<report>.md`; nothing where there is none.
+
+    A report's own words hold for any bars; what holds for these alone stands in the project.
+    """
+    return project_note(stage.workspace.root, NOTEBOOKS[stage.name])
 
 
 def provenance(stage: Stage, hashes: Mapping[str, str], packages: Iterable[str] = ("numpy", "pandas", "torch")) -> str:

@@ -30,12 +30,10 @@ from sizewise.reports.page.kernel import (
     LocalKernelManager,
     prepare_figures,
 )
+from sizewise.reports.page.notes import NOTEBOOKS as MAIN_NOTEBOOKS
 
 NOTEBOOKS = {
-    "features": "01_features",
-    "train": "02_train",
-    "walk_forward": "03_walk_forward",
-    "compare": "04_compare",
+    **MAIN_NOTEBOOKS,
     "market_mechanics": "05_market_mechanics",
     "known_answers": "06_known_answers",
     "calibration": "07_calibration",

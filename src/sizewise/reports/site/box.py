@@ -36,8 +36,9 @@ def beside(
         rows.append(
             ("training's own error", f"{seeds}; {record['seeds_changing_pct']:.0f}% of redraws decide otherwise")
         )
-    rows.append(("trained on all bars before each fold", _effect(anchored)))
-    rows.append(("train on both sides of test (CPCV)", "not run: `make studies`" if cpcv is None else _paths(cpcv)))
+    how = "matched in risk" if record["training_error_bps"] is None else "trained"
+    rows.append((f"{how} on all bars before each fold", _effect(anchored)))
+    rows.append(("train on both sides of test (CPCV)", "not run here" if cpcv is None else _paths(cpcv)))
     return rows
 
 

@@ -30,6 +30,7 @@ from sizewise.params.reading import parse_section
 from sizewise.params.stage import stage_params
 from sizewise.reports.figures import difference_by_block, equity_by_arm
 from sizewise.reports.page.failed import stale_sentences
+from sizewise.reports.page.notes import project_note
 from sizewise.reports.page.style import use_style
 from sizewise.reports.site import box
 
@@ -56,6 +57,8 @@ STUDIES = {
     "17_tables": "Later lists: do the variants that reference designs C and E put off change their arms?",
     "18_outside_checks": "Outside checks: does what others published come out here?",
 }
+QUESTION = "Does learned position sizing beat ATR sizing?"
+ATR_KINDS = ("atr", "atr_managed")
 COLUMNS = {
     "growth_bps_per_day": "growth (bps a day)",
     "before_costs_bps_per_day": "before costs",
@@ -65,12 +68,6 @@ COLUMNS = {
     "exposure_pct": "mean exposure (%)",
     "trades_per_seed": "trades",
 }
-# Whoever changes an experiment after its results were seen says so, above the result.
-REDESIGNED = (
-    "This experiment was designed anew on 2026-11-28, after the results of the one before had been seen: its reference was "
-    "its cap, its learner was not trained, and its signal cost more than it could earn. All verdicts ever committed stand "
-    "below; every configuration that was evaluated counts as a trial, and the bars of 2023 stay sealed."
-)
 PAGES = Environment(autoescape=True, loader=PackageLoader("sizewise.reports.site", "."))
 
 
@@ -83,7 +80,8 @@ class Findings:
         growth: growth_pct of plots/equity_by_arm.csv, index day, one column an arm. days: plots/difference_by_day.csv, the
             same index: fold, regime, difference_bps. trials: of trials.jsonl. history: of verdicts.jsonl.
         cpcv: metrics/cpcv.json; None where that study has not run.
-        stale: of notebooks that stopped; see failed.stale_sentences.
+        stale: of notebooks that stopped; see failed.stale_sentences. note: of the project itself, see page.notes.
+        studies: names of STUDIES whose reports stand beside the page.
     """
 
     record: Mapping[str, Any]
@@ -95,6 +93,8 @@ class Findings:
     history: Sequence[Mapping[str, Any]] = ()
     cpcv: Mapping[str, Any] | None = None
     stale: Sequence[str] = ()
+    note: str = ""
+    studies: Sequence[str] = ()
 
 
 def read_findings(workspace: Workspace, arms: Sequence[str]) -> Findings:
@@ -123,6 +123,9 @@ def read_findings(workspace: Workspace, arms: Sequence[str]) -> Findings:
         read_history(workspace.verdicts),
         _read_json(cpcv, "cpcv") if (cpcv := workspace.metrics / "cpcv.json").is_file() else None,
         stale_sentences(workspace),
+        project_note(workspace.root, "index"),
+        # Of other bars, or of none yet: a report that is not there is no report of this project.
+        [name for name in STUDIES if (workspace.reports / f"{name}.html").is_file()],
     )
 
 
@@ -164,6 +167,21 @@ def equity_figure(found: Findings, arms: Sequence[str], named: Sequence[str] | N
     return equity_by_arm(grown.diff().fillna(grown), found.days["regime"], list(starts), named)
 
 
+def titles(plan: Plan, arms: Mapping[str, Arm]) -> dict[str, str]:
+    """REPORTS, the last by the names of the arms where it is not the project's own question."""
+    if question(plan, arms) == QUESTION:
+        return REPORTS
+    return {**REPORTS, "04_compare": f"The comparison: {plan.candidate} against {plan.reference}"}
+
+
+def question(plan: Plan, arms: Mapping[str, Arm]) -> str:
+    """What the page is about: the project's question, or that of two arms of one's own."""
+    candidate, reference = arms[plan.candidate], arms[plan.reference]
+    if candidate.learned and reference.kind in ATR_KINDS:
+        return QUESTION
+    return f"Does {plan.candidate} beat {'ATR sizing' if reference.kind in ATR_KINDS else plan.reference}?"
+
+
 def beside_the_verdict(found: Findings, plan: Plan, splits: Splits) -> list[str]:
     """What is said below the verdict: the other tests, anchored training, exposure, and how much was tried."""
     tests = pd.DataFrame.from_dict(found.sensitivities["tests"], orient="index")
@@ -186,7 +204,8 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
     bounds = [name for name, arm in arms.items() if arm.looks_ahead]
     use_style()
     return PAGES.get_template("index.html.j2").render(
-        redesigned=REDESIGNED,
+        question=question(plan, arms),
+        note=found.note,
         headline=verdict.headline(record, *names),
         sentence=verdict.verdict_sentence(record, *names, plan.alpha),
         stale=found.stale,
@@ -204,8 +223,8 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
                 found.days["difference_bps"] / BPS, plan.blocks, *names, live=found.days.get("live_symbols")
             )
         ),
-        reports=REPORTS,
-        studies=STUDIES,
+        reports=titles(plan, arms),
+        studies={name: STUDIES[name] for name in found.studies},
         record=record,
     )
 

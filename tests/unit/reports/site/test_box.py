@@ -35,7 +35,7 @@ def test_other_draws_and_other_splits():
 def test_what_was_not_made_is_said():
     rows = dict(box.beside(RECORD | {"training_error_bps": None}, RECORD, None))
     assert "training's own error" not in rows
-    assert rows["train on both sides of test (CPCV)"] == "not run: `make studies`"
+    assert rows["train on both sides of test (CPCV)"] == "not run here"
 
 
 def test_live_symbols():

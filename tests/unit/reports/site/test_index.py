@@ -100,17 +100,36 @@ def images(text: str) -> list[str]:
     return re.findall(r'src="data:image/png;base64,([^"]+)"', text)
 
 
-def test_the_page_says_it_all(found, page):
-    text = page(found)
+def test_the_page_says_it_all(found, page, plan):
+    text = page(replace(found, studies=list(site.STUDIES)))
     assert verdict.headline(RECORD, "ppo", "atr") in text
     assert verdict.verdict_sentence(RECORD, "ppo", "atr") in text
     assert [base64.b64decode(image)[:4] for image in images(text)] == [b"\x89PNG"] * 2
     assert "plan aaaa, data bbbb, 42 configurations evaluated so far" in text
-    for name, title in {**site.REPORTS, **site.STUDIES}.items():
+    for name, title in {**site.titles(plan, ARMS), **site.STUDIES}.items():
         assert f'<a href="{name}.html">{html.escape(title).replace("&#x27;", "&#39;")}</a>' in text
         assert f'href="{name}.ipynb"' in text
     assert "<script" not in text
     assert not re.search(r"https?:", text)
+
+
+def test_a_study_that_was_not_run_here_is_not_linked(found, page):
+    assert "<h2>Studies</h2>" not in page(found)
+    text = page(replace(found, studies=["16_assay"]))
+    assert re.findall(r'href="(0[5-9]|1\d)_\w+\.html"', text) == ["16"]
+
+
+def test_what_a_project_says_of_itself_stands_on_its_page_alone(found, page):
+    assert 'redesigned">' not in page(found)
+    assert '<p class="redesigned">Made &lt;anew&gt;.</p>' in page(replace(found, note="Made <anew>."))
+
+
+def test_the_question_is_that_of_the_arms(found, page, plan, params):
+    learned = {**ARMS, "ppo": params.arms["ppo"]}
+    assert site.question(plan, learned) == "Does learned position sizing beat ATR sizing?"
+    assert site.titles(plan, learned) == site.REPORTS
+    assert "<h1>Does ppo beat ATR sizing?</h1>" in page(found)
+    assert site.question(plan.model_copy(update={"reference": "constant"}), ARMS) == "Does ppo beat constant?"
 
 
 def test_reports_are_called_what_their_notebooks_are(root):
