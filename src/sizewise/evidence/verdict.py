@@ -216,6 +216,8 @@ def anchored_sentence(rolling: Mapping[str, Any], anchored: Mapping[str, float],
     same = "the same sign as" if effect * rolling["effect_bps_per_day"] > 0 else "another sign than"
     # Of a rule nothing is trained; its risk is matched, and the confidence that it reads fitted, on the same bars.
     how = "Matched in risk" if rolling["training_error_bps"] is None else "Trained"
+    if effect == low == high == 0.0:
+        return f"{how} on all bars before each fold, the two do not differ on any day."
     return (
         f"{how} on all bars before each fold, the difference is {effect:+.2f} bps a day "
         f"({low:+.2f} to {high:+.2f}, p = {p_value:.3f}): {same} the verdict's, and it {told}."

@@ -171,6 +171,12 @@ def test_the_anchored_sensitivity_is_said_with_its_sign(test, words):
     assert words in verdict.anchored_sentence(record(), verdict.effect_record(test), 0.05)
 
 
+def test_anchored_arms_that_never_differ_have_no_sign():
+    never = dict.fromkeys(("effect_bps_per_day", "ci_low", "ci_high"), 0.0) | {"p_value": 1.0}
+    said = verdict.anchored_sentence(record(), never, 0.05)
+    assert said.endswith("on all bars before each fold, the two do not differ on any day.")
+
+
 def test_seeds_are_said_to_be_draws():
     trained = record() | {"training_error_bps": 0.123, "seeds_changing_pct": 4.2, "n_seeds": 10}
     assert verdict.seeds_sentence(trained) == (
