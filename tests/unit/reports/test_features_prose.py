@@ -1,5 +1,6 @@
 """Report 01's words are about the series at hand."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -86,7 +87,9 @@ def test_a_test_without_a_trade_has_no_confidence_to_show(monkeypatch, universe)
     assert table.empty
     assert "no trade to hold it against" in features.calibration(table).axes[0].get_title()
     assert "nothing can be said" in features.confidence_sentence(universe(), {}, ())
-    assert features.metrics(universe(), {}, ())["confidence_brier"] is None
+    given, bars = universe(), pd.DataFrame({"close": [1.0]})
+    given = replace(given, bars={"BTCUSDT_1h": bars})
+    assert features.metrics(given, {"BTCUSDT_1h": bars}, ())["confidence_brier"] is None
 
 
 def test_few_trades_make_few_bins(monkeypatch, universe):

@@ -28,6 +28,7 @@ import sizewise
 from sizewise.base.paths import Workspace
 from sizewise.dataset.regimes import LABELS
 from sizewise.evidence.joint_rule import joint_test
+from sizewise.evidence.judging.judgement import Judgement, judge
 from sizewise.evidence.statistics.seeds import SeedDraws
 from sizewise.evidence.statistics.selection import Selection
 from sizewise.learning.tabular.cells import Confidence
@@ -310,8 +311,17 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
             share=np.arange(16.0) / 16.0
         )
     ),
+    "equity_figure": lambda draw: draw(judged().terms),
+    "drawdown_figure": lambda draw: draw(judged().terms),
+    "difference_figure": lambda draw: draw(judged().terms, judged().pairs[0]),
     "draw": lambda draw: draw(mechanics.work(mechanics.CASES["bracket"], Workspace.open())),
 }
+
+
+def judged() -> Judgement:
+    """Two curves of a year, one of which earns more."""
+    worth = 100.0 * np.exp(wave(300, "mine", "theirs").cumsum() + 1e-3 * np.arange(300)[:, None])
+    return judge({name: worth[name] for name in worth}, tried=2)
 
 
 def figure_functions() -> dict[str, Callable[..., Figure]]:

@@ -12,7 +12,7 @@ from scipy import stats
 
 from sizewise.evidence.judging.findings import START, Pair, Terms
 from sizewise.ledgers.metrics import drawdown
-from sizewise.reports.page.style import COLOURS, arm_colours, use_style
+from sizewise.reports.page.style import COLOURS, arm_colours
 
 # Small enough that its letters can be read where a telephone shrinks it.
 SIZE = (5.6, 3.3)
@@ -23,7 +23,6 @@ DARK = {INK: "#d7dee6", RULE: "#323c47", "#444444": "#a9b4bf", "#666666": "#7d88
 
 
 def _axes(label: str) -> tuple[Figure, Axes]:
-    use_style()
     figure, axes = plt.subplots(figsize=SIZE)
     figure.patch.set_alpha(0.0)
     axes.patch.set_alpha(0.0)

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
+from matplotlib import pyplot as plt
 
 from sizewise.base.errors import WriteError
 from sizewise.base.paths import write_atomically
 from sizewise.evidence.judging import sentences
 from sizewise.evidence.judging.findings import Pair, Terms
 from sizewise.evidence.judging.judgement import Judgement
+from sizewise.reports.page.style import STYLE
 from sizewise.reports.site import judged_figures as figures
 
 PAGES = Environment(autoescape=True, loader=PackageLoader("sizewise.reports.site", "."))
@@ -23,7 +25,12 @@ COLUMNS = {
 
 
 def page(judged: Judgement) -> str:
-    """The whole page as HTML."""
+    """The whole page as HTML. A caller's own style of figures stays as it is."""
+    with plt.style.context(STYLE):
+        return _rendered(judged)
+
+
+def _rendered(judged: Judgement) -> str:
     terms = judged.terms
     table = terms.table()
     ends = "; ".join(f"{name} {row['growth_pct']:+.1f}%" for name, row in table.iterrows())
