@@ -3,7 +3,7 @@
 import sizewise  # noqa: F401  (first: it asks the libraries for their instructions before they load)
 
 # isort: split
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from hypothesis import settings
+from matplotlib import pyplot as plt
 
 from sizewise.dataset import store
 from sizewise.dataset.confidence import ConfidenceModel
@@ -99,6 +100,13 @@ def random_walk(n_bars: int, *, seed: int, start: str = "2020-01-01", bar_minute
 @cache
 def _series(symbol: str) -> pd.DataFrame:
     return load_bars(ROOT / "data" / "bars" / f"{symbol}.parquet")
+
+
+@pytest.fixture(autouse=True)
+def own_style() -> Iterator[None]:
+    """What a test does to the style of figures ends with it, so that no test depends on who ran before."""
+    with plt.rc_context():
+        yield
 
 
 @pytest.fixture(scope="session")

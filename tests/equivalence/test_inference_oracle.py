@@ -135,10 +135,11 @@ def test_the_rotation():
     results, ratio = rng.normal(size=8), rng.normal(size=8)
     found = rotation_placebo(results, ratio, group, draws=200, rng=np.random.default_rng(4))
     twin, rotated = np.random.default_rng(4), np.zeros(200)
-    for name in ("a", "b", "c"):
+    shares = [twin.random(200) for _ in range(3)]
+    for name, share in zip(("a", "b", "c"), shares, strict=True):
         rows = np.flatnonzero(group == name)
-        for draw, shift in enumerate(twin.integers(len(rows), size=200)):
-            turned = np.roll(ratio[rows], -shift)
+        for draw in range(200):
+            turned = np.roll(ratio[rows], -int(share[draw] * len(rows)))
             rotated[draw] += sum((math.exp(turned[i]) - 1) * results[rows][i] for i in range(len(rows))) / 8
     np.testing.assert_allclose(found.rotated, rotated, atol=1e-14)
     observed = sum((math.exp(x) - 1) * r for x, r in zip(ratio, results, strict=True)) / 8

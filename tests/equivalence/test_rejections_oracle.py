@@ -77,11 +77,13 @@ def test_the_placebo_is_run_for_each(series):
     ratio = 0.2 * np.sign(results) * (np.arange(60) % 3 == 0) + rng.normal(0.0, 0.3, results.shape)
     results[30:40, 5] = np.nan
     draws = {"draws": 199}
-    found = placebo_rejects(results, ratio, group, alpha=ALPHA, rng=np.random.default_rng(2), **draws)
+    fold = np.repeat(7, 80)
+    given = {"together": fold, "alpha": ALPHA, "rng": np.random.default_rng(2)}
+    found = placebo_rejects(results, ratio, group, **given, **draws)
     again, expected = np.random.default_rng(2), []
     for result, one in zip(results.T, ratio.T, strict=True):
         there = ~np.isnan(result)
-        test = rotation_placebo(result[there], one[there], group[there], rng=again, **draws)
+        test = rotation_placebo(result[there], one[there], group[there], together=fold[there], rng=again, **draws)
         expected.append(test.p_value <= ALPHA)
     same(found, expected)
 

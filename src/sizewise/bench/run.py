@@ -4,6 +4,7 @@ One thread, CPU seconds (`time.process_time`), medians over interleaved rounds: 
 once, one after the other, so that a ratio compares neighbours in time on a machine that others share.
 """
 
+import gc
 import os
 import platform
 import time
@@ -311,9 +312,12 @@ def run_bench(*, peers: bool, rounds: int, sizes: BenchSizes | None = None) -> d
             learn = partial(bench_laboratory.seconds_to_optimum, rules, market_name, arm)
             measures[f"laboratory_{market_name}_{arm}"] = learn
         found: Rounds = {name: [] for name in measures}
+        # As in the processes that train.
+        gc.freeze()
         for _ in range(rounds):
             for name, measure in measures.items():
                 found[name].append(measure())
+        gc.unfreeze()
     middle: dict[str, dict[str, Any]] = {name: medians(values) for name, values in found.items()}
     for name, (train, window_bars) in plans.items():
         middle[name] |= {"window_bars": window_bars} | {

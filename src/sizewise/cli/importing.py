@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -59,6 +59,9 @@ def import_(
     currency: Annotated[str, typer.Option(help="that prices are in")] = "USD",
     fees: Annotated[str, typer.Option(help="a venue's name, basis points, or none")] = "none",
     calendar: Annotated[str | None, typer.Option(help="when it trades (default: by its asset class)")] = None,
+    extended_hours: Annotated[
+        bool, typer.Option("--extended-hours", help="pre- and post-market count as the exchange's session")
+    ] = False,
     resample: Annotated[
         int | None, typer.Option(parser=length, metavar="MINUTES", help="make longer bars: 60, 1h")
     ] = None,
@@ -90,6 +93,7 @@ def import_(
         repairs=frozenset(repair or ()),
         resample_minutes=resample,
         calendar=calendar or _calendar(asset_class, currency),
+        extended_hours=extended_hours,
         keep=tuple(keep or ()),
     )
     if dry_run:
@@ -101,7 +105,8 @@ def import_(
     _demand_answers(imported, symbol, asset_class)
     name, class_ = symbol_of(imported, symbol), asset_class or imported.asset_class
     print(described(imported))
-    print(_stored(root, name, imported, (class_, currency, fees, calendar), replace=replace, track=track))
+    others = {"calendar": calendar} | ({"extended_hours": True} if extended_hours else {})
+    print(_stored(root, name, imported, (class_, currency, fees), others, replace=replace, track=track))
     for step in next_steps(root):
         print(f"next: {step}")
 
@@ -110,15 +115,16 @@ def _stored(
     root: Path,
     name: str,
     imported: "Imported",
-    answers: tuple[str, str, str, str | None],
+    answers: tuple[str, str, str],
+    others: dict[str, Any],
     *,
     replace: bool,
     track: Literal["dvc", "git", "none"],
 ) -> str:
     from sizewise.market.own import plain_instrument, store_own
 
-    class_, currency, fees, calendar = answers
-    instrument = plain_instrument(class_, imported.bar_minutes, currency, fees, calendar=calendar)
+    class_, currency, fees = answers
+    instrument = plain_instrument(class_, imported.bar_minutes, currency, fees, **others)
     path = store_own(root, name, imported.bars, instrument, imported.provenance, replace=replace, track=track)
     where = path.relative_to(root) if path.is_relative_to(root) else path.name
     return f"{where}: {len(imported.bars):,} bars of {class_} in {currency}, fees {fees}"

@@ -39,8 +39,9 @@ class Beside:
     def placebos(self) -> pd.DataFrame:
         """Circular shifts: does the order in which sizes came earn anything?
 
-        Three questions, each rotated over the reference's trades of one symbol in one fold: the log size ratio (over what
-        the reference's own sizes earned), and the candidate's and the reference's sizes (over what one unit earned).
+        Three questions, each rotated over the reference's trades of one symbol in one fold, all symbols of a fold by one
+        share: the log size ratio (over what the reference's own sizes earned), and the candidate's and the reference's sizes
+        (over what one unit earned).
 
         Returns:
             one row a question: observed_bps, placebo_bps (mean of the rotations), both a trade; p_value
@@ -51,7 +52,7 @@ class Beside:
         plan = self.plan
         table = held_sizes(self.bars[plan.reference], self.bars[plan.candidate])
         unit, size, ratio = (table[name].to_numpy() for name in ("unit_result", "reference_size", "size_ratio"))
-        window, trade = table["window"].to_numpy(), table["trade"].to_numpy()
+        window, trade, fold = (table[name].to_numpy() for name in ("window", "trade", "fold"))
         questions = {
             f"size ratio {plan.candidate} / {plan.reference}": (unit * size, ratio),
             f"size of {plan.candidate}": (unit, ratio * size),
@@ -62,7 +63,9 @@ class Beside:
             with np.errstate(divide="ignore"):
                 logs = np.log(sizes)
             rng = numpy_generator(plan.bootstrap_seed, "placebo", name)
-            found = rotation_placebo(results, logs, window, trade=trade, draws=plan.bootstrap_draws, rng=rng)
+            found = rotation_placebo(
+                results, logs, window, trade=trade, together=fold, draws=plan.bootstrap_draws, rng=rng
+            )
             rows[name] = {
                 "observed_bps": BPS * found.observed,
                 "placebo_bps": BPS * float(found.rotated.mean()),

@@ -16,7 +16,7 @@ import pandas as pd
 
 from sizewise.base.errors import InstrumentError
 from sizewise.market import grids
-from sizewise.market.exchanges import US_EXCHANGES, US_EXTENDED, Exchange, exchange_codes
+from sizewise.market.exchanges import ELSEWHERE, US_EXCHANGES, US_EXTENDED, Exchange, exchange_codes
 from sizewise.market.grids import DAY_MINUTES, DAY_NS, MINUTE_NS, WEEK_MINUTES, Hours
 
 DAYS_PER_YEAR = 365.25
@@ -241,7 +241,8 @@ def open_calendar(
     """A calendar by its name.
 
     Args:
-        name: one of CALENDARS, or the code of an exchange, such as XNYS, XETR, XTKS or XHKG.
+        name: one of CALENDARS, or the code of an exchange, such as XNYS, XETR, XTKS or XHKG; 24/7 and 24/5 are 24x7 and
+            fx_24x5.
         timezone: by whose clock days turn and bars are cut, of 24x7 and fx_24x5: a broker's server, say. Default: the
             calendar's own; an exchange's can only be repeated.
         extended_hours: of an exchange, local wall times such as ("04:00", "20:00") between which pre- and post-market
@@ -251,6 +252,7 @@ def open_calendar(
     """
     if timezone is not None:
         _check_zone(timezone)
+    name = ELSEWHERE.get(name, name)
     if name in CALENDARS:
         if extended_hours is not None:
             raise InstrumentError(

@@ -278,8 +278,7 @@ def wrong_fields(error: ValidationError, symbol: str) -> str:
     said = []
     for each in error.errors():
         place = ".".join(map(str, (symbol, *each["loc"])))
-        message = each["msg"].removeprefix("Value error, ") if not each["loc"] else each["msg"]
-        said.append(f"{place}: {message}")
+        said.append(f"{place}: {each['msg'].removeprefix('Value error, ')}")
     return "; ".join(said)
 
 

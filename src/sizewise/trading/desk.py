@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from sizewise.base.errors import ActionError
-from sizewise.base.tensors import nonzero, pick
+from sizewise.base.tensors import all_finite, nonzero, pick, zero
 from sizewise.market.tape import Bars, Tape
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules, Trading
@@ -119,13 +119,13 @@ class Walker:
     ) -> Move:
         book, result = self.broker.step(position.book, orders, following, money)
         equity = book.cash + book.value(following.close).sum(0)
-        if not bool(equity.sum().isfinite()):
+        if not all_finite(equity):
             _check_equity(equity)
         terminated = equity <= self.ruin_level
         closed_since = position.closed_since
         if result.turnover is not None:
             # Something traded and nothing is held: a position ended, be it one that began in this very bar.
-            ended = (nonzero(result.turnover) * (1.0 - nonzero(book.units))).to(torch.float64)
+            ended = (nonzero(result.turnover) * zero(book.units)).to(torch.float64)
             closed_since = pick(ended, following.day.expand(ended.shape), closed_since)
         peak = None if position.peak is None else torch.maximum(position.peak, equity)
         return Move(Position(book, equity, closed_since, position.memory, pending, peak), terminated, result)

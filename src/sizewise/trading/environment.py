@@ -17,7 +17,8 @@ from collections.abc import Sequence
 
 import torch
 
-from sizewise.market.tape import Bars, Tape
+from sizewise.base.tensors import anywhere
+from sizewise.market.tape import Tape
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Trading
@@ -176,11 +177,8 @@ class TradingEnv:
         sets `episodes.rows`."""
         places = self.episodes.horizon_rows(self.device).unsqueeze(2)
         steps = self._course.at.to(self.device)[places]
-        columns = self.tape.table[steps].movedim((-1, -2), (1, 2)).contiguous()
-        self._bars = [Bars(*bar.unbind(0)) for bar in columns]
-        if self._course.every_bar:
-            self._money = [Bars(*bar.unbind(0)) for bar in columns.to(self.dtype)]
-        else:
+        self._bars, self._money = self.tape.steps(steps, self.dtype)
+        if not self._course.every_bar:
             self._stretches = [self._course.stretch(place, self.dtype) for place in places[:-1]]
         self._direction = self._direction_table[steps].to(self.dtype)
         if self._signals is not None:
@@ -247,7 +245,7 @@ class TradingEnv:
             final = self.desk.observe(step.position.coming(), following).float().transpose(1, 2)
             cut = ended.to(self.device).unsqueeze(1) & ~step.terminated
             over, truncated = over | cut, cut.transpose(1, 2)
-        if bool(over.any()):
+        if anywhere(over):
             self.position = self.desk.restarted(step.position, over, following.day)
         return Transition(step.reward.float().transpose(1, 2), step.terminated.transpose(1, 2), truncated, final)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 
 from sizewise.base.errors import ConfigError
+from sizewise.base.tensors import anywhere
 from sizewise.params.learning.train import Episode
 
 
@@ -149,4 +150,4 @@ class Episodes:
         self.steps_left = self.steps_left - 1
         self._step += 1
         ended = self.steps_left == 0
-        return ended if self._step < self.horizon and bool(ended.any()) else None
+        return ended if self._step < self.horizon and anywhere(ended) else None

@@ -17,7 +17,7 @@ class View(NamedTuple):
 
     Attributes:
         book: accounts. equity: accounts' shape. position: signed value, `[I, *accounts]`.
-        close, bid, ask: `[I, ...]`, broadcast against positions; bid and ask are the close less and plus the half-spread.
+        close: `[I, ...]`, broadcast against positions. half_spread: of the close, `[I, ...]`.
         direction: the signal, -1, 0 or 1, broadcast against accounts; 0 where no signal is followed.
         max_leverage: of the venue, `[I, ...]`. situation: what else the market says, for a scheme that reads it.
     """
@@ -26,11 +26,20 @@ class View(NamedTuple):
     equity: torch.Tensor
     position: torch.Tensor
     close: torch.Tensor
-    bid: torch.Tensor
-    ask: torch.Tensor
+    half_spread: torch.Tensor
     direction: torch.Tensor
     max_leverage: torch.Tensor
     situation: "Situation | None" = None
+
+    @property
+    def bid(self) -> torch.Tensor:
+        """The close less the half-spread, `[I, ...]`."""
+        return self.close * (1.0 - self.half_spread)
+
+    @property
+    def ask(self) -> torch.Tensor:
+        """The close plus the half-spread, `[I, ...]`."""
+        return self.close * (1.0 + self.half_spread)
 
     def units(self, value: torch.Tensor) -> torch.Tensor:
         """Units worth `value` at the close, in the accounts' dtype."""
@@ -130,10 +139,8 @@ class Situation:
 def view_of(position: Position, bars: Bars, direction: torch.Tensor, situation: Situation | None = None) -> View:
     """What a scheme sees at the close of `bars`; orders on their way count as arrived."""
     position = position.coming()
-    close, spread = bars.close, bars.half_spread
-    quotes = (close, close * (1.0 - spread), close * (1.0 + spread))
-    value = position.book.value(close)
-    return View(position.book, position.equity, value, *quotes, direction, bars.max_leverage, situation)
+    value, prices = position.book.value(bars.close), (bars.close, bars.half_spread)
+    return View(position.book, position.equity, value, *prices, direction, bars.max_leverage, situation)
 
 
 class Signals(NamedTuple):

@@ -6,7 +6,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizewise.base.tensors import above, at_least, log, log10, lookup, nonzero, not_negative, pick, positive, root
+from sizewise.base.tensors import (
+    above,
+    all_finite,
+    anywhere,
+    at_least,
+    log,
+    log10,
+    lookup,
+    negative,
+    nonzero,
+    not_negative,
+    pick,
+    positive,
+    root,
+    zero,
+)
 
 WIDTH = {torch.float32: 32, torch.float64: 64}
 
@@ -29,7 +44,10 @@ def test_masks_are_comparisons(dtype, data):
         assert torch.equal(above(x, y), (x > y).to(dtype))
         assert torch.equal(at_least(x, y), (x >= y).to(dtype))
     assert torch.equal(nonzero(a), (a != 0).to(dtype))
+    assert torch.equal(zero(a), (a == 0).to(dtype))
     assert torch.equal(positive(a), (a > 0).to(dtype))
+    assert torch.equal(negative(a), (a < 0).to(dtype))
+    assert torch.equal(not_negative(a), (a >= 0).to(dtype))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -68,6 +86,28 @@ def test_arguments_are_left_as_they_were():
     a, b, mask = torch.tensor([1.0, -2.0]), torch.tensor([0.0, 5.0]), torch.tensor([1.0, 0.0])
     above(a, b), at_least(a, b), nonzero(a), positive(a), pick(mask, a, b)
     assert (a.tolist(), b.tolist(), mask.tolist()) == ([1.0, -2.0], [0.0, 5.0], [1.0, 0.0])
+
+
+def test_a_mask_has_the_shape_that_both_give_it():
+    column, row = torch.tensor([[1.0], [3.0]]), torch.tensor([2.0, 3.0, 4.0])
+    assert at_least(column, row).tolist() == [[0.0, 0.0, 0.0], [1.0, 1.0, 0.0]]
+    assert above(row, column).tolist() == [[1.0, 1.0, 1.0], [0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("mask", [torch.zeros(3), torch.zeros(3, dtype=torch.bool)])
+def test_anywhere(mask):
+    assert not anywhere(mask)
+    assert not anywhere(mask[:0])
+    some = mask.clone()
+    some[1] = 1
+    assert anywhere(some)
+    assert anywhere(some.view(1, 3).expand(2, 3))
+    assert anywhere(some.flip(0).view(3, 1).T)
+
+
+@pytest.mark.parametrize(("wrong", "finite"), [(1.0, True), (float("nan"), False), (float("inf"), False)])
+def test_all_finite(wrong, finite):
+    assert all_finite(torch.tensor([0.0, wrong, -2.0])) is finite
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

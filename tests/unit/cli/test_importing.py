@@ -34,7 +34,7 @@ def stored(monkeypatch):
 
     def plain_instrument(asset_class, bar_minutes, currency="USD", fees="none", *, calendar=None, **others):
         return SimpleNamespace(
-            asset_class=asset_class, bar_minutes=bar_minutes, currency=currency, fees=fees, calendar=calendar
+            asset_class=asset_class, bar_minutes=bar_minutes, currency=currency, fees=fees, calendar=calendar, **others
         )
 
     def store_own(root, symbol, bars, instrument, provenance, *, replace=False, track="dvc"):
@@ -71,6 +71,20 @@ def test_one_file_needs_no_word(project, stored, capsys):
     assert (call.instrument.asset_class, call.instrument.bar_minutes) == ("crypto_spot", 60)
     assert len(call.bars) == 72
     assert "sha256" in call.provenance
+
+
+def test_pre_and_post_market_are_a_session_where_asked(project, stored, tmp_path, capsys):
+    rows = "".join(f"2024-03-04 {hour:02d}:00:00,10,11,9,10,100\n" for hour in range(13, 23))
+    (tmp_path / "mine.csv").write_text(f"time,open,high,low,close,volume\n{rows}")
+    answers = ["--symbol", "MINE", "--asset-class", "equity", "--timezone", "UTC", "--repair", "keep-copies"]
+    said = refusal(capsys, "mine.csv", *answers)
+    assert "lies out of session, by the calendar" in said
+    assert "--repair drop-out-of-session" in said
+    assert main(["import", "mine.csv", *answers, "--extended-hours"]) == 0
+    assert main(["import", "mine.csv", *answers, "--repair", "drop-out-of-session"]) == 0
+    wide, narrow = stored
+    assert wide.instrument.extended_hours is True
+    assert (len(wide.bars), len(narrow.bars)) == (10, 7)
 
 
 def test_answers_are_handed_on(project, stored, capsys):

@@ -118,7 +118,6 @@ def test_days_of_a_market_that_never_closes_turn_on_the_clock_that_is_named():
     ("calendar", "timezone", "extended", "what"),
     [
         ("moon", None, None, "calendar 'moon' is unknown: take 24x7, xnys"),
-        ("24/7", None, None, "calendar '24/7' is unknown"),
         ("xnys", "UTC", None, "timezone UTC: this exchange trades by America/New_York: leave timezone out"),
         ("XETR", "UTC", None, "timezone UTC: XETR trades by Europe/Berlin: leave timezone out"),
         ("24x7", "Mars/Base", None, "timezone 'Mars/Base' is unknown"),
@@ -197,3 +196,8 @@ def test_the_next_bars_after_one_of_an_exchange_know_its_holidays():
     friday = pd.Timestamp("2020-04-09 19:30", tz="UTC")
     assert open_calendar("XNYS").following(friday, 60, 2).equals(utc("2020-04-13 13:30", "2020-04-13 14:30"))
     assert CALENDARS["24x7"].following(friday.floor("h"), 60, 2).equals(utc("2020-04-09 20:00", "2020-04-09 21:00"))
+
+
+@pytest.mark.parametrize(("code", "own"), [("24/7", "24x7"), ("24/5", "fx_24x5")])
+def test_the_codes_of_others_for_markets_without_sessions(code, own):
+    assert open_calendar(code) == open_calendar(own)

@@ -146,7 +146,7 @@ REFUSED = {
     "negative spread": ({"half_spread_bps": -1.0}, "BTCUSDT_1h.half_spread_bps: Input should be greater"),
     "unknown calendar": (
         {"calendar": "moon"},
-        "BTCUSDT_1h.calendar: Value error, calendar 'moon' is unknown: take 24x7",
+        "BTCUSDT_1h.calendar: calendar 'moon' is unknown: take 24x7",
     ),
     "no fees": ({"fee_schedule": []}, "BTCUSDT_1h.fee_schedule: Value should have at least 1"),
     "fee without a day": (
@@ -160,7 +160,7 @@ REFUSED = {
                 {"from": "2020-01-01", "maker_bps": 2.0, "taker_bps": 2.0},
             ]
         },
-        "BTCUSDT_1h.fee_schedule: Value error, periods must be listed oldest first",
+        "BTCUSDT_1h.fee_schedule: periods must be listed oldest first",
     ),
 }
 

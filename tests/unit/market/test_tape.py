@@ -185,6 +185,34 @@ def test_rows_come_as_columns_by_instrument(both):
     assert rows.close.tolist() == [[[100.0, 101.0, 103.0], [101.0, 102.0, 102.0]], [[299, 300, 303], [299, 303, 303]]]
 
 
+@pytest.mark.parametrize("fees", ["still", "moving"])
+def test_steps_are_the_rows_of_each(both, fees):
+    """A column that never changes is read once; a fee that does is read at each step."""
+    moving = torch.arange(float(len(both.times))).view(-1, 1) * 1e-4
+    tape = both if fees == "still" else both.changed(taker=moving)
+    rows = torch.tensor([[[0, 2]], [[1, 3]], [[4, 4]]])
+    exact, single = tape.steps(rows, torch.float32)
+    assert len(exact) == len(single) == 3
+    for step, own, other in zip(rows, exact, single, strict=True):
+        for name, found, rounded, expected in zip(COLUMNS, own, other, tape.rows(step), strict=True):
+            assert torch.equal(found, expected), name
+            assert torch.equal(rounded, expected.float()), name
+
+
+def test_steps_of_markets_that_differ_alone(known):
+    """What never changes in a market is not the same in all."""
+    parts = {
+        "BTCUSDT_1h": frame("2020-01-01", [100.0, 101.0, 103.0]),
+        "EURUSD_1h": frame("2020-01-01", [1.1, 1.2, 1.3]),
+    }
+    tape = chain_tapes((build_tape({name: bars}, known) for name, bars in parts.items()), 6)
+    rows = torch.tensor([[0, 3], [1, 4]])
+    exact, _ = tape.steps(rows, torch.float64)
+    assert len(set(exact[0].lot.flatten().tolist())) == 2
+    for step, own in zip(rows, exact, strict=True):
+        assert all(torch.equal(found, expected) for found, expected in zip(own, tape.rows(step), strict=True))
+
+
 def test_a_tape_moves_as_a_whole(both):
     assert both.to("cpu").symbols == both.symbols
     assert torch.equal(both.to("cpu").table, both.table)

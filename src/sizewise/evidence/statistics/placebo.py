@@ -4,16 +4,18 @@ The result is linear in the size, so on bar t of trade i the candidate earns exp
 reference earned and l_it is log(candidate's size / reference's size). The statistic is the sum of (exp(l_it) - 1) r_it over
 all bars, divided by the number of trades: to first order the candidate's log growth a trade, minus the reference's. The
 placebo rotates the paths of l around the trades of each window (a symbol's test slice of one fold) in time order, by one
-random number of places a window, and leaves r where it is. A path is laid on another trade bar by bar from its entry on; in
-a longer trade its last value stands until the exit.
+random share of its trades, and leaves r where it is. A path is laid on another trade bar by bar from its entry on; in a
+longer trade its last value stands until the exit.
 
 Under the null the sizes know nothing of the results, and each window's sequence of paths is as good begun at any of its
 trades. Then every rotation is as likely as the one observed, and a share of at most alpha of them ranks in the top alpha:
 exactly so where a size lasts a trade, and as well as paths go on as they are continued where it does not. Whole trades are
 moved, since rotated bars would part sizes from the trades that they last, which the observed ones never are; windows are
-kept apart, since each has a policy and a risk of its own. Rotation, unlike a shuffle, keeps how long large and small sizes
-last, and what the results' own streaks are. The average ratio stays in each window, so a constant multiple of the
-reference's size never earns a small p: timing alone can.
+kept apart, since each has a policy and a risk of its own. Windows of one time are rotated by one share: markets are calm
+and wild together, so sizes of several symbols move together and so do their results; rotations of their own would part
+what chance had together, and call it a discovery. Rotation, unlike a shuffle, keeps how long large and small sizes last,
+and what the results' own streaks are. The average ratio stays in each window, so a constant multiple of the reference's
+size never earns a small p: timing alone can.
 """
 
 from dataclasses import dataclass
@@ -42,9 +44,9 @@ def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     Args:
         reference, other: equity ledgers of one arm each, columns orders.COLUMNS; the reference has one seed.
     Returns:
-        one row a held bar, oldest first within a symbol: symbol, window (int64, of the symbol's test slices), trade (int64,
-        of the reference's, increasing), unit_result (the price gain over the bar of a position of one), reference_size
-        (share of equity, > 0), size_ratio (other over reference, seeds averaged, 0 where it holds nothing).
+        one row a held bar, oldest first within a symbol: symbol, fold, window (int64, of the symbol's test slices), trade
+        (int64, of the reference's, increasing), unit_result (the price gain over the bar of a position of one),
+        reference_size (share of equity, > 0), size_ratio (other over reference, seeds averaged, 0 where it holds nothing).
     Raises:
         LedgerError: the reference has several seeds, the bars differ, or the arms hold different sides more often than
             that.
@@ -80,7 +82,7 @@ def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     rows = base.assign(
         window=window, trade=trade, unit_result=unit_results(base), reference_size=size, size_ratio=ratio
     )
-    columns = ["symbol", "window", "trade", "unit_result", "reference_size", "size_ratio"]
+    columns = ["symbol", "fold", "window", "trade", "unit_result", "reference_size", "size_ratio"]
     table = rows.loc[held, columns].reset_index(drop=True)
     table.attrs["left_out"] = int(astray.sum())
     return table
@@ -128,6 +130,7 @@ def rotation_placebo(
     draws: int,
     rng: np.random.Generator,
     trade: np.ndarray | None = None,
+    together: np.ndarray | None = None,
 ) -> Placebo:
     """Rotate the paths of the log size ratio within each group and compare.
 
@@ -137,11 +140,15 @@ def rotation_placebo(
         log_ratio: float64, shape (n,), log(candidate's size / reference's size); -inf where the candidate took nothing.
         group: shape (n,), among whose trades a trade is moved, such as a symbol's test slice.
         trade: int64, shape (n,), of each row; those of one trade are adjacent. Default: a row is a trade.
+        together: shape (n,), such as the fold: groups of one value rotate by one share of their trades. Default: each by
+            its own.
     Raises:
-        LedgerError: shapes differ, no trades, a result that is not finite, or a ratio that is NaN or infinite.
+        LedgerError: shapes differ, no trades, a result that is not finite, a ratio that is NaN or infinite, or a group
+            that is rotated with several.
     """
     numbers = np.arange(len(results)) if trade is None else trade
-    if not len(results) == len(log_ratio) == len(group) == len(numbers) or not len(results):
+    clusters = group if together is None else together
+    if not len(results) == len(log_ratio) == len(group) == len(numbers) == len(clusters) or not len(results):
         raise LedgerError(
             f"{len(results)} results, {len(log_ratio)} ratios, {len(group)} groups and {len(numbers)} trades: give one of "
             "each a row, for at least one trade"
@@ -151,14 +158,18 @@ def rotation_placebo(
     if not sound.all():
         raise LedgerError(f"row {int((~sound).argmax())}: its result or size ratio is not finite: leave it out by name")
     observed, total, trades = 0.0, np.zeros(draws), 0
+    share = {name: rng.random(draws) for name in np.unique(clusters)}
     for name in np.unique(group):
         mine = group == name
+        own = clusters[mine]
+        if (own != own[0]).any():
+            raise LedgerError(f"group {name}: it stands in several of what is rotated together: give each group one")
         begins = np.append(True, np.diff(numbers[mine]) != 0)
         lengths = np.diff(np.append(np.flatnonzero(begins), len(begins)))
         gains = _gains_by_shift(results[mine], ratio[mine], lengths)
         observed += gains[0]
         trades += len(gains)
-        total += gains[rng.integers(len(gains), size=draws)]
+        total += gains[(share[own[0]] * len(gains)).astype(np.int64)]
     # Rounding must not break a tie between rotations that are worth the same.
     slack = 1e-12 * float(np.abs(ratio * results).sum())
     p_value = (1 + int((total >= observed - slack).sum())) / (draws + 1)

@@ -22,7 +22,8 @@ class How:
     carry none, such as America/New_York, +02:00, or America/New_York+7 for a broker's clock. labels: whether a bar is
     named by its start or its end. bar_minutes: its length. decimal: the decimal sign. dates: the order of day, month
     and year. repairs: names of `traps.catalogue.REPAIRS`. resample_minutes: bars of that length are made. calendar: a
-    name of `calendars.CALENDARS`; a bar a day is stamped with its session's opening. keep: further columns to keep.
+    name of `calendars.CALENDARS`, or an exchange's code; a bar a day is stamped with its session's opening.
+    extended_hours: whether pre- and post-market count as its session. keep: further columns to keep.
     """
 
     layout: str | None = None
@@ -35,6 +36,7 @@ class How:
     repairs: frozenset[str] = frozenset()
     resample_minutes: int | None = None
     calendar: str | None = None
+    extended_hours: bool = False
     keep: tuple[str, ...] = ()
 
 

@@ -101,7 +101,7 @@ class Pair:
     """Two arms over one test slice.
 
     Attributes:
-        day: int64 (D,), UTC days with bars. growth: daily log growth, [D, 2, R].
+        fold: its number. day: int64 (D,), UTC days with bars. growth: daily log growth, [D, 2, R].
         real: bool [N, 1 or R], False in padding of the trades. unit_return: float64 [N, 1 or R], what one unit gains that is
             held from the entry's decision to the exit's fill, net. sizes: [N, 2, R], what is ordered at each entry, share of
             equity, 0 in padding. number: int64 [N, 1 or R], of the symbol's trades. entry_day: int64 [N, 1 or R], that
@@ -109,6 +109,7 @@ class Pair:
     """
 
     symbol: str
+    fold: int
     day: np.ndarray
     growth: np.ndarray
     real: np.ndarray
@@ -130,16 +131,17 @@ def pairs_of(arms: Iterable[Arms], terms: Terms) -> list[Pair]:
 
 def _pairs(arms: Arms, terms: Terms) -> Iterator[Pair]:
     visits, weights = arms.ground.visits, arms.weights
-    for fold, (span, growth) in enumerate(zip(arms.ground.test, arms.growth(terms), strict=True)):
+    slices = zip(arms.ground.folds, arms.ground.test, arms.growth(terms), strict=True)
+    for place, (fold, span, growth) in enumerate(slices):
         rows = slice(span.first, span.final + 1)
         trades = trades_of(visits.direction[rows], visits.entry[rows])
         into, real = span.first + trades.entry, trades.side != 0
         number = np.maximum(at_rows(visits.entered, into) - 1, 0)
         broad = np.broadcast_to(number, (len(number), weights.shape[2]))
         own = np.take_along_axis(weights, broad[:, None], axis=0) * at_rows(visits.size, into)[:, None]
-        sizes = np.where(real[:, None], np.minimum(own * arms.factor[fold], terms.limit), 0.0)
+        sizes = np.where(real[:, None], np.minimum(own * arms.factor[place], terms.limit), 0.0)
         unit = np.where(real, _unit_return(visits, into, span.first + trades.leave, trades.side), 0.0)
-        yield Pair(arms.ground.symbol, span.day, span.by_day(growth), real, unit, sizes, number, visits.day[into])
+        yield Pair(arms.ground.symbol, fold, span.day, span.by_day(growth), real, unit, sizes, number, visits.day[into])
 
 
 def _unit_return(visits: Visits, into: np.ndarray, out: np.ndarray, side: np.ndarray) -> np.ndarray:
@@ -211,11 +213,17 @@ def turned(sizes: np.ndarray, group: np.ndarray, places: np.ndarray) -> np.ndarr
     return np.take_along_axis(sizes, source, axis=0)
 
 
-def turned_arms(world: NullWorld, ground: Ground, replications: int, rng: np.random.Generator) -> Arms:
+def turned_arms(
+    world: NullWorld, ground: Ground, replications: int, rng: np.random.Generator, shares: np.ndarray | None = None
+) -> Arms:
     """Two arms whose trades begin with the sizes of others of the same test window.
 
     Each is turned by a number of places of its own; never by the same where it matters. In a trade they follow the range as
     the reference does.
+
+    Args:
+        shares: float64 [2, folds, R], of each window's trades by which the arms are turned, where symbols have them in
+            common; None: by numbers of the symbol's own.
     """
     shape = (len(ground.entries), replications)
     sizes, entries = np.broadcast_to(ground.entry_sizes, shape), np.broadcast_to(ground.entries, shape)
@@ -226,6 +234,10 @@ def turned_arms(world: NullWorld, ground: Ground, replications: int, rng: np.ran
     counts = np.stack([(group == number).sum(axis=0) for number in range(len(edges) + 1)])
     first = rng.integers(0, np.maximum(counts, 1))
     second = first + rng.integers(1, np.maximum(counts, 2))
+    if shares is not None:
+        # The first group holds what is traded before any test.
+        mine = [[fold.number for fold in world.folds].index(number) for number in ground.folds]
+        first[1:], second[1:] = (shares[:, mine] * counts[1:]).astype(np.int64)
     own = np.where(sizes > 0.0, sizes, 1.0)
     a, b = (np.where(group >= 0, turned(sizes, group, places) / own, 1.0) for places in (first, second))
     return Arms.of(ground, a, b, world.terms, world.start[ground.symbol])
@@ -236,6 +248,14 @@ def rotated_arms(world: NullWorld, replications: int, rng: np.random.Generator) 
     for ground in world.grounds:
         moved = ground.turned(rng.integers(1, len(ground.visits.row), replications))
         yield turned_arms(world, moved, replications, rng)
+
+
+def common_arms(world: NullWorld, replications: int, rng: np.random.Generator) -> Iterator[Arms]:
+    """Turned sizes on the real trades, all symbols of a fold by one share: what moves sizes is common to all markets, as
+    what moves their results is."""
+    shares = rng.random((2, len(world.folds), replications))
+    for ground in world.grounds:
+        yield turned_arms(world, ground, replications, rng, shares)
 
 
 def made_arms(name: str) -> Callable[[NullWorld, int, np.random.Generator], Iterator[Arms]]:
@@ -256,4 +276,5 @@ ARMS: dict[str, Callable[[NullWorld, int, np.random.Generator], Iterator[Arms]]]
     "random_walk": made_arms("random_walk"),
     "shuffled_returns": made_arms("shuffled_returns"),
     "rotated_signals": rotated_arms,
+    "common_state": common_arms,
 }

@@ -28,12 +28,13 @@ class Ground:
     """One symbol.
 
     Attributes:
-        train, test: of each fold that tests it, in order. periodic: bool (V,), visits at which the clock decides while a
-            trade is on.
+        folds: numbers of those that test it, in order. train, test: theirs. periodic: bool (V,), visits at which the clock
+            decides while a trade is on.
     """
 
     symbol: str
     visits: Visits
+    folds: tuple[int, ...]
     train: tuple[Span, ...]
     test: tuple[Span, ...]
     periodic: np.ndarray
@@ -76,6 +77,11 @@ def clocked(periodic: np.ndarray, direction: np.ndarray, entry: np.ndarray) -> n
     return (periodic[:, None] & (direction != 0)) | changed | entry
 
 
+def numbers_of(folds: Sequence[Fold], symbol: str) -> tuple[int, ...]:
+    """The folds that test a symbol."""
+    return tuple(fold.number for fold in folds if symbol in fold.test)
+
+
 def slices_of(folds: Sequence[Fold], symbol: str) -> list[tuple[Slice, Slice]]:
     """Train and test of each fold that tests a symbol."""
     return [(fold.train[symbol], fold.test[symbol]) for fold in folds if symbol in fold.test]
@@ -113,7 +119,7 @@ def real_ground(
         lot=instrument.lot_size,
         least=instrument.min_order_quote,
     )
-    return Ground(symbol, visits, *_spans(visits, slices), periodic[at])
+    return Ground(symbol, visits, numbers_of(folds, symbol), *_spans(visits, slices), periodic[at])
 
 
 def _asked(market: Market, decisions: Decisions, *, follows: bool) -> np.ndarray:
@@ -194,7 +200,7 @@ def made_ground(
         lot=instrument.lot_size,
         least=instrument.min_order_quote,
     )
-    return Ground(symbol, visits, *_spans(visits, sessions), periodic)
+    return Ground(symbol, visits, numbers_of(folds, symbol), *_spans(visits, sessions), periodic)
 
 
 def _sessions(symbol: str, series: Series, part: Slice) -> Slice:

@@ -128,6 +128,7 @@ def placebo_rejects(
     log_ratio: np.ndarray,
     group: np.ndarray,
     *,
+    together: np.ndarray,
     draws: int,
     alpha: float,
     rng: np.random.Generator,
@@ -136,12 +137,13 @@ def placebo_rejects(
 
     Args:
         results: [N, R], the second arm's results a trade, NaN in padding. log_ratio: [N, R]. group: (N,), the
-            symbol's test slice.
+            symbol's test slice. together: (N,), its fold.
     """
     rejected = np.zeros(results.shape[1], dtype=bool)
     for run, (result, ratio) in enumerate(zip(results.T, log_ratio.T, strict=True)):
         there = ~np.isnan(result)
-        test = rotation_placebo(result[there], ratio[there], group[there], draws=draws, rng=rng)
+        own, fold = group[there], together[there]
+        test = rotation_placebo(result[there], ratio[there], own, together=fold, draws=draws, rng=rng)
         rejected[run] = test.p_value <= alpha
     return rejected
 

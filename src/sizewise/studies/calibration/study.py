@@ -51,7 +51,7 @@ from sizewise.studies.calibration.rejections import (
 
 PRIMARY = "joint_rule"
 # Studies on real bars, and on made-up ones.
-REAL = ("aa", "rotated_signals")
+REAL = ("aa", "rotated_signals", "common_state")
 SYNTHETIC = ("random_walk", "shuffled_returns", "persistent_regime_null")
 # Replications that are in memory together.
 CHUNK = 500
@@ -141,7 +141,7 @@ def judge(pairs: Sequence[Pair], world: NullWorld, rng: np.random.Generator) -> 
     draws = world.settings.placebo_draws
     return {
         **_on_days(daily, world),
-        "placebo": placebo_rejects(b, ratio, _windows(pairs), draws=draws, alpha=alpha, rng=rng),
+        "placebo": placebo_rejects(b, ratio, **_windows(pairs), draws=draws, alpha=alpha, rng=rng),
         "trade_level_t": t_rejects(a - b, alpha),
     }
 
@@ -152,12 +152,16 @@ def judge_sizes(pairs: Sequence[Pair], world: NullWorld, rng: np.random.Generato
     unit = [np.where(pair.real, pair.unit_return + 0.0 * own, np.nan) for pair, own in zip(pairs, first, strict=True)]
     sizes = np.concatenate([np.log(_positive(own)) for own in first])
     draws, alpha = world.settings.placebo_draws, world.plan.alpha
-    return placebo_rejects(np.concatenate(unit), sizes, _windows(pairs), draws=draws, alpha=alpha, rng=rng)
+    return placebo_rejects(np.concatenate(unit), sizes, **_windows(pairs), draws=draws, alpha=alpha, rng=rng)
 
 
-def _windows(pairs: Sequence[Pair]) -> np.ndarray:
-    """The test slice of each trade: each is matched in risk by itself, and sizes are moved within it."""
-    return np.repeat(np.arange(len(pairs)), [len(pair.sizes) for pair in pairs])
+def _windows(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
+    """The test slice of each trade, which is matched in risk by itself and within which sizes are moved, and its fold."""
+    counts = [len(pair.sizes) for pair in pairs]
+    return {
+        "group": np.repeat(np.arange(len(pairs)), counts),
+        "together": np.repeat([pair.fold for pair in pairs], counts),
+    }
 
 
 def _positive(sizes: np.ndarray) -> np.ndarray:

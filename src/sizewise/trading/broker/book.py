@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from sizewise.base.tensors import DUST, above, nonzero, pick, positive
+from sizewise.base.tensors import DUST, above, nonzero, pick, positive, zero
 from sizewise.trading.broker.orders import Maybe
 
 SMALL_ACCOUNT = 25_000.0
@@ -130,7 +130,8 @@ class Lots(NamedTuple):
         def push(stack: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
             new = new.to(stack.dtype).expand(stack.shape[1:])
             mask = move if stack.dtype == move.dtype else exactly
-            return pick(mask, torch.cat([new.unsqueeze(0), stack[:-1]]), stack)
+            pushed = new.unsqueeze(0) if len(stack) == 1 else torch.cat([new.unsqueeze(0), stack[:-1]])
+            return pick(mask, pushed, stack)
 
         side = units.sign()
         stop, take = self.stop, self.take
@@ -167,7 +168,7 @@ class Margin(NamedTuple):
 
     def after_closing(self, before: torch.Tensor, units: torch.Tensor) -> "Margin":
         """When positions of `before` units have been reduced to `units`: margin is released in proportion."""
-        return self._replace(posted=self.posted * (units / (before + (1.0 - nonzero(before)))))
+        return self._replace(posted=self.posted * (units / (before + zero(before))))
 
     def after_opening(
         self, before: torch.Tensor, opened: torch.Tensor, price: torch.Tensor, leverage: torch.Tensor | float

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 
 from sizewise.base.errors import ActionError, ConfigError
+from sizewise.base.tensors import all_finite
 from sizewise.market.tape import Bars, Tape
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.book import ALLOWED, Book, DayTrades, Lots, Margin, Working
@@ -148,8 +149,7 @@ def check_orders(orders: Orders, bars: Bars) -> None:
     """
     place = orders.place
     for units in (orders.market, None if place is None else place.units):
-        # A sum is finite when all of it is: one look instead of one at each.
-        if units is not None and not bool(units.sum().isfinite()):
+        if units is not None and not all_finite(units):
             wrong = ~units.isfinite()
             if bool(wrong.any()):
                 raise ActionError(f"{where(wrong)}: an order of {units[wrong][0]:g} units: order a finite number")

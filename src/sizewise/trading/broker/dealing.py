@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from sizewise.base.tensors import DUST, above, at_least, nonzero, pick, positive, root, round_lots
+from sizewise.base.tensors import DUST, above, anywhere, at_least, nonzero, pick, positive, root, round_lots, zero
 from sizewise.market.tape import Bars
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.book import SMALL_ACCOUNT, Book, Lots
@@ -74,8 +74,8 @@ class Dealing:
         # By instrument until the step is over; what is owed on the whole account is not.
         self.price = self.units * (bars.close - bars.last_close)
         self.fees = self.slippage = self.impact = torch.zeros_like(self.price)
-        self.owed = dict.fromkeys(("funding", "borrow", "liquidation"), torch.zeros_like(self.cash))
-        self.flags = torch.zeros(self.units.shape, dtype=torch.int16, device=self.units.device)
+        self.owed = dict.fromkeys(("funding", "borrow", "liquidation"), self._sum(self.fees))
+        self.flags = torch.zeros((), dtype=torch.int16, device=self.units.device).expand(self.units.shape)
         self.fills: list[Fill] = []
 
     def after(self) -> tuple[Book, Flows]:
@@ -154,13 +154,13 @@ class Dealing:
             mark = price
         if self.budget is not None:
             cut = self._within(closing, self.budget)
-            rest = self._within(opening, self.budget - cut.abs()) * (1.0 - nonzero(cut - closing))
+            rest = self._within(opening, self.budget - cut.abs()) * zero(cut - closing)
             held_back = nonzero(cut - closing) + nonzero(rest - opening)
             closing, opening, held_back = cut, rest, held_back.clamp_(max=1.0)
             self._flag(held_back, Flag.PARTIAL)
         lots = None
         if self.lots is not None:
-            lots = self.lots.reduced(closing.abs(), self.rules.closing, 1.0 - nonzero(closing + self.units))
+            lots = self.lots.reduced(closing.abs(), self.rules.closing, zero(closing + self.units))
         permitted = self._permitted(opening, lots)
         self._fill(kind, closing, price, maker, opens=False, is_stop=is_stop)
         self.lots = lots
@@ -171,7 +171,7 @@ class Dealing:
         if held_back is None:
             return closing, None
         # An order that rules or buying power cut is done with.
-        return closing + afforded, held_back * (1.0 - nonzero(afforded - opening))
+        return closing + afforded, held_back * zero(afforded - opening)
 
     def _permitted(self, opening: torch.Tensor, lots: Lots | None) -> torch.Tensor:
         """Openings that the day-trade rule, and the limit on `lots` after the closing, let through."""
@@ -207,7 +207,7 @@ class Dealing:
             locks = cost + 1.0 / self._leverage(leverage)
         need = self._sum(opening.abs() * price * locks)
         short = above(need, available * (1.0 + self.dust))
-        if not self.terms.record and not bool(short.any()):
+        if not self.terms.record and not anywhere(short):
             return opening
         clipped = short * nonzero(opening)
         self._flag(clipped, Flag.CLIPPED)

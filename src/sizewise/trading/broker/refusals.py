@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sizewise.base.errors import ActionError
+from sizewise.base.tensors import all_finite
 from sizewise.trading.broker.orders import Maybe, Orders, Place
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _check_tensor(name: str, value: object) -> None:
 
 def _check_finite(name: str, value: torch.Tensor, held: torch.Tensor) -> None:
     # A sum is finite when all of it is: one look instead of one at each.
-    if not value.is_floating_point() or bool(value.sum().isfinite()):
+    if not value.is_floating_point() or all_finite(value):
         return
     _refuse(name, value, ~value.isfinite(), held, "a finite number")
 

@@ -5,7 +5,7 @@ The parts of a step are methods, one each; `dealing` is where units and cash mov
 
 import torch
 
-from sizewise.base.tensors import above, at_least, nonzero, not_negative, pick, positive, round_tick
+from sizewise.base.tensors import above, anywhere, at_least, nonzero, not_negative, pick, positive, round_tick, zero
 from sizewise.trading.broker.book import Working
 from sizewise.trading.broker.dealing import Carried, Dealing
 from sizewise.trading.broker.orders import Flag, Kind, Maybe, Orders, Place
@@ -43,17 +43,17 @@ class TradingStep(Dealing):
     def _place(self, place: Place) -> Maybe:
         """Fill the lowest free slots; what was placed (its sign), where it is recorded."""
         units, price = place.units, place.price
-        free = [1.0 - nonzero(slot.units) for slot in self.working]
+        free = [zero(slot.units) for slot in self.working]
         if self.rules.rounding:
             price = round_tick(price, self.exact.tick, _rounds_up(place))
             rounded = self._round(units)
             rounded = rounded * at_least(rounded.abs() * price.to(units.dtype), self.bars.min_order)
             # All of a position may be sold, whatever its size.
-            units = pick(1.0 - nonzero(units + self.units), units, rounded)
+            units = pick(zero(units + self.units), units, rounded)
         if self.terms.record:
             room = torch.stack(free).amax(0)
             self._flag(nonzero(place.units) * (1.0 - room), Flag.SLOTS_FULL)
-            self._flag(nonzero(place.units) * (1.0 - nonzero(units)) * room, Flag.BELOW_MIN)
+            self._flag(nonzero(place.units) * zero(units) * room, Flag.BELOW_MIN)
         waiting = nonzero(units)
         for number, slot in enumerate(self.working):
             here = waiting * free[number]
@@ -65,12 +65,12 @@ class TradingStep(Dealing):
         asked = units
         if self.rules.rounding:
             # All of a position may be sold, whatever its size.
-            whole = 1.0 - nonzero(units + self.units)
+            whole = zero(units + self.units)
             rounded = self._round(units)
             rounded = rounded * at_least(rounded.abs() * self.bars.last_close, self.bars.min_order)
             units = pick(whole, units, rounded)
             if self.terms.record:
-                self._flag(nonzero(asked) * (1.0 - nonzero(units)), Flag.BELOW_MIN)
+                self._flag(nonzero(asked) * zero(units), Flag.BELOW_MIN)
         if self.traded is not None:
             if self.terms.record:
                 self._flag(nonzero(units) * (1.0 - self.traded), Flag.NO_BAR)
@@ -99,7 +99,7 @@ class TradingStep(Dealing):
         crossed = self._crossed(price, low, high) * nonzero(self.units)
         if self.traded is not None:
             crossed = crossed * self.traded
-        if not self.terms.record and not bool(crossed.any()):
+        if not self.terms.record and not anywhere(crossed):
             return
         long = positive(self.units)
         paid = pick(long, torch.minimum(bars.open, price), torch.maximum(bars.open, price))
@@ -197,7 +197,7 @@ class TradingStep(Dealing):
             if slot.reduce_only is not None:
                 if self.terms.record:
                     # There is nothing that it could reduce.
-                    self._flag(nonzero(opening) * slot.reduce_only * (1.0 - nonzero(closing)), Flag.CANCELLED)
+                    self._flag(nonzero(opening) * slot.reduce_only * zero(closing), Flag.CANCELLED)
                 opening = opening * (1.0 - slot.reduce_only)
             carried = Carried(slot.leverage, slot.stop_frac, slot.take_frac)
             done, kept = self._trade(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from sizewise.base.errors import ActionError, ConfigError
-from sizewise.base.tensors import nonzero
+from sizewise.base.tensors import zero
 from sizewise.trading.broker.broker import Uses
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.situation import View as View
@@ -180,7 +180,7 @@ def on_pair(values: torch.Tensor, pair: torch.Tensor, n_instruments: int) -> tor
     if n_instruments == 1:
         return values.unsqueeze(0)
     numbers = torch.arange(n_instruments, device=pair.device).view(-1, *[1] * pair.ndim)
-    return values * (1.0 - nonzero((pair - numbers).to(values.dtype)))
+    return values * zero((pair - numbers).to(values.dtype))
 
 
 def of_pair(values: torch.Tensor, pair: torch.Tensor) -> torch.Tensor:

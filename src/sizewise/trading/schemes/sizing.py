@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sizewise.base.errors import ConfigError
-from sizewise.base.tensors import lookup, pick, positive
+from sizewise.base.tensors import above, lookup, negative, pick, positive
 from sizewise.params.trading import trading
 from sizewise.params.trading.account import Account
 from sizewise.trading.broker.broker import Uses
@@ -186,11 +186,12 @@ class SizingActions(ActionScheme):
         signed = [base * direction * size for direction, size in zip(side, scale, strict=True)]
         self._order_frac = torch.tensor(signed, dtype=dtype, device=device)
         self._side = torch.tensor(side, dtype=dtype, device=device)
+        self._none = torch.zeros((), dtype=dtype, device=device)
         self._least_frac = max(DUST_FRAC, LEAST_ORDERS * base * min(sizes))
 
     def _kept(self, view: View) -> torch.Tensor:
         position = view.position[0]
-        return torch.where(position * view.direction > 0, position, 0.0) if self.follows_signal else position
+        return pick(positive(position * view.direction), position, self._none) if self.follows_signal else position
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
         kept, equity, position = self._kept(view), view.equity, view.position[0]
@@ -198,12 +199,13 @@ class SizingActions(ActionScheme):
         order = lookup(self._order_frac, actions) * equity
         target = kept + order
         target = torch.minimum(torch.maximum(target, torch.minimum(kept, -limit)), torch.maximum(kept, limit))
+        least = (negative(order * kept) * self._least_frac).clamp_(min=DUST_FRAC)
+        holds = above(target.abs(), least * equity)
         if self._close is not None:
-            target = torch.where(actions == self._close, 0.0, target)
-        holds = target.abs() > torch.where(order * kept < 0, self._least_frac, DUST_FRAC) * equity
+            holds = holds * (actions != self._close)
         if self.follows_signal:
-            holds = holds & (target * view.direction > 0)
-        value = torch.where(holds, target, 0.0) - position
+            holds = holds * positive(target * view.direction)
+        value = pick(holds, target, self._none) - position
         return Orders(market=view.units(value.unsqueeze(0)))
 
     def allowed(self, view: View) -> torch.Tensor:

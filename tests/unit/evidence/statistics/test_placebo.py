@@ -105,6 +105,29 @@ def test_a_path_is_laid_on_another_trade_from_its_entry_on():
     assert len(np.unique(np.round(found.rotated, 12))) > 1000
 
 
+def test_groups_that_share_a_state_are_moved_together():
+    """All groups' sizes follow one state, and so do their results: rotations of their own part what chance had together."""
+    runs, draws, rng = 400, 199, np.random.default_rng(0)
+    count, fold = 8, np.zeros(8 * 30)
+    group = np.repeat(np.arange(count), 30)
+    together, alone = [], []
+    for _ in range(runs):
+        common, state = np.tile(smooth(rng, 30), count), np.tile(smooth(rng, 30), count)
+        results, sizes = 0.01 * (common + rng.normal(size=len(group))), 0.5 * state
+        found = rotation_placebo(results, sizes, group, draws=draws, rng=rng, together=fold)
+        together.append(found.p_value <= 0.05)
+        alone.append(rotation_placebo(results, sizes, group, draws=draws, rng=rng).p_value <= 0.05)
+    low, high = stats.binom.interval(0.998, runs, 0.05)
+    assert low / runs <= np.mean(together) <= high / runs
+    assert np.mean(alone) > 3 * 0.05
+
+
+def test_a_group_is_rotated_with_one_only():
+    zeros = np.zeros(4)
+    with pytest.raises(LedgerError, match="it stands in several of what is rotated together"):
+        rotation_placebo(zeros, zeros, zeros, draws=9, rng=np.random.default_rng(0), together=np.array([1, 1, 2, 2]))
+
+
 def test_the_p_value_counts_itself():
     """Two trades: half of the rotations are the observed one, so p stays above a half."""
     rng = np.random.default_rng(3)

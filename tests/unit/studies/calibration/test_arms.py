@@ -64,11 +64,26 @@ def test_arms_are_matched_on_train_trade_the_same_and_differ(world, study):
         # But for what is decided before ATR is warm.
         assert (pair.sizes[real] > 0).mean() > 0.8
     daily = difference(pairs, world.assets)
-    if study in ("aa", "rotated_signals"):
+    if study in ("aa", "rotated_signals", "common_state"):
         assert daily.shape == (world.days, RUNS)
     assert (np.abs(daily).max(axis=0) > 0).all()
     swapped = [replace(pair, growth=pair.growth[:, ::-1]) for pair in pairs]
     np.testing.assert_allclose(difference(swapped, world.assets), -daily, rtol=0.0, atol=1e-15)
+
+
+def test_a_common_state_turns_all_symbols_of_a_fold_by_one_share(world):
+    arms = list(ARMS["common_state"](world, RUNS, np.random.default_rng(1)))
+    shares = np.random.default_rng(1).random((2, len(world.folds), RUNS))
+    for own in arms:
+        sizes = own.ground.entry_sizes
+        for fold, span, until in zip(own.ground.folds, own.ground.test, (*own.ground.test[1:], None), strict=True):
+            stop = np.inf if until is None else until.first
+            mine = (sizes[:, 0] > 0.0) & (own.ground.entries[:, 0] >= span.first) & (own.ground.entries[:, 0] < stop)
+            entered = sizes[mine, 0]
+            for arm in range(2):
+                for run in range(RUNS):
+                    moved = np.roll(entered, -int(shares[arm, fold, run] * len(entered)))
+                    np.testing.assert_allclose(own.weights[mine, arm, run] * entered, moved)
 
 
 def test_neither_arm_is_favoured(world):

@@ -164,7 +164,7 @@ def test_what_is_put_on_a_pair_is_read_off_it(instruments, shape, dtype):
 def view(instruments: int = 1, shape: tuple[int, ...] = (4,), dtype: torch.dtype = torch.float32) -> View:
     cash, close = torch.full(shape, 1000.0, dtype=dtype), torch.full((instruments, 1), 3.0, dtype=torch.float64)
     nothing = torch.zeros((instruments, *shape), dtype=dtype)
-    return View(Book(cash, nothing), cash, nothing, close, close, close, torch.zeros(shape), 0.0 * close + 100.0)
+    return View(Book(cash, nothing), cash, nothing, close, 0.0 * close, torch.zeros(shape), 0.0 * close + 100.0)
 
 
 class Idle(ActionScheme):

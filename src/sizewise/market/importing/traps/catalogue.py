@@ -58,6 +58,7 @@ TRAPS = (
         "mixed-lengths", clock.mixed, {"resample-mixed": clock.to_the_longest}, "made into bars of the longest length"
     ),
     Trap("off-grid", clock.off_grid, {"drop-off-grid": values.drop}, "left out"),
+    Trap("out-of-session", clock.out_of_session, {"drop-out-of-session": values.drop}, "left out"),
     Trap("last-digits", values.last_digits, {"round": values.round_digits}, "rounded to 12 digits", _always),
     Trap("broken-range", values.broken_ranges, {"widen-range": values.widen, "drop-broken": values.drop}, "mended"),
     Trap("spikes", values.spikes, {"drop-spikes": values.drop, "keep-spikes": KEEP}, "treated as asked"),

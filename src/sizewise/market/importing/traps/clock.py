@@ -1,7 +1,9 @@
-"""Traps of times: bars twice, names by the end, bars off the grid, mixed lengths, gaps."""
+"""Traps of times: bars twice, names by the end, bars off the grid or out of session, mixed lengths, gaps."""
 
 import numpy as np
+import pandas as pd
 
+from sizewise.market.calendars import inside, usual_extended_hours
 from sizewise.market.importing.drafts import TIME, Draft, Spot
 from sizewise.market.importing.resampling import resampled
 from sizewise.market.importing.time_texts import DAY, HOUR, MINUTE, SECOND
@@ -119,6 +121,20 @@ def off_grid(draft: Draft) -> Spot | None:
     if not len(rows):
         return None
     return Spot(rows, f"does not start on the grid of {draft.bar_minutes} min that other bars keep")
+
+
+def out_of_session(draft: Draft) -> Spot | None:
+    """Bars while the market is closed: before it opens, after it closes, an auction's print at the close, holidays."""
+    how = draft.how
+    if how.calendar is None or how.calendar == "24x7" or draft.dated or not 1 <= draft.bar_minutes < DAY_MINUTES:
+        return None
+    hours = usual_extended_hours(how.calendar) if how.extended_hours else None
+    times = pd.DatetimeIndex(draft.times, tz="UTC")
+    rows = np.flatnonzero(~inside(times, how.calendar, draft.bar_minutes, extended_hours=hours))
+    if not len(rows):
+        return None
+    wider = "" if how.extended_hours else ", unless --calendar or --timezone is another one, or --extended-hours count"
+    return Spot(rows, f"lies out of session, by the calendar {how.calendar}{wider}")
 
 
 _FEWEST_IN_A_ROW = 4

@@ -212,6 +212,41 @@ def test_closed_hours_are_no_gaps_and_a_hole_in_a_session_is_one(look, sessions)
     assert [(finding.row, finding.count) for finding in found if finding.what == "gaps"] == [(200, 1)]
 
 
+# Sessions.
+
+
+def beside_the_session(sessions: pd.DataFrame) -> pd.DataFrame:
+    """With an auction's print at the close of each day, and a bar of pre-market before the first."""
+    local = sessions.index.tz_convert("America/New_York")
+    closing = sessions[(local.hour == 15) & (local.minute == 55)]
+    auctions = closing.set_index(closing.index + pd.Timedelta(minutes=5))
+    early = sessions.iloc[:1].set_index(sessions.index[:1] - pd.Timedelta(minutes=30))
+    return pd.concat([early, sessions, auctions]).sort_index()
+
+
+def test_bars_out_of_session_are_named_and_left_out_on_demand(look, sessions):
+    planted, days = beside_the_session(sessions), 13
+    assert len(planted) == len(sessions) + days + 1
+    found = look(planted, calendar="XNYS").refused[0]
+    assert (found.what, found.row, found.count) == ("out-of-session", 0, days + 1)
+    assert "by the calendar XNYS, unless --calendar or --timezone is another one" in found.said
+    mended = look(planted, calendar="XNYS", repairs=["drop-out-of-session"])
+    assert mended.refused == ()
+    assert mended.bars.index.equals(sessions.index)
+    # Without a calendar nobody knows, and pre- and post-market are a session where the user says so.
+    assert "out-of-session" not in [finding.what for finding in look(planted).findings]
+    wider = look(planted, calendar="XNYS", extended_hours=True, repairs=["keep-copies"])
+    assert wider.refused == ()
+    assert len(wider.bars) == len(planted)
+
+
+def test_a_holiday_is_out_of_session(look, sessions):
+    fourth = sessions.iloc[:78].set_index(pd.date_range("2019-07-04 13:30", periods=78, freq="5min", tz="UTC"))
+    planted = pd.concat([sessions, fourth.rename_axis("timestamp")]).sort_index()
+    found = [finding for finding in look(planted, calendar="XNYS").findings if finding.what == "out-of-session"]
+    assert [finding.count for finding in found] == [78]
+
+
 # Splits.
 
 
@@ -266,5 +301,5 @@ def test_a_repair_that_there_is_not():
 
 
 def test_every_trap_is_planted_somewhere():
-    planted = {case[0] for case in (*REFUSED, *HARMLESS)} | {"end-labels", "unadjusted-splits"}
+    planted = {case[0] for case in (*REFUSED, *HARMLESS)} | {"end-labels", "unadjusted-splits", "out-of-session"}
     assert {trap.what for trap in TRAPS} == planted
