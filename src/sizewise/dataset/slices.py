@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from statsmodels.tools.sm_exceptions import ModelWarning
 from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
 
 from sizewise.base.paths import require, write_atomically
+from sizewise.base.pool import Pool
 from sizewise.dataset import declines
 from sizewise.dataset.days import Days
 from sizewise.dataset.declines import UNLABELLED as UNLABELLED
@@ -152,29 +154,48 @@ def label_days(
         fits: one row a symbol and fold: symbol, fold, n_days, problem, calm_vol_pct, turbulent_vol_pct (a day), calm_days,
         turbulent_days (expected length of a stay).
     """
-    chosen = tuple(folds)
+    given = _Given(bars, tuple(folds), rules, regimes, instruments)
+    if len(bars) == 1:
+        found = [_label_symbol(given, symbol) for symbol in bars]
+    else:
+        with Pool(given, most=len(bars)) as pool:
+            found = list(pool.map(_label_symbol, bars))
+    labels = pd.concat([part for parts, _ in found for part in parts], ignore_index=True)
+    fits = pd.DataFrame([row for _, rows in found for row in rows])
+    return labels[["symbol", "day", "fold", *CUTS]], fits
+
+
+class _Given(NamedTuple):
+    """What label_days was given, for processes side by side: a symbol's models take seconds."""
+
+    bars: Mapping[str, pd.DataFrame]
+    folds: tuple[Fold, ...]
+    rules: Slices
+    regimes: Regimes
+    instruments: Mapping[str, Instrument]
+
+
+def _label_symbol(given: _Given, symbol: str) -> tuple[list[pd.DataFrame], list[dict[str, object]]]:
+    frame, rules = given.bars[symbol], given.rules
+    by_rule = pd.DataFrame(
+        {
+            "trend": trend_labels(frame, rules),
+            "decline": decline_labels(frame, rules),
+            "fixed_rule": fixed_rule_labels(frame, given.regimes, given.instruments[symbol]),
+        }
+    )
     parts, fits = [], []
-    for symbol, frame in bars.items():
-        by_rule = pd.DataFrame(
-            {
-                "trend": trend_labels(frame, rules),
-                "decline": decline_labels(frame, rules),
-                "fixed_rule": fixed_rule_labels(frame, regimes, instruments[symbol]),
-            }
-        )
-        for fold in chosen:
-            if symbol not in fold.test:
-                continue
-            learn, test = fold.train[symbol], fold.test[symbol]
-            fit = fit_markov(frame, learn, rules)
-            fits.append({"symbol": symbol, "fold": fold.number, **_fit_row(fit)})
-            known = frame.iloc[: test.stop]
-            by_model = markov_labels(known, fit, learn.start)
-            days = pd.DatetimeIndex(frame.index[test.start : test.stop]).floor("D").unique()
-            labelled = by_rule.loc[days].assign(markov=by_model.loc[days], symbol=symbol, fold=fold.number)
-            parts.append(labelled.rename_axis("day").reset_index())
-    labels = pd.concat(parts, ignore_index=True)[["symbol", "day", "fold", *CUTS]]
-    return labels, pd.DataFrame(fits)
+    for fold in given.folds:
+        if symbol not in fold.test:
+            continue
+        learn, test = fold.train[symbol], fold.test[symbol]
+        fit = fit_markov(frame, learn, rules)
+        fits.append({"symbol": symbol, "fold": fold.number, **_fit_row(fit)})
+        by_model = markov_labels(frame.iloc[: test.stop], fit, learn.start)
+        days = pd.DatetimeIndex(frame.index[test.start : test.stop]).floor("D").unique()
+        labelled = by_rule.loc[days].assign(markov=by_model.loc[days], symbol=symbol, fold=fold.number)
+        parts.append(labelled.rename_axis("day").reset_index())
+    return parts, fits
 
 
 def _fit_row(fit: MarkovFit) -> dict[str, object]:

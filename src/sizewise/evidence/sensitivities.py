@@ -15,7 +15,7 @@ from sizewise.evidence.comparison import ComparedRun, follows_signal
 from sizewise.evidence.inference import Comparison
 from sizewise.evidence.statistics.e_values import Evidence, gather_evidence
 from sizewise.evidence.statistics.means import WelchTest, budget_r, interquartile_mean, welch
-from sizewise.evidence.statistics.placebo import held_sizes, rotation_placebo
+from sizewise.evidence.statistics.placebo import entered_sizes, rotation_placebo
 from sizewise.evidence.statistics.power import years_needed
 from sizewise.ledgers.files import read_equity, read_trades
 from sizewise.ledgers.metrics import BPS, days_per_year
@@ -37,40 +37,39 @@ class Beside:
     one_signal: bool
 
     def placebos(self) -> pd.DataFrame:
-        """Circular shifts: does the order in which sizes came earn anything?
+        """Circular shifts: does the order in which sizes came earn anything? Of the sizes that trades are entered with.
 
         Three questions, each rotated over the reference's trades of one symbol in one fold, all symbols of a fold by one
         share: the log size ratio (over what the reference's own sizes earned), and the candidate's and the reference's sizes
         (over what one unit earned).
 
         Returns:
-            one row a question: observed_bps, placebo_bps (mean of the rotations), both a trade; p_value
-            (one-sided), n_trades, left_out (bars on which a rule left the arms on different sides).
+            one row a question: observed_bps (of the ratio: more than the reference), placebo_bps (mean of the rotations),
+            both a trade; p_value (one-sided), n_trades, left_out (trades at whose entry a rule left the arms on different
+            sides).
         """
         if not self.one_signal:
             return pd.DataFrame(columns=["observed_bps", "placebo_bps", "p_value", "n_trades", "left_out"])
         plan = self.plan
-        table = held_sizes(self.bars[plan.reference], self.bars[plan.candidate])
+        table = entered_sizes(self.bars[plan.reference], self.bars[plan.candidate])
         unit, size, ratio = (table[name].to_numpy() for name in ("unit_result", "reference_size", "size_ratio"))
-        window, trade, fold = (table[name].to_numpy() for name in ("window", "trade", "fold"))
+        window, fold = (table[name].to_numpy() for name in ("window", "fold"))
         questions = {
-            f"size ratio {plan.candidate} / {plan.reference}": (unit * size, ratio),
-            f"size of {plan.candidate}": (unit, ratio * size),
-            f"size of {plan.reference}": (unit, size),
+            f"size ratio {plan.candidate} / {plan.reference}": (unit * size, ratio, 0.0),
+            f"size of {plan.candidate}": (unit, ratio * size, unit.mean()),
+            f"size of {plan.reference}": (unit, size, unit.mean()),
         }
         rows = {}
-        for name, (results, sizes) in questions.items():
+        for name, (results, sizes, one_unit) in questions.items():
             with np.errstate(divide="ignore"):
                 logs = np.log(sizes)
             rng = numpy_generator(plan.bootstrap_seed, "placebo", name)
-            found = rotation_placebo(
-                results, logs, window, trade=trade, together=fold, draws=plan.bootstrap_draws, rng=rng
-            )
+            found = rotation_placebo(results, logs, window, together=fold, draws=plan.bootstrap_draws, rng=rng)
             rows[name] = {
-                "observed_bps": BPS * found.observed,
-                "placebo_bps": BPS * float(found.rotated.mean()),
+                "observed_bps": BPS * (found.observed + one_unit),
+                "placebo_bps": BPS * float(found.rotated.mean() + one_unit),
                 "p_value": found.p_value,
-                "n_trades": len(np.unique(trade)),
+                "n_trades": len(table),
                 "left_out": table.attrs["left_out"],
             }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rotated")

@@ -67,7 +67,7 @@ def test_timing_is_found_where_it_is(beside, plan):
     assert (table["n_trades"] == BARS // 4).all()
     said = sensitivities.placebo_sentence(table, plan)
     assert said.startswith(
-        "More than their rotations earned: size ratio a / b (p = 0.0150); size of a (p = 0.0150). All:"
+        "More than their rotations earned: size ratio a / b (p = 0.0100); size of a (p = 0.0200). All:"
     )
 
 

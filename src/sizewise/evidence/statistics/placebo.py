@@ -1,21 +1,22 @@
 """The circular-shift placebo: would the candidate's sizes have earned as much on other trades of the same signal?
 
-The result is linear in the size, so on bar t of trade i the candidate earns exp(l_it) r_it, where r_it is what the
-reference earned and l_it is log(candidate's size / reference's size). The statistic is the sum of (exp(l_it) - 1) r_it over
-all bars, divided by the number of trades: to first order the candidate's log growth a trade, minus the reference's. The
-placebo rotates the paths of l around the trades of each window (a symbol's test slice of one fold) in time order, by one
-random share of its trades, and leaves r where it is. A path is laid on another trade bar by bar from its entry on; in a
-longer trade its last value stands until the exit.
+A result is linear in the size, so on trade i the candidate's entry earns exp(l_i) r_i, where r_i is what the reference's
+entry earned and l_i is log(candidate's size / reference's size). The statistic is the mean of (exp(l_i) - 1) r_i over
+trades: to first order the candidate's log growth a trade, minus the reference's. The placebo rotates the sequence of l
+within each window (a symbol's test slice of one fold) in time order, by one random share of its trades, and leaves r where
+it is.
 
-Under the null the sizes know nothing of the results, and each window's sequence of paths is as good begun at any of its
-trades. Then every rotation is as likely as the one observed, and a share of at most alpha of them ranks in the top alpha:
-exactly so where a size lasts a trade, and as well as paths go on as they are continued where it does not. Whole trades are
-moved, since rotated bars would part sizes from the trades that they last, which the observed ones never are; windows are
-kept apart, since each has a policy and a risk of its own. Windows of one time are rotated by one share: markets are calm
-and wild together, so sizes of several symbols move together and so do their results; rotations of their own would part
-what chance had together, and call it a discovery. Rotation, unlike a shuffle, keeps how long large and small sizes last,
-and what the results' own streaks are. The average ratio stays in each window, so a constant multiple of the reference's
-size never earns a small p: timing alone can.
+Under the null the sizes know nothing of the results, and each window's sequence of sizes is as good begun at any of its
+trades. Then every rotation is as likely as the one observed, and a share of at most alpha of them ranks in the top alpha.
+Windows are kept apart, since each has a policy and a risk of its own. Windows of one time are rotated by one share: markets
+are calm and wild together, so sizes of several symbols move together and so do their results; rotations of their own would
+part what chance had together, and call it a discovery. Rotation, unlike a shuffle, keeps how long large and small sizes
+last, and what the results' own streaks are. The average ratio stays in each window, so a constant multiple of the
+reference's size never earns a small p: timing alone can.
+
+A trade counts with the size that it is entered with, held at that share of equity to the exit. What is resized on the way
+is left out: a size that grows with the age of a trade would be laid on trades of other ages, its average would not stay,
+and leverage would pass for timing.
 """
 
 from dataclasses import dataclass
@@ -30,23 +31,24 @@ from sizewise.ledgers.orders import ordered_sizes, sizes_in_force, unit_results
 MOST_STRAY = 0.10
 # Sizes of a symbol within this of each other are one size: an order is a share of equity at a close and fills at an open.
 SAME_SIZE = 0.01
+SIZES = ("symbol", "fold", "window", "unit_result", "reference_size", "size_ratio")
 
 
-def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """The other arm's size as a ratio of the reference's, on every bar on which the reference holds a position.
+def entered_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The other arm's size at each entry as a ratio of the reference's, one row a trade of the reference.
 
     Sizes are as ordered and not as held: a position's share of equity drifts with its price, and a drift that follows the
     price is no decision. An arm whose sizes of a symbol differ by SAME_SIZE at most has one size there, their mean.
 
-    Where a rule of the venue (a day-trade limit, a least order) left the arms on different sides there is no ratio: those
-    bars are left out, up to MOST_STRAY of what a seed holds, and `attrs["left_out"]` of the table counts them.
+    Where a rule of the venue (a day-trade limit, a least order) left the arms on different sides there is no ratio: trades
+    that begin so are left out, up to MOST_STRAY of the bars that a seed holds, and `attrs["left_out"]` counts them.
 
     Args:
         reference, other: equity ledgers of one arm each, columns orders.COLUMNS; the reference has one seed.
     Returns:
-        one row a held bar, oldest first within a symbol: symbol, fold, window (int64, of the symbol's test slices), trade
-        (int64, of the reference's, increasing), unit_result (the price gain over the bar of a position of one),
-        reference_size (share of equity, > 0), size_ratio (other over reference, seeds averaged, 0 where it holds nothing).
+        oldest first within a symbol: symbol, fold, window (int64, of the symbol's test slices), unit_result (the price gain
+        of a position that is kept at a share of equity of one, from entry to exit), reference_size (share of equity, > 0),
+        size_ratio (other over reference, seeds averaged, 0 where it holds nothing).
     Raises:
         LedgerError: the reference has several seeds, the bars differ, or the arms hold different sides more often than
             that.
@@ -76,15 +78,13 @@ def held_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
         astray |= stray
         ratio[held] += np.abs(size[held] / ordered[held]) / len(seeds)
     window = base.groupby(["symbol", "fold"], observed=True, sort=False).ngroup().to_numpy()
-    trade = np.cumsum(_begins(np.sign(ordered_sizes(base)), window))
-    held &= ~astray
-    size = np.where(held, np.abs(ordered), np.nan)
-    rows = base.assign(
-        window=window, trade=trade, unit_result=unit_results(base), reference_size=size, size_ratio=ratio
-    )
-    columns = ["symbol", "fold", "window", "trade", "unit_result", "reference_size", "size_ratio"]
-    table = rows.loc[held, columns].reset_index(drop=True)
-    table.attrs["left_out"] = int(astray.sum())
+    begins = _begins(np.sign(ordered_sizes(base)), window)
+    rows = base.assign(window=window, reference_size=np.abs(ordered), size_ratio=ratio)[begins]
+    # A bar without a position earns nothing, and one that ends with none still belongs to the trade that it ends.
+    gains = pd.Series(unit_results(base)).fillna(0.0).groupby(np.cumsum(begins)).sum()
+    rows["unit_result"] = gains.loc[gains.index > 0].to_numpy()
+    table = rows.loc[~astray[begins], list(SIZES)].reset_index(drop=True)
+    table.attrs["left_out"] = int(astray[begins].sum())
     return table
 
 
@@ -129,64 +129,47 @@ def rotation_placebo(
     *,
     draws: int,
     rng: np.random.Generator,
-    trade: np.ndarray | None = None,
     together: np.ndarray | None = None,
 ) -> Placebo:
-    """Rotate the paths of the log size ratio within each group and compare.
+    """Rotate the log size ratios within each group and compare.
 
     Args:
-        results: float64, shape (n,), the reference's result of each row at its own size, as a fraction of equity; in time
+        results: float64, shape (n,), the reference's result of each trade at its own size, as a fraction of equity; in time
             order within a group.
         log_ratio: float64, shape (n,), log(candidate's size / reference's size); -inf where the candidate took nothing.
         group: shape (n,), among whose trades a trade is moved, such as a symbol's test slice.
-        trade: int64, shape (n,), of each row; those of one trade are adjacent. Default: a row is a trade.
         together: shape (n,), such as the fold: groups of one value rotate by one share of their trades. Default: each by
             its own.
     Raises:
         LedgerError: shapes differ, no trades, a result that is not finite, a ratio that is NaN or infinite, or a group
             that is rotated with several.
     """
-    numbers = np.arange(len(results)) if trade is None else trade
     clusters = group if together is None else together
-    if not len(results) == len(log_ratio) == len(group) == len(numbers) == len(clusters) or not len(results):
+    if not len(results) == len(log_ratio) == len(group) == len(clusters) or not len(results):
         raise LedgerError(
-            f"{len(results)} results, {len(log_ratio)} ratios, {len(group)} groups and {len(numbers)} trades: give one of "
-            "each a row, for at least one trade"
+            f"{len(results)} results, {len(log_ratio)} ratios and {len(group)} groups: give one of each a trade, for at "
+            "least one"
         )
     ratio = np.exp(log_ratio)
     sound = np.isfinite(results) & np.isfinite(ratio)
     if not sound.all():
-        raise LedgerError(f"row {int((~sound).argmax())}: its result or size ratio is not finite: leave it out by name")
-    observed, total, trades = 0.0, np.zeros(draws), 0
+        raise LedgerError(
+            f"trade {int((~sound).argmax())}: its result or size ratio is not finite: leave it out by name"
+        )
+    observed, total = 0.0, np.zeros(draws)
     share = {name: rng.random(draws) for name in np.unique(clusters)}
     for name in np.unique(group):
         mine = group == name
         own = clusters[mine]
         if (own != own[0]).any():
             raise LedgerError(f"group {name}: it stands in several of what is rotated together: give each group one")
-        begins = np.append(True, np.diff(numbers[mine]) != 0)
-        lengths = np.diff(np.append(np.flatnonzero(begins), len(begins)))
-        gains = _gains_by_shift(results[mine], ratio[mine], lengths)
+        n = len(own)
+        # What the trades earn with the ratio of the trade k later, for k = 0 ... n - 1.
+        gains = np.fft.irfft(np.fft.rfft(ratio[mine]) * np.conj(np.fft.rfft(results[mine])), n)
         observed += gains[0]
-        trades += len(gains)
-        total += gains[(share[own[0]] * len(gains)).astype(np.int64)]
+        total += gains[(share[own[0]] * n).astype(np.int64)]
     # Rounding must not break a tie between rotations that are worth the same.
     slack = 1e-12 * float(np.abs(ratio * results).sum())
     p_value = (1 + int((total >= observed - slack).sum())) / (draws + 1)
     base = float(results.sum())
-    return Placebo((observed - base) / trades, (total - base) / trades, p_value)
-
-
-def _gains_by_shift(results: np.ndarray, ratio: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """What n trades of as many rows as given earn with the ratios of the trade k later, for k = 0 ... n - 1: (n,)."""
-    n = len(lengths)
-    if n == len(results):
-        return np.fft.irfft(np.fft.rfft(ratio) * np.conj(np.fft.rfft(results)), n)
-    start = np.append(0, np.cumsum(lengths[:-1]))
-    own = np.repeat(np.arange(n), lengths)
-    place = np.arange(len(results)) - start[own]
-    gains = np.empty(n)
-    for shift in range(n):
-        source = (own + shift) % n
-        gains[shift] = results @ ratio[start[source] + np.minimum(place, lengths[source] - 1)]
-    return gains
+    return Placebo((observed - base) / len(results), (total - base) / len(results), p_value)

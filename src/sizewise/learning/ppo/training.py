@@ -120,9 +120,7 @@ def train_population(
     train, world, model = settings.train, settings.world, jobs[0].scheme
     device = market.atr_frac.device
     decides = decision_rows(market, world.decisions, follows_signal=follows_signal(model))
-    lessons = [prepare(market, job, settings, decides) for job in jobs]
-    for lesson in lessons:
-        _check_reward(lesson, model, settings)
+    lessons = _lessons(market, jobs, settings, decides)
     confidence = [fold_confidence(market, job.fold) for job in jobs]
     seen = [seen_confidence(market, job.fold) for job in jobs]
     scalers = [lesson.scalers for lesson in lessons]
@@ -189,6 +187,17 @@ def train_population(
         Trained(job, _selected(agents[k], chosen, k, job), tuple(history[k]), *learned[k], chosen.checkpoints(k))
         for k, job in enumerate(asked)
     ]
+
+
+def _lessons(market: Market, jobs: Sequence[Job], settings: Settings, decides: torch.Tensor | None) -> list[Lesson]:
+    """Of each job; seeds of a fold share theirs."""
+    known: dict[tuple[str, int], Lesson] = {}
+    for job in jobs:
+        place = (job.fold.scheme, job.fold.number)
+        if place not in known:
+            known[place] = prepare(market, job, settings, decides)
+            _check_reward(known[place], job.scheme, settings)
+    return [known[job.fold.scheme, job.fold.number] for job in jobs]
 
 
 def _check_reward(lesson: Lesson, model: AnyScheme, settings: Settings) -> None:

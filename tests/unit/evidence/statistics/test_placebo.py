@@ -55,56 +55,6 @@ def test_leverage_is_not_timing(multiples):
     assert found.rotated == pytest.approx(np.full(99, found.observed))
 
 
-def trades_of_lengths(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Results that come by the trade, and sizes that last one and know nothing: results, log sizes, groups, trades."""
-    lengths = rng.integers(3, 15, 60)
-    trade = np.repeat(np.arange(60), lengths)
-    results = 0.01 * (rng.normal(size=60)[trade] + rng.normal(size=len(trade)))
-    return results, 0.5 * rng.normal(size=60)[trade], trade // 20, trade
-
-
-def test_sizes_that_last_a_trade_are_moved_by_the_trade():
-    """Rotated bars are parted from the trades that they last, which the observed ones are not: that rejects too often."""
-    runs, draws, rng = 400, 199, np.random.default_rng(0)
-    by_trade, by_bar = [], []
-    for _ in range(runs):
-        results, sizes, group, trade = trades_of_lengths(rng)
-        found = rotation_placebo(results, sizes, group, draws=draws, rng=rng, trade=trade)
-        by_trade.append(found.p_value <= 0.05)
-        by_bar.append(rotation_placebo(results, sizes, group, draws=draws, rng=rng).p_value <= 0.05)
-    low, high = stats.binom.interval(0.998, runs, 0.05)
-    assert low / runs <= np.mean(by_trade) <= high / runs
-    assert np.mean(by_bar) > 2 * 0.05
-
-
-def test_a_path_is_laid_on_another_trade_from_its_entry_on():
-    """The slow oracle: trade by trade and bar by bar; the last size stands in a longer trade."""
-    rng = np.random.default_rng(1)
-    results, _, group, trade = trades_of_lengths(rng)
-    ratio = 0.3 * rng.normal(size=len(trade))
-    found = rotation_placebo(results, ratio, group, draws=2000, rng=rng, trade=trade)
-    possible = []
-    for name in range(3):
-        paths = [np.flatnonzero(trade == number) for number in np.unique(trade[group == name])]
-        gains = []
-        for shift in range(len(paths)):
-            gain = 0.0
-            for number, path in enumerate(paths):
-                donor = paths[(number + shift) % len(paths)]
-                for place, row in enumerate(path):
-                    gain += np.exp(ratio[donor[min(place, len(donor) - 1)]]) * results[row]
-            gains.append(gain)
-        possible.append(gains)
-    sums = [(a + b + c - results.sum()) / 60 for a in possible[0] for b in possible[1] for c in possible[2]]
-    assert found.observed == pytest.approx(sums[0])
-    gap = np.abs(
-        np.sort(sums)[np.clip(np.searchsorted(np.sort(sums), found.rotated), 1, len(sums) - 1)] - found.rotated
-    )
-    below = np.abs(np.sort(sums)[np.clip(np.searchsorted(np.sort(sums), found.rotated) - 1, 0, None)] - found.rotated)
-    assert np.minimum(gap, below).max() < 1e-12
-    assert len(np.unique(np.round(found.rotated, 12))) > 1000
-
-
 def test_groups_that_share_a_state_are_moved_together():
     """All groups' sizes follow one state, and so do their results: rotations of their own part what chance had together."""
     runs, draws, rng = 400, 199, np.random.default_rng(0)
@@ -151,7 +101,7 @@ def test_it_repeats_with_its_generator():
     ("results", "ratio", "group"), [(np.zeros(3), np.zeros(2), np.zeros(3)), (np.zeros(0), np.zeros(0), np.zeros(0))]
 )
 def test_shapes_that_differ_are_refused(results, ratio, group):
-    with pytest.raises(LedgerError, match="give one of each a row"):
+    with pytest.raises(LedgerError, match="give one of each a trade"):
         rotation_placebo(results, ratio, group, draws=9, rng=np.random.default_rng(0))
 
 
@@ -159,5 +109,5 @@ def test_shapes_that_differ_are_refused(results, ratio, group):
 def test_what_is_not_finite_is_named(place):
     values = {"results": np.zeros(5), "ratio": np.zeros(5)}
     values[place][2] = np.nan
-    with pytest.raises(LedgerError, match="row 2: its result or size ratio is not finite"):
+    with pytest.raises(LedgerError, match="trade 2: its result or size ratio is not finite"):
         rotation_placebo(values["results"], values["ratio"], np.zeros(5), draws=9, rng=np.random.default_rng(0))
