@@ -23,6 +23,8 @@ test: data  ## lint, types, all tests, and the quick notebooks against their com
 	ruff check .
 	ruff format --check .
 	$(MAKE) --no-print-directory --jobs 3 types tests notebooks
+	@command -v chromium chromium-browser google-chrome > /dev/null || \
+	  echo "make test: no Chromium here, so the pages were not opened in a browser: apt-get install chromium"
 
 # The notebooks of the quick profile wait for one another, so they run beside the tests.
 types:

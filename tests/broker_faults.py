@@ -10,8 +10,8 @@ from sizewise.market.tape import Bars, Tape
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker import book as day_trades
 from sizewise.trading.broker.book import Book, Lots
-from sizewise.trading.broker.broker import Broker, Result, Uses
-from sizewise.trading.broker.orders import Fill, Kind, Orders
+from sizewise.trading.broker.broker import Broker, Result
+from sizewise.trading.broker.orders import Fill, Kind, Orders, Uses
 from sizewise.trading.broker.step import TradingStep
 
 

@@ -10,8 +10,8 @@ from sizewise.market.tape import COLUMNS, Bars, Tape
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker import reference_broker
 from sizewise.trading.broker.book import Book
-from sizewise.trading.broker.broker import Broker, Result, Uses
-from sizewise.trading.broker.orders import Flag, Kind, Orders, Place
+from sizewise.trading.broker.broker import Broker, Result
+from sizewise.trading.broker.orders import Flag, Kind, Orders, Place, Uses
 from sizewise.trading.decisions import decide
 from sizewise.trading.schemes.interface import ActionScheme, Discrete, View
 

@@ -5,8 +5,8 @@ import torch
 from sizewise.market.tape import COLUMNS, Bars, Tape
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.book import Book
-from sizewise.trading.broker.broker import Broker, Result, Uses
-from sizewise.trading.broker.orders import Kind, Orders, Place
+from sizewise.trading.broker.broker import Broker, Result
+from sizewise.trading.broker.orders import Kind, Orders, Place, Uses
 
 EVERYTHING = Uses(working=True, stops=True, reduce_only=True, brackets=True)
 

@@ -53,6 +53,7 @@ def test_imports_of_the_library_are_declared():
     """Every third-party package that src/ imports is a declared dependency."""
     homes = {
         "sklearn": "scikit-learn",
+        "bs4": "beautifulsoup4",
         "yaml": "pyyaml",
         "talib": "ta-lib",
         "IPython": "ipykernel",

@@ -20,8 +20,8 @@ from sizewise.market.costs import Costs, at_venue, charged
 from sizewise.market.instruments import load_instruments
 from sizewise.market.tape import COLUMNS, build_tape
 from sizewise.params.trading.trading import Rules
-from sizewise.trading.broker.broker import Broker, Uses
-from sizewise.trading.broker.orders import Flag
+from sizewise.trading.broker.broker import Broker
+from sizewise.trading.broker.orders import Flag, Uses
 
 from ..broker_faults import FAULTS
 from ..broker_paths import Scenario, Walk, decisions, market, real_market, walk_fast, walk_plain

@@ -14,7 +14,7 @@ from sizewise.sizing.walks import backtest
 from sizewise.studies.planted.answers import chosen_sizes, growth_of
 from sizewise.studies.planted.laws import SYNTHETIC, Law, Sample
 from sizewise.studies.planted.markets import laws
-from sizewise.trading.broker.broker import Uses
+from sizewise.trading.broker.orders import Uses
 from sizewise.trading.broker.reference_broker import Bar, Market, PlainOrders, ReferenceBroker, Rules
 
 LAWS = laws()

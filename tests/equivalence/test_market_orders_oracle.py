@@ -20,8 +20,8 @@ from sizewise.params.dataset.signals import Donchian, Signals
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules, Sizing
 from sizewise.trading.accounts import Position
-from sizewise.trading.broker.broker import Broker, Uses
-from sizewise.trading.broker.orders import Kind, Orders
+from sizewise.trading.broker.broker import Broker
+from sizewise.trading.broker.orders import Kind, Orders, Uses
 from sizewise.trading.schemes.interface import View
 from sizewise.trading.schemes.sizing import SizingActions
 from sizewise.trading.schemes.values import decode

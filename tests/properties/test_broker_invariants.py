@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from sizewise.market.tape import Bars
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.book import Book, Lots
-from sizewise.trading.broker.broker import Broker, Result, Uses
-from sizewise.trading.broker.orders import Kind, Orders
+from sizewise.trading.broker.broker import Broker, Result
+from sizewise.trading.broker.orders import Kind, Orders, Uses
 
 from ..broker_paths import KINDS, Scenario, Walk, batched, decisions, market, orders_at, walk_fast
 

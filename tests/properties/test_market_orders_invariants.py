@@ -19,8 +19,8 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Sizing
 from sizewise.trading.accounts import Position
 from sizewise.trading.broker.book import Book
-from sizewise.trading.broker.broker import Broker, Uses
-from sizewise.trading.broker.orders import Flows
+from sizewise.trading.broker.broker import Broker
+from sizewise.trading.broker.orders import Flows, Uses
 from sizewise.trading.environment import TradingEnv
 from sizewise.trading.episodes import Ranges
 from sizewise.trading.schemes.sizing import SizingActions

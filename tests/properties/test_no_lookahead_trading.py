@@ -13,8 +13,7 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules, Sizing
 from sizewise.sizing.sizers import AT_MARKET, Situation, Sizer
 from sizewise.sizing.walks import backtest
-from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.orders import Orders
+from sizewise.trading.broker.orders import Orders, Uses
 from sizewise.trading.environment import TradingEnv
 from sizewise.trading.episodes import Ranges
 

@@ -20,8 +20,8 @@ from sizewise.market.costs import BPS, Costs, charged
 from sizewise.market.instruments import load_instruments
 from sizewise.market.tape import Tape, build_tape
 from sizewise.params.trading.trading import Rules
-from sizewise.trading.broker.broker import Broker, Uses
-from sizewise.trading.broker.orders import Flag, Kind, Orders, Place
+from sizewise.trading.broker.broker import Broker
+from sizewise.trading.broker.orders import Flag, Kind, Orders, Place, Uses
 
 # Both sides add up the same numbers in another order: they come within 1e-14.
 TOLERANCE = 1e-12

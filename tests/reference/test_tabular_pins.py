@@ -37,8 +37,7 @@ from sizewise.params.trading.trading import Rules
 from sizewise.sizing.opportunities import find_opportunities
 from sizewise.sizing.sizers import Situation
 from sizewise.sizing.trade_rewards import outcome_reward
-from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.orders import Orders
+from sizewise.trading.broker.orders import Orders, Uses
 from sizewise.trading.desk import Walker
 
 from ..hand_market import make_market

@@ -68,7 +68,9 @@ def own_signal(given: str) -> OwnCode:
     text = path.read_text(encoding="utf-8")
     if kind is ast.ClassDef:
         return OwnCode(text, path.name, name)
-    target = "".join(part.capitalize() for part in name.split("_")) + "Signal"
+    named = "".join(part.capitalize() for part in name.split("_"))
+    # Another name than the function's own, and no `SignalSignal`.
+    target = f"Own{named}" if named.endswith("Signal") else f"{named}Signal"
     return OwnCode(text.rstrip() + "\n" + WRAPPED.format(name=target, function=name), path.name, target)
 
 

@@ -11,8 +11,7 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Legacy3, Rules, Simplex, rules_for
 from sizewise.sizing.own import Rule, open_own, open_own_scheme
 from sizewise.sizing.sizers import RULES, Situation, Size, too_far_off
-from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.orders import Orders
+from sizewise.trading.broker.orders import Orders, Uses
 from sizewise.trading.schemes.catalogue import open_scheme
 from sizewise.trading.schemes.interface import ActionScheme, Discrete, View
 from sizewise.trading.schemes.values import position_limit_frac

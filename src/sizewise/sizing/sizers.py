@@ -10,8 +10,7 @@ import torch
 
 from sizewise.base.errors import ConfigError
 from sizewise.params.trading.account import Account
-from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.orders import Orders
+from sizewise.trading.broker.orders import Orders, Uses
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.trading.situation import Situation as Situation
 

@@ -17,7 +17,7 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import CostModel, InstrumentCosts, Rules, VenueCosts
 from sizewise.reports.account import draw_path
 from sizewise.trading.broker import reference_broker
-from sizewise.trading.broker.broker import Uses
+from sizewise.trading.broker.orders import Uses
 from sizewise.trading.broker.reference_orders import Bar, Market, Place, PlainOrders
 from sizewise.trading.broker.reference_orders import Rules as PlainRules
 from sizewise.trading.schemes.sizing import CLOSE, Scripted

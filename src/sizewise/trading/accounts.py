@@ -12,8 +12,7 @@ from sizewise.market.tape import Bars
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.book import ALLOWED, Book, Lots
-from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.orders import Orders
+from sizewise.trading.broker.orders import Orders, Uses
 from sizewise.trading.rewards import Memory
 
 NAMES = (

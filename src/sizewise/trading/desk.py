@@ -14,8 +14,8 @@ from sizewise.market.tape import Bars, Tape
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules, Trading
 from sizewise.trading.accounts import Observer, Position, merge
-from sizewise.trading.broker.broker import Broker, Result, Uses
-from sizewise.trading.broker.orders import Flows, Maybe, Orders
+from sizewise.trading.broker.broker import Broker, Result
+from sizewise.trading.broker.orders import Flows, Maybe, Orders, Uses
 from sizewise.trading.rewards import StepOutcome, at_iteration, open_reward
 from sizewise.trading.schemes.catalogue import open_scheme
 from sizewise.trading.schemes.interface import ActionScheme

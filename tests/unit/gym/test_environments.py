@@ -24,8 +24,7 @@ from sizewise.params.trading import trading as trading_rules
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.rewards import LogGrowth, Penalties, Suppression
 from sizewise.trading import simulation
-from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.orders import Orders
+from sizewise.trading.broker.orders import Orders, Uses
 from sizewise.trading.schemes.interface import ActionScheme, Discrete
 
 from ...hand_tape import frame

@@ -41,6 +41,15 @@ def test_a_function_of_bars_becomes_a_signal(file, bars):
     assert set(said) == {-1.0, 0.0, 1.0}
 
 
+@pytest.mark.parametrize(
+    ("function", "target"), [("signal", "OwnSignal"), ("my_signal", "OwnMySignal"), ("up", "UpSignal")]
+)
+def test_the_class_of_a_function_has_a_name_of_its_own(tmp_path, function, target):
+    path = tmp_path / "mine.py"
+    path.write_text(f"def {function}(bars):\n    return bars['close'] * 0\n")
+    assert own_signal(f"{path}:{function}").target == target
+
+
 def test_a_class_of_a_signal_is_copied_as_it_is(file):
     text = "import sizewise as sw\n\n\nclass Up(sw.Signal):\n    pass\n"
     assert own_signal(f"{file('mine.py', text)}:Up").text == text

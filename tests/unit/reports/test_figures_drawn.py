@@ -35,6 +35,7 @@ from sizewise.learning.tabular.cells import Confidence
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.outside import Brownian, BrownianMarket
 from sizewise.params.trading.rewards import LogGrowth
+from sizewise.reports.page.described import described
 from sizewise.studies import configured, mechanics
 from sizewise.studies.calibration.rejections import Rate
 from sizewise.studies.outside import brownian
@@ -434,6 +435,8 @@ def test_a_figure_draws_what_it_drew(name, kept, request):
     # Warnings are errors.
     figure.canvas.draw()
     found = drawn_in(figure)
+    # Whatever is drawn can be put into words.
+    assert described(figure).endswith(".")
     if request.config.getoption("--renew-drawn"):
         kept[name] = found
     assert differences(found, kept[name]) == []

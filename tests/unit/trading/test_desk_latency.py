@@ -11,8 +11,7 @@ from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import BSH, Levels, ManageInventory, Rules, Sizing
 from sizewise.sizing.sizers import HeldSizer, Situation
 from sizewise.sizing.walks import backtest
-from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.orders import Kind, Orders
+from sizewise.trading.broker.orders import Kind, Orders, Uses
 from sizewise.trading.desk import Walker
 from sizewise.trading.environment import TradingEnv
 from sizewise.trading.episodes import Ranges

@@ -9,7 +9,8 @@ import torch
 
 from sizewise.base.arithmetic import fingerprint
 from sizewise.params.stage import Stage, open_stage
-from sizewise.reports.page.notes import NOTEBOOKS, project_note
+from sizewise.reports.page.contents import NOTEBOOKS
+from sizewise.reports.page.notes import project_note
 from sizewise.reports.page.style import use_style
 
 

@@ -3,13 +3,6 @@
 from pathlib import Path
 
 FOLDER = "notes"
-# Of the main job; its reports carry the number that a note is named by.
-NOTEBOOKS = {
-    "features": "01_features",
-    "train": "02_train",
-    "walk_forward": "03_walk_forward",
-    "compare": "04_compare",
-}
 
 
 def project_note(root: Path, report: str) -> str:

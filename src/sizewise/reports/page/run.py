@@ -14,7 +14,6 @@ from typing import Any
 import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
-from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
@@ -24,31 +23,16 @@ from sizewise.base.paths import Workspace, project_root, require, require_writab
 from sizewise.base.pool import emulator
 from sizewise.params.stage import stage_params
 from sizewise.reports.page import failed
+from sizewise.reports.page.contents import NOTEBOOKS as NOTEBOOKS
+from sizewise.reports.page.contents import studies_of
 from sizewise.reports.page.kernel import (
     NEVER_STARTED,
     START_SECONDS,
     LocalKernelManager,
     prepare_figures,
 )
-from sizewise.reports.page.notes import NOTEBOOKS as MAIN_NOTEBOOKS
+from sizewise.reports.page.render import render
 
-NOTEBOOKS = {
-    **MAIN_NOTEBOOKS,
-    "market_mechanics": "05_market_mechanics",
-    "known_answers": "06_known_answers",
-    "calibration": "07_calibration",
-    "overfitting": "08_overfitting",
-    "stress": "09_stress",
-    "ablations": "10_ablations",
-    "stability": "11_stability",
-    "small_account": "12_small_account",
-    "schemes": "13_schemes",
-    "families": "14_families",
-    "budget": "15_budget",
-    "assay": "16_assay",
-    "tables": "17_tables",
-    "outside": "18_outside_checks",
-}
 POLL_SECONDS = 1.0
 
 
@@ -129,16 +113,16 @@ def settle(notebook: Any) -> None:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
         for output in cell.get("outputs", []):
+            kept = {kind: {"alt": said["alt"]} for kind, said in _described(output)}
             output.get("metadata", {}).clear()
+            output.get("metadata", {}).update(kept)
 
 
-def render(executed: Path, target: Path) -> None:
-    """Render an executed notebook to one HTML file that needs no network."""
-    exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="", exclude_input_prompt=True)
-    exporter.exclude_output_prompt = True
-    notebook = nbformat.read(executed, as_version=4)
-    body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": executed.stem}})
-    write_atomically(target, lambda path: path.write_text(body, encoding="utf-8"))
+def _described(output: Any) -> Iterator[tuple[str, Any]]:
+    """Of an output's pictures, the metadata that describe them; see style.described."""
+    for kind, said in output.get("metadata", {}).items():
+        if isinstance(said, dict) and "alt" in said:
+            yield kind, said
 
 
 @contextmanager
@@ -181,7 +165,7 @@ def run_stage(stage: str, profile: str = "full") -> Path:
     executed = reports / f"{NOTEBOOKS[stage]}.ipynb"
     execute(stage, profile, executed)
     page = executed.with_suffix(".html")
-    render(executed, page)
+    render(executed, page, studies_of(project_root()))
     return page
 
 

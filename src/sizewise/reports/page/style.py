@@ -6,11 +6,14 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from IPython.core.formatters import BaseFormatter
 from IPython.core.getipython import get_ipython
 from IPython.core.pylabtools import select_figure_formats
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from sizewise.reports.page.described import described
 
 WATERMARK = "SYNTHETIC"
 
@@ -53,6 +56,13 @@ def use_style() -> None:
     shell = get_ipython()
     if shell is not None:
         select_figure_formats(shell, {"png"})
+        _describe(shell.display_formatter.formatters["image/png"])
+
+
+def _describe(formatter: BaseFormatter) -> None:
+    """A figure that is shown carries what it shows in words, as the metadata `alt` of its picture."""
+    draw = formatter.for_type(Figure)
+    formatter.for_type(Figure, lambda figure: (draw(figure), {"alt": described(figure)}))
 
 
 def arm_colours(arms: Sequence[str]) -> dict[str, str]:

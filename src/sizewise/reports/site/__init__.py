@@ -3,5 +3,6 @@
 - box: what stands beside the verdict
 - judged_figures: the figures of a judgement, in two lights
 - judgement: the page of a judgement on curves from elsewhere
-- index: the index page, from metrics and plots
+- index: the index page, from metrics and plots, and the page of words
+- search: what the search of the site looks through
 """

@@ -7,12 +7,12 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -29,36 +29,24 @@ from sizewise.params.evidence.plan import Plan
 from sizewise.params.reading import parse_section
 from sizewise.params.stage import stage_params
 from sizewise.reports.figures import difference_by_block, equity_by_arm
+from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES
 from sizewise.reports.page.failed import stale_sentences
+from sizewise.reports.page.glossary import GLOSSARY
 from sizewise.reports.page.notes import project_note
+from sizewise.reports.page.render import anchor_of, environment, surroundings
 from sizewise.reports.page.style import use_style
-from sizewise.reports.site import box
+from sizewise.reports.site import box, search
 
-REPORTS = {
-    "01_features": "Features, regimes and the signal",
-    "02_train": "Training: every learner, one part a fold and seed",
-    "03_walk_forward": "Walk-forward: every arm, out of sample",
-    "04_compare": "The comparison: learned sizing against ATR sizing",
-}
-# Their reports are committed, and never waited for.
-STUDIES = {
-    "05_market_mechanics": "The market's mechanics: what an order does to an account",
-    "06_known_answers": "Known answers: do the learners find an optimum that is known?",
-    "07_calibration": "Calibration: do the tests keep their level, and what would they find?",
-    "08_overfitting": "Overfitting: what is the best of everything that was tried worth?",
-    "09_stress": "Stress: does the comparison survive worse conditions, and where does the difference come from?",
-    "10_ablations": "Ablations: what does each part of the candidate policy do?",
-    "11_stability": "Stability: what would other seeds and another arithmetic have decided?",
-    "12_small_account": "The small account: what does $1,000 change, and what do minimums, lots and limits cost?",
-    "13_schemes": "Schemes: what do the reference designs' other actions come to?",
-    "14_families": "Families of the signal: how much rests on the one that is traded?",
-    "15_budget": "Budget: would more training, or another network, deploy other policies?",
-    "16_assay": "Assay: would an edge of sizing be found?",
-    "17_tables": "Later lists: do the variants that reference designs C and E put off change their arms?",
-    "18_outside_checks": "Outside checks: does what others published come out here?",
-}
 QUESTION = "Does learned position sizing beat ATR sizing?"
 ATR_KINDS = ("atr", "atr_managed")
+# Level, anchor and text of the page's headings.
+TOC = (
+    (2, "gates", "Gates"),
+    (2, "arms", "Every arm"),
+    (2, "difference", "The difference that is tested"),
+    (2, "history", "Every verdict so far"),
+    (2, "reports", "Reports"),
+)
 COLUMNS = {
     "growth_bps_per_day": "growth (bps a day)",
     "before_costs_bps_per_day": "before costs",
@@ -68,7 +56,6 @@ COLUMNS = {
     "exposure_pct": "mean exposure (%)",
     "trades_per_seed": "trades",
 }
-PAGES = Environment(autoescape=True, loader=PackageLoader("sizewise.reports.site", "."))
 
 
 @dataclass(frozen=True)
@@ -81,7 +68,7 @@ class Findings:
             same index: fold, regime, difference_bps. trials: of trials.jsonl. history: of verdicts.jsonl.
         cpcv: metrics/cpcv.json; None where that study has not run.
         stale: of notebooks that stopped; see failed.stale_sentences. note: of the project itself, see page.notes.
-        studies: names of STUDIES whose reports stand beside the page.
+        studies: names of the studies whose reports stand beside the page.
     """
 
     record: Mapping[str, Any]
@@ -125,7 +112,7 @@ def read_findings(workspace: Workspace, arms: Sequence[str]) -> Findings:
         stale_sentences(workspace),
         project_note(workspace.root, "index"),
         # Of other bars, or of none yet: a report that is not there is no report of this project.
-        [name for name in STUDIES if (workspace.reports / f"{name}.html").is_file()],
+        [name for name in STUDY_TITLES if (workspace.reports / f"{name}.html").is_file()],
     )
 
 
@@ -168,10 +155,10 @@ def equity_figure(found: Findings, arms: Sequence[str], named: Sequence[str] | N
 
 
 def titles(plan: Plan, arms: Mapping[str, Arm]) -> dict[str, str]:
-    """REPORTS, the last by the names of the arms where it is not the project's own question."""
+    """Of the main reports, the last by the names of the arms where it is not the project's own question."""
     if question(plan, arms) == QUESTION:
-        return REPORTS
-    return {**REPORTS, "04_compare": f"The comparison: {plan.candidate} against {plan.reference}"}
+        return MAIN_TITLES
+    return {**MAIN_TITLES, "04_compare": f"The comparison: {plan.candidate} against {plan.reference}"}
 
 
 def question(plan: Plan, arms: Mapping[str, Arm]) -> str:
@@ -199,34 +186,67 @@ def beside_the_verdict(found: Findings, plan: Plan, splits: Splits) -> list[str]
 
 
 def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -> str:
-    """The whole page as HTML; it needs no network and no script."""
+    """The whole page as HTML; it needs no network, and says everything without its script."""
     record, names = found.record, (plan.candidate, plan.reference)
     bounds = [name for name, arm in arms.items() if arm.looks_ahead]
     use_style()
-    return PAGES.get_template("index.html.j2").render(
-        question=question(plan, arms),
-        note=found.note,
-        headline=verdict.headline(record, *names),
-        sentence=verdict.verdict_sentence(record, *names, plan.alpha),
-        stale=found.stale,
-        box=_box(found, names),
-        beside=beside_the_verdict(found, plan, splits),
-        gates={name: gate["sentence"] for name, gate in record["gates"].items()},
-        columns=["arm", *COLUMNS.values()],
-        rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},
-        bounds=bounds,
-        equity=_embedded(equity_figure(found, [arm for arm in arms if arm not in bounds], plan.leading(arms))),
-        history=_history(found),
-        history_sentence=history_sentence(found.history),
-        difference=_embedded(
-            difference_by_block(
-                found.days["difference_bps"] / BPS, plan.blocks, *names, live=found.days.get("live_symbols")
-            )
-        ),
-        reports=titles(plan, arms),
-        studies={name: STUDIES[name] for name in found.studies},
-        record=record,
+    shown = [arm for arm in arms if arm not in bounds]
+    return (
+        environment()
+        .get_template("index.html.j2")
+        .render(
+            **surroundings("index", found.studies),
+            toc=TOC,
+            question=question(plan, arms),
+            note=found.note,
+            headline=verdict.headline(record, *names),
+            sentence=verdict.verdict_sentence(record, *names, plan.alpha),
+            stale=found.stale,
+            box=_box(found, names),
+            beside=beside_the_verdict(found, plan, splits),
+            gates={name: gate["sentence"] for name, gate in record["gates"].items()},
+            columns=["arm", *COLUMNS.values()],
+            rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},
+            bounds=bounds,
+            equity=_embedded(equity_figure(found, shown, plan.leading(arms))),
+            equity_said=equity_said(found.growth[shown]),
+            history=_history(found),
+            history_sentence=history_sentence(found.history),
+            difference=_embedded(
+                difference_by_block(
+                    found.days["difference_bps"] / BPS, plan.blocks, *names, live=found.days.get("live_symbols")
+                )
+            ),
+            difference_said=difference_said(found.days["difference_bps"], plan),
+            reports=titles(plan, arms),
+            studies={name: STUDY_TITLES[name] for name in found.studies},
+            record=record,
+        )
     )
+
+
+def equity_said(growth: pd.DataFrame) -> str:
+    """What the figure of all arms shows, for who cannot see it. Args: `growth`: see Findings, of the arms drawn."""
+    ends = growth.iloc[-1].sort_values(ascending=False, kind="stable")
+    listed = ", ".join(f"{arm} {value:+.1f}%" for arm, value in ends.items())
+    first, last = (f"{day:%Y-%m-%d}" for day in (growth.index[0], growth.index[-1]))
+    return f"Growth of equity by arm from {first} to {last}, compounded. It ends at: {listed}."
+
+
+def difference_said(days: pd.Series, plan: Plan) -> str:
+    """What the figure of the difference shows. Args: `days`: bps of equity a day."""
+    means = ", ".join(f"{block.mean():+.2f}" for block in np.array_split(days.to_numpy(), plan.blocks))
+    return (
+        f"The daily difference of {plan.candidate} and {plan.reference}, cumulated: {days.sum():+.0f} bps at the end. "
+        f"Means of {plan.blocks} blocks of days, in bps a day: {means}."
+    )
+
+
+def glossary(studies: Sequence[str]) -> str:
+    """The page of words. Args: `studies`: see Findings."""
+    words = [(word, anchor_of(word), GLOSSARY[word]) for word in sorted(GLOSSARY, key=str.lower)]
+    around = surroundings("glossary", studies)
+    return environment().get_template("glossary.html.j2").render(**around, title="Glossary", words=words)
 
 
 def _box(found: Findings, names: tuple[str, str]) -> list[tuple[str, str]]:
@@ -257,8 +277,12 @@ def _embedded(figure: Figure) -> str:
     return base64.b64encode(drawn.getvalue()).decode()
 
 
+def _write(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
 def build(profile: str = "full") -> Path:
-    """Write reports/index.html.
+    """Write reports/index.html, and beside it the glossary and what the search looks through.
 
     Raises:
         DataMissingError: see read_findings.
@@ -266,9 +290,13 @@ def build(profile: str = "full") -> Path:
     workspace = Workspace.open(profile)
     params = stage_params(workspace.root, "index", profile)
     plan, arms, splits = (parse_section(name, params[name]) for name in ("plan", "arms", "splits"))
-    text = page(read_findings(workspace, list(arms)), plan, arms, splits)
+    found = read_findings(workspace, list(arms))
     target = workspace.reports / "index.html"
-    write_atomically(target, lambda path: path.write_text(text, encoding="utf-8"))
+    words = workspace.reports / "glossary.html"
+    for path, text in ((target, page(found, plan, arms, splits)), (words, glossary(found.studies))):
+        write_atomically(path, partial(_write, text))
+    pages = [target, *(workspace.reports / f"{name}.html" for name in (*MAIN_TITLES, *found.studies)), words]
+    search.write_search([path for path in pages if path.is_file()], workspace.reports / search.FILE)
     return target
 
 

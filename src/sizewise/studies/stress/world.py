@@ -37,8 +37,7 @@ from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.world import World
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.sizers import PLAIN, Situation, Sizer
-from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.orders import Orders
+from sizewise.trading.broker.orders import Orders, Uses
 from sizewise.walkforward.walk import RULE_SEED, Factors
 
 EVERY_BAR = Decisions(every="bar")

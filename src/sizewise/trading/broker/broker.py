@@ -9,7 +9,6 @@ Inside a bar the order of prices is unknown, so what hurts is assumed to come fi
 through it, a stop when it is touched; a gap fills at the open. Shapes are `[I, *accounts]`, I instruments.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -20,20 +19,9 @@ from sizewise.market.tape import Bars, Tape
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.book import ALLOWED, Book, DayTrades, Lots, Margin, Working
 from sizewise.trading.broker.dealing import Terms
-from sizewise.trading.broker.orders import Fill, Flows, Maybe, Orders
+from sizewise.trading.broker.orders import Fill, Flows, Maybe, Orders, Uses
 from sizewise.trading.broker.refusals import check_whole, where
 from sizewise.trading.broker.step import TradingStep
-
-
-@dataclass(frozen=True)
-class Uses:
-    """What a scheme's orders may carry; what nobody uses is not computed."""
-
-    working: bool = False
-    stops: bool = False
-    reduce_only: bool = False
-    brackets: bool = False
-    leverage: bool = False
 
 
 class Result(NamedTuple):

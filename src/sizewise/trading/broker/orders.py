@@ -3,6 +3,7 @@
 Shapes: `[I, *accounts]`, I instruments by accounts of any shape; an order's `None` field is one that nobody uses.
 """
 
+from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
@@ -65,6 +66,17 @@ class Orders(NamedTuple):
         if working:
             cancel = mask if cancel is None else cancel + mask
         return rest._replace(market=market, cancel=cancel)
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What a scheme's orders may carry; what nobody uses is not computed."""
+
+    working: bool = False
+    stops: bool = False
+    reduce_only: bool = False
+    brackets: bool = False
+    leverage: bool = False
 
 
 class Kind(IntEnum):

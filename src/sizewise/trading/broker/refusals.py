@@ -3,16 +3,11 @@
 The library's own schemes are held to it where a ledger is recorded, and trusted in training; a scheme of one's own never is.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from sizewise.base.errors import ActionError
 from sizewise.base.tensors import all_finite
-from sizewise.trading.broker.orders import Maybe, Orders, Place
-
-if TYPE_CHECKING:
-    from sizewise.trading.broker.broker import Uses
+from sizewise.trading.broker.orders import Maybe, Orders, Place, Uses
 
 USED_BY = {"is_stop": "stops", "stop_frac": "brackets", "take_frac": "brackets"}
 
@@ -23,7 +18,7 @@ def where(wrong: torch.Tensor) -> str:
     return f"environment {environment}, instrument {instrument}"
 
 
-def check_whole(orders: object, held: torch.Tensor, uses: "Uses") -> None:
+def check_whole(orders: object, held: torch.Tensor, uses: Uses) -> None:
     """Refuse orders of another kind, shape or dtype, and fields that are no number or out of range.
 
     What an order without units carries need only be finite.
@@ -49,7 +44,7 @@ def check_whole(orders: object, held: torch.Tensor, uses: "Uses") -> None:
         _check_group("place.", fields.pop("units"), fields, held, uses)
 
 
-def _check_group(prefix: str, units: Maybe, fields: dict[str, Maybe], held: torch.Tensor, uses: "Uses") -> None:
+def _check_group(prefix: str, units: Maybe, fields: dict[str, Maybe], held: torch.Tensor, uses: Uses) -> None:
     if units is None:
         return
     name = f"{prefix}units" if prefix else "market"
@@ -66,7 +61,7 @@ def _check_group(prefix: str, units: Maybe, fields: dict[str, Maybe], held: torc
             _check_field(prefix + field, value, units, held)
 
 
-def _check_used(name: str, use: str, uses: "Uses") -> None:
+def _check_used(name: str, use: str, uses: Uses) -> None:
     if not getattr(uses, use, True):
         raise ActionError(f"{name} is given, but the scheme does not say so: set its uses to Uses({use}=True)")
 

@@ -11,8 +11,7 @@ import torch
 
 from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.tensors import zero
-from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.orders import Orders
+from sizewise.trading.broker.orders import Orders, Uses
 from sizewise.trading.situation import View as View
 
 WEIGHTS_TOLERANCE = 1e-6

@@ -8,8 +8,7 @@ import torch
 from sizewise.base.errors import ConfigError
 from sizewise.base.tensors import lookup, nonzero, pick, positive
 from sizewise.params.trading import trading
-from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.orders import Orders, Place
+from sizewise.trading.broker.orders import Orders, Place, Uses
 from sizewise.trading.schemes.interface import ActionScheme, Discrete, View, of_pair, on_pair
 
 

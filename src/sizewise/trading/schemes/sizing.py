@@ -11,8 +11,7 @@ from sizewise.base.errors import ConfigError
 from sizewise.base.tensors import above, lookup, negative, pick, positive
 from sizewise.params.trading import trading
 from sizewise.params.trading.account import Account
-from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.orders import Orders, Place
+from sizewise.trading.broker.orders import Orders, Place, Uses
 from sizewise.trading.broker.reference_orders import PlainOrders as PlainOrders
 from sizewise.trading.schemes.interface import ActionScheme, Discrete, View, Weights
 from sizewise.trading.schemes.values import DUST_FRAC, LEAST_ORDERS, base_order_frac, position_limit_frac

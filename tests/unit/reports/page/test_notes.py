@@ -1,6 +1,7 @@
 """What a project says of itself: its own words beside its reports, and no word where it has none."""
 
-from sizewise.reports.page.notes import NOTEBOOKS, project_note
+from sizewise.reports.page.contents import NOTEBOOKS
+from sizewise.reports.page.notes import project_note
 
 
 def test_a_project_without_notes_says_nothing(tmp_path):

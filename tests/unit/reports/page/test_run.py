@@ -244,17 +244,6 @@ def test_what_differs_from_run_to_run_is_removed():
     assert nbformat.writes(notebook) == settled
 
 
-def test_a_page_needs_no_network(tmp_path):
-    cells = [new_markdown_cell("# T\n$x^2$"), new_code_cell("print(1)", execution_count=3)]
-    nbformat.write(new_notebook(cells=cells), tmp_path / "a.ipynb")
-    report.render(tmp_path / "a.ipynb", tmp_path / "a.html")
-    text = (tmp_path / "a.html").read_text()
-    assert "<title>a</title>" in text
-    assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=[\"']https?:", text)
-    assert "In&nbsp;[" not in text
-    assert "print" in text
-
-
 def test_progress_sums_what_the_jobs_have_done(tmp_path, monkeypatch):
     """Only a plan written after the start counts; a file half-written is passed over."""
     monkeypatch.setattr(report, "POLL_SECONDS", 0.01)

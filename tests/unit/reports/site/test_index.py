@@ -18,6 +18,7 @@ from sizewise.evidence import verdict
 from sizewise.evidence.questions import holm_sentence
 from sizewise.ledgers.trials import TrialLedger, chain_sentence
 from sizewise.params.arms import AtrArm, ConstantArm, OracleArm
+from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES
 from sizewise.reports.site import index as site
 
 RECORD = (
@@ -101,39 +102,40 @@ def images(text: str) -> list[str]:
 
 
 def test_the_page_says_it_all(found, page, plan):
-    text = page(replace(found, studies=list(site.STUDIES)))
+    text = page(replace(found, studies=list(STUDY_TITLES)))
     assert verdict.headline(RECORD, "ppo", "atr") in text
     assert verdict.verdict_sentence(RECORD, "ppo", "atr") in text
     assert [base64.b64decode(image)[:4] for image in images(text)] == [b"\x89PNG"] * 2
     assert "plan aaaa, data bbbb, 42 configurations evaluated so far" in text
-    for name, title in {**site.titles(plan, ARMS), **site.STUDIES}.items():
+    for name, title in {**site.titles(plan, ARMS), **STUDY_TITLES}.items():
         assert f'<a href="{name}.html">{html.escape(title).replace("&#x27;", "&#39;")}</a>' in text
         assert f'href="{name}.ipynb"' in text
-    assert "<script" not in text
     assert not re.search(r"https?:", text)
+    assert re.findall(r'<script[^>]*src="([^"]+)"', text) == ["search.js"]
 
 
 def test_a_study_that_was_not_run_here_is_not_linked(found, page):
-    assert "<h2>Studies</h2>" not in page(found)
+    assert "Studies</h2>" not in page(found)
     text = page(replace(found, studies=["16_assay"]))
-    assert re.findall(r'href="(0[5-9]|1\d)_\w+\.html"', text) == ["16"]
+    # In the list of all pages, and among the studies.
+    assert re.findall(r'href="(0[5-9]|1\d)_\w+\.html"', text) == ["16", "16"]
 
 
 def test_what_a_project_says_of_itself_stands_on_its_page_alone(found, page):
-    assert 'redesigned">' not in page(found)
-    assert '<p class="redesigned">Made &lt;anew&gt;.</p>' in page(replace(found, note="Made <anew>."))
+    assert 'class="note' not in page(found)
+    assert '<p class="note prose">Made &lt;anew&gt;.</p>' in page(replace(found, note="Made <anew>."))
 
 
 def test_the_question_is_that_of_the_arms(found, page, plan, params):
     learned = {**ARMS, "ppo": params.arms["ppo"]}
     assert site.question(plan, learned) == "Does learned position sizing beat ATR sizing?"
-    assert site.titles(plan, learned) == site.REPORTS
+    assert site.titles(plan, learned) == MAIN_TITLES
     assert "<h1>Does ppo beat ATR sizing?</h1>" in page(found)
     assert site.question(plan.model_copy(update={"reference": "constant"}), ARMS) == "Does ppo beat constant?"
 
 
 def test_reports_are_called_what_their_notebooks_are(root):
-    for name, title in {**site.REPORTS, **site.STUDIES}.items():
+    for name, title in {**MAIN_TITLES, **STUDY_TITLES}.items():
         notebook = nbformat.read(root / "notebooks" / f"{name}.ipynb", as_version=4)
         assert notebook.cells[0].source.splitlines()[0] == f"# {title}"
 
@@ -141,21 +143,21 @@ def test_reports_are_called_what_their_notebooks_are(root):
 def test_every_arm_has_its_row_in_the_order_of_the_parameters(found, page):
     summary = {arm: NUMBERS | {"sharpe": i + 0.125} for i, arm in enumerate(ARMS)}
     summary["constant"]["sharpe"] = None
-    text = page(replace(found, summary=summary)).partition("<h2>Every arm</h2>")[2].partition("</table>")[0]
-    rows = re.findall(r"<tr><td>(\w+)</td>(.*?)</tr>", text)
+    text = page(replace(found, summary=summary)).partition('<h2 id="arms">')[2].partition("</table>")[0]
+    rows = re.findall(r'<tr><th scope="row">(\w+)</th>(.*?)</tr>', text)
     assert [arm for arm, _ in rows] == list(ARMS)
     column = list(site.COLUMNS).index("sharpe")
     assert [re.findall(r"<td>(.*?)</td>", cells)[column] for _, cells in rows] == ["0.12", "1.12", "-"]
     assert "<td>1,234.50</td>" in rows[0][1]
-    assert re.findall(r"<th>(.*?)</th>", text) == ["arm", *site.COLUMNS.values()]
+    assert re.findall(r'<th scope="col">(.*?)</th>', text) == ["arm", *site.COLUMNS.values()]
 
 
 def test_every_verdict_so_far_is_told(found, page):
     before = {"date": "2026-11-20", "commit": "abcdefg", "changed": "the <first> run"}
     row = before | {"verdict": "worse", "effect_bps_per_day": -0.25, "p_value": 0.04, "n_days": 100, "n_seeds": 2}
-    table = page(replace(found, history=[row])).partition("Every verdict so far")[2].partition("</table>")[0]
+    table = page(replace(found, history=[row])).partition('<h2 id="history">')[2].partition("</table>")[0]
     assert "1 verdicts were recorded so far" in table
-    cells = [re.findall(r"<td>(.*?)</td>", line) for line in re.findall(r"<tr>(<td>.*?)</tr>", table)]
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", line) for line in re.findall(r"<tr>(<td>.*?)</tr>", table)]
     assert cells[0] == ["2026-11-20", "abcdefg", "worse", "-0.25", "0.040", "100", "2", "the &lt;first&gt; run"]
     assert cells[1][:2] == ["-", "-"]
     assert cells[1][-1] == "this run; not recorded"
@@ -165,7 +167,7 @@ def test_names_are_escaped(found, page):
     arms = {"a<b": ARMS["atr"], **ARMS}
     growth = found.growth.assign(**{"a<b": 0.0})
     text = page(replace(found, summary=dict.fromkeys(arms, NUMBERS), growth=growth), arms)
-    assert "<td>a&lt;b</td>" in text
+    assert '<th scope="row">a&lt;b</th>' in text
     assert "a<b" not in text
 
 
@@ -186,7 +188,7 @@ def test_gates_stand_in_the_box_and_each_says_what_it_found(found, page):
     assert "Gates:" not in page(replace(found, record=RECORD | {"gates": {}}))
     gate = {"holds": False, "value": 3.0, "threshold": 1.0, "sentence": "It gained 3 < 4."}
     text = page(replace(found, record=RECORD | {"gates": {"budget": gate}}))
-    assert "<th>gates</th><td>fail: budget</td>" in text
+    assert '<th scope="row">gates</th><td>fail: budget</td>' in text
     assert "<li>budget: It gained 3 &lt; 4.</li>" in text
 
 
@@ -276,10 +278,11 @@ def test_the_command_writes_the_page_and_reads_no_notebook(project, capsys, para
     assert not list(project.rglob("*.ipynb"))
     assert site.main([]) == 0
     text = (project / "reports" / "index.html").read_text()
-    assert [arm for arm in params.arms if f"<td>{arm}</td>" not in text] == []
-    first = (project / "reports" / "index.html").read_bytes()
+    assert [arm for arm in params.arms if f'<th scope="row">{arm}</th>' not in text] == []
+    files = [project / "reports" / name for name in ("index.html", "glossary.html", "search.js")]
+    first = [path.read_bytes() for path in files]
     assert site.main([]) == 0
-    assert (project / "reports" / "index.html").read_bytes() == first
+    assert [path.read_bytes() for path in files] == first
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
 

@@ -12,8 +12,8 @@ from sizewise.market.costs import Costs, at_venue, charged
 from sizewise.market.instruments import load_instruments
 from sizewise.market.tape import Tape, build_tape
 from sizewise.params.trading.trading import Rules
-from sizewise.trading.broker.broker import Broker, Uses, check_leverage, check_uses
-from sizewise.trading.broker.orders import Orders, Place
+from sizewise.trading.broker.broker import Broker, check_leverage, check_uses
+from sizewise.trading.broker.orders import Orders, Place, Uses
 
 from ....hand_bars import Desk, bars, tape_of
 from ....hand_tape import hand_tape, stack_tapes

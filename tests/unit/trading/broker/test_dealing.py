@@ -6,9 +6,9 @@ import torch
 from sizewise.base.tensors import DUST
 from sizewise.market.tape import Bars
 from sizewise.params.trading.trading import Rules
-from sizewise.trading.broker.broker import Broker, Uses
+from sizewise.trading.broker.broker import Broker
 from sizewise.trading.broker.dealing import LEAST_SHARE, Carried, Dealing, Terms
-from sizewise.trading.broker.orders import Flag, Kind
+from sizewise.trading.broker.orders import Flag, Kind, Uses
 
 from ....hand_bars import bars, exactly, tape_of
 

@@ -5,8 +5,8 @@ import torch
 
 from sizewise.base.errors import ActionError
 from sizewise.params.trading.trading import Rules
-from sizewise.trading.broker.broker import Broker, Uses
-from sizewise.trading.broker.orders import Orders, Place
+from sizewise.trading.broker.broker import Broker
+from sizewise.trading.broker.orders import Orders, Place, Uses
 from sizewise.trading.broker.refusals import check_whole
 
 from ....hand_bars import bars, tape_of

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from sizewise.params.trading.trading import Rules
-from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.orders import Flag, Kind
+from sizewise.trading.broker.orders import Flag, Kind, Uses
 
 from ....hand_bars import EVERYTHING, Desk, bars, filled, flags, place
 

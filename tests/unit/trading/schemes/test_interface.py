@@ -8,8 +8,7 @@ import torch
 
 from sizewise.base.errors import ActionError, ConfigError
 from sizewise.trading.broker.book import Book
-from sizewise.trading.broker.broker import Uses
-from sizewise.trading.broker.orders import Orders
+from sizewise.trading.broker.orders import Orders, Uses
 from sizewise.trading.schemes.interface import ActionScheme, Box, Discrete, View, Weights, of_pair, on_pair
 
 

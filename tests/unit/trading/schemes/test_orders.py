@@ -11,8 +11,8 @@ from sizewise.params.trading.trading import ManagedRisk as ManagedRiskModel
 from sizewise.params.trading.trading import ManageInventory as InventoryModel
 from sizewise.params.trading.trading import Market, Offset, Rules, VenueCosts
 from sizewise.params.trading.trading import Simple as SimpleModel
-from sizewise.trading.broker.broker import Broker, Uses
-from sizewise.trading.broker.orders import Flag, Kind, Orders, Place
+from sizewise.trading.broker.broker import Broker
+from sizewise.trading.broker.orders import Flag, Kind, Orders, Place, Uses
 from sizewise.trading.schemes.catalogue import open_scheme
 from sizewise.trading.schemes.orders import ManagedRisk, ManageInventory, Simple, pair_numbers
 

@@ -5,7 +5,7 @@ import torch
 
 from sizewise.base.errors import ActionError
 from sizewise.params.trading.trading import Rules
-from sizewise.trading.broker.broker import Uses
+from sizewise.trading.broker.orders import Uses
 from sizewise.trading.broker.reference_orders import Market, Place, PlainOrders
 from sizewise.trading.desk import Desk
 from sizewise.trading.schemes.catalogue import MODELS

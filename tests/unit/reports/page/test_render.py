@@ -1,0 +1,147 @@
+"""Pages of the site: whole without a network, with their place among the others, and readable by who cannot see or click."""
+
+import html
+import re
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES
+from sizewise.reports.page.glossary import GLOSSARY
+from sizewise.reports.page.render import anchor_of, parameters_of, render, surroundings
+
+PICTURE = "iVBORw0KGgo="
+FRAME = """<style scoped>.x{}</style><table border="1" class="dataframe"><thead>
+<tr style="text-align: right;"><th></th><th>growth</th><th>why</th></tr>
+<tr><th>arm</th><th></th><th></th></tr></thead><tbody>
+<tr><th>ppo</th><td>1.5</td><td>because it was trained on other bars than these</td></tr></tbody></table>"""
+
+
+def output(**data: str):
+    kinds = {"png": "image/png", "html": "text/html", "markdown": "text/markdown"}
+    return new_output("display_data", data={kinds[name]: value for name, value in data.items()})
+
+
+@pytest.fixture
+def page(tmp_path):
+    """`page(cells, name)`: the page that cells become."""
+
+    def rendered(*cells, name="03_walk_forward", studies=()) -> BeautifulSoup:
+        nbformat.write(new_notebook(cells=list(cells)), tmp_path / f"{name}.ipynb")
+        render(tmp_path / f"{name}.ipynb", tmp_path / f"{name}.html", studies)
+        return BeautifulSoup((tmp_path / f"{name}.html").read_text(), "html.parser")
+
+    return rendered
+
+
+def test_a_page_needs_no_network(page):
+    soup = page(new_markdown_cell("# T\n$x^2$"), new_code_cell("print(1)", execution_count=3))
+    assert soup.title.string == "T"
+    assert not re.search(r"https?:", str(soup))
+    # The file of the search stands beside the page.
+    assert [tag["src"] for tag in soup.find_all("script", src=True)] == ["search.js"]
+    assert soup.find("link") is None
+
+
+def test_code_is_folded_and_its_output_is_not(page):
+    cell = new_code_cell("print(1)", execution_count=3, outputs=[new_output("stream", name="stdout", text="said")])
+    soup = page(new_markdown_cell("# T"), cell)
+    code = soup.find("details", class_="source")
+    assert code.get("open") is None
+    assert "print" in code.get_text()
+    assert "In [" not in soup.get_text()
+    said = soup.find(string=re.compile("said"))
+    assert said.find_parent("details") is None
+
+
+def test_parameters_are_a_table(page):
+    given = "params = {'train': {'seeds': [1, 2], 'memory': 0, 'on': True}, 'end': None}\nprofile = 'full'"
+    cells = [
+        new_code_cell("params = None", metadata={"tags": ["parameters"]}),
+        new_code_cell(given, metadata={"tags": ["injected-parameters"]}),
+    ]
+    expected = [
+        ("train.seeds", "[1, 2]"),
+        ("train.memory", "0"),
+        ("train.on", "true"),
+        ("end", "null"),
+        ("profile", "full"),
+    ]
+    assert list(parameters_of(new_notebook(cells=cells))) == expected
+    soup = page(new_markdown_cell("# T"), *cells)
+    rows = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in soup.select(".parameters tbody tr")]
+    assert [tuple(row) for row in rows] == expected
+    assert "params =" not in soup.get_text()
+
+
+def test_the_place_among_the_others(page):
+    studies = tuple(STUDY_TITLES)
+    soup = page(new_markdown_cell("# T"), studies=studies)
+    links = [link["href"] for link in soup.select("#sidebar ol a")]
+    assert links == [f"{name}.html" for name in (*MAIN_TITLES, *studies)]
+    assert [link["href"] for link in soup.select("[aria-current]")] == ["03_walk_forward.html"]
+    assert [link["href"] for link in soup.select(".along a")] == ["02_train.html", "04_compare.html"]
+    alone = page(new_markdown_cell("# T"), name="04_compare")
+    assert [link["href"] for link in alone.select(".along a")] == ["03_walk_forward.html"]
+    assert surroundings("index", studies)["before"] is None
+    assert surroundings("18_outside_checks", studies)["after"] is None
+
+
+def test_contents_lead_to_headings_even_if_they_are_called_alike(page):
+    soup = page(new_markdown_cell("# T\n## Data\n### Data"), new_markdown_cell("## It's 50% (done)"))
+    assert [link["href"] for link in soup.select(".toc a")] == ["#data", "#data-2", "#it-s-50-done"]
+    assert all(soup.find(id=link["href"][1:]).name in ("h2", "h3") for link in soup.select(".toc a"))
+    assert [link["href"] for link in soup.select(".anchor-link")][1:] == ["#data", "#data-2", "#it-s-50-done"]
+
+
+def test_anchors_are_parts_of_addresses():
+    assert anchor_of("Über p-Wert & mehr") == "uber-p-wert-mehr"
+    assert anchor_of("…") == "section"
+
+
+def test_tables_scroll_inside_themselves_and_say_what_is_what(page):
+    soup = page(new_markdown_cell("# T"), new_code_cell("x", outputs=[output(html=FRAME)]))
+    table = soup.select_one("main table")
+    assert table.parent["class"] == ["scroll"]
+    assert table.parent["tabindex"] == "0"
+    heads = table.select("thead tr")
+    assert [[cell.get_text() for cell in row.find_all("th")] for row in heads] == [["arm", "growth", "why"]]
+    assert {cell["scope"] for cell in table.select("thead th")} == {"col"}
+    assert {cell["scope"] for cell in table.select("tbody th")} == {"row"}
+    assert [cell.get("class") for cell in table.select("tbody td")] == [None, ["text"]]
+    assert heads[0].find_all("th")[2]["class"] == ["text"]
+    assert table.attrs == {}
+
+
+def test_every_figure_has_a_description(page):
+    described = output(png=PICTURE)
+    described["metadata"] = {"image/png": {"alt": 'two <lines> & "one" axis'}}
+    cells = [
+        new_markdown_cell("# T\n## Result"),
+        new_code_cell("x", outputs=[described, output(png=PICTURE), output(png=PICTURE)]),
+    ]
+    said = [image["alt"] for image in page(*cells).find_all("img")]
+    assert said == ['two <lines> & "one" axis', "Figure of the section: Result", "Figure 2 of the section: Result"]
+
+
+def test_words_explain_themselves_once_and_not_in_code(page):
+    text = "Holm, `fold`, then a fold and more folds.\n\nHolm again; unfolded."
+    soup = page(new_markdown_cell(f"# The fold\n## Holm\n{text}"))
+    terms = soup.select("main a.term")
+    assert [term.get_text() for term in terms] == ["Holm", "fold"]
+    assert [term["href"] for term in terms] == ["glossary.html#holm", "glossary.html#fold"]
+    assert terms[0]["title"] == GLOSSARY["Holm"]
+    assert soup.select("h1 a.term, h2 a.term, code a.term") == []
+
+
+def test_what_a_notebook_says_is_not_run(page):
+    soup = page(new_markdown_cell("# a < b & c"), new_code_cell("x = '<script>alert(1)</script>'"))
+    assert html.unescape(soup.title.string) == "a < b & c"
+    assert not any("alert(1)" in (tag.string or "") for tag in soup.find_all("script"))
+
+
+def test_a_page_is_the_same_twice(page):
+    cells = [new_markdown_cell("# T\n## A\nfold"), new_code_cell("x", outputs=[output(html=FRAME)])]
+    assert str(page(*cells)) == str(page(*cells))
