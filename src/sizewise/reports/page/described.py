@@ -10,11 +10,12 @@ from matplotlib.collections import PathCollection
 from matplotlib.container import BarContainer
 from matplotlib.dates import AutoDateFormatter, ConciseDateFormatter, DateFormatter, num2date
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FixedLocator
 
 # Of one panel, and of one figure: more is read in the table that stands beside it.
 MOST_LINES, MOST_PANELS = 8, 6
+# Points of a line that is drawn from data, and no mark.
+LONG = 10
 DATES = (AutoDateFormatter, ConciseDateFormatter, DateFormatter)
 
 
@@ -43,8 +44,8 @@ def _panel(axes: Axes) -> str:
 
 def _axis(axis: Axis, name: str, limits: tuple[float, float]) -> str:
     label, formatter = axis.get_label_text() or name, axis.get_major_formatter()
-    if isinstance(formatter, FixedFormatter | StrCategoryFormatter):
-        names = [tick.get_text() for tick in axis.get_ticklabels() if tick.get_text()]
+    if isinstance(formatter, StrCategoryFormatter) or isinstance(axis.get_major_locator(), FixedLocator):
+        names = [text for tick in axis.get_ticklabels() if (text := tick.get_text())]
         more = f" and {len(names) - MOST_LINES} more" if len(names) > MOST_LINES else ""
         return f"{label}: {', '.join(names[:MOST_LINES])}{more}"
     low, high = sorted(limits)
@@ -54,10 +55,12 @@ def _axis(axis: Axis, name: str, limits: tuple[float, float]) -> str:
 
 
 def _lines(axes: Axes) -> Iterator[str]:
-    """Lines that the legend names; grids and marks are not told of."""
-    for line in axes.lines:
-        if isinstance(line, Line2D) and not str(line.get_label()).startswith("_"):
-            values = np.asarray(line.get_ydata(), dtype=float)
-            values = values[np.isfinite(values)]
-            if len(values):
-                yield f"{line.get_label()}: {values[0]:.3g} to {values[-1]:.3g}"
+    """Lines that the legend names, or the only long one; grids and marks are not told of."""
+    named = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
+    long = [line for line in axes.lines if np.size(line.get_ydata()) > LONG]
+    for line in named or long[: 1 if len(long) == 1 else 0]:
+        values = np.asarray(line.get_ydata(), dtype=float)
+        values = values[np.isfinite(values)]
+        if len(values):
+            name = line.get_label() if line in named else "the line"
+            yield f"{name}: {values[0]:.3g} to {values[-1]:.3g}"

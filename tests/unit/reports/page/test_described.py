@@ -27,6 +27,22 @@ def test_lines_dates_and_titles():
     )
 
 
+def test_a_line_without_a_name_is_told_where_it_is_the_only_one():
+    figure, axes = plt.subplots()
+    axes.plot(np.arange(20.0), np.arange(20.0) ** 2)
+    axes.axvline(3.0)
+    assert "the line: 0 to 361" in described(figure)
+    axes.plot(np.arange(20.0), np.zeros(20))
+    assert "the line" not in described(figure)
+
+
+def test_rows_that_have_names():
+    figure, axes = plt.subplots()
+    axes.errorbar([1.0, 2.0], [0, 1], fmt="o")
+    axes.set_yticks([0, 1], ["ppo", "atr managed"])
+    assert "y: ppo, atr managed" in described(figure)
+
+
 def test_other_data_are_other_words():
     said = []
     for last in (1.0, 2.0):
