@@ -7,6 +7,7 @@ each page (20 kB), so that a page can be sent to somebody; only the search needs
 
 import ast
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,8 +19,8 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader
 from markupsafe import Markup
 from nbconvert import HTMLExporter
 
-from sizewise.base.paths import write_atomically
-from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES, short
+from sizewise.base.paths import project_root, write_atomically
+from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES, short, studies_of
 from sizewise.reports.page.glossary import GLOSSARY
 
 FOLDER = Path(__file__).parent
@@ -207,3 +208,15 @@ def _explain(soup: BeautifulSoup) -> None:
             done = match.end()
         if parts:
             text.replace_with(*parts, text[done:])
+
+
+def main() -> int:
+    """`python -m sizewise.reports.page.render`: every page of a project again, from its executed notebooks."""
+    root = project_root()
+    for executed in sorted((root / "reports").glob("[0-9]*.ipynb")):
+        render(executed, executed.with_suffix(".html"), studies_of(root))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

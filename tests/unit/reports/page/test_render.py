@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES
 from sizewise.reports.page.glossary import GLOSSARY
-from sizewise.reports.page.render import anchor_of, parameters_of, render, surroundings
+from sizewise.reports.page.render import anchor_of, main, parameters_of, render, surroundings
 
 PICTURE = "iVBORw0KGgo="
 FRAME = """<style scoped>.x{}</style><table border="1" class="dataframe"><thead>
@@ -145,3 +145,18 @@ def test_what_a_notebook_says_is_not_run(page):
 def test_a_page_is_the_same_twice(page):
     cells = [new_markdown_cell("# T\n## A\nfold"), new_code_cell("x", outputs=[output(html=FRAME)])]
     assert str(page(*cells)) == str(page(*cells))
+
+
+def test_all_pages_are_rendered_again_from_their_notebooks(tmp_path, monkeypatch):
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "params.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    for name in ("01_features", "04_compare"):
+        nbformat.write(new_notebook(cells=[new_markdown_cell(f"# {name}")]), tmp_path / "reports" / f"{name}.ipynb")
+    assert main() == 0
+    pages = sorted((tmp_path / "reports").glob("*.html"))
+    assert [BeautifulSoup(page.read_text(), "html.parser").h1.get_text("", strip=True)[:2] for page in pages] == [
+        "01",
+        "04",
+    ]
