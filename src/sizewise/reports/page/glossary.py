@@ -60,3 +60,5 @@ GLOSSARY = {
     ),
     "sealed": "The last bars, which no stage reads until somebody opens them once, on the record.",
 }
+# Words that reports use in other senses as well: they are explained on their page, and not where they stand.
+AMBIGUOUS = ("candidate", "reference", "gate", "block")

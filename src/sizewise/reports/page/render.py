@@ -21,11 +21,14 @@ from nbconvert import HTMLExporter
 
 from sizewise.base.paths import project_root, write_atomically
 from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES, short, studies_of
-from sizewise.reports.page.glossary import GLOSSARY
+from sizewise.reports.page.glossary import AMBIGUOUS, GLOSSARY
 
 FOLDER = Path(__file__).parent
-# Words as long as these are prose and stand at the left of their column.
+# Words as long as these are prose, and may break.
 PROSE_LENGTH = 24
+# A number, alone or with its unit, in a table; and what pandas writes where there is none.
+_NUMBER = re.compile(r"[-+]?\$?[\d,]*\.?\d+(e[-+]?\d+)?%?|-?inf|-?")
+MISSING = ("NaN", "NaT", "None", "<NA>", "nan")
 # Nothing in these is looked through for words to explain.
 SKIPPED = ("a", "code", "pre", "h1", "h2", "h3", "h4", "table", "summary", "script", "style", "button")
 
@@ -134,23 +137,45 @@ def _finish_table(soup: BeautifulSoup, table: Tag) -> None:
     for row in table.find_all("tr"):
         row.attrs.pop("style", None)
     _join_head(table)
+    _drop_count(table)
     for cell in table.select("thead th"):
         cell["scope"] = "col"
     for cell in table.select("tbody th"):
         cell["scope"] = "row"
-    _left_prose(table)
+    _left_words(table)
     holder = soup.new_tag("div", attrs={"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Table"})
     table.wrap(holder)
 
 
-def _left_prose(table: Tag) -> None:
-    """Columns that hold sentences stand at the left, their heads with them; numbers stay at the right."""
+def _left_words(table: Tag) -> None:
+    """Columns of words stand at the left, their heads with them, and sentences may break; numbers stay at the right."""
     rows = [row.find_all(["th", "td"]) for row in table.select("tbody tr")]
-    prose = {i for row in rows for i, cell in enumerate(row) if len(cell.get_text(strip=True)) > PROSE_LENGTH}
+    words, prose = set(), set()
+    for row in rows:
+        for i, cell in enumerate(row):
+            said = cell.get_text(strip=True)
+            if said in MISSING:
+                cell.string = "-"
+            elif not _NUMBER.fullmatch(said):
+                words.add(i)
+                prose |= {i} if len(said) > PROSE_LENGTH else set()
     for row in (*rows, *(row.find_all("th") for row in table.select("thead tr"))):
         for i, cell in enumerate(row):
-            if i in prose and len(row) == len(rows[0]):
-                cell["class"] = "text"
+            if len(row) == len(rows[0]) and i in words:
+                cell["class"] = "text" if i in prose else "name"
+
+
+def _drop_count(table: Tag) -> None:
+    """Rows that pandas counts for want of a name need no column that says so."""
+    rows, heads = table.select("tbody tr"), table.select("thead tr")
+    firsts = [row.find("th") for row in rows]
+    counted = [first is not None and first.get_text(strip=True) == str(i) for i, first in enumerate(firsts)]
+    blank = len(heads) == 1 and (head := heads[0].find("th")) is not None and not head.get_text(strip=True)
+    if not (rows and blank and all(counted)) or any(len(row.find_all("th")) != 1 for row in rows):
+        return
+    for cell in (head, *firsts):
+        if cell is not None:
+            cell.decompose()
 
 
 def _join_head(table: Tag) -> None:
@@ -183,7 +208,9 @@ def _describe_figures(soup: BeautifulSoup) -> None:
 
 
 _WORDS = re.compile(
-    r"(?<![\w-])(" + "|".join(sorted(map(re.escape, GLOSSARY), key=len, reverse=True)) + r")(s?)(?![\w-])"
+    r"(?<![\w-])("
+    + "|".join(sorted(map(re.escape, GLOSSARY.keys() - set(AMBIGUOUS)), key=lambda word: (-len(word), word)))
+    + r")(s?)(?![\w-])"
 )
 
 

@@ -4,6 +4,8 @@ import html
 import re
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -115,6 +117,23 @@ def test_tables_scroll_inside_themselves_and_say_what_is_what(page):
     assert table.attrs == {}
 
 
+def test_words_stand_at_the_left_and_what_is_missing_is_a_dash(page):
+    frame = pd.DataFrame({"arm": ["ppo", "atr"], "growth": [1.5, np.nan], "share": ["5%", "-2.5%"]})
+    table = page(new_markdown_cell("# T"), new_code_cell("x", outputs=[output(html=frame.to_html())])).select_one(
+        "table"
+    )
+    # Rows that are only counted need no column that counts them.
+    assert [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in table.find_all("tr")] == [
+        ["arm", "growth", "share"],
+        ["ppo", "1.5", "5%"],
+        ["atr", "-", "-2.5%"],
+    ]
+    assert [cell.get("class") for cell in table.select("tr")[2].find_all("td")] == [["name"], None, None]
+    named = frame.set_index("arm").to_html()
+    table = page(new_markdown_cell("# T"), new_code_cell("x", outputs=[output(html=named)])).select_one("table")
+    assert [cell.get_text() for cell in table.select("thead th")] == ["arm", "growth", "share"]
+
+
 def test_every_figure_has_a_description(page):
     described = output(png=PICTURE)
     described["metadata"] = {"image/png": {"alt": 'two <lines> & "one" axis'}}
@@ -127,7 +146,7 @@ def test_every_figure_has_a_description(page):
 
 
 def test_words_explain_themselves_once_and_not_in_code(page):
-    text = "Holm, `fold`, then a fold and more folds.\n\nHolm again; unfolded."
+    text = "Holm, `fold`, then a fold and more folds.\n\nHolm again; unfolded; the reference broker."
     soup = page(new_markdown_cell(f"# The fold\n## Holm\n{text}"))
     terms = soup.select("main a.term")
     assert [term.get_text() for term in terms] == ["Holm", "fold"]
