@@ -1,5 +1,6 @@
 """The pages that are no notebook: HTML from templates, which lie beside what fills them.
 
+- answer: the answer as a person reads it, in plain words and dollars
 - box: what stands beside the verdict
 - judged_figures: the figures of a judgement, in two lights
 - judgement: the page of a judgement on curves from elsewhere

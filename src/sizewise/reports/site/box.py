@@ -1,25 +1,9 @@
-"""What stands beside the verdict, on one screen: dollars before basis points, other draws, other splits, other widths."""
+"""What stands beside the verdict: other draws, other splits, other widths, and the gates."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-
-DOLLARS = 100_000.0
-PLACEBO = "random_placebo"
-
-
-def dollars(growth: pd.DataFrame, names: tuple[str, str]) -> list[tuple[str, str]]:
-    """What $100,000 became: in cash, by random sizes, by the reference and by the candidate.
-
-    Args:
-        growth: compounded growth (%) by day, one column an arm. names: (candidate, reference).
-    """
-    days = len(growth)
-    rows = [("cash", f"${DOLLARS:,.0f}")]
-    others = (PLACEBO, names[1], names[0])
-    rows += [(arm, f"${DOLLARS * (1.0 + growth[arm].iloc[-1] / 100.0):,.0f}") for arm in others if arm in growth]
-    return [(f"$100,000 after {days:,} days, {name.replace('_', ' ')}", value) for name, value in rows]
 
 
 def beside(

@@ -21,7 +21,7 @@ from sizewise.base.paths import Workspace, write_atomically
 from sizewise.evidence import verdict
 from sizewise.evidence.history import history_sentence, history_table, read_history
 from sizewise.evidence.questions import holm_sentence
-from sizewise.ledgers.metrics import BPS
+from sizewise.ledgers.metrics import BPS, days_per_year
 from sizewise.ledgers.trials import TrialLedger, chain_sentence, read_ledger, seal_sentence
 from sizewise.params.arms import Arm
 from sizewise.params.dataset.splits import Splits
@@ -35,12 +35,13 @@ from sizewise.reports.page.glossary import GLOSSARY
 from sizewise.reports.page.notes import project_note
 from sizewise.reports.page.render import anchor_of, environment, surroundings
 from sizewise.reports.page.style import use_style
-from sizewise.reports.site import box, search
+from sizewise.reports.site import answer, box, search
+from sizewise.reports.site.answer import ATR_KINDS
 
 QUESTION = "Does learned position sizing beat ATR sizing?"
-ATR_KINDS = ("atr", "atr_managed")
 # Level, anchor and text of the page's headings.
 TOC = (
+    (2, "sure", "How sure"),
     (2, "gates", "Gates"),
     (2, "arms", "Every arm"),
     (2, "difference", "The difference that is tested"),
@@ -199,10 +200,15 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
             toc=TOC,
             question=question(plan, arms),
             note=found.note,
+            plain=answer.plain(record, *(answer.called(name, arms[name]) for name in names)),
+            take_home=answer.take_home(record, plan, days_per_year(found.days["difference_bps"])),
+            dollar_heads=answer.ROWS,
+            dollars=answer.dollars(found.growth, found.summary, plan, arms),
+            years=answer.years_of(found.growth),
             headline=verdict.headline(record, *names),
             sentence=verdict.verdict_sentence(record, *names, plan.alpha),
             stale=found.stale,
-            box=_box(found, names),
+            box=_box(found),
             beside=beside_the_verdict(found, plan, splits),
             gates={name: gate["sentence"] for name, gate in record["gates"].items()},
             columns=["arm", *COLUMNS.values()],
@@ -249,10 +255,8 @@ def glossary(studies: Sequence[str]) -> str:
     return environment().get_template("glossary.html.j2").render(**around, title="Glossary", words=words)
 
 
-def _box(found: Findings, names: tuple[str, str]) -> list[tuple[str, str]]:
-    rows = box.dollars(found.growth, names)
-    if "live_symbols" in found.days:
-        rows += box.live(found.days["live_symbols"])
+def _box(found: Findings) -> list[tuple[str, str]]:
+    rows = box.live(found.days["live_symbols"]) if "live_symbols" in found.days else []
     rows += box.beside(found.record, found.sensitivities["anchored"], found.cpcv)
     return rows + box.gates(found.record)
 

@@ -16,14 +16,6 @@ RECORD = {
 CPCV = {"mean_bps": -0.7, "lowest_bps": -1.0, "highest_bps": 0.1, "n_paths": 5}
 
 
-def test_dollars_come_first_and_cash_among_them():
-    growth = pd.DataFrame({"ppo": [0.0, -2.5], "atr": [0.0, 10.0], "random_placebo": [0.0, 1.0], "kelly": [0.0, 9.0]})
-    rows = box.dollars(growth, ("ppo", "atr"))
-    assert [value for _, value in rows] == ["$100,000", "$101,000", "$110,000", "$97,500"]
-    assert [label.rpartition(", ")[2] for label, _ in rows] == ["cash", "random placebo", "atr", "ppo"]
-    assert len(box.dollars(growth[["ppo", "atr"]], ("ppo", "atr"))) == 3
-
-
 def test_other_draws_and_other_splits():
     rows = dict(box.beside(RECORD, RECORD | {"effect_bps_per_day": 0.25}, CPCV))
     assert rows["the difference, this design"] == "-0.50 bps a day (-1.25 to +0.25), p = 0.160"
