@@ -505,6 +505,17 @@ def test_bench_writes_what_it_prints(project, capsys, monkeypatch):
     assert json.loads((project / "metrics" / "bench.json").read_text()) == {"rate": 5}
 
 
+def test_bench_without_peers_keeps_what_was_measured_beside_them(project, capsys, monkeypatch):
+    (project / "metrics").mkdir()
+    path = project / "metrics" / "bench.json"
+    path.write_text(json.dumps({"machine": "old", "method": "m", "peers": {"sb3": 9.0}}))
+    for machine in ("new", "newer"):
+        monkeypatch.setattr(run, "run_bench", lambda machine=machine, **_: {"machine": machine, "method": "n"})
+        answer(capsys, "bench")
+        found = json.loads(path.read_text())
+        assert found == {"machine": machine, "method": "n", "peers": {"machine": "old", "method": "m", "sb3": 9.0}}
+
+
 @pytest.mark.parametrize("rounds", ["0", "-1", "1.5", "some"])
 def test_bench_with_bad_rounds(project, capsys, rounds):
     said = refusal(capsys, "bench", "--rounds", rounds)
