@@ -4,7 +4,7 @@ import pytest
 
 from sizewise.reports.page.contents import MAIN_TITLES, NOTEBOOKS, STUDY_TITLES, studies_of
 from sizewise.reports.page.render import render
-from sizewise.reports.site import index
+from sizewise.reports.site import index, manual
 from sizewise.reports.site.search import FILE, write_search
 
 from ..conftest import ROOT
@@ -23,11 +23,15 @@ def test_the_glossary_is_todays():
     assert index.glossary(list(STUDY_TITLES)) == (REPORTS / "glossary.html").read_text(encoding="utf-8")
 
 
+def test_the_manual_is_the_readme():
+    assert manual.manual(ROOT, list(STUDY_TITLES)) == (REPORTS / "manual.html").read_text(encoding="utf-8")
+
+
 def test_the_search_looks_through_the_committed_pages(tmp_path):
-    names = ("index", *MAIN_TITLES, *STUDY_TITLES, "glossary")
+    names = ("index", *MAIN_TITLES, *STUDY_TITLES, "manual", "glossary")
     write_search([REPORTS / f"{name}.html" for name in names], tmp_path / FILE)
     assert (tmp_path / FILE).read_bytes() == (REPORTS / FILE).read_bytes()
 
 
 def test_every_report_is_on_the_site():
-    assert {path.stem for path in REPORTS.glob("*.html")} == {"index", "glossary", *NOTEBOOKS.values()}
+    assert {path.stem for path in REPORTS.glob("*.html")} == {"index", "manual", "glossary", *NOTEBOOKS.values()}

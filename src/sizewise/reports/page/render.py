@@ -65,8 +65,7 @@ def _asset(name: str) -> Markup:
 
 def render(executed: Path, target: Path, studies: Iterable[str] = ()) -> None:
     """Render an executed notebook to its page. Args: `studies`: see surroundings."""
-    notebook = nbformat.read(executed, as_version=4)
-    body, toc, title = _body(notebook)
+    body, toc, title = finished(_cells(nbformat.read(executed, as_version=4)))
     page = environment().get_template("layout.html.j2")
     around = surroundings(executed.stem, studies)
     # What a notebook shows is HTML already.
@@ -74,10 +73,14 @@ def render(executed: Path, target: Path, studies: Iterable[str] = ()) -> None:
     write_atomically(target, lambda path: path.write_text(text, encoding="utf-8"))
 
 
-def _body(notebook: Any) -> tuple[str, list[tuple[int, str, str]], str]:
-    """(HTML of all cells, table of contents, title)."""
+def _cells(notebook: Any) -> str:
     exporter = HTMLExporter(template_file="report.html.j2", extra_template_paths=[str(FOLDER)])
     body, _ = exporter.from_notebook_node(notebook, {"parameters": list(parameters_of(notebook))})
+    return str(body)
+
+
+def finished(body: str) -> tuple[str, list[tuple[int, str, str]], str]:
+    """HTML of a page's text, made fit for the site; its table of contents (level, anchor, text), and its title."""
     soup = BeautifulSoup(body, "html.parser")
     title = soup.h1.get_text().removesuffix("¶") if soup.h1 else "Report"
     toc = list(_contents(soup))

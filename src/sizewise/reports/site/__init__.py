@@ -5,5 +5,6 @@
 - judged_figures: the figures of a judgement, in two lights
 - judgement: the page of a judgement on curves from elsewhere
 - index: the index page, from metrics and plots, and the page of words
+- manual: the README as a page
 - search: what the search of the site looks through
 """

@@ -35,7 +35,7 @@ from sizewise.reports.page.glossary import GLOSSARY
 from sizewise.reports.page.notes import project_note
 from sizewise.reports.page.render import anchor_of, environment, surroundings
 from sizewise.reports.page.style import use_style
-from sizewise.reports.site import answer, box, search
+from sizewise.reports.site import answer, box, manual, search
 from sizewise.reports.site.answer import ATR_KINDS
 
 QUESTION = "Does learned position sizing beat ATR sizing?"
@@ -286,7 +286,7 @@ def _write(text: str, path: Path) -> None:
 
 
 def build(profile: str = "full") -> Path:
-    """Write reports/index.html, and beside it the glossary and what the search looks through.
+    """Write reports/index.html, and beside it the manual, the glossary and what the search looks through.
 
     Raises:
         DataMissingError: see read_findings.
@@ -296,10 +296,15 @@ def build(profile: str = "full") -> Path:
     plan, arms, splits = (parse_section(name, params[name]) for name in ("plan", "arms", "splits"))
     found = read_findings(workspace, list(arms))
     target = workspace.reports / "index.html"
-    words = workspace.reports / "glossary.html"
-    for path, text in ((target, page(found, plan, arms, splits)), (words, glossary(found.studies))):
+    book, words = (workspace.reports / f"{name}.html" for name in ("manual", "glossary"))
+    texts = {
+        target: page(found, plan, arms, splits),
+        book: manual.manual(workspace.root, found.studies),
+        words: glossary(found.studies),
+    }
+    for path, text in texts.items():
         write_atomically(path, partial(_write, text))
-    pages = [target, *(workspace.reports / f"{name}.html" for name in (*MAIN_TITLES, *found.studies)), words]
+    pages = [target, *(workspace.reports / f"{name}.html" for name in (*MAIN_TITLES, *found.studies)), book, words]
     search.write_search([path for path in pages if path.is_file()], workspace.reports / search.FILE)
     return target
 
