@@ -119,7 +119,7 @@ def settle(notebook: Any) -> None:
 
 
 def _described(output: Any) -> Iterator[tuple[str, Any]]:
-    """Of an output's pictures, the metadata that describe them; see style.described."""
+    """Of an output's pictures, the metadata that describe them; see page.described."""
     for kind, said in output.get("metadata", {}).items():
         if isinstance(said, dict) and "alt" in said:
             yield kind, said

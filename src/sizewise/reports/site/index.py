@@ -197,7 +197,7 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
         .get_template("index.html.j2")
         .render(
             **surroundings("index", found.studies),
-            toc=TOC,
+            toc=[place for place in TOC if place[1] != "gates" or record["gates"]],
             question=question(plan, arms),
             note=found.note,
             plain=answer.plain(record, *(answer.called(name, arms[name]) for name in names)),

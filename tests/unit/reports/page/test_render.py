@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES
-from sizewise.reports.page.glossary import GLOSSARY
+from sizewise.reports.page.glossary import AMBIGUOUS, GLOSSARY
 from sizewise.reports.page.render import anchor_of, main, parameters_of, render, surroundings
 
 PICTURE = "iVBORw0KGgo="
@@ -153,6 +153,10 @@ def test_words_explain_themselves_once_and_not_in_code(page):
     assert [term["href"] for term in terms] == ["glossary.html#holm", "glossary.html#fold"]
     assert terms[0]["title"] == GLOSSARY["Holm"]
     assert soup.select("h1 a.term, h2 a.term, code a.term") == []
+
+
+def test_words_of_two_senses_are_words_of_the_glossary():
+    assert set(AMBIGUOUS) < set(GLOSSARY)
 
 
 def test_what_a_notebook_says_is_not_run(page):

@@ -185,7 +185,10 @@ def test_what_stands_beside_the_verdict_is_said_on_the_page(found, page, plan):
 
 
 def test_gates_stand_in_the_box_and_each_says_what_it_found(found, page):
-    assert "Gates:" not in page(replace(found, record=RECORD | {"gates": {}}))
+    without = page(replace(found, record=RECORD | {"gates": {}}))
+    assert "Gates:" not in without
+    # Nor does the list of headings lead to them.
+    assert "#gates" not in without
     gate = {"holds": False, "value": 3.0, "threshold": 1.0, "sentence": "It gained 3 < 4."}
     text = page(replace(found, record=RECORD | {"gates": {"budget": gate}}))
     assert '<th scope="row">gates</th><td>fail: budget</td>' in text
