@@ -21,8 +21,9 @@ from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.splits import Fold
 from sizewise.learning.closed_trades.lessons import DRAWDOWN_UNIT
 from sizewise.learning.closed_trades.policy import ClosedTradePolicy, load_closed_trades
-from sizewise.learning.ppo.agent import Actors, Agent, load_agent
-from sizewise.learning.ppo.encoders import encode_rows, scaled, scaler_of
+from sizewise.learning.ppo.acting import Actors
+from sizewise.learning.ppo.agent import Agent, load_agent
+from sizewise.learning.ppo.encoders import scaled, scaler_of
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.cells import confidence_of, exposure_of, performance_of, size_limit, sizes, state_of
 from sizewise.learning.tabular.learning import Table
@@ -215,9 +216,9 @@ class PolicyChoice:
             CheckpointError: the policy was not trained on a symbol.
         """
         spec, n = self._agent.spec, len(situations.rows)
-        actors = Actors.of(spec, self._population, torch.zeros(n, dtype=torch.int64))
+        actors = Actors(spec, self._population, torch.zeros(n, dtype=torch.int64))
         segments = self._scaled(situations).unsqueeze(0)
-        encoded = encode_rows(spec.encoder, actors.encoder, segments, spec.window_bars, use_fft=False)[0, :, 0]
+        encoded = actors.encode(0, segments)[:, 0]
         equity = self._agent.account.initial_equity * (1.0 - situations.drawdown_frac)
         limit = self._limit * equity
         position = -situations.direction * situations.exposure * limit

@@ -1,8 +1,12 @@
 """Proximal policy optimisation, for a population of policies.
 
+- acting: the network without gradients
 - agent: a trained policy outside of training, and its file
 - ensemble: several policies as one
 - encoders: what a policy reads off the market
+- fused: the update of small networks
+- kernels: their loops
+- learner: an iteration of a population
 - lessons: what a policy trains and is selected on
 - policy: the network
 - rollouts: one horizon of experience

@@ -14,8 +14,9 @@ from sizewise.dataset.confidence import Confidence, confidence_from_json
 from sizewise.dataset.features import Scaler, chosen_inputs, own_names
 from sizewise.dataset.joint import feature_names
 from sizewise.dataset.market_tensor import Market
-from sizewise.learning.ppo.encoders import MarketView, Parameters, account_weight, actor_half, encode_rows
-from sizewise.learning.ppo.policy import PolicySpec, initialise, remember
+from sizewise.learning.ppo.acting import Actors
+from sizewise.learning.ppo.encoders import MarketView, Parameters
+from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.stored import Store, check_features, check_shapes
 from sizewise.params.arms import AnyScheme, PpoArm, follows_signal, symbols_of
 from sizewise.params.dataset.observation import OwnFeatures
@@ -91,52 +92,6 @@ class Agent:
         )
 
 
-@dataclass(frozen=True)
-class Actors:
-    """Actors of P paths side by side: heads [P, ...], so that each path can have its own policy.
-
-    encoder: the actor's half of the encoders, still [K, ...]. memory: what the recurrent part needs, or nothing.
-    """
-
-    spec: PolicySpec
-    encoder: Parameters
-    account_weight: torch.Tensor
-    head: Parameters
-    memory: Parameters
-
-    @classmethod
-    def of(cls, spec: PolicySpec, population: Parameters, policy_of_path: torch.Tensor) -> "Actors":
-        """Pick the actor of each path from a population [K, ...]."""
-        # The recurrent part reads both halves of the first layer.
-        encoder = population if spec.memory else actor_half(population)
-        weight = account_weight(spec.encoder, encoder, spec.n_scalars)[policy_of_path]
-        head = {name: population[f"actor_{name}"][policy_of_path] for name in ("w2", "b2", "w3", "b3")}
-        names = ("memory_in", "memory_back", "memory_b", "actor_m2") if spec.memory else ()
-        return cls(spec, encoder, weight, head, {name: population[name][policy_of_path] for name in names})
-
-    def encode(self, policy: int, segment: torch.Tensor) -> torch.Tensor:
-        """Rows of one policy's segments [1, G, L + window - 1, features]: [G, L, width]."""
-        mine = {name: value[policy : policy + 1] for name, value in self.encoder.items()}
-        return encode_rows(self.spec.encoder, mine, segment, self.spec.window_bars, use_fft=False)[0]
-
-    def log_prob(
-        self, encoded: torch.Tensor, scalars: torch.Tensor, allowed: torch.Tensor, memory: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Log-probabilities [P, A] and the next memory [P, M], from encoded rows [P, width], account scalars
-        [P, scalars], the mask [P, A] and the memory."""
-        hidden = torch.tanh(encoded.unsqueeze(1) + torch.bmm(scalars.unsqueeze(1), self.account_weight))
-        state = None
-        if memory is not None:
-            state = remember(self.memory, hidden, memory.unsqueeze(1))
-        actor = hidden[..., : self.spec.hidden[0]]
-        layer = torch.baddbmm(self.head["b2"].unsqueeze(1), actor, self.head["w2"])
-        if state is not None:
-            layer = torch.baddbmm(layer, state, self.memory["actor_m2"])
-        logits = torch.baddbmm(self.head["b3"].unsqueeze(1), torch.tanh(layer), self.head["w3"]).squeeze(1)
-        kept = None if state is None else state.squeeze(1)
-        return torch.log_softmax(logits.masked_fill(~allowed, -torch.inf), dim=-1), kept
-
-
 class PolicySizer:
     """Policies as a sizer: path p is traded by policy `policy_of_path[p]`, greedily.
 
@@ -167,7 +122,7 @@ class PolicySizer:
         device = market.atr_frac.device
         self.scheme, self._observe = first.opened(market.dtype, device)
         self.uses = self.scheme.uses
-        self._actors = Actors.of(first.spec, stack(agents) if population is None else population, policy_of_path)
+        self._actors = Actors(first.spec, stack(agents) if population is None else population, policy_of_path)
         self._memory = torch.zeros((len(start_rows), first.spec.memory), device=device) if first.spec.memory else None
         # Of each row, how many before it are encoded; where every row is, its own number.
         self._place = None if decides is None else decides.to(device).long().cumsum(0) - decides.to(device).long()

@@ -10,8 +10,9 @@ from typing import Protocol
 
 import torch
 
+from sizewise.learning.ppo.acting import encode, forward
 from sizewise.learning.ppo.encoders import Parameters
-from sizewise.learning.ppo.policy import PolicySpec, encode, forward, pays_to_transform
+from sizewise.learning.ppo.policy import PolicySpec, pays_to_transform
 from sizewise.trading.episodes import Transition
 
 

@@ -170,7 +170,9 @@ class Ground:
         """
         price = torch.tensor(prices, dtype=torch.float64)
         by_step = priced_growth(returned.cpu(), price[paths.owner])
-        growth = (by_step if counted is None else torch.where(counted.steps, by_step, 0.0)).sum(0)
+        counting = by_step if counted is None else torch.where(counted.steps, by_step, 0.0)
+        # Path by path: how a sum over the first axis adds depends on how many paths stand side by side.
+        growth = counting.T.contiguous().sum(1)
         days = self._days(paths) if counted is None else counted.days
         found = torch.zeros(len(prices), dtype=torch.float64)
         for owner in range(len(prices)):

@@ -26,13 +26,14 @@ from sizewise.dataset.market_tensor import Market, fold_confidence, seen_confide
 from sizewise.dataset.splits import Fold
 from sizewise.learning.ppo.agent import Agent, save_agent
 from sizewise.learning.ppo.encoders import MarketView, Parameters
+from sizewise.learning.ppo.learner import PpoLearner
 from sizewise.learning.ppo.lessons import Job as Job
 from sizewise.learning.ppo.lessons import Lesson, prepare
 from sizewise.learning.ppo.lessons import Settings as Settings
 from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.ppo.scores import Ground
 from sizewise.learning.ppo.selection import Selection
-from sizewise.learning.ppo.update import PpoLearner, Rates
+from sizewise.learning.ppo.update import Rates
 from sizewise.params.arms import AnyScheme, Arm, CustomScheme, MultiplesOf, PpoArm, follows_signal, symbols_of
 from sizewise.params.learning.train import Train
 from sizewise.params.trading.rewards import RewardModel, RiskPriced
@@ -48,7 +49,7 @@ from sizewise.trading.situation import Signals as KnownSignals
 # What a watcher of a live folder needs to know beforehand.
 PLAN = "plan.json"
 # Seeds that share a process: what it costs to call torch is shared by them, and their memory still fits a small machine.
-SEEDS_AT_ONCE = 5
+SEEDS_AT_ONCE = 10
 # Policies that share one where a study has few seeds and many folds.
 POLICIES_AT_ONCE = 10
 # Beside a job's live progress: what it had learned before it had to stop.

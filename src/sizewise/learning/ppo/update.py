@@ -1,4 +1,4 @@
-"""Proximal policy optimisation for a population: advantages, loss, update, and an iteration of them.
+"""Proximal policy optimisation for a population: advantages, loss and update.
 
 All tensors lead with [K], one entry a policy; nothing is ever reduced over K, so a policy's numbers do not depend on who
 trains beside it. Samples are laid out [K, G, T, R] (group, time, account), which lets one encoded market row serve all
@@ -10,17 +10,17 @@ details of PPO".
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 
 from sizewise.base.tensors import root
 from sizewise.learning.ppo.encoders import Parameters
+from sizewise.learning.ppo.kernels import ADAM_BETAS, ADAM_EPS
 from sizewise.learning.ppo.policy import Output, PolicySpec, encode, forward
-from sizewise.learning.ppo.rollouts import Actor, Arena, ArenaView, Rollout, collect, use_fft
+from sizewise.learning.ppo.rollouts import Rollout
 from sizewise.params.learning.train import Train
 
-ADAM_BETAS = (0.9, 0.999)
-ADAM_EPS = 1e-5
 # An account that alone determines the regression line has no residual to speak of.
 MIN_RESIDUAL_SHARE = 0.25
 # Accounts of a row from which the others' mean, and from which their regression on exposure, is worth its own noise. On
@@ -172,7 +172,9 @@ class Adam:
         Returns:
             each policy's gradient norm before clipping, [K].
         """
-        norm = root(torch.stack([grad.flatten(1).square().sum(1) for grad in gradients.values()]).sum(0))
+        # One after another: what a sum over an axis adds first depends on how many policies stand beside each other.
+        squares = [grad.flatten(1).square().sum(1) for grad in gradients.values()]
+        norm = root(reduce(torch.add, squares))
         shrink = (max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
         # Rates of 0 leave an inactive policy's moments and parameters exactly as they are; NaN times 0 would not.
         sound = torch.isfinite(norm) & (norm <= exploding_norm)
@@ -240,6 +242,13 @@ class Rates:
         )
 
 
+def draw_orders(generators: Sequence[torch.Generator], epochs: int, groups: int) -> torch.Tensor:
+    """The order of each policy's groups in each epoch, int64 [K, epochs, G] on the CPU; one generator a policy."""
+    return torch.stack(
+        [torch.stack([torch.randperm(groups, generator=own) for _ in range(epochs)]) for own in generators]
+    )
+
+
 def update(
     spec: PolicySpec,
     parameters: Parameters,
@@ -269,8 +278,7 @@ def update(
     index = torch.arange(policies, device=device).view(-1, 1)
     watched = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_frac")
     totals = {name: torch.zeros(policies, device=device) for name in (*watched, "grad_norm", "updates")}
-    for _ in range(settings.epochs):
-        order = torch.stack([torch.randperm(groups, generator=generator) for generator in generators]).to(device)
+    for order in draw_orders(generators, settings.epochs, groups).to(device).unbind(1):
         for start in range(0, groups, size):
             chosen = order[:, start : start + size]
             leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
@@ -309,48 +317,3 @@ def update(
         break
     taken = totals["updates"].clamp(min=1.0)
     return {name: total if name in ("grad_norm", "updates") else total / taken for name, total in totals.items()}
-
-
-class PpoLearner:
-    """PPO in one arena: weights, optimiser, and what an iteration does; nothing here knows what is traded.
-
-    Attributes:
-        parameters: current weights, updated in place. streams: generators by purpose (act, order), one a policy.
-    """
-
-    def __init__(
-        self,
-        arena: Arena,
-        view: ArenaView,
-        spec: PolicySpec,
-        parameters: Parameters,
-        settings: Train,
-        streams: dict[str, list[torch.Generator]],
-        reward_scale: torch.Tensor,
-    ):
-        self.arena, self.view, self.spec, self.parameters = arena, view, spec, parameters
-        self._settings, self._orders, self._scale = settings, streams["order"], reward_scale
-        self._actor = Actor(spec, parameters, streams["act"])
-        self._optimiser = Adam(parameters)
-
-    def iterate(self, iteration: int) -> dict[str, torch.Tensor]:
-        """Collect one horizon and update on it; statistics of the iteration, [K] each."""
-        settings = self._settings
-        rollout = collect(self.arena, self.view, self._actor, self._scale)
-        batch = advantages(rollout, gamma=settings.gamma, gae_lambda=settings.gae_lambda)
-        rates, fft = Rates.at(settings, iteration), use_fft(self.arena, self.spec)
-        statistics = update(self.spec, self.parameters, self._optimiser, batch, settings, rates, self._orders, fft=fft)
-        return statistics | rollout_statistics(batch)
-
-
-def rollout_statistics(batch: Batch) -> dict[str, torch.Tensor]:
-    """What is watched of the experience, [K] each."""
-    dims = tuple(range(1, batch.returns.dim()))
-    error = (batch.returns - batch.rollout.value).var(dims)
-    spread = batch.returns.var(dims)
-    holding = (batch.rollout.actions == 0).float().mean(dims)
-    return {
-        "mean_scaled_reward": batch.rollout.rewards.mean(dims),
-        "explained_variance": torch.where(spread > 0, 1.0 - error / spread.clamp(min=1e-12), 0.0),
-        "hold_frac": holding,
-    }

@@ -1,7 +1,7 @@
 """CartPole-v1: an optimum everybody knows. Environment steps until the greedy policy holds the pole, beside SB3's PPO.
 
 Both learners are examined the same way, every so many steps, on episodes of their own; the first exam at or above the mark
-counts. Stable-Baselines3 runs at the settings its zoo publishes for this task; ours run through the same `update.PpoLearner`
+counts. Stable-Baselines3 runs at the settings its zoo publishes for this task; ours run through the `learner.PpoLearner`
 that trains sizing.
 
 Source: rl-baselines3-zoo, hyperparams/ppo.yml, CartPole-v1.
@@ -24,8 +24,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from sizewise.base.errors import ConfigError, DataMissingError, exit_status
 from sizewise.base.paths import Workspace, require_writable, write_json
 from sizewise.base.seeding import torch_generator
-from sizewise.learning.ppo.policy import PolicySpec, forward, initialise
-from sizewise.learning.ppo.update import PpoLearner
+from sizewise.learning.ppo.acting import forward
+from sizewise.learning.ppo.learner import PpoLearner
+from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.params.learning.train import Mlp, Train
 from sizewise.trading.episodes import Transition
 

@@ -13,9 +13,10 @@ import torch
 
 from sizewise.base.seeding import numpy_generator, torch_generator
 from sizewise.dataset.features import Scaler
+from sizewise.learning.ppo.acting import encode, forward
 from sizewise.learning.ppo.encoders import MarketView, Parameters
-from sizewise.learning.ppo.policy import PolicySpec, encode, forward, initialise
-from sizewise.learning.ppo.update import PpoLearner
+from sizewise.learning.ppo.learner import PpoLearner
+from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.params.learning.train import Episode, Train
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import InstrumentCosts, Levels, Rules, Trading

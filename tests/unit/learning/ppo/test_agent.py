@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sizewise.dataset.market_tensor import fold_confidence
-from sizewise.learning.ppo.agent import Actors, PolicySizer, stack
+from sizewise.learning.ppo.agent import PolicySizer, stack
 from sizewise.learning.ppo.encoders import MarketView
 from sizewise.learning.ppo.policy import encode, forward
 from sizewise.params.learning.train import CausalConv, LinearRecurrent
@@ -158,13 +158,3 @@ def test_scalars_are_as_the_policy_was_trained(two):
     assert scalars_of(levels, at)[0].tolist() == pytest.approx([0.05, 0.55 / 3.0, 0.30103, 3.0])
     dollars = replace(agent, raw_dollars=True)
     assert scalars_of(dollars, at)[0].tolist() == pytest.approx([300.0, 1100.0, 2000.0, 3.0])
-
-
-def test_actors_keep_only_the_actors_half(two):
-    population = stack(two[0])
-    actors = Actors.of(two[0][0].spec, population, torch.tensor([1, 0, 1]))
-    half = population["b1"].shape[1] // 2
-    assert actors.encoder["w1"].shape[-1] == half
-    assert not any(name.startswith("critic") for name in (*actors.encoder, *actors.head))
-    assert actors.account_weight.shape == (3, 4, half)
-    torch.testing.assert_close(actors.account_weight[1], population["w1"][0, :, -4:, :half].sum(0))

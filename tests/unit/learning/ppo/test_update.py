@@ -12,7 +12,7 @@ from sizewise.learning.ppo.rollouts import Actor, collect
 from sizewise.learning.ppo.update import Rates
 from sizewise.params.learning.train import CausalConv, LinearRecurrent, Mlp, Train
 
-from ....hand_arena import Follow, HandView, Recall, Scripted
+from ....hand_arena import HandView, Scripted
 
 VIEW = HandView(window=9, features=2)
 SCALE = torch.tensor([[2.0], [0.5]])
@@ -222,39 +222,6 @@ def test_a_policy_that_has_moved_far_enough_waits():
 # Learning.
 
 
-def mean_pay(arena, view, network: PolicySpec, iterations: int, **changes) -> float:
-    """Mean reward a step over the last quarter of training."""
-    settings = Train(
-        seeds=[1],
-        groups=16,
-        minibatches=4,
-        iterations=iterations,
-        learning_rate=0.01,
-        final_learning_rate_frac=0.3,
-        target_kl=0.1,
-        **changes,
-    )
-    streams = {name: [torch_generator("learn", name)] for name in ("act", "order")}
-    parameters = initialise(network, [torch_generator("learn")], initial_hold_prob=None)
-    learner = update.PpoLearner(arena, view, network, parameters, settings, streams, torch.ones((1, 1)))
-    paid = [float(learner.iterate(i)["mean_scaled_reward"]) for i in range(iterations)]
-    return sum(paid[-iterations // 4 :]) / len(paid[-iterations // 4 :])
-
-
-@pytest.mark.parametrize("encoder", ENCODERS)
-def test_every_encoder_learns_what_the_market_says(encoder):
-    """Chance pays 0.5, and always the more frequent answer not much more."""
-    network = PolicySpec(9, (16, 16), n_features=2, n_actions=2, n_scalars=1, encoder=ENCODERS[encoder], memory=0)
-    assert mean_pay(Follow(VIEW), VIEW, network, 24) > 0.75
-
-
-@pytest.mark.parametrize(("memory", "low", "high"), [(8, 0.28, 0.334), (0, -0.1, 0.1)])
-def test_only_a_memory_learns_to_recall(memory, low, high):
-    """The best policy is paid 1 at every third step; one that does not remember gains nothing on average."""
-    network = PolicySpec(1, (16, 16), n_features=0, n_actions=2, n_scalars=2, memory=memory)
-    assert low < mean_pay(Recall(), HandView(1, 0), network, 36, gamma=1.0) <= high
-
-
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("memory", [0, 4])
 def test_the_loss_on_one_rollout_goes_down(encoder, memory):
@@ -272,15 +239,3 @@ def test_the_loss_on_one_rollout_goes_down(encoder, memory):
     assert bool((losses[-1] < 0.9 * losses[0]).all())
     for name, value in parameters.items():
         assert bool((value != before[name]).flatten(1).any(1).all()), name
-
-
-def test_statistics_of_a_rollout_by_hand():
-    network = spec(0)
-    batch = batch_of(network, weights(network))
-    found = update.rollout_statistics(batch)
-    for k in range(2):
-        rewards, returns = batch.rollout.rewards[k].flatten(), batch.returns[k].flatten()
-        left = (returns - batch.rollout.value[k].flatten()).var() / returns.var()
-        assert float(found["mean_scaled_reward"][k]) == pytest.approx(float(rewards.mean()), abs=1e-6)
-        assert float(found["explained_variance"][k]) == pytest.approx(1.0 - float(left), abs=1e-5)
-        assert float(found["hold_frac"][k]) == pytest.approx(float((batch.rollout.actions[k] == 0).float().mean()))

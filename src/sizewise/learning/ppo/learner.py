@@ -1,0 +1,60 @@
+"""A population of PPO policies in one arena: weights, optimiser, and what an iteration does."""
+
+import torch
+
+from sizewise.learning.ppo.acting import fits
+from sizewise.learning.ppo.encoders import Parameters
+from sizewise.learning.ppo.fused import FusedUpdate
+from sizewise.learning.ppo.policy import PolicySpec
+from sizewise.learning.ppo.rollouts import Actor, Arena, ArenaView, collect, use_fft
+from sizewise.learning.ppo.update import Adam, Batch, Rates, advantages, update
+from sizewise.params.learning.train import Train
+
+
+class PpoLearner:
+    """PPO in one arena: weights, optimiser, and what an iteration does; nothing here knows what is traded.
+
+    Attributes:
+        parameters: current weights, updated in place. streams: generators by purpose (act, order), one a policy.
+    """
+
+    def __init__(
+        self,
+        arena: Arena,
+        view: ArenaView,
+        spec: PolicySpec,
+        parameters: Parameters,
+        settings: Train,
+        streams: dict[str, list[torch.Generator]],
+        reward_scale: torch.Tensor,
+    ):
+        self.arena, self.view, self.spec, self.parameters = arena, view, spec, parameters
+        self._settings, self._orders, self._scale = settings, streams["order"], reward_scale
+        self._actor = Actor(spec, parameters, streams["act"])
+        self._fused = FusedUpdate(spec, parameters, settings) if fits(spec, arena.device) else None
+        self._optimiser = Adam(parameters)
+
+    def iterate(self, iteration: int) -> dict[str, torch.Tensor]:
+        """Collect one horizon and update on it; statistics of the iteration, [K] each."""
+        settings = self._settings
+        rollout = collect(self.arena, self.view, self._actor, self._scale)
+        batch = advantages(rollout, gamma=settings.gamma, gae_lambda=settings.gae_lambda)
+        rates, orders = Rates.at(settings, iteration), self._orders
+        if self._fused is not None:
+            return self._fused(self.parameters, batch, rates, orders) | rollout_statistics(batch)
+        fft = use_fft(self.arena, self.spec)
+        statistics = update(self.spec, self.parameters, self._optimiser, batch, settings, rates, orders, fft=fft)
+        return statistics | rollout_statistics(batch)
+
+
+def rollout_statistics(batch: Batch) -> dict[str, torch.Tensor]:
+    """What is watched of the experience, [K] each."""
+    dims = tuple(range(1, batch.returns.dim()))
+    error = (batch.returns - batch.rollout.value).var(dims)
+    spread = batch.returns.var(dims)
+    holding = (batch.rollout.actions == 0).float().mean(dims)
+    return {
+        "mean_scaled_reward": batch.rollout.rewards.mean(dims),
+        "explained_variance": torch.where(spread > 0, 1.0 - error / spread.clamp(min=1e-12), 0.0),
+        "hold_frac": holding,
+    }
