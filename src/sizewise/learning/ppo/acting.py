@@ -2,6 +2,8 @@
 and on a CPU (see kernels), with tensors elsewhere.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -59,8 +61,7 @@ def forward(
         encoded.reshape(-1, weight.shape[-1]),
         scalars.reshape(-1, spec.n_scalars),
         allowed.reshape(-1, spec.n_actions),
-        runs * (allowed[0].numel() // spec.n_actions),
-        runs,
+        Runs(torch.arange(value.numel()), runs * value[0].numel(), runs),
         weight,
         parameters,
         log_prob.view(-1, spec.n_actions),
@@ -69,19 +70,33 @@ def forward(
     return Output(log_prob, value)
 
 
+class Runs(NamedTuple):
+    """Samples sorted by their policy, int64: `order` [N], and of each run its start in it and its policy, [runs]."""
+
+    order: torch.Tensor
+    starts: torch.Tensor
+    policies: torch.Tensor
+
+    @classmethod
+    def of(cls, policy_of_path: torch.Tensor) -> "Runs":
+        """Of paths that have a policy each."""
+        order = policy_of_path.argsort(stable=True)
+        policies, counts = policy_of_path.unique(return_counts=True)
+        return cls(order, counts.cumsum(0) - counts, policies)
+
+
 def _act(
     encoded: torch.Tensor,
     scalars: torch.Tensor,
     allowed: torch.Tensor,
-    starts: torch.Tensor,
-    policies: torch.Tensor,
+    runs: "Runs",
     weight: torch.Tensor,
     parameters: Parameters,
     log_prob: torch.Tensor,
     value: torch.Tensor,
 ) -> None:
     heads = (parameters[f"{head}_{name}"] for head in ("actor", "critic") for name in ("w2", "b2", "w3", "b3"))
-    given = (encoded, scalars, allowed, starts, policies, weight, *heads)
+    given = (encoded, scalars, allowed, *runs, weight, *heads)
     kernels.act(*map(_array, given), log_prob.numpy(), value.numpy())
 
 
@@ -103,9 +118,7 @@ class Actors:
         self._weight = account_weight(spec.encoder, self._encoder, spec.n_scalars)
         self._loops = fits(spec, self._weight.device)
         if self._loops:
-            changes = policy_of_path[1:] != policy_of_path[:-1]
-            self._starts = torch.cat([torch.zeros(1, dtype=torch.int64), 1 + changes.nonzero().flatten()])
-            self._runs = policy_of_path[self._starts]
+            self._runs = Runs.of(policy_of_path)
             return
         self._own_weight = self._weight[policy_of_path]
         self._head = {name: population[f"actor_{name}"][policy_of_path] for name in ("w2", "b2", "w3", "b3")}
@@ -124,9 +137,7 @@ class Actors:
         [P, scalars], the mask [P, A] and the memory."""
         if self._loops:
             out = torch.empty(allowed.shape)
-            _act(
-                encoded, scalars, allowed, self._starts, self._runs, self._weight, self._population, out, torch.empty(0)
-            )
+            _act(encoded, scalars, allowed, self._runs, self._weight, self._population, out, torch.empty(0))
             return out, None
         hidden = torch.tanh(encoded.unsqueeze(1) + torch.bmm(scalars.unsqueeze(1), self._own_weight))
         state = None if memory is None else remember(self._memory, hidden, memory.unsqueeze(1))

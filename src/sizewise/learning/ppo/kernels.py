@@ -89,6 +89,7 @@ def act(
     encoded: np.ndarray,
     scalars: np.ndarray,
     allowed: np.ndarray,
+    order: np.ndarray,
     starts: np.ndarray,
     policies: np.ndarray,
     account_w: np.ndarray,
@@ -103,12 +104,12 @@ def act(
     log_prob: np.ndarray,
     value: np.ndarray,
 ) -> None:
-    """policy.forward without a recurrent state, of N samples in runs that share a policy.
+    """policy.forward without a recurrent state, of N samples, in runs that share a policy.
 
     Args:
         encoded: [E, width]; each row is that of N / E samples that follow each other. `width` is the first layer of both
             heads, or the actor's alone. scalars: [N, scalars]. allowed: [N, A].
-        starts, policies: int64 [runs], where a run starts and whose it is.
+        order: int64 [N], samples run after run. starts, policies: int64 [runs], where a run starts in it and whose it is.
         account_w: [K, scalars, width]; the others' weights lead with [K] as well.
         log_prob: [N, A], written. value: [N], written where `width` has the critic's half.
     """
@@ -132,13 +133,14 @@ def act(
             worth, rest = carve(rest, 1, lanes)
             may = might[: actions * lanes].reshape(actions, lanes)
             for n in range(used):
-                row = encoded[(start + n) // share]
+                sample = order[start + n]
+                row = encoded[sample // share]
                 for j in range(width):
                     first[j, n] = row[j]
                 for i in range(n_scalars):
-                    seen[i, n] = scalars[start + n, i]
+                    seen[i, n] = scalars[sample, i]
                 for a in range(actions):
-                    may[a, n] = allowed[start + n, a]
+                    may[a, n] = allowed[sample, a]
             add_products(first, account_w[k], seen)
             tanh_rows(first)
             layer(second, actor_w2[k], actor_b2[k], first[:half])
@@ -147,14 +149,14 @@ def act(
             log_softmax(logits, may, odds, bits[:lanes])
             for n in range(used):
                 for a in range(actions):
-                    log_prob[start + n, a] = logits[a, n]
+                    log_prob[order[start + n], a] = logits[a, n]
             if width == half:
                 continue
             layer(second, critic_w2[k], critic_b2[k], first[half:])
             tanh_rows(second)
             layer(worth, critic_w3[k], critic_b3[k], second)
             for n in range(used):
-                value[start + n] = worth[0, n]
+                value[order[start + n]] = worth[0, n]
 
 
 @compiled
