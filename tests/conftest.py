@@ -57,6 +57,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--renew-drawn", action="store_true", help="keep what the figures draw now: see test_style_drawn.py"
     )
+    parser.addoption(
+        "--renew-operations",
+        action="store_true",
+        help="keep what a rollout and an update ask now: see test_operations.py",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -28,10 +28,9 @@ from sizewise.bench import peers as bench_peers
 from sizewise.bench import schemes as bench_schemes
 from sizewise.dataset.features import NAMES, Scaler
 from sizewise.dataset.market_tensor import Market
-from sizewise.learning.ppo import update
 from sizewise.learning.ppo.encoders import MarketView
+from sizewise.learning.ppo.learner import PpoLearner
 from sizewise.learning.ppo.policy import PolicySpec, initialise
-from sizewise.learning.ppo.rollouts import Actor, collect, use_fft
 from sizewise.market.costs import Costs
 from sizewise.params.learning.train import Train
 from sizewise.params.reading import parse_section, read_params
@@ -65,10 +64,10 @@ def synthetic_market(bars: int) -> Market:
     return planted_market(columns, costs=COSTS, confidence=confidence).to("cpu", torch.float32)
 
 
-def synthetic_view(market: Market, window_bars: int) -> MarketView:
-    """What one policy sees of the synthetic market."""
+def synthetic_view(market: Market, window_bars: int, inputs: Sequence[str] | None = None) -> MarketView:
+    """What one policy sees of the synthetic market; of some inputs, or all."""
     unit = Scaler((0.0,) * len(NAMES), (1.0,) * len(NAMES))
-    return MarketView(market, [market.confidence[SYNTHETIC]], [{SYNTHETIC: unit}], window_bars)
+    return MarketView(market, [market.confidence[SYNTHETIC]], [{SYNTHETIC: unit}], window_bars, inputs)
 
 
 def open_env(market: Market, mode: Mode, window_bars: int, groups: int, replicas: int, horizon: int) -> TradingEnv:
@@ -156,33 +155,34 @@ def env_speeds(env: TradingEnv, steps: int) -> dict[str, float]:
 class Trainer:
     """PPO on the synthetic market, masked actions: one call is one iteration, from rollout to last gradient step."""
 
-    def __init__(self, market: Market, train: Train, window_bars: int):
+    def __init__(self, market: Market, train: Train, window_bars: int, inputs: tuple[str, ...] | None = None):
+        """`inputs`: features that the network reads; None: all."""
         # No divergence reaches this target, so no update stops early.
         self._train = train = train.model_copy(update={"target_kl": 1e9})
-        self._env = open_env(market, "masked", window_bars, train.groups, train.replicas, train.horizon)
-        self._view = synthetic_view(market, window_bars)
-        spec, streams = PolicySpec(window_bars, train.hidden), [torch_generator("bench", "init")]
-        parameters = initialise(spec, streams, initial_hold_prob=train.initial_hold_prob)
-        self._generators = [torch_generator("bench", "act")]
-        self._actor = Actor(spec, parameters, self._generators)
-        self._optimiser = update.Adam(parameters)
+        env = open_env(market, "masked", window_bars, train.groups, train.replicas, train.horizon)
+        view = synthetic_view(market, window_bars, inputs)
+        n_features = len(NAMES if inputs is None else inputs)
+        spec = PolicySpec(window_bars, train.hidden, n_features=n_features, inputs=inputs)
+        streams = {purpose: [torch_generator("bench", purpose)] for purpose in ("init", "act", "order")}
+        parameters = initialise(spec, streams["init"], initial_hold_prob=train.initial_hold_prob)
+        self._env = env
+        self.learner = PpoLearner(env, view, spec, parameters, train, streams, torch.full((1, 1), 0.01))
 
     def __call__(self) -> dict[str, float]:
         """Samples a CPU second and how the time divides; the rollout's share holds the environment's."""
-        train, env, actor = self._train, self._env, self._actor
+        train, learner = self._train, self.learner
         begun = time.process_time()
-        rollout = collect(env, self._view, actor, torch.full((1, 1), 0.01))
-        batch = update.advantages(rollout, gamma=train.gamma, gae_lambda=train.gae_lambda)
+        batch = learner.experience()
         walked = time.process_time()
-        rates, fft = update.Rates.at(train, 0), use_fft(env, actor.spec)
-        update.update(actor.spec, actor.parameters, self._optimiser, batch, train, rates, self._generators, fft=fft)
+        learner.update(batch, 0)
         ended = time.process_time()
         samples, total = train.groups * train.replicas * train.horizon, ended - begun
+        observed = env_speeds(self._env, samples)["steps_with_observation_per_s"]
         return {
             "samples_per_s": samples / total,
             "rollout_share": (walked - begun) / total,
             "update_share": (ended - walked) / total,
-            "environment_share": samples / env_speeds(env, samples)["steps_with_observation_per_s"] / total,
+            "environment_share": samples / observed / total,
         }
 
 
@@ -232,14 +232,14 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def budgets(sizes: BenchSizes) -> dict[str, tuple[Train, int]]:
-    """What PPO is timed at, by name: (network and budget, bars of its window)."""
+def budgets(sizes: BenchSizes) -> dict[str, tuple[Train, int, tuple[str, ...] | None]]:
+    """What PPO is timed at, by name: (network and budget, bars of its window, features that it reads, None: all)."""
     values = read_params(project_root(), sizes.profile)
-    window_bars = parse_section("observation", values["observation"]).window_bars
+    seen = parse_section("observation", values["observation"])
     return {
-        "floor": (sizes.train(sizes.floor_groups, sizes.floor_replicas), sizes.window_bars),
-        "default_budget": (parse_section("train", values["train"]), window_bars),
-        "peers_budget": (sizes.train(sizes.groups, sizes.replicas), sizes.window_bars),
+        "floor": (sizes.train(sizes.floor_groups, sizes.floor_replicas), sizes.window_bars, None),
+        "default_budget": (parse_section("train", values["train"]), seen.window_bars, seen.inputs),
+        "peers_budget": (sizes.train(sizes.groups, sizes.replicas), sizes.window_bars, None),
     }
 
 
@@ -319,11 +319,11 @@ def run_bench(*, peers: bool, rounds: int, sizes: BenchSizes | None = None) -> d
                 found[name].append(measure())
         gc.unfreeze()
     middle: dict[str, dict[str, Any]] = {name: medians(values) for name, values in found.items()}
-    for name, (train, window_bars) in plans.items():
-        middle[name] |= {"window_bars": window_bars} | {
+    for name, (train, window_bars, inputs) in plans.items():
+        middle[name] |= {"window_bars": window_bars, "features": len(NAMES if inputs is None else inputs)} | {
             key: getattr(train, key) for key in ("groups", "replicas", *BUDGET)
         }
-    flops = flops_per_sample(*plans["floor"])
+    flops = flops_per_sample(*plans["floor"][:2])
     speeds = zip(found["floor"], found["matrix"], strict=True)
     shares = [1e-9 * flops * floor["samples_per_s"] / matrix["sgemm_gflops_per_s"] for floor, matrix in speeds]
     record = {

@@ -81,8 +81,9 @@ class Runs(NamedTuple):
     def of(cls, policy_of_path: torch.Tensor) -> "Runs":
         """Of paths that have a policy each."""
         order = policy_of_path.argsort(stable=True)
-        policies, counts = policy_of_path.unique(return_counts=True)
-        return cls(order, counts.cumsum(0) - counts, policies)
+        counts = torch.bincount(policy_of_path)
+        policies = counts.nonzero().flatten()
+        return cls(order, (counts.cumsum(0) - counts)[policies], policies)
 
 
 def _act(

@@ -36,15 +36,22 @@ class PpoLearner:
 
     def iterate(self, iteration: int) -> dict[str, torch.Tensor]:
         """Collect one horizon and update on it; statistics of the iteration, [K] each."""
-        settings = self._settings
+        batch = self.experience()
+        return self.update(batch, iteration) | rollout_statistics(batch)
+
+    def experience(self) -> Batch:
+        """One horizon of the current policies."""
         rollout = collect(self.arena, self.view, self._actor, self._scale)
-        batch = advantages(rollout, gamma=settings.gamma, gae_lambda=settings.gae_lambda)
-        rates, orders = Rates.at(settings, iteration), self._orders
+        return advantages(rollout, gamma=self._settings.gamma, gae_lambda=self._settings.gae_lambda)
+
+    def update(self, batch: Batch, iteration: int) -> dict[str, torch.Tensor]:
+        """All epochs on one horizon, at the rates of an iteration; see update.update."""
+        rates, settings = Rates.at(self._settings, iteration), self._settings
         if self._fused is not None:
-            return self._fused(self.parameters, batch, rates, orders) | rollout_statistics(batch)
+            return self._fused(self.parameters, batch, rates, self._orders)
         fft = use_fft(self.arena, self.spec)
-        statistics = update(self.spec, self.parameters, self._optimiser, batch, settings, rates, orders, fft=fft)
-        return statistics | rollout_statistics(batch)
+        given = (self.spec, self.parameters, self._optimiser, batch, settings, rates, self._orders)
+        return update(*given, fft=fft)
 
 
 def rollout_statistics(batch: Batch) -> dict[str, torch.Tensor]:

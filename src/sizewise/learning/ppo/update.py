@@ -179,6 +179,8 @@ class Adam:
         # Rates of 0 leave an inactive policy's moments and parameters exactly as they are; NaN times 0 would not.
         sound = torch.isfinite(norm) & (norm <= exploding_norm)
         on = (active & sound).to(norm.dtype)
+        # A GPU is not waited for: there the gradients are filled whether or not it is needed.
+        broken = norm.device.type != "cpu" or not bool(sound.all())
         self._steps += on
         steps = self._steps.clamp(min=1.0)
         rate = on * learning_rate / (1.0 - ADAM_BETAS[0] ** steps)
@@ -186,7 +188,7 @@ class Adam:
         for name, parameter in parameters.items():
             shape = (-1, *([1] * (parameter.dim() - 1)))
             grad = gradients[name].mul_(shrink.view(shape))
-            if not bool(sound.all()):
+            if broken:
                 grad = grad.masked_fill_(~sound.view(shape), 0.0)
             first, second = self._first[name], self._second[name]
             first.lerp_(grad, (on * (1.0 - ADAM_BETAS[0])).view(shape))
@@ -295,7 +297,8 @@ def update(
             # The policies share no parameter, so the gradient of the sum is each one's own.
             gradients = torch.autograd.grad(parts.loss.sum(), list(leaves.values()))
             active = active & ~(parts.approx_kl > 1.5 * settings.target_kl)
-            if not bool(active.any()):
+            # Not asked of a GPU, which would have to be waited for; what is not active is not moved.
+            if device.type == "cpu" and not bool(active.any()):
                 break
             named = dict(zip(leaves, gradients, strict=True))
             norm = optimiser.step(
