@@ -14,4 +14,5 @@
 - selection: which checkpoint is kept
 - training: train, select, report
 - update: advantages, loss, update
+- watched: what a watcher sees while it runs
 """

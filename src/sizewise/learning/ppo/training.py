@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from dvclive.live import Live
 
 from sizewise.base.errors import ConfigError, TrainingError
 from sizewise.base.paths import write_json
@@ -34,6 +33,7 @@ from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.ppo.scores import Ground
 from sizewise.learning.ppo.selection import Selection
 from sizewise.learning.ppo.update import Rates
+from sizewise.learning.ppo.watched import Watched
 from sizewise.params.arms import AnyScheme, Arm, CustomScheme, MultiplesOf, PpoArm, follows_signal, symbols_of
 from sizewise.params.learning.train import Train
 from sizewise.params.trading.rewards import RewardModel, RiskPriced
@@ -162,7 +162,7 @@ def train_population(
     )
     chosen = Selection(ground, lessons, agents, view, parameters, train.select_on)
     history: list[list[dict[str, float]]] = [[] for _ in jobs]
-    lives = [_open_live(live_dir, job) for job in jobs]
+    watched = Watched(live_dir, [job.name for job in jobs])
     for iteration in range(iterations):
         env.suppress(iteration)
         statistics = learner.iterate(iteration)
@@ -179,10 +179,7 @@ def train_population(
                 kept = _selected(agents[k], chosen, k, job)
                 raise TrainingError(_stopped(job, row, wrong, kept, live_dir))
             history[k].append(row)
-            _report(lives[k], row)
-    for live in lives:
-        if live is not None:
-            live.end()
+        watched.report([rows[-1] for rows in history], last=last)
     learned = chosen.learned(settings.yardsticks)
     return [
         Trained(job, _selected(agents[k], chosen, k, job), tuple(history[k]), *learned[k], chosen.checkpoints(k))
@@ -328,25 +325,6 @@ def _stopped(job: Job, row: Mapping[str, float], wrong: str, kept: Agent, live_d
         f"training {job.name}: {wrong} is {row[wrong]:g} at iteration {row['iteration']:.0f}: lower train.learning_rate or "
         f"train.max_grad_norm; the last good policy is kept in {where}"
     )
-
-
-def _open_live(live_dir: Path | None, job: Job) -> Live | None:
-    if live_dir is None:
-        return None
-    live = Live(
-        str(live_dir / job.name), save_dvc_exp=False, dvcyaml=None, monitor_system=False, report=None, exp_message=None
-    )
-    # It opens the Git repository to learn its commit, and would leave the packs open until it is collected.
-    if live._dvc_repo is not None:
-        live._dvc_repo.close()
-    return live
-
-
-def _report(live: Live | None, row: Mapping[str, float]) -> None:
-    if live is not None:
-        for name, value in row.items():
-            live.log_metric(name, value)
-        live.next_step()
 
 
 @dataclass(frozen=True)
