@@ -15,6 +15,7 @@ import torch
 from sizewise.dataset.confidence import ConfidenceModel
 from sizewise.dataset.market_tensor import Market
 from sizewise.learning.ppo import training
+from sizewise.learning.ppo.populations import populations
 from sizewise.studies.ablations import run
 from sizewise.studies.known_answers import cartpole
 from sizewise.studies.overfitting import cpcv_run
@@ -28,14 +29,10 @@ def train_here(
     jobs: Sequence[training.Job],
     models: Mapping[str, ConfidenceModel],
     settings: training.Settings,
-    *,
-    at_once: int | None = None,
 ) -> list[training.Trained]:
     """training.train_jobs without its processes: started for each variant, they take longer than what they train."""
     single = market.to("cpu", torch.float32)
-    groups = training.side_by_side(jobs)
-    if at_once is not None:
-        groups = training.populations(single, jobs, settings, at_once)
+    groups = populations(single, jobs, settings)
     trained = [one for group in groups for one in training.train_population(single, group, models, settings)]
     finished = {one.job.name: one for one in trained}
     return [finished[job.name] for job in jobs]

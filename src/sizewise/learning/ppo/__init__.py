@@ -9,6 +9,7 @@
 - learner: an iteration of a population
 - lessons: what a policy trains and is selected on
 - policy: the network
+- populations: who trains side by side
 - rollouts: one horizon of experience
 - scores: what policies and rules earn on slices of train
 - selection: which checkpoint is kept

@@ -1,5 +1,6 @@
 """What a policy trains and is selected on: of each train slice a head that teaches and a tail that picks."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -8,10 +9,11 @@ import torch
 from sizewise.base.arithmetic import fitted
 from sizewise.base.errors import ConfigError
 from sizewise.dataset.features import Scaler
+from sizewise.dataset.joint import join_fold, join_market
 from sizewise.dataset.market_tensor import Market, fold_confidence, seen_confidence
 from sizewise.dataset.splits import Division, Slice, stretches, tail_of
 from sizewise.learning.ppo.encoders import fit_scaler
-from sizewise.params.arms import AnyScheme, Arm, MultiplesOf
+from sizewise.params.arms import AnyScheme, Arm, MultiplesOf, symbols_of
 from sizewise.params.dataset.observation import Observation
 from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.dataset.signals import Signals
@@ -91,12 +93,10 @@ class Lesson:
     most_steps: int
 
 
-def prepare(market: Market, job: Job, settings: Settings, decides: torch.Tensor | None) -> Lesson:
-    """Divide the job's train slices and measure what scales its inputs and its reward; nothing reads the tails.
-
-    Raises:
-        ConfigError: the reward prices risk, and neither a price nor a rule says how.
-    """
+def divided(
+    market: Market, job: Job, settings: Settings
+) -> tuple[dict[str, list[Slice]], dict[str, list[Slice]], dict[str, list[tuple[int, int]]]]:
+    """A job's train slices by symbol: heads, tails, and the rows of the heads."""
     heads: dict[str, list[Slice]] = {}
     tails: dict[str, list[Slice]] = {}
     for symbol, learn in job.fold.train.items():
@@ -104,11 +104,29 @@ def prepare(market: Market, job: Job, settings: Settings, decides: torch.Tensor 
             head, tail = tail_of(part, tail_frac=settings.train.validation_frac, purge_bars=settings.purge_bars)
             heads.setdefault(symbol, []).append(head)
             tails.setdefault(symbol, []).append(tail)
-    fit = {symbol: [market.rows(symbol, head) for head in parts] for symbol, parts in heads.items()}
+    return heads, tails, {symbol: [market.rows(symbol, head) for head in parts] for symbol, parts in heads.items()}
+
+
+def most_steps(market: Market, job: Job, settings: Settings, decides: torch.Tensor | None) -> int:
+    """Of the job's lesson, without the rest of it."""
+    return _fewest(_with_decisions(divided(market, job, settings)[2], decides), decides)
+
+
+def _fewest(taught: Mapping[str, Sequence[tuple[int, int]]], decides: torch.Tensor | None) -> int:
+    return min(_decisions(span, decides) for spans in taught.values() for span in spans)
+
+
+def prepare(market: Market, job: Job, settings: Settings, decides: torch.Tensor | None) -> Lesson:
+    """Divide the job's train slices and measure what scales its inputs and its reward; nothing reads the tails.
+
+    Raises:
+        ConfigError: the reward prices risk, and neither a price nor a rule says how.
+    """
+    heads, tails, fit = divided(market, job, settings)
     confidence = seen_confidence(market, job.fold)
     scalers = {symbol: fit_scaler(market, confidence, spans) for symbol, spans in fit.items()}
     taught = _with_decisions(fit, decides)
-    steps = min(_decisions(span, decides) for spans in taught.values() for span in spans)
+    steps = _fewest(taught, decides)
     scale, price, sizes = _reward_scale(market, fit, settings, decides), 1.0, None
     if isinstance(settings.train.reward, RiskPriced | Ratio):
         scale, price, sizes = _priced(market, job, heads, settings, scale)
@@ -196,3 +214,23 @@ def _ranges(market: Market, fit: Mapping[str, Sequence[tuple[int, int]]]) -> Ran
         entries += [(number, *span) for span, count in zip(spans, counts, strict=True) for _ in range(count)]
     symbols, start, stop = zip(*entries, strict=True)
     return Ranges(symbols, start, stop)
+
+
+def budget_of(train: Train, steps: int) -> tuple[int, int]:
+    """(horizon, iterations): as declared; where a slice has too few decisions for the horizon, a shorter one, and as many
+    samples.
+
+    Args:
+        steps: `most_steps` of the lessons that train together.
+    """
+    horizon = min(train.horizon, max(2, steps // 2))
+    return horizon, math.ceil(train.iterations * train.horizon / horizon)
+
+
+def on_own_market(market: Market, jobs: Sequence[Job]) -> tuple[Market, list[Job]]:
+    """Where jobs of one arm train: a market of its own where several symbols share the account."""
+    symbols = symbols_of(jobs[0].scheme)
+    if not symbols:
+        return market, list(jobs)
+    joint = join_market(market, symbols)
+    return joint, [replace(job, fold=join_fold(job.fold, market, joint)) for job in jobs]

@@ -1,7 +1,7 @@
 """Train one policy a job (arm, split scheme, fold, seed), select it on the tail of its train slice, report as it goes.
 
-On a GPU all jobs of an arm train together as one population; on CPUs, where batching is slower, the same code trains one
-job after the other, one process a core. A job's result is the same either way up to the arithmetic of the device.
+On a GPU all jobs of an arm train together as one population; on CPUs a process a core trains some of them after the others.
+A job's result is the same either way up to the arithmetic of the device.
 """
 
 import math
@@ -20,21 +20,22 @@ from sizewise.base.seeding import torch_generator
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import Confidence, confidence_column
 from sizewise.dataset.features import chosen_inputs, own_names
-from sizewise.dataset.joint import join_fold, join_market, lives
+from sizewise.dataset.joint import lives
 from sizewise.dataset.market_tensor import Market, fold_confidence, seen_confidence
 from sizewise.dataset.splits import Fold
 from sizewise.learning.ppo.agent import Agent, save_agent
 from sizewise.learning.ppo.encoders import MarketView, Parameters
 from sizewise.learning.ppo.learner import PpoLearner
 from sizewise.learning.ppo.lessons import Job as Job
-from sizewise.learning.ppo.lessons import Lesson, prepare
+from sizewise.learning.ppo.lessons import Lesson, budget_of, on_own_market, prepare
 from sizewise.learning.ppo.lessons import Settings as Settings
 from sizewise.learning.ppo.policy import PolicySpec, initialise
+from sizewise.learning.ppo.populations import populations
 from sizewise.learning.ppo.scores import Ground
 from sizewise.learning.ppo.selection import Selection
 from sizewise.learning.ppo.update import Rates
 from sizewise.learning.ppo.watched import Watched
-from sizewise.params.arms import AnyScheme, Arm, CustomScheme, MultiplesOf, PpoArm, follows_signal, symbols_of
+from sizewise.params.arms import AnyScheme, Arm, CustomScheme, MultiplesOf, PpoArm, follows_signal
 from sizewise.params.learning.train import Train
 from sizewise.params.trading.rewards import RewardModel, RiskPriced
 from sizewise.params.trading.trading import SEVEN, InstrumentCosts, Trading
@@ -48,10 +49,6 @@ from sizewise.trading.situation import Signals as KnownSignals
 
 # What a watcher of a live folder needs to know beforehand.
 PLAN = "plan.json"
-# Seeds that share a process: what it costs to call torch is shared by them, and their memory still fits a small machine.
-SEEDS_AT_ONCE = 10
-# Policies that share one where a study has few seeds and many folds.
-POLICIES_AT_ONCE = 10
 # Beside a job's live progress: what it had learned before it had to stop.
 LAST_GOOD = "last_good"
 
@@ -117,7 +114,7 @@ def train_population(
             statistic, and where the last good policy is kept.
     """
     asked, settings = jobs, settings.of(jobs[0])
-    market, jobs = _on_own_market(market, jobs)
+    market, jobs = on_own_market(market, jobs)
     train, world, model = settings.train, settings.world, jobs[0].scheme
     device = market.atr_frac.device
     decides = decision_rows(market, world.decisions, follows_signal=follows_signal(model))
@@ -131,7 +128,7 @@ def train_population(
         purpose: [torch_generator(job.name, purpose) for job in jobs] for purpose in ("init", "env", "act", "order")
     }
     known = (market.direction, market.entry, torch.stack(confidence).to(device), market.atr_frac, market.annual_vol)
-    horizon, iterations = budget_of(train, lessons)
+    horizon, iterations = budget_of(train, min(lesson.most_steps for lesson in lessons))
     env = TradingEnv(
         market.tape,
         [lesson.ranges for lesson in lessons],
@@ -205,28 +202,12 @@ def _check_reward(lesson: Lesson, model: AnyScheme, settings: Settings) -> None:
     check_identifiable(step_probe(reward), lesson.sizes or sizes_of(model, settings.world.account))
 
 
-def budget_of(train: Train, lessons: Sequence[Lesson]) -> tuple[int, int]:
-    """(horizon, iterations): as declared; where a slice has too few decisions for the horizon, a shorter one, and as many
-    samples."""
-    horizon = min(train.horizon, max(2, min(lesson.most_steps for lesson in lessons) // 2))
-    return horizon, math.ceil(train.iterations * train.horizon / horizon)
-
-
 def untrained(spec: PolicySpec, model: AnyScheme, train: Train, generators: Sequence[torch.Generator]) -> Parameters:
     """Fresh weights, one policy a generator. Where actions are multiples of a rule, they make the rule the greedy action."""
     reference = model.reference if isinstance(model, MultiplesOf) else None
     if reference is None:
         return initialise(spec, generators, initial_hold_prob=train.initial_hold_prob)
     return initialise(spec, generators, initial_hold_prob=train.initial_reference_prob, favoured=reference)
-
-
-def _on_own_market(market: Market, jobs: Sequence[Job]) -> tuple[Market, list[Job]]:
-    """Where jobs of one arm train: a market of its own where several symbols share the account."""
-    symbols = symbols_of(jobs[0].scheme)
-    if not symbols:
-        return market, list(jobs)
-    joint = join_market(market, symbols)
-    return joint, [replace(job, fold=join_fold(job.fold, market, joint)) for job in jobs]
 
 
 def trading_of(market: Market, model: AnyScheme, world: World, reward: RewardModel) -> Trading:
@@ -349,20 +330,17 @@ def train_jobs(
     *,
     live_dir: Path | None = None,
     on_done: Callable[[Trained], object] | None = None,
-    at_once: int | None = None,
 ) -> list[Trained]:
     """Train every job with what the machine has: a GPU if there is one, else one process a core.
 
     Args:
-        at_once: so many policies share a process, of several folds that train alike, jobs being of one arm: worth it where
-            a fold has few seeds. None: those of one fold, see side_by_side.
-        on_done: called in this process as each job finishes: in the order of `jobs` where those of a fold follow each other.
+        on_done: called in this process as each job finishes, those of a population together.
     """
     if live_dir is not None:
         shutil.rmtree(live_dir, ignore_errors=True)
         write_json(live_dir / PLAN, {"jobs": len(jobs), "iterations": len(jobs) * settings.train.iterations})
     finished: list[Trained] = []
-    for batch in _batches(market, jobs, models, settings, live_dir, at_once):
+    for batch in _batches(market, jobs, models, settings, live_dir):
         finished += batch
         for trained in batch:
             if on_done is not None:
@@ -377,56 +355,13 @@ def _batches(
     models: Mapping[str, Confidence],
     settings: Settings,
     live_dir: Path | None,
-    at_once: int | None,
 ) -> Iterator[list[Trained]]:
     if torch.cuda.is_available():
         moved = market.to("cuda", torch.float32)
-        for group in _by_arm(jobs):
+        for group in populations(market, jobs, settings, most=len(jobs)):
             yield train_population(moved, group, models, settings, live_dir=live_dir)
         return
     given = _Given(market.to("cpu", torch.float32), models, settings, live_dir)
-    groups = side_by_side(jobs) if at_once is None else populations(given.market, jobs, settings, at_once)
+    groups = populations(given.market, jobs, settings)
     with Pool(given, most=len(groups)) as pool:
         yield from pool.map(_work, groups)
-
-
-def side_by_side(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Jobs that one process trains together: seeds of one arm and fold, SEEDS_AT_ONCE at most, in the order given.
-
-    What they are does not depend on the machine, so that its bytes do not either.
-    """
-    groups: dict[tuple[str, str, int], list[Job]] = {}
-    for job in jobs:
-        groups.setdefault((job.arm, job.fold.scheme, job.fold.number), []).append(job)
-    return [
-        group[first : first + SEEDS_AT_ONCE]
-        for group in groups.values()
-        for first in range(0, len(group), SEEDS_AT_ONCE)
-    ]
-
-
-def alike(market: Market, jobs: Sequence[Job], settings: Settings) -> list[list[Job]]:
-    """Jobs of one arm in groups that train in one population as each would by itself: of one horizon, in the order given."""
-    own, moved = _on_own_market(market, jobs)
-    decides = decision_rows(own, settings.of(jobs[0]).world.decisions, follows_signal=follows_signal(jobs[0].scheme))
-    groups: dict[tuple[int, int], list[Job]] = {}
-    for job, there in zip(jobs, moved, strict=True):
-        lesson = prepare(own, there, settings.of(job), decides)
-        groups.setdefault(budget_of(settings.train, [lesson]), []).append(job)
-    return list(groups.values())
-
-
-def populations(market: Market, jobs: Sequence[Job], settings: Settings, most: int) -> list[list[Job]]:
-    """Jobs of one arm in populations of so many policies at most, folds that train alike beside each other; see alike.
-
-    What they are does not depend on the machine, so that its bytes do not either.
-    """
-    groups = alike(market, jobs, settings)
-    return [group[first : first + most] for group in groups for first in range(0, len(group), most)]
-
-
-def _by_arm(jobs: Sequence[Job]) -> list[list[Job]]:
-    groups: dict[str, list[Job]] = {}
-    for job in jobs:
-        groups.setdefault(job.arm, []).append(job)
-    return list(groups.values())

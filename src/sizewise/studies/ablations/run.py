@@ -96,7 +96,7 @@ def _walk(stage: Stage, name: str, universe: Universe, settings: training.Settin
     # Streams are named after the arm, not the variant: variants differ in what they change and in no draw.
     clock = p.arms[p.plan.candidate].decisions
     jobs = [training.Job(p.plan.candidate, fold, seed, scheme, clock) for fold in folds for seed in seeds]
-    trained = training.train_jobs(market, jobs, models, settings, at_once=training.POLICIES_AT_ONCE)
+    trained = training.train_jobs(market, jobs, models, settings)
     on = [one.agent.origin["selected_on"] for one in trained if "selected_on" in one.agent.origin]
     if on:
         write_json(folder_of(stage, name) / SELECTION, {"policies": len(on), "by_whole_tail": on.count(WHOLE)})

@@ -23,6 +23,7 @@ from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import open_prepared
 from sizewise.evidence.joint_rule import JointTest, joint_as_planned
 from sizewise.learning.ppo import training
+from sizewise.learning.ppo.populations import alike
 from sizewise.learning.ppo.training import Job, Settings
 from sizewise.ledgers.daily import difference, read_daily
 from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
@@ -126,7 +127,7 @@ def open_ground(stage: Stage) -> Ground:
     named = (p.plan.candidate, arm, rule, p.plan, p.plan.risk, p.assay, factors, given.universe.data_hash)
     ground = Ground(market, given.folds[PRIMARY], given.models, settings, *named)
     jobs = jobs_of(ground, p.plan.candidate, [fold.number for fold in ground.folds])
-    groups = training.alike(market.to("cpu", torch.float32), jobs, settings)
+    groups = alike(market.to("cpu", torch.float32), jobs, settings)
     numbers = (tuple(dict.fromkeys(job.fold.number for job in group)) for group in groups)
     return replace(ground, together=tuple(numbers))
 

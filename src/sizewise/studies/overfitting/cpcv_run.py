@@ -27,6 +27,7 @@ from sizewise.dataset.splits import Combination
 from sizewise.dataset.store import build_tables, market_of, read_universe, warm_rows
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import Agent
+from sizewise.learning.ppo.populations import populations
 from sizewise.ledgers.columns import check_adds_up
 from sizewise.ledgers.daily import day_rows, difference
 from sizewise.params.evidence.plan import Risk
@@ -85,9 +86,7 @@ class _Given(NamedTuple):
 
 
 def train(stage: Stage, world: CpcvWorld) -> dict[tuple[int, int], Agent]:
-    """The candidate's policies by (combination number, seed), so many in one population and populations side by side.
-
-    What they are does not depend on the machine.
+    """The candidate's policies by (combination number, seed).
 
     Raises:
         ConfigError: the candidate is no PPO arm.
@@ -101,9 +100,9 @@ def train(stage: Stage, world: CpcvWorld) -> dict[tuple[int, int], Agent]:
     candidate, clock = p.plan.candidate, arm.decisions
     jobs = [training.Job(candidate, one, seed, arm.scheme, clock) for one in world.chosen for seed in p.cpcv.seeds]
     given = _Given(world.market.to("cpu", torch.float32), world.models, settings)
-    populations = training.populations(given.market, jobs, settings, training.SEEDS_AT_ONCE)
-    with Pool(given, most=len(populations)) as pool:
-        trained = [one for population in pool.map(_train, populations) for one in population]
+    parts = populations(given.market, jobs, settings)
+    with Pool(given, most=len(parts)) as pool:
+        trained = [one for part in pool.map(_train, parts) for one in part]
     return {(one.job.fold.number, one.job.seed): one.agent for one in trained}
 
 

@@ -88,7 +88,7 @@ def _walk(stage: Stage, name: str, universe: Universe, train: Train) -> None:
     settings = training.Settings(train, p.observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
     jobs = training.plan_jobs({name: arm}, folds, train.seeds)
     by_number, agents = {fold.number: fold for fold in folds[PRIMARY]}, {}
-    for one in training.train_jobs(market, jobs, models, settings, at_once=training.POLICIES_AT_ONCE):
+    for one in training.train_jobs(market, jobs, models, settings):
         number, seed = one.job.fold.number, one.job.seed
         agents[number, seed] = one.agent
         save_agent(one.agent, policy_folder(folder / "policies", name, by_number[number], seed))

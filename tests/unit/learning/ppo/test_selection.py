@@ -195,7 +195,10 @@ def test_a_slice_of_few_decisions_teaches_nothing(market):
     lesson = prepare(market, job, settings_of(reward=LogGrowth()), decides)
     assert set(lesson.ranges.symbols) == {0}
     assert set(lesson.tails) == {"S0", "S1"}
-    assert training.budget_of(TRAIN.model_copy(update={"horizon": 4000}), [lesson]) == (lesson.most_steps // 2, 381)
+    assert training.budget_of(TRAIN.model_copy(update={"horizon": 4000}), lesson.most_steps) == (
+        lesson.most_steps // 2,
+        381,
+    )
 
 
 # Scores.
