@@ -2,6 +2,7 @@
 VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 STAMP := $(VENV)/.installed
+EXTRAS ?= dev
 # The bundled bars, and your own where DVC tracks them.
 TRACKED := $(strip data.dvc $(wildcard data/own/bars.dvc))
 SHELL := /bin/bash
@@ -10,7 +11,7 @@ export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 export OMP_WAIT_POLICY ?= PASSIVE
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: reproduce studies test types tests notebooks verify lint snapshots bench clean
+.PHONY: reproduce studies test types tests notebooks verify lint snapshots bench bench-peers clean
 
 reproduce: data  ## the main job: features, training, walk-forward, comparison, index
 	dvc repro
@@ -51,6 +52,10 @@ snapshots: data  ## renew the executed quick notebooks after a change that is me
 bench: $(STAMP)  ## speed of environment and training, into metrics/bench.json
 	sizewise bench
 
+bench-peers:  ## the same beside other people's systems, in an environment of their own
+	$(MAKE) --no-print-directory VENV=.venv-peers EXTRAS=dev,peers .venv-peers/.installed
+	.venv-peers/bin/sizewise bench --peers
+
 # DVC refuses where something was added to or changed in data/: its words are kept for that.
 # A download without history is no Git repository, and DVC asks for one unless a file that Git ignores says otherwise.
 data: $(STAMP)
@@ -63,7 +68,7 @@ data: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("sizewise needs Python 3.11 or newer: set PYTHON=") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv $(VENV)
-	pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	pip install --quiet --disable-pip-version-check -c constraints.txt $(if $(findstring peers,$(EXTRAS)),-c constraints-peers.txt) -e '.[$(EXTRAS)]'
 	touch $(STAMP)
 
 clean:  ## remove what a run makes and git does not keep

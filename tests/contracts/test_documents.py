@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 import sizewise
 from sizewise.cli.entry import main
@@ -39,6 +40,19 @@ def test_every_dependency_has_an_exact_pin():
     assert all(re.fullmatch(r"[\w.\-]+==[\w.\-]+", pin) for pin in pins)
     wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
     assert requirement_names(wanted) <= requirement_names(pins)
+
+
+def test_the_peers_are_pinned_beside_the_rest():
+    """`make bench-peers` installs what is compared: of each a release that is allowed, and no two pins of one."""
+    own, beside = (
+        dict(line.split("==") for line in (ROOT / name).read_text().split())
+        for name in ("constraints.txt", "constraints-peers.txt")
+    )
+    assert not {name.lower() for name in own} & {name.lower() for name in beside}
+    declared = [Requirement(text) for text in PROJECT["optional-dependencies"]["peers"]]
+    assert {one.name for one in declared} == {"sbx-rl", "torchrl", "torchtrade"}
+    for one in declared:
+        assert one.specifier.contains(beside[one.name]), one
 
 
 def test_environment_yml_installs_what_pyproject_says():

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -39,26 +39,44 @@ def _refuse(*_: Any, **__: Any) -> Any:
     raise AttributeError("the benchmark's environment has nothing to ask for")
 
 
-def sb3_ppo(env: TradingEnv, view: MarketView, train: Train) -> Measure:
+class Room(NamedTuple):
+    """Where a peer's PPO trains. env: one policy, one account a path, free actions. view: what it sees, so many features a
+    bar. train: network and budget."""
+
+    env: TradingEnv
+    view: MarketView
+    n_features: int
+    train: Train
+
+
+def sb3_ppo(room: Room) -> Measure:
     """Stable-Baselines3's PPO on the flat observation: samples a CPU second, rollout and update.
 
-    A path's segment is scaled once a horizon, so that a step copies one window an account and no more.
-
-    Args:
-        env: one policy, one account a path, free actions.
     Source: Raffin et al. (2021), JMLR 22(268).
     """
-    from gymnasium import spaces
     from stable_baselines3 import PPO
+
+    return _flat_ppo(room, PPO, torch.nn.Tanh, device="cpu")
+
+
+def sbx_ppo(room: Room) -> Measure:
+    """The same in JAX, compiled: sbx, by the authors of Stable-Baselines3."""
+    return _flat_ppo(room, import_module("sbx").PPO, import_module("flax.linen").tanh)
+
+
+def _flat_ppo(room: Room, algorithm: Any, activation: Any, **options: Any) -> Measure:
+    """A path's segment is scaled once a horizon, so that a step copies one window an account and no more."""
+    from gymnasium import spaces
     from stable_baselines3.common.vec_env import VecEnv
 
+    env, view, n_features, train = room
     accounts, window = env.shape[1], view.window_bars
 
     class FlatVecEnv(VecEnv):  # type: ignore[misc]
         set_attr = env_method = env_is_wrapped = close = _refuse
 
         def __init__(self) -> None:
-            box = spaces.Box(-np.inf, np.inf, (window * (len(NAMES) + len(env.desk.scalar_names())),), np.float32)
+            box = spaces.Box(-np.inf, np.inf, (window * (n_features + len(env.desk.scalar_names())),), np.float32)
             super().__init__(accounts, box, spaces.Discrete(N_ACTIONS))
 
         def get_attr(self, *_: Any) -> list[None]:
@@ -95,16 +113,16 @@ def sb3_ppo(env: TradingEnv, view: MarketView, train: Train) -> Measure:
 
     samples = accounts * train.horizon
     layers = {"pi": list(train.hidden), "vf": list(train.hidden)}
-    model = PPO(
+    model = algorithm(
         "MlpPolicy",
         FlatVecEnv(),
         learning_rate=train.learning_rate,
         n_steps=train.horizon,
         batch_size=samples // train.minibatches,
         n_epochs=train.epochs,
-        policy_kwargs={"net_arch": layers, "activation_fn": torch.nn.Tanh},
-        device="cpu",
+        policy_kwargs={"net_arch": layers, "activation_fn": activation},
         seed=1,
+        **options,
     )
 
     def measure() -> dict[str, float]:
@@ -212,16 +230,22 @@ def torchrl_ppo(market: Market, window_bars: int, train: Train) -> Measure:
     return lambda: {"samples_per_s": max(iterate(), iterate())}
 
 
-def open_peers(market: Market, view: MarketView, env: TradingEnv, train: Train) -> dict[str, Measure | None]:
-    """Every peer's measurement by name, None where its library is missing; `env` as for `sb3_ppo`.
+def open_peers(market: Market, room: Room, small: Room) -> dict[str, Measure | None]:
+    """Every peer's measurement by name, None where its library is missing.
 
     TorchTrade's window of one bar shows what remains of its distance where no window is copied.
+
+    Args:
+        room: a network of the size that is usual for prices. small: that of the main job.
     """
     builds: dict[str, Callable[[], Measure]] = {
-        "sb3": partial(sb3_ppo, env, view, train),
-        "torchrl": partial(torchrl_ppo, market, view.window_bars, train),
+        "sb3": partial(sb3_ppo, room),
+        "sb3_small": partial(sb3_ppo, small),
+        "sbx": partial(sbx_ppo, room),
+        "sbx_small": partial(sbx_ppo, small),
+        "torchrl": partial(torchrl_ppo, market, room.view.window_bars, room.train),
     }
-    for bars in (view.window_bars, 1):
+    for bars in (room.view.window_bars, 1):
         for n in TORCHTRADE_ACCOUNTS:
             builds[f"torchtrade_{n}_window_{bars}"] = partial(torchtrade_env, market, bars, n)
     opened: dict[str, Measure | None] = {}

@@ -91,10 +91,18 @@ def open_env(market: Market, mode: Mode, window_bars: int, groups: int, replicas
     )
 
 
+def peers_room(
+    market: Market, train: Train, window_bars: int, inputs: tuple[str, ...] | None = None
+) -> bench_peers.Room:
+    """Where a peer trains: as many accounts, each on a path of its own."""
+    env = open_env(market, "free", window_bars, train.groups * train.replicas, 1, train.horizon)
+    view = synthetic_view(market, window_bars, inputs)
+    return bench_peers.Room(env, view, len(NAMES if inputs is None else inputs), train)
+
+
 MODES: tuple[Mode, ...] = ("masked", "free")
 DISTINCT_ACTIONS = 16
 PRODUCTS = 4
-NOT_INSTALLED = "not installed"
 BUDGET = ("hidden", "horizon", "epochs", "minibatches")
 Rounds = dict[str, list[dict[str, float]]]
 
@@ -248,26 +256,39 @@ def medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {key: median(found[key] for found in rounds) for key in rounds[0]}
 
 
-def ratio(found: Rounds, own: str, own_key: str, peer: str) -> dict[str, float] | str:
-    """This project's speed over a peer's, of each round's neighbours; "not installed" where there is no peer."""
-    if peer not in found:
-        return NOT_INSTALLED
+def ratio(found: Rounds, own: str, own_key: str, peer: str) -> dict[str, float]:
+    """This project's speed over a peer's, of each round's neighbours."""
     pairs = zip(found[own], found[peer], strict=True)
     ratios = [mine[own_key] / next(iter(theirs.values())) for mine, theirs in pairs]
     return {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
 
 
+# Whose PPO faces which of ours.
+FACING = {
+    "sb3": "peers_budget",
+    "sbx": "peers_budget",
+    "torchrl": "peers_budget",
+    "sb3_small": "default_budget",
+    "sbx_small": "default_budget",
+}
+
+
 def compare(found: Rounds, peers: Iterable[str]) -> dict[str, Any]:
-    """The peers' own speeds, and the ratios to them. TorchTrade's step observes, so masked steps that do face it."""
-    record: dict[str, Any] = {name: medians(found[name]) if name in found else NOT_INSTALLED for name in peers}
+    """The peers' own speeds, and the ratios to them; `missing` names those that are not installed.
+
+    TorchTrade's step observes, so masked steps that do face it.
+    """
+    names = list(peers)
+    record: dict[str, Any] = {name: medians(found[name]) for name in names if name in found}
     environments = [name for name in record if name.startswith("torchtrade")]
-    for name in ("sb3", "torchrl"):
-        record[f"ppo_ratio_to_{name}"] = ratio(found, "peers_budget", "samples_per_s", name)
+    for name, own in FACING.items():
+        if name in record:
+            record[f"ppo_ratio_to_{name}"] = ratio(found, own, "samples_per_s", name)
     record["environment_ratio_to_torchtrade"] = {
         name: ratio(found, f"masked_{name.split('_')[1]}", "steps_with_observation_per_s", name)
         for name in environments
     }
-    return record
+    return record | {"missing": [name for name in names if name not in found]}
 
 
 def scheme_table(found: Rounds, sizes: bench_schemes.SchemeSizes) -> dict[str, Any]:
@@ -294,9 +315,10 @@ def run_bench(*, peers: bool, rounds: int, sizes: BenchSizes | None = None) -> d
         market, plans = synthetic_market(sizes.bars), budgets(sizes)
         others: dict[str, bench_peers.Measure | None] = {}
         if peers:
-            view = synthetic_view(market, sizes.window_bars)
-            env = open_env(market, "free", view.window_bars, bench_peers.SB3_ACCOUNTS, 1, sizes.horizon)
-            others = bench_peers.open_peers(market, view, env, sizes.train(sizes.minibatches, 1))
+            train, window_bars, inputs = plans["default_budget"]
+            usual = peers_room(market, sizes.train(bench_peers.SB3_ACCOUNTS, 1), sizes.window_bars)
+            small = peers_room(market, train, window_bars, inputs)
+            others = bench_peers.open_peers(market, usual, small)
         measures: dict[str, bench_peers.Measure] = {"matrix": partial(matrix_speed, sizes.matrix)}
         measures |= {name: Trainer(market, *plan) for name, plan in plans.items()}
         measures |= {name: measure for name, measure in others.items() if measure is not None}

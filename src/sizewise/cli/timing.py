@@ -1,6 +1,7 @@
 """Commands about speed."""
 
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from sizewise.cli.app import app
 @app.command()
 def bench(
     peers: Annotated[
-        bool, typer.Option("--peers", help="time Stable-Baselines3 in the same run, if installed")
+        bool, typer.Option("--peers", help="time other people's systems in the same run, see `make bench-peers`")
     ] = False,
     rounds: Annotated[int, typer.Option(min=1, help="interleaved rounds; medians are reported")] = 3,
 ) -> None:
@@ -22,10 +23,12 @@ def bench(
     metrics = require_writable(Workspace.open().metrics)
     record = run_bench(peers=peers, rounds=rounds)
     before = metrics / "bench.json"
-    if not peers and before.is_file():
+    known = json.loads(before.read_bytes()) if before.is_file() else {}
+    missing = record.get("peers", {}).get("missing", [])
+    if missing:
+        print(f"sizewise: not installed: {', '.join(missing)}: `make bench-peers` installs them", file=sys.stderr)
+    if "peers" in known and ("peers" not in record or missing):
         # What was measured beside others stays, with the machine it was measured on: a ratio is of its own run.
-        known = json.loads(before.read_bytes())
-        if "peers" in known:
-            record["peers"] = {"machine": known["machine"], "method": known["method"], **known["peers"]}
+        record["peers"] = {"machine": known["machine"], "method": known["method"], **known["peers"]}
     write_json(before, record)
     print(json.dumps(record, indent=2))

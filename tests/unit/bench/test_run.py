@@ -13,10 +13,9 @@ from sizewise.bench.run import (
     BenchSizes,
     flops_per_sample,
     one_thread,
-    open_env,
+    peers_room,
     run_bench,
     synthetic_market,
-    synthetic_view,
 )
 from sizewise.bench.schemes import SchemeSizes
 from sizewise.dataset.features import NAMES
@@ -117,15 +116,16 @@ def test_no_rounds_are_refused():
 
 
 def test_a_missing_peer_is_said_to_be_missing(monkeypatch):
-    for name in ("stable_baselines3", "torchrl", "torchtrade"):
+    for name in ("stable_baselines3", "sbx", "torchrl", "torchtrade"):
         for module in [*sys.modules, name]:
             if module.partition(".")[0] == name:
                 monkeypatch.setitem(sys.modules, module, None)
     peers = run_bench(peers=True, rounds=1, sizes=TINY)["peers"]
-    ratios = peers.pop("environment_ratio_to_torchtrade")
-    assert len(ratios) == 4
-    assert {*peers.values(), *ratios.values()} == {"not installed"}
-    assert {"sb3", "torchrl", "ppo_ratio_to_sb3", "ppo_ratio_to_torchrl"} <= set(peers)
+    assert peers.pop("environment_ratio_to_torchtrade") == {}
+    missing = peers.pop("missing")
+    assert peers == {}
+    assert {*run.FACING} < {*missing}
+    assert sum(name.startswith("torchtrade") for name in missing) == 4
 
 
 def test_a_peer_is_compared_round_by_round(monkeypatch):
@@ -147,8 +147,7 @@ def test_stable_baselines3_trains_on_the_flat_observation(monkeypatch):
 
     monkeypatch.setattr(bench_peers, "flat_observation", flat_observation)
     market = synthetic_market(TINY.bars)
-    env = open_env(market, "free", 8, bench_peers.SB3_ACCOUNTS, 1, 8)
-    measure = bench_peers.sb3_ppo(env, synthetic_view(market, 8), TINY.train(2, 1))
+    measure = bench_peers.sb3_ppo(peers_room(market, TINY.train(bench_peers.SB3_ACCOUNTS, 1), 8))
     assert measure()["samples_per_s"] > 0
     assert {observation.shape for observation in seen} == {(bench_peers.SB3_ACCOUNTS, 8 * (len(NAMES) + 3))}
     # One observation at the reset; eight steps a rollout, and one more where the horizon begins anew.
