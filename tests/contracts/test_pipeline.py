@@ -23,7 +23,7 @@ from sizewise.base.imports import PACKAGE, closure, imported_files  # noqa: E402
 from sizewise.params.arms import ArmSection  # noqa: E402
 from sizewise.params.reading import SECTIONS, read_params, section_file  # noqa: E402
 from sizewise.params.stage import PIPELINES, declared_sections, used_arms  # noqa: E402
-from sizewise.reports.page.contents import MAIN_TITLES, NOTEBOOKS  # noqa: E402
+from sizewise.reports.page.contents import MAIN_TITLES, NOTEBOOKS, TRADES  # noqa: E402
 
 MAIN, STUDIES = (yaml.safe_load((ROOT / place).read_text())["stages"] for place in PIPELINES)
 STAGES = {**MAIN, **STUDIES}
@@ -223,14 +223,14 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         ("outcome", {"train", "walk_forward"}, {"table"}),
         (
             "plan",
-            {"arms", "walk_forward", "compare", "index"},
+            {"arms", "walk_forward", "compare", "trades", "index"},
             {"known_answers", "calibration", "cpcv", "overfitting", "stress", "ablation", "ablations"}
             | {"stability", "stability_run", "scheme", "schemes", "small_account", "families", "budget", "assay"}
             | {"table", "tables", "outside"},
         ),
         ("ablations", set(), {"ablation", "ablations", "overfitting"}),
         # Every stage but these is given the arms that it uses, by a file.
-        ("arms", {"arms", "compare", "index"}, {"overfitting"}),
+        ("arms", {"arms", "compare", "trades", "index"}, {"overfitting"}),
         ("slices", {"walk_forward"}, set()),
         ("calibration", set(), {"calibration"}),
         ("stress", {"arms"}, {"stress"}),
@@ -358,7 +358,7 @@ def test_a_study_is_no_business_of_the_main_job(wing):
 
 def readers(stages: dict[str, Any]) -> set[str]:
     """Stages that depend on what a report printed, and not on data."""
-    pages = {("index", f"reports/{name}.html") for name in MAIN_TITLES}
+    pages = {("index", f"reports/{name}.html") for name in (*MAIN_TITLES, TRADES)}
     return {
         name
         for name, stage in stages.items()

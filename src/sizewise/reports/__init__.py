@@ -9,6 +9,7 @@
 - risk: what matching risk does to every arm
 - site: the index page
 - tables: the tables in notebook 02
+- trades: the explorer of trades, a page that reads files beside it
 - train: notebook 02
 - train_direct: notebook 02, on what is trained by gradient through the account
 - verify: whether a run says what the committed one says

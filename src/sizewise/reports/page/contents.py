@@ -9,6 +9,10 @@ MAIN = {
     "walk_forward": ("03_walk_forward", "Walk-forward: every arm, out of sample"),
     "compare": ("04_compare", "The comparison: learned sizing against ATR sizing"),
 }
+# Its explorer of trades, which is no notebook: the page's name, and what it is called.
+TRADES, TRADES_TITLE = "trades", "Look at the trades"
+# Reports on what those trades come to, which lead there.
+TRADED = ("03_walk_forward", "04_compare")
 # Their reports are committed, and never waited for.
 STUDIES = {
     "market_mechanics": ("05_market_mechanics", "The market's mechanics: what an order does to an account"),

@@ -20,7 +20,15 @@ from markupsafe import Markup
 from nbconvert import HTMLExporter
 
 from sizewise.base.paths import project_root, write_atomically
-from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES, short, studies_of
+from sizewise.reports.page.contents import (
+    MAIN_TITLES,
+    STUDY_TITLES,
+    TRADED,
+    TRADES,
+    TRADES_TITLE,
+    short,
+    studies_of,
+)
 from sizewise.reports.page.glossary import AMBIGUOUS, GLOSSARY
 
 FOLDER = Path(__file__).parent
@@ -33,17 +41,16 @@ MISSING = ("NaN", "NaT", "None", "<NA>", "nan")
 SKIPPED = ("a", "code", "pre", "h1", "h2", "h3", "h4", "table", "summary", "script", "style", "button")
 
 
-def environment() -> Environment:
-    """Templates of the pages, and those of packages that extend them."""
-    return Environment(
-        autoescape=True,
-        loader=ChoiceLoader([PackageLoader("sizewise.reports.page", "."), PackageLoader("sizewise.reports.site", ".")]),
-    )
+def environment(extending: str = "sizewise.reports.site") -> Environment:
+    """Templates of the pages, and those of the package that extends them."""
+    packages = ("sizewise.reports.page", extending)
+    return Environment(autoescape=True, loader=ChoiceLoader([PackageLoader(name, ".") for name in packages]))
 
 
 def surroundings(here: str, studies: Iterable[str]) -> dict[str, Any]:
     """What every page shows around its text. Args: `here`: the page's name. `studies`: names of those the project has."""
-    contents = [("Reports", [(name, short(title)) for name, title in MAIN_TITLES.items()])]
+    reports = [(name, short(title)) for name, title in MAIN_TITLES.items()]
+    contents = [("Reports", [*reports, (TRADES, TRADES_TITLE)])]
     listed = [(name, short(STUDY_TITLES[name])) for name in studies]
     contents += [("Studies", listed)] if listed else []
     order = [("index", "The answer"), *(page for _, pages in contents for page in pages)]
@@ -53,6 +60,7 @@ def surroundings(here: str, studies: Iterable[str]) -> dict[str, Any]:
         "contents": contents,
         "before": order[at - 1] if at else None,
         "after": order[at + 1] if at is not None and at + 1 < len(order) else None,
+        "traded": (TRADES, TRADES_TITLE) if here in TRADED else None,
         "css": _asset("site.css"),
         "script": _asset("site.js"),
     }

@@ -29,7 +29,7 @@ from sizewise.params.evidence.plan import Plan
 from sizewise.params.reading import parse_section
 from sizewise.params.stage import stage_params
 from sizewise.reports.figures import difference_by_block, equity_by_arm
-from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES
+from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES, TRADES
 from sizewise.reports.page.failed import stale_sentences
 from sizewise.reports.page.glossary import GLOSSARY
 from sizewise.reports.page.notes import project_note
@@ -304,7 +304,12 @@ def build(profile: str = "full") -> Path:
     }
     for path, text in texts.items():
         write_atomically(path, partial(_write, text))
-    pages = [target, *(workspace.reports / f"{name}.html" for name in (*MAIN_TITLES, *found.studies)), book, words]
+    pages = [
+        target,
+        *(workspace.reports / f"{name}.html" for name in (*MAIN_TITLES, TRADES, *found.studies)),
+        book,
+        words,
+    ]
     search.write_search([path for path in pages if path.is_file()], workspace.reports / search.FILE)
     return target
 

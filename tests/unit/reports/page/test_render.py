@@ -10,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES
+from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES, TRADED, TRADES
 from sizewise.reports.page.glossary import AMBIGUOUS, GLOSSARY
 from sizewise.reports.page.render import anchor_of, main, parameters_of, render, surroundings
 
@@ -82,13 +82,20 @@ def test_the_place_among_the_others(page):
     studies = tuple(STUDY_TITLES)
     soup = page(new_markdown_cell("# T"), studies=studies)
     links = [link["href"] for link in soup.select("#sidebar ol a")]
-    assert links == [f"{name}.html" for name in (*MAIN_TITLES, *studies)]
+    assert links == [f"{name}.html" for name in (*MAIN_TITLES, TRADES, *studies)]
     assert [link["href"] for link in soup.select("[aria-current]")] == ["03_walk_forward.html"]
     assert [link["href"] for link in soup.select(".along a")] == ["02_train.html", "04_compare.html"]
     alone = page(new_markdown_cell("# T"), name="04_compare")
-    assert [link["href"] for link in alone.select(".along a")] == ["03_walk_forward.html"]
+    assert [link["href"] for link in alone.select(".along a")] == ["03_walk_forward.html", "trades.html"]
+    assert surroundings(TRADES, ())["after"] is None
     assert surroundings("index", studies)["before"] is None
     assert surroundings("18_outside_checks", studies)["after"] is None
+
+
+def test_reports_on_trades_lead_to_them(page):
+    found = {name: page(new_markdown_cell("# T"), name=name).select("main .lead a") for name in MAIN_TITLES}
+    assert {name for name, links in found.items() if links} == set(TRADED)
+    assert {link["href"] for links in found.values() for link in links} == {f"{TRADES}.html"}
 
 
 def test_contents_lead_to_headings_even_if_they_are_called_alike(page):
