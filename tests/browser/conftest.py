@@ -20,7 +20,8 @@ REPORTS = Path(__file__).resolve().parents[2] / "reports"
 PAGES = sorted(path.name for path in REPORTS.glob("*.html"))
 
 
-# Of a module, not of the session: while Playwright is open its event loop runs in this thread, and nobody else's can.
+# Of a module and not of the session: as long as Playwright is open, its event loop runs in this thread, and nobody
+# else's can.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
@@ -46,7 +47,8 @@ def visit(browser, request):
         page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: said.append(f"error: {error}"))
         page.said = said
-        page.goto((REPORTS / name).as_uri())
+        file, _, fragment = name.partition("#")
+        page.goto((REPORTS / file).as_uri() + (f"#{fragment}" if fragment else ""))
         return page
 
     yield opened

@@ -60,7 +60,7 @@ def test_nothing_overflows(visit, name, width):
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("name", ["index.html", "04_compare.html", "glossary.html"])
+@pytest.mark.parametrize("name", ["index.html", "04_compare.html", "glossary.html", "trades.html"])
 def test_letters_stand_out(visit, name, dark):
     assert visit(name, dark=dark).evaluate(CONTRAST) == []
 

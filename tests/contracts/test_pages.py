@@ -2,7 +2,7 @@
 
 import pytest
 
-from sizewise.reports.page.contents import MAIN_TITLES, NOTEBOOKS, STUDY_TITLES, studies_of
+from sizewise.reports.page.contents import MAIN_TITLES, NOTEBOOKS, STUDY_TITLES, TRADES, studies_of
 from sizewise.reports.page.render import render
 from sizewise.reports.site import index, manual
 from sizewise.reports.site.search import FILE, write_search
@@ -28,10 +28,16 @@ def test_the_manual_is_the_readme():
 
 
 def test_the_search_looks_through_the_committed_pages(tmp_path):
-    names = ("index", *MAIN_TITLES, *STUDY_TITLES, "manual", "glossary")
+    names = ("index", *MAIN_TITLES, TRADES, *STUDY_TITLES, "manual", "glossary")
     write_search([REPORTS / f"{name}.html" for name in names], tmp_path / FILE)
     assert (tmp_path / FILE).read_bytes() == (REPORTS / FILE).read_bytes()
 
 
 def test_every_report_is_on_the_site():
-    assert {path.stem for path in REPORTS.glob("*.html")} == {"index", "manual", "glossary", *NOTEBOOKS.values()}
+    assert {path.stem for path in REPORTS.glob("*.html")} == {
+        "index",
+        "manual",
+        "glossary",
+        TRADES,
+        *NOTEBOOKS.values(),
+    }
