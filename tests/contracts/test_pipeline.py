@@ -31,6 +31,7 @@ METRICS = [
     *("features", "train", "walk_forward", "risk", "verdict", "sensitivities"),
     *("market_mechanics", "cartpole", "known_answers", "calibration", "cpcv", "overfitting", "stress", "ablations"),
     *("stability", "small_account", "schemes", "families", "budget", "assay", "tables", "outside"),
+    *("headlines", "study_headlines"),
 ]
 LIBRARY = "src/sizewise/"
 # On average a stage: with six more studies a limit on all rows would only count the stages.
@@ -223,14 +224,14 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         ("outcome", {"train", "walk_forward"}, {"table"}),
         (
             "plan",
-            {"arms", "walk_forward", "compare", "trades", "index"},
+            {"arms", "walk_forward", "compare", "trades", "headlines", "index"},
             {"known_answers", "calibration", "cpcv", "overfitting", "stress", "ablation", "ablations"}
             | {"stability", "stability_run", "scheme", "schemes", "small_account", "families", "budget", "assay"}
             | {"table", "tables", "outside"},
         ),
         ("ablations", set(), {"ablation", "ablations", "overfitting"}),
         # Every stage but these is given the arms that it uses, by a file.
-        ("arms", {"arms", "compare", "trades", "index"}, {"overfitting"}),
+        ("arms", {"arms", "compare", "trades", "headlines", "index"}, {"overfitting"}),
         ("slices", {"walk_forward"}, set()),
         ("calibration", set(), {"calibration"}),
         ("stress", {"arms"}, {"stress"}),

@@ -126,6 +126,7 @@ def make(folder: Path, given: Given) -> None:
         _write(scratch / ".gitignore", "".join(f"{line}\n" for line in IGNORED))
         write_json(scratch / RECORD, {"question": given.question, "said": [list(one.said) for one in given.series]})
         _init_dvc(scratch)
+        _copy_plots(root, scratch)
         scratch.chmod(0o755)
         scratch.rename(folder)
     finally:
@@ -237,6 +238,14 @@ def _init_dvc(root: Path) -> None:
     done = dvc(root, "init", "--no-scm", "--quiet")
     if done.returncode:
         raise ConfigError(f"dvc init: {' '.join(done.stderr.split())}")
+
+
+def _copy_plots(root: Path, target: Path) -> None:
+    """What `dvc plots` draws with: the templates that the stages name, and the page, which DVC's settings name."""
+    shutil.copytree(root / ".dvc" / "plots", target / ".dvc" / "plots")
+    page = "\n[plots]\n    html_template = plots/page.html\n"
+    config = target / ".dvc" / "config"
+    _write(config, (config.read_text(encoding="utf-8") if config.is_file() else "") + page)
 
 
 def dvc_environment() -> dict[str, str]:

@@ -4,6 +4,7 @@
 - compare: notebook 04
 - features: notebook 01
 - figures: figures that several reports draw
+- headlines: the few figures and curves that DVC shows
 - learner: what PPO learned, for notebook 02
 - page: what every report shares: opening, running, style
 - risk: what matching risk does to every arm

@@ -294,9 +294,16 @@ def save_policies(trained: Sequence[Trained], folder: Path, origin: Mapping[str,
 
 
 def save_curves(history: pd.DataFrame, folder: Path) -> None:
-    """plots/learning_curves.csv: mean over folds, one row a group, seed and iteration."""
+    """plots/learning_curves.csv: mean over folds, one row a group, seed and iteration.
+
+    Folds differ in length and are validated at their own end: a value is kept where every fold has one, and an iteration
+    that some fold did not reach is left out, so that a curve never changes what it is a mean of.
+    """
     columns = ["samples", "validation_bps_per_day", "mean_scaled_reward", "entropy", "approx_kl", "explained_variance"]
-    means = history.groupby(["group", "seed", "iteration"], sort=False)[columns].mean().reset_index()
+    folds = history.groupby(["group", "seed"], sort=False)["fold"].transform("nunique")
+    grouped = history.assign(folds=folds).groupby(["group", "seed", "iteration"], sort=False)
+    of_all = grouped[columns].count().eq(grouped["folds"].first(), axis=0)
+    means = grouped[columns].mean().where(of_all).dropna(subset=["samples"]).reset_index()
     means = means.astype({"iteration": int, "samples": int})
     write_atomically(folder / "learning_curves.csv", lambda path: means.to_csv(path, index=False, float_format="%.6g"))
 

@@ -6,6 +6,7 @@
 - calibration: do the tests hold their level and see what they should
 - configured: the market of params.yaml, and its reward step by step
 - families: the signal in other families, beside the null
+- headlines: the one figure of each study that DVC shows
 - known_answers: do the learners find a known optimum
 - mechanics: what an order does to an account
 - outside: what others found, asked of the parts of this project

@@ -162,6 +162,25 @@ def test_curves_on_disk_are_means_over_folds(history, tmp_path):
     np.testing.assert_allclose(one, [NAN, 0.5, NAN, 1.0])
 
 
+def test_a_curve_on_disk_is_a_mean_of_the_same_folds_throughout(tmp_path):
+    steps = {0: range(4), 1: range(6)}
+    rows = [
+        {"group": "ppo", "seed": 1, "fold": fold, "iteration": k, "samples": 100 * k, "mean_scaled_reward": fold + k}
+        for fold, reached in steps.items()
+        for k in reached
+    ]
+    history = pd.DataFrame(rows).assign(entropy=1.0, approx_kl=0.1, explained_variance=0.5)
+    # Every second iteration, and each fold at its own end: that of the shorter one is no validation of both.
+    ends = {fold: max(reached) for fold, reached in steps.items()}
+    looked = (history["iteration"] % 2 == 0) | (history["iteration"] == history["fold"].map(ends))
+    history["validation_bps_per_day"] = history["mean_scaled_reward"].where(looked)
+    training_tables.save_curves(history, tmp_path)
+    table = pd.read_csv(tmp_path / "learning_curves.csv")
+    assert table["iteration"].tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(table["validation_bps_per_day"], [0.5, NAN, 2.5, NAN])
+    np.testing.assert_allclose(table["mean_scaled_reward"], [0.5, 1.5, 2.5, 3.5])
+
+
 def test_policies_on_disk_carry_their_origin(trained, tmp_path):
     training_tables.save_policies(trained, tmp_path, {"data_hash": "abc"})
     folders = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "ppo").iterdir())
