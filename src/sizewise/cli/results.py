@@ -28,6 +28,14 @@ def report(profile: Profile = "full") -> None:
 
 
 @app.command()
+def stages() -> None:
+    """List the stages of both pipelines, each after those that it waits for."""
+    from sizewise.reports.stages import table
+
+    print("\n".join(table(project_root())))
+
+
+@app.command()
 def trials(profile: Profile = "full") -> None:
     """List every out-of-sample evaluation ever recorded, and apart from them the reruns with other digits."""
     from sizewise.ledgers.reruns import read_reruns

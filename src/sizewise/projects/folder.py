@@ -6,6 +6,7 @@ it and nothing of it touches the checkout that the library came from.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -113,7 +114,7 @@ def make(folder: Path, given: Given) -> None:
             one.store(scratch)
         _write_own(scratch / own_code.FOLDER, [code for code in (given.signal, given.rule) if code is not None])
         for name in NOTEBOOKS:
-            text = (root / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
+            text = of_a_project((root / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
             _write(
                 scratch / "notebooks" / f"{name}.ipynb", text if given.rule is None else asking(text, given.rule.arm)
             )
@@ -138,6 +139,11 @@ QUESTIONS = {
     "# The comparison: learned sizing against ATR sizing": "# The comparison: {arm} against ATR sizing",
     "Does learned position sizing beat ATR sizing": "Does `{arm}` beat ATR sizing",
 }
+
+
+def of_a_project(notebook: str) -> str:
+    """A notebook's text for a study, which has one profile: by hand it runs on that."""
+    return re.sub(r'profile = \\"quick\\"[^"]*"', 'profile = \\"full\\""', notebook)
 
 
 def asking(notebook: str, arm: str) -> str:

@@ -9,6 +9,7 @@
 - page: what every report shares: opening, running, style
 - risk: what matching risk does to every arm
 - site: the index page
+- stages: the pipelines, as a table that fits a screen
 - tables: the tables in notebook 02
 - trades: the explorer of trades, a page that reads files beside it
 - train: notebook 02

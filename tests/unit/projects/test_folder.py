@@ -92,6 +92,22 @@ def test_what_is_asked_of_the_learned_arm_stands_in_the_notebook(root):
     assert asking(text, "mine").count("mine") >= len(QUESTIONS)
 
 
+def test_a_notebook_of_a_study_runs_by_hand_on_the_study(make, root):
+    """A study has no quick profile: its run is small already."""
+    text = (make() / "notebooks" / "03_walk_forward.ipynb").read_text()
+    cell = nbformat.reads(text, as_version=4).cells[1].source
+    assert cell == 'params = None\nprofile = "full"'
+    assert 'profile = \\"quick\\"' in (root / "notebooks" / "03_walk_forward.ipynb").read_text()
+
+
+def test_dvc_draws_a_study_with_the_templates_of_the_main_job(make, root):
+    made = make()
+    assert {path.name for path in (made / ".dvc" / "plots").iterdir()} == {
+        path.name for path in (root / ".dvc" / "plots").iterdir()
+    }
+    assert "html_template = plots/page.html" in (made / ".dvc" / "config").read_text()
+
+
 def test_a_signal_of_the_users_is_what_is_traded(make, tmp_path):
     (tmp_path / "mine.py").write_text("def up(bars):\n    return (bars['close'] > 0).to_numpy() * 1\n")
     signals = parse_params(read_params(make(signal="mine.py:up"))).signals

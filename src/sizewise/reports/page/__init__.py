@@ -2,6 +2,7 @@
 
 - contents: the reports in the order in which they are read
 - described: what a figure shows, in words
+- by_hand: a notebook opened in JupyterLab, and what it reads
 - notebook: how a notebook begins, and its last line
 - failed: where a notebook stopped, its half-run copy, and which reports are older than that
 - notes: what a project says of itself beside its reports

@@ -99,21 +99,21 @@ def stale_sentences(workspace: Workspace) -> list[str]:
 
 def _downstream(stages: Mapping[str, Mapping[str, Any]], report: str) -> list[str]:
     """Notebooks of the stages that read, directly or not, what the stage of a report writes."""
-    late = [name for name, stage in stages.items() if report in _written(stage)]
+    late = [name for name, stage in stages.items() if report in written(stage)]
     for name in late:
-        places = set(_written(stages[name]))
-        late += [other for other, stage in stages.items() if other not in late and _reads(stage, places)]
-    reports = {path for name in late for path in _written(stages[name])} - {report}
+        places = set(written(stages[name]))
+        late += [other for other, stage in stages.items() if other not in late and reads(stage, places)]
+    reports = {path for name in late for path in written(stages[name])} - {report}
     return sorted(Path(path).stem for path in reports if path.startswith("reports/") and path.endswith(".ipynb"))
 
 
-def _reads(stage: Mapping[str, Any], places: Iterable[str]) -> bool:
+def reads(stage: Mapping[str, Any], places: Iterable[str]) -> bool:
     """Whether a stage depends on one of the places, or on a file in it."""
     return any(f"{dep}/".startswith(f"{place}/") for dep in stage.get("deps", ()) for place in places)
 
 
-def _written(stage: Mapping[str, Any]) -> Iterator[str]:
-    """The paths of what a stage makes."""
+def written(stage: Mapping[str, Any]) -> Iterator[str]:
+    """The paths of what a stage of dvc.yaml makes."""
     kinds: Sequence[str] = ("outs", "metrics", "plots")
     for entry in (entry for kind in kinds for entry in stage.get(kind, ())):
         yield from [entry] if isinstance(entry, str) else entry

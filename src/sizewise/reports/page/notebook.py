@@ -9,14 +9,22 @@ import torch
 
 from sizewise.base.arithmetic import fingerprint
 from sizewise.params.stage import Stage, open_stage
+from sizewise.reports.page.by_hand import make_ready
 from sizewise.reports.page.contents import NOTEBOOKS
 from sizewise.reports.page.notes import project_note
 from sizewise.reports.page.style import use_style
 
+FULL = "full"
+
 
 def open_page(name: str, params: Mapping[str, Any] | None = None, profile: str = "full") -> Stage:
-    """Apply the project's style and open a notebook's stage; see stage.open_stage."""
+    """Apply the project's style and open a notebook's stage; see stage.open_stage.
+
+    Without parameters the notebook was opened by hand: on another profile than the full one, what it reads is made first.
+    """
     use_style()
+    if params is None and profile != FULL:
+        make_ready(name, profile)
     return open_stage(name, params, profile)
 
 
