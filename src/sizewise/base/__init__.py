@@ -1,6 +1,7 @@
 """What everything stands on.
 
 - arithmetic: which instructions the number libraries use
+- card: how a result shows itself in a notebook
 - compiled: loops over float32 rows, compiled, whose bytes depend on no processor
 - errors: typed errors, and how a command ends on one
 - hashing: contents and sources as short hashes

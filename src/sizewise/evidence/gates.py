@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sizewise.base.card import card
 from sizewise.evidence.statistics.blocks import ibragimov_mueller
 from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.orders import round_trips
@@ -22,6 +23,8 @@ AT_CAP = 0.01
 # Failed ones of these are said and leave the verdict.
 SAID_ALONE = ("signal",)
 DIGITS = 6
+YES = {True: "yes", False: "no", None: "not measured"}
+HOLDS = {True: "holds", False: "fails", None: "not measured"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,12 @@ class Gate:
             for name, value in (("value", self.value), ("threshold", self.threshold))
         }
         return {"holds": self.holds, **numbers, "sentence": self.sentence}
+
+    def _repr_html_(self) -> str:
+        """For notebooks: whether it holds, and what was compared with what."""
+        numbers = {"value": self.value, "threshold": self.threshold}
+        facts = {name: f"{number:.4g}" for name, number in numbers.items() if number is not None}
+        return card(f"gate {self.name}: {HOLDS[self.holds]}", facts, [self.sentence])
 
 
 def _unmeasured(name: str, threshold: float | None, why: str) -> Gate:
@@ -201,10 +210,9 @@ def all_gates(
 
 def gate_table(gates: Sequence[Gate]) -> pd.DataFrame:
     """One row a gate: holds (yes, no, not measured), value, threshold; see gate_sentences."""
-    words = {True: "yes", False: "no", None: "not measured"}
     rows = {
         gate.name: {
-            "holds": words[gate.holds],
+            "holds": YES[gate.holds],
             "value": np.nan if gate.value is None else gate.value,
             "threshold": np.nan if gate.threshold is None else gate.threshold,
         }

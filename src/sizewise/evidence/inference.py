@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sizewise.base.card import card
 from sizewise.base.errors import LedgerError
 from sizewise.evidence.joint_rule import BLOCKS_NAME, COSINES_NAME, JointTest, joint_as_planned, joint_test
 from sizewise.evidence.pairing import ArmLedger, check_pair, check_same_seeds, check_signals, find_breaches, open_ledger
@@ -71,6 +72,18 @@ class Comparison:
     seeds: SeedDraws | None = None
     doubts: tuple[str, ...] = ()
     untested: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """The verdict and what it rests on, for notebooks."""
+        test = self.primary
+        facts = {
+            "difference": f"{BPS * test.mean:+.3f} bps of equity a day",
+            f"{100.0 * (1.0 - test.alpha):.4g}% interval": f"{BPS * test.low:+.3f} to {BPS * test.high:+.3f} bps a day",
+            "p-value": f"{test.p_value:.4f}",
+            "smallest difference it finds": f"{BPS * test.mde:.3f} bps a day",
+            "days": f"{test.n_days:,}",
+        }
+        return card(f"a against b: {self.verdict}", facts, [f"{said}." for said in (*self.breaches, *self.doubts)])
 
 
 def _open_pair(equity_a: pd.Series | pd.DataFrame, equity_b: pd.Series | pd.DataFrame) -> tuple[ArmLedger, ArmLedger]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sizewise.base.card import card
 from sizewise.base.errors import ConfigError, LedgerError
 from sizewise.base.hashing import content_hash
 from sizewise.base.paths import write_atomically
@@ -52,6 +53,15 @@ class TrialLedger:
 
     trials: tuple[dict[str, Any], ...]
     breach: str
+
+    def _repr_html_(self) -> str:
+        """For notebooks: how much was looked at, and whether the chain holds."""
+        facts = {
+            "lines": f"{len(self.trials):,}",
+            "configurations evaluated": f"{count_trials(self.trials):,}",
+            "openings of the sealed slice": f"{sum(trial['kind'] == OPENING for trial in self.trials):,}",
+        }
+        return card("trial ledger", facts, [chain_sentence(self).replace("**", "")])
 
 
 def read_ledger(path: Path) -> TrialLedger:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from sizewise.base.card import card
 from sizewise.base.errors import BarError, CheckpointError, ConfigError
 from sizewise.base.paths import project_root
 from sizewise.dataset.confidence import Confidence
@@ -72,6 +73,26 @@ class Decision:
     factor: float = 1.0
     orders: Orders = field(default_factory=Orders, compare=False)
     by_symbol: Mapping[str, float] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what to order, of which account, and what stands against it."""
+        asked = {symbol: f"{dollars:+,.2f}" for symbol, dollars in self.by_symbol.items()}
+        facts = {
+            "equity": f"{self.equity:,.2f}",
+            "position": f"{self.position:+,.2f}",
+            "size": f"{100.0 * self.size_frac:.2f}% of equity",
+            **({} if self.action is None else {"action": str(self.action)}),
+            **asked,
+        }
+        said = (
+            []
+            if self.decides
+            else ["The clock of decisions decides nothing at this close: what works or is held stays."]
+        )
+        if self.refused:
+            said.append(f"Against it stands {self.refused}: {self.accepted:+,.2f} would fill.")
+        title = f"order {self.dollars:+,.2f} at the next open" if self.dollars else "order nothing"
+        return card(title, facts, said)
 
 
 class HeardPolicy(PolicySizer):
@@ -154,6 +175,20 @@ class LiveArm:
     root: Path | None = None
     symbols: tuple[str, ...] = ()
     own: OwnFeatures | None = None
+
+    def _repr_html_(self) -> str:
+        """For notebooks: which arm and part it is, what it looks at, and when it decides."""
+        clock = self.world.decisions
+        facts = {
+            "part": f"fold {self.fold}, seed {self.seed}",
+            "side": "from the signal" if self.follows_signal else "its own",
+            "clock of decisions": clock.every if clock.count == 1 else f"{clock.every}, one in {clock.count}",
+            "actions": "none: it orders a size" if self.scheme is None else self.scheme.kind,
+            "bars it looks at": f"{self.window_bars:,}",
+            "days it needs before": f"{self.history_days:,}",
+            "account": ", ".join(self.symbols) or "one symbol, whichever is given",
+        }
+        return card(f"arm {self.name}", facts)
 
     @property
     def history_days(self) -> int:

@@ -93,3 +93,20 @@ def test_all_are_computed_in_their_order_and_shown(plan):
     assert found[2].record() == {
         "holds": False, "value": 1.0, "threshold": 0.1, "sentence": found[2].sentence,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        (
+            gates.Gate("learner", True, 0.9, 0.8, "It <learned>."),
+            ["gate learner: holds", "0.9", "0.8", "It &lt;learned&gt;."],
+        ),
+        (gates.Gate("assay", False, 0.5, 0.8, "Found too little."), ["gate assay: fails"]),
+        (gates.Gate("budget", None, None, 1.0, "Not measured: no study."), ["gate budget: not measured"]),
+    ],
+)
+def test_a_gate_shows_itself_in_a_notebook(gate, said):
+    html = gate._repr_html_()
+    assert all(words in html for words in said)
+    assert (">value<" in html) == (gate.value is not None)

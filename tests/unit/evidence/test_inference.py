@@ -1,5 +1,7 @@
 """The protocol: what is compared, the primary test, its power and its false positives, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -539,3 +541,13 @@ def test_too_few_days_of_a_regime_are_not_tested():
     assert table["n_days"]["high_vol_ranging"] == 15
     assert np.isnan(table["p_value"]["high_vol_ranging"])
     assert table["p_value"]["low_vol_ranging"] == 1.0
+
+
+def test_a_comparison_shows_itself_in_a_notebook():
+    found = quick(ledger(0.0, rng=1), ledger(0.0, rng=2))
+    html = found._repr_html_()
+    assert f"a against b: {found.verdict}" in html
+    assert f"{1e4 * found.primary.mean:+.3f} bps" in html
+    assert "95% interval" in html
+    broken = replace(found, breaches=("the bars <differ>",))
+    assert "the bars &lt;differ&gt;." in broken._repr_html_()

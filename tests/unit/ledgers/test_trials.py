@@ -414,3 +414,14 @@ def test_an_opening_that_says_too_little_is_damage(path, name):
     line = json.loads(path.read_text())
     path.write_text(json.dumps({key: value for key, value in line.items() if key != name}) + "\n")
     assert read_ledger(path).breach == "line 1 is damaged"
+
+
+def test_a_ledger_shows_itself_in_a_notebook(path):
+    record_trials(path, [evaluation(), evaluation(fold=1), evaluation("atr")])
+    html = read_ledger(path)._repr_html_()
+    assert ">3<" in html
+    assert ">2<" in html
+    assert "The chain of the 3 lines holds" in html
+    path.write_text(path.read_text().replace("1.25", "9.25", 1))
+    assert "The trial ledger was edited: " in read_ledger(path)._repr_html_()
+    assert "**" not in read_ledger(path)._repr_html_()

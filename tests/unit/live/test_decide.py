@@ -13,6 +13,7 @@ from sizewise.dataset.days import Days
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.ppo.policy import initialise
 from sizewise.live import history
+from sizewise.live.decide import Decision
 from sizewise.live.opening import load_policy, policy_arm
 from sizewise.market.instruments import load_instruments
 from sizewise.params.trading.account import Account
@@ -272,3 +273,19 @@ def test_between_the_clocks_closes_an_account_of_ones_own_is_not_asked_either(ba
     world = replace(agents["free"].world, decisions=Decisions(every="bar", count=KNOWN + 1))
     said = policy_arm(replace(agents["free"], world=world)).decide(bars, symbol=SYMBOL, equity=1000.0)
     assert (said.decides, said.action, said.dollars) == (False, None, 0.0)
+
+
+def test_an_arm_and_its_decision_show_themselves_in_a_notebook(agents, bars):
+    arm = policy_arm(agents["free"])
+    html = arm._repr_html_()
+    assert f"arm {arm.name}" in html
+    assert f"fold {arm.fold}, seed {arm.seed}" in html
+    assert f"{arm.history_days:,}" in html
+    nothing = Decision(None, 0, 0.0, 0.0, (), decides=False, equity=1_000.0, position=0.0)
+    assert "order nothing" in nothing._repr_html_()
+    assert "decides nothing at this close" in nothing._repr_html_()
+    cut = Decision(3, 1, 0.25, 250.0, (), refused="below_min", equity=1_000.0, position=-20.0, by_symbol={"<X>": 250.0})
+    said = cut._repr_html_()
+    assert all(
+        words in said for words in ("order +250.00", "25.00% of equity", "-20.00", "&lt;X&gt;", "below_min: +0.00")
+    )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sizewise.base.card import card
 from sizewise.base.errors import ConfigError, LedgerError
 from sizewise.evidence.inference import Comparison, compare, verdict_of
 from sizewise.evidence.joint_rule import joint_test
@@ -66,6 +67,18 @@ class Judgement:
             found += [sentences.deflation_sentence(self.terms, pair), ""]
         found += ["Assumed:", *(f"- {said}" for said in self.assumed), ""]
         return "\n".join([*found, "It cannot say:", *(f"- {said}" for said in self.cannot_say)])
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a card a comparison, then what was assumed and what it cannot say."""
+        cards = [
+            card(
+                sentences.headline(pair),
+                said=[sentences.question(self.terms, pair), sentences.plain_words(self.terms, pair)],
+            )
+            for pair in self.pairs
+        ]
+        held = {"assumed": self.assumed, "it cannot say": self.cannot_say}
+        return "\n".join([*cards, *(card(name, said=said) for name, said in held.items() if said)])
 
     def record(self) -> dict[str, Any]:
         """All of it for JSON; effects in basis points of equity a day, null where there is no number."""

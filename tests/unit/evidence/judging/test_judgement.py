@@ -200,3 +200,11 @@ def test_noisy_copies_of_one_market_are_not_told_apart(real_bars):
         called += judge(dict(zip("ab", copies, strict=True))).verdict != "inconclusive"
     # More than 2 of 8 at a level of .05 come in .6% of cases.
     assert called <= 2
+
+
+def test_it_shows_itself_in_a_notebook():
+    found = judge({"<b>": A, "theirs": B})
+    html = found._repr_html_()
+    assert "&lt;b&gt; against theirs: inconclusive" in html
+    assert "<b>" not in html
+    assert all(title in html for title in ("assumed", "it cannot say"))
