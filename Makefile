@@ -69,7 +69,19 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("sizewise needs Python 3.11 or newer: set PYTHON=") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv $(VENV)
 	pip install --quiet --disable-pip-version-check -c constraints.txt $(if $(findstring peers,$(EXTRAS)),-c constraints-peers.txt) -e '.[$(EXTRAS)]'
+	@[ ! -e .git ] || [ "$(EXTRAS)" != dev ] || $(MAKE) --no-print-directory git-notebooks
 	touch $(STAMP)
+
+# What JupyterLab adds to a notebook's metadata differs from machine to machine.
+ADDED := version codemirror_mode file_extension mimetype nbconvert_exporter pygments_lexer
+
+git-notebooks:  ## for this checkout alone: sources are committed without outputs, notebooks are compared cell by cell
+	git config filter.nbstripout.clean "$(VENV)/bin/nbstripout --keep-id --extra-keys '$(ADDED:%=metadata.language_info.%)'"
+	git config diff.jupyternotebook.command "$(VENV)/bin/git-nbdiffdriver diff --ignore-details --ignore-metadata"
+	git config merge.jupyternotebook.name "cell by cell"
+	git config merge.jupyternotebook.driver "$(VENV)/bin/git-nbmergedriver merge %O %A %B %L %P"
+
+.PHONY: git-notebooks
 
 clean:  ## remove what a run makes and git does not keep
 	rm -rf build artifacts .pytest_cache .mypy_cache .ruff_cache
