@@ -55,13 +55,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what is made on other processors, see test_processors.py; `make verify` makes the whole",
     )
     parser.addoption(
-        "--renew-drawn", action="store_true", help="keep what the figures draw now: see test_style_drawn.py"
+        "--renew-drawn", action="store_true", help="keep what the figures draw now: see test_figures_drawn.py"
     )
     parser.addoption(
         "--renew-operations",
         action="store_true",
         help="keep what a rollout and an update ask now: see test_operations.py",
     )
+    parser.addoption("--renew-looks", action="store_true", help="keep what the pages look like now: see test_looks.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:

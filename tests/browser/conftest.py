@@ -20,8 +20,7 @@ REPORTS = Path(__file__).resolve().parents[2] / "reports"
 PAGES = sorted(path.name for path in REPORTS.glob("*.html"))
 
 
-# Of a module and not of the session: as long as Playwright is open, its event loop runs in this thread, and nobody
-# else's can.
+# Of a module and not of the session: as long as Playwright is open, its event loop runs in this thread, and no other can.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)

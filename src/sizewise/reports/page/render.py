@@ -94,7 +94,14 @@ def finished(body: str) -> tuple[str, list[tuple[int, str, str]], str]:
     toc = list(_contents(soup))
     for table in soup.find_all("table"):
         _finish_table(soup, table)
-    _describe_figures(soup)
+    # What scrolls is reached with a keyboard, and is told apart by its name.
+    for region, name in _named(soup.select("div.scroll"), "Table"):
+        region["aria-label"] = name
+    for code in soup.select("pre:not(.said)"):
+        code["tabindex"] = "0"
+    # A figure that does not describe itself is named by the heading it stands under.
+    for image, name in _named(soup.select("img:not([alt]), img[alt='']"), "Figure"):
+        image["alt"] = name
     _explain(soup)
     return str(soup), toc, title
 
@@ -154,7 +161,11 @@ def _finish_table(soup: BeautifulSoup, table: Tag) -> None:
     for cell in table.select("tbody th"):
         cell["scope"] = "row"
     _left_words(table)
-    holder = soup.new_tag("div", attrs={"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Table"})
+    # The head of nothing is no head.
+    for cell in [cell for cell in table.select("thead th") if not cell.get_text(strip=True)]:
+        cell.name = "td"
+        del cell["scope"]
+    holder = soup.new_tag("div", attrs={"class": "scroll", "tabindex": "0", "role": "region"})
     table.wrap(holder)
 
 
@@ -205,17 +216,15 @@ def _join_head(table: Tag) -> None:
     rows[-1].decompose()
 
 
-def _describe_figures(soup: BeautifulSoup) -> None:
-    """A figure that does not describe itself is named by the heading it stands under."""
+def _named(parts: Iterable[Tag], kind: str) -> Iterator[tuple[Tag, str]]:
+    """Each part with a name of its own, by the heading it stands under: `Table 2 of the section: Costs`."""
     counts: dict[str, int] = {}
-    for image in soup.find_all("img"):
-        if image.get("alt"):
-            continue
-        heading = image.find_previous(["h1", "h2", "h3"])
+    for part in parts:
+        heading = part.find_previous(["h1", "h2", "h3"])
         under = heading.get_text().removesuffix("¶").strip() if heading else "this report"
         counts[under] = counts.get(under, 0) + 1
         number = f" {counts[under]}" if counts[under] > 1 else ""
-        image["alt"] = f"Figure{number} of the section: {under}"
+        yield part, f"{kind}{number} of the section: {under}"
 
 
 _WORDS = re.compile(

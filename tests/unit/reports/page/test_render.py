@@ -152,6 +152,20 @@ def test_every_figure_has_a_description(page):
     assert said == ['two <lines> & "one" axis', "Figure of the section: Result", "Figure 2 of the section: Result"]
 
 
+def test_what_scrolls_has_a_name_of_its_own_and_is_reached_with_a_keyboard(page):
+    text = f"# T\n## Costs\n\n```\n{'long ' * 50}\n```"
+    soup = page(new_markdown_cell(text), new_code_cell("x", outputs=[output(html=FRAME), output(html=FRAME)]))
+    said = [region["aria-label"] for region in soup.select("div.scroll")]
+    assert said == ["Table of the section: Costs", "Table 2 of the section: Costs"]
+    assert {block["tabindex"] for block in soup.select("main pre")} == {"0"}
+
+
+def test_the_head_of_nothing_is_no_head(page):
+    frame = pd.DataFrame({"growth": [1.0, 2.0]}, index=["ppo", "atr"]).to_html()
+    head = page(new_markdown_cell("# T"), new_code_cell("x", outputs=[output(html=frame)])).select_one("thead tr")
+    assert [(cell.name, cell.get_text()) for cell in head.find_all(["th", "td"])] == [("td", ""), ("th", "growth")]
+
+
 def test_words_explain_themselves_once_and_not_in_code(page):
     text = "Holm, `fold`, then a fold and more folds.\n\nHolm again; unfolded; the reference broker."
     soup = page(new_markdown_cell(f"# The fold\n## Holm\n{text}"))
