@@ -14,7 +14,8 @@ export DVC_NO_ANALYTICS := 1
 .PHONY: reproduce studies test types tests notebooks verify lint snapshots bench bench-peers clean
 
 reproduce: data  ## the main job: features, training, walk-forward, comparison, index
-	dvc repro
+	@dvc repro || { echo "make reproduce: stopped, and the lines above say why: run it again, what was finished is kept" >&2; \
+	  exit 1; }
 	sizewise report
 
 studies: data  ## the studies behind the main job, notebooks 05 to 18

@@ -11,6 +11,7 @@ import gc
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -76,8 +77,8 @@ class Pool(Generic[Shared]):
     def __enter__(self) -> "Pool[Shared]":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=kind is not None)
 
     def map(self, function: Callable[[Shared, Item], Result], work: Iterable[Item]) -> Iterator[Result]:
         """`function(shared, item)` of each item, in their order, each as soon as it and those before it are there.
@@ -92,6 +93,8 @@ _SHARED: list[Any] = []
 
 
 def _begin(shared: object) -> None:
+    # Ctrl-C reaches every process of a command: a worker ends in silence, and who waits for it says what to do.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(1)
     _SHARED[:] = [shared]
     # What a process starts with is never garbage, and a search through all of it takes as long as thirty steps of a market.

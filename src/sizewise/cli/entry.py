@@ -5,14 +5,12 @@ from collections.abc import Sequence
 
 import typer
 
-from sizewise.base.errors import REFUSED, SizewiseError, access_error
+from sizewise.base.errors import INTERRUPTED, REFUSED, SizewiseError, interrupted, system_error
 from sizewise.cli import account, downloading, importing, judging, market, results, studying, timing
 from sizewise.cli.app import app
 
 # Loading them registers their commands, in the order that the help lists them.
 COMMANDS = (market, importing, downloading, studying, account, timing, results, judging)
-# What typer makes of an interrupt.
-INTERRUPTED = 130
 
 
 def _one_value_each(arguments: Sequence[str]) -> list[str]:
@@ -36,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = int(app(arguments, prog_name="sizewise", standalone_mode=False) or 0)
     except (SizewiseError, OSError) as error:
-        said = access_error(error) if isinstance(error, OSError) else error
+        said = system_error(error) if isinstance(error, OSError) else error
         if said is None:
             raise
         print(f"sizewise: {said}", file=sys.stderr)
@@ -45,9 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         place = getattr(getattr(error, "ctx", None), "command_path", "sizewise")
         print(f"sizewise: {error.format_message().removesuffix('.')}: see `{place} --help`", file=sys.stderr)
         return REFUSED
-    if status == INTERRUPTED:
-        print("sizewise: interrupted", file=sys.stderr)
-    return status
+    # What typer makes of an interrupt.
+    return interrupted() if status == INTERRUPTED else status
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from typing import Any
 
 from sizewise.base.errors import exit_status
 from sizewise.base.hashing import content_hash, text_bytes
-from sizewise.base.paths import Workspace, project_root, write_json
+from sizewise.base.paths import Workspace, project_root, require, write_json
 from sizewise.dataset.features import own_names
 from sizewise.dataset.own.signal import open_own_signal
 from sizewise.dataset.own.trades import read_trades
+from sizewise.market.catalogue import bars_path, missing_remedy
 from sizewise.params.arms import CustomArm, CustomScheme
 from sizewise.params.dataset.signals import CustomSignal, Signals, TradesFile
 from sizewise.params.own_class import class_source
@@ -31,10 +32,14 @@ def write_arms(profile: str = "full") -> None:
     Raises:
         ConfigError: an arm, the signal or features name a class that cannot be opened with its parameters; or the signal's
             file is no file of trades.
-        DataMissingError: there is no such file.
+        DataMissingError: there is no such file, or no bars of a symbol.
     """
     workspace = Workspace.open(profile)
     values = read_params(workspace.root, profile)
+    # The first stage of every run: DVC would say that data are missing, and not what to do.
+    for symbol in parse_section("data", values["data"]).symbols:
+        bars = bars_path(workspace.root, symbol)
+        require(bars, missing_remedy(bars))
     sources, signal = own_sources(values)
     write_json(workspace.base / SIGNAL_FILE, signal)
     for stage, declared in all_stages(workspace.root).items():

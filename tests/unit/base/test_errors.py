@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from sizewise.base.errors import ConfigError, exit_status
+from sizewise.base.errors import INTERRUPTED, SPACE_REMEDY, ConfigError, exit_status, space_remedy
 
 
 def test_what_works_is_silent(capsys):
@@ -33,6 +33,29 @@ def test_a_file_that_may_not_be_touched_is_one_line(capsys, number):
     assert exit_status(refuse) == 2
     said = "/a checkout/trials.jsonl cannot be used (No): give yourself the right to read and write in /a checkout"
     assert capsys.readouterr() == ("", f"sizewise: {said}, or work in a copy\n")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No"), OSError(errno.EDQUOT, "No", "/a/b")])
+def test_a_full_disk_is_one_line(capsys, error):
+    def refuse() -> None:
+        raise error
+
+    assert exit_status(refuse) == 2
+    assert capsys.readouterr() == ("", f"sizewise: no space is left on the disk: {SPACE_REMEDY}\n")
+
+
+def test_a_full_disk_in_the_words_of_a_library_is_told_what_to_do():
+    assert space_remedy("Error while serializing: No space left on device (os error 28)") == f": {SPACE_REMEDY}"
+    assert space_remedy("KeyError: 'no space'") == ""
+
+
+def test_an_interrupt_is_one_line(capsys):
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    assert exit_status(stop) == INTERRUPTED
+    said = "sizewise: interrupted: run the same command again, it keeps what was finished\n"
+    assert capsys.readouterr() == ("", said)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "No", "/a/b"), OSError(errno.EACCES, "No")])

@@ -2,7 +2,10 @@
 
 import importlib
 import os
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +34,11 @@ def counted(shared: list[int], item: int) -> tuple[int, int, int]:
 
 def seen(shared: str, item: int) -> str:
     return os.environ.get(shared, "")
+
+
+def sleep(shared: None, item: int) -> None:
+    print("asleep", flush=True)
+    time.sleep(600)
 
 
 def refused(shared: str, item: int) -> int:
@@ -83,6 +91,42 @@ def test_workers_run_under_the_emulator(work, monkeypatch):
     monkeypatch.setenv(EMULATOR, "env SEEN=1")
     with Pool("SEEN", most=1) as pool:
         assert list(pool.map(work.seen, [0])) == ["1"]
+
+
+INTERRUPTED = """
+import sys
+
+from sizewise.base.errors import exit_status
+from sizewise.base.pool import Pool
+from {module} import sleep
+
+
+def run():
+    with Pool(None, most=1) as pool:
+        list(pool.map(sleep, range(6)))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(run))
+"""
+
+
+def test_an_interrupt_ends_the_workers_in_silence(work, tmp_path):
+    (tmp_path / "run.py").write_text(INTERRUPTED.format(module=work.__name__))
+    path = os.pathsep.join([*sys.path, str(Path(work.__file__).parent)])
+    run = subprocess.Popen(
+        [sys.executable, str(tmp_path / "run.py")],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    # A worker says that it works before it sleeps.
+    assert run.stdout.readline() == "asleep\n"
+    os.killpg(run.pid, signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert (run.returncode, said.count("\n"), said[:22]) == (130, 1, "sizewise: interrupted:")
 
 
 @pytest.mark.parametrize(

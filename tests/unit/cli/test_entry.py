@@ -545,7 +545,7 @@ def test_an_interrupt_is_no_traceback(project, capsys, monkeypatch):
 
     monkeypatch.setattr(run, "run_bench", interrupted)
     assert main(["bench"]) == 130
-    assert capsys.readouterr().err == "sizewise: interrupted\n"
+    assert capsys.readouterr().err == "sizewise: interrupted: run the same command again, it keeps what was finished\n"
 
 
 def test_a_process_of_its_own(bars_file):

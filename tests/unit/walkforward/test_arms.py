@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from sizewise.base.errors import ConfigError
+from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.params.stage import ARMS_FOLDER, SIGNAL_FILE
 from sizewise.walkforward.arms import write_arms
 
@@ -23,8 +23,16 @@ def project(root, tmp_path, monkeypatch):
     values["arms"]["mine"] = {"kind": "custom", "class": "own/mine.py:Mine"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     (tmp_path / "own").mkdir()
+    (tmp_path / "data").symlink_to(root / "data")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_without_bars_nothing_is_written_and_the_remedy_is_named(project):
+    (project / "data").unlink()
+    with pytest.raises(DataMissingError, match=r"parquet is missing: run `dvc pull data\.dvc`"):
+        write_arms()
+    assert not (project / ARMS_FOLDER).exists()
 
 
 def written(project, source: bytes) -> str:

@@ -18,7 +18,7 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from sizewise.base.arithmetic import notice
-from sizewise.base.errors import DataMissingError, SizewiseError, exit_status
+from sizewise.base.errors import DataMissingError, SizewiseError, exit_status, space_remedy
 from sizewise.base.paths import Workspace, project_root, require, require_writable, write_atomically
 from sizewise.base.pool import emulator
 from sizewise.params.stage import stage_params
@@ -80,6 +80,7 @@ def execute(stage: str, profile: str, target: Path) -> None:
             )
         except PapermillExecutionError as error:
             reason = " ".join(str(error.evalue).split())
+            reason += space_remedy(reason)
             place = failed.place_of(name, error, root)
             raise SizewiseError(f"{place}: {error.ename}: {reason}{_kept(workspace, name, executed)}") from None
         except DeadKernelError:
