@@ -17,7 +17,8 @@ from sizewise.evidence import verdict
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
 
 
 def requirement_names(lines) -> set[str]:
@@ -86,15 +87,21 @@ def test_imports_are_read_off_the_code_and_not_its_prose():
 
 
 def test_readme_names_existing_files_and_targets():
-    text = "\n".join((ROOT / name).read_text() for name in DOCUMENTS)
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert (ROOT / target).exists(), target
+    text = "\n".join(path.read_text() for path in DOCUMENTS)
+    for path in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
+            assert (path.parent / target).exists(), (path.name, target)
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"`make (\w+)`|^make (\w+)", text, re.MULTILINE)):
         assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE)
 
 
-REMEDIES = [ROOT / "README.md", ROOT / "Makefile", *sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("scripts/*.py")])]
+REMEDIES = [
+    ROOT / "README.md",
+    *DOCS,
+    ROOT / "Makefile",
+    *sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("scripts/*.py")]),
+]
 
 
 def deletes_own_files(text: str) -> bool:
@@ -113,8 +120,36 @@ def test_a_remedy_that_deletes_is_caught(planted):
 
 
 def test_readme_python_names_exist():
-    for name in re.findall(r"\bsw\.(\w+)", (ROOT / "README.md").read_text()):
-        assert getattr(sizewise, name)
+    for path in DOCUMENTS:
+        for name in re.findall(r"\bsw\.(\w+)", path.read_text()):
+            assert getattr(sizewise, name)
+
+
+ROWS = re.compile(r"^\| ([A-E]\d+) \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+# Rows of each reference design.
+DESIGNS = {"A": 13, "B": 6, "C": 14, "D": 9, "E": 8}
+
+
+def test_every_row_of_the_reference_designs_has_its_place():
+    found = ROWS.findall((ROOT / "docs" / "designs.md").read_text())
+    assert [row for row, _, _ in found] == [f"{name}{n}" for name, rows in DESIGNS.items() for n in range(1, rows + 1)]
+    for row, code, reports in found:
+        assert re.findall(r"\]\(\.\./src/sizewise/[\w/]+\.py\)", code), row
+        for report, section in re.findall(r"\]\(\.\./reports/(\w+)\.ipynb#([\w-]+)\)", reports):
+            assert f'id="{section}"' in (ROOT / "reports" / f"{report}.html").read_text(), (row, section)
+        assert "#" in reports, row
+
+
+def test_a_row_without_a_place_is_noticed():
+    assert ROWS.findall("| A1 | what | | |") == []
+
+
+# Of a README that is read, and not leafed through.
+MOST_LINES = 110
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= MOST_LINES
 
 
 def test_public_names_resolve():

@@ -1,4 +1,4 @@
-"""The README's own closed trades, as they are printed there: they teach, at closes alone, and are kept."""
+"""The manual's own closed trades, as they are printed there: they teach, at closes alone, and are kept."""
 
 import re
 from pathlib import Path
@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def printed() -> str:
-    """The code between the README's markers."""
+    """The code between the page's markers."""
     (section,) = re.findall(
-        r"<!-- own-closes -->(.*?)<!-- /own-closes -->", (ROOT / "README.md").read_text(), re.DOTALL
+        r"<!-- own-closes -->(.*?)<!-- /own-closes -->", (ROOT / "docs" / "own.md").read_text(), re.DOTALL
     )
     (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     return code
@@ -26,7 +26,7 @@ def names(tmp_path_factory) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         found: dict[str, Any] = {}
-        exec(compile(printed(), "README.md", "exec"), found)
+        exec(compile(printed(), "own.md", "exec"), found)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The README's own data, as it is printed there: stored, in the catalogue, and able to stand in data.symbols."""
+"""The manual's own data, as it is printed there: stored, in the catalogue, and able to stand in data.symbols."""
 
 import re
 import shutil
@@ -15,8 +15,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def printed() -> str:
-    """The code between the README's markers."""
-    (section,) = re.findall(r"<!-- own-data -->(.*?)<!-- /own-data -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    """The code between the page's markers."""
+    (section,) = re.findall(
+        r"<!-- own-data -->(.*?)<!-- /own-data -->", (ROOT / "docs" / "own.md").read_text(), re.DOTALL
+    )
     (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     return code
 
@@ -27,7 +29,7 @@ def test_the_series_of_the_page_is_stored_and_read_beside_the_bundled_ones(tmp_p
     shutil.copy(ROOT / "data" / "instruments.yaml", tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     found: dict[str, object] = {}
-    exec(compile(printed(), "README.md", "exec"), found)
+    exec(compile(printed(), "own.md", "exec"), found)
     assert isinstance(read_catalogue(tmp_path)["MYCOIN_1h"].funding, Funding)
     universe = read_universe(tmp_path / "data" / "bars", Data(symbols=["MYCOIN_1h", "SPY_1d"]))
     pd.testing.assert_frame_equal(universe.bars["MYCOIN_1h"], found["bars"], check_freq=False)

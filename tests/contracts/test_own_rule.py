@@ -1,4 +1,4 @@
-"""The README's rule of one's own, followed literally: from the page to the row of that arm in the comparison."""
+"""The manual's rule of one's own, followed literally: from the page to the row of that arm in the comparison."""
 
 import json
 import re
@@ -26,8 +26,10 @@ MOST_LINES = 12
 
 
 def printed() -> dict[str, str]:
-    """The code between the README's markers, by language."""
-    (section,) = re.findall(r"<!-- own-rule -->(.*?)<!-- /own-rule -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    """The code between the page's markers, by language."""
+    (section,) = re.findall(
+        r"<!-- own-rule -->(.*?)<!-- /own-rule -->", (ROOT / "docs" / "own.md").read_text(), re.DOTALL
+    )
     return dict(re.findall(r"```(\w+)\n(.*?)```", section, re.DOTALL))
 
 

@@ -1,4 +1,4 @@
-"""The README's scheme of one's own, as it is printed there: short, and it does what its docstring says."""
+"""The manual's scheme of one's own, as it is printed there: short, and it does what its docstring says."""
 
 import re
 from pathlib import Path
@@ -21,9 +21,9 @@ STILL = hand_tape([100.0] * 20)
 
 
 def printed() -> str:
-    """The code between the README's markers."""
+    """The code between the page's markers."""
     (section,) = re.findall(
-        r"<!-- own-scheme -->(.*?)<!-- /own-scheme -->", (ROOT / "README.md").read_text(), re.DOTALL
+        r"<!-- own-scheme -->(.*?)<!-- /own-scheme -->", (ROOT / "docs" / "own.md").read_text(), re.DOTALL
     )
     (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     return code
@@ -35,7 +35,7 @@ def names() -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         found: dict[str, Any] = {}
-        exec(compile(printed(), "README.md", "exec"), found)
+        exec(compile(printed(), "own.md", "exec"), found)
     return found
 
 

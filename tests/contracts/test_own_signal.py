@@ -1,4 +1,4 @@
-"""The README's signal and features of one's own, followed literally: from the page to what learns of them."""
+"""The manual's signal and features of one's own, followed literally: from the page to what learns of them."""
 
 import re
 from dataclasses import replace
@@ -29,8 +29,10 @@ SYMBOL = "BTCUSDT_1h"
 
 
 def printed(marker: str) -> list[tuple[str, str]]:
-    """The blocks between the README's markers, in order: language and text."""
-    (section,) = re.findall(rf"<!-- {marker} -->(.*?)<!-- /{marker} -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    """The blocks between the page's markers, in order: language and text."""
+    (section,) = re.findall(
+        rf"<!-- {marker} -->(.*?)<!-- /{marker} -->", (ROOT / "docs" / "own.md").read_text(), re.DOTALL
+    )
     return re.findall(r"```(\w+)\n(.*?)```", section, re.DOTALL)
 
 

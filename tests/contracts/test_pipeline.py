@@ -23,7 +23,7 @@ from sizewise.base.imports import PACKAGE, closure, imported_files  # noqa: E402
 from sizewise.params.arms import ArmSection  # noqa: E402
 from sizewise.params.reading import SECTIONS, read_params, section_file  # noqa: E402
 from sizewise.params.stage import PIPELINES, declared_sections, used_arms  # noqa: E402
-from sizewise.reports.page.contents import MAIN_TITLES, NOTEBOOKS, TRADES  # noqa: E402
+from sizewise.reports.page.contents import DOCUMENTS, MANUAL, NOTEBOOKS, REPORT_TITLES  # noqa: E402
 
 MAIN, STUDIES = (yaml.safe_load((ROOT / place).read_text())["stages"] for place in PIPELINES)
 STAGES = {**MAIN, **STUDIES}
@@ -224,14 +224,14 @@ def touched(kind: str, what: str, stages: dict[str, Any]) -> set[str]:
         ("outcome", {"train", "walk_forward"}, {"table"}),
         (
             "plan",
-            {"arms", "walk_forward", "compare", "trades", "headlines", "index"},
+            {"arms", "walk_forward", "compare", "trades", "headlines", "readme", "index"},
             {"known_answers", "calibration", "cpcv", "overfitting", "stress", "ablation", "ablations"}
             | {"stability", "stability_run", "scheme", "schemes", "small_account", "families", "budget", "assay"}
             | {"table", "tables", "outside"},
         ),
         ("ablations", set(), {"ablation", "ablations", "overfitting"}),
         # Every stage but these is given the arms that it uses, by a file.
-        ("arms", {"arms", "compare", "trades", "headlines", "index"}, {"overfitting"}),
+        ("arms", {"arms", "compare", "trades", "headlines", "readme", "index"}, {"overfitting"}),
         ("slices", {"walk_forward"}, set()),
         ("calibration", set(), {"calibration"}),
         ("stress", {"arms"}, {"stress"}),
@@ -359,7 +359,8 @@ def test_a_study_is_no_business_of_the_main_job(wing):
 
 def readers(stages: dict[str, Any]) -> set[str]:
     """Stages that depend on what a report printed, and not on data."""
-    pages = {("index", f"reports/{name}.html") for name in (*MAIN_TITLES, TRADES)}
+    pages = {("index", f"reports/{name}.html") for name in (*REPORT_TITLES, *DOCUMENTS, *MANUAL)}
+    pages |= {("manual", f"reports/{name}.svg") for name in ("verdict", "pipeline")}
     return {
         name
         for name, stage in stages.items()
@@ -422,6 +423,10 @@ def test_studies_wait_for_what_they_read():
     assert made_by(STUDIES["stability_run"]) <= set(STUDIES["stability"]["deps"])
     assert made_by(STUDIES["known_answers"]) & set(STUDIES["outside"]["deps"]) == {"plots/laboratory_curves.csv"}
     assert set(STUDIES["ablation"]["deps"]) & made_by(MAIN["features"])
+
+
+def test_the_manual_makes_every_page_of_docs():
+    assert made_by(MAIN["manual"]) == {f"reports/{name}.html" for name in ("manual", "api", *DOCUMENTS)}
 
 
 def test_every_metric_is_made_by_a_stage():

@@ -56,7 +56,7 @@ def collected() -> set[str]:
     for path in [*ROOT.glob("src/**/*.py"), *ROOT.glob("scripts/*.py")]:
         for text in texts(path.read_text(encoding="utf-8")):
             found |= commands(text)
-    for path in (ROOT / "README.md", ROOT / "Makefile", ROOT / "data" / "own" / "README.md"):
+    for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"), ROOT / "Makefile", ROOT / "data" / "own" / "README.md"):
         found |= commands(path.read_text(encoding="utf-8"))
     return found
 

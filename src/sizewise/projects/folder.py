@@ -27,6 +27,7 @@ from sizewise.projects import library, own_code
 from sizewise.projects.budget import Budget
 from sizewise.projects.own_code import OwnCode
 from sizewise.projects.series import DAY_MINUTES, Series
+from sizewise.reports.page.contents import DOCUMENTS
 
 TEMPLATES = Environment(
     autoescape=False,  # noqa: S701  (YAML and Markdown, no page)
@@ -37,6 +38,8 @@ RECORD = "study.json"
 NOTEBOOKS = ("01_features", "02_train", "03_walk_forward", "04_compare")
 IGNORED = ("/artifacts/", "/build/", "/.dvc/cache/", "/.dvc/tmp/", "/reruns.jsonl", "__pycache__/")
 BARS = "data/own"
+# The stage that writes results into the README: a study's says what it was made of.
+FRONT = "readme"
 # Of bars of a day so few are purged as of a week: a hundred would be nearly half a year.
 PURGE_BARS, PURGE_DAYS = 100, 5
 # By years of bars, the default signal: a slower channel has too few trades for a short history.
@@ -171,16 +174,31 @@ def stages(root: Path) -> dict[str, Any]:
         }
     }
     for name, stage in declared.items():
+        if name == FRONT:
+            continue
         found[name] = {**stage, "deps": [*_deps(name, stage["deps"])]}
+        if "outs" in stage:
+            found[name]["outs"] = [entry for entry in stage["outs"] if not _of_the_checkout(_path(entry))]
         if "params" in stage:
             found[name]["params"] = [section for section in stage["params"] if not of_a_study(section)]
     return found
 
 
 def _deps(name: str, declared: Sequence[str]) -> list[str]:
-    kept = [dep for dep in declared if not dep.startswith(("src/", "data/", "notes/"))]
+    kept = [dep for dep in declared if not dep.startswith(("src/", "data/", "notes/")) and not _of_the_checkout(dep)]
     bars = [BARS] if any(dep.startswith("data/") for dep in declared) else []
     return [f"{library.FOLDER}/{name}.json", *bars, *kept]
+
+
+def _path(entry: str | Mapping[str, Any]) -> str:
+    """The path of an output as dvc.yaml declares it."""
+    return entry if isinstance(entry, str) else next(iter(entry))
+
+
+def _of_the_checkout(path: str) -> bool:
+    """Whether a page or a picture is one of the checkout's own docs, which a study does without."""
+    place = Path(path)
+    return path == "docs" or place.suffix == ".svg" or (place.suffix == ".html" and place.stem in DOCUMENTS)
 
 
 def params_text(given: Given) -> str:

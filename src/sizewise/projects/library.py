@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import sizewise
 from sizewise.base.errors import exit_status
 from sizewise.base.hashing import content_hash, text_bytes
 from sizewise.base.imports import PACKAGE, closure, imported_files, module_file
@@ -20,6 +21,7 @@ from sizewise.params.stage import all_stages
 
 FOLDER = "artifacts/library"
 STAGE = "library"
+API = "reports/site/api.py"
 
 
 def notebook_source(path: Path) -> str:
@@ -40,7 +42,14 @@ def stage_files(root: Path, stage: Mapping[str, Any]) -> set[str]:
     for dep in stage.get("deps", ()):
         if dep.endswith(".ipynb"):
             files |= imported_files(notebook_source(root / dep))
-    return closure(files)
+    files = closure(files)
+    # The page of the public names is made of what they say, wherever they stand.
+    return files | (_public_homes() if API in files else set())
+
+
+def _public_homes() -> set[str]:
+    """Files of the names that the package hands on."""
+    return {module_file(f"{PACKAGE.name}.{home}") for home in sizewise._HOMES.values()}
 
 
 def write_library() -> None:

@@ -40,16 +40,29 @@ def test_its_parameters_are_small_and_parse(make):
 def test_its_stages_are_those_of_the_main_job(root):
     main = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
     mine = stages(root)
-    assert list(mine) == ["library", *main]
+    # Its README is its own.
+    assert list(mine) == ["library", *(name for name in main if name != "readme")]
     for name, stage in main.items():
+        if name == "readme":
+            continue
         assert mine[name]["cmd"] == stage["cmd"]
-        for kind in ("outs", "metrics", "plots"):
+        for kind in ("metrics", "plots"):
             assert mine[name].get(kind) == stage.get(kind)
+        if name != "manual":
+            assert mine[name].get("outs") == stage.get("outs")
         assert not any(dep.startswith(("src/", "data/bars", "notes/")) for dep in mine[name]["deps"])
         assert f"artifacts/library/{name}.json" in mine[name]["deps"]
         reads = any(dep.startswith("data/") for dep in stage["deps"])
         assert ("data/own" in mine[name]["deps"]) == reads
     assert mine["train"]["params"] == main["train"]["params"]
+
+
+def test_its_manual_is_its_readme_and_the_public_names(root):
+    mine = stages(root)
+    assert [path for entry in mine["manual"]["outs"] for path in entry] == ["reports/manual.html", "reports/api.html"]
+    assert mine["manual"]["deps"] == ["artifacts/library/manual.json", "README.md"]
+    pages = {"reports/manual.html", "reports/api.html", *(f"reports/{name}.html" for name in folder.NOTEBOOKS)}
+    assert {dep for dep in mine["index"]["deps"] if dep.endswith(".html")} == pages
 
 
 def test_its_stages_name_no_place_of_this_machine(make):

@@ -26,3 +26,10 @@ def test_an_edit_of_a_file_changes_the_stages_that_import_it(root):
     assert "evidence/verdict.py" in judge
     assert "evidence/verdict.py" not in stage_files(root, stages["splits"])
     assert all((PACKAGE / file).is_file() for file in judge)
+
+
+def test_the_page_of_the_public_names_follows_what_they_say(root):
+    files = stage_files(root, all_stages(root)["manual"])
+    assert {"trading/simulation.py", "gym/environments.py"} <= files
+    # And not what these import: a page of docstrings is no result.
+    assert "trading/broker/broker.py" not in files

@@ -36,16 +36,38 @@ STUDIES = {
     "tables": ("17_tables", "Later lists: do the variants that reference designs C and E put off change their arms?"),
     "outside": ("18_outside_checks", "Outside checks: does what others published come out here?"),
 }
+# Pages of docs/, which a project of somebody's own does without.
+DOCUMENTS = {
+    "concepts": "Concepts",
+    "verdict": "How to read the verdict",
+    "use": "Use it",
+    "own": "Add your own",
+    "designs": "The five reference designs",
+    "mistakes": "When something goes wrong",
+}
+# Every project's own.
+MANUAL = {"manual": "Start here", "api": "API", "glossary": "Glossary"}
 # By stage.
 NOTEBOOKS = {stage: name for stage, (name, _) in (MAIN | STUDIES).items()}
 # By name of the report.
 MAIN_TITLES = dict(MAIN.values())
+REPORT_TITLES = MAIN_TITLES | {TRADES: TRADES_TITLE}
 STUDY_TITLES = dict(STUDIES.values())
 
 
 def studies_of(root: Path) -> tuple[str, ...]:
     """Names of the studies' reports where a project runs them; one of somebody's own bars need not."""
     return tuple(STUDY_TITLES) if (root / "studies" / "dvc.yaml").is_file() else ()
+
+
+def documents_of(root: Path) -> tuple[str, ...]:
+    """Names of the pages of docs/ that a project has."""
+    return tuple(name for name in DOCUMENTS if (root / "docs" / f"{name}.md").is_file())
+
+
+def further_pages(root: Path) -> tuple[str, ...]:
+    """Names of the pages that a project has beside those that every one has."""
+    return (*studies_of(root), *documents_of(root))
 
 
 def short(title: str) -> str:

@@ -21,13 +21,15 @@ from nbconvert import HTMLExporter
 
 from sizewise.base.paths import project_root, write_atomically
 from sizewise.reports.page.contents import (
-    MAIN_TITLES,
+    DOCUMENTS,
+    MANUAL,
+    REPORT_TITLES,
     STUDY_TITLES,
     TRADED,
     TRADES,
     TRADES_TITLE,
+    further_pages,
     short,
-    studies_of,
 )
 from sizewise.reports.page.glossary import AMBIGUOUS, GLOSSARY
 
@@ -47,12 +49,21 @@ def environment(extending: str = "sizewise.reports.site") -> Environment:
     return Environment(autoescape=True, loader=ChoiceLoader([PackageLoader(name, ".") for name in packages]))
 
 
-def surroundings(here: str, studies: Iterable[str]) -> dict[str, Any]:
-    """What every page shows around its text. Args: `here`: the page's name. `studies`: names of those the project has."""
-    reports = [(name, short(title)) for name, title in MAIN_TITLES.items()]
-    contents = [("Reports", [*reports, (TRADES, TRADES_TITLE)])]
-    listed = [(name, short(STUDY_TITLES[name])) for name in studies]
-    contents += [("Studies", listed)] if listed else []
+def surroundings(here: str, further: Iterable[str]) -> dict[str, Any]:
+    """What every page shows around its text.
+
+    Args:
+        here: the page's name. further: names of the pages that the project has beside those that every one has, see
+            contents.further_pages.
+    """
+    studies, documents = (
+        {name: titles[name] for name in further if name in titles} for titles in (STUDY_TITLES, DOCUMENTS)
+    )
+    first, *last = MANUAL.items()
+    groups = {"Reports": REPORT_TITLES, "Studies": studies, "Manual": dict([first, *documents.items(), *last])}
+    contents = [
+        (group, [(name, short(title)) for name, title in titles.items()]) for group, titles in groups.items() if titles
+    ]
     order = [("index", "The answer"), *(page for _, pages in contents for page in pages)]
     at = next((i for i, (name, _) in enumerate(order) if name == here), None)
     return {
@@ -71,11 +82,11 @@ def _asset(name: str) -> Markup:
     return Markup((FOLDER / name).read_text(encoding="utf-8").strip())  # noqa: S704
 
 
-def render(executed: Path, target: Path, studies: Iterable[str] = ()) -> None:
-    """Render an executed notebook to its page. Args: `studies`: see surroundings."""
+def render(executed: Path, target: Path, further: Iterable[str] = ()) -> None:
+    """Render an executed notebook to its page. Args: `further`: see surroundings."""
     body, toc, title = finished(_cells(nbformat.read(executed, as_version=4)))
     page = environment().get_template("layout.html.j2")
-    around = surroundings(executed.stem, studies)
+    around = surroundings(executed.stem, further)
     # What a notebook shows is HTML already.
     text = page.render(title=title, body=Markup(body), toc=toc, **around)  # noqa: S704
     write_atomically(target, lambda path: path.write_text(text, encoding="utf-8"))
@@ -261,7 +272,7 @@ def main() -> int:
     """`python -m sizewise.reports.page.render`: every page of a project again, from its executed notebooks."""
     root = project_root()
     for executed in sorted((root / "reports").glob("[0-9]*.ipynb")):
-        render(executed, executed.with_suffix(".html"), studies_of(root))
+        render(executed, executed.with_suffix(".html"), further_pages(root))
     return 0
 
 

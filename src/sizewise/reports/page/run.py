@@ -24,7 +24,7 @@ from sizewise.base.pool import emulator
 from sizewise.params.stage import stage_params
 from sizewise.reports.page import failed
 from sizewise.reports.page.contents import NOTEBOOKS as NOTEBOOKS
-from sizewise.reports.page.contents import studies_of
+from sizewise.reports.page.contents import further_pages
 from sizewise.reports.page.kernel import (
     NEVER_STARTED,
     START_SECONDS,
@@ -166,7 +166,7 @@ def run_stage(stage: str, profile: str = "full") -> Path:
     executed = reports / f"{NOTEBOOKS[stage]}.ipynb"
     execute(stage, profile, executed)
     page = executed.with_suffix(".html")
-    render(executed, page, studies_of(project_root()))
+    render(executed, page, further_pages(project_root()))
     return page
 
 

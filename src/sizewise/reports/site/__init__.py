@@ -5,6 +5,9 @@
 - judged_figures: the figures of a judgement, in two lights
 - judgement: the page of a judgement on curves from elsewhere
 - index: the index page, from metrics and plots, and the page of words
-- manual: the README as a page
+- manual: README and docs/ as pages
+- api: the page of the public names, from their docstrings
+- pipeline: a picture of the pipeline, from dvc.yaml
+- readme: what the README says of the results
 - search: what the search of the site looks through
 """

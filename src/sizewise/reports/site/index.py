@@ -29,13 +29,13 @@ from sizewise.params.evidence.plan import Plan
 from sizewise.params.reading import parse_section
 from sizewise.params.stage import stage_params
 from sizewise.reports.figures import difference_by_block, equity_by_arm
-from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES, TRADES
+from sizewise.reports.page.contents import MAIN_TITLES, MANUAL, REPORT_TITLES, STUDY_TITLES, documents_of
 from sizewise.reports.page.failed import stale_sentences
 from sizewise.reports.page.glossary import GLOSSARY
 from sizewise.reports.page.notes import project_note
 from sizewise.reports.page.render import anchor_of, environment, surroundings
 from sizewise.reports.page.style import use_style
-from sizewise.reports.site import answer, box, manual, search
+from sizewise.reports.site import answer, box, search
 from sizewise.reports.site.answer import ATR_KINDS
 
 QUESTION = "Does learned position sizing beat ATR sizing?"
@@ -69,7 +69,7 @@ class Findings:
             same index: fold, regime, difference_bps. trials: of trials.jsonl. history: of verdicts.jsonl.
         cpcv: metrics/cpcv.json; None where that study has not run.
         stale: of notebooks that stopped; see failed.stale_sentences. note: of the project itself, see page.notes.
-        studies: names of the studies whose reports stand beside the page.
+        studies: names of the studies whose reports stand beside the page. documents: of the pages of docs/.
     """
 
     record: Mapping[str, Any]
@@ -83,6 +83,12 @@ class Findings:
     stale: Sequence[str] = ()
     note: str = ""
     studies: Sequence[str] = ()
+    documents: Sequence[str] = ()
+
+    @property
+    def further(self) -> list[str]:
+        """See render.surroundings."""
+        return [*self.studies, *self.documents]
 
 
 def read_findings(workspace: Workspace, arms: Sequence[str]) -> Findings:
@@ -114,6 +120,7 @@ def read_findings(workspace: Workspace, arms: Sequence[str]) -> Findings:
         project_note(workspace.root, "index"),
         # Of other bars, or of none yet: a report that is not there is no report of this project.
         [name for name in STUDY_TITLES if (workspace.reports / f"{name}.html").is_file()],
+        documents_of(workspace.root),
     )
 
 
@@ -196,7 +203,7 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
         environment()
         .get_template("index.html.j2")
         .render(
-            **surroundings("index", found.studies),
+            **surroundings("index", found.further),
             toc=[place for place in TOC if place[1] != "gates" or record["gates"]],
             question=question(plan, arms),
             note=found.note,
@@ -248,11 +255,16 @@ def difference_said(days: pd.Series, plan: Plan) -> str:
     )
 
 
-def glossary(studies: Sequence[str]) -> str:
-    """The page of words. Args: `studies`: see Findings."""
+def glossary(further: Sequence[str]) -> str:
+    """The page of words. Args: `further`: see render.surroundings."""
     words = [(word, anchor_of(word), GLOSSARY[word]) for word in sorted(GLOSSARY, key=str.lower)]
-    around = surroundings("glossary", studies)
+    around = surroundings("glossary", further)
     return environment().get_template("glossary.html.j2").render(**around, title="Glossary", words=words)
+
+
+def searched(further: Sequence[str]) -> tuple[str, ...]:
+    """Names of the pages that the search looks through, in order. Args: `further`: see render.surroundings."""
+    return ("index", *REPORT_TITLES, *further, *MANUAL)
 
 
 def _box(found: Findings) -> list[tuple[str, str]]:
@@ -286,7 +298,7 @@ def _write(text: str, path: Path) -> None:
 
 
 def build(profile: str = "full") -> Path:
-    """Write reports/index.html, and beside it the manual, the glossary and what the search looks through.
+    """Write reports/index.html, and beside it the glossary and what the search looks through.
 
     Raises:
         DataMissingError: see read_findings.
@@ -295,21 +307,10 @@ def build(profile: str = "full") -> Path:
     params = stage_params(workspace.root, "index", profile)
     plan, arms, splits = (parse_section(name, params[name]) for name in ("plan", "arms", "splits"))
     found = read_findings(workspace, list(arms))
-    target = workspace.reports / "index.html"
-    book, words = (workspace.reports / f"{name}.html" for name in ("manual", "glossary"))
-    texts = {
-        target: page(found, plan, arms, splits),
-        book: manual.manual(workspace.root, found.studies),
-        words: glossary(found.studies),
-    }
-    for path, text in texts.items():
+    target, words = (workspace.reports / f"{name}.html" for name in ("index", "glossary"))
+    for path, text in {target: page(found, plan, arms, splits), words: glossary(found.further)}.items():
         write_atomically(path, partial(_write, text))
-    pages = [
-        target,
-        *(workspace.reports / f"{name}.html" for name in (*MAIN_TITLES, TRADES, *found.studies)),
-        book,
-        words,
-    ]
+    pages = [workspace.reports / f"{name}.html" for name in searched(found.further)]
     search.write_search([path for path in pages if path.is_file()], workspace.reports / search.FILE)
     return target
 

@@ -21,7 +21,7 @@ from sizewise.params.dataset.regimes import Regimes
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.reading import parse_section
 from sizewise.params.stage import stage_params
-from sizewise.reports.page.contents import TRADES, TRADES_TITLE, studies_of
+from sizewise.reports.page.contents import TRADES, TRADES_TITLE, further_pages
 from sizewise.reports.page.render import environment, surroundings
 from sizewise.reports.trades.symbol import EVENTS, day_ends, drawn, text_of
 
@@ -125,7 +125,7 @@ def build(profile: str = "full") -> Path:
     for old in set(folder.glob("*.js")) - {folder / f"{symbol}.js" for symbol in symbols}:
         old.unlink()
     target = workspace.reports / f"{TRADES}.html"
-    studies = studies_of(workspace.root)
+    studies = further_pages(workspace.root)
     text = page(symbols, names, arms, params["plan"], params["regimes"], studies, start=start)
     write_atomically(target, partial(_write, text))
     return target

@@ -10,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from sizewise.reports.page.contents import MAIN_TITLES, STUDY_TITLES, TRADED, TRADES
+from sizewise.reports.page.contents import DOCUMENTS, MANUAL, REPORT_TITLES, STUDY_TITLES, TRADED, TRADES
 from sizewise.reports.page.glossary import AMBIGUOUS, GLOSSARY
 from sizewise.reports.page.render import anchor_of, main, parameters_of, render, surroundings
 
@@ -30,9 +30,9 @@ def output(**data: str):
 def page(tmp_path):
     """`page(cells, name)`: the page that cells become."""
 
-    def rendered(*cells, name="03_walk_forward", studies=()) -> BeautifulSoup:
+    def rendered(*cells, name="03_walk_forward", further=()) -> BeautifulSoup:
         nbformat.write(new_notebook(cells=list(cells)), tmp_path / f"{name}.ipynb")
-        render(tmp_path / f"{name}.ipynb", tmp_path / f"{name}.html", studies)
+        render(tmp_path / f"{name}.ipynb", tmp_path / f"{name}.html", further)
         return BeautifulSoup((tmp_path / f"{name}.html").read_text(), "html.parser")
 
     return rendered
@@ -79,21 +79,23 @@ def test_parameters_are_a_table(page):
 
 
 def test_the_place_among_the_others(page):
-    studies = tuple(STUDY_TITLES)
-    soup = page(new_markdown_cell("# T"), studies=studies)
+    studies, docs = tuple(STUDY_TITLES), tuple(DOCUMENTS)
+    soup = page(new_markdown_cell("# T"), further=(*studies, *docs))
     links = [link["href"] for link in soup.select("#sidebar ol a")]
-    assert links == [f"{name}.html" for name in (*MAIN_TITLES, TRADES, *studies)]
+    assert links == [f"{name}.html" for name in (*REPORT_TITLES, *studies, "manual", *docs, "api", "glossary")]
+    assert [part.get_text() for part in soup.select("#sidebar h2")] == ["Reports", "Studies", "Manual"]
     assert [link["href"] for link in soup.select("[aria-current]")] == ["03_walk_forward.html"]
     assert [link["href"] for link in soup.select(".along a")] == ["02_train.html", "04_compare.html"]
+    # A project of somebody's own has neither studies nor docs.
     alone = page(new_markdown_cell("# T"), name="04_compare")
     assert [link["href"] for link in alone.select(".along a")] == ["03_walk_forward.html", "trades.html"]
-    assert surroundings(TRADES, ())["after"] is None
+    assert [part.get_text() for part in alone.select("#sidebar h2")] == ["Reports", "Manual"]
     assert surroundings("index", studies)["before"] is None
-    assert surroundings("18_outside_checks", studies)["after"] is None
+    assert surroundings(list(MANUAL)[-1], studies)["after"] is None
 
 
 def test_reports_on_trades_lead_to_them(page):
-    found = {name: page(new_markdown_cell("# T"), name=name).select("main .lead a") for name in MAIN_TITLES}
+    found = {name: page(new_markdown_cell("# T"), name=name).select("main .lead a") for name in REPORT_TITLES}
     assert {name for name, links in found.items() if links} == set(TRADED)
     assert {link["href"] for links in found.values() for link in links} == {f"{TRADES}.html"}
 
