@@ -43,7 +43,9 @@ def test_the_search_looks_through_the_committed_pages(tmp_path):
 
 def test_every_report_is_on_the_site():
     pages = {path.stem for path in REPORTS.glob("*.html")}
-    assert pages == {"index", TRADES, *MANUAL, *DOCUMENTS, *NOTEBOOKS.values()} == set(index.searched(further_pages(ROOT)))
+    assert (
+        pages == {"index", TRADES, *MANUAL, *DOCUMENTS, *NOTEBOOKS.values()} == set(index.searched(further_pages(ROOT)))
+    )
 
 
 def test_every_page_of_docs_is_on_the_site():
