@@ -67,6 +67,7 @@ def test_environment_yml_installs_what_pyproject_says():
 def test_imports_of_the_library_are_declared():
     """Every third-party package that src/ imports is a declared dependency."""
     homes = {
+        "PIL": "pillow",
         "sklearn": "scikit-learn",
         "bs4": "beautifulsoup4",
         "yaml": "pyyaml",

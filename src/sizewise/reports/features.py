@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from sizewise.dataset.confidence import calibration_table, confidence_column
-from sizewise.dataset.features import FEATURES, UNFITTED, all_features, own_columns, warmup_days
+from sizewise.dataset.features import CONFIDENCE, FEATURES, UNFITTED, all_features, own_columns, warmup_days
 from sizewise.dataset.regimes import LABELS
 from sizewise.dataset.signals import signal_trades
 from sizewise.dataset.splits import Fold
@@ -202,10 +202,11 @@ def _every(fold: Fold) -> int:
 
 
 def _train_values(tables: Tables, fold: Fold) -> pd.DataFrame:
-    names = [*UNFITTED, *own_columns(tables[next(iter(fold.train))])]
+    """Every feature, the confidence as this fold's model has it, standardised by symbol."""
+    confidence = confidence_column(fold)
+    names = [*UNFITTED, confidence, *own_columns(tables[next(iter(fold.train))])]
     rows = {symbol: slice(part.start, part.stop, _every(fold)) for symbol, part in fold.train.items()}
-    # A copy, because a slice would hold the whole table.
-    parts = [tables[symbol][names].iloc[some].copy() for symbol, some in rows.items()]
+    parts = [tables[symbol][names].iloc[some].rename(columns={confidence: CONFIDENCE}) for symbol, some in rows.items()]
     scaled = [(part - part.mean()) / part.std().replace(0.0, 1.0) for part in parts]
     values = pd.concat(scaled)
     return values.loc[:, values.std() > 0]
@@ -225,7 +226,7 @@ def redundancy_table(tables: Tables, fold: Fold) -> pd.DataFrame:
     values, names = matrix.to_numpy(), list(matrix.columns)
     pairs = [(names[i], names[j], values[i, j]) for i, j in zip(*np.triu_indices(len(names), k=1), strict=True)]
     pairs = sorted((pair for pair in pairs if abs(pair[2]) >= REDUNDANT), key=lambda pair: -abs(pair[2]))[:12]
-    return pd.DataFrame(pairs, columns=["feature", "with", "correlation"]).round(2)
+    return pd.DataFrame(pairs, columns=["feature", "with", "correlation"])
 
 
 def regime_table(tables: Tables) -> pd.DataFrame:
@@ -237,7 +238,7 @@ def regime_table(tables: Tables) -> pd.DataFrame:
             share = table[column].value_counts(normalize=True)
             row |= {(rule, label.replace("_", " ")): 100.0 * float(share.get(label, 0.0)) for label in LABELS}
         rows[symbol] = row
-    return pd.DataFrame.from_dict(rows, orient="index").round(1)
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def regime_figure(universe: Universe, tables: Tables) -> Figure:
@@ -276,7 +277,7 @@ def signal_table(universe: Universe, tables: Tables) -> pd.DataFrame:
             "mean gross (bps)": BPS * float(gross.mean()),
             "standard error (bps)": BPS * float(gross.std()) / np.sqrt(len(gross)),
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("symbol").round(1)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("symbol")
 
 
 def _test_trades(universe: Universe, tables: Tables, folds: Sequence[Fold]) -> tuple[np.ndarray, np.ndarray]:

@@ -38,7 +38,7 @@ def initial_policy(rules: Settings, scheme: AnyScheme) -> pd.DataFrame:
     )
     fresh = untrained(spec, scheme, rules.train, [torch_generator("table")])
     probabilities = initial_probabilities(spec, fresh)[0]
-    return pd.DataFrame([probabilities.tolist()], columns=names, index=["initial probability"]).round(3)
+    return pd.DataFrame([probabilities.tolist()], columns=names, index=["initial probability"])
 
 
 def _actions(scheme: AnyScheme) -> list[str]:
@@ -146,8 +146,8 @@ def against_table(against: pd.DataFrame) -> pd.DataFrame:
         return against
     scores = [name for name in against.columns if name not in ("group", "fold", "seed", "learned")]
     grouped = against.groupby("group", sort=False)
-    table = grouped[scores].mean().round(2)
-    return table.assign(**{"learned (%)": (100.0 * grouped["learned"].mean()).round(1), "policies": grouped.size()})
+    table = grouped[scores].mean()
+    return table.assign(**{"learned (%)": 100.0 * grouped["learned"].mean(), "policies": grouped.size()})
 
 
 def metrics(trained: Sequence[Trained]) -> dict[str, dict[str, float]]:

@@ -148,7 +148,7 @@ def learning_by_trade_count(curve: pd.DataFrame) -> Figure:
 
 def phase_tables(history: pd.DataFrame) -> list[pd.DataFrame]:
     """See learning_phases; no table where no arm is one."""
-    return [learning_phases(history).round(2)] if len(history) else []
+    return [learning_phases(history)] if len(history) else []
 
 
 def trade_curves(history: pd.DataFrame) -> list[Figure]:
@@ -158,7 +158,7 @@ def trade_curves(history: pd.DataFrame) -> list[Figure]:
 
 def promise_tables(history: pd.DataFrame, *, alpha: float) -> list[pd.DataFrame]:
     """See promises_table; no table where no arm is one."""
-    return [promises_table(history, alpha=alpha).round(4)] if len(history) else []
+    return [promises_table(history, alpha=alpha)] if len(history) else []
 
 
 def promise_sentences(promises: Sequence[pd.DataFrame]) -> str:
@@ -168,7 +168,7 @@ def promise_sentences(promises: Sequence[pd.DataFrame]) -> str:
 
 def use_tables(in_use: pd.DataFrame) -> list[pd.DataFrame]:
     """See use.use_table; no table where no arm is one."""
-    return [in_use.round(1)] if len(in_use) else []
+    return [in_use] if len(in_use) else []
 
 
 def learning_phases(history: pd.DataFrame) -> pd.DataFrame:

@@ -191,13 +191,13 @@ def result_table(history: pd.DataFrame) -> pd.DataFrame:
         "KL an update": last.groupby("group", sort=False)["approx_kl"].mean(),
         "hold (% of actions)": 100.0 * last.groupby("group", sort=False)["hold_frac"].mean(),
     }
-    return pd.DataFrame(means).round(2)
+    return pd.DataFrame(means)
 
 
 def stability_table(history: pd.DataFrame) -> pd.DataFrame:
     """Selected growth on the tail (bps a day) by fold: mean over seeds, with the lowest and the highest seed."""
     grouped = _selected(history).groupby(["group", "fold"], sort=False)["validation_bps_per_day"]
-    return pd.DataFrame({"mean": grouped.mean(), "lowest": grouped.min(), "highest": grouped.max()}).round(2)
+    return pd.DataFrame({"mean": grouped.mean(), "lowest": grouped.min(), "highest": grouped.max()})
 
 
 def learning_sentence(history: pd.DataFrame) -> str:
@@ -243,7 +243,7 @@ def closed_trade_table(history: pd.DataFrame) -> pd.DataFrame:
             "mean size (% of limit)": 100.0 * last["mean_size"].mean(),
             **losses,
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm").round(3)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
 
 def closed_trade_curves(history: pd.DataFrame) -> Figure:
@@ -315,10 +315,10 @@ def metrics(history: pd.DataFrame, trained: Sequence[Trained] = ()) -> dict[str,
     by_seed = _selected(history).groupby(["group", "seed"], sort=False)["validation_bps_per_day"].mean()
     return {
         str(group): {
-            "selected_bps_per_day": float(row["selected (bps/day)"]),
+            "selected_bps_per_day": round(float(row["selected (bps/day)"]), 2),
             **_spread("selected_bps", by_seed[group], digits=2),
-            "entropy": float(row["entropy (nats)"]),
-            "explained_variance": float(row["explained variance"]),
+            "entropy": round(float(row["entropy (nats)"]), 2),
+            "explained_variance": round(float(row["explained variance"]), 2),
             "n_policies": int(history[history["group"] == group][["fold", "seed"]].drop_duplicates().shape[0]),
             **learned.get(str(group), {}),
         }

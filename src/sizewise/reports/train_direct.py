@@ -55,7 +55,7 @@ def tables(history: pd.DataFrame) -> list[pd.DataFrame]:
         "reference kept (policies)": kept["pass"].agg(lambda passes: int((passes == 0).sum())),
         "policies": kept["pass"].size(),
     }
-    return [pd.DataFrame(columns).round(3)]
+    return [pd.DataFrame(columns)]
 
 
 def curves(history: pd.DataFrame) -> list[Figure]:
@@ -119,7 +119,7 @@ def yardstick_tables(walked: pd.DataFrame) -> list[pd.DataFrame]:
     means = grouped[list(FIGURES)].mean()
     by_seed = walked.groupby(["beside", "scheme", "arm", "seed"], sort=False)["priced_growth"].mean()
     means["seed_sd"] = by_seed.groupby(["beside", "scheme", "arm"], sort=False).std()
-    return [means.rename_axis(index={"beside": "yardstick"}).round(3)]
+    return [means.rename_axis(index={"beside": "yardstick"})]
 
 
 def yardstick_sentence(walked: pd.DataFrame) -> str:

@@ -343,14 +343,10 @@ def by_fold_and_symbol(equity: pd.DataFrame, arm: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="fold", columns=None)
 
 
-def blank_missing(table: pd.DataFrame) -> pd.DataFrame:
-    """Two decimals, and a dash where there is no number: for reading, not for computing."""
-    return table.map(lambda value: "-" if pd.isna(value) else f"{value:.2f}")
-
-
 def regime_table(equity: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """Growth and exposure by regime for each arm; see metrics.regime_summary."""
-    return pd.concat({arm: regime_summary(arm_rows(equity, arm)) for arm in arms}, names=["arm"])
+    """Growth and exposure by regime for each arm; see metrics.regime_summary. A regime without a bar has no row."""
+    table = pd.concat({arm: regime_summary(arm_rows(equity, arm)) for arm in arms}, names=["arm"])
+    return table[table["bars"] > 0]
 
 
 def cap_sentence(p: Any, given: Prepared, factors: Factors | None = None) -> str:
@@ -440,7 +436,7 @@ def readable(sizes: pd.DataFrame) -> pd.DataFrame:
             "n other": sizes["n_other"],
             "other (%)": interval("other_"),
             "difference": interval("difference_"),
-            "p (Holm)": sizes["p_holm"].round(3),
+            "p (Holm)": sizes["p_holm"],
             "expected": sizes["expected"],
             "found": sizes["found"],
         },

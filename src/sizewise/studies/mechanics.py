@@ -27,6 +27,8 @@ SYMBOL = "BTCUSDT_1h"
 PERPETUAL = VenueCosts(kind="venue", name="bitmex")
 SPOT = InstrumentCosts(kind="instrument")
 AGREEMENT = 1e-9
+CASH = 1000.0
+BPS = 1e4
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Case:
     rules: Rules
     uses: Uses = field(default_factory=Uses)
     costs: CostModel = SPOT
-    cash: float = 1000.0
+    cash: float = CASH
     warmup_bars: int = 0
 
 
@@ -203,6 +205,7 @@ def fills_table(done: Simulation) -> pd.DataFrame:
     table = done.fills.drop(columns="symbol").set_index("timestamp")
     numbers = table.columns.drop("kind")
     table[numbers] = table[numbers].round(6) + 0.0
+    table.attrs["places"] = 4
     return table.rename(columns={"fee": "fee (quote)", "slippage": "half-spread (quote)", "impact": "impact (quote)"})
 
 
@@ -216,17 +219,20 @@ def ledger_table(done: Simulation) -> pd.DataFrame:
     moved = (done.flows != 0).any(axis=1) | (table["events"] != "")
     used = [name for name in FLOWS if done.flows[name].any()]
     shown = table.loc[moved, ["position", *used, "equity"]].round(4) + 0.0
+    shown.attrs["places"] = 4
     return shown.assign(events=table["events"])
 
 
 def caption(worked: Worked) -> str:
     """What to look at."""
-    return f"**{worked.case.title}.** {worked.case.shows}"
+    larger = f" The account begins with {worked.case.cash:,.0f}." if worked.case.cash != CASH else ""
+    return f"**{worked.case.title}.** {worked.case.shows}{larger}"
 
 
 def draw(worked: Worked) -> Figure:
     """Price with fills, position and equity of the bars that are shown; dashed, the prices that orders waited at."""
     figure = draw_bars({SYMBOL: worked.bars}, worked.done)
+    figure.axes[0].set_title(f"{worked.case.title} ({SYMBOL})")
     for name, price, first, last in _levels(worked):
         figure.axes[0].plot(
             pd.DatetimeIndex([first, last]).to_numpy(), [price, price], color="#444444", ls="--", lw=1.0
@@ -278,11 +284,14 @@ def draw_bars(bars: Mapping[str, pd.DataFrame], done: Simulation) -> Figure:
 
 
 def summary(worked: Mapping[str, Worked]) -> pd.DataFrame:
-    """One row a case: fills, what each column came to, and what equity became."""
-    rows = {
-        name: {"fills": len(case.done.fills)}
-        | case.done.flows.sum().round(4).to_dict()
-        | {"change of equity": round(float(case.done.equity.iloc[-1] - case.done.equity.iloc[0]), 4)}
-        for name, case in worked.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("mechanism") + 0
+    """One row a case: the account it begins with, fills, and what each column and all together came to, in basis points of
+    that account, because not all of them begin with the same."""
+    rows = {}
+    for name, one in worked.items():
+        cash, done = one.case.cash, one.done
+        moved = {**done.flows.sum(), "change_of_equity": done.equity.iloc[-1] - done.equity.iloc[0]}
+        parts = {f"{flow}_bps": BPS * value / cash for flow, value in moved.items()}
+        rows[name] = {"account (quote)": cash, "fills": len(done.fills), **parts}
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("mechanism") + 0
+    table.attrs["places"] = 1
+    return table

@@ -117,8 +117,8 @@ def test_results_are_of_the_first_the_best_and_the_last_row(history):
     assert row["first look (bps/day)"] == 1.0
     assert row["selected (bps/day)"] == pytest.approx((3 + 2 + 0) / 3, abs=0.005)
     assert row["selected at iteration"] == pytest.approx((4 + 2 + 2) / 3, abs=0.005)
-    assert row["entropy (nats)"] == 1.6
-    assert row["explained variance"] == 0.6
+    assert row["entropy (nats)"] == pytest.approx(1.6)
+    assert row["explained variance"] == pytest.approx(0.6)
     assert row["hold (% of actions)"] == 25.0
 
 

@@ -99,8 +99,19 @@ def test_tables_and_pictures(worked):
         assert len(mechanics.draw(case).axes) == 3, name
     table = mechanics.summary(worked)
     assert list(table.index) == list(mechanics.CASES)
-    columns = table.drop(columns=["fills", "change of equity"]).sum(axis=1)
-    assert columns.to_numpy() == pytest.approx(table["change of equity"].to_numpy(), abs=1e-3)
+    total = "change_of_equity_bps"
+    columns = table.drop(columns=["account (quote)", "fills", total]).sum(axis=1)
+    assert columns.to_numpy() == pytest.approx(table[total].to_numpy(), abs=1e-3)
+    gained = worked["partial_fill"].done.equity.iloc[-1] - 500_000.0
+    assert table.loc["partial_fill", ["account (quote)", total]].tolist() == [500_000.0, pytest.approx(gained / 50.0)]
+
+
+def test_a_larger_account_is_told_of_and_no_two_pictures_are_called_alike(worked):
+    assert {name for name, case in worked.items() if "The account begins with" in mechanics.caption(case)} == {
+        "partial_fill"
+    }
+    titles = [mechanics.draw(case).axes[0].get_title() for case in worked.values()]
+    assert len(set(titles)) == len(titles) == len(mechanics.CASES)
 
 
 def test_a_ledger_that_does_not_add_up_is_refused(worked):

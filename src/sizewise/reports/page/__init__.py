@@ -11,4 +11,6 @@
 - render: an executed notebook as a page of the site
 - run: execute a notebook and keep it as a report
 - style: how figures look
+- picture: a figure as a picture, sharp and small
+- table: a frame as it is read: units, digits, and a dash for what is missing
 """

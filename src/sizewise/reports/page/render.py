@@ -37,7 +37,7 @@ FOLDER = Path(__file__).parent
 # Words as long as these are prose, and may break.
 PROSE_LENGTH = 24
 # A number, alone or with its unit, in a table; and what pandas writes where there is none.
-_NUMBER = re.compile(r"[-+]?\$?[\d,]*\.?\d+(e[-+]?\d+)?%?|-?inf|-?")
+_NUMBER = re.compile(r"<?[-+]?\$?[\d,]*\.?\d+(e[-+]?\d+)?%?|-?")
 MISSING = ("NaN", "NaT", "None", "<NA>", "nan")
 # Nothing in these is looked through for words to explain.
 SKIPPED = ("a", "code", "pre", "h1", "h2", "h3", "h4", "table", "summary", "script", "style", "button")

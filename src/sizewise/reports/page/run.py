@@ -34,6 +34,8 @@ from sizewise.reports.page.kernel import (
 from sizewise.reports.page.render import render
 
 POLL_SECONDS = 1.0
+# What an output's metadata say of a picture: in words, and how large it is shown.
+PICTURED = ("alt", "width", "height")
 
 
 def notebook_path(root: Path, stage: str) -> Path:
@@ -114,7 +116,7 @@ def settle(notebook: Any) -> None:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
         for output in cell.get("outputs", []):
-            kept = {kind: {"alt": said["alt"]} for kind, said in _described(output)}
+            kept = {kind: {name: said[name] for name in PICTURED if name in said} for kind, said in _described(output)}
             output.get("metadata", {}).clear()
             output.get("metadata", {}).update(kept)
 

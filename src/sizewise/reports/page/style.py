@@ -6,14 +6,16 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from IPython.core.formatters import BaseFormatter
+from IPython.core.formatters import DisplayFormatter
 from IPython.core.getipython import get_ipython
-from IPython.core.pylabtools import select_figure_formats
+from IPython.lib.pretty import RepresentationPrinter
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sizewise.reports.page import table
 from sizewise.reports.page.described import described
+from sizewise.reports.page.picture import png, shown_size
 
 WATERMARK = "SYNTHETIC"
 
@@ -47,7 +49,7 @@ REGIME_COLOURS = {
 
 
 def use_style() -> None:
-    """Apply the project's style and a backend that needs no screen; in a notebook, show figures as PNG, tables whole."""
+    """Apply the project's style and a backend that needs no screen; in a notebook, show what `register` names so."""
     mpl.use("agg")
     plt.style.use(STYLE)
     # A report shows every row, column and word of its tables: what is left out is what a reader would ask for.
@@ -55,14 +57,23 @@ def use_style() -> None:
         pd.set_option(f"display.{name}", None)
     shell = get_ipython()
     if shell is not None:
-        select_figure_formats(shell, {"png"})
-        _describe(shell.display_formatter.formatters["image/png"])
+        register(shell.display_formatter)
 
 
-def _describe(formatter: BaseFormatter) -> None:
-    """A figure that is shown carries what it shows in words, as the metadata `alt` of its picture."""
-    draw = formatter.for_type(Figure)
-    formatter.for_type(Figure, lambda figure: (draw(figure), {"alt": described(figure)}))
+def register(formatter: DisplayFormatter) -> None:
+    """Show figures as pictures that say in words what they show (metadata `alt`), and frames as tables are read."""
+    formatter.formatters["image/png"].for_type(Figure, _picture)
+    formatter.formatters["text/html"].for_type(pd.DataFrame, table.html)
+    formatter.formatters["text/plain"].for_type(pd.DataFrame, _plain)
+
+
+def _picture(figure: Figure) -> tuple[bytes, dict[str, str | int]]:
+    drawn = png(figure)
+    return drawn, {"alt": described(figure), **shown_size(drawn)}
+
+
+def _plain(frame: pd.DataFrame, printer: RepresentationPrinter, _cycle: bool) -> None:
+    printer.text(table.plain(frame))
 
 
 def arm_colours(arms: Sequence[str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import argparse
 import base64
-import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -33,6 +32,7 @@ from sizewise.reports.page.contents import MAIN_TITLES, MANUAL, REPORT_TITLES, S
 from sizewise.reports.page.failed import stale_sentences
 from sizewise.reports.page.glossary import GLOSSARY
 from sizewise.reports.page.notes import project_note
+from sizewise.reports.page.picture import png
 from sizewise.reports.page.render import anchor_of, environment, surroundings
 from sizewise.reports.page.style import use_style
 from sizewise.reports.site import answer, box, search
@@ -286,11 +286,10 @@ def _cell(value: float | None) -> str:
 
 
 def _embedded(figure: Figure) -> str:
-    """A figure as base64 PNG, the same bytes whatever drew it."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", bbox_inches="tight", metadata={"Software": None})
+    """A figure as base64 PNG; see picture.png."""
+    drawn = png(figure)
     plt.close(figure)
-    return base64.b64encode(drawn.getvalue()).decode()
+    return base64.b64encode(drawn).decode()
 
 
 def _write(text: str, path: Path) -> None:

@@ -36,8 +36,9 @@ def definitions(study: FamiliesStudy) -> pd.DataFrame:
 
 
 def families_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Every family, and the mean of the null's draws as a last row."""
-    return pd.concat([own(table), null(table).mean().rename(f"{NULL} (mean of {len(null(table))})").to_frame().T])
+    """Every family, and the mean of the null's draws as a last row; days are those that a trade is held."""
+    rows = [own(table), null(table).mean().rename(f"{NULL} (mean of {len(null(table))})").to_frame().T]
+    return pd.concat(rows).rename(columns={"days": "held_days"})
 
 
 def by_symbol(runs: Mapping[str, FamilyRun]) -> pd.DataFrame:

@@ -45,9 +45,13 @@ def scheme_table(schemes: Schemes) -> pd.DataFrame:
         kind = given.pop("kind")
         rows[name] = {
             "scheme": kind,
-            "given": ", ".join(f"{key}: {value}" for key, value in given.items()) or "defaults",
+            "given": "; ".join(f"{key} {_listed(value)}" for key, value in given.items()) or "defaults",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def effects(stage: Stage, ledgers: Ledgers, reference: pd.DataFrame) -> pd.DataFrame:

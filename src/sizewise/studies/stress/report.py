@@ -130,22 +130,22 @@ def ruin_sentence(ruins: pd.DataFrame) -> str:
 
 
 def break_even_sentence(name: str, found: BreakEven | None, side_bps: float, alpha: float) -> str:
-    """At which multiple of all costs a growth is zero; never beyond the multiples walked."""
+    """At which multiple of all costs a growth is zero; never beyond the multiples walked. What is not there has no ends."""
     if found is None:
         return f"{name}: an account was ruined at some multiple, so no break-even is stated."
     span = f"between x{found.first:g} and x{found.last:g} of the costs"
-    level = f"{100.0 * (1.0 - alpha):.4g}%"
+    if not found.crossings:
+        where = {-1: "below 0", 0: "0", 1: "above 0"}[found.sign]
+        told = (
+            "all" if math.isnan(found.low) else "none" if math.isinf(found.low) and math.isinf(found.high) else "some"
+        )
+        return f"{name}: no break-even, it is {where} everywhere {span}; the test tells it from 0 at {told} of them."
     if math.isnan(found.low):
         reach = f"the test tells it from 0 at every multiple {span}"
-    elif math.isinf(found.low) and math.isinf(found.high):
-        reach = f"{level} interval: everything {span}"
     else:
         low = f"below x{found.first:g}" if math.isinf(found.low) else f"x{found.low:.2f}"
         high = f"above x{found.last:g}" if math.isinf(found.high) else f"x{found.high:.2f}"
-        reach = f"{level} interval {low} to {high}"
-    if not found.crossings:
-        where = {-1: "below 0", 0: "0", 1: "above 0"}[found.sign]
-        return f"{name}: none in range, it is {where} everywhere {span} ({reach})."
+        reach = f"{100.0 * (1.0 - alpha):.4g}% interval {low} to {high}"
     more = "" if found.crossings == 1 else f"; the nearest to x1 of {found.crossings} crossings"
     return f"{name}: x{found.multiple:.2f} of all costs, {found.multiple * side_bps:.1f} bps a side ({reach}{more})."
 

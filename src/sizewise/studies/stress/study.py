@@ -129,7 +129,10 @@ class StressStudy:
         return by_arm[name if name in by_arm else self.plan.candidate].side_bps
 
     def break_even_table(self) -> pd.DataFrame:
-        """See BreakEven; `side_bps` is what a side costs as it is, `break_even_side_bps` the same times the multiple."""
+        """See BreakEven; `side_bps` is what a side costs as it is, `break_even_side_bps` the same times the multiple.
+
+        Only a break-even that was found has an interval; an end of it that lies beyond the multiples walked is NaN.
+        """
         rows = {}
         for name, found in self.break_evens().items():
             side = self.side_bps(name)
@@ -146,7 +149,10 @@ class StressStudy:
             "first",
             "last",
         ]
-        return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).rename_axis("growth of")
+        table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).rename_axis("growth of")
+        ends = table[["low", "high"]]
+        table[["low", "high"]] = ends.where(np.isfinite(ends) & table[["multiple"]].notna().to_numpy())
+        return table
 
     def matched(self) -> pd.DataFrame:
         """The candidate minus every other arm at the costs as they are, beside what each carries, trades and pays."""

@@ -3,12 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from IPython.core.formatters import PNGFormatter
-from IPython.core.pylabtools import print_figure
 from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
-from sizewise.reports.page import style
 from sizewise.reports.page.described import MOST_LINES, MOST_PANELS, described
 
 DAYS = pd.date_range("2020-01-01", periods=51, tz="UTC")
@@ -79,14 +75,3 @@ def test_what_is_too_much_is_counted():
 
 def test_nothing_is_drawn():
     assert described(plt.figure()) == "An empty figure."
-
-
-def test_a_shown_figure_carries_its_words():
-    formatter = PNGFormatter()
-    formatter.for_type(Figure, lambda figure: print_figure(figure, base64=True))
-    style._describe(formatter)
-    figure, axes = plt.subplots()
-    axes.plot([0.0, 1.0], label="a")
-    picture, said = formatter(figure)
-    assert picture.startswith("iVBOR")
-    assert said == {"alt": described(figure)}

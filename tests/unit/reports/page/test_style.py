@@ -3,12 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from sizewise.dataset.regimes import LABELS
 from sizewise.reports import figures, train, walk_forward
 from sizewise.reports.page import style
+from sizewise.reports.page.described import described
 
 ARMS = ["ppo", "atr", "constant"]
 
@@ -216,3 +218,17 @@ def test_shading_of_years_is_by_month():
     found = spans(series)
     assert [name for name, _, _ in found] == ["neutral", "high_vol_trending", "neutral", "high_vol_trending", "neutral"]
     assert found[1][1:] == (31.0, 60.0)
+
+
+def test_what_a_notebook_shows_is_pictures_with_words_and_tables_as_they_are_read():
+    formatter = DisplayFormatter()
+    style.register(formatter)
+    figure, axes = plt.subplots(figsize=(3.0, 2.0))
+    axes.plot([0.0, 1.0], label="a")
+    shown, said = formatter.format(figure, include={"image/png"})
+    assert shown["image/png"].startswith(b"\x89PNG")
+    assert said["image/png"]["alt"] == described(figure)
+    assert 250 < said["image/png"]["width"] < 350
+    shown, _ = formatter.format(pd.DataFrame({"n_days": [1234.0], "effect_bps": [0.06512]}))
+    assert [cell for cell in ("1,234", "0.065") if f"<td>{cell}</td>" in shown["text/html"]] == ["1,234", "0.065"]
+    assert "days effect (bps)" in shown["text/plain"]

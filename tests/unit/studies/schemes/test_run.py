@@ -169,7 +169,7 @@ def test_a_scheme_that_has_not_run_is_named(stage):
 def test_the_table_says_what_each_scheme_is():
     table = report.scheme_table(GIVEN)
     assert table.loc["bsh"].tolist() == ["bsh", "defaults"]
-    assert table.loc["pair", "given"] == f"steps: 2, symbols: {PAIR}"
+    assert table.loc["pair", "given"] == f"steps 2; symbols {', '.join(PAIR)}"
     assert {name: arm.symbols for name, arm in arms_of(GIVEN).items()} == {"bsh": (), "pair": PAIR}
 
 

@@ -79,17 +79,18 @@ INSIDE = BreakEven(1.25, 1, 0.5, 2.0, 0, 0.1, 0.0, 3.0)
         ),
         (
             BreakEven(math.nan, 0, 1.5, math.inf, -1, 0.1, 0.0, 3.0),
-            "x: none in range, it is below 0 everywhere between x0 and x3 of the costs (95% interval x1.50 to above x3).",
+            "x: no break-even, it is below 0 everywhere between x0 and x3 of the costs; "
+            "the test tells it from 0 at some of them.",
         ),
         (
             BreakEven(math.nan, 0, -math.inf, math.inf, 0, 0.1, 0.0, 3.0),
-            "x: none in range, it is 0 everywhere between x0 and x3 of the costs "
-            "(95% interval: everything between x0 and x3 of the costs).",
+            "x: no break-even, it is 0 everywhere between x0 and x3 of the costs; "
+            "the test tells it from 0 at none of them.",
         ),
         (
             BreakEven(math.nan, 0, math.nan, math.nan, 1, 0.1, 0.0, 3.0),
-            "x: none in range, it is above 0 everywhere between x0 and x3 of the costs "
-            "(the test tells it from 0 at every multiple between x0 and x3 of the costs).",
+            "x: no break-even, it is above 0 everywhere between x0 and x3 of the costs; "
+            "the test tells it from 0 at all of them.",
         ),
         (None, "x: an account was ruined at some multiple, so no break-even is stated."),
     ],

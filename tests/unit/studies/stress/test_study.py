@@ -115,6 +115,14 @@ def test_a_break_even_a_side_is_the_multiple_times_what_a_side_costs(study):
     assert (table["side_bps"] == 5.0).all()
 
 
+def test_what_does_not_break_even_has_no_interval(study):
+    table = study.break_even_table()
+    known = table["multiple"].notna()
+    assert 0 < known.sum() < len(table)
+    assert table.loc[~known, ["low", "high"]].isna().all(axis=None)
+    assert not np.isinf(table[["low", "high"]]).any(axis=None)
+
+
 def test_the_candidate_is_held_against_every_other_arm(study):
     table = study.matched()
     assert list(table.index) == ["ppo", "atr", "constant"]
