@@ -1,4 +1,4 @@
-"""Tables of the executed reports are for reading: no `nan`, no `inf`, no raw record, no part of a trade, no row of digits."""
+"""Tables of the executed reports are for reading: no `nan`, no `inf`, no raw record, no part of a trade, no long digits."""
 
 import re
 from collections.abc import Iterator

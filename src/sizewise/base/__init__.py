@@ -10,4 +10,5 @@
 - pool: work in processes side by side, one thread each
 - seeding: random generators from what they are for
 - tensors: choices as arithmetic, rounding to a lot or a tick
+- words: numbers with what they count
 """

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sizewise.base.errors import LedgerError
+from sizewise.base.words import counted
 from sizewise.dataset.slices import CUTS, UNLABELLED
 from sizewise.evidence.inference import effect_row, with_holm
 from sizewise.evidence.statistics.power import holm
@@ -112,7 +113,7 @@ def slice_sentence(cut: str, name: str, row: Mapping[str, float], alpha: float) 
     label = f"{cut}, {name}".replace("_", " ")
     if row["p_value"] != row["p_value"]:
         why = "no label was known" if name == UNLABELLED else "too few to test"
-        return f"{label}: {row['n_trades']:.0f} trades on {row['n_days']:.0f} days, {why}."
+        return f"{label}: {counted(row['n_trades'], 'trade')} on {counted(row['n_days'], 'day')}, {why}."
     if row["p_holm"] < alpha:
         told = "differs after Holm over all cuts"
     elif row["p_holm_cut"] < alpha:

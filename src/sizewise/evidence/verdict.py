@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from sizewise.base.errors import DataMissingError
+from sizewise.base.words import counted
 from sizewise.evidence.gates import SAID_ALONE, Gate
 from sizewise.evidence.inference import Comparison
 from sizewise.evidence.joint_rule import JointTest
@@ -111,7 +112,7 @@ def verdict_sentence(record: Mapping[str, Any], candidate: str, reference: str, 
     effect = f"{record['effect_bps_per_day']:+.2f} bps of equity a day"
     level = f"{100.0 * (1.0 - alpha):.4g}% interval"
     interval = f"{level} {record['ci_low']:+.2f} to {record['ci_high']:+.2f}, p = {record['p_value']:.3f}"
-    span = ", ".join(_counted(record[f"n_{name}s"], name) for name in ("day", "symbol", "fold", "seed"))
+    span = ", ".join(counted(record[f"n_{name}s"], name) for name in ("day", "symbol", "fold", "seed"))
     match record["verdict"]:
         case "invalid":
             broken = "; ".join([*record["breaches"], *_failed(record)])
@@ -128,10 +129,6 @@ def verdict_sentence(record: Mapping[str, Any], candidate: str, reference: str, 
         f"declared power, and smaller ones less often.{doubts}{_fragile(record)}{_beside(record)}"
     )
     return f"Out of sample and net of costs, {claim}: {effect} ({interval}; {span}). {power}"
-
-
-def _counted(number: int, name: str) -> str:
-    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def _failed(record: Mapping[str, Any]) -> list[str]:
@@ -165,7 +162,7 @@ def seeds_sentence(record: Mapping[str, Any]) -> str:
     if record["training_error_bps"] is None:
         return "Nothing was trained here, so no seed was drawn."
     return (
-        f"Training is a draw as well: its standard error over {record['n_seeds']} seeds is "
+        f"Training is a draw as well: its standard error over {counted(record['n_seeds'], 'seed')} is "
         f"{record['training_error_bps']:.2f} bps a day and is part of the interval, and other draws of the seeds change the "
         f"class of the primary test in {record['seeds_changing_pct']:.1f}% of redraws."
     )
@@ -250,7 +247,7 @@ def regime_sentence(name: str, row: Mapping[str, float], alpha: float) -> str:
     """One regime's line: its effect with its interval, or why there is none."""
     label = name.replace("_", " ")
     if row["p_value"] != row["p_value"]:
-        return f"{label}: {row['n_trades']:.0f} trades on {row['n_days']:.0f} days, too few to test."
+        return f"{label}: {counted(row['n_trades'], 'trade')} on {counted(row['n_days'], 'day')}, too few to test."
     told = "differs after Holm" if row["p_holm"] < alpha else "does not differ after Holm"
     return (
         f"{label}: {row['effect_bps']:+.2f} bps ({row['low_bps']:+.2f} to {row['high_bps']:+.2f}), "
@@ -267,7 +264,7 @@ def field_sentence(field: pd.DataFrame, reference: str, alpha: float) -> str:
     tested = field[field["p_holm"].notna()]
     found = tested[tested["p_holm"] < alpha]
     if found.empty:
-        return f"Of {len(tested)} arms none differs from {reference} after Holm."
+        return f"Of {counted(len(tested), 'arm')} none differs from {reference} after Holm."
     names = ", ".join(f"{name} ({row['effect_bps']:+.2f} bps a day)" for name, row in found.iterrows())
     differ = "1 differs" if len(found) == 1 else f"{len(found)} differ"
-    return f"Of {len(tested)} arms {differ} from {reference} after Holm: {names}."
+    return f"Of {counted(len(tested), 'arm')} {differ} from {reference} after Holm: {names}."

@@ -34,6 +34,7 @@ from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.plan import looking_ahead
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import SIGNAL_FILE, Stage
+from sizewise.reports.figures import WIDE
 from sizewise.reports.figures import difference_by_block as difference_by_block
 from sizewise.reports.figures import effects as effects
 from sizewise.reports.page.style import COLOURS
@@ -46,7 +47,7 @@ DAYS_A_YEAR = 365.25
 
 def power_curve(test: JointTest, *, alpha: float, power: float) -> Figure:
     """Power of the joint rule over true effects, with the observed and the minimum detectable effect marked."""
-    figure, axes = plt.subplots(figsize=(9.0, 3.8))
+    figure, axes = plt.subplots(figsize=(WIDE, 3.2))
     if test.mde > 0.0:
         effects = np.linspace(0.0, 2.0 * max(test.mde, abs(test.mean)), 121)
         curve = [test.power_at(effect) for effect in effects]
@@ -64,7 +65,7 @@ def power_curve(test: JointTest, *, alpha: float, power: float) -> Figure:
 
 def evidence_by_look(looks: pd.DataFrame, *, alpha: float) -> Figure:
     """The e-value after each look against the level at which it rejects, logarithmic."""
-    figure, axes = plt.subplots(figsize=(9.0, 3.4))
+    figure, axes = plt.subplots(figsize=(WIDE, 3.0))
     axes.plot(looks.index, looks["e_value"], "o-", ms=3, color=COLOURS[0], lw=1.2)
     axes.axhline(1.0 / alpha, color=COLOURS[1], lw=1.2, ls="--", label=f"rejects from {1 / alpha:g}")
     axes.axhline(1.0, color="#888888", lw=0.8)
@@ -95,9 +96,9 @@ def concluding(stage: Stage, study: ComparedRun) -> dict[str, bool]:
 def field_figure(study: ComparedRun, field: pd.DataFrame) -> Figure:
     """Every arm minus the reference, without those that look ahead: no figure should be scaled by a bound."""
     return effects(
-        field.drop(index=looking_ahead(study.arms)),
+        field.drop(index=looking_ahead(study.arms)).sort_values("effect_bps", ascending=False, kind="stable"),
         xlabel=f"difference to {study.plan.reference} (bps of equity a day) with its interval",
-        title="The field, without the look-ahead bound",
+        title="The field, without who looks ahead",
     )
 
 
@@ -141,7 +142,7 @@ def p_by_number_figure(table: pd.DataFrame, plan: Plan, n_days: int) -> Figure:
     Args:
         table: see joint_rule.p_by_number.
     """
-    figure, axes = plt.subplots(figsize=(9.0, 3.6))
+    figure, axes = plt.subplots(figsize=(WIDE, 3.2))
     declared = {"blocks": plan.blocks, "cosines": cosine_terms(n_days, plan.cosine_terms_coef)}
     labels = {"blocks": "Ibragimov-Mueller, blocks", "cosines": "equal-weighted cosines, terms"}
     for colour, (name, number) in zip(COLOURS, declared.items(), strict=False):

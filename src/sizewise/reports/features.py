@@ -29,7 +29,8 @@ from sizewise.params.dataset.signals import (
 )
 from sizewise.params.dates import rule_of
 from sizewise.params.stage import Stage
-from sizewise.reports.page.style import COLOURS, regime_handles, shade_regimes
+from sizewise.reports.figures import WIDE
+from sizewise.reports.page.style import COLOURS, regime_handles, regime_shares, shade_regimes
 
 
 def coverage(
@@ -38,7 +39,7 @@ def coverage(
     n_bars: Mapping[str, int],
 ) -> Figure:
     """Which symbol has bars when, and where the folds test (shaded)."""
-    figure, axes = plt.subplots(figsize=(9.0, 0.45 * len(spans) + 1.4))
+    figure, axes = plt.subplots(figsize=(WIDE, 0.27 * len(spans) + 1.4))
     for i, (start, end) in enumerate(zip(fold_edges[:-1], fold_edges[1:], strict=True)):
         axes.axvspan(start, end, color="#E9EEF5" if i % 2 else "#D5E1EF", lw=0)
         axes.text(start + (end - start) / 2, -0.95, str(i), ha="center", va="bottom", fontsize=9, color="#445566")
@@ -52,24 +53,26 @@ def coverage(
     axes.set_xlim(right=max(max(last for _, last in spans.values()), fold_edges[-1]) + pd.Timedelta(days=420))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("date (UTC); shaded and numbered: test windows of the folds")
-    axes.set_title("Bars and folds")
+    # Above the numbers of the folds.
+    axes.set_title("Bars and folds", pad=16)
     return figure
 
 
 def prices_with_regimes(daily: Mapping[str, pd.DataFrame]) -> Figure:
-    """Log-scaled daily close of each symbol over its most frequent regime of the day.
+    """Log-scaled daily close of each symbol over the regimes its bars were in; see style.shade_regimes.
 
     Args:
-        daily: by symbol, columns `close` and `regime`, one row a day.
+        daily: by symbol, columns `close` and a number of bars by label, one row a day.
     """
     rows = (len(daily) + 1) // 2
-    figure, grid = plt.subplots(rows, 2, figsize=(9.0, 1.9 * rows), squeeze=False)
+    figure, grid = plt.subplots(rows, 2, figsize=(WIDE, 1.4 * rows + 0.6), squeeze=False)
     for axes in grid.ravel()[len(daily) :]:
         axes.set_visible(False)
     for axes, (symbol, frame) in zip(grid.ravel(), daily.items(), strict=False):
-        shade_regimes(axes, frame["regime"])
+        shade_regimes(axes, regime_shares(frame.drop(columns="close")))
         axes.plot(frame.index, frame["close"], color="#222222", lw=0.9)
         axes.set_yscale("log")
+        axes.grid(visible=False)
         axes.set_title(symbol)
         low, high = float(frame["close"].min()), float(frame["close"].max())
         axes.set_yticks(_round_ticks(low, high))
@@ -79,8 +82,15 @@ def prices_with_regimes(daily: Mapping[str, pd.DataFrame]) -> Figure:
         locator = mdates.AutoDateLocator(minticks=3, maxticks=7)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
-    figure.legend(handles=regime_handles(), loc="outside lower center", ncols=5)
-    figure.supylabel("close, quote currency (log scale)", fontsize=10)
+    figure.legend(
+        handles=regime_handles(),
+        loc="outside lower center",
+        ncols=3,
+        fontsize=8,
+        title="background: share of the bars of each month, of short series each day",
+        title_fontsize=8,
+    )
+    figure.supylabel("close, quote currency (log scale)", fontsize=9)
     return figure
 
 
@@ -95,16 +105,16 @@ def _round_ticks(low: float, high: float) -> list[float]:
 
 def correlation(matrix: pd.DataFrame, groups: Sequence[str], over: str = "train bars") -> Figure:
     """Correlation of all features, ordered by group; lines part the groups. `over`: what it was taken over."""
-    figure, axes = plt.subplots(figsize=(9.0, 8.0))
+    figure, axes = plt.subplots(figsize=(WIDE, 6.9))
     image = axes.imshow(matrix.to_numpy(), vmin=-1.0, vmax=1.0)
-    axes.set_xticks(range(len(matrix)), list(matrix.columns), rotation=90, fontsize=6)
-    axes.set_yticks(range(len(matrix)), list(matrix.columns), fontsize=6)
+    axes.set_xticks(range(len(matrix)), list(matrix.columns), rotation=90, fontsize=5.5)
+    axes.set_yticks(range(len(matrix)), list(matrix.columns), fontsize=5.5)
     for edge in np.flatnonzero(np.array(groups[1:]) != np.array(groups[:-1])):
         axes.axhline(edge + 0.5, color="#666666", lw=0.6)
         axes.axvline(edge + 0.5, color="#666666", lw=0.6)
     axes.grid(visible=False)
-    figure.colorbar(image, ax=axes, shrink=0.6, label=f"Pearson correlation over {over}")
-    axes.set_title("How much the features say the same thing")
+    figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02, label=f"Pearson correlation over {over}")
+    axes.set_title(f"How much {len(matrix)} features say the same thing")
     return figure
 
 
@@ -246,19 +256,9 @@ def regime_figure(universe: Universe, tables: Tables) -> Figure:
     daily = {}
     for symbol, frame in universe.bars.items():
         day = pd.DatetimeIndex(frame.index).floor("D")
-        regime = _most_frequent(day, tables[symbol]["regime"])
-        daily[symbol] = pd.DataFrame({"close": frame["close"].groupby(day).last(), "regime": regime})
+        bars = pd.crosstab(day, tables[symbol]["regime"].to_numpy())
+        daily[symbol] = bars.assign(close=frame["close"].groupby(day).last()).rename_axis(index=None, columns=None)
     return prices_with_regimes(daily)
-
-
-def _most_frequent(day: pd.DatetimeIndex, labels: pd.Series) -> pd.Series:
-    """By day the label of most of its bars; of as many the first by name."""
-    known = labels.astype("category").cat
-    names = sorted(known.categories)
-    place = known.codes.map({code: names.index(name) for code, name in enumerate(known.categories)})
-    number, days = pd.factorize(day)
-    counts = np.bincount(number * len(names) + place.to_numpy(), minlength=len(days) * len(names))
-    return pd.Series(np.array(names, dtype=object)[counts.reshape(-1, len(names)).argmax(axis=1)], index=days)
 
 
 def signal_table(universe: Universe, tables: Tables) -> pd.DataFrame:

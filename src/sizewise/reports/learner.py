@@ -14,13 +14,13 @@ from sizewise.learning.ppo.selection import WHOLE
 from sizewise.learning.ppo.training import Settings, Trained, untrained
 from sizewise.params.arms import AnyScheme, MultiplesOf
 from sizewise.params.trading.account import Account
-from sizewise.reports.figures import over_folds
-from sizewise.reports.page.style import arm_colours
+from sizewise.reports.figures import QUIET, WIDE, lead_title, over_folds, seed_band
+from sizewise.reports.page.style import COLOURS, label_ends
 from sizewise.sizing.multiples import open_any
 from sizewise.trading.schemes.interface import Discrete
 from sizewise.trading.schemes.values import Sizing7
 
-CURVES = {"head_bps": ("head of train, which teaches", "-"), "tail_bps": ("tail of train, which picks", "--")}
+CURVES = {"head_bps": "head of train", "tail_bps": "tail of train"}
 
 
 def initial_policy(rules: Settings, scheme: AnyScheme) -> pd.DataFrame:
@@ -67,21 +67,29 @@ def curve_frame(trained: Sequence[Trained]) -> pd.DataFrame:
 
 
 def curves_figure(curve: pd.DataFrame) -> Figure:
-    """Scores of the greedy policy by samples, mean over folds and seeds; the first point is the untrained policy."""
+    """Scores of the greedy policy by samples, a panel a group: mean over folds, band over seeds, on the head of train, which
+    teaches, and on its tail, which picks. Thin: the policy that training starts from, which is the rule where actions are
+    multiples of one; at 0: cash. Test bars are read by nobody here."""
     groups = list(dict.fromkeys(curve["group"]))
-    colours = arm_colours(groups)
-    figure, axes = plt.subplots(figsize=(7.2, 3.6))
-    for group in groups:
+    figure, rows = plt.subplots(
+        len(groups), 1, figsize=(WIDE, 1.75 * len(groups) + 0.8), sharex=True, sharey=True, squeeze=False
+    )
+    for axes, group in zip(rows[:, 0], groups, strict=True):
         part = curve[curve["group"] == group]
-        for name, (label, line) in CURVES.items():
+        for colour, (name, label) in zip(COLOURS, CURVES.items(), strict=False):
             if part[name].notna().any():
-                means = over_folds(part, "samples", name, whole=True).mean(axis=1)
-                axes.plot(means.index / 1e3, means, line, color=colours[group], label=f"{group}: {label}")
-    axes.axhline(0.0, color="#888888", lw=0.8)
-    axes.set_xlabel("samples (thousands)")
-    axes.set_ylabel("score (bps of the priced account a day)")
-    axes.set_title("Where a policy learns, and where it is chosen")
-    axes.legend(fontsize=8)
+                by_seed = over_folds(part, "samples", name, whole=True)
+                seed_band(axes, by_seed.set_axis(by_seed.index / 1e3), colour, label)
+                start = float(by_seed.iloc[0].mean())
+                axes.axhline(start, color=colour, lw=0.8, ls=":", label=f"_{label}: start")
+        axes.axhline(0.0, color=QUIET, lw=0.8)
+        axes.set_title(group)
+        axes.margins(x=0.0)
+    for axes in rows[:, 0]:
+        label_ends(axes)
+    figure.supylabel("score (bps of the priced account a day)", fontsize=9)
+    rows[-1, 0].set_xlabel("samples (thousands); dotted: before training; grey: cash")
+    lead_title(figure, "Where a policy learns, and where it is chosen")
     return figure
 
 

@@ -15,7 +15,7 @@ from sizewise.learning.tabular.cells import SHAPE, Confidence, sizes
 from sizewise.learning.tabular.learning import CURVE_TRADES, PHASE_ENDS, PHASES, Learned, Table
 from sizewise.learning.tabular.use import use_sentence as use_sentence
 from sizewise.learning.tabular.use import use_table
-from sizewise.reports.figures import lead_title, over_folds, seed_band
+from sizewise.reports.figures import WIDE, lead_title, over_folds, seed_band
 from sizewise.reports.page.style import arm_colours
 
 NO_TABLES = "No arm of `params.yaml` is a table: nothing was learned here."
@@ -50,41 +50,47 @@ def learned_sizes(tables: Sequence[Table], equity: float) -> pd.DataFrame:
     )
 
 
-def table_heat_map(learned: pd.DataFrame, *, title: str) -> Figure:
-    """Chosen size by regime and confidence; each cell names its size and how many updates stand behind it.
+def table_heat_map(learned: Mapping[str, pd.DataFrame]) -> Figure:
+    """Chosen size by regime and confidence, a panel an arm on one scale; each cell names its size and the updates behind it.
 
     Args:
-        learned: of learned_sizes. Cells never met stay white.
+        learned: of learned_sizes, by arm. Cells never met stay white; a regime that no arm met has no row.
     """
+    met = {label for one in learned.values() for label in one.loc[one["visits"] > 0, "regime"]}
+    labels = [label for label in LABELS if label in met] or list(LABELS)
 
-    def grid(name: str) -> np.ndarray:
-        wide = learned.pivot_table(index="regime", columns="confidence", values=name, dropna=False, observed=False)
-        return wide.reindex(index=list(LABELS), columns=CONFIDENCE_NAMES).to_numpy(dtype=np.float64)
+    def grid(one: pd.DataFrame, name: str) -> np.ndarray:
+        wide = one.pivot_table(index="regime", columns="confidence", values=name, dropna=False, observed=False)
+        return wide.reindex(index=labels, columns=CONFIDENCE_NAMES).to_numpy(dtype=np.float64)
 
-    size, visits = grid("size_pct"), grid("visits")
-    most = max(float(np.nanmax(size)) if np.isfinite(size).any() else 0.0, 1e-9)
+    sizes_of = {arm: grid(one, "size_pct") for arm, one in learned.items()}
+    known = np.concatenate([size[np.isfinite(size)] for size in sizes_of.values()])
+    most = max(float(known.max()) if len(known) else 0.0, 1e-9)
     digits = 0 if most >= 10.0 else 1 if most >= 1.0 else 2
-    figure, axes = plt.subplots(figsize=(8.0, 4.2))
-    image = axes.imshow(np.ma.masked_invalid(size), cmap="viridis", vmin=0.0, vmax=most, aspect="auto")
-    for (row, column), value in np.ndenumerate(size):
-        met = np.isfinite(value)
-        text = f"{value:.{digits}f}%\n{visits[row, column]:,.0f}" if met else "not met"
-        colour = "#666666" if not met else "white" if value < 0.6 * most else "black"
-        axes.annotate(text, (column, row), ha="center", va="center", fontsize=8, color=colour)
-    axes.set_xticks(range(len(CONFIDENCE_NAMES)), [name.replace("_", " ") for name in CONFIDENCE_NAMES])
-    axes.set_yticks(range(len(LABELS)), [name.replace("_", " ") for name in LABELS])
-    axes.set_xlabel("confidence of the signal (bin)")
-    axes.set_ylabel("regime at the entry")
-    axes.grid(visible=False)
-    figure.colorbar(image, ax=axes, label="chosen size (% of the position limit)")
-    axes.set_title(f"{title}: size chosen, and updates behind it")
+    tall = len(learned) * (0.4 * len(labels) + 0.4) + 1.0
+    figure, rows = plt.subplots(len(learned), 1, figsize=(WIDE, tall), sharex=True, squeeze=False)
+    for axes, (arm, size) in zip(rows[:, 0], sizes_of.items(), strict=True):
+        visits = grid(learned[arm], "visits")
+        image = axes.imshow(np.ma.masked_invalid(size), cmap="viridis", vmin=0.0, vmax=most, aspect="auto")
+        for (row, column), value in np.ndenumerate(size):
+            chosen = np.isfinite(value)
+            text = f"{value:.{digits}f}%  ({visits[row, column]:,.0f})" if chosen else "not met"
+            colour = "#666666" if not chosen else "white" if value < 0.6 * most else "black"
+            axes.annotate(text, (column, row), ha="center", va="center", fontsize=8, color=colour)
+        axes.set_yticks(range(len(labels)), [name.replace("_", " ") for name in labels], fontsize=9)
+        axes.grid(visible=False)
+        axes.set_title(arm)
+    last = rows[-1, 0]
+    last.set_xticks(range(len(CONFIDENCE_NAMES)), [name.replace("_", " ") for name in CONFIDENCE_NAMES])
+    last.set_xlabel("confidence of the signal (bin); in each cell: size, and updates behind it")
+    figure.colorbar(image, ax=rows[:, 0].tolist(), pad=0.02, label="chosen size (% of the position limit)")
     return figure
 
 
 def table_heat_maps(p: Any, tables: Mapping[str, Learned]) -> list[Figure]:
-    """See table_heat_map: one figure an arm."""
+    """See table_heat_map; no figure where no arm is a table."""
     equity = p.account.initial_equity
-    return [table_heat_map(learned_sizes(one.tables, equity), title=name) for name, one in tables.items()]
+    return [table_heat_map({name: learned_sizes(one.tables, equity) for name, one in tables.items()})] if tables else []
 
 
 def arm_histories(learned: Mapping[str, Learned]) -> pd.DataFrame:
@@ -126,7 +132,7 @@ def learning_by_trade_count(curve: pd.DataFrame) -> Figure:
     """
     arms = list(dict.fromkeys(curve["arm"]))
     colours = arm_colours(arms)
-    figure, grid = plt.subplots(1, 2, figsize=(9.6, 3.6))
+    figure, grid = plt.subplots(1, 2, figsize=(WIDE, 3.2))
     panels = (("gain_bps", "growth over an even draw\n(bps of equity a trade)"), ("size_pct", "mean size (% of limit)"))
     for axes, (name, label) in zip(grid, panels, strict=True):
         for arm in arms:

@@ -26,7 +26,7 @@ from sizewise.params.arms import AnyScheme, follows_signal
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
 from sizewise.reports import learner, train_direct
-from sizewise.reports.figures import lead_title, over_folds, seed_band
+from sizewise.reports.figures import WIDE, lead_title, over_folds, seed_band
 from sizewise.reports.page.style import arm_colours
 from sizewise.reports.tables import NO_TABLES, use_sentence
 from sizewise.reports.tables import arm_histories as arm_histories
@@ -48,8 +48,8 @@ from sizewise.sizing import identifiability
 # The part of the notebook on training by gradient.
 direct = train_direct
 
+# Its score stands in learner.curves_figure.
 LEARNING_PANELS = (
-    ("validation_bps_per_day", "score on the tail of train\n(bps a day)"),
     ("mean_scaled_reward", "reward while exploring\n(scaled, a step)"),
     ("entropy", "entropy of the policy (nats)"),
 )
@@ -57,7 +57,6 @@ PANELS = (
     ("mean_reward", "reward while exploring\n(as configured, a trade)"),
     ("win_rate", "win rate of sized trades\n(share)"),
     ("mean_size", "mean size\n(share of the limit)"),
-    ("updates_per_close", "updates a close"),
 )
 # By model: what its loss is called, and its line.
 LOSSES = {"cnn": ("convolution", "-"), "dqn": ("Q-network", "--"), "order_flow": ("order flow", ":")}
@@ -157,7 +156,7 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     """
     groups = list(dict.fromkeys(history["group"]))
     colours = arm_colours(groups)
-    figure, grid = plt.subplots(1, len(LEARNING_PANELS), figsize=(9.6, 3.4))
+    figure, grid = plt.subplots(1, len(LEARNING_PANELS), figsize=(WIDE, 3.0))
     for axes, (name, label) in zip(grid, LEARNING_PANELS, strict=True):
         for group in groups:
             part = history[history["group"] == group]
@@ -166,8 +165,8 @@ def learning_curves(history: pd.DataFrame) -> Figure:
         axes.set_xlabel("samples (thousands)")
         axes.set_ylabel(label)
     grid[0].axhline(0.0, color="#888888", lw=0.8)
-    grid[0].legend(loc="lower right")
-    lead_title(figure, "Learning curves: mean over folds, band over seeds")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    lead_title(figure, "While it learns: mean over folds, band over seeds")
     return figure
 
 
@@ -257,9 +256,8 @@ def closed_trade_curves(history: pd.DataFrame) -> Figure:
     """
     groups = list(dict.fromkeys(history["group"]))
     colours = arm_colours(groups)
-    figure, rows = plt.subplots(2, 3, figsize=(10.2, 5.8))
-    grid = rows.ravel()[: len(PANELS) + 1]
-    rows.ravel()[-1].set_axis_off()
+    figure, rows = plt.subplots(2, 2, figsize=(WIDE, 5.4))
+    grid = rows.ravel()
     # A last report may cover the few trades that were left over: it says nothing that can be drawn.
     covered = history.groupby(["group", "fold", "seed"])["closes"].diff().fillna(history["closes"])
     history = history[covered == covered.mode().max()]
@@ -275,10 +273,9 @@ def closed_trade_curves(history: pd.DataFrame) -> Figure:
                 grid[-1].plot(mean.index, mean, color=colours[group], ls=line, label=f"{group}: {called}")
     grid[-1].set_ylabel("loss (an update)")
     if grid[-1].lines:
-        handles, labels = grid[-1].get_legend_handles_labels()
-        rows.ravel()[-1].legend(handles, labels, fontsize=8, loc="center left", title="losses")
+        grid[-1].legend(fontsize=7)
     grid[0].axhline(0.0, color="#888888", lw=0.8)
-    grid[0].legend(loc="best")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     for axes in grid:
         axes.set_xlabel("closed trades")
     lead_title(figure, "Learning from closed trades: mean over folds, band over seeds")

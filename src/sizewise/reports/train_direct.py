@@ -20,6 +20,7 @@ from sizewise.learning.stored import policy_folder
 from sizewise.params.arms import DirectArm
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
+from sizewise.reports.figures import WIDE, lead_title
 from sizewise.reports.page.style import arm_colours
 
 KEY = ["group", "fold", "seed"]
@@ -65,7 +66,7 @@ def curves(history: pd.DataFrame) -> list[Figure]:
         return []
     groups = list(dict.fromkeys(history["group"]))
     colours = arm_colours(groups)
-    figure, grid = plt.subplots(1, 2, figsize=(9.6, 3.4))
+    figure, grid = plt.subplots(1, 2, figsize=(WIDE, 3.0))
     panels = (("train", "objective on train (a year)"), ("tail", "objective on the tail of train (a year)"))
     for axes, (name, label) in zip(grid, panels, strict=True):
         for group in groups:
@@ -76,7 +77,7 @@ def curves(history: pd.DataFrame) -> list[Figure]:
         axes.set_xlabel("passes over train")
         axes.set_ylabel(label)
     grid[0].legend(loc="best")
-    figure.suptitle("A gradient through the account", fontsize=11, fontweight="bold", x=0.01, ha="left")
+    lead_title(figure, "A gradient through the account; pass 0 is its rule")
     return [figure]
 
 

@@ -21,14 +21,14 @@ from sizewise.evidence import slice_effects, verdict
 from sizewise.ledgers.daily import read_daily as read_daily
 from sizewise.ledgers.files import read_events
 from sizewise.ledgers.metrics import BPS, arm_summary, daily_returns, drawdown, portfolio, regime_summary
-from sizewise.ledgers.plan import PRIMARY, arm_rows, is_sizer, looking_ahead, read_ledgers
+from sizewise.ledgers.plan import PRIMARY, arm_rows, is_sizer, read_ledgers
 from sizewise.ledgers.plan import plan_hash as plan_hash
 from sizewise.params.arms import Arm
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World as World
 from sizewise.reports import figures
-from sizewise.reports.page.style import arm_colours
+from sizewise.reports.page.style import COLOURS
 from sizewise.reports.risk import reference_factors as reference_factors
 from sizewise.reports.risk import risk_sentences as risk_sentences
 from sizewise.reports.risk import risk_table as risk_table
@@ -44,8 +44,10 @@ from sizewise.walkforward.walk import RULE_SEED, Factors
 
 # Of the learner's folds and seeds, around their mean.
 BAND = (0.10, 0.90)
-QUANTILE_AXIS = "quantile of the symbol's train entries (%)"
-AXES = {"drawdown": "loss since the start (%)", "exposure before": "held against the signal (% of the limit)"}
+QUANTILE_AXIS = "quantile (%)"
+AXES = {"drawdown": "loss (%)", "exposure before": "held against\nthe signal (%)"}
+# Where the reference design expects a difference to lie.
+EXPECTED = "#DDEFE7"
 
 
 def walk(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -55,10 +57,11 @@ def walk(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFrame, pd.
 
 
 def equity_figure(p: Any, given: Prepared, equity: pd.DataFrame, daily: pd.DataFrame) -> Figure:
-    """See figures.equity_by_arm; without arms that look ahead, and few of them named: a table has them all."""
+    """See figures.equity_by_arm; a panel a family of arms, without those that look ahead."""
     starts = [fold.test_start for fold in given.folds[PRIMARY]]
-    shown = daily.drop(columns=looking_ahead(p.arms))
-    return figures.equity_by_arm(shown, daily_regime(equity), starts, p.plan.leading(p.arms))
+    live, regimes = live_by_day(equity), bars_by_regime(equity)
+    panels = figures.families(p.arms)
+    return figures.equity_by_arm(daily, panels, starts, reference=p.plan.reference, live=live, regimes=regimes)
 
 
 def label_days(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -109,69 +112,83 @@ def entries(p: Any, given: Prepared, equity: pd.DataFrame) -> pd.DataFrame:
 
 
 def sizes_by_condition(table: pd.DataFrame, *, measure: Measure = "entry_pct") -> Figure:
-    """Both cells of each condition (left) and their difference (right), with intervals, for each arm.
+    """How much larger each arm's size is under a condition than without it, with intervals: a panel a condition.
+
+    Shaded is the side that the reference design expects; what both sizes are stands in the table. A condition that too few
+    entries met has no panel.
 
     Args:
         table: see behaviour.behaviour_table; cells without a statistic stay empty. measure: that it was made with.
     """
     rows = table.reset_index()
-    arms, conditions = list(dict.fromkeys(rows["arm"])), rows.drop_duplicates("condition")
-    colours = arm_colours(arms)
-    figure, (cells, differences) = plt.subplots(
-        1, 2, figsize=(11.0, 0.62 * len(conditions) + 1.6), sharey=True, width_ratios=[1.2, 1]
+    arms = list(dict.fromkeys(rows["arm"]))
+    known = rows.groupby("condition")["difference_mean_pct"].transform("count") > 0
+    rows = rows[known] if known.any() else rows
+    conditions = rows.drop_duplicates("condition")
+    lines = -(-len(conditions) // 2)
+    figure, grid = plt.subplots(
+        lines,
+        2,
+        figsize=(figures.WIDE, lines * (0.17 * len(arms) + 0.85) + 0.7),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
     )
-    for i, arm in enumerate(arms):
-        part = rows[rows["arm"] == arm]
-        y = np.arange(len(part)) + (i - (len(arms) - 1) / 2) * 0.8 / len(arms)
-        for axes, prefix, face in (
-            (cells, "", colours[arm]),
-            (cells, "other_", "white"),
-            (differences, "difference_", colours[arm]),
-        ):
-            mean, low, high = (part[f"{prefix}{name}_pct"].to_numpy() for name in ("mean", "low", "high"))
-            points = {"fmt": "o", "ms": 4, "capsize": 2, "lw": 1, "color": colours[arm], "mfc": face}
-            label = arm if prefix == "" else None
-            axes.errorbar(mean, y, xerr=[mean - low, high - mean], label=label, **points)
-    expected = [f" (expected {side})" if side else "" for side in conditions["expected"]]
-    names = zip(conditions["condition"], expected, conditions["other"], strict=True)
-    cells.set_yticks(np.arange(len(conditions)), [f"{one}{side}\nagainst {other}" for one, side, other in names])
-    cells.invert_yaxis()
-    cells.set_xlabel(f"{MEASURES[measure]} (% of the position limit)\nfilled: the condition, hollow: the other entries")
-    differences.axvline(0.0, color="#888888", lw=0.9)
-    differences.set_xlabel("difference (% of the position limit)")
-    figure.legend(*cells.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(arms), 6))
-    figure.suptitle("Size by what held at the entry, with intervals over blocks of time")
+    for axes, (_, condition) in zip(grid.flat, conditions.iterrows(), strict=False):
+        part = rows[rows["condition"] == condition["condition"]].set_index("arm").reindex(arms)
+        names = [f"difference_{name}_pct" for name in ("mean", "low", "high")]
+        figures.intervals(axes, part[names], [], ms=3.5)
+        axes.tick_params(axis="y", labelsize=8)
+        axes.set_title(f"{condition['condition']}\nagainst {condition['other']}", fontsize=8.5)
+        if condition["expected"]:
+            side = (0.0, 1e3) if condition["expected"] == "larger" else (-1e3, 0.0)
+            axes.axvspan(*side, color=EXPECTED, lw=0, zorder=0)
+    most = rows[["difference_low_pct", "difference_high_pct"]].abs().max(axis=None)
+    reach = 1.05 * float(most) if np.isfinite(most) else 1.0
+    for axes in grid.flat:
+        axes.set_xlim(-reach, reach)
+    for axes in grid.flat[len(conditions) :]:
+        axes.set_visible(False)
+    figure.supxlabel("difference (% of the position limit); shaded: expected", fontsize=9)
+    figures.lead_title(figure, f"{MEASURES[measure][0].upper()}{MEASURES[measure][1:]}: what a condition changes")
     return figure
 
 
 def dependence(frame: pd.DataFrame) -> Figure:
-    """Mean size by the value of one condition, all else as observed: small multiples, one line a learner.
+    """Mean size by the value of one condition, all else as observed: a row a learner, a column a condition.
+
+    Every row has its own scale, from nothing on: learners differ in how large they are by more than any condition moves one.
 
     Args:
         frame: rows of responses.partial_dependence with columns arm, fold, seed; the band holds the middle 80% of folds
             and seeds.
     """
-    conditions = list(dict.fromkeys(frame["condition"]))
-    arms = list(dict.fromkeys(frame["arm"]))
-    colours = arm_colours(arms)
-    columns = min(3, len(conditions))
-    lines = -(-len(conditions) // columns)
-    figure, grid = plt.subplots(lines, columns, figsize=(3.4 * columns, 2.7 * lines + 0.6), sharey=True, squeeze=False)
-    for axes, condition in zip(grid.flat, conditions, strict=False):
-        for arm in arms:
+    conditions, arms = (list(dict.fromkeys(frame[name])) for name in ("condition", "arm"))
+    figure, grid = plt.subplots(
+        len(arms),
+        len(conditions),
+        figsize=(figures.WIDE, 1.15 * len(arms) + 1.0),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
+    )
+    for row, arm in zip(grid, arms, strict=True):
+        for axes, condition in zip(row, conditions, strict=True):
             part = frame[(frame["condition"] == condition) & (frame["arm"] == arm)]
             by_level = part.groupby("level")["mean_size_pct"]
             mean, low, high = by_level.mean(), by_level.quantile(BAND[0]), by_level.quantile(BAND[1])
-            axes.plot(mean.index, mean, color=colours[arm], marker="o", ms=3, label=arm)
-            axes.fill_between(mean.index, low, high, color=colours[arm], alpha=0.18, lw=0)
-        axes.set_title(condition)
-        axes.set_xlabel(AXES.get(condition, QUANTILE_AXIS))
-    for axes in grid.flat[len(conditions) :]:
-        axes.set_visible(False)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("mean size (% of the limit)")
-    figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(arms), 6))
-    figure.suptitle("Size when one condition is changed; band: middle 80% of folds and seeds")
+            axes.plot(mean.index, mean, color=COLOURS[0], marker="o", ms=2.5, label=arm)
+            axes.fill_between(mean.index, low, high, color=COLOURS[0], alpha=0.18, lw=0)
+            axes.tick_params(labelsize=8)
+        row[0].set_ylim(0.0, None)
+        row[0].set_ylabel(arm.replace("_", "\n"), fontsize=8)
+    for axes, condition in zip(grid[0], conditions, strict=True):
+        axes.set_title(condition.replace(" ", "\n", 1), fontsize=9)
+    for axes, condition in zip(grid[-1], conditions, strict=True):
+        axes.set_xlabel(AXES.get(condition, QUANTILE_AXIS), fontsize=8)
+    figures.lead_title(
+        figure, "Size (% of the limit) when one condition is changed; band: middle 80% of folds and seeds"
+    )
     return figure
 
 
@@ -202,7 +219,7 @@ def heat_map(cells: pd.DataFrame, labels: Sequence[str], *, title: str) -> Figur
     # One thin cell should not wash the others out: beyond this colour saturates, and the number still stands in the cell.
     drawn = np.abs(values[np.isfinite(values)])
     limit = max(float(np.quantile(drawn, 0.95)) if len(drawn) else 0.0, 1e-9)
-    figure, axes = plt.subplots(figsize=(1.5 * len(labels) + 2.8, 0.5 * len(folds) + 1.6))
+    figure, axes = plt.subplots(figsize=(figures.WIDE, 0.42 * len(folds) + 1.4))
     axes.set_facecolor("#FFFFFF")
     axes.grid(False)
     image = axes.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
@@ -213,15 +230,16 @@ def heat_map(cells: pd.DataFrame, labels: Sequence[str], *, title: str) -> Figur
             )
             continue
         dark = abs(values[row, column]) > 0.6 * limit
-        of_seeds = f"{above[row, column]:.0f} of {seeds[row, column]:.0f} seeds, {days[row, column]:.0f} d"
+        of_seeds = f"{above[row, column]:.0f}/{seeds[row, column]:.0f} seeds, {days[row, column]:.0f} days"
         # Adding 0 turns a rounded -0.0 into 0.0.
-        text = f"{round(values[row, column], 2) + 0.0:+.2f}\n{of_seeds}"
-        axes.text(column, row, text, ha="center", va="center", fontsize=7, color="#FFFFFF" if dark else "#222222")
+        told = {"ha": "center", "va": "center", "color": "#FFFFFF" if dark else "#222222"}
+        axes.text(column, row - 0.17, f"{round(values[row, column], 2) + 0.0:+.2f}", fontsize=9, weight="bold", **told)
+        axes.text(column, row + 0.24, of_seeds, fontsize=7.5, **told)
     axes.set_xticks(range(len(labels)), [str(label).replace("_", " ") for label in labels])
     axes.set_yticks(range(len(folds)), [str(fold) for fold in folds])
-    axes.set_xlabel("with the seeds above 0, and the days")
+    axes.set_xlabel("in each cell: the difference, seeds above 0, days")
     axes.set_ylabel("fold")
-    figure.colorbar(image, ax=axes, extend="both", label="difference (bps of equity a day)")
+    figure.colorbar(image, ax=axes, extend="both", pad=0.02, label="difference (bps a day)")
     axes.set_title(title)
     return figure
 
@@ -329,12 +347,23 @@ def daily_by_arm(equity: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({arm: portfolio(daily_returns(arm_rows(equity, arm))) for arm in arms})
 
 
-def daily_regime(equity: pd.DataFrame) -> pd.Series:
-    """The label that most bars of a day carried, over all live symbols."""
-    one = equity[equity["arm"] == equity["arm"].iloc[0]]
-    day = one["timestamp"].dt.floor("D")
-    counts = pd.crosstab(day, one["regime"].astype(str)).reindex(columns=list(LABELS), fill_value=0)
-    return counts.idxmax(axis=1)
+def bars_by_regime(equity: pd.DataFrame) -> pd.DataFrame:
+    """How many bars of a day carried each label, over all live symbols: the bars that `regime_table` counts, by day."""
+    one = _once(equity)
+    counts = pd.crosstab(one["timestamp"].dt.floor("D"), one["regime"].astype(str))
+    return counts.reindex(columns=list(LABELS), fill_value=0)
+
+
+def live_by_day(equity: pd.DataFrame) -> pd.Series:
+    """How many symbols were live, by day."""
+    one = _once(equity)
+    return one.groupby(one["timestamp"].dt.floor("D"))["symbol"].nunique()
+
+
+def _once(equity: pd.DataFrame) -> pd.DataFrame:
+    """Every bar once: one seed of one arm, because all arms walk the same."""
+    first = equity.iloc[0]
+    return equity[(equity["arm"] == first["arm"]) & (equity["seed"] == first["seed"])]
 
 
 def by_fold_and_symbol(equity: pd.DataFrame, arm: str) -> pd.DataFrame:

@@ -169,7 +169,7 @@ def draw_reward(drawn: Configured) -> Figure:
     """What each step earned, and below it the sum so far, with and without penalties."""
     steps, unit = reward_steps(drawn), drawn.trading.reward.kind
     with plt.style.context(STYLE):
-        figure = Figure(figsize=(9.0, 4.5), layout="constrained")
+        figure = Figure(figsize=(7.2, 4.5), layout="constrained")
         top, bottom = figure.subplots(2, 1, sharex=True)
         top.vlines(steps.index, 0.0, steps["reward"], color=COLOURS[0], lw=1.0)
         top.set(title="Reward of each step", ylabel=unit)

@@ -177,6 +177,9 @@ def test_figures_draw(universe, tables):
         names = [label.get_text() for label in matrix.axes[0].get_yticklabels()]
         assert set(names) <= set(NAMES)
         assert len(names) > 30
+        # The one that is fitted, a fold's own, among them.
+        assert names[-1] == "signal_confidence"
+        assert matrix.axes[0].get_title() == f"How much {len(names)} features say the same thing"
         plt.close("all")
 
 
@@ -192,14 +195,3 @@ def test_of_many_train_bars_every_so_many_is_looked_at_and_that_is_said(tables, 
     table = features.redundancy_table(tables, FOLDS[1])
     pd.testing.assert_frame_equal(features.redundancy_table(thinned, FOLDS[1]), table)
     assert not table.equals(whole)
-
-
-def test_the_label_of_a_day_is_that_of_most_of_its_bars():
-    times = pd.date_range("2020-01-01", periods=96, freq="h", tz="UTC")
-    labels = pd.Series(pd.Categorical(np.random.default_rng(3).choice(LABELS[:3], 96), categories=LABELS), times)
-    # As many of either: the first by name.
-    labels.iloc[:24] = [LABELS[2], LABELS[0]] * 12
-    found = features._most_frequent(times.floor("D"), labels)
-    said = labels.groupby(times.floor("D")).agg(lambda part: part.astype(str).mode().iloc[0])
-    assert found.tolist() == said.tolist()
-    assert found.index.equals(said.index)

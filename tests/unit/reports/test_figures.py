@@ -10,9 +10,9 @@ TABLE = pd.DataFrame({"effect_bps": [1.0, np.nan], "n_days": [200, 3], "n_trades
 
 
 def test_a_row_without_a_statistic_says_so():
-    assert figures.notes(TABLE) == ["40 trades, 200 days", "1 trades, 3 days: too few to test"]
+    assert figures.notes(TABLE) == ["40 trades, 200 days", "1 trade, 3 days: too few to test"]
     assert figures.notes(TABLE[["effect_bps", "n_days"]]) == ["200 days", "3 days: too few to test"]
-    assert figures.notes(TABLE, untested="not tested")[1] == "1 trades, 3 days: not tested"
+    assert figures.notes(TABLE, untested="not tested")[1] == "1 trade, 3 days: not tested"
 
 
 @pytest.mark.usefixtures("drawn")
@@ -40,5 +40,34 @@ def test_live_symbols_are_drawn_by_month():
     days = pd.date_range("2020-01-01", periods=60, tz="UTC", name="day")
     live = pd.Series(np.where(days.day_of_week < 5, 7, 1), index=days)
     panel = figures.difference_by_block(pd.Series(0.01, index=days), 8, "ppo", "atr", live=live).axes[2]
-    assert panel.lines[0].get_ydata().tolist() == [7, 7]
-    assert {1.0, 7.0} <= set(panel.collections[0].get_paths()[0].vertices[:, 1].tolist())
+    # Weekends, on which not every market trades, are not seen.
+    assert set(panel.collections[0].get_paths()[0].vertices[:, 1].tolist()) == {0.0, 7.0}
+
+
+def test_arms_are_of_the_first_family_that_they_fit(params):
+    found = figures.families(params.arms)
+    assert list(found) == list(figures.FAMILIES)
+    assert {"cash", "buy_and_hold"} <= set(found["no skill"])
+    assert {"atr", "atr_managed", "kelly"} <= set(found["rules"])
+    assert {"ppo", "ppo_entry", "ppo_ensemble", "direct"} == set(found["policies by gradient"])
+    every = [arm for members in found.values() for arm in members]
+    assert len(every) == len(set(every))
+    assert set(params.arms) - set(every) == {"oracle_hindsight"}
+    assert list(figures.families({"atr": params.arms["atr"]})) == ["rules"]
+
+
+@pytest.mark.usefixtures("drawn")
+def test_what_a_test_could_not_have_seen_is_grey():
+    table = TABLE.assign(low_bps=[0.0, np.nan], high_bps=[2.0, np.nan], mde_bps=[1.5, np.nan])
+    axes = figures.effects(table, xlabel="x (bps)", title="t").axes[0]
+    assert [(bar.get_x(), bar.get_width()) for bar in axes.patches] == [(-1.5, 3.0), (0.0, 0.0)]
+    assert axes.get_xlabel() == "x (bps)\ngrey: not detectable"
+    assert not figures.effects(table.drop(columns="mde_bps"), xlabel="x", title="t").axes[0].patches
+
+
+@pytest.mark.usefixtures("drawn")
+def test_what_all_rows_note_alike_is_said_once():
+    table = pd.DataFrame({"effect_bps": [1.0, 2.0], "low_bps": 0.0, "high_bps": 3.0, "n_days": 200})
+    axes = figures.effects(table, xlabel="x (bps)", title="t").axes[0]
+    assert not axes.texts
+    assert axes.get_xlabel() == "x (bps)\neach row: 200 days"

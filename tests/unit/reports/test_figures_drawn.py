@@ -43,6 +43,7 @@ from sizewise.studies.outside.regimes import PROBABILITIES
 from sizewise.studies.outside.sizers import SIZERS
 from sizewise.studies.planted.answers import interval, solve
 from sizewise.studies.planted.markets import laws
+from sizewise.studies.stress.world import AS_IS, Scenario
 from sizewise.walkforward.behaviour import CONDITIONS
 
 from ...hand_joint import hand_joint
@@ -66,8 +67,10 @@ def wave(n: int, *columns: str) -> pd.DataFrame:
     return pd.DataFrame(0.01 * np.sin(steps), index=days(n), columns=list(columns))
 
 
-def regimes(n: int) -> pd.Series:
-    return pd.Series(np.resize(np.repeat(LABELS, 3), n), index=days(n))
+def regimes(n: int) -> pd.DataFrame:
+    """Bars by day, one column a label: three days of one label, with an hour of the next."""
+    rows = np.eye(len(LABELS))[np.resize(np.repeat(np.arange(len(LABELS)), 3), n)]
+    return pd.DataFrame(23.0 * rows + np.roll(rows, 1, axis=1), index=days(n), columns=list(LABELS))
 
 
 def crossed(**keys: Any) -> pd.DataFrame:
@@ -156,6 +159,7 @@ CHOICE = Selection(
     np.array([0, 1, 1]), np.array([0.1, 0.2, 0.3]), np.array([0.0, 0.1, -0.1]), np.array([-1.0, 0.5, 0.5])
 )
 DAILY, EDGES = wave(20, "ppo", "atr"), list(days(20)[[0, 9]])
+LIVE = pd.Series([1, 2] * 10, index=days(20))
 PLAN = Plan(candidate="ppo", reference="atr", endpoint="daily_log_growth_difference", regimes=("low_vol_trending",))
 TEST = hand_joint(2e-4, -1e-4, 5e-4, 0.18, 4.2e-4)
 SEED_MEANS = pd.DataFrame({1: [1.0, -2.0, 0.5], 2: [0.5, -1.0, -0.5], 3: [0.0, -1.5, 1.5]})
@@ -173,7 +177,7 @@ def earned() -> configured.Configured:
 FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     "coverage": lambda draw: draw({"A": (days(400)[0], days(400)[-1])}, list(days(400)[[150, 250, 399]]), {"A": 9600}),
     "prices_with_regimes": lambda draw: draw(
-        {name: pd.DataFrame({"close": 100 + wave(30, "x")["x"], "regime": regimes(30)}) for name in "AB"}
+        {name: regimes(30).assign(close=100 + wave(30, "x")["x"]) for name in "AB"}
     ),
     "correlation": lambda draw: draw(wave(50, *"abcd").corr(), ["g", "g", "h", "h"]),
     "calibration": lambda draw: draw(
@@ -183,7 +187,12 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     ),
     "learning_curves": lambda draw: draw(history()),
     "closed_trade_curves": lambda draw: draw(history()),
-    "table_heat_map": lambda draw: draw(MET.assign(visits=range(25), size_pct=4.0 * MET.index), title="bandit"),
+    "table_heat_map": lambda draw: draw(
+        {
+            "bandit": MET.assign(visits=range(25), size_pct=4.0 * MET.index),
+            "q_table": MET.assign(visits=np.arange(25) % 4, size_pct=(2.0 * MET.index).where(MET.index % 4 > 0)),
+        }
+    ),
     "learning_by_trade_count": lambda draw: draw(
         crossed(arm=["bandit", "q_table"], seed=[1, 2], trade=[50, 200, 500]).assign(gain_bps=range(12), size_pct=50.0)
     ),
@@ -194,15 +203,23 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
         pd.DataFrame({"blocks": [0.2, 0.01, np.nan], "cosines": [0.3, 0.2, 0.1]}, index=[4, 8, 64]), PLAN, 400
     ),
     "evidence_by_look": lambda draw: draw(pd.DataFrame({"e_value": [1.0, 0.5, 25.0]}, index=days(3)), alpha=0.05),
-    "equity_by_arm": lambda draw: draw(DAILY, regimes(20), EDGES),
+    "equity_by_arm": lambda draw: equity(draw),
     "effects": lambda draw: draw(
-        spread([1.5, -0.5], ["a", "b"]).assign(note=["41", "50"]), xlabel="bps", title="By regime"
+        spread([1.5, -0.5], ["a", "b"]).assign(note=["41", "50"], mde_bps=[1.0, np.nan]),
+        xlabel="bps",
+        title="By regime",
     ),
-    "difference_by_block": lambda draw: draw(wave(40, "d")["d"], 4, "ppo", "atr"),
+    "difference_by_block": lambda draw: draw(DAILY["ppo"], 4, "ppo", "atr", LIVE),
     "heat_map": lambda draw: draw(CELLS, ["bull", "bear"], title="ppo minus atr"),
     "draw_path": lambda draw: draw(*account(), quote="USDT"),
     "growth_by_multiple": lambda draw: draw(
         spread([3.0, 1.0, 1.0, 0.5, np.nan, 0.0], MULTIPLES, name="growth_bps"), level_pct=95.0
+    ),
+    "scenarios_figure": lambda draw: draw(
+        spread([0.1, 0.0, -0.2, np.nan], ["costs x0", "costs x1", "missed fills 5%", "delay 1 bar"]),
+        [Scenario("costs", 0.0), AS_IS, Scenario("missed", 0.05), Scenario("delay", 1.0)],
+        title="ppo minus atr",
+        level_pct=95.0,
     ),
     "waterfall": lambda draw: draw(spread([1.0, -3.0, 0.5, -1.5], PARTS), title="ppo minus atr", level_pct=95.0),
     "rejection_rates": lambda draw: draw({"aa": {"placebo": rate(0.01), "newey_west": rate(0.22)}}, synthetic=True),
@@ -223,7 +240,8 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
     ),
     "sizes_by_state": lambda draw: draw(LEARNED, ANSWERS),
     "shares_of_optimal": lambda draw: draw(
-        {"two_regime": {"ppo": interval([0.9, 1.0])}, "leak": {"bandit": interval([0.8, 0.9])}}, target=0.95
+        {"two_regime": {"ppo": interval([0.9, 1.0])}, "leak": {"bandit": interval([0.8, 0.9])}},
+        [("two_regime", "ppo", 0.95), ("two_regime", "q_table", 0.9)],
     ),
     "sharpe_ratios": lambda draw: draw(
         pd.DataFrame({"sharpe": [1.0, -0.5], "low": [0.5, -1], "high": [1.4, 0.1], "dsr": [0.9, np.nan]}, ["a", "b"]),
@@ -382,10 +400,17 @@ def drawn_on(axes: Axes) -> dict[str, Any]:
         ]
         for patch in axes.patches
     ]
+    # Across and up by themselves: dates are large, and would hide what changes beside them.
     found["collections"] = [
-        numbers(part.get_offsets())
-        if isinstance(part, PathCollection)
-        else numbers(np.concatenate([path.vertices for path in part.get_paths()] or [np.zeros((0, 2))]))
+        [
+            numbers(along)
+            for along in np.ma.filled(
+                part.get_offsets()
+                if isinstance(part, PathCollection)
+                else np.concatenate([path.vertices for path in part.get_paths()] or [np.zeros((0, 2))]),
+                np.nan,
+            ).T
+        ]
         for part in axes.collections
     ]
     found["images"] = [[numbers(image.get_array()), numbers(image.get_clim())] for image in axes.images]
@@ -453,15 +478,19 @@ def other(table: pd.DataFrame, row: int, column: str, step: float) -> pd.DataFra
     return changed
 
 
+def equity(draw: Callable[..., Figure], *, daily: Any = DAILY, edges: Any = EDGES, **strips: Any) -> Figure:
+    strips = {"live": LIVE, "regimes": regimes(20), **strips}
+    return draw(daily, {"rules": ["atr"], "learners": ["ppo"]}, edges, reference="atr", **strips)
+
+
 CHANGED: list[tuple[str, Callable[[Callable[..., Figure]], Figure]]] = [
     ("power_curve", lambda draw: draw(replace(TEST, mde=4.3e-4), alpha=0.05, power=0.8)),
     ("power_curve", lambda draw: draw(TEST, alpha=0.05, power=0.9)),
-    # One day of a long series.
-    (
-        "equity_by_arm",
-        lambda draw: draw(other(wave(20, "ppo", "atr"), 9, "atr", 1e-4), regimes(20), [days(20)[0], days(20)[9]]),
-    ),
-    ("equity_by_arm", lambda draw: draw(wave(20, "ppo", "atr"), regimes(20), [days(20)[0], days(20)[8]])),
+    # One day of a long series, a fold, a symbol, a bar.
+    ("equity_by_arm", lambda draw: equity(draw, daily=other(DAILY, 9, "atr", 1e-4))),
+    ("equity_by_arm", lambda draw: equity(draw, edges=[EDGES[0], days(20)[8]])),
+    ("equity_by_arm", lambda draw: equity(draw, live=LIVE + 1)),
+    ("equity_by_arm", lambda draw: equity(draw, regimes=other(regimes(20), 9, "neutral", 9.0))),
     # Bars, cells, points and words.
     ("waterfall", lambda draw: draw(spread([1.0, -3.0, 0.5, -1.4], PARTS), title="ppo minus atr", level_pct=95.0)),
     ("heat_map", lambda draw: draw(other(CELLS, 2, "effect_bps", 0.2), ["bull", "bear"], title="ppo minus atr")),

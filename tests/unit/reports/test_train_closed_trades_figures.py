@@ -33,9 +33,9 @@ def history():
 
 def test_every_panel_is_labelled_and_every_model_drawn_once_a_group():
     figure = train.closed_trade_curves(history())
-    panels = figure.axes[:-1]
-    assert [axes.get_xlabel() for axes in panels] == ["closed trades"] * 5
-    assert all(axes.get_ylabel() for axes in panels)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["closed trades"] * 4
+    assert all(axes.get_ylabel() for axes in figure.axes)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(dict.fromkeys(history()["group"]))
     labels = [text.get_text() for text in figure.axes[-1].get_legend().get_texts()]
     assert labels == [
         "dqn (rolling): Q-network",
@@ -49,13 +49,13 @@ def test_lines_are_means_over_folds_and_bands_over_seeds():
     line = figure.axes[0].lines[0]
     assert line.get_xdata().tolist() == [50.0, 100.0, 150.0, 200.0]
     np.testing.assert_allclose(line.get_ydata(), [0.001, 0.002, 0.003, 0.004])
-    loss = figure.axes[-2].lines[0]
+    loss = figure.axes[-1].lines[0]
     np.testing.assert_allclose(loss.get_ydata(), [0.5 + 1.5, 1 / 3 + 1.5, 0.25 + 1.5])
 
 
 def test_a_history_without_losses_is_drawn():
     figure = train.closed_trade_curves(history().drop(columns=["loss_dqn", "loss_cnn"]))
-    assert not figure.axes[-2].lines
+    assert not figure.axes[-1].lines
     assert figure.axes[-1].get_legend() is None
 
 

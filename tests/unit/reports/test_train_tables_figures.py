@@ -18,17 +18,20 @@ def test_the_heat_map_says_size_and_visits():
     learned.loc[0, ["visits", "size_pct"]] = [1234, 30.0]
     learned.loc[24, ["visits", "size_pct"]] = [7, 100.0]
     # The order of the rows does not matter.
-    figure = table_heat_map(learned.iloc[::-1], title="bandit")
+    figure = table_heat_map({"bandit": learned.iloc[::-1], "q_table": learned.assign(visits=0, size_pct=np.nan)})
     figure.canvas.draw()
     axes = figure.axes[0]
     texts = {text.xy: text.get_text() for text in axes.texts}
-    assert texts[(0, 0)] == "30%\n1,234"
-    assert texts[(4, 4)] == "100%\n7"
-    assert sum(text == "not met" for text in texts.values()) == 23
-    assert [label.get_text() for label in axes.get_yticklabels()] == [name.replace("_", " ") for name in LABELS]
-    assert axes.get_xlabel()
-    assert axes.get_ylabel()
-    assert "%" in figure.axes[1].get_ylabel()
+    assert texts[(0, 0)] == "30%  (1,234)"
+    # Regimes that nobody met have no row: of five the first and the last are left.
+    assert texts[(4, 1)] == "100%  (7)"
+    assert sum(text == "not met" for text in texts.values()) == 8
+    names = [LABELS[0].replace("_", " "), LABELS[-1].replace("_", " ")]
+    assert [label.get_text() for label in axes.get_yticklabels()] == names
+    assert [one.get_title(loc="left") for one in figure.axes[:2]] == ["bandit", "q_table"]
+    assert {text.get_text() for text in figure.axes[1].texts} == {"not met"}
+    assert figure.axes[1].get_xlabel()
+    assert "%" in figure.axes[2].get_ylabel()
 
 
 def test_the_learning_curve_has_a_line_an_arm_and_the_phases():

@@ -96,13 +96,26 @@ def test_daily_growth_of_each_arm(equity):
     assert daily["atr"].tolist() == pytest.approx([0.0, 0.0, *(0.03 * first)])
 
 
-def test_the_label_most_bars_carried(equity):
-    assert walk_forward.daily_regime(equity).tolist() == ["low_vol_trending"] * 4
-    second = equity["timestamp"].dt.day == 2
-    equity.loc[second & (equity["symbol"] == "B"), "regime"] = "neutral"
-    assert walk_forward.daily_regime(equity).tolist() == [*["low_vol_trending"] * 3, "neutral"]
-    equity.loc[second, "regime"] = "neutral"
-    assert walk_forward.daily_regime(equity).tolist() == ["low_vol_trending", "neutral"] * 2
+def test_bars_are_counted_once_by_day_and_label(equity):
+    one = equity[(equity["arm"] == "ppo") & (equity["seed"] == 1)]
+    by_day = one.groupby(one["timestamp"].dt.floor("D"))
+    found = walk_forward.bars_by_regime(equity)
+    assert list(found.columns) == list(LABELS)
+    assert found.sum(axis=1).tolist() == by_day.size().tolist()
+    assert (
+        found["low_vol_trending"].tolist()
+        == by_day["regime"].agg(lambda part: (part == "low_vol_trending").sum()).tolist()
+    )
+    equity.loc[equity["timestamp"].dt.day == 2, "regime"] = "neutral"
+    found = walk_forward.bars_by_regime(equity)
+    assert (found["neutral"] == found.sum(axis=1)).tolist() == [False, True, False, True]
+    # They are the bars that the table counts.
+    table = walk_forward.regime_table(equity, ["ppo"]).loc["ppo", "bars"]
+    assert found.sum().loc[table.index].tolist() == table.tolist()
+
+
+def test_live_symbols_are_those_with_a_bar_that_day(equity):
+    assert walk_forward.live_by_day(equity).tolist() == [1, 1, 2, 2]
 
 
 def test_growth_by_fold_and_symbol(equity):
@@ -214,12 +227,14 @@ def test_a_slice_is_named_by_its_cut_and_says_if_it_is_not_tested(params):
 @pytest.mark.usefixtures("drawn")
 def test_equity_is_drawn_without_the_arm_that_looks_ahead(equity):
     p = SimpleNamespace(
-        plan=SimpleNamespace(leading=list),
+        plan=SimpleNamespace(reference="ppo"),
         arms={"ppo": ConstantArm(kind="constant", size_frac=0.1), "atr": OracleArm(kind="oracle_hindsight")},
     )
     given = Prepared(Universe({}, {}, "hash"), {PRIMARY: (fold(10, 30),)}, make_market(40), {})
     daily = walk_forward.daily_by_arm(equity, ["ppo", "atr"])
-    top, _ = walk_forward.equity_figure(p, given, equity, daily).axes
+    top, live, regimes = walk_forward.equity_figure(p, given, equity, daily).axes
+    assert [axes.get_title(loc="left") for axes in (top, live)] == ["no skill", "live symbols"]
+    assert "regime" in regimes.get_title(loc="left")
     assert [line.get_label() for line in top.lines if not line.get_label().startswith("_")] == ["ppo"]
 
 

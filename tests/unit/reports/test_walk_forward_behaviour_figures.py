@@ -45,46 +45,68 @@ def frame(conditions=("volatility (ATR%)", "confidence", "drawdown", "exposure b
     return pd.DataFrame(rows)
 
 
-def legend(figure) -> list[str]:
-    return [text.get_text() for text in figure.legends[0].get_texts()]
+def titles(figure) -> list[str]:
+    return [axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()]
 
 
-def test_sizes_by_condition():
+def points(axes) -> np.ndarray:
+    return np.ma.filled(np.ma.asarray(axes.containers[0].lines[0].get_xdata()).astype(float), np.nan)
+
+
+def test_a_condition_is_a_panel_and_an_arm_a_row():
     figure = walk_forward.sizes_by_condition(table())
     figure.canvas.draw()
-    cells, differences = figure.axes
-    labels = [label.get_text() for label in cells.get_yticklabels()]
-    assert labels[0] == "high volatility (expected smaller)\nagainst low volatility"
-    assert labels[4] == "trending\nagainst ranging"
-    assert cells.get_xlabel().startswith("size at entry (% of the position limit)")
-    assert differences.get_xlabel() == "difference (% of the position limit)"
-    assert legend(figure) == ARMS
-    points = np.ma.filled(np.ma.asarray(differences.containers[0].lines[0].get_xdata()).astype(float), np.nan)
-    np.testing.assert_array_equal(points, [-10.0, -9.0, np.nan, -7.0, -6.0, -5.0, -4.0, -3.0])
+    assert titles(figure) == [f"{one.one}\nagainst {one.other}" for one in CONDITIONS]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ARMS
+    np.testing.assert_array_equal(points(figure.axes[0]), [-10.0, -9.0])
+    np.testing.assert_array_equal(points(figure.axes[2]), [np.nan, -7.0])
+    assert figure.get_supxlabel() == "difference (% of the position limit); shaded: expected"
+
+
+def test_the_side_that_is_expected_is_shaded():
+    figure = walk_forward.sizes_by_condition(table())
+    shaded = {"smaller": (-1000.0, 0.0), "larger": (0.0, 1000.0), "": None}
+    for axes, condition in zip(figure.axes, CONDITIONS, strict=True):
+        spans = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in axes.patches]
+        assert spans == [span for span in (shaded[condition.expected],) if span is not None]
+
+
+def test_a_condition_that_too_few_entries_met_has_no_panel():
+    few = table()
+    few.loc[few.index.get_level_values("condition") == CONDITIONS[1].one, "difference_mean_pct"] = np.nan
+    assert CONDITIONS[1].one not in " ".join(titles(walk_forward.sizes_by_condition(few)))
+    assert len(titles(walk_forward.sizes_by_condition(few))) == len(CONDITIONS) - 1
+
+
+def test_two_measures_are_two_titles():
+    said = {
+        walk_forward.sizes_by_condition(table(), measure=measure).get_suptitle() for measure in walk_forward.MEASURES
+    }
+    assert said == {"Size at entry: what a condition changes", "Mean size while held: what a condition changes"}
 
 
 def test_dependence():
     figure = walk_forward.dependence(frame())
     figure.canvas.draw()
-    shown = [axes for axes in figure.axes if axes.get_visible()]
-    assert [axes.get_title(loc="left") or axes.get_title() for axes in shown] == list(
+    grid = np.array(figure.axes).reshape(len(ARMS), 4)
+    assert [axes.get_title(loc="left").replace("\n", " ") for axes in grid[0]] == list(
         dict.fromkeys(frame()["condition"])
     )
-    assert [axes.get_xlabel() for axes in shown] == [
-        "quantile of the symbol's train entries (%)",
-        "quantile of the symbol's train entries (%)",
-        "loss since the start (%)",
-        "held against the signal (% of the limit)",
+    assert [axes.get_xlabel().replace("\n", " ") for axes in grid[-1]] == [
+        "quantile (%)",
+        "quantile (%)",
+        "loss (%)",
+        "held against the signal (%)",
     ]
-    assert shown[0].get_ylabel() == "mean size (% of the limit)"
-    assert legend(figure) == ARMS
-    line = shown[0].lines[0]
+    assert [axes.get_ylabel() for axes in grid[:, 0]] == ARMS
+    assert [axes.get_ylim()[0] for axes in grid[:, 0]] == [0.0, 0.0]
+    line = grid[0, 0].lines[0]
     assert line.get_xdata().tolist() == [5.0, 50.0, 95.0]
     # Folds 0 and 1, seeds 1 and 2: 60, 61, 70, 71.
     assert line.get_ydata().tolist() == pytest.approx([65.5] * 3)
-    edges = shown[0].collections[0].get_paths()[0].vertices[:, 1]
+    edges = grid[0, 0].collections[0].get_paths()[0].vertices[:, 1]
     assert (edges.min(), edges.max()) == pytest.approx((60.3, 70.7))
 
 
-def test_one_condition_is_one_panel():
-    assert len(walk_forward.dependence(frame(["confidence"])).axes) == 1
+def test_one_condition_is_one_column():
+    assert len(walk_forward.dependence(frame(["confidence"])).axes) == len(ARMS)

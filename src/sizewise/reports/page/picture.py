@@ -11,7 +11,7 @@ from PIL import Image
 
 # Pixels of the page that an inch takes, and pixels drawn for each of them.
 SHOWN_DPI, DENSITY = 110, 2
-COLOURS = 128
+COLOURS = 256
 
 
 def png(figure: Figure) -> bytes:
@@ -19,7 +19,7 @@ def png(figure: Figure) -> bytes:
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=SHOWN_DPI * DENSITY, bbox_inches="tight")
     with Image.open(drawn) as full:
-        palette = full.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        palette = full.convert("RGB").quantize(COLOURS, kmeans=3, dither=Image.Dither.NONE)
     palette.save(small, format="png", optimize=True)
     return small.getvalue()
 

@@ -155,11 +155,11 @@ def _read_days(path: Path, columns: list[str], stage: str) -> pd.DataFrame:
         raise DataMissingError(f"{name} is damaged: run `dvc repro -f {stage}`") from None
 
 
-def equity_figure(found: Findings, arms: Sequence[str], named: Sequence[str] | None = None) -> Figure:
-    """See figures.equity_by_arm; dotted where the first day of a fold is."""
+def equity_figure(found: Findings, arms: Sequence[str]) -> Figure:
+    """See figures.equity_by_arm: one panel; dotted where the first day of a fold is."""
     grown = (found.growth[list(arms)] / 100.0).apply(np.log1p)
     starts = found.days.index[found.days["fold"].diff() != 0]
-    return equity_by_arm(grown.diff().fillna(grown), found.days["regime"], list(starts), named)
+    return equity_by_arm(grown.diff().fillna(grown), {"": arms}, list(starts), live=found.days.get("live_symbols"))
 
 
 def titles(plan: Plan, arms: Mapping[str, Arm]) -> dict[str, str]:
@@ -221,7 +221,7 @@ def page(found: Findings, plan: Plan, arms: Mapping[str, Arm], splits: Splits) -
             columns=["arm", *COLUMNS.values()],
             rows={arm: [_cell(found.summary[arm][name]) for name in COLUMNS] for arm in arms},
             bounds=bounds,
-            equity=_embedded(equity_figure(found, shown, plan.leading(arms))),
+            equity=_embedded(equity_figure(found, [arm for arm in shown if arm in plan.leading(arms)])),
             equity_said=equity_said(found.growth[shown]),
             history=_history(found),
             history_sentence=history_sentence(found.history),

@@ -12,6 +12,7 @@ from sizewise.evidence.joint_rule import JointTest
 from sizewise.ledgers.metrics import BPS
 from sizewise.params.evidence.gates import Gates
 from sizewise.params.studies.assay import Assay
+from sizewise.reports.figures import WIDE
 from sizewise.reports.page.style import COLOURS
 from sizewise.studies.assay.study import Ground as Ground
 from sizewise.studies.assay.study import gauge as gauge
@@ -69,7 +70,7 @@ def sentence(table: pd.DataFrame, rules: Assay) -> str:
 
 def found_figure(table: pd.DataFrame, gates: Gates, test: JointTest) -> Figure:
     """How often each edge is found, beside the power of the primary test where all of the edge is captured."""
-    figure, axes = plt.subplots(figsize=(8.0, 3.8))
+    figure, axes = plt.subplots(figsize=(WIDE, 3.3))
     edges = table.index.to_numpy(dtype=float)
     spread = [table["better"] - table["better_low"], table["better_high"] - table["better"]]
     axes.errorbar(edges, table["better"], yerr=spread, fmt="o-", color=COLOURS[0], capsize=3, label="learner and test")
@@ -80,6 +81,7 @@ def found_figure(table: pd.DataFrame, gates: Gates, test: JointTest) -> Figure:
     axes.axhline(gates.assay_false_frac, color="#888888", lw=0.8, ls=":")
     axes.set_xlabel("planted edge (standard errors of the primary test)")
     axes.set_ylabel("share that says better")
+    axes.set_title("How often an edge that is there is found; dotted: what the gate asks for")
     axes.set_ylim(-0.02, 1.02)
     axes.legend(fontsize=8)
     return figure
@@ -87,7 +89,7 @@ def found_figure(table: pd.DataFrame, gates: Gates, test: JointTest) -> Figure:
 
 def effects_figure(runs: pd.DataFrame, error_bps: float) -> Figure:
     """Every replication's effect against what was planted."""
-    figure, axes = plt.subplots(figsize=(8.0, 3.8))
+    figure, axes = plt.subplots(figsize=(WIDE, 3.3))
     nudge = (runs["replication"] / max(runs["replication"].max(), 1.0) - 0.5) * 0.2
     axes.plot(runs["edge"] + nudge, runs["effect_bps"], "o", ms=4, color=COLOURS[0], label="a replication")
     edges = np.sort(runs["edge"].unique())
@@ -95,6 +97,7 @@ def effects_figure(runs: pd.DataFrame, error_bps: float) -> Figure:
     axes.axhline(0.0, color="#888888", lw=0.8)
     axes.set_xlabel("planted edge (standard errors of the primary test)")
     axes.set_ylabel("candidate less reference (bps a day)")
+    axes.set_title("What is captured of an edge that is there")
     axes.legend(fontsize=8)
     return figure
 

@@ -7,12 +7,13 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from sizewise.reports.page.style import COLOURS
+from sizewise.reports.figures import QUIET, WIDE, lead_title
+from sizewise.reports.page.style import COLOURS, label_ends
 from sizewise.studies.budget.study import budget_curves as budget_curves
 from sizewise.studies.budget.study import networks_table as networks_table
 from sizewise.studies.budget.study import open_prepared as open_prepared
 
-LINES = {"head_bps": ("head, which teaches", "-"), "tail_bps": ("tail, which picks", "--"), "test_bps": ("test", ":")}
+LINES = {"head_bps": "head of train", "tail_bps": "tail of train", "test_bps": "test"}
 # Of the selected policies: their objective on the tail, and their growth on test, of which the gate speaks.
 TAIL, GROWTH = "tail_bps", "growth_bps"
 
@@ -75,22 +76,29 @@ def budget_sentence(table: pd.DataFrame, limit: float) -> str:
 
 
 def budget_figure(curves: pd.DataFrame) -> Figure:
-    """Scores by samples, a panel a fold, mean over seeds of the largest budget; a mark where a smaller one ended."""
+    """Scores by samples, a panel a fold, mean over seeds of the largest budget; a mark where a smaller one ended.
+
+    Dotted: the policy that training starts from, which is the reference's rule; at 0: cash.
+    """
     folds = sorted(curves["fold"].unique())
-    figure, grid = plt.subplots(1, len(folds), figsize=(4.8 * len(folds), 3.6), squeeze=False)
+    figure, rows = plt.subplots(len(folds), 1, figsize=(WIDE, 2.0 * len(folds) + 0.8), sharex=True, squeeze=False)
     most = curves["multiple"].max()
-    for axes, fold in zip(grid[0], folds, strict=True):
+    for axes, fold in zip(rows[:, 0], folds, strict=True):
         part = curves[(curves["fold"] == fold) & (curves["multiple"] == most)].groupby("samples")[list(LINES)].mean()
-        for colour, (name, (label, line)) in zip(COLOURS, LINES.items(), strict=False):
-            axes.plot(part.index / 1e3, part[name], line, color=colour, label=label)
+        for colour, (name, label) in zip(COLOURS, LINES.items(), strict=False):
+            axes.plot(part.index / 1e3, part[name], color=colour, label=label)
+            axes.axhline(part[name].iloc[0], color=colour, lw=0.8, ls=":")
         for multiple in sorted(set(curves["multiple"]) - {most}):
             end = curves[curves["multiple"] == multiple]["samples"].max()
-            axes.axvline(end / 1e3, color="#888888", lw=0.8)
-        axes.axhline(0.0, color="#888888", lw=0.8)
+            axes.axvline(end / 1e3, color=QUIET, lw=0.8)
+        axes.axhline(0.0, color=QUIET, lw=0.8)
         axes.set_title(f"fold {fold}")
-        axes.set_xlabel("samples (thousands)")
-    grid[0][0].set_ylabel("score (bps of the priced account a day)")
-    grid[0][0].legend(fontsize=8)
+        axes.margins(x=0.0)
+    for axes in rows[:, 0]:
+        label_ends(axes)
+    rows[-1, 0].set_xlabel("samples (thousands); dotted: before training; grey: cash, and where less was trained")
+    figure.supylabel("score (bps of the priced account a day)", fontsize=9)
+    lead_title(figure, "More samples: train, tail and test")
     return figure
 
 

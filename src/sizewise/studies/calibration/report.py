@@ -29,7 +29,7 @@ def rejection_rates(studies: Mapping[str, Mapping[str, Rate]], *, synthetic: boo
     """
     counts = [len(cells) for cells in studies.values()]
     figure, grid = plt.subplots(
-        len(studies), 1, figsize=(9.0, 0.36 * sum(counts) + 0.75 * len(studies) + 1.0), sharex=True, squeeze=False,
+        len(studies), 1, figsize=(7.2, 0.36 * sum(counts) + 0.75 * len(studies) + 1.0), sharex=True, squeeze=False,
         height_ratios=counts,
     )  # fmt: skip
     for axes, (study, cells) in zip(grid[:, 0], studies.items(), strict=True):
@@ -60,7 +60,7 @@ def power_curves(power: Mapping[str, Rate], uneven: Mapping[str, Rate], *, plan:
     """
     edges = np.array([float(edge) for edge in power])
     fine = np.linspace(0.0, max(float(edges.max()), 1.0), 60)
-    figure, axes = plt.subplots(figsize=(8.0, 4.4))
+    figure, axes = plt.subplots(figsize=(7.2, 4.4))
     rule = {"blocks": plan.blocks, "terms": cosine_terms(days, plan.cosine_terms_coef)}
     theory = [100.0 * joint_power(float(edge), days, alpha=plan.alpha, **rule) for edge in fine]
     axes.plot(fine, theory, color="#000000", lw=1.2, label="simulated: independent normal days")
@@ -103,7 +103,7 @@ def level_by_length(lengths: Mapping[str, Mapping[str, Rate]], days: Sequence[in
     Args:
         lengths: see study.length_rates. days: the mean lengths, in days.
     """
-    figure, axes = plt.subplots(figsize=(8.0, 4.2))
+    figure, axes = plt.subplots(figsize=(7.2, 4.2))
     for colour, (test, label) in zip(COLOURS, TEST_LABELS.items(), strict=False):
         cells = [lengths[length_name(each)][test] for each in days]
         axes.plot(days, [100.0 * cell.rate for cell in cells], "o-", ms=4, color=colour, lw=1.4, label=label)

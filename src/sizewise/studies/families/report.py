@@ -75,7 +75,7 @@ def _named(names: list[Any]) -> str:
 def sharpe_figure(table: pd.DataFrame) -> Figure:
     """Sharpe ratios of every family by sizing, over the span of the null's draws under ATR sizes (shaded)."""
     real, drawn = own(table), null(table)
-    figure, axes = plt.subplots(figsize=(8.0, 0.5 * len(real) + 1.6))
+    figure, axes = plt.subplots(figsize=(7.2, 0.5 * len(real) + 1.6))
     axes.axvspan(drawn["sharpe_atr"].min(), drawn["sharpe_atr"].max(), color="#E3E3E3", lw=0, label="null, ATR sizes")
     for i, sizing in enumerate(SIZINGS):
         axes.plot(real[f"sharpe_{sizing}"], range(len(real)), "o", color=COLOURS[i], label=f"{sizing} sizes")

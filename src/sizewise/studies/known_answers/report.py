@@ -1,13 +1,13 @@
 """Figures and tables of the laboratory of planted markets, each marked as synthetic."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from sizewise.reports.page.style import COLOURS, arm_colours, watermark
+from sizewise.reports.page.style import arm_colours, watermark
 from sizewise.studies.known_answers import cartpole as cartpole
 from sizewise.studies.planted.answers import Answer
 from sizewise.studies.planted.markets import laws
@@ -59,7 +59,7 @@ def sizes_by_state(learned: pd.DataFrame, answers: Mapping[str, Answer]) -> Figu
     colours = arm_colours(arms)
     columns = min(2, len(names))
     height = -(-len(names) // columns)
-    figure, grid = plt.subplots(height, columns, figsize=(9.0, 2.5 * height + 0.8), squeeze=False)
+    figure, grid = plt.subplots(height, columns, figsize=(7.2, 2.1 * height + 0.8), squeeze=False)
     for axes, name in zip(grid.flat, names, strict=False):
         optimal = answers[name].optimal_size
         states = np.arange(len(optimal))
@@ -82,17 +82,20 @@ def sizes_by_state(learned: pd.DataFrame, answers: Mapping[str, Answer]) -> Figu
     return watermark(figure)
 
 
-def shares_of_optimal(table: Mapping[str, Mapping[str, Mapping[str, float]]], target: float | None = None) -> Figure:
+def shares_of_optimal(
+    table: Mapping[str, Mapping[str, Mapping[str, float]]], targets: Iterable[tuple[str, str, float]] = ()
+) -> Figure:
     """Share of the optimal growth by arm, with its interval over seeds; one row a market.
 
     Args:
         table: as metrics/known_answers.json: market, then arm, then share_of_optimal_growth, ci_low, ci_high, n_seeds.
-        target: the share that was to be reached, drawn as a line.
+        targets: market, arm and the share that it was to reach, drawn as a bar across its row.
     """
+    declared = {(market, arm): share for market, arm, share in targets}
     names = list(table)
     arms = list(dict.fromkeys(arm for by_arm in table.values() for arm in by_arm))
     colours = arm_colours(arms)
-    figure, axes = plt.subplots(figsize=(9.0, 0.55 * len(names) + 1.8))
+    figure, axes = plt.subplots(figsize=(7.2, 0.5 * len(names) + 1.6))
     for place, arm in enumerate(arms):
         rows = [row for row, name in enumerate(names) if arm in table[name]]
         cells = [table[names[row]][arm] for row in rows]
@@ -102,13 +105,14 @@ def shares_of_optimal(table: Mapping[str, Mapping[str, Mapping[str, float]]], ta
         axes.errorbar(
             share, y, xerr=[share - low, high - share], fmt="o", ms=4, capsize=2, color=colours[arm], label=arm
         )
+        for row, at in zip(rows, y, strict=True):
+            target = declared.get((names[row], arm))
+            if target is not None:
+                axes.plot([100.0 * target] * 2, [at - 0.09, at + 0.09], color="#000000", lw=2.0, label="_target")
     axes.axvline(100.0, color="#000000", lw=0.9)
-    axes.axvline(0.0, color="#888888", lw=0.8)
-    if target is not None:
-        axes.axvline(100.0 * target, color=COLOURS[2], lw=1.0, ls="--", label="target")
     axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlabel("share of the optimal growth out of sample (%), 95% interval over seeds")
+    axes.set_xlabel("share of the optimal growth out of sample (%), 95% interval over seeds; black bars: targets")
     axes.set_title("What each arm finds of the known optimum")
-    axes.legend(loc="best")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(arms), fontsize=8)
     return watermark(figure)

@@ -30,7 +30,7 @@ LOWEST_SHARE = -0.25
 
 def growth_figure(results: Sequence[Result], rules: Brownian) -> Figure:
     """Growth a year by the share of equity held, and where each learner's seeds came to hold; one panel a market."""
-    figure, grid = plt.subplots(1, len(rules.markets), figsize=(9.0, 3.4), squeeze=False)
+    figure, grid = plt.subplots(1, len(rules.markets), figsize=(7.2, 3.4), squeeze=False)
     colours = arm_colours([PPO, DIRECT])
     for axes, (name, market) in zip(grid.flat, rules.markets.items(), strict=True):
         law = law_of(name, market, rules)
@@ -63,7 +63,7 @@ def sizers_figure(draws: pd.DataFrame, gains: pd.DataFrame) -> Figure:
     Args:
         draws: Sharpe ratios, one row a replication, columns (sizer, probability). gains: sizing.gain_table.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.6), sharey=True, width_ratios=(3, 2))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.6), sharey=True, width_ratios=(3, 2))
     rows = np.arange(len(SIZERS))
     for shift, (name, colour) in zip((-0.2, 0.0, 0.2), zip((RAW, PLATT, ISOTONIC), COLOURS, strict=False), strict=True):
         part = draws.xs(name, axis=1, level="probability")[list(SIZERS)]
@@ -92,7 +92,7 @@ def targeting_figure(tables: Mapping[str, pd.DataFrame], negligible: float) -> F
         tables: targeting.sharpe_table by what it is of.
     """
     groups = list(dict.fromkeys(group for table in tables.values() for group in table.index))
-    figure, axes = plt.subplots(figsize=(8.0, 0.5 * len(groups) + 1.6))
+    figure, axes = plt.subplots(figsize=(7.2, 0.5 * len(groups) + 1.6))
     axes.axvspan(-negligible, negligible, color="#E3E3E3", lw=0, label="counts as no difference")
     for place, (name, table) in enumerate(tables.items()):
         row = table.reindex(groups)
@@ -110,7 +110,7 @@ def targeting_figure(tables: Mapping[str, pd.DataFrame], negligible: float) -> F
 def experience_figure(curves: pd.DataFrame) -> Figure:
     """Share of the optimal growth by bars seen, median over seeds and all seeds (shaded); one panel a market."""
     markets = list(curves["market"].unique())
-    figure, grid = plt.subplots(-(-len(markets) // 2), 2, figsize=(9.0, 6.0), squeeze=False, sharex=True, sharey=True)
+    figure, grid = plt.subplots(-(-len(markets) // 2), 2, figsize=(7.2, 6.0), squeeze=False, sharex=True, sharey=True)
     for axes, market in zip(grid.flat, markets, strict=False):
         _market_curves(axes, curves[curves["market"] == market])
         axes.set_title(_words(market), fontsize=9)

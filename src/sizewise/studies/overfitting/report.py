@@ -13,13 +13,15 @@ from sizewise.evidence.statistics.selection import Selection
 from sizewise.ledgers.metrics import DAYS_PER_YEAR
 from sizewise.ledgers.trials import chain_sentence
 from sizewise.ledgers.trials import seal_sentence as seal_sentence
-from sizewise.reports.figures import intervals
-from sizewise.reports.page.style import COLOURS
+from sizewise.reports.figures import WIDE, intervals
+from sizewise.reports.page.style import COLOURS, label_ends
 from sizewise.studies.overfitting.cpcv_paths import path_table as path_table
 from sizewise.studies.overfitting.cpcv_paths import read_paths as read_paths
 from sizewise.studies.overfitting.cpcv_paths import summary as cpcv_summary
 from sizewise.studies.overfitting.study import Deflation, SelectionStudy, best_of
 
+# What two halves of one sample have in common: what is above the mean in one is below it in the other.
+MECHANICAL = "falls by itself"
 # So many splits are drawn as points; all of them are counted.
 POINTS = 2000
 
@@ -30,7 +32,7 @@ def sharpe_ratios(table: pd.DataFrame, benchmark: float, n_trials: int) -> Figur
     Args:
         table: sharpe, low, high, dsr; index names, best first. Rows without a Sharpe ratio are named and empty.
     """
-    figure, axes = plt.subplots(figsize=(9.0, 0.27 * len(table) + 1.6))
+    figure, axes = plt.subplots(figsize=(WIDE, 0.25 * len(table) + 1.4))
     ratios = [f"{value:.3f}" if np.isfinite(value) else "-" for value in table["dsr"]]
     intervals(axes, table[["sharpe", "low", "high"]], ratios, ms=4, capsize=2, lw=1.1)
     axes.tick_params(axis="y", labelsize=8)
@@ -47,7 +49,7 @@ def sharpe_ratios(table: pd.DataFrame, benchmark: float, n_trials: int) -> Figur
 
 def deflated_by_trials(curve: pd.DataFrame, n_trials: int) -> Figure:
     """The deflated Sharpe ratio against the number of trials, one line a column."""
-    figure, axes = plt.subplots(figsize=(8.0, 3.8))
+    figure, axes = plt.subplots(figsize=(WIDE, 3.2))
     for colour, name in zip(COLOURS, curve.columns, strict=False):
         axes.plot(curve.index, curve[name], color=colour, label=str(name))
         axes.plot([n_trials], curve.loc[[n_trials], name], "o", color=colour)
@@ -59,7 +61,7 @@ def deflated_by_trials(curve: pd.DataFrame, n_trials: int) -> Figure:
     axes.set_xlabel("trials")
     axes.set_ylabel("deflated Sharpe ratio (probability)")
     axes.set_title("What is left of a Sharpe ratio after so many trials")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.legend(loc="upper right", fontsize=8)
     return figure
 
 
@@ -69,7 +71,7 @@ def selection(found: Mapping[str, tuple[Selection, np.ndarray]], annual: float =
     Args:
         annual: what makes a Sharpe ratio a day one a year, see SelectionStudy.annual.
     """
-    figure, axes = plt.subplots(len(found), 3, figsize=(10.5, 3.3 * len(found)), squeeze=False)
+    figure, axes = plt.subplots(len(found), 3, figsize=(WIDE, 2.7 * len(found)), squeeze=False)
     for row, (name, (result, rotated)) in zip(axes, found.items(), strict=True):
         _logits(row[0], result)
         _degradation(row[1], result, annual)
@@ -96,8 +98,8 @@ def _degradation(axes: Axes, result: Selection, annual: float) -> None:
     slope, intercept = result.degradation
     if np.isfinite(slope):
         ends = np.array([inside.min(), inside.max()])
-        axes.plot(ends, slope * ends + annual * intercept, color=COLOURS[1], label=f"slope {slope:.2f}")
-        axes.legend(loc="upper right")
+        axes.plot(ends, slope * ends + annual * intercept, color=COLOURS[1], label=f"slope {slope:.2f}: {MECHANICAL}")
+        axes.legend(loc="lower left", fontsize=7)
     axes.axhline(0.0, color="#888888", lw=0.9)
     axes.set_xlabel("annual Sharpe ratio in sample")
     axes.set_ylabel("of the same choice, out of sample")
@@ -180,6 +182,14 @@ def selection_sentence(name: str, row: Mapping[str, float]) -> str:
         f"{100.0 * row['loss_probability']:.1f}%. With each configuration's days rotated, "
         f"{100.0 * row['rotated_low']:.1f}% to {100.0 * row['rotated_high']:.1f}%"
     )
+    tail = (
+        f" The slope of one half on the other, {row['slope']:.2f}, says nothing by itself: both halves make one sample, so "
+        "that what does better in one does worse in the other."
+    )
+    return f"{_worth(text, row)}{tail if row['slope'] < 0.0 else ''}"
+
+
+def _worth(text: str, row: Mapping[str, float]) -> str:
     if row["pbo"] >= 0.5:
         return f"{text}. The choice is worth no more than a draw by lot."
     if row["pbo"] > row["rotated_high"]:
@@ -240,7 +250,7 @@ def cpcv_paths(table: pd.DataFrame) -> Figure:
     Args:
         table: path_table.
     """
-    figure, axes = plt.subplots(figsize=(9.0, 0.45 * len(table) + 1.8))
+    figure, axes = plt.subplots(figsize=(WIDE, 0.4 * len(table) + 1.6))
     effect = table["effect_bps"]
     right = [f"p = {p:.2f}, {n:.0f} days" for p, n in zip(table["p_value"], table["n_days"], strict=True)]
     intervals(axes, table[["effect_bps", "low_bps", "high_bps"]], right)
@@ -257,12 +267,13 @@ def cpcv_cumulated(daily: pd.DataFrame) -> Figure:
     Args:
         daily: read_paths, log growth a day.
     """
-    figure, axes = plt.subplots(figsize=(9.0, 3.8))
+    figure, axes = plt.subplots(figsize=(WIDE, 3.4))
     for number, name in enumerate(daily.columns):
         axes.plot(daily.index, 1e4 * daily[name].fillna(0.0).cumsum(), color=COLOURS[number % len(COLOURS)], label=name)
     axes.axhline(0.0, color="#888888", lw=0.8)
     axes.set_ylabel("cumulated difference (bps)")
     axes.set_xlabel(f"date (UTC)\n{CPCV_NOTE}")
     axes.set_title("Combinatorial purged cross-validation: the paths over time")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+    axes.margins(x=0.0)
+    label_ends(axes)
     return figure

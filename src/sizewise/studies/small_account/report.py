@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from sizewise.params.stage import Stage
 from sizewise.params.studies.small_account import SmallAccount
-from sizewise.reports.page.style import arm_colours
+from sizewise.reports.figures import QUIET, WIDE, lead_title
+from sizewise.reports.page.style import arm_colours, label_ends
 from sizewise.studies.small_account.curve import spread_by_symbol
 from sizewise.trading.broker.book import SMALL_ACCOUNT
 
@@ -21,23 +22,21 @@ def account_table(small: SmallAccount) -> pd.DataFrame:
 def account_size_figure(table: pd.DataFrame) -> Figure:
     """Growth against the size of the account, a panel a symbol, a line a rule."""
     symbols, arms = list(dict.fromkeys(table["symbol"])), list(dict.fromkeys(table["arm"]))
-    columns = min(3, len(symbols))
-    rows = -(-len(symbols) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(11.0, 2.7 * rows + 0.4), squeeze=False)
+    figure, rows = plt.subplots(len(symbols), 1, figsize=(WIDE, 1.8 * len(symbols) + 0.8), sharex=True, squeeze=False)
     colours = arm_colours(arms)
-    for panel, symbol in zip(axes.flat, symbols, strict=False):
+    for axes, symbol in zip(rows[:, 0], symbols, strict=True):
         for arm in arms:
             part = table[(table["symbol"] == symbol) & (table["arm"] == arm)]
-            panel.plot(part["initial_equity"], part["growth_bps_per_day"], "o-", ms=3, color=colours[arm], label=arm)
-        panel.set(title=symbol, xscale="log")
-        panel.axvline(SMALL_ACCOUNT, color="#888888", lw=0.9, ls=":")
-    for panel in list(axes.flat)[len(symbols) :]:
-        panel.set_axis_off()
+            axes.plot(part["initial_equity"], part["growth_bps_per_day"], "o-", ms=3, color=colours[arm], label=arm)
+        axes.axhline(0.0, color=QUIET, lw=0.8)
+        axes.axvline(SMALL_ACCOUNT, color=QUIET, lw=0.9, ls=":")
+        axes.set(title=symbol, xscale="log")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+    for axes in rows[:, 0]:
+        label_ends(axes)
     figure.supylabel("log growth (bps a day)", fontsize=9)
-    for panel in axes[-1]:
-        panel.set_xlabel("equity at the start, quote currency (dotted: 25,000)", fontsize=9)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(arms))
-    figure.suptitle("Growth against the size of the account")
+    rows[-1, 0].set_xlabel("equity at the start, quote currency (dotted: 25,000)")
+    lead_title(figure, "Growth against the size of the account")
     return figure
 
 

@@ -46,7 +46,7 @@ def set_effects(table: pd.DataFrame, *, title: str, level_pct: float) -> Figure:
     Args:
         table: see study.StabilityStudy.sets.
     """
-    figure, axes = plt.subplots(figsize=(9.0, 0.42 * len(table) + 1.5))
+    figure, axes = plt.subplots(figsize=(7.2, 0.42 * len(table) + 1.5))
     right = [f"p = {p:.3f}, {kind}" for p, kind in zip(table["p_value"], table["class"], strict=True)]
     intervals(axes, table[["effect_bps", "low_bps", "high_bps"]], right)
     whole = table.iloc[-1]
@@ -69,7 +69,7 @@ def seed_gaps(main: pd.DataFrame, second: pd.DataFrame | None, *, arithmetic: st
     Args:
         main, second: see study.StabilityStudy.fold_effects; None where the second arithmetic was not tried.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 4.7), sharex=True, sharey=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 4.7), sharex=True, sharey=True)
     columns = list(main.columns)
     pairs = [(main[a], main[b]) for i, a in enumerate(columns) for b in columns[i + 1 :]]
     same = [] if second is None else [(main[seed], second[seed]) for seed in second.columns]
@@ -104,7 +104,7 @@ def redraws(draws: SeedDraws, effect_bps: float, p_value: float, *, alpha: float
     Args:
         draws: Comparison.seeds. effect_bps, p_value: of the primary test as it is.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.8), sharey=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.8), sharey=True)
     effects = BPS * draws.effects
     kinds = np.array([classify(float(e), float(p), alpha) for e, p in zip(effects, draws.p_values, strict=True)])
     for axes, values, own, line in ((left, effects, effect_bps, 0.0), (right, draws.p_values, p_value, alpha)):
@@ -134,7 +134,7 @@ def seeds_enough(table: pd.DataFrame, *, alpha: float) -> Figure:
     Args:
         table: see study.StabilityStudy.sizes.
     """
-    figure, (effects, p_values, shares) = plt.subplots(1, 3, figsize=(10.5, 3.6))
+    figure, (effects, p_values, shares) = plt.subplots(1, 3, figsize=(7.2, 3.6))
     places = np.arange(len(table))
     for axes, name in ((effects, "effect"), (p_values, "p")):
         ends = table[[f"{name}_low_bps", f"{name}_high_bps"] if name == "effect" else ["p_low", "p_high"]]

@@ -1,47 +1,88 @@
 """What a stress study says: its figures, and sentences made from its numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from sizewise.base.words import counted
+from sizewise.reports import figures
 from sizewise.reports.figures import effects as effects
-from sizewise.reports.page.style import COLOURS, arm_colours
+from sizewise.reports.page.style import COLOURS
 from sizewise.studies.stress.days import BreakEven
 from sizewise.studies.stress.walks import Fit
-from sizewise.studies.stress.world import AS_IS
+from sizewise.studies.stress.world import AS_IS, Scenario
 
-# Arms at one multiple stand side by side by this share of the smallest step.
-SPREAD = 0.35
+WIDE = figures.WIDE
+KINDS = {
+    "costs": "all costs (multiple)",
+    "fee": "fee (bps)",
+    "slippage": "more half-spread (bps)",
+    "funding": "funding (bps a day)",
+    "delay": "delay (bars)",
+    "missed": "orders lost (%)",
+    "thinned": "bars lost (%)",
+}
+
+
+def scenarios_figure(table: pd.DataFrame, scenarios: Iterable[Scenario], *, title: str, level_pct: float) -> Figure:
+    """The difference as each condition grows worse, a panel a condition, with intervals; dashed: the costs as they are.
+
+    Args:
+        table: see study.StressStudy.table; a scenario without a statistic has no point. level_pct: of the intervals.
+    """
+    amounts: dict[str, list[Scenario]] = {}
+    for scenario in scenarios:
+        amounts.setdefault(scenario.kind, []).append(scenario)
+    lines = -(-len(amounts) // 3)
+    figure, grid = plt.subplots(lines, 3, figsize=(WIDE, 1.9 * lines + 0.8), sharey=True, squeeze=False)
+    for axes, (kind, ones) in zip(grid.flat, amounts.items(), strict=False):
+        part = table.loc[[one.name for one in ones]]
+        x = np.arange(len(ones))
+        effect = part["effect_bps"]
+        spread = [effect - part["low_bps"], part["high_bps"] - effect]
+        axes.errorbar(x, effect, yerr=spread, fmt="o-", ms=4, capsize=2, lw=1.2, color=COLOURS[0])
+        axes.axhline(0.0, color="#888888", lw=0.9)
+        axes.axhline(table.loc[AS_IS.name, "effect_bps"], color=COLOURS[1], lw=1.0, ls="--")
+        share = 100.0 if kind in ("missed", "thinned") else 1.0
+        axes.set_xticks(x, [f"{share * one.amount:g}" for one in ones])
+        axes.set_xlim(-0.5, len(ones) - 0.5)
+        axes.set_xlabel(KINDS[kind], fontsize=9)
+    for axes in grid.flat[len(amounts) :]:
+        axes.set_visible(False)
+    figure.supylabel("difference (bps of equity a day)", fontsize=9)
+    figures.lead_title(figure, f"{title}, with {level_pct:g}% intervals; dashed: costs as they are")
+    return figure
 
 
 def growth_by_multiple(growth: pd.DataFrame, *, level_pct: float) -> Figure:
-    """Growth of every arm as all costs are multiplied, with its interval; a ruined arm has no point.
+    """Growth of every arm as all costs are multiplied, a panel an arm, in the band of its interval; 0 is what cash earns.
 
     Args:
-        growth: index multiple and arm; growth_bps, low_bps, high_bps. level_pct: of the intervals.
+        growth: index multiple and arm; growth_bps, low_bps, high_bps; a ruined arm has no point. level_pct: of intervals.
     """
-    table = growth.reset_index()
-    arms, multiples = list(dict.fromkeys(table["arm"])), np.array(sorted(set(table["multiple"])))
-    colours = arm_colours(arms)
-    step = SPREAD * float(np.diff(multiples).min()) if len(multiples) > 1 else SPREAD
-    figure, axes = plt.subplots(figsize=(9.0, 4.8))
-    for place, arm in enumerate(arms):
-        part = table[table["arm"] == arm].sort_values("multiple", kind="stable")
-        x = part["multiple"] + step * ((place + 0.5) / len(arms) - 0.5)
-        spread = [part["growth_bps"] - part["low_bps"], part["high_bps"] - part["growth_bps"]]
-        axes.errorbar(
-            x, part["growth_bps"], yerr=spread, fmt="o-", ms=4, capsize=3, lw=1.2, color=colours[arm], label=arm
+    table = growth.reset_index().sort_values("multiple", kind="stable")
+    arms = list(dict.fromkeys(growth.index.get_level_values("arm")))
+    lines = -(-len(arms) // 3)
+    figure, grid = plt.subplots(lines, 3, figsize=(WIDE, 1.8 * lines + 0.8), sharex=True, sharey=True, squeeze=False)
+    for axes, arm in zip(grid.flat, arms, strict=False):
+        part = table[table["arm"] == arm]
+        axes.fill_between(part["multiple"], part["low_bps"], part["high_bps"], color=COLOURS[0], alpha=0.18, lw=0)
+        axes.plot(part["multiple"], part["growth_bps"], "o-", ms=4, color=COLOURS[0])
+        axes.axhline(0.0, color="#888888", lw=0.9)
+        axes.set_title(fill(arm.replace("_", " "), 22), fontsize=8.5)
+        axes.set_xticks(
+            sorted(set(table["multiple"])), [f"x{multiple:g}" for multiple in sorted(set(table["multiple"]))]
         )
-    axes.axhline(0.0, color="#888888", lw=0.9)
-    axes.set_xticks(multiples, [f"x{multiple:g}" for multiple in multiples])
-    axes.set_xlabel("multiple of all costs (x1: as they are)")
-    axes.set_ylabel("growth (bps of equity a day)")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
-    axes.set_title(f"Out-of-sample growth as costs grow, with {level_pct:g}% intervals")
+    for axes in grid.flat[len(arms) :]:
+        axes.set_visible(False)
+    figure.supxlabel("multiple of all costs (x1: as they are)", fontsize=9)
+    figure.supylabel("growth (bps of equity a day)", fontsize=9)
+    figures.lead_title(figure, f"Out-of-sample growth as costs grow, with {level_pct:g}% intervals")
     return figure
 
 
@@ -55,7 +96,7 @@ def waterfall(table: pd.DataFrame, *, title: str, level_pct: float) -> Figure:
     base = np.append(0.0, np.cumsum(values[:-1]))
     base[-1] = 0.0
     names = [str(name) for name in table.index]
-    figure, axes = plt.subplots(figsize=(9.0, 4.8))
+    figure, axes = plt.subplots(figsize=(WIDE, 3.9))
     shades = [COLOURS[2] if value > 0 else COLOURS[1] for value in values[:-1]] + [COLOURS[0]]
     axes.bar(names, values, bottom=base, color=shades, alpha=0.75, width=0.6)
     ends = base + values
@@ -101,7 +142,7 @@ def scenario_sentence(table: pd.DataFrame, candidate: str, reference: str, alpha
     tested = others[others["p_holm"].notna()]
     better = [str(name) for name in tested.index[(tested["p_holm"] < alpha) & (tested["effect_bps"] > 0)]]
     worse = [str(name) for name in tested.index[(tested["p_holm"] < alpha) & (tested["effect_bps"] < 0)]]
-    said = [f"Of {len(tested)} scenarios tested"]
+    said = [f"Of {counted(len(tested), 'scenario')} tested"]
     if not better and not worse:
         said.append(f"none separates {candidate} from {reference} after Holm.")
     else:

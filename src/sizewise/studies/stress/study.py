@@ -12,6 +12,7 @@ import torch
 from sizewise.base.errors import LedgerError
 from sizewise.base.paths import write_atomically
 from sizewise.base.pool import cores
+from sizewise.base.words import counted
 from sizewise.dataset.store import open_prepared
 from sizewise.evidence.inference import EFFECT_COLUMNS, effect_row, with_holm
 from sizewise.ledgers.files import read_equity, read_risk
@@ -237,12 +238,12 @@ def noted(table: pd.DataFrame) -> pd.DataFrame:
     notes = []
     for _, row in table.iterrows():
         if row.get("ruined", 0):
-            notes.append(f"{row['ruined']:.0f} paths ruined")
+            notes.append(f"{counted(row['ruined'], 'path')} ruined")
         elif not np.isfinite(row["effect_bps"]):
-            notes.append(f"{row['n_days']:.0f} days: too few to test")
+            notes.append(f"{counted(row['n_days'], 'day')}: too few to test")
         else:
             adjusted = "" if np.isnan(row["p_holm"]) else f", Holm p = {row['p_holm']:.2f}"
-            notes.append(f"{row['n_days']:.0f} days{adjusted}")
+            notes.append(f"{counted(row['n_days'], 'day')}{adjusted}")
     return table.assign(note=notes)
 
 

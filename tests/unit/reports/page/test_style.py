@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from IPython.core.formatters import DisplayFormatter
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sizewise.dataset.regimes import LABELS
@@ -20,10 +21,6 @@ pytestmark = pytest.mark.usefixtures("drawn")
 
 def days(n: int) -> pd.DatetimeIndex:
     return pd.date_range("2020-01-01", periods=n, tz="UTC")
-
-
-def labels(n: int) -> pd.Series:
-    return pd.Series(np.resize(np.repeat(LABELS, 3), n), index=days(n))
 
 
 def draws(n: int, columns: list[str], seed: int = 0) -> pd.DataFrame:
@@ -58,10 +55,17 @@ def effect_rows() -> pd.DataFrame:
     return table.assign(note=["41 trades", "3 trades: too few to test", "50 trades"])
 
 
-def equity() -> Figure:
-    daily = draws(60, ARMS)
-    daily.iloc[5, 1] = np.nan
-    return figures.equity_by_arm(daily, labels(60), [days(60)[0], days(60)[30]])
+PANELS = {"learners": ["ppo"], "rules": ["atr", "constant"]}
+
+
+def equity(daily: pd.DataFrame | None = None) -> Figure:
+    daily = draws(60, ARMS) if daily is None else daily
+    return figures.equity_by_arm(daily, PANELS, [days(60)[0], days(60)[30]], reference="atr")
+
+
+def names(axes: Axes) -> list[str]:
+    """Of lines that end in their names, from below."""
+    return [text.get_text() for text in axes.texts]
 
 
 def heat_cells() -> pd.DataFrame:
@@ -76,22 +80,37 @@ def heat() -> Figure:
     return walk_forward.heat_map(heat_cells(), ["bull", "bear"], title="ppo minus atr")
 
 
-def legend(figure: Figure, place: int = 0) -> list[str]:
-    return [text.get_text() for text in figure.axes[place].get_legend().get_texts()]
+def test_lines_end_in_their_names():
+    learners, rules = equity().axes
+    assert sorted(names(learners)) == ["atr (reference)", "ppo"]
+    assert sorted(names(rules)) == ["atr", "constant"]
+    # From below as the lines end.
+    heights = {line.get_label(): line.get_ydata()[-1] for line in learners.lines}
+    assert names(learners) == sorted(names(learners), key=heights.get)
 
 
-def test_legends_name_the_arms():
-    assert legend(equity()) == ARMS
-    assert legend(train.learning_curves(history())) == ["ppo (rolling)", "ppo (anchored)"]
-    regimes = [text.get_text() for text in equity().legends[0].get_texts()]
-    assert regimes == [name.replace("_", " ") for name in LABELS]
+def test_names_that_would_cover_each_other_are_moved_apart():
+    axes = plt.subplots(figsize=(4.0, 2.0))[1]
+    for i in range(5):
+        axes.plot([0.0, 1.0], [1.0, 1.0 + 1e-3 * i], label=f"line {i}")
+    axes.plot([0.0, 1.0], [0.0, np.nan], label="early")
+    style.label_ends(axes, size=8.0)
+    places = [text.xyann[1] for text in axes.texts]
+    # Lines of words of 8 points on an axis of about 1.5 inches.
+    assert np.diff(places).min() > 0.06
+    assert names(axes) == ["early", *(f"line {i}" for i in range(5))]
+    assert axes.texts[0].xy[1] == pytest.approx(1.0 / 22.0, abs=0.01)
+    bare = plt.subplots()[1]
+    style.label_ends(bare)
+    assert not bare.texts
 
 
-def test_an_arm_keeps_its_colour():
-    colours = style.arm_colours(ARMS)
-    top, bottom = equity().axes
-    assert [line.get_color() for line in top.lines[:3]] == [colours[arm] for arm in ARMS]
-    assert [line.get_color() for line in bottom.lines] == [colours[arm] for arm in ARMS]
+def test_an_arm_keeps_its_colour_within_its_panel():
+    learners, rules = equity().axes
+    assert {
+        line.get_label(): line.get_color() for line in rules.lines if line.get_label() in ARMS
+    } == style.arm_colours(["atr", "constant"])
+    assert next(line for line in learners.lines if line.get_label() == "ppo").get_color() == style.COLOURS[0]
     assert set(style.REGIME_COLOURS) == set(LABELS)
 
 
@@ -106,37 +125,27 @@ def test_no_two_arms_of_the_field_look_alike(params):
     assert np.abs(rgb[:, None] - shades[None, :]).sum(-1).min() > 0.25
 
 
-def test_the_field_has_a_line_an_arm(params):
-    arms = list(params.arms)
-    top, _ = figures.equity_by_arm(draws(60, arms), labels(60), []).axes
-    assert [line.get_label() for line in top.lines[: len(arms)]] == arms
-    assert len({line.get_color() for line in top.lines[: len(arms)]}) == len(arms)
+def test_equity_is_compounded():
+    daily = pd.DataFrame({arm: np.log([0.9, 1.1, 1.0]) for arm in ARMS}, index=days(3))
+    daily.iloc[2, 1] = np.nan
+    rules = equity(daily).axes[1]
+    line = next(line for line in rules.lines if line.get_label() == "atr")
+    assert line.get_ydata() == pytest.approx([-10.0, -1.0, -1.0])
 
 
-def test_arms_that_are_not_named_are_grey_and_one_word_speaks_for_them(params):
-    arms = list(params.arms)
-    named = params.plan.leading(params.arms)
-    assert {"ppo", "atr_managed", "ppo_entry", "atr", "cash", "constant", "buy_and_hold"} <= set(named) < set(arms)
-    top, _ = figures.equity_by_arm(draws(60, arms), labels(60), [], named).axes
-    assert [text.get_text() for text in top.get_legend().get_texts()] == [
-        f"{len(arms) - len(named)} other arms",
-        *named,
-    ]
-    assert len({line.get_color() for line in top.lines[: len(arms)]}) == len(named) + 1
-
-
-def test_equity_is_compounded_and_its_drawdown_counts_the_first_day():
-    daily = pd.DataFrame({"atr": np.log([0.9, 1.1, 1.0])}, index=days(3))
-    top, bottom = figures.equity_by_arm(daily, labels(3), []).axes
-    assert top.lines[0].get_ydata() == pytest.approx([-10.0, -1.0, -1.0])
-    assert bottom.lines[0].get_ydata() == pytest.approx([-10.0, -1.0, -1.0])
+def test_all_panels_have_one_scale_and_a_line_of_cash():
+    learners, rules = equity().axes
+    assert learners.get_ylim() == rules.get_ylim()
+    for axes in (learners, rules):
+        assert [0.0, 0.0] in [list(line.get_ydata()) for line in axes.lines]
 
 
 def test_learning_shows_validated_iterations_and_the_mean_over_folds():
-    axes = train.learning_curves(history()).axes
-    assert axes[0].lines[0].get_xdata().tolist() == [2.0, 4.0]
-    assert axes[0].lines[0].get_ydata() == pytest.approx([1.7, 1.9])
-    assert axes[2].lines[0].get_xdata().tolist() == [1.0, 2.0, 3.0, 4.0]
+    figure = train.learning_curves(history())
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ppo (rolling)", "ppo (anchored)"]
+    reward, entropy = figure.axes
+    assert reward.lines[0].get_xdata().tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert entropy.lines[0].get_ydata() == pytest.approx([1.8, 1.7, 1.6, 1.5])
 
 
 def test_effects_name_rows_without_a_statistic():
@@ -170,8 +179,8 @@ def test_block_means_are_those_of_the_test():
 def test_a_heat_map_has_a_cell_a_fold_and_label_and_counts_its_seeds():
     axes = heat().axes[0]
     assert [text.get_text() for text in axes.texts] == [
-        *("-0.50\n1 of 2 seeds, 12 d", "+0.00\n1 of 2 seeds, 14 d"),
-        "+4.25\n2 of 2 seeds, 16 d",
+        *("-0.50", "1/2 seeds, 12 days", "+0.00", "1/2 seeds, 14 days"),
+        *("+4.25", "2/2 seeds, 16 days"),
     ]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["bull", "bear"]
     assert [patch.get_xy() for patch in axes.patches if patch.get_hatch()] == [(0.5, 0.5)]
@@ -193,31 +202,42 @@ def test_a_heat_map_of_nothing_is_hatched_all_over():
     assert len(figure.axes[0].patches) == 2
 
 
-def spans(series: pd.Series) -> list[tuple[str, float, float]]:
-    """(colour, first day, last day) of the shading, days counted from the first."""
+def bars(*labels: str, hours: int = 24) -> pd.DataFrame:
+    """A day a label, `hours` of which it has; what is left is neutral."""
+    table = pd.DataFrame(0, index=days(len(labels)), columns=list(LABELS))
+    for row, label in enumerate(labels):
+        table.iloc[row, table.columns.get_loc("neutral")] = 24 - hours
+        table.iloc[row, table.columns.get_loc(label)] += hours
+    return table
+
+
+def test_a_day_has_its_share_of_every_regime():
+    shares = style.regime_shares(bars("low_vol_trending", "high_vol_ranging", hours=18))
+    assert shares.index.equals(days(2))
+    assert shares["low_vol_trending"].tolist() == [0.75, 0.0]
+    assert shares["neutral"].tolist() == [0.25, 0.25]
+    assert shares.sum(axis=1).tolist() == [1.0, 1.0]
+
+
+def test_years_have_the_shares_of_their_months_and_no_month_without_a_bar():
+    table = bars(*["low_vol_trending", "high_vol_ranging", "high_vol_ranging"] * 200)
+    table.loc[table.index.month == 3] = 0
+    shares = style.regime_shares(table)
+    assert (shares.index.day == 1).all()
+    assert 3 not in shares.index.month
+    month = table[(table.index.year == 2020) & (table.index.month == 1)].sum()
+    np.testing.assert_allclose(shares.iloc[0], month / month.sum())
+
+
+def test_shades_are_as_high_as_their_shares_and_fill_the_panel():
     axes = plt.subplots()[1]
-    axes.plot(series.index, np.zeros(len(series)))
-    style.shade_regimes(axes, series)
-    start = float(axes.lines[0].get_xdata(orig=False)[0])
-    names = {plt.matplotlib.colors.to_rgba(colour): name for name, colour in style.REGIME_COLOURS.items()}
-    return [
-        (names[tuple(patch.get_facecolor())], patch.get_x() - start, patch.get_x() + patch.get_width() - start)
-        for patch in axes.patches
-    ]
-
-
-def test_shading_changes_where_the_label_does():
-    series = pd.Series(["neutral"] * 3 + ["low_vol_trending"] * 2, index=days(5))
-    assert spans(series) == [("neutral", 0.0, 3.0), ("low_vol_trending", 3.0, 4.0)]
-
-
-def test_shading_of_years_is_by_month():
-    n = 500
-    series = pd.Series("neutral", index=days(n)).where(np.arange(n) % 3 > 0, "low_vol_ranging")
-    series[days(n).month == 2] = "high_vol_trending"
-    found = spans(series)
-    assert [name for name, _, _ in found] == ["neutral", "high_vol_trending", "neutral", "high_vol_trending", "neutral"]
-    assert found[1][1:] == (31.0, 60.0)
+    shares = style.regime_shares(bars("low_vol_trending", "high_vol_ranging", hours=18))
+    style.shade_regimes(axes, shares)
+    tops = [area.get_paths()[0].vertices[:, 1].max() for area in axes.collections]
+    np.testing.assert_allclose(tops, shares.cumsum(axis=1).max().to_numpy())
+    assert tops[-1] == 1.0
+    # The last day is as wide as the others.
+    assert np.ptp(axes.collections[-1].get_paths()[0].vertices[:, 0]) == 2.0
 
 
 def test_what_a_notebook_shows_is_pictures_with_words_and_tables_as_they_are_read():

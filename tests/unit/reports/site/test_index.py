@@ -219,8 +219,10 @@ def test_a_notebook_that_stopped_is_told_of_where_it_is_seen(found, page):
 
 
 def test_equity_is_drawn_from_growth(found):
-    top, _ = site.equity_figure(found, list(ARMS)).axes
-    for line, arm in zip(top.lines, ARMS, strict=False):
+    top = site.equity_figure(found, list(ARMS)).axes[0]
+    named = {line.get_label(): line for line in top.lines}
+    for arm in ARMS:
+        line = named[arm]
         np.testing.assert_allclose(line.get_ydata(), found.growth[arm], atol=1e-9)
     dotted = [line for line in top.lines if line.get_linestyle() == ":"]
     assert len(dotted) == 2

@@ -65,12 +65,23 @@ def test_where_n_and_v_come_from():
     ],
 )
 def test_what_is_said_of_choosing(pbo, end):
-    values = {"splits": 12870, "pbo": pbo, "rotated_low": 0.1, "rotated_high": 0.3, "loss_probability": 0.25}
+    values = {
+        "splits": 12870,
+        "pbo": pbo,
+        "rotated_low": 0.1,
+        "rotated_high": 0.3,
+        "loss_probability": 0.25,
+        "slope": 0.1,
+    }
     said = report.selection_sentence("everything", values)
     assert said.startswith("Chosen among everything by the Sharpe ratio of one half of the blocks")
     assert f"in {100 * pbo:.1f}% of 12870 splits, and loses there in 25.0%" in said
     assert "10.0% to 30.0%" in said
     assert said.endswith(end)
+    # What falls by itself is said to do so.
+    falling = report.selection_sentence("everything", values | {"slope": -0.56})
+    assert falling.startswith(said)
+    assert "The slope of one half on the other, -0.56, says nothing by itself" in falling
 
 
 @pytest.mark.parametrize(

@@ -27,5 +27,5 @@ def test_cumulated():
     daily = pd.DataFrame({"path 1": [1e-4, np.nan, 1e-4, 0.0], "path 2": [-1e-4] * 4}, index=index)
     axes = report.cpcv_cumulated(daily).axes[0]
     np.testing.assert_allclose(axes.lines[0].get_ydata(), [1.0, 1.0, 2.0, 2.0])
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["path 1", "path 2"]
+    assert [text.get_text() for text in axes.texts] == ["path 2", "path 1"]
     assert report.CPCV_NOTE in axes.get_xlabel()

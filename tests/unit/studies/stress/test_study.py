@@ -83,7 +83,7 @@ def test_a_ruined_account_is_counted_named_and_not_averaged(study):
     assert np.isfinite(row["ppo_bps"])
     ruins = study.ruins()
     assert ruins.loc["delay 2 bars"].to_dict() == {"arm": "atr", "n_paths": 1, "paths": "A fold 0 seed 0"}
-    assert noted(study.table()).loc["delay 2 bars", "note"] == "1 paths ruined"
+    assert noted(study.table()).loc["delay 2 bars", "note"] == "1 path ruined"
 
 
 def test_a_ruin_at_one_multiple_leaves_no_break_even(study):
