@@ -67,7 +67,7 @@ def fetch(wanted: Wanted, raw: Path, fetcher: Fetcher) -> Fetched:
     months = [list(days) for _, days in groupby(wanted.days(), key=lambda day: (day.year, day.month))]
     files: list[Path] = []
     absent: list[str] = []
-    for days in tqdm(months, desc=f"binance {symbol} {wanted.bar}", unit="month"):
+    for days in tqdm(months, desc=f"binance {symbol} {wanted.bar}", unit="month", leave=False):
         found, missing = _month(place, days, fetcher)
         files += found
         absent += missing

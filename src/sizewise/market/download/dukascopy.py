@@ -74,7 +74,7 @@ def fetch(wanted: Wanted, raw: Path, fetcher: Fetcher) -> Fetched:
     bars: dict[int, Bar] = {}
     files: list[Path] = []
     n_absent = 0
-    for day, hour in tqdm(hours, desc=f"dukascopy {symbol} {wanted.bar}", unit="hour"):
+    for day, hour in tqdm(hours, desc=f"dukascopy {symbol} {wanted.bar}", unit="hour", leave=False):
         name = f"{symbol}/{day.year}/{day.month - 1:02}/{day.day:02}/{hour:02}h_ticks.bi5"
         path = raw / name
         ticks = _kept(path)

@@ -47,7 +47,7 @@ def fetch(wanted: Wanted, raw: Path, fetcher: Fetcher) -> Fetched:
     bars: list[Row] = []
     files = []
     page: Page | None = None
-    for low_ms in tqdm(lows, desc=f"{wanted.exchange} {wanted.symbol} {wanted.bar}", unit="window"):
+    for low_ms in tqdm(lows, desc=f"{wanted.exchange} {wanted.symbol} {wanted.bar}", unit="window", leave=False):
         path = folder / f"{iso(low_ms).replace(':', '')}.json"
         near = {} if page is None else {row[0]: row for row in page.rows}
         page = kept_page(path)

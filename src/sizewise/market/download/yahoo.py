@@ -63,7 +63,9 @@ def fetch(wanted: Wanted, raw: Path, fetcher: Fetcher) -> Fetched:
     known: dict[int, Row] = {}
     files = []
     about: Mapping[str, str] = {}
-    for start, end in tqdm(list(_spans(wanted)), desc=f"yahoo {wanted.symbol} {wanted.bar}", unit="request"):
+    for start, end in tqdm(
+        list(_spans(wanted)), desc=f"yahoo {wanted.symbol} {wanted.bar}", unit="request", leave=False
+    ):
         path = raw / name / wanted.bar / f"{start:%Y%m%d}_{end:%Y%m%d}.json"
         page = kept_page(path)
         if page is None:

@@ -8,6 +8,7 @@
 - notes: what a project says of itself beside its reports
 - kernel: the kernel a notebook runs in: the running interpreter's own
 - glossary: words that the pages explain
+- progress: how far training is, in a terminal and in a notebook
 - render: an executed notebook as a page of the site
 - run: execute a notebook and keep it as a report
 - style: how figures look

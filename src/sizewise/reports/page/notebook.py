@@ -8,10 +8,12 @@ from typing import Any
 import torch
 
 from sizewise.base.arithmetic import fingerprint
+from sizewise.base.paths import Workspace
 from sizewise.params.stage import Stage, open_stage
 from sizewise.reports.page.by_hand import make_ready
 from sizewise.reports.page.contents import NOTEBOOKS
 from sizewise.reports.page.notes import project_note
+from sizewise.reports.page.progress import in_notebook
 from sizewise.reports.page.style import use_style
 
 FULL = "full"
@@ -25,6 +27,8 @@ def open_page(name: str, params: Mapping[str, Any] | None = None, profile: str =
     use_style()
     if params is None and profile != FULL:
         make_ready(name, profile)
+    if params is None and name == "train":
+        in_notebook(Workspace.open(profile).live)
     return open_stage(name, params, profile)
 
 

@@ -1,13 +1,11 @@
 """Run a stage's notebook and keep it as a report: executed by papermill, stripped of what varies, rendered to HTML."""
 
 import argparse
-import json
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
-from tqdm import tqdm
 
 from sizewise.base.arithmetic import notice
 from sizewise.base.errors import DataMissingError, SizewiseError, exit_status, space_remedy
@@ -31,9 +28,9 @@ from sizewise.reports.page.kernel import (
     LocalKernelManager,
     prepare_figures,
 )
+from sizewise.reports.page.progress import in_terminal
 from sizewise.reports.page.render import render
 
-POLL_SECONDS = 1.0
 # What an output's metadata say of a picture: in words, and how large it is shown.
 PICTURED = ("alt", "width", "height")
 
@@ -128,38 +125,9 @@ def _described(output: Any) -> Iterator[tuple[str, Any]]:
             yield kind, said
 
 
-@contextmanager
-def _progress(workspace: Workspace, stage: str) -> Iterator[None]:
-    """A progress bar on stderr, fed by what training writes while it runs; silent for stages that write nothing."""
-    if stage != "train":
-        yield
-        return
-    stop = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(workspace.live, stop), daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        watcher.join()
-
-
-def _watch(live: Path, stop: threading.Event) -> None:
-    plan = live / "plan.json"
-    before = plan.stat().st_mtime_ns if plan.is_file() else 0
-    with tqdm(total=1, desc="training", unit="iteration", file=sys.stderr, disable=None) as bar:
-        while not stop.wait(POLL_SECONDS):
-            if not plan.is_file() or plan.stat().st_mtime_ns == before:
-                continue
-            bar.total = json.loads(plan.read_text())["iterations"]
-            done = 0
-            for path in live.glob("*/metrics.json"):
-                try:
-                    done += int(json.loads(path.read_text())["iteration"])
-                except (json.JSONDecodeError, KeyError, OSError):
-                    continue
-            bar.n = done
-            bar.refresh()
+def _progress(workspace: Workspace, stage: str) -> AbstractContextManager[None]:
+    """How far the stage is that tells; silent for those that write nothing while they run."""
+    return in_terminal(workspace.live) if stage == "train" else nullcontext()
 
 
 def run_stage(stage: str, profile: str = "full") -> Path:

@@ -51,7 +51,9 @@ def run_variants(stage: Stage) -> None:
         folder_of(stage, name) for name in stage.params.ablations.variants
     }:
         shutil.rmtree(old)
-    with tqdm(stage.params.ablations.variants, desc=FOLDER, unit="variant", file=sys.stderr, disable=None) as names:
+    with tqdm(
+        stage.params.ablations.variants, desc=FOLDER, unit="variant", file=sys.stderr, leave=False, disable=None
+    ) as names:
         for name in names:
             run_variant(stage, name)
 

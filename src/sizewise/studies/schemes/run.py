@@ -52,7 +52,7 @@ def run_schemes(stage: Stage) -> None:
     require_writable(folder_of(stage, ""))
     for old in set(folder_of(stage, "").glob("*/")) - {folder_of(stage, name) for name in names}:
         shutil.rmtree(old)
-    with tqdm(names, desc=FOLDER, unit="scheme", file=sys.stderr, disable=None) as shown:
+    with tqdm(names, desc=FOLDER, unit="scheme", file=sys.stderr, leave=False, disable=None) as shown:
         for name in shown:
             run_scheme(stage, name)
 

@@ -71,7 +71,7 @@ def run_variants(stage: Stage) -> None:
         shutil.rmtree(old)
     given = open_prepared(stage)
     market, folds = given.market.to("cpu", torch.float64), given.folds[PRIMARY]
-    with tqdm(names, desc=FOLDER, unit="variant", file=sys.stderr, disable=None) as shown:
+    with tqdm(names, desc=FOLDER, unit="variant", file=sys.stderr, leave=False, disable=None) as shown:
         for name in shown:
             run_variant(stage, name, market, folds, given.universe.data_hash)
 

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import sys
-import threading
 
 import nbformat
 import papermill
@@ -242,39 +241,3 @@ def test_what_differs_from_run_to_run_is_removed():
     settled = nbformat.writes(notebook)
     report.settle(notebook)
     assert nbformat.writes(notebook) == settled
-
-
-def test_progress_sums_what_the_jobs_have_done(tmp_path, monkeypatch):
-    """Only a plan written after the start counts; a file half-written is passed over."""
-    monkeypatch.setattr(report, "POLL_SECONDS", 0.01)
-    plan = tmp_path / "plan.json"
-    plan.write_text(json.dumps({"jobs": 1, "iterations": 999}))
-    os.utime(plan, (0, 0))
-    bars, seen, stop = [], threading.Event(), threading.Event()
-
-    class Bar:
-        def __init__(self, **options):
-            self.total, self.n = 1, 0
-            bars.append(self)
-            seen.set()
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            return None
-
-        def refresh(self):
-            stop.set()
-
-    monkeypatch.setattr(report, "tqdm", Bar)
-    for name, text in (("a", '{"iteration": 3}'), ("b", '{"iteration": 4}'), ("c", '{"itera'), ("d", "{}")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "metrics.json").write_text(text)
-    watcher = threading.Thread(target=report._watch, args=(tmp_path, stop), daemon=True)
-    watcher.start()
-    assert seen.wait(timeout=10)
-    plan.write_text(json.dumps({"jobs": 2, "iterations": 20}))
-    watcher.join(timeout=10)
-    assert not watcher.is_alive()
-    assert (bars[0].n, bars[0].total) == (7, 20)
