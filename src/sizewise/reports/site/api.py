@@ -113,13 +113,17 @@ def _paragraphs(lines: list[str]) -> str:
 
 def _entries(section: str, lines: list[str]) -> str:
     margins = [len(line) - len(line.lstrip()) for line in lines if line.startswith(" ")]
-    listed = []
-    for said in _joined(lines, min(margins, default=0)):
-        entry = _ENTRY.fullmatch(said)
-        listed.append(
-            f"<dt>{_inline(entry[1])}</dt><dd>{_inline(entry[2])}</dd>" if entry else f"<dd>{_inline(said)}</dd>"
-        )
-    return f'<p class="section">{section}</p><dl class="entries">{"".join(listed)}</dl>'
+    parts = [f'<p class="section">{section}</p>']
+    said = _joined(lines, min(margins, default=0))
+    for named, listed in groupby(map(_entry, said), key=lambda entry: entry.startswith("<dt>")):
+        together = "".join(listed)
+        parts.append(f'<dl class="entries">{together}</dl>' if named else together)
+    return "".join(parts)
+
+
+def _entry(said: str) -> str:
+    found = _ENTRY.fullmatch(said)
+    return f"<dt>{_inline(found[1])}</dt><dd>{_inline(found[2])}</dd>" if found else f"<p>{_inline(said)}</p>"
 
 
 def _inline(text: str) -> str:

@@ -36,6 +36,9 @@ def document(root: Path, name: str, further: Iterable[str]) -> str:
 
 def _page(name: str, text: str, root: Path, further: Iterable[str], *, heading: str = "", folder: str = "") -> str:
     soup = BeautifulSoup(f'<div class="prose manual">{markdown2html(text)}</div>', "html.parser")
+    # A page's title needs no link to itself.
+    for link in soup.select("h1 .anchor-link"):
+        link.decompose()
     for link in soup.find_all("a", href=True):
         link["href"] = led(str(link["href"]), folder)
     for image in soup.find_all("img", src=re.compile(r"\.svg$")):
