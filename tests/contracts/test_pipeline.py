@@ -306,7 +306,7 @@ def followers(file: str, stages: dict[str, Any]) -> set[str]:
     ("file", "follow", "rest"),
     [
         ("learning/ppo/update.py", {"train"}, {"features", "compare", "index"}),
-        ("market/indicators.py", {"features", "train"}, {"index"}),
+        ("market/indicators.py", {"features", "train"}, {"headlines", "readme"}),
         ("evidence/inference.py", {"compare"}, {"features", "train"}),
         ("evidence/comparison.py", {"compare"}, {"features", "train"}),
         # A walk, a report: nothing is trained again.

@@ -48,7 +48,9 @@ def test_bars_go_where_they_are_told(capsys, vendor, own):
         "binance: 2 fetched, 2 files in data/own/raw/binance",
         "data/own/bars/ETHUSDT_1h.parquet: 744 bars, 2024-01-01 to 2024-01-31",
     ]
-    assert "100%" in err
+    # A bar that is full goes.
+    assert "binance ETHUSDT 1h" in err
+    assert err.endswith("\r")
     assert len(pd.read_parquet(own.path)) == 744
     assert own.plain == [("crypto_spot", 60, "USDT", 7.5)]
     assert own.how[0].repairs == {"a"}

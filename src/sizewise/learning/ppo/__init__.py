@@ -4,10 +4,9 @@
 - agent: a trained policy outside of training, and its file
 - ensemble: several policies as one
 - encoders: what a policy reads off the market
-- fused: the update of small networks
-- kernels: their loops
 - learner: an iteration of a population
 - lessons: what a policy trains and is selected on
+- loops: small networks on a CPU
 - policy: the network
 - populations: who trains side by side
 - rollouts: one horizon of experience

@@ -1,5 +1,5 @@
 """What acting needs of the network, without gradients: policy.encode and policy.forward, by compiled loops where it is small
-and on a CPU (see kernels), with tensors elsewhere.
+and on a CPU (see loops.kernels), with tensors elsewhere.
 """
 
 from typing import NamedTuple
@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from sizewise.learning.ppo import kernels, policy
+from sizewise.learning.ppo import policy
 from sizewise.learning.ppo.encoders import Parameters, account_weight, actor_half
+from sizewise.learning.ppo.loops import kernels
 from sizewise.learning.ppo.policy import Output, PolicySpec, remember
 from sizewise.params.learning.train import Mlp
 
@@ -80,7 +81,7 @@ class Runs(NamedTuple):
     @classmethod
     def of(cls, policy_of_path: torch.Tensor) -> "Runs":
         """Of paths that have a policy each."""
-        order = policy_of_path.argsort(stable=True)
+        order = torch.sort(policy_of_path, stable=True).indices
         counts = torch.bincount(policy_of_path)
         policies = counts.nonzero().flatten()
         return cls(order, (counts.cumsum(0) - counts)[policies], policies)

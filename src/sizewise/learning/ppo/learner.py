@@ -4,7 +4,7 @@ import torch
 
 from sizewise.learning.ppo.acting import fits
 from sizewise.learning.ppo.encoders import Parameters
-from sizewise.learning.ppo.fused import FusedUpdate
+from sizewise.learning.ppo.loops.fused import FusedUpdate
 from sizewise.learning.ppo.policy import PolicySpec
 from sizewise.learning.ppo.rollouts import Actor, Arena, ArenaView, collect, use_fft
 from sizewise.learning.ppo.update import Adam, Batch, Rates, advantages, update

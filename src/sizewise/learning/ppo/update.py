@@ -16,7 +16,7 @@ import torch
 
 from sizewise.base.tensors import root
 from sizewise.learning.ppo.encoders import Parameters
-from sizewise.learning.ppo.kernels import ADAM_BETAS, ADAM_EPS
+from sizewise.learning.ppo.loops.kernels import ADAM_BETAS, ADAM_EPS
 from sizewise.learning.ppo.policy import Output, PolicySpec, encode, forward
 from sizewise.learning.ppo.rollouts import Rollout
 from sizewise.params.learning.train import Train

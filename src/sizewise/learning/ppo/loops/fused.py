@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from sizewise.learning.ppo import kernels
 from sizewise.learning.ppo.encoders import Parameters
+from sizewise.learning.ppo.loops import kernels
 from sizewise.learning.ppo.policy import PolicySpec
 from sizewise.learning.ppo.update import Batch, Rates, draw_orders
 from sizewise.params.learning.train import Train
