@@ -1,5 +1,5 @@
 """Small networks on a CPU by compiled loops.
 
 - fused: the update, in place of update.update
-- kernels: the loops
+- kernels: the loops themselves
 """
