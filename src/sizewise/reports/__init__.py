@@ -2,6 +2,7 @@
 
 - account: notebook 05: one account's path
 - compare: notebook 04
+- families: which arms a figure draws together
 - features: notebook 01
 - figures: figures that several reports draw
 - headlines: the few figures and curves that DVC shows

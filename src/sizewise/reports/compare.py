@@ -34,10 +34,9 @@ from sizewise.ledgers.metrics import BPS
 from sizewise.ledgers.plan import looking_ahead
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import SIGNAL_FILE, Stage
-from sizewise.reports.figures import WIDE
 from sizewise.reports.figures import difference_by_block as difference_by_block
 from sizewise.reports.figures import effects as effects
-from sizewise.reports.page.style import COLOURS
+from sizewise.reports.page.style import COLOURS, WIDE
 
 UNMEASURED = (
     "How often it rejects a true null has not been measured here: the calibration study has not run on these bars."

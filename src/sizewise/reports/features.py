@@ -29,8 +29,7 @@ from sizewise.params.dataset.signals import (
 )
 from sizewise.params.dates import rule_of
 from sizewise.params.stage import Stage
-from sizewise.reports.figures import WIDE
-from sizewise.reports.page.style import COLOURS, regime_handles, regime_shares, shade_regimes
+from sizewise.reports.page.style import COLOURS, WIDE, regime_handles, regime_shares, shade_regimes
 
 
 def coverage(

@@ -14,8 +14,8 @@ from sizewise.learning.ppo.selection import WHOLE
 from sizewise.learning.ppo.training import Settings, Trained, untrained
 from sizewise.params.arms import AnyScheme, MultiplesOf
 from sizewise.params.trading.account import Account
-from sizewise.reports.figures import QUIET, WIDE, lead_title, over_folds, seed_band
-from sizewise.reports.page.style import COLOURS, label_ends
+from sizewise.reports.figures import lead_title, over_folds, seed_band
+from sizewise.reports.page.style import COLOURS, QUIET, WIDE, label_ends
 from sizewise.sizing.multiples import open_any
 from sizewise.trading.schemes.interface import Discrete
 from sizewise.trading.schemes.values import Sizing7

@@ -15,8 +15,8 @@ from sizewise.learning.tabular.cells import SHAPE, Confidence, sizes
 from sizewise.learning.tabular.learning import CURVE_TRADES, PHASE_ENDS, PHASES, Learned, Table
 from sizewise.learning.tabular.use import use_sentence as use_sentence
 from sizewise.learning.tabular.use import use_table
-from sizewise.reports.figures import WIDE, lead_title, over_folds, seed_band
-from sizewise.reports.page.style import arm_colours
+from sizewise.reports.figures import lead_title, over_folds, seed_band
+from sizewise.reports.page.style import WIDE, arm_colours
 
 NO_TABLES = "No arm of `params.yaml` is a table: nothing was learned here."
 # Fewer tables (folds and seeds) give no interval.

@@ -26,8 +26,8 @@ from sizewise.params.arms import AnyScheme, follows_signal
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
 from sizewise.reports import learner, train_direct
-from sizewise.reports.figures import WIDE, lead_title, over_folds, seed_band
-from sizewise.reports.page.style import arm_colours
+from sizewise.reports.figures import lead_title, over_folds, seed_band
+from sizewise.reports.page.style import WIDE, arm_colours
 from sizewise.reports.tables import NO_TABLES, use_sentence
 from sizewise.reports.tables import arm_histories as arm_histories
 from sizewise.reports.tables import learning_by_trade as learning_by_trade

@@ -20,8 +20,8 @@ from sizewise.learning.stored import policy_folder
 from sizewise.params.arms import DirectArm
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
-from sizewise.reports.figures import WIDE, lead_title
-from sizewise.reports.page.style import arm_colours
+from sizewise.reports.figures import lead_title
+from sizewise.reports.page.style import WIDE, arm_colours
 
 KEY = ["group", "fold", "seed"]
 FIGURES = ("priced_growth", "sharpe", "bps_per_day")

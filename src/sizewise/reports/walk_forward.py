@@ -28,6 +28,7 @@ from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World as World
 from sizewise.reports import figures
+from sizewise.reports.families import families
 from sizewise.reports.page.style import COLOURS
 from sizewise.reports.risk import reference_factors as reference_factors
 from sizewise.reports.risk import risk_sentences as risk_sentences
@@ -60,7 +61,7 @@ def equity_figure(p: Any, given: Prepared, equity: pd.DataFrame, daily: pd.DataF
     """See figures.equity_by_arm; a panel a family of arms, without those that look ahead."""
     starts = [fold.test_start for fold in given.folds[PRIMARY]]
     live, regimes = live_by_day(equity), bars_by_regime(equity)
-    panels = figures.families(p.arms)
+    panels = families(p.arms)
     return figures.equity_by_arm(daily, panels, starts, reference=p.plan.reference, live=live, regimes=regimes)
 
 

@@ -44,18 +44,6 @@ def test_live_symbols_are_drawn_by_month():
     assert set(panel.collections[0].get_paths()[0].vertices[:, 1].tolist()) == {0.0, 7.0}
 
 
-def test_arms_are_of_the_first_family_that_they_fit(params):
-    found = figures.families(params.arms)
-    assert list(found) == list(figures.FAMILIES)
-    assert {"cash", "buy_and_hold"} <= set(found["no skill"])
-    assert {"atr", "atr_managed", "kelly"} <= set(found["rules"])
-    assert {"ppo", "ppo_entry", "ppo_ensemble", "direct"} == set(found["policies by gradient"])
-    every = [arm for members in found.values() for arm in members]
-    assert len(every) == len(set(every))
-    assert set(params.arms) - set(every) == {"oracle_hindsight"}
-    assert list(figures.families({"atr": params.arms["atr"]})) == ["rules"]
-
-
 @pytest.mark.usefixtures("drawn")
 def test_what_a_test_could_not_have_seen_is_grey():
     table = TABLE.assign(low_bps=[0.0, np.nan], high_bps=[2.0, np.nan], mde_bps=[1.5, np.nan])

@@ -38,6 +38,9 @@ MORE_COLOURS = (
     "#6A3D9A", "#7FA650", "#B3446C", "#4D6A79", "#C2A5CF", "#A9A9A9", "#2E8B8B", "#40E0D0", "#2CD414", "#2C14D4",
     "#D414D4", "#142C5C", "#5C142C", "#BCD42C", "#14D4BC", "#8C5CD4", "#D41444", "#147414", "#5CD48C", "#A42C14",
 )  # fmt: skip
+# Inches: as wide as a column of the page, so that letters keep their size on it.
+WIDE = 7.2
+QUIET = "#888888"
 # Days are too thin to be read over more than this.
 LONG_SPAN = pd.Timedelta(days=400)
 # Trending blue and ranging orange, volatile the darker of each: told apart by who does not see red or green.

@@ -12,8 +12,7 @@ from sizewise.evidence.joint_rule import JointTest
 from sizewise.ledgers.metrics import BPS
 from sizewise.params.evidence.gates import Gates
 from sizewise.params.studies.assay import Assay
-from sizewise.reports.figures import WIDE
-from sizewise.reports.page.style import COLOURS
+from sizewise.reports.page.style import COLOURS, WIDE
 from sizewise.studies.assay.study import Ground as Ground
 from sizewise.studies.assay.study import gauge as gauge
 from sizewise.studies.assay.study import open_ground as open_ground

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from sizewise.reports.figures import QUIET, WIDE, lead_title
-from sizewise.reports.page.style import COLOURS, label_ends
+from sizewise.reports.figures import lead_title
+from sizewise.reports.page.style import COLOURS, QUIET, WIDE, label_ends
 from sizewise.studies.budget.study import budget_curves as budget_curves
 from sizewise.studies.budget.study import networks_table as networks_table
 from sizewise.studies.budget.study import open_prepared as open_prepared

@@ -13,8 +13,8 @@ from sizewise.evidence.statistics.selection import Selection
 from sizewise.ledgers.metrics import DAYS_PER_YEAR
 from sizewise.ledgers.trials import chain_sentence
 from sizewise.ledgers.trials import seal_sentence as seal_sentence
-from sizewise.reports.figures import WIDE, intervals
-from sizewise.reports.page.style import COLOURS, label_ends
+from sizewise.reports.figures import intervals
+from sizewise.reports.page.style import COLOURS, WIDE, label_ends
 from sizewise.studies.overfitting.cpcv_paths import path_table as path_table
 from sizewise.studies.overfitting.cpcv_paths import read_paths as read_paths
 from sizewise.studies.overfitting.cpcv_paths import summary as cpcv_summary

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from sizewise.params.stage import Stage
 from sizewise.params.studies.small_account import SmallAccount
-from sizewise.reports.figures import QUIET, WIDE, lead_title
-from sizewise.reports.page.style import arm_colours, label_ends
+from sizewise.reports.figures import lead_title
+from sizewise.reports.page.style import QUIET, WIDE, arm_colours, label_ends
 from sizewise.studies.small_account.curve import spread_by_symbol
 from sizewise.trading.broker.book import SMALL_ACCOUNT
 
