@@ -132,6 +132,19 @@ def test_a_table_is_sorted_by_its_numbers(visit):
     assert column() == sorted(before)
 
 
+def test_dates_are_sorted_by_more_than_their_year(visit):
+    page = visit("03_walk_forward.html")
+    table = page.locator("main table:has(thead button)").first
+    days = ["2020-03-01", "2020-11-30", "2019-12-31"]
+    table.evaluate(
+        "(table, days) => [...table.tBodies[0].rows].forEach((r, i) => r.cells[1].textContent = days[i % 3])", days
+    )
+    table.locator("thead th").nth(1).locator("button").click()
+    column = table.evaluate("table => [...table.tBodies[0].rows].map(r => r.cells[1].textContent)")
+    assert column == sorted(column, reverse=True)
+    assert set(column) == set(days)
+
+
 def test_parameters_are_filtered(visit):
     page = visit("04_compare.html")
     page.click(".parameters summary")

@@ -7,8 +7,8 @@ $("theme").onclick=function(){
   try{localStorage.setItem("theme",root.dataset.theme)}catch(e){}
 };
 $("menu").onclick=function(){this.setAttribute("aria-expanded",$("sidebar").classList.toggle("open"))};
-// A column is sorted by its numbers where it has some, by its words elsewhere; the first click puts the largest on top.
-function value(row,i){var text=row.cells[i]?row.cells[i].textContent.trim():"",n=parseFloat(text.replace(/[,$%\u2212]/g,function(c){return c==="\u2212"?"-":""}));return isNaN(n)?text:n}
+// A column is sorted by its numbers where it has some, by its words or dates elsewhere; the first click puts the largest on top.
+function value(row,i){var text=row.cells[i]?row.cells[i].textContent.trim():"",n=parseFloat(text.replace(/[,$%\u2212]/g,function(c){return c==="\u2212"?"-":""}));return isNaN(n)||/^\d{4}-\d\d/.test(text)?text:n}
 document.querySelectorAll("main table").forEach(function(table){
   var head=table.tHead&&table.tHead.rows[table.tHead.rows.length-1],body=table.tBodies[0];
   if(!head||!body||body.rows.length<3||table.querySelector("[rowspan],tbody [colspan]"))return;
