@@ -29,7 +29,7 @@ from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World as World
 from sizewise.reports import figures
 from sizewise.reports.families import families
-from sizewise.reports.page.style import COLOURS
+from sizewise.reports.page.style import COLOURS, WIDE
 from sizewise.reports.risk import reference_factors as reference_factors
 from sizewise.reports.risk import risk_sentences as risk_sentences
 from sizewise.reports.risk import risk_table as risk_table
@@ -130,7 +130,7 @@ def sizes_by_condition(table: pd.DataFrame, *, measure: Measure = "entry_pct") -
     figure, grid = plt.subplots(
         lines,
         2,
-        figsize=(figures.WIDE, lines * (0.17 * len(arms) + 0.85) + 0.7),
+        figsize=(WIDE, lines * (0.17 * len(arms) + 0.85) + 0.7),
         sharex=True,
         sharey=True,
         squeeze=False,
@@ -168,7 +168,7 @@ def dependence(frame: pd.DataFrame) -> Figure:
     figure, grid = plt.subplots(
         len(arms),
         len(conditions),
-        figsize=(figures.WIDE, 1.15 * len(arms) + 1.0),
+        figsize=(WIDE, 1.15 * len(arms) + 1.0),
         sharex="col",
         sharey="row",
         squeeze=False,
@@ -220,7 +220,7 @@ def heat_map(cells: pd.DataFrame, labels: Sequence[str], *, title: str) -> Figur
     # One thin cell should not wash the others out: beyond this colour saturates, and the number still stands in the cell.
     drawn = np.abs(values[np.isfinite(values)])
     limit = max(float(np.quantile(drawn, 0.95)) if len(drawn) else 0.0, 1e-9)
-    figure, axes = plt.subplots(figsize=(figures.WIDE, 0.42 * len(folds) + 1.4))
+    figure, axes = plt.subplots(figsize=(WIDE, 0.42 * len(folds) + 1.4))
     axes.set_facecolor("#FFFFFF")
     axes.grid(False)
     image = axes.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")

@@ -12,12 +12,11 @@ from matplotlib.figure import Figure
 from sizewise.base.words import counted
 from sizewise.reports import figures
 from sizewise.reports.figures import effects as effects
-from sizewise.reports.page.style import COLOURS
+from sizewise.reports.page.style import COLOURS, WIDE
 from sizewise.studies.stress.days import BreakEven
 from sizewise.studies.stress.walks import Fit
 from sizewise.studies.stress.world import AS_IS, Scenario
 
-WIDE = figures.WIDE
 KINDS = {
     "costs": "all costs (multiple)",
     "fee": "fee (bps)",
