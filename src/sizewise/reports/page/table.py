@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-MISSING = "-"
+MISSING, ENDLESS = "-", "∞"
 # Of the largest number of a column, so many digits are read; and no more places than these.
 DIGITS, MOST_PLACES = 3, 3
 # A column that reaches above the one and below the other is of several quantities: each number has its own places.
@@ -158,5 +158,7 @@ def _places(largest: float) -> int:
 def _number(value: float, places: int) -> str:
     if np.isnan(value):
         return MISSING
+    if np.isinf(value):
+        return ENDLESS if value > 0.0 else f"-{ENDLESS}"
     # Adding 0 turns a rounded -0.0 into 0.0.
     return f"{round(float(value), places) + 0.0:,.{places}f}"

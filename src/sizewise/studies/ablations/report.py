@@ -37,9 +37,13 @@ def variant_table(ablations: Ablations) -> pd.DataFrame:
     rows = {}
     for name, variant in ablations.variants.items():
         given = variant.model_dump(exclude_unset=True)
-        said = ", ".join(f"{key}: {value}" for key, value in given.items())
+        said = ", ".join(f"{key}: {_short(value)}" for key, value in given.items())
         rows[name] = {"changed": said or "nothing: the baseline"}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def effects(stage: Stage, ledgers: dict[str, tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """The interface of action schemes: an action space, what an action means as orders, and a state of one's own.
 
-A scheme of one's own is a subclass with `space`, `orders` and, if its orders need it, `uses`; see the README.
+A scheme of one's own is a subclass with `space`, `orders` and, if its orders need it, `uses`; see docs/own.md.
 """
 
 import math

@@ -104,7 +104,7 @@ def test_a_worksheet_keeps_the_places_it_asks_for():
 
 
 def test_an_infinite_number_is_not_hidden():
-    assert cells(a=[np.inf, np.inf], b=[-np.inf, 1.5]) == {"a": ["inf", "inf"], "b": ["-inf", "1.50"]}
+    assert cells(a=[np.inf, np.inf], b=[-np.inf, 1.5]) == {"a": ["∞", "∞"], "b": ["-∞", "1.50"]}
 
 
 def test_it_is_shown_alike_in_a_page_and_in_a_terminal():
