@@ -91,7 +91,7 @@ class ThisProcess:
     ) -> None:
         initializer(*initargs)
 
-    def shutdown(self) -> None: ...
+    def shutdown(self, **_: object) -> None: ...
 
     def map(self, function: Callable[..., object], *arguments: Sequence[object]) -> Iterator[object]:
         return map(function, *arguments)

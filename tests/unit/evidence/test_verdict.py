@@ -252,7 +252,7 @@ def test_the_field_is_told_after_holm():
     )
     assert verdict.field_sentence(field, "atr", 0.05) == "Of 2 arms 1 differs from atr after Holm: b (-2.00 bps a day)."
     calm = verdict.field_sentence(field.drop(index="b"), "atr", 0.05)
-    assert calm == "Of 1 arms none differs from atr after Holm."
+    assert calm == "Of 1 arm none differs from atr after Holm."
 
 
 def test_a_candidate_that_held_nothing_is_said_to_be_cash():
@@ -267,7 +267,3 @@ def test_of_a_rule_nothing_is_said_to_be_trained(error, how):
     assert verdict.anchored_sentence(
         {"effect_bps_per_day": 1.0, "training_error_bps": error}, anchored, 0.05
     ).startswith(how)
-
-
-def test_one_of_a_kind_is_counted_as_one():
-    assert [verdict._counted(number, "symbol") for number in (1, 2)] == ["1 symbol", "2 symbols"]

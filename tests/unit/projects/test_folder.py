@@ -61,7 +61,12 @@ def test_its_manual_is_its_readme_and_the_public_names(root):
     mine = stages(root)
     assert [path for entry in mine["manual"]["outs"] for path in entry] == ["reports/manual.html", "reports/api.html"]
     assert mine["manual"]["deps"] == ["artifacts/library/manual.json", "README.md"]
-    pages = {"reports/manual.html", "reports/api.html", *(f"reports/{name}.html" for name in folder.NOTEBOOKS)}
+    pages = {
+        "reports/manual.html",
+        "reports/api.html",
+        "reports/trades.html",
+        *(f"reports/{name}.html" for name in folder.NOTEBOOKS),
+    }
     assert {dep for dep in mine["index"]["deps"] if dep.endswith(".html")} == pages
 
 

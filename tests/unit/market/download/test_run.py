@@ -92,4 +92,6 @@ def test_progress_is_shown_on_standard_error(vendor, months, wanted, own_data, c
     download("binance", wanted, answers(), own_data.root, patience=clock.patience())
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "binance ETHUSDT 1h: 100%" in shown.err
+    # A bar that is full goes.
+    assert "binance ETHUSDT 1h" in shown.err
+    assert shown.err.endswith("\r")

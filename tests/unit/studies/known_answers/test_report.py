@@ -63,13 +63,15 @@ def test_shares_of_optimal():
         "two_regime": {"ppo": interval([0.9, 1.0]), "bandit": interval([0.8, 0.9])},
         "leak": {"ppo": interval([1, 1])},
     }
-    figure = shares_of_optimal(table, target=0.95)
+    figure = shares_of_optimal(table, [("two_regime", "ppo", 0.95)])
     figure.canvas.draw()
     assert marked(figure)
     axes = figure.axes[0]
     assert "%" in axes.get_xlabel()
     assert [label.get_text() for label in axes.get_yticklabels()] == ["two regime", "leak"]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["target", *ARMS]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(ARMS)
+    (bar,) = (line for line in axes.lines if line.get_label() == "_target")
+    assert bar.get_xdata()[0] == 95.0
 
 
 def test_the_table_has_a_row_a_market():

@@ -197,11 +197,13 @@ def weights(trained: training.Trained) -> torch.Tensor:
 
 
 @pytest.mark.skipif(not has_avx2(), reason="this processor has the baseline alone")
-def test_a_policy_trained_under_it_has_other_weights(quick):
-    settings = replace(quick.settings, train=quick.settings.train.model_copy(update={"iterations": 1}))
-    job = quick.job("masked")
+@pytest.mark.parametrize(("memory", "other_bytes"), [(0, False), (4, True)], ids=["loops", "tensors"])
+def test_only_a_policy_that_is_trained_with_tensors_has_other_weights_under_it(quick, memory, other_bytes):
+    train = quick.settings.train.model_copy(update={"iterations": 1, "memory": memory})
+    settings, job = replace(quick.settings, train=train), quick.job("masked")
     with asking(BASELINE):
         (other,) = training.train_jobs(quick.market, [job], quick.models, settings)
     (own,) = training.train_population(quick.market.to("cpu", torch.float32), [job], quick.models, settings)
-    difference = (weights(other) - weights(own)).abs().max()
-    assert 0.0 < difference < 0.5
+    difference = float((weights(other) - weights(own)).abs().max())
+    assert difference < 0.5
+    assert (difference > 0.0) is other_bytes
