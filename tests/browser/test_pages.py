@@ -37,7 +37,7 @@ def overflowing(page) -> list[str]:
     return page.evaluate(
         """() => [...document.querySelectorAll('body *')].filter(e => {
           const box = e.getBoundingClientRect();
-          return box.width && box.right > innerWidth + 1 && !e.closest('.scroll, pre, .parameters, .skip');
+          return box.width && box.right > innerWidth + 1 && !e.closest('.scroll, pre, .parameters, .skip, figure');
         }).map(e => e.tagName + '.' + e.className).slice(0, 5)"""
     )
 
