@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sizewise.params.reading import parse_params, read_params
-from sizewise.reports.page.contents import STUDY_TITLES, TRADES
+from sizewise.reports.page.contents import TRADES, further_pages
 from sizewise.reports.trades import page as explorer
 from sizewise.reports.trades.letters import numbers
 
@@ -41,7 +41,7 @@ def test_the_page_is_todays():
         PARAMS.arms,
         PARAMS.plan,
         PARAMS.regimes,
-        list(STUDY_TITLES),
+        further_pages(ROOT),
         start=PARAMS.account.initial_equity,
     )
     assert text == (REPORTS / f"{TRADES}.html").read_text(encoding="utf-8")
