@@ -4,7 +4,7 @@
 stage stands after those alone that no other of them waits for.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,8 @@ def table(root: Path) -> list[str]:
     lines: list[str] = []
     for place in PIPELINES:
         if (root / place).is_file():
-            names = _in_order(waits, (read_yaml(root / place) or {}).get("stages", {}))
-            rows = [(name, _named(waits[name]), NOTEBOOKS.get(name, "-")) for name in names]
+            own = (read_yaml(root / place) or {}).get("stages", {})
+            rows = [(name, _named(waits[name]), NOTEBOOKS.get(name, "-")) for name in ordered(stages) if name in own]
             lines += [*([""] if lines else []), f"{place}:", *_columns([HEAD, *rows])]
     return lines
 
@@ -52,14 +52,12 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + (f" and {left} more" if left > 0 else "") or "-"
 
 
-def _in_order(waits: Mapping[str, Sequence[str]], names: Sequence[str]) -> Iterator[str]:
-    """Those stages, none before one that it waits for."""
-    left, done = list(names), set(waits) - set(names)
-    while left:
-        ready = next(name for name in left if done.issuperset(waits[name]))
-        left.remove(ready)
-        done.add(ready)
-        yield ready
+def ordered(stages: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Stages in an order in which they can run, that of dvc.yaml where it is one."""
+    waits, done = waits_for(stages), list[str]()
+    while len(done) < len(stages):
+        done.append(next(name for name in stages if name not in done and set(waits[name]) <= set(done)))
+    return done
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -31,8 +31,8 @@ class PpoLearner:
         self.arena, self.view, self.spec, self.parameters = arena, view, spec, parameters
         self._settings, self._orders, self._scale = settings, streams["order"], reward_scale
         self._actor = Actor(spec, parameters, streams["act"])
-        self._fused = FusedUpdate(spec, parameters, settings) if fits(spec, arena.device) else None
-        self._optimiser = Adam(parameters)
+        small = fits(spec, arena.device)
+        self._optimiser = FusedUpdate(spec, parameters, settings) if small else Adam(parameters)
 
     def iterate(self, iteration: int) -> dict[str, torch.Tensor]:
         """Collect one horizon and update on it; statistics of the iteration, [K] each."""
@@ -47,8 +47,8 @@ class PpoLearner:
     def update(self, batch: Batch, iteration: int) -> dict[str, torch.Tensor]:
         """All epochs on one horizon, at the rates of an iteration; see update.update."""
         rates, settings = Rates.at(self._settings, iteration), self._settings
-        if self._fused is not None:
-            return self._fused(self.parameters, batch, rates, self._orders)
+        if isinstance(self._optimiser, FusedUpdate):
+            return self._optimiser(self.parameters, batch, rates, self._orders)
         fft = use_fft(self.arena, self.spec)
         given = (self.spec, self.parameters, self._optimiser, batch, settings, rates, self._orders)
         return update(*given, fft=fft)

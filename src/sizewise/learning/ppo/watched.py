@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dvclive.live import Live
 
-# A training of small networks has many iterations a second, and writing one takes as long as a fifth of it.
+# A training of small networks has several iterations a second, and writing one takes a tenth of it.
 EVERY_SECONDS = 1.0
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from sizewise.params.reading import read_yaml
 from sizewise.reports.page.contents import NOTEBOOKS
+from sizewise.reports.page.failed import written
 from sizewise.reports.page.render import environment
+from sizewise.reports.stages import ordered, waits_for
 
 # Pixels: a box, the gap below it, and how far an arrow that passes boxes by stands out for each box passed.
 WIDTH, HEIGHT, GAP, OUT = 430, 30, 14, 16
@@ -15,44 +17,9 @@ WIDTH, HEIGHT, GAP, OUT = 430, 30, 14, 16
 MOST_LEFT = 2
 
 
-def made_by(stage: Mapping[str, Any]) -> list[str]:
-    """Paths of a stage's outputs, metrics and plots, in the order declared."""
-    entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, ())]
-    return [path for entry in entries for path in ([entry] if isinstance(entry, str) else entry)]
-
-
 def edges(stages: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(stage, stage that reads what it made), without those that a way over other stages says already."""
-    made = {path: name for name, stage in stages.items() for path in made_by(stage)}
-    reads = {
-        name: {made[path] for path in made if any(_overlap(path, dep) for dep in stage.get("deps", ()))}
-        for name, stage in stages.items()
-    }
-    before = {name: _before(name, reads) for name in stages}
-    return [
-        (source, name)
-        for name in stages
-        for source in stages
-        if source in reads[name] and not any(source in before[other] for other in reads[name])
-    ]
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Whether two paths are one, or one lies in the other."""
-    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
-
-
-def _before(name: str, reads: Mapping[str, set[str]]) -> set[str]:
-    """Every stage that must have run before one."""
-    return reads[name] | {far for near in reads[name] for far in _before(near, reads)}
-
-
-def ordered(stages: Mapping[str, Any]) -> list[str]:
-    """Stages in an order in which they can run, that of dvc.yaml where it is one."""
-    links, done = edges(stages), list[str]()
-    while len(done) < len(stages):
-        done.append(next(n for n in stages if n not in done and all(a in done for a, b in links if b == n)))
-    return done
+    return [(source, name) for name, before in waits_for(stages).items() for source in before]
 
 
 def picture(root: Path) -> str:
@@ -84,7 +51,7 @@ def _reach(a: str, b: str, order: list[str]) -> int:
 
 def _left(stage: Mapping[str, Any]) -> Iterator[str]:
     """What a stage leaves: its report first, then other files but the pages of reports."""
-    made = made_by(stage)
+    made = list(written(stage))
     reports = [f"report {Path(path).stem[:2]}" for path in made if Path(path).stem in NOTEBOOKS.values()]
     others = [path for path in made if not path.endswith((".ipynb", ".html", ".js", ".svg"))]
     pages = [path for path in made if path.endswith(".html") and Path(path).stem not in NOTEBOOKS.values()]

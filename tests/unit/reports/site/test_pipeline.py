@@ -6,6 +6,7 @@ import shutil
 import pytest
 import yaml
 
+from sizewise.reports.page.failed import written
 from sizewise.reports.site import pipeline
 
 STAGES = {
@@ -32,7 +33,7 @@ def test_what_was_made_comes_before_what_reads_it():
 
 
 def test_everything_that_is_made_counts():
-    assert pipeline.made_by(STAGES["features"]) == ["artifacts/features", "metrics/f.json"]
+    assert list(written(STAGES["features"])) == ["artifacts/features", "metrics/f.json"]
 
 
 @pytest.fixture

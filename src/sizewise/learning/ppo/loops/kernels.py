@@ -11,20 +11,22 @@ Rows of `watched`: WATCHED. Arguments named like update.py's are float32 with sa
 import numpy as np
 
 from sizewise.base.compiled import (
+    HALF,
     LANES,
+    ONE,
+    ZERO,
     add_outer,
     add_products,
     add_sums,
     compiled,
     exp_row,
+    f4,
     fill_rows,
     fold,
     log_of_sum,
     tanh_rows,
 )
 
-f4 = np.float32
-ZERO, HALF, ONE = f4(0.0), f4(0.5), f4(1.0)
 WATCHED = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_frac", "grad_norm", "updates")
 ADAM_BETAS = (0.9, 0.999)
 ADAM_EPS = 1e-5
