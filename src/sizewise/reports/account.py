@@ -62,7 +62,7 @@ def draw_path(frame: pd.DataFrame, fills: pd.DataFrame, *, quote: str = "quote c
         bottom.plot(equity["time"], equity["equity"], color="#333333")
         bottom.axhline(equity["equity"].iloc[0], color="#888888", lw=0.8, ls=":")
         bottom.set(title="Equity at the close", ylabel=quote, xlabel="time (UTC)")
-        _time_axis(bottom, equity["time"])
+        time_axis(bottom, equity["time"])
         for axes in (top, middle, bottom):
             # An offset in a corner is overlooked; money is written out.
             axes.locator_params(axis="y", nbins=6 if axes is top else 4)
@@ -124,7 +124,8 @@ def _fills(axes: Axes, frame: pd.DataFrame, fills: pd.DataFrame, *, relative: bo
     return handles
 
 
-def _time_axis(axes: Axes, times: pd.Series) -> None:
+def time_axis(axes: Axes, times: pd.Series) -> None:
+    """Few dates, short and apart, on an axis of these times."""
     locator = AutoDateLocator(minticks=4, maxticks=9)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))

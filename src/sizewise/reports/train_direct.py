@@ -67,15 +67,16 @@ def curves(history: pd.DataFrame) -> list[Figure]:
     groups = list(dict.fromkeys(history["group"]))
     colours = arm_colours(groups)
     figure, grid = plt.subplots(1, 2, figsize=(WIDE, 3.0))
-    panels = (("train", "objective on train (a year)"), ("tail", "objective on the tail of train (a year)"))
-    for axes, (name, label) in zip(grid, panels, strict=True):
+    panels = (("train", "on train"), ("tail", "on the tail of train"))
+    for axes, (name, title) in zip(grid, panels, strict=True):
         for group in groups:
             part = history[history["group"] == group]
             wide = part.pivot_table(index="pass", columns=["fold", "seed"], values=name).ffill()
             axes.plot(wide.index, wide.mean(axis=1), color=colours[group], label=group)
         axes.axhline(0.0, color="#888888", lw=0.8)
         axes.set_xlabel("passes over train")
-        axes.set_ylabel(label)
+        axes.set_title(title)
+        axes.set_ylabel("objective (a year)")
     grid[0].legend(loc="best")
     lead_title(figure, "A gradient through the account; pass 0 is its rule")
     return [figure]

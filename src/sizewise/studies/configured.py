@@ -22,6 +22,7 @@ from sizewise.params.dataset.signals import Signals
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.rewards import Penalties, RewardModel
 from sizewise.params.trading.trading import Trading, VenueCosts
+from sizewise.reports.account import time_axis
 from sizewise.reports.page.style import COLOURS, STYLE
 from sizewise.studies.mechanics import AGREEMENT, Worked, check, draw_bars
 from sizewise.trading.desk import Desk
@@ -179,6 +180,7 @@ def draw_reward(drawn: Configured) -> Figure:
         bottom.legend()
         for axes in (top, bottom):
             axes.axhline(0.0, color="#888888", lw=0.8)
+        time_axis(bottom, steps.index.to_series())
     return figure
 
 

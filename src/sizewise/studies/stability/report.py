@@ -122,7 +122,7 @@ def redraws(draws: SeedDraws, effect_bps: float, p_value: float, *, alpha: float
     left.set_xlabel("difference (bps of equity a day)")
     right.set_xlabel("p-value of the primary test")
     left.set_ylabel(f"redraws of {len(effects)}")
-    left.set_title("Effect under other draws of the seeds")
+    left.set_title("Effect, seeds redrawn")
     right.set_title("Its p-value")
     right.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

@@ -198,7 +198,7 @@ def weights(trained: training.Trained) -> torch.Tensor:
 
 @pytest.mark.skipif(not has_avx2(), reason="this processor has the baseline alone")
 @pytest.mark.parametrize(("memory", "other_bytes"), [(0, False), (4, True)], ids=["loops", "tensors"])
-def test_only_a_policy_that_is_trained_with_tensors_has_other_weights_under_it(quick, memory, other_bytes):
+def test_a_first_iteration_by_loops_is_the_same_under_it_and_one_by_tensors_is_not(quick, memory, other_bytes):
     train = quick.settings.train.model_copy(update={"iterations": 1, "memory": memory})
     settings, job = replace(quick.settings, train=train), quick.job("masked")
     with asking(BASELINE):
