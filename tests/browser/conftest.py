@@ -37,9 +37,11 @@ def visit(browser, request):
     """`visit("index.html", width=390, dark=True)`: a page in an empty profile; what its console said is `page.said`."""
     contexts = []
 
-    def opened(name: str, *, width: int = 1280, dark: bool = False) -> Page:
+    def opened(name: str, *, width: int = 1280, dark: bool = False, touch: bool = False) -> Page:
         scheme = "dark" if dark else "light"
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True, has_touch=touch
+        )
         contexts.append(context)
         page = context.new_page()
         said: list[str] = []

@@ -90,6 +90,45 @@ def test_a_drag_over_one_panel_zooms_all(explore, panel):
 
 
 @pytest.mark.parametrize("panel", PANELS)
+def test_fingers_move_and_spread_the_days(explore, panel):
+    page = explore("SPY_1d", touch=True)
+    whole = spans(page)
+    page.locator(f"#{panel}").scroll_into_view_if_needed()
+    box = page.locator(f"#{panel} .u-over").bounding_box()
+    device = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *shares: float) -> None:
+        points = [
+            {"x": box["x"] + share * box["width"], "y": box["y"] + box["height"] / 2, "id": i}
+            for i, share in enumerate(shares)
+        ]
+        device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def days() -> np.ndarray:
+        first, last = spans(page)[0].split(" to ")
+        return np.array([first, last], dtype="datetime64[D]").astype(float)
+
+    touch("touchStart", 0.4, 0.6)
+    touch("touchMove", 0.2, 0.8)
+    touch("touchEnd")
+    page.wait_for_function(f"document.querySelector('#price').ariaLabel.endsWith('{whole[0]}') === false")
+    assert len(set(spans(page))) == 1
+    spread = days()
+    everything = np.array(whole[0].split(" to "), dtype="datetime64[D]").astype(float)
+    # A third of the days, around the same middle.
+    assert np.ptp(spread) == pytest.approx(np.ptp(everything) / 3.0, abs=8.0)
+    assert spread.mean() == pytest.approx(everything.mean(), abs=8.0)
+    touch("touchStart", 0.3)
+    touch("touchMove", 0.6)
+    touch("touchEnd")
+    page.wait_for_timeout(50)
+    moved = days()
+    assert np.ptp(moved) == pytest.approx(np.ptp(spread), abs=8.0)
+    assert spread[0] - moved[0] == pytest.approx(0.3 * np.ptp(spread), abs=8.0)
+    assert page.said == []
+
+
+@pytest.mark.parametrize("panel", PANELS)
 def test_pointing_at_a_day_reads_what_the_file_holds(explore, panel):
     page = explore("AAPL_1d/ppo/3/2")
     page.locator(f"#{panel}").scroll_into_view_if_needed()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from sizewise.base.card import card
 from sizewise.base.errors import ActionError, BarError, ConfigError
 from sizewise.market.bars import validate_bars
 from sizewise.market.costs import Costs, charged, plain_instrument
@@ -55,6 +56,18 @@ class Simulation:
     events: pd.DataFrame
     trades: pd.DataFrame
     reward: pd.Series
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what became of the account, and what took part in it."""
+        first, last, total = float(self.equity.iloc[0]), float(self.equity.iloc[-1]), self.flows.sum()
+        facts = {
+            "bars": f"{len(self.equity):,}, {self.equity.index[0]:%Y-%m-%d} to {self.equity.index[-1]:%Y-%m-%d}",
+            "equity": f"{first:,.2f} to {last:,.2f} ({100.0 * (last / first - 1.0):+.2f}%)",
+            **{name.replace("_", " "): f"{total[name]:+,.2f}" for name in FLOWS if total[name]},
+            "trades": f"{len(self.trades):,}, {len(self.fills):,} fills",
+            "symbols": ", ".join(self.positions.columns),
+        }
+        return card("ledger of one account", facts)
 
 
 def simulate(

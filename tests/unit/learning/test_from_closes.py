@@ -273,3 +273,12 @@ def test_what_cannot_be_learned_from():
         learn_from(log.assign(pnl_pct=np.nan))
     with pytest.raises(DecisionError, match="closes row 1, column share"):
         learn_from(pd.DataFrame([PIN, PIN]))
+
+
+def test_cards_say_what_was_learned_from(walk):
+    table = learn_from(pd.DataFrame([PIN]), rules=OUTCOME)
+    assert "sizing table: bandit" in table._repr_html_()
+    assert "1 of 300" in table._repr_html_()
+    models = learn_models(log_of(walk, 4), walk)._repr_html_()
+    assert "learner of closed trades: outcome_ensemble, seed 1" in models
+    assert "6, " in models  # closes: two of four trades in two parts

@@ -371,3 +371,12 @@ def test_an_argument_of_another_kind_is_refused_in_one_line(error, message, give
         sw.simulate(**({"bars": four_bars(), "actions": [0] * 4} | given))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_its_card_says_what_became_of_the_account(bars):
+    ledger = sw.simulate(bars, [2] * len(bars))
+    html = ledger._repr_html_()
+    assert f"{ledger.equity.iloc[0]:,.2f} to {ledger.equity.iloc[-1]:,.2f}" in html
+    assert f"{len(ledger.trades):,}, {len(ledger.fills):,} fills" in html
+    assert f"{ledger.flows['fees'].sum():+,.2f}" in html
+    assert "borrow" not in html  # nothing was borrowed

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from sizewise.base.arithmetic import fitted
+from sizewise.base.card import card
 from sizewise.base.errors import ActionError, CheckpointError, ConfigError, DecisionError
 from sizewise.base.paths import require, write_atomically
 from sizewise.dataset.features import Scaler
@@ -136,6 +137,17 @@ class OwnTradeLearner:
         self._known: set[str] = set()
         self._windows: list[torch.Tensor] = []
         self._journal: list[dict[str, Any]] = []
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what it is, and how much it has been told."""
+        facts = {
+            "symbols": ", ".join(self._trades.symbols),
+            "closes": f"{self.closes:,}, {self.updates:,} updates",
+            "open decisions": f"{len(self._number):,}",
+            "contributions": ", ".join(f"{model} {share:.2f}" for model, share in self.contributions.items()),
+            "sizes": f"up to {self._learner.limit_frac:.2f} of equity",
+        }
+        return card(f"learner of closed trades: {self._kind}, seed {self._seed}", facts)
 
     def __contains__(self, decision_id: object) -> bool:
         """Whether something of a decision is open."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sizewise.base.card import card
 from sizewise.base.errors import ActionError, ConfigError, DecisionError
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.regimes import LABELS
@@ -73,6 +74,17 @@ class TableAgent:
         self._values, self._visits = table.values.copy(), table.visits.astype(np.float64)
         self._updates, self._outcomes = table.updates, list(table.outcomes)
         self._open, self._waiting = dict(table.open), dict(table.waiting)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what it is, and how much it has been told."""
+        seen = int((self._visits.sum(axis=-1) > 0.0).sum())
+        facts = {
+            "updates": f"{self._updates:,}",
+            "states visited": f"{seen} of {self._visits[..., 0].size}",
+            "open decisions": f"{len(self._open):,}",
+            "sizes": f"up to {self._start.limit_frac:.2f} of equity",
+        }
+        return card(f"sizing table: {self._start.kind}", facts)
 
     def __contains__(self, decision_id: object) -> bool:
         """Whether something of a decision is open."""

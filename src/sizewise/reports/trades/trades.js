@@ -171,6 +171,7 @@ function draw() {
         setCursor: name === "price" ? [u => read(u.cursor.idx)] : [],
       },
     }, [seen.x, ...data[name]], $(name));
+    fingers(charts[name]);
   }
   if (range) zoom(range.min, range.max);
   legends();
@@ -305,6 +306,22 @@ function zoom(min, max) {
   const first = seen.x[0] - DAY, last = seen.x[seen.x.length - 1], width = Math.min(Math.max(max - min, LEAST_DAYS * DAY), last - first);
   const from = Math.min(Math.max((min + max - width) / 2, first), last - width);
   charts.price.setScale("x", {min: from, max: from + width});
+}
+// What is under a finger stays under it: one moves the range, two spread it; up and down still scrolls the page.
+function fingers(u) {
+  const down = new Map(), at = event => event.clientX - u.over.getBoundingClientRect().left;
+  u.over.onpointerdown = event => { if (event.pointerType === "touch") down.set(event.pointerId, {time: u.posToVal(at(event), "x"), at: at(event)}); };
+  u.over.onpointermove = event => {
+    if (!down.has(event.pointerId)) return;
+    down.get(event.pointerId).at = at(event);
+    const [a, b] = down.values(), {min, max} = u.scales.x, width = u.over.clientWidth;
+    const day = b ? (b.time - a.time) / (b.at - a.at) : (max - min) / width;
+    if (day > 0 && isFinite(day)) zoom(a.time - a.at * day, a.time + (width - a.at) * day);
+  };
+  u.over.onpointerup = u.over.onpointercancel = event => {
+    down.delete(event.pointerId);
+    for (const left of down.values()) left.time = u.posToVal(left.at, "x");
+  };
 }
 function everything() { zoom(seen.x[0] - DAY, seen.x[seen.x.length - 1]); }
 function key(pressed) {

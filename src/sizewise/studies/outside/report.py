@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from sizewise.params.studies.outside import Brownian
+from sizewise.reports.figures import lead_title
 from sizewise.reports.page.style import COLOURS, arm_colours, watermark
 from sizewise.studies.known_answers.study import DIRECT, PPO
 from sizewise.studies.outside.brownian import Result, law_of
@@ -48,6 +49,7 @@ def growth_figure(results: Sequence[Result], rules: Brownian) -> Figure:
         axes.set_title(f"{name}: drift {market.drift:.0%}, volatility {market.volatility:.0%}", fontsize=9)
         axes.set_xlabel("share of equity held")
     grid[0, 0].set_ylabel("log growth a year (%)")
+    lead_title(figure, "Growth by the share held, and where learners came to hold")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return watermark(figure)
@@ -81,6 +83,7 @@ def sizers_figure(draws: pd.DataFrame, gains: pd.DataFrame) -> Figure:
     left.set_xlabel("yearly Sharpe ratio, mean over draws")
     right.set_xlabel("added by isotonic calibration")
     left.set_title("Fixed sizers above the line, fitted ones below", fontsize=9)
+    lead_title(figure, "Sharpe ratios by sizer and probability")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return watermark(figure)
 
@@ -103,6 +106,7 @@ def targeting_figure(tables: Mapping[str, pd.DataFrame], negligible: float) -> F
     axes.set_yticks(range(len(groups)), groups)
     axes.set_ylim(len(groups) - 0.5, -0.5)
     axes.set_xlabel("yearly Sharpe ratio, volatility targeting minus constant, 95% interval")
+    lead_title(figure, "What volatility targeting changes, by class of asset")
     figure.legend(loc="outside lower center", ncols=1 + len(tables))
     return figure
 
@@ -120,6 +124,7 @@ def experience_figure(curves: pd.DataFrame) -> Figure:
         axes.set_xlabel("bars seen")
     for axes in grid[:, 0]:
         axes.set_ylabel("share of the optimal growth")
+    lead_title(figure, "Share of the optimal growth by bars seen: median of the seeds, shaded all of them")
     figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(ARMS) + 1)
     return watermark(figure)
 
