@@ -315,7 +315,8 @@ def _ensemble(part: Part) -> LiveArm:
     members = [policy_arm(load_agent(folder), part.checkout.workspace.root) for folder in folders]
 
     def opened(market: Market, key: PathKey, account: Account) -> Sizer:
-        return EnsembleSizer([cast(PolicySizer, member.open(market, key, account)) for member in members])
+        opened = [cast(PolicySizer, member.open(market, key, account)) for member in members]
+        return EnsembleSizer(PolicySizer.abreast(opened), len(opened))
 
     return replace(members[0], name=part.name, seed=part.seed, open=opened, factor_of=part.factor_of)
 

@@ -94,6 +94,11 @@ class Tape:
         """The bars at `rows` (int64, any shape): columns of shape [I, *rows.shape]."""
         return Bars(*self.table[rows].movedim((-1, -2), (0, 1)).contiguous().unbind(0))
 
+    def columns(self, rows: torch.Tensor, names: Sequence[str]) -> tuple[torch.Tensor, ...]:
+        """Some columns of the bars at `rows`, as `rows` gives them, where the others are not needed."""
+        chosen = self.table[rows][..., [COLUMNS.index(name) for name in names]]
+        return chosen.movedim((-1, -2), (0, 1)).contiguous().unbind(0)
+
     @cached_property
     def _still(self) -> tuple[bool, ...]:
         """Of each column, whether it says the same of every bar of a market, as lots and most fees do."""

@@ -6,7 +6,7 @@ import torch
 
 from sizewise.sizing.sizers import Situation, Sizer
 from sizewise.trading.broker.orders import Orders
-from sizewise.trading.situation import divided, times
+from sizewise.trading.situation import times
 
 
 class ScaledSizer:
@@ -60,8 +60,4 @@ class ScaledSizer:
 
 def shown(at: Situation, factor: torch.Tensor) -> Situation:
     """What is seen at a factor of 1 of the accounts that hold `factor` times as much; equity is the same."""
-    account = at.account
-    if account is not None:
-        close = at.bar.close.to(account.book.units.dtype)
-        account = divided(account, factor, close)
-    return replace(at, position=at.position / factor, account=account, factor=factor)
+    return replace(at, position=at.position / factor, factor=factor)

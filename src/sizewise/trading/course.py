@@ -13,6 +13,7 @@ import torch
 from sizewise.market.tape import Bars, Tape
 from sizewise.trading.accounts import Position
 from sizewise.trading.episodes import Ranges
+from sizewise.trading.holding import columns_of, held_through
 
 
 class Course:
@@ -56,6 +57,10 @@ class Course:
     def lends(self) -> bool:
         """Whether borrowed cash costs anything on any bar."""
         return bool((self._tape.column("loan") != 0).any())
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        return columns_of(self._tape)
 
     def stretch(self, places: torch.Tensor, dtype: torch.dtype) -> "Stretch":
         """From the decisions at `places` (int64, any shape, none the last of its market) to the following ones."""
@@ -120,6 +125,18 @@ class Stretch:
         equity = position.book.cash + (units * worst).sum(0) + carry
         # A rounding of single precision must not decide.
         return bool((equity > ruin_level * (1.0 + 1e-3)).all()) and not (self.course.lends and bool(owes.any()))
+
+    def held(self, position: Position, ruin_level: float | torch.Tensor, ended: torch.Tensor) -> Position | None:
+        """Accounts of plain cash, [P], which hold through the bars after the first; None where the broker has to walk them:
+        several instruments, single precision, another device, or an account that leaves, see holding.held_through."""
+        plain = self.tape.n_instruments == 1 and self.dtype == torch.float64 and self.start.device.type == "cpu"
+        if not plain:
+            return None
+        after = held_through(self.course._columns, position, self.start + 2, self.stop, ruin_level, ended)
+        if after is None or after.book.day_trades is None:
+            return after
+        session = self.tape.column("session")[self.stop].T
+        return after._replace(book=after.book._replace(day_trades=after.book.day_trades.at(session)))
 
     def one_by_one(self) -> Iterator[tuple[Bars, Bars, torch.Tensor]]:
         """The bars after the first, for all; whoever has arrived (bool) is shown bars in which nothing is and nothing

@@ -1,13 +1,14 @@
 """What is known at a close where something is decided: the market's signals and the accounts that trade them."""
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
 
 from sizewise.base.errors import ConfigError
 from sizewise.market.tape import Bars
-from sizewise.trading.accounts import Position
+from sizewise.trading.accounts import Position, mapped
 from sizewise.trading.broker.book import Book
 from sizewise.trading.broker.orders import Orders
 
@@ -58,6 +59,9 @@ class Situation:
             close of 1.
         decides: bool, the clock says that something is decided at this close; None: everywhere.
         factor: what an arm's orders are multiplied by afterwards, see sizing.scaled; None: by nothing.
+        within: which of the accounts of `account` and `bars` these are; None: all.
+
+    `account` and `bars` have many parts, at which most who decide do not look: `held` and `bar` are what is shown of them.
     """
 
     rows: torch.Tensor
@@ -73,6 +77,7 @@ class Situation:
     bars: Bars | None = None
     decides: torch.Tensor | None = None
     factor: torch.Tensor | None = None
+    within: torch.Tensor | slice | None = None
 
     def cap(self, limit_frac: float) -> float | torch.Tensor:
         """The cap on a size that is multiplied by `factor` afterwards: then no position is larger than `limit_frac`."""
@@ -80,20 +85,39 @@ class Situation:
 
     def pick(self, index: torch.Tensor | slice) -> "Situation":
         """That of some accounts of one axis: positions, a slice, or a mask."""
-        return replace(self, **{field.name: picked(getattr(self, field.name), index) for field in fields(self)})
+        own = {name: picked(getattr(self, name), index) for name in OWN}
+        if self.within is None:
+            return replace(self, **own, within=index)
+        return replace(self, **own, **self._whole(), within=index)
 
-    @property
+    def repeated(self, times: int) -> "Situation":
+        """The same accounts of one axis so many times, one after the other."""
+        paths, parts = len(self.equity), {name: getattr(self, name) for name in OWN} | self._whole()
+
+        def again(part: torch.Tensor) -> torch.Tensor:
+            return torch.cat([part] * times, dim=-1) if part.ndim and part.shape[-1] == paths else part
+
+        return replace(self, **{name: mapped(again, part) for name, part in parts.items()}, within=None)
+
+    def _whole(self) -> dict[str, Any]:
+        parts = {name: getattr(self, name) for name in WHOLE}
+        return parts if self.within is None else {name: picked(part, self.within) for name, part in parts.items()}
+
+    @cached_property
     def held(self) -> Position:
-        """What the accounts hold.
+        """What the accounts hold; as it would be at a factor of 1.
 
         Raises:
             ConfigError: a situation made by hand does not say.
         """
         if self.account is None:
             raise ConfigError("this situation does not say what its accounts hold: give it their position")
-        return self.account
+        held: Position = self.account if self.within is None else picked(self.account, self.within)
+        if self.factor is None:
+            return held
+        return divided(held, self.factor, self.bar.close.to(held.book.units.dtype))
 
-    @property
+    @cached_property
     def bar(self) -> Bars:
         """The bar that closes.
 
@@ -102,7 +126,8 @@ class Situation:
         """
         if self.bars is None:
             raise ConfigError("this situation does not say its bar: give it the tape's")
-        return self.bars
+        bar: Bars = self.bars if self.within is None else picked(self.bars, self.within)
+        return bar
 
     @property
     def drawdown(self) -> torch.Tensor:
@@ -125,7 +150,7 @@ class Situation:
             raise ConfigError(
                 "a size that falls with the drawdown needs the account's highest equity: give peak_equity"
             )
-        return torch.maximum(peak, self.equity)
+        return torch.maximum(peak if self.within is None else peak[self.within], self.equity)
 
     def view(self) -> View:
         """The same as a scheme sees it."""
@@ -134,6 +159,11 @@ class Situation:
     def at_market(self, value: torch.Tensor) -> Orders:
         """Orders of signed `value` (quote currency, the situation's shape) at the next open."""
         return Orders(market=(value / self.close).unsqueeze(0))
+
+
+# What `pick` takes at once, and what is left whole until somebody looks.
+WHOLE = ("account", "bars")
+OWN = tuple(field.name for field in fields(Situation) if field.name not in (*WHOLE, "within"))
 
 
 def view_of(position: Position, bars: Bars, direction: torch.Tensor, situation: Situation | None = None) -> View:

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from sizewise.base.errors import ConfigError
-from sizewise.base.pool import Pool
+from sizewise.base.pool import Pool, cores
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.features import names_with
@@ -24,7 +24,7 @@ from sizewise.learning.closed_trades.policy import load_closed_trades
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
 from sizewise.learning.direct.policy import DirectSizer, load_direct
 from sizewise.learning.own import load_own, member_size
-from sizewise.learning.ppo.agent import Agent, load_agent
+from sizewise.learning.ppo.agent import Agent, PolicySizer, load_agent
 from sizewise.learning.ppo.ensemble import EnsembleSizer
 from sizewise.learning.stored import policy_folder
 from sizewise.learning.tabular.sizer import TableSizer
@@ -55,6 +55,8 @@ from sizewise.walkforward.walk import (
 
 # Rows of paths from which on arms are walked in processes of their own.
 APART = 5_000_000
+# Paths that at least walk side by side before others take another core, and rows of inputs that are held at once.
+ABREAST, ROOM = 512, 8_000_000
 # Arms that walk side by side, each with paths of it.
 Batch = tuple[tuple[str, tuple[PathKey, ...]], ...]
 
@@ -194,7 +196,7 @@ class Field:
             self.match_all(names)
 
     def match_all(self, names: Sequence[str]) -> None:
-        """Find the factors of arms that have none yet; rules of one world side by side, learned arms one after the other.
+        """Find the factors of arms that have none yet, see _alike.
 
         Raises:
             ConfigError: no risk is declared.
@@ -207,7 +209,7 @@ class Field:
                 self.of(name).match_all([name])
             elif name not in self._matched:
                 mine.append(name)
-        groups = self._alike(mine)
+        groups = self._alike({name: len(self._train(name)) for name in mine})
         work = sum(key.length for name in mine for key in self._train(name))
         if len(groups) > 1 and work > APART:
             with Pool((self, self._risk), most=len(groups)) as pool:
@@ -222,7 +224,7 @@ class Field:
         """The factors of arms that walk side by side; see risk.match, with the folds' scheme."""
         told = len(self.fits)
         keys = [key for name in group for key in self._train(name)]
-        parts = [match(self._on_days, part, self._market, risk) for part in self._in_parts(group[0], keys)]
+        parts = [match(self._on_days, part, self._market, risk) for part in self._in_parts(keys)]
         # What a rule was given is told of the slices that are tested.
         del self.fits[told:]
         return pd.concat(parts, ignore_index=True).assign(scheme=self._folds[0].scheme)[list(COLUMNS)]
@@ -234,26 +236,24 @@ class Field:
         self.match_all([name])
         return self._matched[name]
 
-    def _alike(self, names: Sequence[str]) -> list[list[str]]:
-        """Arms in groups that can walk side by side; a learned arm, whose inputs take room, is one by itself."""
-        groups: list[list[str]] = []
-        for name in names:
-            for group in groups:
-                first = group[0]
-                if not (self._arms[first].learned or self._arms[name].learned) and (
-                    self._under(name) == self._under(first) and self._follows(name) == self._follows(first)
-                ):
-                    group.append(name)
-                    break
+    def _alike(self, paths: Mapping[str, int]) -> list[list[str]]:
+        """Arms (with so many paths each) in groups that walk side by side: of one world, as many groups as there are cores
+        and paths for them. The fewer the groups, the more paths share the calls of a step; rules come before learners."""
+        worlds: list[list[str]] = []
+        for name in sorted(paths, key=lambda name: self._arms[name].learned):
+            alike = (one for one in worlds if self._under(name) == self._under(one[0]))
+            group = next((one for one in alike if self._follows(name) == self._follows(one[0])), None)
+            if group is None:
+                worlds.append([name])
             else:
-                groups.append([name])
-        return groups
+                group.append(name)
+        return [group for world in worlds for group in _in_shares({name: paths[name] for name in world})]
 
     def unmatched(self, names: Sequence[str]) -> pd.DataFrame:
         """Arms over their test slices at a factor of 1, by day; see risk.marks_frame."""
-        mine = [name for name in names if self.of(name) is self]
-        groups = self._alike(mine)
-        if len(groups) > 1 and sum(key.length for name in mine for key in self._keys(name)) > APART:
+        keys = {name: self._keys(name) for name in names if self.of(name) is self}
+        groups = self._alike({name: len(mine) for name, mine in keys.items()})
+        if len(groups) > 1 and sum(key.length for mine in keys.values() for key in mine) > APART:
             with Pool(self, most=len(groups)) as pool:
                 found = list(pool.map(Field.unmatched_group, groups))
         else:
@@ -265,7 +265,7 @@ class Field:
         """See `unmatched`; arms that walk side by side."""
         told = len(self.fits)
         keys = [key for name in group for key in self._keys(name)]
-        parts = self._in_parts(group[0], keys)
+        parts = self._in_parts(keys)
         found = [marks_frame(part, self._on_days(part, np.ones(len(part))), self._market) for part in parts]
         # What a rule was given is told of the walk at matched risk.
         del self.fits[told:]
@@ -282,7 +282,7 @@ class Field:
         told = len(self.fits)
         for name in names:
             own = self.of(name)
-            for part in own._in_parts(name, own._train(name)):
+            for part in own._in_parts(own._train(name)):
                 own._on_days(part, np.ones(len(part)))
         del self.fits[told:]
         return None
@@ -292,29 +292,30 @@ class Field:
         seeds = self.seeds(name) if arm.learned or arm.random else [RULE_SEED]
         return train_paths(name, self._folds, seeds, self._market)
 
-    def _in_parts(self, name: str, keys: Sequence[PathKey]) -> Iterator[list[PathKey]]:
-        """Paths of an arm, so many at once as their inputs find room; a rule reads nothing beside the market."""
-        if not self._arms[name].learned:
-            yield list(keys)
-            return
+    def _in_parts(self, keys: Sequence[PathKey]) -> Iterator[list[PathKey]]:
+        """Paths, so many at once as their inputs find room."""
+        inputs = {name: self._inputs_of(name) for name in dict.fromkeys(key.arm for key in keys)}
         part: list[PathKey] = []
-        room = SIDE_BY_SIDE
-        for key, rows in zip(keys, self._inputs_of(name, keys), strict=True):
+        room = ROOM
+        for key in keys:
+            rows = inputs[key.arm](key)
             if part and rows > room:
                 yield part
-                part, room = [], SIDE_BY_SIDE
+                part, room = [], ROOM
             part.append(key)
             room -= rows
         yield part
 
-    def _inputs_of(self, name: str, keys: Sequence[PathKey]) -> list[int]:
-        """Rows whose inputs an arm holds for each path: all of its bars, or the closes at which a policy is asked."""
+    def _inputs_of(self, name: str) -> Callable[[PathKey], int]:
+        """Rows whose inputs an arm holds for a path: of policies the closes at which they are asked, of others none."""
         decides, arm = self._decides(name), self._arms[name]
-        if decides is None or arm.kind not in ("ppo", "ppo_ensemble"):
-            return [key.length for key in keys]
-        upto = [0, *decides.long().cumsum(0).tolist()]
+        if arm.kind not in ("ppo", "ppo_ensemble"):
+            return lambda key: 0  # noqa: ARG005
         members = len(self.seeds(arm.of)) if arm.kind == "ppo_ensemble" else 1
-        return [members * (upto[key.start_row + key.length] - upto[key.start_row]) for key in keys]
+        if decides is None:
+            return lambda key: members * key.length
+        upto = [0, *decides.long().cumsum(0).tolist()]
+        return lambda key: members * (upto[key.start_row + key.length] - upto[key.start_row])
 
     def _on_days(self, keys: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
         """Args: `keys`: of arms that are alike, those of each together."""
@@ -336,7 +337,7 @@ class Field:
         """A rule that needs nothing but its parameters."""
         return rule_sizer(self._arms[name], self._account)
 
-    def policies(self, name: str, keys: Sequence[PathKey]) -> Sizer:
+    def policies(self, name: str, keys: Sequence[PathKey]) -> PolicySizer:
         """PPO policies."""
         return policies_sizer(self._market, name, keys, self._folds, self.agents(name), self._decides(name))
 
@@ -351,13 +352,9 @@ class Field:
     def ensemble(self, name: str, keys: Sequence[PathKey]) -> Sizer:
         """All seeds of a PPO arm as one policy."""
         arm: Any = self._arms[name]
-        of, sizers = arm.of, []
-        agents = self.agents(of)
-        for seed in self.seeds(of):
-            mine = {key: agent for key, agent in agents.items() if key[1] == seed}
-            paths = [replace(key, seed=seed) for key in keys]
-            sizers.append(policies_sizer(self._market, of, paths, self._folds, mine, self._decides(of)))
-        return EnsembleSizer(sizers)
+        seeds = self.seeds(arm.of)
+        paths = [replace(key, seed=seed) for seed in seeds for key in keys]
+        return EnsembleSizer(self.policies(arm.of, paths), len(seeds))
 
     def _members(self, name: str) -> list[tuple[Fold, int]]:
         return [(fold, seed) for fold in self._folds for seed in self.seeds(name)]
@@ -468,6 +465,18 @@ class Field:
             ledger = walk(self._market, keys, sizer, self._under(name), follows_signal=self._follows(name))
             carried[fold.number] = mean_exposure(ledger)
         return carried
+
+
+def _in_shares(paths: Mapping[str, int]) -> list[list[str]]:
+    """Names in their order, in as many groups as there are cores, of about as many paths each; none below ABREAST."""
+    total = sum(paths.values())
+    count = max(1, min(cores(), total // ABREAST))
+    groups: list[list[str]] = [[] for _ in range(count)]
+    before = 0
+    for name, own in paths.items():
+        groups[int((before + own / 2) / total * count)].append(name)
+        before += own
+    return [group for group in groups if group]
 
 
 def _in_rows(keys: Sequence[PathKey]) -> Iterator[tuple[PathKey, ...]]:

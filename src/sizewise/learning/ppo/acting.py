@@ -2,6 +2,8 @@
 and on a CPU (see loops.kernels), with tensors elsewhere.
 """
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -126,6 +128,15 @@ class Actors:
         self._head = {name: population[f"actor_{name}"][policy_of_path] for name in ("w2", "b2", "w3", "b3")}
         names = ("memory_in", "memory_back", "memory_b", "actor_m2") if spec.memory else ()
         self._memory = {name: population[name][policy_of_path] for name in names}
+
+    @classmethod
+    def abreast(cls, members: Sequence["Actors"]) -> "Actors":
+        """The paths of several as those of one, the first member's first; of one network."""
+        first = members[0]
+        names, before = list(first._population), accumulate([len(one._weight) for one in members], initial=0)
+        population = {name: torch.cat([one._population[name] for one in members]) for name in names}
+        policies = [one._policies + policies for one, policies in zip(members, before, strict=False)]
+        return cls(first._spec, population, torch.cat(policies))
 
     def encode(self, policy: int, segments: torch.Tensor) -> torch.Tensor:
         """Rows of one policy's segments [1, G, L + window - 1, features]: [G, L, width]."""

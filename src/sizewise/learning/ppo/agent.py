@@ -1,8 +1,10 @@
 """A trained policy outside of training, and its files: the same network as a sizer, one greedy action a close."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,19 @@ class PolicySizer:
             parts.append(found)
             done += len(found)
         self._encoded, self._offset = torch.cat(parts), torch.tensor(offsets, device=device)
+
+    @classmethod
+    def abreast(cls, members: Sequence["PolicySizer"]) -> "PolicySizer":
+        """The paths of several as those of one, the first member's first; of one scheme and network, asked at the same
+        rows."""
+        joined = copy(members[0])
+        joined._actors = Actors.abreast([member._actors for member in members])
+        joined._encoded = torch.cat([member._encoded for member in members])
+        before = accumulate([len(member._encoded) for member in members], initial=0)
+        joined._offset = torch.cat([member._offset + rows for member, rows in zip(members, before, strict=False)])
+        memories = [member._memory for member in members if member._memory is not None]
+        joined._memory = torch.cat(memories) if memories else None
+        return joined
 
     def _encode_rows(self, view: MarketView, k: int, symbol: int, start: int, stop: int) -> torch.Tensor:
         parts = []

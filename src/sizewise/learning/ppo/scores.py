@@ -117,7 +117,8 @@ class Ground:
             for agent, view in zip(agents, views, strict=True)
         ]
         rules = rules_of(agents[0].scheme, self.world.rules)
-        return self._returns(EnsembleSizer(members), paths, rules, self.decides)
+        sizer = EnsembleSizer(PolicySizer.abreast(members), len(members))
+        return self._returns(sizer, paths, rules, self.decides)
 
     def rules(self, arms: Mapping[str, Arm], paths: Paths) -> dict[str, torch.Tensor]:
         """Rules, asked at every mark, over the same paths: returns by name."""

@@ -6,12 +6,15 @@ from pathlib import Path
 
 from dvclive.live import Live
 
-# A training of small networks has several iterations a second, and writing one takes a tenth of it.
+# A training of small networks has several iterations a second, and to write those of 20 policies takes a tenth of one.
 EVERY_SECONDS = 1.0
+# Of a training's time, that writing may take.
+MOST_FRAC = 0.02
 
 
 class Watched:
-    """Statistics of some policies, a folder each; written at most once in EVERY_SECONDS, and the last ones in any case.
+    """Statistics of some policies, a folder each; written at most once in EVERY_SECONDS and in MOST_FRAC of the time, the
+    last ones in any case.
 
     Args:
         folder: of all policies; None: nothing is written. names: of the policies' folders.
@@ -25,7 +28,7 @@ class Watched:
         """The statistics of an iteration, by name, of each policy."""
         if not self._lives or (time.monotonic() < self._due and not last):
             return
-        self._due = time.monotonic() + EVERY_SECONDS
+        begun = time.monotonic()
         for live, row in zip(self._lives, rows, strict=True):
             live.step = int(row["iteration"])
             for name, value in row.items():
@@ -33,6 +36,8 @@ class Watched:
             live.next_step()
             if last:
                 live.end()
+        now = time.monotonic()
+        self._due = now + max(EVERY_SECONDS, (now - begun) / MOST_FRAC)
 
 
 def _opened(folder: Path) -> Live:

@@ -112,6 +112,9 @@ def _through(walker: Walker, moved: Move, stretch: Stretch) -> Move:
         return moved
     if stretch.leads_nobody_to(walker.ruin_level, moved.position):
         return _on(walker, moved, Orders(), stretch.leap, stretch.leap_money)
+    held = stretch.held(moved.position, walker.ruin_level, moved.terminated)
+    if held is not None:
+        return moved._replace(position=held)
     for bars, money, arrived in stretch.one_by_one():
         orders, leaving = Orders(), moved.terminated & ~arrived
         if bool(leaving.any()):

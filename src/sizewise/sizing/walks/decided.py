@@ -18,6 +18,8 @@ from sizewise.trading.broker.orders import Flows, Orders
 from sizewise.trading.course import Course, Stretch
 from sizewise.trading.desk import Move, Walker
 
+# Columns of the tape that an account which only holds meets.
+BETWEEN = ("last_close", "open", "close", "borrow", "funding")
 PRICE, FUNDING, BORROW = (2 + Flows._fields.index(name) for name in ("price", "funding", "borrow"))
 
 
@@ -172,21 +174,27 @@ def _write_between(
     ahead = torch.arange(2, stretch.longest + 2, device=paths.device).unsqueeze(-1)
     stop, rows = stretch.stop[paths], stretch.start[paths] + ahead
     inside = rows <= stop
-    bars = stretch.tape.rows(torch.minimum(rows, stop)).to(stretch.dtype)
+    last_close, opened, close, borrowing, funded = (
+        column.to(stretch.dtype) for column in stretch.tape.columns(torch.minimum(rows, stop), BETWEEN)
+    )
     units = book.units[:, paths].unsqueeze(1)
-    price = (units * (bars.close - bars.last_close)).sum(0) * inside
-    borrow = (units.clamp(max=0.0) * (bars.last_close * bars.borrow)).sum(0) * inside
-    funding = -(units * (bars.open * bars.funding)).sum(0) * inside
+    price = (units * (close - last_close)).sum(0) * inside
+    borrow = (units.clamp(max=0.0) * (last_close * borrowing)).sum(0) * inside
+    funding = -(units * (opened * funded)).sum(0) * inside
     equity = position.equity[paths] + (price + borrow + funding).cumsum(0)
     highest[paths] = torch.maximum(highest[paths], equity.amax(0))
     row, path = inside.nonzero(as_tuple=True)
     step, of = (rows - start_rows[paths])[row, path], paths[path]
     for number, values in ((0, equity), (PRICE, price), (BORROW, borrow), (FUNDING, funding)):
         marks.records[number, step, of] = values[row, path]
-    marks.records[1, step, of] = (units * bars.close).sum(0)[row, path]
+    marks.records[1, step, of] = (units * close).sum(0)[row, path]
     marks.written[step, of] = True
     if bool(counted.any()) and book.day_trades is not None:
-        sessions = book.day_trades.sessions[:, :, paths].unsqueeze(2)
-        left = book.day_trades._replace(sessions=sessions, session=bars.session.double()).left().amin(0)
-        marks.left[step, of] = left[row, path].to(torch.int8)
+        limited = counted[paths].nonzero().flatten()
+        stop, rows, inside, of = stop[limited], rows[:, limited], inside[:, limited], paths[limited]
+        (session,) = stretch.tape.columns(torch.minimum(rows, stop), ("session",))
+        sessions = book.day_trades.sessions[:, :, of].unsqueeze(2)
+        left = book.day_trades._replace(sessions=sessions, session=session).left().amin(0)
+        row, path = inside.nonzero(as_tuple=True)
+        marks.left[(rows - start_rows[of])[row, path], of[path]] = left[row, path].to(torch.int8)
     return highest

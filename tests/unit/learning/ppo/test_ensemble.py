@@ -21,16 +21,15 @@ ACCOUNT = Account()
 MODEL = MultiplesOf(kind="multiples_of", base=AtrArm(kind="atr"), multiples=(0.0, 0.5, 1.0, 1.5, 2.0))
 
 
-class Voice:
-    """A member that always prefers one action."""
+class Voices:
+    """Members on one path each, which always prefer one action."""
 
-    def __init__(self, action: int, model: object = MODEL):
-        self.scheme, self.uses, self._action = open_any(model, ("S0",), ACCOUNT), AT_MARKET, action
+    def __init__(self, *actions: int, model: object = MODEL):
+        self.scheme, self.uses, self._actions = open_any(model, ("S0",), ACCOUNT), AT_MARKET, torch.tensor(actions)
 
     def log_prob(self, at: Situation) -> torch.Tensor:
         found = torch.full((*at.equity.shape, 5), -5.0, dtype=torch.float64)
-        found[..., self._action] = -0.1
-        return found
+        return found.scatter(-1, self._actions.unsqueeze(-1), -0.1)
 
     def orders(self, at: Situation) -> Orders:
         return self.scheme.orders(self.log_prob(at).argmax(-1), at.view())
@@ -44,13 +43,13 @@ def walked(sizer: object) -> torch.Tensor:
 
 @pytest.mark.parametrize(("chosen", "mean"), [((0, 4), 2), ((1, 3), 2), ((0, 2, 4, 4, 0), 2), ((4, 4), 4), ((0, 0), 0)])
 def test_it_holds_the_mean_multiple(chosen, mean):
-    ours = walked(EnsembleSizer([Voice(action) for action in chosen]))
-    torch.testing.assert_close(ours, walked(Voice(mean)))
+    ours = walked(EnsembleSizer(Voices(*chosen), len(chosen)))
+    torch.testing.assert_close(ours, walked(Voices(mean)))
     assert bool(ours.any()) == (mean > 0)
 
 
 def test_a_mean_need_be_no_action():
-    ours, less, more = (walked(sizer) for sizer in (EnsembleSizer([Voice(0), Voice(1)]), Voice(0), Voice(1)))
+    ours, less, more = (walked(sizer) for sizer in (EnsembleSizer(Voices(0, 1), 2), Voices(0), Voices(1)))
     assert not less.any()
     entered = int(ours.abs().argmax(0) * 0 + (ours != 0).float().argmax(0))
     assert ours[entered, 0].item() == pytest.approx(0.5 * more[entered, 0].item(), rel=1e-6)
@@ -59,4 +58,4 @@ def test_a_mean_need_be_no_action():
 def test_what_is_no_multiple_has_no_mean():
     other = SimpleNamespace(scheme=open_any(Sizing(kind="sizing7", mode="masked"), ("S0",), ACCOUNT), uses=AT_MARKET)
     with pytest.raises(ConfigError, match="an ensemble averages multiples of a rule"):
-        EnsembleSizer([other])
+        EnsembleSizer(other, 1)

@@ -1,5 +1,6 @@
 """Accounts marked at days' ends, held to the same accounts walked bar by bar."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +18,7 @@ from sizewise.sizing.sizers import AT_MARKET, Situation, Sizer, rule_sizer
 from sizewise.sizing.walks import backtest, day_marks
 from sizewise.sizing.walks.day_marks import DayMarks
 from sizewise.trading.broker.orders import Orders
+from sizewise.trading.course import Stretch
 
 from ....hand_market import make_market
 
@@ -105,6 +107,27 @@ def test_a_ruined_account_stays_where_it_was_closed(market):
         start = market.first_row[symbol] + first
         expected = equity[[int(row) - start for row in marks.rows[path]], path].numpy()
         np.testing.assert_allclose(marks.equity[path], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("ruin_frac", [0.0, 0.9])
+def test_holding_at_once_is_holding_bar_by_bar(ruin_frac, monkeypatch):
+    """Accounts that borrow all they hold beyond their cash, some of which are ruined on the way: the same digits."""
+    account = WIDE.model_copy(update={"ruin_frac": ruin_frac})
+    market = make_market(220, symbols=2)
+    days = market.elapsed_days.double().unsqueeze(-1)
+    tape = market.tape.changed(loan=3e-4 * days, funding=torch.linspace(-1e-4, 1e-4, 440).double().unsqueeze(-1))
+    market = replace(market, tape=tape)
+    decides = decision_rows(market, Decisions(every="session"), follows_signal=False)
+    walked, alone = [], []
+    for held in (Stretch.held, lambda *_: alone.append(1)):
+        monkeypatch.setattr(Stretch, "held", held)
+        given = slices(market, *SPANS)
+        walked.append(day_marks.run(market, *given, SIZERS["buy_and_hold"](), account, RULES["plain"], decides=decides))
+    assert alone
+    for one, two in zip(walked[0].equity, walked[1].equity, strict=True):
+        np.testing.assert_array_equal(one, two)
+    ruined = any((equity <= ruin_frac * WIDE.initial_equity).any() for equity in walked[0].equity)
+    assert ruined == (ruin_frac > 0.0)
 
 
 def test_volatility_is_annualised_by_the_days_that_are_traded(market):
