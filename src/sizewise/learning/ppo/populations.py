@@ -17,14 +17,16 @@ from sizewise.params.arms import follows_signal
 MOST = 20
 
 
-def populations(market: Market, jobs: Sequence[Job], settings: Settings, *, most: int = MOST) -> list[list[Job]]:
-    """Jobs that train alike (see alike), in the order given, in parts of equal size: `most` at most, and a part a core."""
+def populations(
+    market: Market, jobs: Sequence[Job], settings: Settings, *, most: int = MOST, busy: int | None = None
+) -> list[list[Job]]:
+    """Jobs that train alike (see alike), in the order given, in parts of equal size: `most` at most, and a part for each of
+    those that are busy; None: the cores."""
     by_arm: dict[str, list[Job]] = {}
     for job in jobs:
         by_arm.setdefault(job.arm, []).append(job)
     groups = [group for own in by_arm.values() for group in alike(market, own, settings)]
-    busy = 1 if most >= len(jobs) else cores()
-    return [part for group in groups for part in _parts(group, most, busy)]
+    return [part for group in groups for part in _parts(group, most, busy or cores())]
 
 
 def alike(market: Market, jobs: Sequence[Job], settings: Settings) -> list[list[Job]]:

@@ -358,7 +358,7 @@ def _batches(
 ) -> Iterator[list[Trained]]:
     if torch.cuda.is_available():
         moved = market.to("cuda", torch.float32)
-        for group in populations(market, jobs, settings, most=len(jobs)):
+        for group in populations(market, jobs, settings, most=len(jobs), busy=1):
             yield train_population(moved, group, models, settings, live_dir=live_dir)
         return
     given = _Given(market.to("cpu", torch.float32), models, settings, live_dir)

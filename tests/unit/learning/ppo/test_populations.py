@@ -29,8 +29,8 @@ def single(quick):
         (5, 2, [3, 4, 3, 4, 3, 4, 3, 4]),
         (1, 3, [1] * 28),
         (20, 64, [1] * 28),
-        # All at once is asked for where one device has room for all.
-        (28, 8, [14, 14]),
+        # What would find room in one part keeps every core busy all the same.
+        (28, 2, [7, 7, 7, 7]),
     ],
 )
 def test_parts_are_few_of_one_size_and_as_many_as_cores(quick, jobs, single, monkeypatch, most, busy, sizes):
@@ -39,6 +39,11 @@ def test_parts_are_few_of_one_size_and_as_many_as_cores(quick, jobs, single, mon
     assert [len(part) for part in parts] == sizes
     assert [job for part in parts for job in part] == jobs
     assert all(len({job.arm for job in part}) == 1 for part in parts)
+
+
+def test_one_device_trains_all_at_once(quick, jobs, single, monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: 8)
+    assert [len(part) for part in populations(single, jobs, quick.settings, most=28, busy=1)] == [14, 14]
 
 
 def test_those_of_another_horizon_are_apart(quick, jobs, single):

@@ -112,7 +112,7 @@ def test_a_policy_does_not_depend_on_its_neighbours(quick, changes):
 def test_folds_that_train_alike_share_a_population(quick, monkeypatch):
     jobs = [quick.job("masked", fold=fold, seed=seed) for fold in (0, 1) for seed in (1, 2)]
     single = quick.market.to("cpu", torch.float32)
-    (part,) = populations.populations(single, jobs, quick.settings, most=4)
+    (part,) = populations.populations(single, jobs, quick.settings, most=4, busy=1)
     assert part == jobs
     # Bytes do not depend on how they are divided.
     monkeypatch.setattr(populations, "cores", lambda: 3)
