@@ -259,7 +259,8 @@ class Field:
         else:
             found = [self.unmatched_group(group) for group in groups]
         found += [self.of(name).unmatched([name]) for name in names if self.of(name) is not self]
-        return pd.concat(found, ignore_index=True)
+        by_arm = {str(arm): rows for part in found for arm, rows in part.groupby("arm", sort=False)}
+        return pd.concat([by_arm[name] for name in names], ignore_index=True)
 
     def unmatched_group(self, group: Sequence[str]) -> pd.DataFrame:
         """See `unmatched`; arms that walk side by side."""
