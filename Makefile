@@ -11,14 +11,14 @@ export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 export OMP_WAIT_POLICY ?= PASSIVE
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: reproduce studies test types tests notebooks verify lint snapshots bench bench-peers clean
+.PHONY: reproduce studies test types tests notebooks verify lint snapshots bench bench-peers profile clean
 
 reproduce: data  ## the main job: features, training, walk-forward, comparison, index
 	@dvc repro || { echo "make reproduce: stopped, and the lines above say why: run it again, what was finished is kept" >&2; \
 	  exit 1; }
 	sizewise report
 
-studies: data  ## the studies behind the main job, notebooks 05 to 18
+studies: data  ## the studies behind the main job, notebooks 05 to 19
 	dvc repro studies/dvc.yaml
 
 test: data  ## lint, types, all tests, and the quick notebooks against their committed copies
@@ -53,9 +53,12 @@ snapshots: data  ## renew the executed quick notebooks after a change that is me
 bench: $(STAMP)  ## speed of environment and training, into metrics/bench.json
 	sizewise bench
 
-bench-peers:  ## the same beside other people's systems, in an environment of their own
+profile: data  ## where time and memory go: every stage of both pipelines again, into metrics/profile.json
+	sizewise profile --pipelines
+
+bench-peers:  ## the same beside other people's systems, in an environment of their own; all by what this processor does best
 	$(MAKE) --no-print-directory VENV=.venv-peers EXTRAS=dev,peers .venv-peers/.installed
-	.venv-peers/bin/sizewise bench --peers
+	SIZEWISE_ARITHMETIC=native .venv-peers/bin/sizewise bench --peers
 
 # DVC refuses where something was added to or changed in data/: its words are kept for that.
 # A download without history is no Git repository, and DVC asks for one unless a file that Git ignores says otherwise.

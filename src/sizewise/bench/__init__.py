@@ -1,8 +1,11 @@
 """Speed.
 
+- growth: time and memory against what is asked
 - laboratory: seconds until a learner finds a known optimum
 - operations: what a rollout and an update ask of torch, as counts
+- parts: where a training's time goes, and the machine's floors
 - peers: other people's systems in the same run
+- pipelines: what each stage takes while DVC runs it
 - run: `sizewise bench`: environment and training
 - schemes: every scheme on real bars
 """

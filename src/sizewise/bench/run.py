@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sizewise.base.arithmetic import pin
 from sizewise.base.errors import ConfigError
 from sizewise.base.paths import project_root
 from sizewise.base.seeding import numpy_generator, torch_generator
@@ -64,14 +65,18 @@ def synthetic_market(bars: int) -> Market:
     return planted_market(columns, costs=COSTS, confidence=confidence).to("cpu", torch.float32)
 
 
-def synthetic_view(market: Market, window_bars: int, inputs: Sequence[str] | None = None) -> MarketView:
-    """What one policy sees of the synthetic market; of some inputs, or all."""
-    unit = Scaler((0.0,) * len(NAMES), (1.0,) * len(NAMES))
-    return MarketView(market, [market.confidence[SYNTHETIC]], [{SYNTHETIC: unit}], window_bars, inputs)
+def synthetic_view(
+    market: Market, window_bars: int, inputs: Sequence[str] | None = None, policies: int = 1
+) -> MarketView:
+    """What policies see of the synthetic market; of some inputs, or all."""
+    unit = {SYNTHETIC: Scaler((0.0,) * len(NAMES), (1.0,) * len(NAMES))}
+    return MarketView(market, [market.confidence[SYNTHETIC]] * policies, [unit] * policies, window_bars, inputs)
 
 
-def open_env(market: Market, mode: Mode, window_bars: int, groups: int, replicas: int, horizon: int) -> TradingEnv:
-    """One policy's accounts, from the first bar of the synthetic market that has a window to its last."""
+def open_env(
+    market: Market, mode: Mode, window_bars: int, groups: int, replicas: int, horizon: int, policies: int = 1
+) -> TradingEnv:
+    """Policies' accounts, from the first bar of the synthetic market that has a window to its last."""
     trading = Trading(
         symbols=market.symbols,
         scheme=Sizing(kind="sizing7", mode=mode),
@@ -80,13 +85,13 @@ def open_env(market: Market, mode: Mode, window_bars: int, groups: int, replicas
     )
     return TradingEnv(
         market.tape,
-        [Ranges((0,), (window_bars,), market.n_rows)],
+        [Ranges((0,), (window_bars,), market.n_rows)] * policies,
         trading,
         Account(),
         groups=groups,
         replicas=replicas,
         horizon=horizon,
-        generators=[torch_generator("bench", "env")],
+        generators=[torch_generator("bench", "env", policy) for policy in range(policies)],
         direction=market.direction,
     )
 
@@ -163,22 +168,27 @@ def env_speeds(env: TradingEnv, steps: int) -> dict[str, float]:
 class Trainer:
     """PPO on the synthetic market, masked actions: one call is one iteration, from rollout to last gradient step."""
 
-    def __init__(self, market: Market, train: Train, window_bars: int, inputs: tuple[str, ...] | None = None):
+    def __init__(
+        self, market: Market, train: Train, window_bars: int, inputs: tuple[str, ...] | None = None, policies: int = 1
+    ):
         """`inputs`: features that the network reads; None: all."""
         # No divergence reaches this target, so no update stops early.
-        self._train = train = train.model_copy(update={"target_kl": 1e9})
-        env = open_env(market, "masked", window_bars, train.groups, train.replicas, train.horizon)
-        view = synthetic_view(market, window_bars, inputs)
+        self.train = train = train.model_copy(update={"target_kl": 1e9})
+        env = open_env(market, "masked", window_bars, train.groups, train.replicas, train.horizon, policies)
+        view = synthetic_view(market, window_bars, inputs, policies)
         n_features = len(NAMES if inputs is None else inputs)
         spec = PolicySpec(window_bars, train.hidden, n_features=n_features, inputs=inputs)
-        streams = {purpose: [torch_generator("bench", purpose)] for purpose in ("init", "act", "order")}
+        streams = {
+            purpose: [torch_generator("bench", purpose, policy) for policy in range(policies)]
+            for purpose in ("init", "act", "order")
+        }
         parameters = initialise(spec, streams["init"], initial_hold_prob=train.initial_hold_prob)
         self._env = env
-        self.learner = PpoLearner(env, view, spec, parameters, train, streams, torch.full((1, 1), 0.01))
+        self.learner = PpoLearner(env, view, spec, parameters, train, streams, torch.full((policies, 1), 0.01))
 
     def __call__(self) -> dict[str, float]:
         """Samples a CPU second and how the time divides; the rollout's share holds the environment's."""
-        train, learner = self._train, self.learner
+        train, learner = self.train, self.learner
         begun = time.process_time()
         batch = learner.experience()
         walked = time.process_time()
@@ -194,11 +204,11 @@ class Trainer:
         }
 
 
-def flops_per_sample(train: Train, window_bars: int) -> float:
+def flops_per_sample(train: Train, window_bars: int, n_features: int = len(NAMES)) -> float:
     """Floating-point operations of PPO's matrix products for one sample, where the first layer is a plain product."""
     first, second = train.hidden
     # n inputs and m outputs take 2nm forward. Actor and critic stand side by side, and a group shares its row.
-    row = 2 * window_bars * len(NAMES) * (2 * first) / train.replicas
+    row = 2 * window_bars * n_features * (2 * first) / train.replicas
     account = 2 * 3 * (2 * first)
     rest = 2 * (2 * first * second + second * (N_ACTIONS + 1))
     # A rollout goes forward; an epoch goes forward, back to the weights and, past the first layer, back to the inputs.
@@ -237,6 +247,7 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        "arithmetic": pin(),
     }
 
 

@@ -32,3 +32,32 @@ def bench(
         record["peers"] = {"machine": known["machine"], "method": known["method"], **known["peers"]}
     write_json(before, record)
     print(json.dumps(record, indent=2))
+
+
+@app.command()
+def profile(
+    pipelines: Annotated[
+        bool, typer.Option("--pipelines", help="run the main job and the studies again, whole, and look at every stage")
+    ] = False,
+) -> None:
+    """Measure where time and memory go, and write metrics/profile.json: training part by part beside what the machine
+    could do, how everything grows, and with --pipelines every stage."""
+    from dataclasses import asdict
+
+    from sizewise.base.paths import project_root
+    from sizewise.bench import growth, parts
+    from sizewise.bench import pipelines as stages
+    from sizewise.bench.run import describe_machine, one_thread
+
+    metrics = require_writable(Workspace.open().metrics)
+    before = metrics / "profile.json"
+    known = json.loads(before.read_bytes()) if before.is_file() else {}
+    with one_thread():
+        record = {"machine": describe_machine(), "floors": parts.floors(), "training": parts.trainings()}
+    record |= {"growth": growth.growth(), "pipelines": known.get("pipelines", {})}
+    if pipelines:
+        for name, file in (("make reproduce", "dvc.yaml"), ("make studies", "studies/dvc.yaml")):
+            taken = stages.watch(("dvc", "repro", "--force", file), project_root())
+            record["pipelines"][name] = {stage: asdict(one) for stage, one in taken.items()}
+    write_json(before, record)
+    print(json.dumps(record, indent=2))

@@ -14,6 +14,7 @@
 - planted: markets whose law is known
 - schemes: PPO under the reference designs' other actions
 - small_account: design A's $1,000 account, and accounts of other sizes
+- speed: what everything takes, and beside whom
 - stability: what other seeds and another arithmetic would have decided
 - stress: worse conditions, and where the difference comes from
 - tables: variants of the tables and of the learners of closed trades

@@ -63,7 +63,7 @@ def test_record_is_json_and_positive(record):
 
 def test_record_has_every_section(record):
     assert set(record) == {"machine", "method", "market", "environment", "schemes", "ppo", "laboratory", "flop_floor"}
-    assert set(record["machine"]) == {"cpu", "logical_cores", "platform", "python", "torch", "gpu"}
+    assert set(record["machine"]) == {"cpu", "logical_cores", "platform", "python", "torch", "gpu", "arithmetic"}
     assert set(record["environment"]) == {"masked", "free"}
     for mode in record["environment"].values():
         assert set(mode) == {"8", "16"}

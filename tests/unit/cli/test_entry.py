@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from sizewise.base.seeding import torch_generator
-from sizewise.bench import run
+from sizewise.bench import growth, parts, pipelines, run
 from sizewise.cli.entry import main
 from sizewise.dataset.confidence import CONFIDENCE_INPUTS, ConfidenceModel
 from sizewise.dataset.features import NAMES, Scaler
@@ -416,8 +416,8 @@ def test_trials_are_listed_and_counted(project, capsys):
 
 
 def test_reruns_are_listed_apart_and_not_counted(project, capsys):
-    for growth in (-1.5, -1.25):
-        record_trials(project / "trials.jsonl", [{**RECORDED, "fold": 0, "growth_bps_per_day": growth}])
+    for grown in (-1.5, -1.25):
+        record_trials(project / "trials.jsonl", [{**RECORDED, "fold": 0, "growth_bps_per_day": grown}])
     lines = answer(capsys, "trials").splitlines()
     assert lines[1] == "1 lines, 1 configurations"
     assert (
@@ -514,6 +514,27 @@ def test_bench_without_peers_keeps_what_was_measured_beside_them(project, capsys
         answer(capsys, "bench")
         found = json.loads(path.read_text())
         assert found == {"machine": machine, "method": "n", "peers": {"machine": "old", "method": "m", "sb3": 9.0}}
+
+
+def test_a_profile_keeps_the_stages_that_were_looked_at(project, capsys, monkeypatch):
+    (project / "metrics").mkdir()
+    path = project / "metrics" / "profile.json"
+    path.write_text(json.dumps({"pipelines": {"make reproduce": {}}}))
+    monkeypatch.setattr(parts, "floors", lambda: {"f": 1.0})
+    monkeypatch.setattr(parts, "trainings", lambda: {"t": 2.0})
+    monkeypatch.setattr(growth, "growth", lambda: {"g": 3.0})
+    answer(capsys, "profile")
+    found = json.loads(path.read_text())
+    assert found["pipelines"] == {"make reproduce": {}}
+    assert (found["floors"], found["training"], found["growth"]) == ({"f": 1.0}, {"t": 2.0}, {"g": 3.0})
+    taken = {"train": pipelines.Taken(2.0, 3.0, 4.0)}
+    asked = []
+    monkeypatch.setattr(pipelines, "watch", lambda command, _: asked.append(command[-1]) or taken)
+    answer(capsys, "profile", "--pipelines")
+    assert asked == ["dvc.yaml", "studies/dvc.yaml"]
+    stage = {"wall_s": 2.0, "cpu_s": 3.0, "peak_mb": 4.0}
+    looked = json.loads(path.read_text())["pipelines"]
+    assert looked == {"make reproduce": {"train": stage}, "make studies": {"train": stage}}
 
 
 @pytest.mark.parametrize("rounds", ["0", "-1", "1.5", "some"])

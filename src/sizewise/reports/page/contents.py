@@ -35,6 +35,7 @@ STUDIES = {
     "assay": ("16_assay", "Assay: would an edge of sizing be found?"),
     "tables": ("17_tables", "Later lists: do the variants that reference designs C and E put off change their arms?"),
     "outside": ("18_outside_checks", "Outside checks: does what others published come out here?"),
+    "speed": ("19_speed", "Speed: where do time and memory go, and who is faster?"),
 }
 # Of these the last run was with the learner before, whose sums are added in another order; their pages and the first one say
 # so. `make studies` makes them again.

@@ -10,7 +10,7 @@ import torch
 
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.market_tensor import Market
-from sizewise.params.arms import AtrArm, BuyAndHoldArm, ConstantArm
+from sizewise.params.arms import AtrArm, BuyAndHoldArm, ConstantArm, DrawdownScaledArm
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import Rules
@@ -64,6 +64,8 @@ RULES = {
 SIZERS = {
     "atr": lambda: rule_sizer(AtrArm(kind="atr"), WIDE),
     "resized": Resized,
+    # Sizes by its highest close so far, at whatever bar that was.
+    "drawdown_scaled": lambda: rule_sizer(DrawdownScaledArm(kind="drawdown_scaled", limit_frac=0.1), WIDE),
     "buy_and_hold": lambda: rule_sizer(BuyAndHoldArm(kind="buy_and_hold"), WIDE),
 }
 
@@ -84,6 +86,7 @@ def both(
         ("resized", "session", "lots and minimums"),
         ("resized", "hour", "plain"),
         ("buy_and_hold", "session", "plain"),
+        ("drawdown_scaled", "session", "plain"),
         ("resized", "bar", "plain"),
         ("atr", "session", "late"),
     ],
