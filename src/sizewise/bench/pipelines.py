@@ -13,7 +13,8 @@ import psutil
 
 from sizewise.base.errors import SizewiseError
 
-LOOK_SECONDS = 0.25
+# To read what a process shares takes tens of milliseconds.
+LOOK_SECONDS = 1.0
 RUNNING = re.compile(r"Running stage '(?:.*:)?(?P<name>[\w-]+)'")
 MB = 1e6
 

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from sizewise.base.errors import SizewiseError
+from sizewise.bench import pipelines
 from sizewise.bench.pipelines import Meter, stage_of, watch
 
 # Says what DVC says, and works in a process of its own, as a kernel does.
@@ -35,7 +36,8 @@ def test_a_line_says_which_stage_begins(line, name):
     assert stage_of(line) == name
 
 
-def test_each_stage_has_its_own(tmp_path):
+def test_each_stage_has_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(pipelines, "LOOK_SECONDS", 0.1)
     said = []
     found = watch((sys.executable, "-c", PIPELINE), tmp_path, said.append)
     assert list(found) == ["features", "train", "table"]
