@@ -24,9 +24,12 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from sizewise.base.arithmetic import VARIABLE
 from sizewise.base.errors import ConfigError
 
 EMULATOR = "SIZEWISE_EMULATOR"
+# The arithmetic that this process was asked for, see base.arithmetic.
+ASKED = os.environ.get(VARIABLE)
 # Most of a process's start is to read these: two seconds of three. Arithmetic is pinned before torch is read.
 LIBRARIES = [
     "sizewise.base.arithmetic",
@@ -78,7 +81,8 @@ def _interpreter(words: tuple[str, ...]) -> str:
 def _context() -> BaseContext:
     """How processes begin: fresh, from one that has only read the libraries that all of them need, where the system can."""
     words = tuple(emulator())
-    if words or "forkserver" not in get_all_start_methods():
+    # The libraries of one that has read them compute as they were asked to then.
+    if words or os.environ.get(VARIABLE) != ASKED or "forkserver" not in get_all_start_methods():
         spawn = get_context("spawn")
         spawn.set_executable(_interpreter(words))
         return spawn

@@ -15,6 +15,7 @@
 - schemes: PPO under the reference designs' other actions
 - small_account: design A's $1,000 account, and accounts of other sizes
 - speed: what everything takes, and beside whom
+- standing: which ledgers of a study need not be made again
 - stability: what other seeds and another arithmetic would have decided
 - stress: worse conditions, and where the difference comes from
 - tables: variants of the tables and of the learners of closed trades

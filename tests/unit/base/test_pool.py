@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from sizewise.base.arithmetic import BASELINE, asking, fingerprint, has_avx2
 from sizewise.base.errors import ConfigError, TrainingError
 from sizewise.base.pool import EMULATOR, Pool, cores, emulator
 
@@ -20,6 +22,12 @@ import time
 import torch
 
 from sizewise.base.errors import TrainingError
+
+
+def computes(shared: None, item: None) -> str:
+    from sizewise.base.arithmetic import fingerprint
+
+    return fingerprint()
 
 
 def late_first(shared: dict[str, int], item: int) -> tuple[int, int]:
@@ -143,3 +151,14 @@ def test_an_emulator_that_starts_nothing_is_refused(monkeypatch, text, message):
     monkeypatch.setenv(EMULATOR, text)
     with pytest.raises(ConfigError, match=f"^SIZEWISE_EMULATOR .*{message}"):
         emulator()
+
+
+@pytest.mark.skipif(not has_avx2(), reason="this processor has one arithmetic alone")
+def test_processes_compute_as_they_are_asked_to(work):
+    """Also once others have been started that are not."""
+    found = {}
+    for name in (None, BASELINE, None):
+        with asking(name) if name else nullcontext(), Pool(None, most=1) as pool:
+            found.setdefault(name, []).extend(pool.map(work.computes, [None]))
+    assert found[None] == [fingerprint()] * 2
+    assert found[BASELINE] != [fingerprint()]

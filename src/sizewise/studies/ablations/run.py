@@ -6,7 +6,6 @@ what is missing.
 """
 
 import argparse
-import json
 import shutil
 import sys
 
@@ -28,12 +27,10 @@ from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.ablations import Ablations, Variant
 from sizewise.params.trading.world import World
 from sizewise.studies.ablations.files import COLUMNS, FOLDER, SELECTION, folder_of
+from sizewise.studies.standing import mark, stands
 from sizewise.walkforward.frames import frames
 from sizewise.walkforward.risk import match_policies
 from sizewise.walkforward.walk import run_policies
-
-# What a variant's ledger was made from.
-MADE = "made.json"
 
 
 def changed(train: Train, variant: Variant, ablations: Ablations) -> Train:
@@ -78,11 +75,11 @@ def run_variant(stage: Stage, name: str) -> None:
     code = code_hash("sizewise.studies.ablations.run")
     made = {"params": digest, "arm": arm.model_dump(mode="json"), "data": universe.data_hash, "code": code}
     made |= {"signals": p.signals.model_dump(mode="json"), "stop_atr": stop_atr(p.arms, p.plan.reference)}
-    if not (folder / MADE).is_file() or json.loads((folder / MADE).read_text(encoding="utf-8")) != made:
+    if not stands(folder, made):
         shutil.rmtree(folder, ignore_errors=True)
         settings = training.Settings(train, observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
         _walk(stage, name, universe, settings, variant.scheme)
-        write_json(folder / MADE, made)
+        mark(folder, made)
     ledger = read_equity(folder, columns=COLUMNS)
     record_trials(
         stage.workspace.trials, trial_lines(f"ablation {name}", digest, universe.data_hash, ledger, code=code)

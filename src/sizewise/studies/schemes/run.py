@@ -6,7 +6,6 @@ from the same parameters, bars and code, is kept.
 """
 
 import argparse
-import json
 import shutil
 import sys
 from typing import Any
@@ -16,7 +15,7 @@ from tqdm import tqdm
 
 from sizewise.base.errors import exit_status
 from sizewise.base.hashing import code_hash, content_hash
-from sizewise.base.paths import require_writable, write_json
+from sizewise.base.paths import require_writable
 from sizewise.dataset.joint import ground_of
 from sizewise.dataset.store import Universe, cut_folds, read_market, read_models, read_universe
 from sizewise.learning.ppo import training
@@ -31,12 +30,10 @@ from sizewise.params.studies.schemes import Schemes
 from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.world import World
 from sizewise.studies.schemes.files import FOLDER, arms_of, folder_of
+from sizewise.studies.standing import mark, stands
 from sizewise.walkforward.frames import events_frame, frames
 from sizewise.walkforward.risk import factors_of, match_table
 from sizewise.walkforward.walk import run_policies
-
-# What a scheme's ledger was made from.
-MADE = "made.json"
 
 
 def budget(train: Train, schemes: Schemes) -> Train:
@@ -70,10 +67,10 @@ def run_scheme(stage: Stage, name: str) -> None:
     made: dict[str, Any] = {"params": digest, "data": universe.data_hash, "code": code}
     made |= {"signals": p.signals.model_dump(mode="json"), "stop_atr": stop_atr(p.arms, p.plan.reference)}
     made["risk"] = None if p.plan.risk is None else p.plan.risk.model_dump(mode="json")
-    if not (folder / MADE).is_file() or json.loads((folder / MADE).read_text(encoding="utf-8")) != made:
+    if not stands(folder, made):
         shutil.rmtree(folder, ignore_errors=True)
         _walk(stage, name, universe, train)
-        write_json(folder / MADE, made)
+        mark(folder, made)
     lines = trial_lines(
         f"scheme {name}", digest, universe.data_hash, read_equity(folder, columns=LEDGER_COLUMNS), code=code
     )

@@ -7,11 +7,9 @@ record no trials. A repeat whose ledger stands, made from the same parameters, b
 """
 
 import argparse
-import json
 import shutil
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,12 +27,10 @@ from sizewise.ledgers.trials import canonical
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.trading.world import World
 from sizewise.studies.stability.files import LEFT_OUT, SECOND, folder_of, seeds_of
+from sizewise.studies.standing import mark, stands
 from sizewise.walkforward.frames import frames
 from sizewise.walkforward.risk import match_policies
 from sizewise.walkforward.walk import run_policies
-
-# What a repeat's ledger was made from.
-MADE = "made.json"
 
 
 def check_seeds(stage: Stage) -> None:
@@ -82,10 +78,10 @@ def run_set(stage: Stage, name: str, universe: Universe) -> None:
         print(f"sizewise: {why}", file=sys.stderr)
         return
     made = _made_from(stage, name, asked, universe)
-    if _reads(folder / MADE) != made:
+    if not stands(folder, made):
         shutil.rmtree(folder, ignore_errors=True)
         _walk(stage, name, asked, universe)
-        write_json(folder / MADE, made)
+        mark(folder, made)
 
 
 def why_left_out(arithmetic: str) -> str:
@@ -119,10 +115,6 @@ def _made_from(stage: Stage, name: str, asked: str | None, universe: Universe) -
         "seeds": list(seeds_of(p.stability)[name]),
         "arithmetic": asked or fingerprint(),
     }
-
-
-def _reads(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _walk(stage: Stage, name: str, asked: str | None, universe: Universe) -> None:

@@ -6,7 +6,6 @@ from the same parameters, bars and code, is kept.
 """
 
 import argparse
-import json
 import shutil
 import sys
 from types import SimpleNamespace
@@ -31,13 +30,12 @@ from sizewise.params.learning.tabular import Tabular
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.tables import OF_CLOSED_TRADES, OF_TABLES, TableVariant
 from sizewise.params.trading.world import World
+from sizewise.studies.standing import mark, stands
 from sizewise.studies.tables.files import FOLDER, TRADES_TOLD, folder_of
 from sizewise.studies.tables.sources import crossings, skipped, trades_of
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.frames import frames
 
-# What a variant's ledger was made from.
-MADE = "made.json"
 Varied = tuple[TableArm | ClosedTradeArm, Tabular, ClosedTrades]
 
 
@@ -88,13 +86,13 @@ def run_variant(stage: Stage, name: str, market: Market, folds: tuple[Fold, ...]
     digest, code = arm_hash(own, name), code_hash("sizewise.studies.tables.run")
     made = {"params": digest, "data": data_hash, "code": code, "of": p.tables.variants[name].arm}
     made |= {"signals": p.signals.model_dump(mode="json"), "stop_atr": stop_atr(p.arms, p.plan.reference)}
-    if not (folder / MADE).is_file() or json.loads((folder / MADE).read_text(encoding="utf-8")) != made:
+    if not stands(folder, made):
         shutil.rmtree(folder, ignore_errors=True)
         _learn(stage, name, market, folds, (arm, tabular, outcome))
         _walk(stage, name, market, folds, (arm, tabular, outcome))
         told = _told(p.tables.variants[name], market, folds)
         write_json(folder / TRADES_TOLD, {key: None if value != value else value for key, value in told.items()})
-        write_json(folder / MADE, made)
+        mark(folder, made)
     ledger = read_equity(folder, columns=LEDGER_COLUMNS)
     record_trials(stage.workspace.trials, trial_lines(f"table {name}", digest, data_hash, ledger, code=code))
 

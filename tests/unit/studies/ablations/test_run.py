@@ -29,6 +29,7 @@ from sizewise.studies.ablations.report import (
     variant_table,
 )
 from sizewise.studies.ablations.report import effects as effect_table
+from sizewise.studies.standing import note_of
 
 from ...reports.test_walk_forward import path
 
@@ -163,7 +164,7 @@ def test_a_variant_that_stands_is_kept_and_what_params_no_longer_name_goes(stage
     run.run_variants(own)
     assert not folder_of(own, "older").exists()
     # Other parameters, or a ledger that was never finished: it is made again.
-    (folder_of(own, "bold") / run.MADE).unlink()
+    note_of(folder_of(own, "bold")).unlink()
     with pytest.raises(AssertionError, match="trained again"):
         run.run_variants(own)
 

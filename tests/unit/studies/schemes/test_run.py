@@ -25,6 +25,7 @@ from sizewise.params.trading.trading import BSH, Simplex
 from sizewise.params.trading.world import World
 from sizewise.studies.schemes import report, run
 from sizewise.studies.schemes.files import arms_of, folder_of
+from sizewise.studies.standing import note_of
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.frames import frames
 from sizewise.walkforward.risk import factors_of
@@ -115,8 +116,8 @@ def test_every_scheme_walks_at_the_risk_of_the_plan_on_train(quick, stage):
 
 def test_a_scheme_at_another_risk_is_another_trial(stage, monkeypatch, tmp_path):
     shutil.copytree(stage.workspace.base, tmp_path, dirs_exist_ok=True)
-    made = json.loads((folder_of(stage, "bsh") / run.MADE).read_text())
-    assert made["risk"] == stage.params.plan.risk.model_dump()
+    made = json.loads(note_of(folder_of(stage, "bsh")).read_text())
+    assert made["of"]["risk"] == stage.params.plan.risk.model_dump()
     walked = []
     equity = read_equity(folder_of(stage, "bsh"))
     monkeypatch.setattr(run, "_walk", lambda _, name, *__: walked.append(name))
@@ -128,8 +129,8 @@ def test_a_scheme_at_another_risk_is_another_trial(stage, monkeypatch, tmp_path)
     assert walked == ["bsh"]
     lines = [line for line in read_trials(tmp_path / "trials.jsonl") if line["arm"] == "scheme bsh"]
     assert [line["fold"] for line in lines] == [0, 1, 0, 1]
-    assert lines[0]["params_hash"] == lines[1]["params_hash"] == made["params"]
-    assert lines[2]["params_hash"] == lines[3]["params_hash"] != made["params"]
+    assert lines[0]["params_hash"] == lines[1]["params_hash"] == made["of"]["params"]
+    assert lines[2]["params_hash"] == lines[3]["params_hash"] != made["of"]["params"]
     assert report.risk_tables(replace(stage, params=given)) == []
 
 

@@ -19,6 +19,7 @@ from sizewise.params.stage import Stage
 from sizewise.params.studies.tables import Tables, TableVariant
 from sizewise.params.trading.world import World
 from sizewise.sizing.opportunities import Opportunities
+from sizewise.studies.standing import note_of
 from sizewise.studies.tables import report, run
 from sizewise.studies.tables.files import folder_of
 from sizewise.studies.tables.sources import crossings, skipped, trades_of
@@ -205,7 +206,7 @@ def test_a_variant_that_stands_is_kept_and_what_params_no_longer_name_goes(stage
     monkeypatch.setattr(run, "_learn", refuse)
     run.run_variants(own)
     assert not folder_of(own, "older").exists()
-    (folder_of(own, "agents") / run.MADE).unlink()
+    note_of(folder_of(own, "agents")).unlink()
     with pytest.raises(AssertionError, match="trained again"):
         run.run_variants(own)
 
