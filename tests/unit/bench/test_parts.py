@@ -27,7 +27,7 @@ def test_parts_add_up(window, inputs):
 
 def test_every_network_is_timed():
     found = parts.trainings(TINY, iterations=1)
-    assert set(found) == {"default_budget", "peers_budget"}
+    assert set(found) == {"default_budget", "floor"}
     for one in found.values():
         assert one["samples_per_s"] > 0.0
         assert one["flops_per_sample"] > 0.0

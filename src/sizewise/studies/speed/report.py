@@ -14,7 +14,7 @@ from sizewise.reports.figures import lead_title
 from sizewise.reports.page.style import COLOURS, QUIET, WIDE
 
 PARTS = ("environment", "encode", "trunk", "optimiser", "rest")
-NETWORKS = {"default_budget": "the main job's network", "peers_budget": "256-256 over the whole window"}
+NETWORKS = {"default_budget": "the main job's network", "floor": "256-256 over the whole window"}
 PEERS = {
     "sb3": ("Stable-Baselines3", "256-256 over the whole window"),
     "sbx": ("SBX (JAX)", "256-256 over the whole window"),
@@ -77,7 +77,7 @@ def stages_figure(profile: Mapping[str, Any]) -> Figure:
     axes.set_yticks(rows, [str(stage).replace("_", " ") for _, stage in table.index])
     axes.set_ylim(len(table) - 0.5, -0.5)
     axes.set_xlabel("minutes")
-    axes.legend(fontsize=8, loc="lower right")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=2)
     lead_title(figure, "What each stage takes")
     return figure
 
@@ -109,7 +109,7 @@ def parts_figure(profile: Mapping[str, Any]) -> Figure:
     axes.set_yticks(range(len(NETWORKS)), list(NETWORKS.values()))
     axes.set_ylim(len(NETWORKS) - 0.5, -0.5)
     axes.set_xlim(0.0, 100.0)
-    axes.set_xlabel("share of a training's processor time (%); paler: the rollout, fuller: the update")
+    figure.supxlabel("share of a training's processor time (%); paler: the rollout, fuller: the update", fontsize=9)
     lead_title(figure, "Where a training's time goes")
     return figure
 

@@ -19,7 +19,7 @@ PROFILE = {
         "arithmetic": "portable",
     },
     "floors": {"sgemm_gflops_per_s": 10.0, "copied_gb_per_s": 8.0},
-    "training": {"default_budget": ONE, "peers_budget": ONE},
+    "training": {"default_budget": ONE, "floor": ONE},
     "growth": {"bars": {"points": [{"times": 1, "cpu_s": 1.0, "grown_mb": 0.0}], "cpu": 1.0, "memory": 0.5}},
     "pipelines": {"make reproduce": {"train": {"wall_s": 60.0, "cpu_s": 90.0, "peak_mb": 1500.0}}},
 }
