@@ -54,7 +54,8 @@ def stages_table(profile: Mapping[str, Any]) -> pd.DataFrame:
             busy = taken["cpu_s"] / taken["wall_s"] if taken["wall_s"] else np.nan
             rows.append({"pipeline": pipeline, "stage": name, **taken, "busy": busy})
     columns = {"wall_s": "wall (s)", "cpu_s": "CPU (s)", "busy": "cores busy", "peak_mb": "peak memory (MB)"}
-    return pd.DataFrame(rows).rename(columns=columns).set_index(["pipeline", "stage"])[list(columns.values())]
+    table = pd.DataFrame(rows, columns=["pipeline", "stage", *columns]).rename(columns=columns)
+    return table.set_index(["pipeline", "stage"])
 
 
 def stages_sentence(profile: Mapping[str, Any]) -> str:
@@ -64,7 +65,7 @@ def stages_sentence(profile: Mapping[str, Any]) -> str:
         wall = sum(one["wall_s"] for one in stages.values()) / 60.0
         most = max(one["peak_mb"] for one in stages.values())
         said.append(f"{pipeline}: {wall:.1f} minutes by the clock, {most:,.0f} MB at most")
-    return "; ".join(said) + "."
+    return "; ".join(said) + "." if said else "No stage was looked at: `sizewise profile --pipelines` does."
 
 
 def stages_figure(profile: Mapping[str, Any]) -> Figure:
@@ -75,7 +76,7 @@ def stages_figure(profile: Mapping[str, Any]) -> Figure:
     axes.barh(rows, table["CPU (s)"] / 60.0, height=0.75, color=QUIET, alpha=0.35, label="of processors")
     axes.barh(rows, table["wall (s)"] / 60.0, height=0.4, color=COLOURS[0], label="by the clock")
     axes.set_yticks(rows, [str(stage).replace("_", " ") for _, stage in table.index])
-    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.set_ylim(max(1, len(table)) - 0.5, -0.5)
     axes.set_xlabel("minutes")
     figure.legend(fontsize=8, loc="outside lower center", ncols=2)
     lead_title(figure, "What each stage takes")

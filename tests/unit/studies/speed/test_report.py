@@ -36,6 +36,13 @@ def test_stages():
     assert report.stages_sentence(PROFILE) == "make reproduce: 1.0 minutes by the clock, 1,500 MB at most."
 
 
+def test_stages_that_nobody_looked_at():
+    none = PROFILE | {"pipelines": {}}
+    assert report.stages_table(none).empty
+    assert report.stages_sentence(none) == "No stage was looked at: `sizewise profile --pipelines` does."
+    assert report.stages_figure(none).axes
+
+
 def test_parts():
     table = report.parts_table(PROFILE)
     assert table.loc[("the main job's network", "update"), "optimiser (%)"] == pytest.approx(10.0)
