@@ -46,7 +46,7 @@ def growth_figure(results: Sequence[Result], rules: Brownian) -> Figure:
             held = np.array([one.size for one in results if one.task.market == name and one.task.arm == arm])
             grown = yearly * law.expected_growth(held, np.zeros(len(held), dtype=int))
             axes.plot(held, grown, marker, ms=6, alpha=0.75, color=colours[arm], label=arm)
-        axes.set_title(f"{name}: drift {market.drift:.0%}, volatility {market.volatility:.0%}", fontsize=9)
+        axes.set_title(f"{name}\ndrift {market.drift:.0%}, volatility {market.volatility:.0%}", fontsize=9)
         axes.set_xlabel("share of equity held")
     grid[0, 0].set_ylabel("log growth a year (%)")
     lead_title(figure, "Growth by the share held, and where learners came to hold")
