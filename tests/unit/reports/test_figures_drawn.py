@@ -318,6 +318,38 @@ FIGURES: dict[str, Callable[[Callable[..., Figure]], Figure]] = {
         Brownian(risk_levels=(0.0, 0.8), markets={"index": BrownianMarket(drift=0.08, volatility=0.20)}),
     ),
     "sizers_figure": lambda draw: draw(*sized()),
+    "stages_figure": lambda draw: draw(
+        {
+            "pipelines": {
+                "make reproduce": {
+                    "features": {"wall_s": 30.0, "cpu_s": 45.0, "peak_mb": 900.0},
+                    "train": {"wall_s": 360.0, "cpu_s": 630.0, "peak_mb": 2000.0},
+                },
+                "make studies": {"cartpole": {"wall_s": 60.0, "cpu_s": 60.0, "peak_mb": 500.0}},
+            }
+        }
+    ),
+    "parts_figure": lambda draw: draw(
+        {
+            "training": {
+                network: {
+                    "parts": {
+                        "rollout": {"share": 0.5, "environment": 0.3, "trunk": 0.15, "rest": 0.05},
+                        "update": {"share": 0.5, "encode": 0.1, "trunk": 0.3, "optimiser": 0.1},
+                    }
+                }
+                for network in ("default_budget", "floor")
+            }
+        }
+    ),
+    "scaling_figure": lambda draw: draw(
+        {
+            "growth": {
+                axis: {"points": [{"times": t, "cpu_s": 0.1 * t**power, "grown_mb": 50.0 + t} for t in (1, 4, 16)]}
+                for axis, power in (("bars", 1.0), ("window", 0.2))
+            }
+        }
+    ),
     "targeting_figure": lambda draw: draw(
         {
             name: pd.DataFrame({"difference": [0.2, -0.1], "low": [-0.1, -0.3], "high": [0.5, 0.1]}, index=groups)

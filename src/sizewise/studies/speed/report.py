@@ -159,7 +159,7 @@ def growth_table(profile: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("what grows")
 
 
-def growth_figure(profile: Mapping[str, Any]) -> Figure:
+def scaling_figure(profile: Mapping[str, Any]) -> Figure:
     """What is taken at 1, 4 and 16 times what is asked, over that at 1; dashed is in proportion."""
     figure, panels = plt.subplots(1, 2, figsize=(WIDE, 3.4), sharex=True, sharey=True)
     for axes, (key, title) in zip(panels, GROWN.values(), strict=True):
