@@ -83,6 +83,11 @@ def stages_figure(profile: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def stages_parts(profile: Mapping[str, Any]) -> list[Figure | pd.DataFrame]:
+    """The picture and the table of stages; none where no stage was looked at."""
+    return [stages_figure(profile), stages_table(profile)] if any(profile["pipelines"].values()) else []
+
+
 def parts_table(profile: Mapping[str, Any]) -> pd.DataFrame:
     """Shares of a training's processor time, one row a network and half of an iteration."""
     rows = []

@@ -40,7 +40,8 @@ def test_stages_that_nobody_looked_at():
     none = PROFILE | {"pipelines": {}}
     assert report.stages_table(none).empty
     assert report.stages_sentence(none) == "No stage was looked at: `sizewise profile --pipelines` does."
-    assert report.stages_figure(none).axes
+    assert report.stages_parts(none) == []
+    assert len(report.stages_parts(PROFILE)) == 2
 
 
 def test_parts():
