@@ -1,4 +1,4 @@
-"""How far training is, in a terminal and in a notebook: a bar that is gone once it is full.
+"""How far training is, in a terminal and in a notebook: a bar that is gone once it is full; of other stages, how long.
 
 Training writes how far each of its jobs is; who shows it only reads that, so that an executed report holds no trace of it.
 """
@@ -63,6 +63,26 @@ def in_terminal(live: Path) -> Iterator[None]:
         finally:
             stop.set()
             watcher.join()
+
+
+@contextmanager
+def elapsing(name: str) -> Iterator[None]:
+    """For how long something has run, on standard error, where that is a terminal; nothing is left of it."""
+    words = f"{name.replace('_', ' ')}: {{elapsed}}"
+    with tqdm(bar_format=words, file=sys.stderr, leave=False, disable=None) as bar:
+        stop = threading.Event()
+
+        def tell() -> None:
+            while not stop.wait(POLL_SECONDS):
+                bar.refresh()
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            teller.join()
 
 
 def in_notebook(live: Path) -> threading.Thread:

@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from sizewise.reports.page.kernel import (
     LocalKernelManager,
     prepare_figures,
 )
-from sizewise.reports.page.progress import in_terminal
+from sizewise.reports.page.progress import elapsing, in_terminal
 from sizewise.reports.page.render import render
 
 # What an output's metadata say of a picture: in words, and how large it is shown.
@@ -126,8 +126,8 @@ def _described(output: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _progress(workspace: Workspace, stage: str) -> AbstractContextManager[None]:
-    """How far the stage is that tells; silent for those that write nothing while they run."""
-    return in_terminal(workspace.live) if stage == "train" else nullcontext()
+    """How far the stage is that tells, and of others how long they have run."""
+    return in_terminal(workspace.live) if stage == "train" else elapsing(stage)
 
 
 def run_stage(stage: str, profile: str = "full") -> Path:

@@ -76,6 +76,24 @@ def test_a_terminal_is_left_as_it_was(tmp_path, monkeypatch):
     assert "\n" not in terminal.getvalue()
 
 
+def test_a_terminal_says_how_long_it_has_been(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress.elapsing("walk_forward"):
+        wait_for(lambda: terminal.getvalue().count("walk forward: 00:00") > 2)
+    # The line is blank again.
+    assert terminal.getvalue().rpartition("\r")[2].strip() == ""
+    assert not terminal.getvalue().rstrip("\r ").endswith("\n")
+
+
+def test_nobody_is_told_how_long_where_nobody_looks(monkeypatch):
+    file = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", file)
+    with progress.elapsing("compare"):
+        time.sleep(0.05)
+    assert file.getvalue() == ""
+
+
 def test_nothing_is_written_where_nobody_looks(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with progress.in_terminal(tmp_path):
