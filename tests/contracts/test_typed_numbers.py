@@ -53,7 +53,10 @@ def most_multiple() -> str:
 
 # What a place may say, and where it is from: a place that says another figure, or whose home says another, fails.
 PROSE: dict[str, dict[str, Callable[[], str]]] = {
-    "03_walk_forward": {"95%": lambda: INTERVAL},
+    "03_walk_forward": {
+        "95%": lambda: INTERVAL,
+        "80%": lambda: percent(MIDDLE_OF_RESPONSES[1] - MIDDLE_OF_RESPONSES[0]),
+    },
     "04_compare": {"5%": lambda: percent(UNSTABLE_FRAC)},
     "07_calibration": {"99%": lambda: percent(BAND)},
     "12_small_account": {

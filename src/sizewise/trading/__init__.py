@@ -7,7 +7,6 @@
 - desk: one scheme, one broker, one reward: actions become accounts
 - environment: any scheme, any costs, any reward, any clock, batched
 - episodes: where accounts stand and when they start again
-- holding: accounts that hold through many bars, by a compiled loop
 - priced: growth that prices risk
 - rewards: what a step earns
 - schemes: action spaces and what each action orders

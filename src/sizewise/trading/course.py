@@ -12,8 +12,8 @@ import torch
 
 from sizewise.market.tape import Bars, Tape
 from sizewise.trading.accounts import Position
+from sizewise.trading.broker.holding import columns_of, held_through
 from sizewise.trading.episodes import Ranges
-from sizewise.trading.holding import columns_of, held_through
 
 
 class Course:
@@ -130,13 +130,16 @@ class Stretch:
         """Accounts of plain cash, [P], which hold through the bars after the first; None where the broker has to walk them:
         several instruments, single precision, another device, or an account that leaves, see holding.held_through."""
         plain = self.tape.n_instruments == 1 and self.dtype == torch.float64 and self.start.device.type == "cpu"
-        if not plain:
+        if not plain or position.peak is None:
             return None
-        after = held_through(self.course._columns, position, self.start + 2, self.stop, ruin_level, ended)
-        if after is None or after.book.day_trades is None:
-            return after
-        session = self.tape.column("session")[self.stop].T
-        return after._replace(book=after.book._replace(day_trades=after.book.day_trades.at(session)))
+        marks = (position.book, position.equity, position.peak)
+        after = held_through(self.course._columns, *marks, self.start + 2, self.stop, ruin_level, ended)
+        if after is None:
+            return None
+        book, equity, peak = after
+        if book.day_trades is not None:
+            book = book._replace(day_trades=book.day_trades.at(self.tape.column("session")[self.stop].T))
+        return position._replace(book=book, equity=equity, peak=peak)
 
     def one_by_one(self) -> Iterator[tuple[Bars, Bars, torch.Tensor]]:
         """The bars after the first, for all; whoever has arrived (bool) is shown bars in which nothing is and nothing

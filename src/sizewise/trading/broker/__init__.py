@@ -3,6 +3,7 @@
 - book: what an account holds: cash, lots, margin, day trades, working orders
 - broker: the batched broker
 - dealing: the book in the hands of one step: trades and fills
+- holding: accounts that hold through many bars, by a compiled loop
 - orders: what a scheme asks and what the broker answers
 - reference_broker: the specification in plain Python
 - reference_orders: its orders and fills as plain records

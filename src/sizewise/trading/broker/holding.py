@@ -5,7 +5,7 @@ import torch
 
 from sizewise.base.compiled import compiled
 from sizewise.market.tape import Tape
-from sizewise.trading.accounts import Position
+from sizewise.trading.broker.book import Book
 
 # What holding costs, in the order in which the broker takes it.
 COLUMNS = ("last_close", "open", "close", "borrow", "loan", "funding")
@@ -18,28 +18,29 @@ def columns_of(tape: Tape) -> np.ndarray:
 
 def held_through(
     columns: np.ndarray,
-    position: Position,
+    book: Book,
+    equity: torch.Tensor,
+    peak: torch.Tensor,
     first: torch.Tensor,
     last: torch.Tensor,
     ruin_level: float | torch.Tensor,
     ended: torch.Tensor,
-) -> Position | None:
+) -> tuple[Book, torch.Tensor, torch.Tensor] | None:
     """Accounts after the bars `first` to `last` (int64 [P], those with first > last stay as they are); None where one has
     to leave on the way, which is the broker's: it falls to the ruin level, or has `ended` (bool [P]) and still holds.
 
     Args:
-        columns: see columns_of. position: float64 [P], one instrument, without lots, margin, or anything on its way.
+        columns: see columns_of. book, equity, peak: float64 [P], one instrument, without lots, margin, or anything on its
+            way; `peak`: the highest equity so far.
     """
-    book, peak = position.book, position.peak
-    if peak is None or bool((ended & book.units[0].bool()).any()):
+    if bool((ended & book.units[0].bool()).any()):
         return None
-    cash, equity, highest = (np.array(part.numpy()) for part in (book.cash, position.equity, peak))
+    cash, worth, highest = (np.array(part.numpy()) for part in (book.cash, equity, peak))
     level = torch.where(ended, -torch.inf, torch.as_tensor(ruin_level, dtype=torch.float64)).numpy()
     units = np.ascontiguousarray(book.units[0].numpy())
-    if not _hold(columns, units, first.numpy(), last.numpy(), level, cash, equity, highest):
+    if not _hold(columns, units, first.numpy(), last.numpy(), level, cash, worth, highest):
         return None
-    after = book._replace(cash=torch.from_numpy(cash))
-    return position._replace(book=after, equity=torch.from_numpy(equity), peak=torch.from_numpy(highest))
+    return book._replace(cash=torch.from_numpy(cash)), torch.from_numpy(worth), torch.from_numpy(highest)
 
 
 @compiled
