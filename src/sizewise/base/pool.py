@@ -14,10 +14,12 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -118,7 +120,16 @@ class Pool(Generic[Shared]):
 _SHARED: list[Any] = []
 
 
+def _end_with_parent() -> None:
+    """Who asked for the work is gone, however he ended: nobody is there to be told of it."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
 def _begin(shared: object) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Ctrl-C reaches every process of a command: a worker ends in silence, and who waits for it says what to do.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(1)

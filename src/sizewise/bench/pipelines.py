@@ -80,7 +80,8 @@ def watch(command: Sequence[str], folder: Path, tell: Callable[[str], object] = 
     with subprocess.Popen(  # noqa: S603  (DVC, as the caller names it)
         list(command), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
     ) as running:
-        found = _stages(running.stdout or (), Meter(psutil.Process(running.pid)), tell)
+        said: Iterable[str] = running.stdout or ()
+        found = _stages(said, Meter(psutil.Process(running.pid)), tell)
     if running.returncode:
         raise SizewiseError(f"'{' '.join(command)}' ended with status {running.returncode}: what it said stands above")
     return found
@@ -90,7 +91,7 @@ def _stages(lines: Iterable[str], meter: Meter, tell: Callable[[str], object]) -
     found: dict[str, Taken] = {}
     looks = _Looks(meter)
     name, begun, before = None, time.monotonic(), 0.0
-    for line in [*lines] if isinstance(lines, tuple) else lines:
+    for line in lines:
         tell(line)
         following = stage_of(line)
         if following is None:

@@ -55,9 +55,11 @@ def profile(
     with one_thread():
         record = {"machine": describe_machine(), "floors": parts.floors(), "training": parts.trainings()}
     record |= {"growth": growth.growth(), "pipelines": known.get("pipelines", {})}
+    write_json(before, record)
     if pipelines:
         for name, file in (("make reproduce", "dvc.yaml"), ("make studies", "studies/dvc.yaml")):
             taken = stages.watch(("dvc", "repro", "--force", file), project_root())
             record["pipelines"][name] = {stage: asdict(one) for stage, one in taken.items()}
-    write_json(before, record)
+            # An hour's work: what comes after may fail.
+            write_json(before, record)
     print(json.dumps(record, indent=2))

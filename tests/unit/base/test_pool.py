@@ -8,6 +8,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sizewise.base.arithmetic import BASELINE, asking, fingerprint, has_avx2
@@ -135,6 +136,41 @@ def test_an_interrupt_ends_the_workers_in_silence(work, tmp_path):
     os.killpg(run.pid, signal.SIGINT)
     _, said = run.communicate(timeout=60)
     assert (run.returncode, said.count("\n"), said[:22]) == (130, 1, "sizewise: interrupted:")
+
+
+KILLED = """
+from contextlib import nullcontext
+
+from sizewise.base.arithmetic import BASELINE, asking
+from sizewise.base.pool import Pool
+from {module} import sleep
+
+if __name__ == "__main__":
+    with {asked}, Pool(None, most=1) as pool:
+        list(pool.map(sleep, range(6)))
+"""
+
+
+# From a server of processes, and from nothing.
+@pytest.mark.parametrize("asked", ["nullcontext()", "asking(BASELINE)"])
+def test_workers_end_with_who_is_killed(work, tmp_path, asked):
+    """By the system, say, because memory is short: in the middle of their work."""
+    (tmp_path / "run.py").write_text(KILLED.format(module=work.__name__, asked=asked))
+    path = os.pathsep.join([*sys.path, str(Path(work.__file__).parent)])
+    run = subprocess.Popen(
+        [sys.executable, str(tmp_path / "run.py")],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert run.stdout.readline() == "asleep\n"
+    begun = psutil.Process(run.pid).children(recursive=True)
+    assert begun
+    run.kill()
+    run.wait()
+    assert psutil.wait_procs(begun, timeout=20)[1] == []
+    run.stdout.close()
 
 
 @pytest.mark.parametrize(

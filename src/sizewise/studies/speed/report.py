@@ -22,6 +22,7 @@ PEERS = {
     "sb3_small": ("Stable-Baselines3", "the main job's network"),
     "sbx_small": ("SBX (JAX)", "the main job's network"),
 }
+TIMES_OURS = {"median": "ours, times", "lowest": "least", "highest": "most"}
 GROWN = {"cpu": ("cpu_s", "processor time"), "memory": ("grown_mb", "memory")}
 
 
@@ -137,6 +138,15 @@ def floors_sentence(profile: Mapping[str, Any]) -> str:
     return " ".join(said)
 
 
+def peers_sentence(bench: Mapping[str, Any]) -> str:
+    """Where and how peers were measured, which may be another run than that of the rest of the record."""
+    peers = bench.get("peers", {})
+    if not peers:
+        return "No peer was measured: `make bench-peers` does."
+    record = {**bench, **peers}
+    return f"Measured on: {machine_sentence(record)} {record['method'][0].upper()}{record['method'][1:]}."
+
+
 def peers_table(bench: Mapping[str, Any]) -> pd.DataFrame:
     """Samples a second of other people's PPO on the same bars, network and budget, and how many times ours are."""
     rows = []
@@ -144,8 +154,18 @@ def peers_table(bench: Mapping[str, Any]) -> pd.DataFrame:
         if key in bench.get("peers", {}):
             ratio = bench["peers"][f"ppo_ratio_to_{key}"]
             rows.append({"peer": name, "network": network, "samples/s": bench["peers"][key]["samples_per_s"], **ratio})
-    columns = {"median": "ours, times", "lowest": "least", "highest": "most"}
-    return pd.DataFrame(rows).rename(columns=columns).set_index(["peer", "network"])
+    return pd.DataFrame(rows).rename(columns=TIMES_OURS).set_index(["peer", "network"])
+
+
+def environments_table(bench: Mapping[str, Any]) -> pd.DataFrame:
+    """Account steps a second of TorchTrade's environment, observation included, and how many times ours are."""
+    rows = []
+    for key, ratio in bench["peers"]["environment_ratio_to_torchtrade"].items():
+        _, accounts, _, window = key.split("_")
+        steps = bench["peers"][key]["steps_per_s"]
+        rows.append({"accounts": int(accounts), "bars of a window": int(window), "steps/s": steps, **ratio})
+    table = pd.DataFrame(rows).rename(columns=TIMES_OURS)
+    return table.set_index(["accounts", "bars of a window"])
 
 
 def schemes_table(bench: Mapping[str, Any]) -> pd.DataFrame:

@@ -79,6 +79,22 @@ def test_each_path_has_its_own_policy_and_no_neighbours(quick, two):
     assert not torch.allclose(both[0], both[1], atol=1e-4)
 
 
+def test_several_abreast_say_what_each_says_alone(quick, two):
+    """Whatever the policies and the lengths of their paths."""
+    market = two[1]
+    bitcoin, euro = starts(quick, two)
+    members = [
+        sizer_of(quick, two, [(0, 0, bitcoin, 300), (1, 1, euro, 120)]),
+        sizer_of(quick, two, [(1, 0, bitcoin, 250), (0, 1, euro, 100)]),
+    ]
+    together = PolicySizer.abreast(members)
+    for offset in (3, 60, 99):
+        at = situation_at(market, [bitcoin + offset, euro + offset], [1000.0, 1010.0], [0.0, 40.0])
+        said = together.log_prob(at.repeated(2))
+        assert torch.equal(said, torch.cat([member.log_prob(at) for member in members]))
+    assert not torch.equal(said[0], said[2])
+
+
 def test_orders_are_greedy_and_never_against_the_signal(quick, two):
     market = two[1]
     first = starts(quick, two)[0]

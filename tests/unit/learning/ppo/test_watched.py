@@ -1,4 +1,4 @@
-"""What a watcher sees: the first and the last iteration, and in between at most one a second."""
+"""What a watcher sees: the first and the last iteration, and in between as many as a second and a share of time allow."""
 
 import json
 
@@ -21,6 +21,25 @@ def test_it_is_told_once_a_second_and_at_the_end(tmp_path, monkeypatch):
     for name in ("one", "two"):
         assert steps(tmp_path / name) == [1, 5, 9]
         assert json.loads((tmp_path / name / "metrics.json").read_text())["iteration"] == 9
+
+
+def test_writing_takes_no_more_than_its_share(tmp_path, monkeypatch):
+    """Where a write takes a tenth of a second, the next one is due after fifty of them."""
+    now = [100.0]
+    monkeypatch.setattr(watched.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(watched, "MOST_FRAC", 0.02)
+    told = Watched(tmp_path, ["one"])
+    log = told._lives[0].log_metric
+
+    def slowly(name: str, value: float) -> None:
+        now[0] += 0.05
+        log(name, value)
+
+    monkeypatch.setattr(told._lives[0], "log_metric", slowly)
+    for iteration in range(1, 30):
+        told.report([{"iteration": iteration, "loss": 0.0}], last=False)
+        now[0] += 0.3
+    assert steps(tmp_path / "one") == [1, 18]
 
 
 def test_nobody_watches_where_no_folder_is_given(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from sizewise.params.trading.trading import Rules
 from sizewise.sizing.sizers import AT_MARKET, Situation, Sizer, rule_sizer
 from sizewise.sizing.walks import backtest, day_marks
 from sizewise.sizing.walks.day_marks import DayMarks
+from sizewise.trading.accounts import Position
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.course import Stretch
 
@@ -121,12 +122,19 @@ def test_holding_at_once_is_holding_bar_by_bar(ruin_frac, monkeypatch):
     tape = market.tape.changed(loan=3e-4 * days, funding=torch.linspace(-1e-4, 1e-4, 440).double().unsqueeze(-1))
     market = replace(market, tape=tape)
     decides = decision_rows(market, Decisions(every="session"), follows_signal=False)
-    walked, alone = [], []
-    for held in (Stretch.held, lambda *_: alone.append(1)):
+    walked, alone, at_once, own = [], [], [], Stretch.held
+
+    def looked(*given: object) -> Position | None:
+        at_once.append(own(*given))
+        return at_once[-1]
+
+    for held in (looked, lambda *_: alone.append(1)):
         monkeypatch.setattr(Stretch, "held", held)
         given = slices(market, *SPANS)
         walked.append(day_marks.run(market, *given, SIZERS["buy_and_hold"](), account, RULES["plain"], decides=decides))
     assert alone
+    # Where somebody is ruined, the broker has to see it; all else goes by the loop.
+    assert sum(found is None for found in at_once) <= (len(SPANS) if ruin_frac else 0) < len(at_once)
     for one, two in zip(walked[0].equity, walked[1].equity, strict=True):
         np.testing.assert_array_equal(one, two)
     ruined = any((equity <= ruin_frac * WIDE.initial_equity).any() for equity in walked[0].equity)

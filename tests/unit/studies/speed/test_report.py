@@ -25,7 +25,16 @@ PROFILE = {
 }
 RATIO = {"median": 9.0, "lowest": 8.0, "highest": 10.0}
 BENCH = {
-    "peers": {"sb3": {"samples_per_s": 500.0}, "ppo_ratio_to_sb3": RATIO},
+    "machine": PROFILE["machine"],
+    "method": "one thread",
+    "peers": {
+        "machine": PROFILE["machine"] | {"arithmetic": "native"},
+        "method": "two rounds",
+        "sb3": {"samples_per_s": 500.0},
+        "ppo_ratio_to_sb3": RATIO,
+        "torchtrade_1024_window_100": {"steps_per_s": 7.0},
+        "environment_ratio_to_torchtrade": {"torchtrade_1024_window_100": RATIO},
+    },
     "schemes": {"accounts": 4096, "sizing7": {"steps_per_s": 5.0, "times_slower": {"median": 1.0}}},
 }
 
@@ -60,6 +69,21 @@ def test_peers_that_were_not_measured_have_no_row():
     assert list(table.index) == [("Stable-Baselines3", "256-256 over the whole window")]
     assert table["ours, times"].tolist() == [9.0]
     assert report.schemes_table(BENCH).loc["sizing7", "steps/s"] == 5.0
+
+
+def test_peers_say_the_run_that_they_were_measured_in():
+    said = report.peers_sentence(BENCH)
+    assert said.startswith("Measured on: C, 2 cores, no GPU; Linux, Python 3, torch 2, native arithmetic.")
+    assert said.endswith("Two rounds.")
+    own = {**BENCH, "peers": {name: one for name, one in BENCH["peers"].items() if name not in ("machine", "method")}}
+    assert "portable arithmetic. One thread." in report.peers_sentence(own)
+    assert report.peers_sentence({}) == "No peer was measured: `make bench-peers` does."
+
+
+def test_another_environment():
+    table = report.environments_table(BENCH)
+    assert table.loc[(1024, 100), "steps/s"] == 7.0
+    assert table.loc[(1024, 100), "ours, times"] == 9.0
 
 
 def test_growth():
