@@ -13,7 +13,7 @@ import torch
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.market_tensor import Market
 from sizewise.market.costs import Costs
-from sizewise.market.tape import chain_tapes
+from sizewise.market.tape import Tape, chain_tapes
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.decisions import Decisions
@@ -284,12 +284,12 @@ def test_whoever_is_ruined_on_the_way_is_ruined(funding, closes):
 
 def forgetful(column: int):
     """A course whose leaps forget borrow (0) or funding (1)."""
-    sums = course.Course._sums.func
+    held = Tape.held.func
 
-    def without(self: course.Course) -> torch.Tensor:
-        return sums(self).index_fill(2, torch.tensor([column]), 0.0)
+    def without(self: Tape) -> torch.Tensor:
+        return held(self).index_fill(2, torch.tensor([column]), 0.0)
 
-    return mock.patch.object(course.Course, "_sums", property(without))
+    return mock.patch.object(Tape, "held", property(without))
 
 
 def at_the_end_only():
@@ -299,13 +299,16 @@ def at_the_end_only():
 
 def a_bar_short():
     """Stretches that end a bar early, but for the close."""
-    leap = course.Stretch.leap.func
+    leap = course._Stretches.leap.func
 
-    def short(self: course.Stretch):
-        early = self.tape.rows(torch.maximum(self.stop - 1, self.start + 1))
-        return leap(self)._replace(close=early.close)
+    def short(self: course._Stretches):
+        early = self.tape.steps(torch.maximum(self.stop - 1, self.start + 1), self.dtype)
+        return [
+            [bars._replace(close=before.close) for bars, before in zip(*each, strict=True)]
+            for each in zip(leap(self), early, strict=True)
+        ]
 
-    return mock.patch.object(course.Stretch, "leap", property(short))
+    return mock.patch.object(course._Stretches, "leap", property(short))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

@@ -65,6 +65,18 @@ class Bars(NamedTuple):
 
 
 COLUMNS = Bars._fields
+CHARGES = ("borrow", "loan", "funding", "impact")
+
+
+def by_step(columns: Iterable[torch.Tensor], steps: int, dtype: torch.dtype) -> tuple[list[Bars], list[Bars]]:
+    """The bars of each step, of columns as Tape.stacked gives them; and in another dtype."""
+    kept = list(columns)
+    exact = [column.expand(steps, *column.shape[1:]).unbind(0) for column in kept]
+    if all(column.dtype == dtype for column in kept):
+        bars = [Bars(*step) for step in zip(*exact, strict=True)]
+        return bars, bars
+    money = [column.to(dtype).expand(steps, *column.shape[1:]).unbind(0) for column in kept]
+    return [Bars(*step) for step in zip(*exact, strict=True)], [Bars(*step) for step in zip(*money, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -105,20 +117,41 @@ class Tape:
         ranges = [market.aminmax(dim=0) for market in torch.split(self.table, list(self.n_rows))]
         return tuple(torch.stack([(low == high).all(0) for low, high in ranges]).all(0).tolist())
 
+    @cached_property
+    def charged(self) -> frozenset[str]:
+        """Which of borrow, loan, funding and impact any bar has."""
+        return frozenset(name for name in CHARGES if bool((self.column(name) != 0).any()))
+
+    @cached_property
+    def silent(self) -> bool:
+        """Whether there is a time without a bar of some instrument."""
+        return bool((self.column("traded") == 0).any())
+
+    @cached_property
+    def held(self) -> torch.Tensor:
+        """What holding one unit, or one of borrowed cash, costs up to each row of its market: float64 [R, I, 4], of
+        borrow (times the close before), funding (times the open), its amount whoever pays it, and loan."""
+        funding = self.column("open") * self.column("funding")
+        parts = (self.column("last_close") * self.column("borrow"), funding, funding.abs(), self.column("loan"))
+        # Every market by itself: another's prices round nothing of it.
+        markets = torch.split(torch.stack(parts, dim=-1), list(self.n_rows))
+        return torch.cat([market.cumsum(0) for market in markets])
+
+    def stacked(self, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The columns of the bars at `rows` (int64, steps first), each [T, I, *others]; or [1, I, *others], for every step
+        the same. Each path stays in one market."""
+        taken = self.table[rows].movedim((-1, -2), (0, 2))
+        return tuple(
+            (column[:1] if still else column).contiguous() for column, still in zip(taken, self._still, strict=True)
+        )
+
     def steps(self, rows: torch.Tensor, dtype: torch.dtype) -> tuple[list[Bars], list[Bars]]:
         """The bars at `rows` (int64, steps first), those of each step: columns of shape [I, *others]; and in another dtype.
 
         The same as `rows` gives of each step, and several times as fast for all of them: what does not change is taken at
         the first step alone. Each path stays in one market.
         """
-        taken: list[tuple[torch.Tensor, ...]] = []
-        other: list[tuple[torch.Tensor, ...]] = []
-        for column, still in zip(self.table[rows].movedim((-1, -2), (0, 2)), self._still, strict=True):
-            own = column[:1].contiguous() if still else column.contiguous()
-            for kept, values in ((taken, own), (other, own.to(dtype))):
-                kept.append(values.expand(len(rows), *own.shape[1:]).unbind(0))
-        exact, changed = ([Bars(*step) for step in zip(*columns, strict=True)] for columns in (taken, other))
-        return exact, changed
+        return by_step(self.stacked(rows), len(rows), dtype)
 
     def rows_as(self, rows: torch.Tensor, dtype: torch.dtype) -> tuple[Bars, Bars]:
         """The bars at `rows` as they are, and in another dtype: all columns are changed at once."""

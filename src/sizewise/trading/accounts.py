@@ -138,7 +138,8 @@ class Observer:
     def _day_trades_left(self, book: Book, bars: Bars) -> torch.Tensor:
         if book.day_trades is None:
             return torch.full(book.cash.shape, ALLOWED, device=book.cash.device)
-        return book.day_trades.at(bars.session).left().amin(0)
+        left = book.day_trades.at(bars.session).left()
+        return left[0] if self.n_instruments == 1 else left.amin(0)
 
     def _three(self, value: torch.Tensor, equity: torch.Tensor) -> list[torch.Tensor]:
         account, limit = self.account, self.limit_frac

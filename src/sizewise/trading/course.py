@@ -4,16 +4,18 @@ Places number the rows that decide, in the order of the tape; where every bar de
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 
-from sizewise.market.tape import Bars, Tape
+from sizewise.market.tape import Bars, Tape, by_step
 from sizewise.trading.accounts import Position
 from sizewise.trading.broker.holding import columns_of, held_through
 from sizewise.trading.episodes import Ranges
+
+# Steps and paths of which what they read is gathered at once: in the processor's cache, and more than calls cost.
+GATHERED = 1 << 15
 
 
 class Course:
@@ -34,18 +36,7 @@ class Course:
         return Ranges(place.symbols, tuple(start), tuple(stop))
 
     @cached_property
-    def _sums(self) -> torch.Tensor:
-        """What holding one unit, or one of borrowed cash, costs up to each row of its market: float64 [R, I, 4], of Bars'
-        borrow (times the close before), funding (times the open), its amount whoever pays it, and loan."""
-        column = self._tape.column
-        funding = column("open") * column("funding")
-        parts = (column("last_close") * column("borrow"), funding, funding.abs(), column("loan"))
-        # Every market by itself: another's prices round nothing of it.
-        markets = torch.split(torch.stack(parts, dim=-1), list(self._tape.n_rows))
-        return torch.cat([market.cumsum(0) for market in markets])
-
-    @cached_property
-    def _extremes(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def extremes(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Lowest and highest close after each place up to the next, float64 [D, I]."""
         close = self._tape.column("close").cpu().numpy()
         edges = np.minimum(self.at.numpy() + 1, len(close) - 1)
@@ -54,77 +45,119 @@ class Course:
         return torch.from_numpy(low).to(device), torch.from_numpy(high).to(device)
 
     @cached_property
-    def lends(self) -> bool:
-        """Whether borrowed cash costs anything on any bar."""
-        return bool((self._tape.column("loan") != 0).any())
-
-    @cached_property
-    def _columns(self) -> np.ndarray:
+    def columns(self) -> np.ndarray:
         return columns_of(self._tape)
 
     def stretch(self, places: torch.Tensor, dtype: torch.dtype) -> "Stretch":
         """From the decisions at `places` (int64, any shape, none the last of its market) to the following ones."""
-        at = self.at.to(places.device)
-        return Stretch(self, self._tape, places, at[places], at[places + 1], dtype)
+        return self.stretches(places.unsqueeze(0), dtype)[0]
+
+    def stretches(self, places: torch.Tensor, dtype: torch.dtype) -> "list[Stretch]":
+        """The same for each step of `places`, int64, steps first; what they read is gathered at once."""
+        many = _Stretches(self, self._tape, places, dtype)
+        return [Stretch(many, t) for t in range(len(places))]
+
+    def along(self, first: torch.Tensor, final: torch.Tensor, dtype: torch.dtype) -> "Iterator[Stretch]":
+        """Step by step from the places `first` up to `final`, int64 [P]; who has arrived stays on the last way there."""
+        steps, ahead = int((final - first).max()), max(1, GATHERED // max(1, first.numel()))
+        for begun in range(0, steps, ahead):
+            step = torch.arange(begun, min(begun + ahead, steps), device=first.device).unsqueeze(1)
+            yield from self.stretches(torch.minimum(first + step, final - 1), dtype)
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """The bars after the decisions at rows `start` up to the decisions at rows `stop`, int64, any shape."""
+class _Stretches:
+    """What stretches of several steps read, steps first; gathered for all of them where the first one asks."""
 
-    course: Course
-    tape: Tape
-    places: torch.Tensor
-    start: torch.Tensor
-    stop: torch.Tensor
-    dtype: torch.dtype
-
-    @cached_property
-    def longest(self) -> int:
-        """Bars after the first, at most."""
-        return int((self.stop - self.start).max()) - 1
-
-    @cached_property
-    def first(self) -> Bars:
-        """The bar after each decision, where its orders fill."""
-        return self.tape.rows(self.start + 1)
+    def __init__(self, course: Course, tape: Tape, places: torch.Tensor, dtype: torch.dtype):
+        at = course.at.to(places.device)
+        self.course, self.tape, self.places, self.dtype = course, tape, places, dtype
+        self.start, self.stop = at[places], at[places + 1]
 
     @cached_property
-    def first_money(self) -> Bars:
-        return self.first.to(self.dtype)
+    def longest(self) -> list[int]:
+        return ((self.stop - self.start).flatten(1).amax(1) - 1).tolist()
 
     @cached_property
-    def _carry(self) -> tuple[torch.Tensor, ...]:
-        """What the columns of Course._sums come to in the bars after the first."""
-        between = self.course._sums[self.stop] - self.course._sums[self.start + 1]
-        return between.movedim((-1, -2), (0, 1)).unbind(0)
+    def _first(self) -> tuple[torch.Tensor, ...]:
+        return self.tape.stacked(self.start + 1)
 
     @cached_property
-    def leap(self) -> Bars:
-        """All bars after the first as one, for accounts to which nothing can happen in them but what holding costs."""
-        last, first = self.tape.rows(self.stop), self.first
-        lent, funded, _, loan = self._carry
+    def first(self) -> tuple[list[Bars], list[Bars]]:
+        return by_step(self._first, len(self.start), self.dtype)
+
+    @cached_property
+    def carry(self) -> torch.Tensor:
+        """[4, T, I, *others], see Stretch.carry."""
+        between = self.tape.held[self.stop] - self.tape.held[self.start + 1]
+        return between.movedim((-1, -2), (0, 2)).contiguous()
+
+    @cached_property
+    def extremes(self) -> list[torch.Tensor]:
+        """Of each step the lowest and highest close on the way, [2, I, *others]."""
+        return list(torch.stack([values[self.places].movedim(-1, 1) for values in self.course.extremes], dim=1))
+
+    @cached_property
+    def leap(self) -> tuple[list[Bars], list[Bars]]:
+        last, first = Bars(*self.tape.stacked(self.stop)), Bars(*self._first)
+        lent, funded, _, loan = self.carry
         flat = dict.fromkeys(("last_close", "open"), first.close)
         extremes = {"high": torch.maximum(first.close, last.close), "low": torch.minimum(first.close, last.close)}
         costs = {"borrow": lent / first.close, "funding": funded / first.close, "loan": loan}
-        return last._replace(**flat, **extremes, **costs)
+        return by_step(last._replace(**flat, **extremes, **costs), len(self.start), self.dtype)
 
-    @cached_property
+
+class Stretch:
+    """The bars after the decisions at rows `start` up to the decisions at rows `stop`, int64, any shape."""
+
+    def __init__(self, many: _Stretches, t: int):
+        self._many, self._t = many, t
+        self.tape, self.dtype = many.tape, many.dtype
+        self.start, self.stop = many.start[t], many.stop[t]
+
+    @property
+    def longest(self) -> int:
+        """Bars after the first, at most."""
+        return self._many.longest[self._t]
+
+    @property
+    def first(self) -> Bars:
+        """The bar after each decision, where its orders fill."""
+        return self._many.first[0][self._t]
+
+    @property
+    def first_money(self) -> Bars:
+        """The same in the accounts' dtype."""
+        return self._many.first[1][self._t]
+
+    @property
+    def carry(self) -> tuple[torch.Tensor, ...]:
+        """What the columns of Tape.held come to in the bars after the first."""
+        return self._many.carry[:, self._t].unbind(0)
+
+    @property
+    def leap(self) -> Bars:
+        """All bars after the first as one, for accounts to which nothing can happen in them but what holding costs."""
+        return self._many.leap[0][self._t]
+
+    @property
     def leap_money(self) -> Bars:
-        return self.leap.to(self.dtype)
+        """The same in the accounts' dtype."""
+        return self._many.leap[1][self._t]
 
     def leads_nobody_to(self, ruin_level: float | torch.Tensor, position: Position) -> bool:
         """Whether no account can fall to `ruin_level` on the way, nor owe interest on interest; on the safe side."""
-        low, high = (values[self.places].movedim(-1, 0) for values in self.course._extremes)
+        low, high = self._many.extremes[self._t]
         units = position.book.units
         worst = torch.where(units < 0, high, low).to(units.dtype)
         # What is paid now may come back later, and an account be ruined in between.
-        borrow, _, swings, _ = (part.to(units.dtype) for part in self._carry)
+        borrow, _, swings, _ = (part.to(units.dtype) for part in self.carry)
         carry = (units.clamp(max=0.0) * borrow - units.abs() * swings).sum(0)
         owes = position.book.cash + carry < 0.0
         equity = position.book.cash + (units * worst).sum(0) + carry
         # A rounding of single precision must not decide.
-        return bool((equity > ruin_level * (1.0 + 1e-3)).all()) and not (self.course.lends and bool(owes.any()))
+        return bool((equity > ruin_level * (1.0 + 1e-3)).all()) and not (
+            "loan" in self.tape.charged and bool(owes.any())
+        )
 
     def held(self, position: Position, ruin_level: float | torch.Tensor, ended: torch.Tensor) -> Position | None:
         """Accounts of plain cash, [P], which hold through the bars after the first; None where the broker has to walk them:
@@ -133,7 +166,7 @@ class Stretch:
         if not plain or position.peak is None:
             return None
         marks = (position.book, position.equity, position.peak)
-        after = held_through(self.course._columns, *marks, self.start + 2, self.stop, ruin_level, ended)
+        after = held_through(self._many.course.columns, *marks, self.start + 2, self.stop, ruin_level, ended)
         if after is None:
             return None
         book, equity, peak = after

@@ -177,9 +177,9 @@ class TradingEnv:
         sets `episodes.rows`."""
         places = self.episodes.horizon_rows(self.device).unsqueeze(2)
         steps = self._course.at.to(self.device)[places]
-        self._bars, self._money = self.tape.steps(steps, self.dtype)
+        self._bars, self._money = self.tape.steps(steps, self.dtype if self._course.every_bar else torch.float64)
         if not self._course.every_bar:
-            self._stretches = [self._course.stretch(place, self.dtype) for place in places[:-1]]
+            self._stretches = self._course.stretches(places[:-1], self.dtype)
         self._direction = self._direction_table[steps].to(self.dtype)
         if self._signals is not None:
             self._reload_situations(steps)

@@ -199,6 +199,28 @@ def test_steps_are_the_rows_of_each(both, fees):
             assert torch.equal(rounded, expected.float()), name
 
 
+def test_a_tape_knows_what_it_charges_and_where_it_is_silent(known, both):
+    bars = frame("2020-01-01", [100.0, 101.0, 103.0])
+    hourly = build_tape({"BTCUSDT_1h": bars}, known)
+    assert (hourly.charged, hourly.silent, both.silent) == (frozenset({"borrow"}), False, True)
+    assert hourly.changed(loan=1e-4, borrow=0.0).charged == {"loan"}
+
+
+def test_what_is_held_costs_what_its_bars_do_market_by_market(known):
+    parts = {
+        "BTCUSDT_1h": frame("2020-01-01", [100.0, 101.0, 103.0]),
+        "EURUSD_1h": frame("2020-01-01", [1.1, 1.2, 1.3]),
+    }
+    tape = chain_tapes((build_tape({name: bars}, known) for name, bars in parts.items()), 6)
+    tape = tape.changed(borrow=1e-3, loan=2e-3, funding=torch.tensor([1.0, -2.0, 3.0] * 2).view(-1, 1) * 1e-3)
+    for first in (0, 3):
+        rows = slice(first, first + 3)
+        opened, last_close = tape.column("open")[rows, 0], tape.column("last_close")[rows, 0]
+        funding = opened * torch.tensor([1e-3, -2e-3, 3e-3], dtype=torch.float64)
+        expected = torch.stack([1e-3 * last_close, funding, funding.abs(), torch.full((3,), 2e-3).double()], dim=-1)
+        torch.testing.assert_close(tape.held[rows, 0], expected.cumsum(0), rtol=1e-6, atol=0)
+
+
 def test_steps_of_markets_that_differ_alone(known):
     """What never changes in a market is not the same in all."""
     parts = {

@@ -138,6 +138,11 @@ class Actors:
         policies = [one._policies + policies for one, policies in zip(members, before, strict=False)]
         return cls(first._spec, population, torch.cat(policies))
 
+    @property
+    def width(self) -> int:
+        """Units of an encoded row."""
+        return self._weight.shape[-1]
+
     def encode(self, policy: int, segments: torch.Tensor) -> torch.Tensor:
         """Rows of one policy's segments [1, G, L + window - 1, features]: [G, L, width]."""
         mine = {name: value[policy : policy + 1] for name, value in self._encoder.items()}

@@ -128,20 +128,10 @@ class PolicySizer:
         self._memory = torch.zeros((len(start_rows), first.spec.memory), device=device) if first.spec.memory else None
         # Of each row, how many before it are encoded; where every row is, its own number.
         self._place = None if decides is None else decides.to(device).long().cumsum(0) - decides.to(device).long()
-        spans = [(int(start), int(start + length)) for start, length in zip(start_rows, lengths, strict=True)]
-        parts, offsets, done = [], [], 0
-        for path, span in enumerate(spans):
-            k, symbol = int(policy_of_path[path]), int(symbols[path])
-            found = (
-                self._encode_rows(view, k, symbol, *span)
-                if decides is None
-                else self._encode_some(view, k, symbol, span[0] + decides[slice(*span)].nonzero().flatten())
-            )
-            begin = span[0] if self._place is None else int(self._place[span[0]])
-            offsets.append(done - begin)
-            parts.append(found)
-            done += len(found)
-        self._encoded, self._offset = torch.cat(parts), torch.tensor(offsets, device=device)
+        if decides is None:
+            self._encoded, self._offset = self._encode_rows(view, policy_of_path, start_rows, lengths, symbols)
+        else:
+            self._encoded, self._offset = self._encode_some(view, policy_of_path, start_rows, lengths, symbols, decides)
 
     @classmethod
     def abreast(cls, members: Sequence["PolicySizer"]) -> "PolicySizer":
@@ -156,19 +146,45 @@ class PolicySizer:
         joined._memory = torch.cat(memories) if memories else None
         return joined
 
-    def _encode_rows(self, view: MarketView, k: int, symbol: int, start: int, stop: int) -> torch.Tensor:
-        parts = []
-        for row in range(start, stop, ENCODE_ROWS):
-            segment = view.one_policy(k, row, symbol, min(ENCODE_ROWS, stop - row))
-            parts.append(self._actors.encode(k, segment)[0])
-        return torch.cat(parts)
+    def _encode_rows(
+        self,
+        view: MarketView,
+        policies: torch.Tensor,
+        start_rows: torch.Tensor,
+        lengths: torch.Tensor,
+        symbols: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Every row of every path, one path after the other; and what added to a row gives its place, [P]."""
+        parts: list[torch.Tensor] = []
+        for k, start, length, symbol in torch.stack([policies, start_rows, lengths, symbols], dim=1).tolist():
+            for row in range(start, start + length, ENCODE_ROWS):
+                segment = view.one_policy(k, row, symbol, min(ENCODE_ROWS, start + length - row))
+                parts.append(self._actors.encode(k, segment)[0])
+        return torch.cat(parts), lengths.cumsum(0) - lengths - start_rows
 
-    def _encode_some(self, view: MarketView, k: int, symbol: int, rows: torch.Tensor) -> torch.Tensor:
+    def _encode_some(
+        self,
+        view: MarketView,
+        policies: torch.Tensor,
+        start_rows: torch.Tensor,
+        lengths: torch.Tensor,
+        symbols: torch.Tensor,
+        decides: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The rows that decide, one path after the other; and what added to such a row's number gives its place, [P]."""
+        at = decides.nonzero().flatten()
+        first, beyond = (torch.searchsorted(at, rows.contiguous()) for rows in (start_rows, start_rows + lengths))
+        counts = beyond - first
+        begins = counts.cumsum(0) - counts
+        path = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+        rows = at[torch.arange(len(path), device=path.device) + (first - begins)[path]]
+        owner, symbol = policies[path], symbols[path]
         # One more than is asked for, so that a path at which nothing is decided has something to point at.
-        rows = rows if len(rows) else rows.new_tensor([view.window_bars])
-        return torch.cat(
-            [self._actors.encode(k, view.at_rows(k, some, symbol))[:, 0] for some in torch.split(rows, ENCODE_ROWS)]
-        )
+        encoded = torch.zeros((len(path) + 1, self._actors.width), device=rows.device)
+        for k in sorted(set(policies.tolist())):
+            for mine in torch.split((owner == k).nonzero().flatten(), ENCODE_ROWS):
+                encoded[mine] = self._actors.encode(k, view.at_rows(k, rows[mine], symbol[mine]))[:, 0]
+        return encoded, begins - first
 
     def log_prob(self, at: Situation) -> torch.Tensor:
         """Log-probabilities of the actions at this close, [P, A]; -inf where masked. Moves the memory one bar on."""

@@ -302,11 +302,10 @@ class MarketView:
         policies, rows, symbols = (torch.full((1, 1), value, device=device) for value in (policy, row, symbol))
         return self._gather(policies, rows, symbols, length)
 
-    def at_rows(self, policy: int, rows: torch.Tensor, symbol: int) -> torch.Tensor:
-        """The window of each of some rows of a symbol (int64 [L]) as one policy sees it: [1, L, window, features]."""
-        rows = rows.to(self._features.device).unsqueeze(0)
-        policies, symbols = torch.full_like(rows, policy), torch.full_like(rows, symbol)
-        return self._gather(policies, rows, symbols, 1)
+    def at_rows(self, policy: int, rows: torch.Tensor, symbols: torch.Tensor) -> torch.Tensor:
+        """The window of each of some rows of symbols (both int64 [L]) as one policy sees it: [1, L, window, features]."""
+        rows, symbols = (part.to(self._features.device).unsqueeze(0) for part in (rows, symbols))
+        return self._gather(torch.full_like(rows, policy), rows, symbols, 1)
 
     def each(self, policy: torch.Tensor, rows: torch.Tensor, symbols: torch.Tensor) -> torch.Tensor:
         """The window of each of N rows as a policy of its own sees it; all int64 [N]: float32 [N, window, features]."""

@@ -81,13 +81,11 @@ def run(
         visited[edge] = True
     course = Course(market.tape, visited)
     first, final = torch.searchsorted(course.at, start_rows), torch.searchsorted(course.at, last)
-    steps = int((final - first).max())
     position = walker.open((len(start_rows),))
     visits, equity = [start_rows], [position.equity]
     ruined = joined = torch.zeros(len(start_rows), dtype=torch.bool)
-    for t in range(steps):
-        # Whoever is through waits, flat, at the last decision.
-        stretch = course.stretch(torch.minimum(first + t, final - 1), market.dtype)
+    # Whoever is through waits, flat, at the last decision.
+    for stretch in course.along(first, final, market.dtype):
         here = stretch.start
         joined = joined | market.entry[here]
         asked, orders = decides[here], Orders()

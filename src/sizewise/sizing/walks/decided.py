@@ -83,10 +83,9 @@ def walk(
     marks.records[0, 0], marks.written[0] = position.equity, True
     ruined = joined = torch.zeros(len(start_rows), dtype=torch.bool, device=start_rows.device)
     kept = Recorder()
-    for t in range(int((final - first).max())):
-        # Whoever is through waits, flat, at the last decision.
+    # Whoever is through waits, flat, at the last decision.
+    for t, stretch in enumerate(course.along(first, final, market.dtype)):
         alive = first + t < final
-        stretch = course.stretch(torch.minimum(first + t, final - 1), market.dtype)
         here = stretch.start
         joined = joined | market.entry[here]
         asked, orders = decides[here] & alive, Orders()

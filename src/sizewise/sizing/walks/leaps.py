@@ -91,7 +91,7 @@ def returns(
     """
     device = market.atr_frac.device
     start, last = paths.start.to(device), (paths.start + paths.length - 1).to(device)
-    course, at, place, end = _course(market, paths, marks)
+    course, _, place, end = _course(market, paths, marks)
     desk = Walker(
         market.tape, account, rules, sizer.uses, dtype=torch.float64, device=device, pauses=True, trusted=True
     )
@@ -99,9 +99,8 @@ def returns(
     over, owner = torch.zeros_like(start, dtype=torch.bool), paths.owner.to(device)
     entries = market.entry.long().cumsum(0)
     found = []
-    for t in range(int((end - place).max())):
-        now = torch.minimum(place + t, end - 1)
-        rows = at[now]
+    for t, stretch in enumerate(course.along(place, end, torch.float64)):
+        rows = stretch.start
         # Entered inside the path, be it between two marks.
         joined = entries[rows] > entries[start] - market.entry[start].long()
         bars = market.tape.rows(rows)
@@ -124,7 +123,6 @@ def returns(
         orders = sizer.orders(situation)
         orders = orders.only(~over if asked is None else asked & ~over)
         position, orders = desk.closing_out(position, orders, (rows == last - 1) & ~over)
-        stretch = course.stretch(now, torch.float64)
         before = position.equity
         first = desk.move(position, orders, stretch.first, stretch.first_money)
         moved = walk_stretch(desk, [first], orders, stretch, leaps=leaps)[-1]

@@ -15,7 +15,7 @@ import torch
 
 from sizewise.base.errors import ActionError, ConfigError
 from sizewise.base.tensors import all_finite
-from sizewise.market.tape import Bars, Tape
+from sizewise.market.tape import CHARGES, Bars, Tape
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.book import ALLOWED, Book, DayTrades, Lots, Margin, Working
 from sizewise.trading.broker.dealing import Terms
@@ -63,8 +63,8 @@ class Broker:
                 "shares): set trading.rules.max_volume_frac to null"
             )
         self.rules, self.uses, self._trusted = rules, uses, trusted
-        present = {name: bool((tape.column(name) != 0).any()) for name in ("borrow", "loan", "funding", "impact")}
-        silences = pauses or bool((tape.column("traded") == 0).any())
+        present = {name: name in tape.charged for name in CHARGES}
+        silences = pauses or tape.silent
         self._terms = Terms(rules, tape.n_instruments, dtype, **present, silences=silences, record=record)
 
     def open(self, shape: tuple[int, ...], cash: float | torch.Tensor, device: torch.device | str = "cpu") -> Book:

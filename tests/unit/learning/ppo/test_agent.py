@@ -95,6 +95,24 @@ def test_several_abreast_say_what_each_says_alone(quick, two):
     assert not torch.equal(said[0], said[2])
 
 
+def test_rows_that_decide_are_encoded_as_all_rows_are(quick, two):
+    """Paths of other policies and symbols, in any order, and one at which nothing is decided."""
+    agents, market, view = two
+    bitcoin, euro = starts(quick, two)
+    paths = [(1, 0, bitcoin, 250), (0, 1, euro, 120), (0, 0, bitcoin + 40, 90), (1, 1, euro + 3, 4)]
+    decides = torch.zeros(len(market.tape.times), dtype=torch.bool)
+    decides[bitcoin + 5 : bitcoin + 240 : 7] = decides[euro + 10 : euro + 110 : 3] = True
+    policy, symbol, start, length = (torch.tensor(column) for column in zip(*paths, strict=True))
+    some = PolicySizer(market, agents, view, policy, start, length, symbol, decides=decides)
+    every = sizer_of(quick, two, paths)
+    for offset in range(5, 90):
+        rows = [min(first + offset, first + bars - 1) for _, _, first, bars in paths]
+        asked = decides[torch.tensor(rows)]
+        at = situation_at(market, rows, [1000.0] * 4, [0.0] * 4)
+        assert torch.equal(some.log_prob(at)[asked], every.log_prob(at)[asked])
+    assert not asked[3]
+
+
 def test_orders_are_greedy_and_never_against_the_signal(quick, two):
     market = two[1]
     first = starts(quick, two)[0]

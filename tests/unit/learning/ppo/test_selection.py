@@ -250,7 +250,8 @@ def test_a_view_of_some_inputs_is_that_of_all_without_the_others(market):
         some = MarketView(market, known, scalers, 3, names).segments(rows, symbols, 4)
         places = sorted(NAMES.index(name) for name in names)
         assert torch.equal(some, whole[..., places])
-    picked = MarketView(market, known, scalers, 3, ("ret_1",)).at_rows(0, torch.tensor([44, 702]), 0)
+    rows, symbols = torch.tensor([44, 702]), torch.zeros(2, dtype=torch.int64)
+    picked = MarketView(market, known, scalers, 3, ("ret_1",)).at_rows(0, rows, symbols)
     assert torch.equal(picked[0, 1, :, 0], whole[0, 0, 2:5, 0])
 
 
