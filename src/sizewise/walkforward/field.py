@@ -41,6 +41,7 @@ from sizewise.sizing.walks.day_marks import DayMarks
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.risk import COLUMNS, factors_of, marks_frame, match, train_paths
 from sizewise.walkforward.walk import (
+    APART,
     RULE_SEED,
     SIDE_BY_SIDE,
     ArmRun,
@@ -53,8 +54,6 @@ from sizewise.walkforward.walk import (
     walk_days,
 )
 
-# Rows of paths from which on arms are walked in processes of their own.
-APART = 5_000_000
 # Paths that at least walk side by side before others take another core, and rows of inputs that are held at once.
 ABREAST, ROOM = 512, 8_000_000
 # Arms that walk side by side, each with paths of it.

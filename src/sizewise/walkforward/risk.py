@@ -9,13 +9,14 @@ there accounts are at equal risk, and portfolios are not.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from sizewise.base.pool import Pool
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import Market
@@ -27,7 +28,7 @@ from sizewise.params.evidence.plan import Risk
 from sizewise.params.trading.world import World
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.walks.day_marks import DayMarks
-from sizewise.walkforward.walk import SIDE_BY_SIDE, Factors, PathKey, policies_sizer, scaled_sizer, walk_days
+from sizewise.walkforward.walk import APART, SIDE_BY_SIDE, Factors, PathKey, policies_sizer, scaled_sizer, walk_days
 
 COLUMNS = (
     "arm",
@@ -118,17 +119,39 @@ def match_table(
 ) -> pd.DataFrame:
     """Policies at hand matched on train; see walk.run_policies, whose arguments these are. Returns COLUMNS, see match."""
 
-    def run(keys: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
-        first = next(iter(agents.values()))
-        under = replace(world, rules=rules_of(first.scheme, world.rules), decisions=first.world.decisions)
-        decides = decision_rows(market, under.decisions, follows_signal=first.follows_signal)
-        sizer = policies_sizer(market, name, keys, folds, agents, decides)
-        scaled = scaled_sizer(sizer, torch.from_numpy(factor), world)
-        return walk_days(market, keys, scaled, under, follows_signal=first.follows_signal)
-
-    tables = [match(run, part, market, risk) for part in _abreast(train_paths(name, folds, seeds, market))]
+    keys, given = train_paths(name, folds, seeds, market), _AtHand(market, name, folds, agents, world, risk)
+    parts = _abreast(keys)
+    if len(parts) > 1 and sum(key.length for key in keys) > APART:
+        with Pool(given, most=len(parts)) as pool:
+            tables = list(pool.map(_AtHand.match, parts))
+    else:
+        tables = [given.match(part) for part in parts]
     table = pd.concat(tables).sort_values(["fold", "symbol", "seed"], ignore_index=True)
     return table.assign(scheme=folds[0].scheme)[list(COLUMNS)]
+
+
+@dataclass(frozen=True)
+class _AtHand:
+    """Policies by (fold, seed), and where they are matched."""
+
+    market: Market
+    name: str
+    folds: Sequence[Fold]
+    agents: Mapping[tuple[int, int], Agent]
+    world: World
+    risk: Risk
+
+    def match(self, keys: Sequence[PathKey]) -> pd.DataFrame:
+        """See `match`; train paths that walk side by side."""
+        return match(self._run, keys, self.market, self.risk)
+
+    def _run(self, keys: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
+        first = next(iter(self.agents.values()))
+        under = replace(self.world, rules=rules_of(first.scheme, self.world.rules), decisions=first.world.decisions)
+        decides = decision_rows(self.market, under.decisions, follows_signal=first.follows_signal)
+        sizer = policies_sizer(self.market, self.name, keys, self.folds, self.agents, decides)
+        scaled = scaled_sizer(sizer, torch.from_numpy(factor), self.world)
+        return walk_days(self.market, keys, scaled, under, follows_signal=first.follows_signal)
 
 
 def _abreast(keys: Sequence[PathKey]) -> list[list[PathKey]]:

@@ -10,8 +10,9 @@ import pandas as pd
 
 from sizewise.base.pool import Pool, cores
 from sizewise.ledgers.files import LedgerWriter, PathRows, path_rows
-from sizewise.walkforward.field import APART, Batch, Field
+from sizewise.walkforward.field import Batch, Field
 from sizewise.walkforward.frames import events_frame, frames
+from sizewise.walkforward.walk import APART
 
 
 class _Given(NamedTuple):

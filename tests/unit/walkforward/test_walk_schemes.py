@@ -19,6 +19,7 @@ from sizewise.params.trading.trading import OwnSizes, Simplex
 from sizewise.params.trading.world import World
 from sizewise.trading.broker.orders import Kind
 from sizewise.trading.schemes.catalogue import MODELS
+from sizewise.walkforward import risk
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.frames import equity_frame, frames
 from sizewise.walkforward.risk import COLUMNS, factors_of, match_policies, match_table
@@ -188,12 +189,16 @@ def test_what_it_is_without_a_factor_is_told_as_of_any_arm(pair, matched_pair):
     np.testing.assert_allclose(marks.to_numpy(), ends.to_numpy(), rtol=1e-12)
 
 
-def test_policies_at_hand_are_matched_like_those_of_the_field(matched_pair):
+def test_policies_at_hand_are_matched_like_those_of_the_field(matched_pair, monkeypatch):
     field, _ = matched_pair
     own = field.of("pair")
     given = (own._market, "pair", own._folds, own.agents("pair"), [1])
     table = match_table(*given, own._world, field._risk)
     pd.testing.assert_frame_equal(table, field.matched("pair"), check_dtype=False)
+    # Nor does it matter who walks which of them.
+    for name in ("APART", "SIDE_BY_SIDE"):
+        monkeypatch.setattr(risk, name, 1)
+    pd.testing.assert_frame_equal(match_table(*given, own._world, field._risk), table)
     # They decide by the clock that they were trained by, whatever the world's.
     other = replace(own._world, decisions=Decisions(every="session"))
     assert match_policies(*given, other, field._risk) == factors_of(table)
