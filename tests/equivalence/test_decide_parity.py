@@ -24,7 +24,6 @@ from sizewise.params.trading.decisions import Decisions
 from sizewise.sizing.scaled import ScaledSizer, shown
 from sizewise.sizing.sizers import JoinedSizer
 from sizewise.trading.schemes.values import position_limit_frac
-from sizewise.walkforward.field import OPENERS
 from sizewise.walkforward.walk import RULE_SEED, PathKey, policies_sizer, walk
 
 from ..conftest import ROOT
@@ -108,7 +107,7 @@ def walked(trained_field):  # noqa: F811
             arm = trained_field.arms[name]
             seed = SEED if arm.learned or arm.random else RULE_SEED
             mine = keys_of(market, name, seed, start, confidence_column(fold))
-            recorders[name] = Recorder(OPENERS[arm.kind](field, name, mine), factor, limit)
+            recorders[name] = Recorder(field.openers.open(name, mine), factor, limit)
             keys += mine
         sizer, world = JoinedSizer(list(recorders.values()), [len(SYMBOLS)] * len(names)), trained_field.world
         walk(market, keys, sizer, replace(world, decisions=decisions), follows_signal=follows)

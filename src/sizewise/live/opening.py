@@ -1,6 +1,6 @@
 """Arms as they are opened: any arm of a checkout by its name, and what training left in a folder.
 
-`OPENERS` is the register, beside that of `walkforward.field`: a kind of params.arms, and what opens its sizer on one path.
+`OPENERS` is the register, beside that of `walkforward.openers`: a kind of params.arms, and what opens its sizer on one path.
 """
 
 import re
@@ -48,6 +48,7 @@ from sizewise.sizing.own import Learner, checked, open_own
 from sizewise.sizing.sizers import PLAIN, HeldSizer, Size, Sizer, rule_sizer
 from sizewise.trading.schemes.values import position_limit_frac
 from sizewise.walkforward.field import Field
+from sizewise.walkforward.openers import Openers
 from sizewise.walkforward.risk import COLUMNS
 from sizewise.walkforward.walk import RULE_SEED, PathKey
 
@@ -239,8 +240,8 @@ def _by_symbol(part: Part) -> Opener:
 def _matched(part: Part) -> Opener:
     fold, p = part.cut_fold, part.checkout.params
     market = part.checkout.market(fold)
-    field = Field(market, [fold], p.arms, p.train.seeds, part.checkout.world, p.outcome, part.policies)
-    exposure = field.train_exposure(part.arm.matches)[fold.number]
+    openers = Openers(market, [fold], p.arms, p.train.seeds, part.checkout.world, p.outcome, part.policies)
+    exposure = openers.train_exposure(part.arm.matches)[fold.number]
     return lambda _, __, account: fitted.matched(part.arm, market, fold, exposure, account)
 
 

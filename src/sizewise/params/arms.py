@@ -1,6 +1,6 @@
 """The section `arms`: one model a kind of arm, and what others may know of an arm without knowing its kind.
 
-A kind is an entry here, and a sizer under the same name in `walkforward.field`; `custom` names a class of your own.
+A kind is an entry here, and a sizer under the same name in `walkforward.openers`; `custom` names a class of your own.
 """
 
 from collections.abc import Mapping

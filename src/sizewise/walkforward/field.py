@@ -1,12 +1,8 @@
-"""The field: how each arm of params becomes its out-of-sample paths, on its own ledger, over the same signals.
-
-`OPENERS` is the register of arms: a kind of params.arms, and what opens its sizer.
-"""
+"""The field: how each arm of params becomes its out-of-sample paths, on its own ledger, over the same signals; what walks
+beside what, and at which risk."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,31 +10,16 @@ import torch
 
 from sizewise.base.errors import ConfigError
 from sizewise.base.pool import Pool, cores
-from sizewise.dataset.clock import decision_rows
-from sizewise.dataset.confidence import confidence_column
-from sizewise.dataset.features import names_with
 from sizewise.dataset.joint import ground_of
-from sizewise.dataset.market_tensor import Market, fold_confidence
+from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
-from sizewise.learning.closed_trades.policy import load_closed_trades
-from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
-from sizewise.learning.direct.policy import DirectSizer, load_direct
-from sizewise.learning.own import load_own, member_size
-from sizewise.learning.ppo.agent import Agent, PolicySizer, load_agent
-from sizewise.learning.ppo.ensemble import EnsembleSizer
-from sizewise.learning.stored import policy_folder
-from sizewise.learning.tabular.sizer import TableSizer
-from sizewise.learning.tabular.store import load_table_for
-from sizewise.params.arms import Arm, DirectArm
+from sizewise.params.arms import Arm
 from sizewise.params.evidence.plan import Risk
 from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.world import World
-from sizewise.sizing.fitted import FITTED, Paths, fitted_sizer, mean_exposure
-from sizewise.sizing.multiples import rules_of
-from sizewise.sizing.own import Learner, checked, open_own
-from sizewise.sizing.sizers import PLAIN, HeldSizer, JoinedSizer, Sizer, rule_sizer
+from sizewise.sizing.sizers import JoinedSizer, Sizer
 from sizewise.sizing.walks.day_marks import DayMarks
-from sizewise.trading.schemes.values import position_limit_frac
+from sizewise.walkforward.openers import Openers
 from sizewise.walkforward.risk import COLUMNS, factors_of, marks_frame, match, train_paths
 from sizewise.walkforward.walk import (
     APART,
@@ -48,7 +29,6 @@ from sizewise.walkforward.walk import (
     PathKey,
     of_paths,
     paths_of,
-    policies_sizer,
     scaled_sizer,
     walk,
     walk_days,
@@ -64,7 +44,7 @@ class Field:
     """Every arm on one split scheme.
 
     Attributes:
-        fits: what fitted rules were given, as they walk.
+        openers: of the arms' sizers, and what these are opened on.
     """
 
     def __init__(
@@ -80,27 +60,26 @@ class Field:
     ):
         """Args: `market` float64, on the CPU; `outcome`: the section that closed-trade arms were trained with; `risk`: what
         every arm is matched to on train, None: it walks at its own."""
-        self._market, self._folds, self._arms, self._seeds = market, folds, arms, seeds
-        self._world, self._account, self._outcome, self._policies = world, world.account, outcome, policies
+        self.openers = Openers(market, folds, arms, seeds, world, outcome, policies)
         self._risk = risk
         self._matched: dict[str, pd.DataFrame] = {}
-        self.fits: list[pd.DataFrame] = []
         self._joint: dict[tuple[str, ...], Field] = {}
 
     def of(self, name: str) -> "Field":
         """The field that an arm walks: this one, or that of the symbols which share its account, at the same risk."""
-        symbols = self._arms[name].symbols
-        if not symbols or self._market.tape.symbols == (symbols,):
+        symbols = self.openers.arms[name].symbols
+        if not symbols or self.openers.market.tape.symbols == (symbols,):
             return self
         if symbols not in self._joint:
-            market, folds = ground_of(self._market, self._folds, symbols)
-            given = (self._arms, self._seeds, self._world, self._outcome, self._policies)
+            market, folds = ground_of(self.openers.market, self.openers.folds, symbols)
+            own = self.openers
+            given = (own.arms, own.drawn, own.world, own.outcome, own.policies)
             self._joint[symbols] = Field(market, folds, *given, self._risk)
         return self._joint[symbols]
 
     def market_of(self, name: str) -> Market:
         """The market on whose rows an arm's paths lie."""
-        return self.of(name)._market
+        return self.of(name).openers.market
 
     def walk(self, name: str) -> ArmRun:
         """An arm over all folds and, if it has randomness, all seeds, in one run; see walk_all."""
@@ -140,41 +119,30 @@ class Field:
         return self.of(batch[0][0])._walked(batch)
 
     def _keys(self, name: str) -> tuple[PathKey, ...]:
-        arm = self._arms[name]
+        arm = self.openers.arms[name]
         drawn = arm.learned or arm.random
-        return paths_of(name, self._folds, self.seeds(name) if drawn else [RULE_SEED], self._market)
+        return paths_of(
+            name, self.openers.folds, self.openers.seeds(name) if drawn else [RULE_SEED], self.openers.market
+        )
 
     def _beside(self, waiting: Batch, name: str, keys: Sequence[PathKey]) -> bool:
         """Whether an arm can walk with those that wait."""
         other = waiting[0][0]
-        if self._under(name) != self._under(other) or self._follows(name) != self._follows(other):
+        if self.openers.under(name) != self.openers.under(other) or self.openers.follows(name) != self.openers.follows(
+            other
+        ):
             return False
         every = [*(key for _, mine in waiting for key in mine), *keys]
         return len(every) * max(key.length for key in every) <= SIDE_BY_SIDE
-
-    def _under(self, name: str) -> World:
-        """The world an arm trades in: its clock, and the rules its scheme cannot do without."""
-        arm: Any = self._arms[name]
-        if arm.kind == "ppo_ensemble":
-            return self._under(arm.of)
-        world = arm.world(self._world)
-        return replace(world, rules=rules_of(arm.scheme, world.rules)) if arm.kind == "ppo" else world
-
-    def _decides(self, name: str) -> torch.Tensor | None:
-        """Rows at which an arm is asked."""
-        return decision_rows(self._market, self._under(name).decisions, follows_signal=self._follows(name))
-
-    def _follows(self, name: str) -> bool:
-        return self._arms[name].follows_signal
 
     def _walked(self, batch: Batch) -> Iterator[ArmRun]:
         sizers = [self.sizer(name, keys) for name, keys in batch]
         counts = [len(keys) for _, keys in batch]
         sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, counts)
         first = batch[0][0]
-        under = self._under(first)
+        under = self.openers.under(first)
         every = [key for _, keys in batch for key in keys]
-        ledger = walk(self._market, every, sizer, under, follows_signal=self._follows(first), record=True)
+        ledger = walk(self.openers.market, every, sizer, under, follows_signal=self.openers.follows(first), record=True)
         start = 0
         for (name, keys), count in zip(batch, counts, strict=True):
             yield ArmRun(name, keys, ledger.part(slice(start, start + count)))
@@ -187,7 +155,7 @@ class Field:
 
     def _scaled(self, name: str, keys: Sequence[PathKey], factor: torch.Tensor) -> Sizer:
         """An arm on paths, its sizes times the paths' factors."""
-        return scaled_sizer(OPENERS[self._arms[name].kind](self, name, keys), factor, self._world)
+        return scaled_sizer(self.openers.open(name, keys), factor, self.openers.world)
 
     def ready(self, names: Sequence[str]) -> None:
         """Match arms that are not matched yet, where a risk is declared."""
@@ -221,12 +189,12 @@ class Field:
 
     def match_group(self, group: Sequence[str], risk: Risk) -> pd.DataFrame:
         """The factors of arms that walk side by side; see risk.match, with the folds' scheme."""
-        told = len(self.fits)
+        told = len(self.openers.fits)
         keys = [key for name in group for key in self._train(name)]
-        parts = [match(self._on_days, part, self._market, risk) for part in self._in_parts(keys)]
+        parts = [match(self._on_days, part, self.openers.market, risk) for part in self._in_parts(keys)]
         # What a rule was given is told of the slices that are tested.
-        del self.fits[told:]
-        return pd.concat(parts, ignore_index=True).assign(scheme=self._folds[0].scheme)[list(COLUMNS)]
+        del self.openers.fits[told:]
+        return pd.concat(parts, ignore_index=True).assign(scheme=self.openers.folds[0].scheme)[list(COLUMNS)]
 
     def matched(self, name: str) -> pd.DataFrame:
         """The factors of an arm on these folds, see risk.match; with the folds' scheme."""
@@ -239,9 +207,9 @@ class Field:
         """Arms (with so many paths each) in groups that walk side by side: of one world, as many groups as there are cores
         and paths for them. The fewer the groups, the more paths share the calls of a step; rules come before learners."""
         worlds: list[list[str]] = []
-        for name in sorted(paths, key=lambda name: self._arms[name].learned):
-            alike = (one for one in worlds if self._under(name) == self._under(one[0]))
-            group = next((one for one in alike if self._follows(name) == self._follows(one[0])), None)
+        for name in sorted(paths, key=lambda name: self.openers.arms[name].learned):
+            alike = (one for one in worlds if self.openers.under(name) == self.openers.under(one[0]))
+            group = next((one for one in alike if self.openers.follows(name) == self.openers.follows(one[0])), None)
             if group is None:
                 worlds.append([name])
             else:
@@ -263,12 +231,12 @@ class Field:
 
     def unmatched_group(self, group: Sequence[str]) -> pd.DataFrame:
         """See `unmatched`; arms that walk side by side."""
-        told = len(self.fits)
+        told = len(self.openers.fits)
         keys = [key for name in group for key in self._keys(name)]
         parts = self._in_parts(keys)
-        found = [marks_frame(part, self._on_days(part, np.ones(len(part))), self._market) for part in parts]
+        found = [marks_frame(part, self._on_days(part, np.ones(len(part))), self.openers.market) for part in parts]
         # What a rule was given is told of the walk at matched risk.
-        del self.fits[told:]
+        del self.openers.fits[told:]
         return pd.concat(found, ignore_index=True)
 
     def rehearse(self, names: Sequence[str]) -> None:
@@ -279,18 +247,18 @@ class Field:
         """
         if self._risk is not None:
             return self.match_all(names)
-        told = len(self.fits)
+        told = len(self.openers.fits)
         for name in names:
             own = self.of(name)
             for part in own._in_parts(own._train(name)):
                 own._on_days(part, np.ones(len(part)))
-        del self.fits[told:]
+        del self.openers.fits[told:]
         return None
 
     def _train(self, name: str) -> tuple[PathKey, ...]:
-        arm = self._arms[name]
-        seeds = self.seeds(name) if arm.learned or arm.random else [RULE_SEED]
-        return train_paths(name, self._folds, seeds, self._market)
+        arm = self.openers.arms[name]
+        seeds = self.openers.seeds(name) if arm.learned or arm.random else [RULE_SEED]
+        return train_paths(name, self.openers.folds, seeds, self.openers.market)
 
     def _in_parts(self, keys: Sequence[PathKey]) -> Iterator[list[PathKey]]:
         """Paths, so many at once as their inputs find room."""
@@ -308,10 +276,10 @@ class Field:
 
     def _inputs_of(self, name: str) -> Callable[[PathKey], int]:
         """Rows whose inputs an arm holds for a path: of policies the closes at which they are asked, of others none."""
-        decides, arm = self._decides(name), self._arms[name]
+        decides, arm = self.openers.decides(name), self.openers.arms[name]
         if arm.kind not in ("ppo", "ppo_ensemble"):
             return lambda key: 0  # noqa: ARG005
-        members = len(self.seeds(arm.of)) if arm.kind == "ppo_ensemble" else 1
+        members = len(self.openers.seeds(arm.of)) if arm.kind == "ppo_ensemble" else 1
         if decides is None:
             return lambda key: members * key.length
         upto = [0, *decides.long().cumsum(0).tolist()]
@@ -327,144 +295,9 @@ class Field:
             start += count
         sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, list(counts.values()))
         name = keys[0].arm
-        return walk_days(self._market, keys, sizer, self._under(name), follows_signal=self._follows(name))
-
-    def seeds(self, name: str) -> tuple[int, ...]:
-        """The seeds an arm with randomness has on these folds."""
-        return self._arms[name].seeds_on(self._folds[0].scheme, self._seeds)
-
-    def rule(self, name: str, keys: Sequence[PathKey]) -> Sizer:  # noqa: ARG002
-        """A rule that needs nothing but its parameters."""
-        return rule_sizer(self._arms[name], self._account)
-
-    def policies(self, name: str, keys: Sequence[PathKey]) -> PolicySizer:
-        """PPO policies."""
-        return policies_sizer(self._market, name, keys, self._folds, self.agents(name), self._decides(name))
-
-    def agents(self, name: str) -> dict[tuple[int, int], Agent]:
-        """A PPO arm's policies, by (fold number, seed)."""
-        return {
-            (fold.number, seed): load_agent(policy_folder(self._policies, name, fold, seed))
-            for fold in self._folds
-            for seed in self.seeds(name)
-        }
-
-    def ensemble(self, name: str, keys: Sequence[PathKey]) -> Sizer:
-        """All seeds of a PPO arm as one policy."""
-        arm: Any = self._arms[name]
-        seeds = self.seeds(arm.of)
-        paths = [replace(key, seed=seed) for seed in seeds for key in keys]
-        return EnsembleSizer(self.policies(arm.of, paths), len(seeds))
-
-    def _members(self, name: str) -> list[tuple[Fold, int]]:
-        return [(fold, seed) for fold in self._folds for seed in self.seeds(name)]
-
-    def _of_path(self, name: str, keys: Sequence[PathKey]) -> list[int]:
-        numbers = {(fold.number, seed): place for place, (fold, seed) in enumerate(self._members(name))}
-        return [numbers[key.fold, key.seed] for key in keys]
-
-    def tables(self, name: str, keys: Sequence[PathKey]) -> Sizer:
-        """Sizing tables."""
-        arm: Any = self._arms[name]
-        folds = {fold.number: fold for fold in self._folds}
-        whose = [(key.fold, key.seed, key.symbol if arm.per_symbol else "") for key in keys]
-        members = list(dict.fromkeys(whose))
-        tables = [
-            load_table_for(arm, policy_folder(self._policies, name, folds[fold], seed), symbol)
-            for fold, seed, symbol in members
-        ]
-        starts, lengths = [key.start_row for key in keys], [key.length for key in keys]
-        limit = position_limit_frac(self._account)
-        market = self._market.labelled_by(arm.regime_rule)
-        return TableSizer(market, tables, [members.index(one) for one in whose], starts, lengths, limit)
-
-    def closed_trades(self, name: str, keys: Sequence[PathKey]) -> Sizer:
-        """Models that learned from closed trades."""
-        members = self._members(name)
-        policies = [
-            load_closed_trades(
-                policy_folder(self._policies, name, fold, seed),
-                self._outcome,
-                self._arms[name].kind,
-                features=names_with(self._market.own),
-            )
-            for fold, seed in members
-        ]
-        return ClosedTradeSizer(
-            self._market,
-            policies,
-            [fold_confidence(self._market, fold) for fold, _ in members],
-            torch.tensor(self._of_path(name, keys)),
-            torch.tensor([key.start_row for key in keys]),
-            torch.tensor([key.length for key in keys]),
-            torch.tensor([self._market.symbols.index(key.symbol) for key in keys]),
-            self._account,
+        return walk_days(
+            self.openers.market, keys, sizer, self.openers.under(name), follows_signal=self.openers.follows(name)
         )
-
-    def direct(self, name: str, keys: Sequence[PathKey]) -> Sizer:
-        """Policies trained by gradient through the account."""
-        members, arm = self._members(name), cast(DirectArm, self._arms[name])
-        return DirectSizer(
-            self._market,
-            [
-                load_direct(policy_folder(self._policies, name, fold, seed), arm.base, self._market.own)
-                for fold, seed in members
-            ],
-            [fold_confidence(self._market, fold) for fold, _ in members],
-            torch.tensor(self._of_path(name, keys)),
-            torch.tensor([self._market.symbols.index(key.symbol) for key in keys]),
-            self._account,
-        )
-
-    def fitted(self, name: str, keys: Sequence[PathKey]) -> Sizer:
-        """A rule with sizes of its own on each path."""
-        arm: Any = self._arms[name]
-        rows = [(key.fold, self._market.symbols.index(key.symbol), key.seed, key.start_row, key.length) for key in keys]
-        carried = self.train_exposure(arm.matches) if hasattr(arm, "matches") else None
-        paths = Paths(*np.array(rows, dtype=np.int64).T)
-        sizer = fitted_sizer(name, arm, self._market, paths, self._folds, self._account, train_exposure=carried)
-        self.fits.append(sizer.fit.assign(arm=name, scheme=self._folds[0].scheme))
-        return sizer
-
-    def custom(self, name: str, keys: Sequence[PathKey]) -> Sizer:
-        """A rule or a learner of one's own."""
-        arm: Any = self._arms[name]
-        own = open_own(name, arm)
-        if isinstance(own, Learner):
-            learned = [load_own(self._policies, name, fold, seed) for fold, seed in self._members(name)]
-            size = member_size(own, learned, self._of_path(name, keys))
-        else:
-            size = own.size
-        size = checked(name, arm, self._market, size)
-        return HeldSizer(size, position_limit_frac(self._account), arm.resize_off_frac)
-
-    def train_exposure(self, name: str) -> dict[int, float]:
-        """Mean |position| over equity that an arm carries on each fold's train slices, all symbols and seeds pooled.
-
-        Raises:
-            ConfigError: the arm is no PPO policy, whose walk over train is known without fitting anything else.
-        """
-        arm = self._arms[name]
-        if arm.kind != "ppo":
-            raise ConfigError(f"arm '{name}' is no PPO arm: atr_exposure_matched can match only one of those")
-        if arm.symbols:
-            raise ConfigError(
-                f"arm '{name}' trades several symbols in one account: atr_exposure_matched has one in each"
-            )
-        agents, carried = self.agents(name), {}
-        for fold in self._folds:
-            keys = []
-            for symbol, part in fold.train.items():
-                start, stop = self._market.rows(symbol, part)
-                column = confidence_column(fold)
-                keys += [
-                    PathKey(name, symbol, fold.number, seed, start, stop - start, column) for seed in self.seeds(name)
-                ]
-            mine = {key: agent for key, agent in agents.items() if key[0] == fold.number}
-            sizer = policies_sizer(self._market, name, keys, [fold], mine, self._decides(name))
-            ledger = walk(self._market, keys, sizer, self._under(name), follows_signal=self._follows(name))
-            carried[fold.number] = mean_exposure(ledger)
-        return carried
 
 
 def _in_shares(paths: Mapping[str, int]) -> list[list[str]]:
@@ -494,17 +327,3 @@ def _in_rows(keys: Sequence[PathKey]) -> Iterator[tuple[PathKey, ...]]:
 
 def _matched_group(given: tuple[Field, Risk], group: Sequence[str]) -> pd.DataFrame:
     return given[0].match_group(group, given[1])
-
-
-OPENERS: dict[str, Callable[[Field, str, Sequence[PathKey]], Sizer]] = {
-    "ppo": Field.policies,
-    "ppo_ensemble": Field.ensemble,
-    "direct": Field.direct,
-    "q_table": Field.tables,
-    "bandit": Field.tables,
-    "dqn": Field.closed_trades,
-    "outcome_ensemble": Field.closed_trades,
-    "custom": Field.custom,
-    **dict.fromkeys(PLAIN, Field.rule),
-    **dict.fromkeys(FITTED, Field.fitted),
-}

@@ -24,7 +24,7 @@ class _Given(NamedTuple):
 
 
 class _Walked(NamedTuple):
-    """A batch. rows: the file of its PathRows, one after the other. fits: see Field.fits."""
+    """A batch. rows: the file of its PathRows, one after the other. fits: see Openers.fits."""
 
     rows: Path
     events: list[pd.DataFrame]
@@ -32,7 +32,7 @@ class _Walked(NamedTuple):
 
 
 def walk_into(writer: LedgerWriter, field: Field, names: Sequence[str], *, stop_atr: float) -> list[pd.DataFrame]:
-    """Walk arms and keep what they did, in the order of `names`; returns Field.fits of them.
+    """Walk arms and keep what they did, in the order of `names`; returns Openers.fits of them.
 
     Raises:
         see Field.walk_all.
@@ -52,7 +52,7 @@ def walk_into(writer: LedgerWriter, field: Field, names: Sequence[str], *, stop_
 
 def _walk_batch(given: _Given, numbered: tuple[int, Batch]) -> _Walked:
     number, batch = numbered
-    field, told, events = given.field, len(given.field.fits), []
+    field, told, events = given.field, len(given.field.openers.fits), []
     target = given.scratch / f"{number}.rows"
     with target.open("wb") as file:
         for run in field.walk_batch(batch):
@@ -60,8 +60,8 @@ def _walk_batch(given: _Given, numbered: tuple[int, Batch]) -> _Walked:
             for equity, trades in frames(run, own, stop_atr=given.stop_atr):
                 pickle.dump(path_rows(equity, trades), file, protocol=pickle.HIGHEST_PROTOCOL)
             events.append(events_frame(run, own))
-    fits = field.fits[told:]
-    del field.fits[told:]
+    fits = field.openers.fits[told:]
+    del field.openers.fits[told:]
     return _Walked(target, events, fits)
 
 

@@ -32,7 +32,7 @@ class Share(Learner):
 @pytest.fixture
 def opened(monkeypatch):
     """Arms of this file's class, whatever their path."""
-    for module in ("sizewise.learning.own", "sizewise.walkforward.field"):
+    for module in ("sizewise.learning.own", "sizewise.walkforward.openers"):
         monkeypatch.setattr(f"{module}.open_own", lambda name, arm: Share(**arm.own))
 
 

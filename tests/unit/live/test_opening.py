@@ -12,7 +12,7 @@ from sizewise.live import opening
 from sizewise.live.opening import load_policy, open_arm
 from sizewise.params.reading import parse_params, read_params
 from sizewise.sizing.fitted import FITTED
-from sizewise.walkforward import field
+from sizewise.walkforward import openers
 from sizewise.walkforward.walk import PathKey, walk
 
 from ...live_checkout import write_checkout
@@ -75,7 +75,7 @@ def bars(quick):
 
 
 def test_every_kind_of_arm_is_opened():
-    assert {*opening.OPENERS, "ppo", "ppo_ensemble"} == set(field.OPENERS)
+    assert {*opening.OPENERS, "ppo", "ppo_ensemble"} == set(openers.OPENERS)
     assert set(FITTED) <= set(opening.OPENERS)
 
 
@@ -101,7 +101,7 @@ def test_arms_of_ones_own_decide_as_they_walked(checkout, quick, trained_field, 
     seed = 1 if name == "taught" else 0
     key = PathKey(name, SYMBOL, 0, seed, row, entry + 20, next(iter(market.confidence)))
     world = params.arms[name].world(trained_field.world)
-    ledger = walk(market, [key], field.OPENERS["custom"](mine, name, [key]), world)
+    ledger = walk(market, [key], mine.openers.open(name, [key]), world)
     bars = quick.universe.bars[SYMBOL].iloc[: fold.test[SYMBOL].start + entry + 2]
     arm = open_arm(name, fold=0, profile="quick")
     asked = {"symbol": SYMBOL, "since": bars.index[fold.test[SYMBOL].start]}

@@ -64,7 +64,7 @@ def test_an_arm_walks(trained_field, runs, name):
     assert bool(torch.isfinite(equity).all())
     assert bool((share > 0).any()) or name in WARY
     if name == "kelly":
-        given = next(fit for fit in runs[0].fits if fit["arm"].iloc[0] == name)
+        given = next(fit for fit in runs[0].openers.fits if fit["arm"].iloc[0] == name)
         assert bool((share > 0).any()) == bool((given["share_pct"] > 0).any())
     # Prices carry a position past the limit that its order was held to; a short that loses far beyond.
     held = run.ledger.position.abs()
@@ -94,14 +94,14 @@ def test_seeds_are_walked_by_their_own_parts(runs):
 def test_a_table_reads_regimes_by_its_arms_rule(trained_field, runs):
     arm = trained_field.arms["q_table"].model_copy(update={"regime_rule": "fixed"})
     field = trained_field.field(arms={**trained_field.arms, "q_table": arm})
-    sizer = field.tables("q_table", runs[1]["q_table"].keys)
+    sizer = field.openers.tables("q_table", runs[1]["q_table"].keys)
     np.testing.assert_array_equal(sizer._regime, trained_field.market.regime_fixed.numpy())
 
 
 def test_what_was_fitted_is_kept_for_the_report(runs):
     field = runs[0]
-    assert [fit["arm"].iloc[0] for fit in field.fits] == FITTED
-    assert {fit["scheme"].iloc[0] for fit in field.fits} == {"rolling"}
+    assert [fit["arm"].iloc[0] for fit in field.openers.fits] == FITTED
+    assert {fit["scheme"].iloc[0] for fit in field.openers.fits} == {"rolling"}
 
 
 @pytest.mark.parametrize("name", LEARNED)
@@ -124,8 +124,8 @@ def test_other_rules_than_those_of_training_are_refused(trained_field, name):
 
 
 def test_the_matched_arm_carries_on_train_what_the_candidate_carries(trained_field, runs):
-    fit = next(fit for fit in runs[0].fits if fit["arm"].iloc[0] == "atr_exposure_matched")
-    carried = trained_field.field().train_exposure("ppo")
+    fit = next(fit for fit in runs[0].openers.fits if fit["arm"].iloc[0] == "atr_exposure_matched")
+    carried = trained_field.field().openers.train_exposure("ppo")
     assert list(carried) == list(fit.index) == [0]
     assert fit["target_pct"].tolist() == pytest.approx([100.0 * carried[0]])
     assert fit["reached"].all()
@@ -144,7 +144,7 @@ def test_exposure_is_pooled_over_symbols_and_seeds(trained_field):
             sizer = policies_sizer(market, "ppo", [key], [fold], {(0, seed): agent})
             held += mean_exposure(walk(market, [key], sizer, trained_field.world)) * (stop - start)
             bars += stop - start
-    assert trained_field.field().train_exposure("ppo")[0] == pytest.approx(held / bars, rel=1e-9)
+    assert trained_field.field().openers.train_exposure("ppo")[0] == pytest.approx(held / bars, rel=1e-9)
 
 
 @pytest.mark.parametrize("other", ["q_table", "dqn", "atr"])

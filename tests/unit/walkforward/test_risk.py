@@ -80,8 +80,10 @@ def test_on_train_every_arm_has_the_declared_volatility(field, market, name):
 
 def field_walk(field, key):
     """Equity of one path by bars, at the arm's own factor."""
-    ledger = walk(field._market, [key], field.sizer(key.arm, [key]), WORLD, follows_signal=field._follows(key.arm))
-    return equity_frame(key, 0, ledger, field._market)
+    ledger = walk(
+        field.openers.market, [key], field.sizer(key.arm, [key]), WORLD, follows_signal=field.openers.follows(key.arm)
+    )
+    return equity_frame(key, 0, ledger, field.openers.market)
 
 
 def test_an_arm_that_never_trades_keeps_its_size_and_says_so(field):
@@ -201,7 +203,7 @@ def test_a_path_within_the_tolerance_keeps_its_factor_and_is_not_run_again(marke
 
 
 def test_train_paths_are_the_train_slices(field, market):
-    keys = train_paths("atr", field._folds, [7], market)
+    keys = train_paths("atr", field.openers.folds, [7], market)
     assert [(key.symbol, key.seed, key.start_row, key.length) for key in keys] == [
         (symbol, 7, market.first_row[i] + TRAIN.start, len(TRAIN)) for i, symbol in enumerate(market.symbols)
     ]

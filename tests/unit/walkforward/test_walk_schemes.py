@@ -143,9 +143,10 @@ def matched_pair(pair):
     """The same field at a declared risk, which is below what the account takes by itself."""
     unmatched = pair.of("pair")
     (key,) = unmatched._train("pair")
-    plain = float(unmatched._on_days([key], np.ones(1)).annual_vol(unmatched._market)[0])
+    plain = float(unmatched._on_days([key], np.ones(1)).annual_vol(unmatched.openers.market)[0])
     risk = Risk(annual_vol_frac=0.3 * plain, tolerance_frac=0.02, steps=4)
-    given = (pair._market, pair._folds, pair._arms, pair._seeds, pair._world, pair._outcome, pair._policies)
+    own = pair.openers
+    given = (own.market, own.folds, own.arms, own.drawn, own.world, own.outcome, own.policies)
     return Field(*given, risk), plain
 
 
@@ -160,8 +161,8 @@ def test_an_account_of_several_symbols_is_matched_as_a_whole(matched_pair):
     # Twin: the account walked bar by bar over its train slice at the factor.
     own = field.of("pair")
     (key,) = own._train("pair")
-    ledger = walk(own._market, [key], own.sizer("pair", [key]), own._under("pair"), follows_signal=False)
-    equity = equity_frame(key, 0, ledger, own._market)
+    ledger = walk(own.openers.market, [key], own.sizer("pair", [key]), own.openers.under("pair"), follows_signal=False)
+    equity = equity_frame(key, 0, ledger, own.openers.market)
     days = equity.groupby(equity["timestamp"].dt.floor("D"))["equity"].last().to_numpy()
     growth = np.diff(np.log(np.concatenate([[equity["equity"].iloc[0]], days])))
     span = (equity["timestamp"].iloc[-1] - equity["timestamp"].iloc[0]) / pd.Timedelta(days=1)
@@ -192,15 +193,15 @@ def test_what_it_is_without_a_factor_is_told_as_of_any_arm(pair, matched_pair):
 def test_policies_at_hand_are_matched_like_those_of_the_field(matched_pair, monkeypatch):
     field, _ = matched_pair
     own = field.of("pair")
-    given = (own._market, "pair", own._folds, own.agents("pair"), [1])
-    table = match_table(*given, own._world, field._risk)
+    given = (own.openers.market, "pair", own.openers.folds, own.openers.agents("pair"), [1])
+    table = match_table(*given, own.openers.world, field._risk)
     pd.testing.assert_frame_equal(table, field.matched("pair"), check_dtype=False)
     # Nor does it matter who walks which of them.
     for name in ("APART", "SIDE_BY_SIDE"):
         monkeypatch.setattr(risk, name, 1)
-    pd.testing.assert_frame_equal(match_table(*given, own._world, field._risk), table)
+    pd.testing.assert_frame_equal(match_table(*given, own.openers.world, field._risk), table)
     # They decide by the clock that they were trained by, whatever the world's.
-    other = replace(own._world, decisions=Decisions(every="session"))
+    other = replace(own.openers.world, decisions=Decisions(every="session"))
     assert match_policies(*given, other, field._risk) == factors_of(table)
 
 
