@@ -11,7 +11,6 @@ import yaml
 from sizewise.base.imports import imported_files
 from sizewise.params.reading import read_params, section_model
 from sizewise.params.stage import stage_params
-from sizewise.reports.page.contents import EARLIER
 from sizewise.reports.page.run import NOTEBOOKS
 
 ROOT = Path(__file__).parents[2]
@@ -101,14 +100,9 @@ def is_todays(path: Path) -> bool:
     return given and [cell.source for cell in cells] == [cell.source for cell in source.cells]
 
 
-def is_earlier(path: Path) -> bool:
-    return path.parent.name == "reports" and path.stem in EARLIER
-
-
 @pytest.mark.parametrize("path", EXECUTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_executed_notebooks_are_of_todays_sources_and_parameters(path):
-    """Or their pages say that they are earlier ones."""
-    assert is_todays(path) != is_earlier(path)
+    assert is_todays(path)
 
 
 ELIDED = re.compile(r"<t[hd]>[^<]*\.\.\.</t[hd]>")

@@ -33,7 +33,7 @@ FILE, FORMAT = "journal.safetensors", 1
 
 
 class OwnTrades:
-    """Trades that are told one after the other; see learner.Trades.
+    """Trades that are told one after the other; see rewards.Trades.
 
     What an ordinary result is follows from what has closed: the mean of |unit return|, and the root of its mean square
     times the position limit, parts by their share.

@@ -37,9 +37,6 @@ STUDIES = {
     "outside": ("18_outside_checks", "Outside checks: does what others published come out here?"),
     "speed": ("19_speed", "Speed: where do time and memory go, and who is faster?"),
 }
-# Of these the last run was with the learner before, whose sums are added in another order; their pages and the first one say
-# so. `make studies` makes them again.
-EARLIER = frozenset({"13_schemes"})
 # Pages of docs/, which a project of somebody's own does without.
 DOCUMENTS = {
     "concepts": "Concepts",

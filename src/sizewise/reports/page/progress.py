@@ -25,16 +25,24 @@ def start(live: Path, show: Callable[[int, int], None], stop: threading.Event) -
 
 
 def _watch(live: Path, show: Callable[[int, int], None], stop: threading.Event, before: int) -> None:
-    plan = live / "plan.json"
     done, total = 0, 1
     while done < total and not stop.wait(POLL_SECONDS):
-        if _written(plan) != before:
-            done, total = _done(live), int(json.loads(plan.read_text())["iterations"])
+        planned = _planned(live / "plan.json", before)
+        if planned is not None:
+            done, total = _done(live), planned
             show(done, total)
 
 
 def _written(plan: Path) -> int:
     return plan.stat().st_mtime_ns if plan.is_file() else 0
+
+
+def _planned(plan: Path, before: int) -> int | None:
+    """Iterations of a plan that was written since; None while there is none, as when the last run's is taken away."""
+    try:
+        return None if _written(plan) == before else int(json.loads(plan.read_text())["iterations"])
+    except (json.JSONDecodeError, KeyError, OSError):  # Gone, or half-written: at the next look.
+        return None
 
 
 def _done(live: Path) -> int:

@@ -22,7 +22,6 @@ from nbconvert import HTMLExporter
 from sizewise.base.paths import project_root, write_atomically
 from sizewise.reports.page.contents import (
     DOCUMENTS,
-    EARLIER,
     MANUAL,
     REPORT_TITLES,
     STUDY_TITLES,
@@ -72,7 +71,6 @@ def surroundings(here: str, further: Iterable[str]) -> dict[str, Any]:
         "contents": contents,
         "before": order[at - 1] if at else None,
         "after": order[at + 1] if at is not None and at + 1 < len(order) else None,
-        "earlier": EARLIER,
         "traded": (TRADES, TRADES_TITLE) if here in TRADED else None,
         "css": _asset("site.css"),
         "script": _asset("site.js"),

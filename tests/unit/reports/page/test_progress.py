@@ -51,6 +51,23 @@ def test_it_sums_what_the_jobs_have_done(tmp_path):
     assert shown[-1] == (20, 20)
 
 
+def test_the_last_runs_plan_may_be_taken_away_before_the_new_one_is_there(tmp_path):
+    """As training does that is run again; what is half-written is passed over too."""
+    plan(tmp_path, 999)
+    shown, stop = [], threading.Event()
+    watcher = progress.start(tmp_path, lambda *told: shown.append(told), stop)
+    (tmp_path / "plan.json").unlink()
+    time.sleep(0.05)
+    (tmp_path / "plan.json").write_text('{"jobs": 2, "itera')
+    time.sleep(0.05)
+    assert (watcher.is_alive(), shown) == (True, [])
+    plan(tmp_path, 20)
+    wait_for(lambda: shown)
+    stop.set()
+    watcher.join(timeout=10)
+    assert shown[0] == (0, 20)
+
+
 def wait_for(happened: Callable[[], object]) -> None:
     until = time.monotonic() + 10.0
     while not happened():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sizewise.learning.closed_trades.learner import CloseRewards
+from sizewise.learning.closed_trades.rewards import CloseRewards
 from sizewise.sizing.trade_rewards import Record, composite_close, outcome_reward, trade_log_growth
 
 from ....hand_trades import planted_market
