@@ -11,6 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from sizewise.base.memory import give_back
 from sizewise.base.paths import write_atomically
 from sizewise.dataset import slices
 from sizewise.dataset.regimes import LABELS
@@ -54,6 +55,8 @@ EXPECTED = "#DDEFE7"
 def walk(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Walk every arm: (what fitted rules were given, equity, trades); see evaluate.evaluate_all and plan.read_ledgers."""
     fits = evaluate.evaluate_all(stage, given.market, given.folds)
+    # The ledger, which is as large as what its walk took, finds its room.
+    give_back()
     return fits, *read_ledgers(stage.workspace.ledger)
 
 

@@ -10,6 +10,7 @@ from sizewise.base.hashing import code_hash, content_hash
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe
+from sizewise.ledgers.columns import PATH_COLUMNS
 from sizewise.ledgers.files import LedgerWriter, write_risk
 from sizewise.ledgers.plan import ANCHORED_FOLDER, PRIMARY, arm_hash, stop_atr, trial_lines
 from sizewise.ledgers.trials import record_trials
@@ -73,6 +74,8 @@ def record(stage: Stage, universe: Universe, equity: pd.DataFrame) -> int:
     """
     lines: list[dict[str, Any]] = []
     code = code_hash("sizewise.walkforward.evaluate")
-    for arm, rows in equity.groupby("arm", observed=True, sort=False):
+    # Arm by arm, and no more columns than are read: a copy of the ledger is the most that the stage would ever hold.
+    for arm in equity["arm"].unique():
+        rows = equity.loc[equity["arm"] == arm, [*PATH_COLUMNS, "equity"]]
         lines += trial_lines(str(arm), trial_hash(stage.params, str(arm)), universe.data_hash, rows, code=code)
     return record_trials(stage.workspace.trials, lines)
