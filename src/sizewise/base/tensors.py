@@ -58,6 +58,13 @@ def anywhere(mask: torch.Tensor) -> bool:
     return bool(mask.numel()) and bool((mask.view(torch.uint8) if mask.dtype is torch.bool else mask).amax())
 
 
+def nowhere(mask: torch.Tensor) -> bool:
+    """Whether a mask is known to be 0 everywhere, so that what it chooses need not be computed.
+
+    A GPU would have to be waited for and is not asked: there it is computed, and chosen nowhere."""
+    return mask.device.type == "cpu" and not anywhere(mask)
+
+
 def all_finite(a: torch.Tensor) -> bool:
     """False where any of `a` is not finite, or where all of it is but adds up to what is not."""
     # One look instead of one at each.

@@ -54,11 +54,12 @@ class Walker:
         record: bool = False,
         pauses: bool = False,
         trusted: bool = False,
+        asks: bool = True,
     ):
-        """Args: `dtype`: of money. `record`: keep all fills. `pauses`, `trusted`: see broker.Broker."""
+        """Args: `dtype`: of money. `record`: keep all fills. `pauses`, `trusted`, `asks`: see broker.Broker."""
         self.account, self.rules, self.uses, self.dtype, self.device = account, rules, uses, dtype, device
-        self.broker = Broker(tape, rules, uses, dtype=dtype, record=record, pauses=pauses, trusted=trusted)
-        self.n_instruments = tape.n_instruments
+        self.broker = Broker(tape, rules, uses, dtype=dtype, record=record, pauses=pauses, trusted=trusted, asks=asks)
+        self.n_instruments, self._asks = tape.n_instruments, asks
         self._initial: float | torch.Tensor = account.initial_equity
 
     @property
@@ -119,8 +120,8 @@ class Walker:
     ) -> Move:
         book, result = self.broker.step(position.book, orders, following, money)
         equity = book.cash + book.value(following.close).sum(0)
-        if not all_finite(equity):
-            _check_equity(equity)
+        if self._asks:
+            check_equity(equity)
         terminated = equity <= self.ruin_level
         closed_since = position.closed_since
         if result.turnover is not None:
@@ -158,9 +159,11 @@ class Desk(Walker):
         raw_dollars: bool = False,
         pauses: bool = False,
         price: torch.Tensor | None = None,
+        asks: bool = True,
     ):
         """Args: `scheme`: one of your own, in place of the one params name. `dtype`: of money. `record`: keep all fills.
-        `raw_dollars`: see accounts.Observer. `pauses`: see broker.Broker. `price`: of risk, see rewards.open_reward."""
+        `raw_dollars`: see accounts.Observer. `pauses`, `asks`: see broker.Broker. `price`: of risk, see
+        rewards.open_reward."""
         self.scheme = scheme or open_scheme(trading.scheme, tape.symbols[0], account, dtype=dtype, device=device)
         super().__init__(
             tape,
@@ -172,6 +175,7 @@ class Desk(Walker):
             record=record,
             pauses=pauses,
             trusted=scheme is None and not record,
+            asks=asks,
         )
         self.trading = trading
         self._reward = open_reward(trading.reward, keeps_lots=self.rules.max_open_lots is not None, price=price)
@@ -294,12 +298,14 @@ def observer_of(
     return Observer(account, rules, scheme.uses, n_instruments, limit, raw_dollars)
 
 
-def _check_equity(equity: torch.Tensor) -> None:
+def check_equity(equity: torch.Tensor) -> None:
     """Refuse to go on with an account whose equity is no number; accounts' shape.
 
     Raises:
         ActionError: names the first such account.
     """
+    if all_finite(equity):
+        return
     wrong = ~equity.isfinite().flatten()
     if bool(wrong.any()):
         index = int(wrong.nonzero()[0])

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import torch
 
-from sizewise.base.tensors import anywhere
+from sizewise.base.tensors import nowhere
 from sizewise.market.tape import Tape
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
@@ -25,7 +25,7 @@ from sizewise.params.trading.trading import Trading
 from sizewise.trading.accounts import merge
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.course import Course
-from sizewise.trading.desk import Desk, nothing_of
+from sizewise.trading.desk import Desk, check_equity, nothing_of
 from sizewise.trading.episodes import Episodes, Ranges, Transition
 from sizewise.trading.schemes.interface import ActionScheme, View
 from sizewise.trading.situation import Signals, Situation
@@ -74,6 +74,7 @@ class TradingEnv:
         self.device, self.dtype = tape.table.device, dtype
         self._episode, self._generators = episode or Episode(), generators
         self._course = Course(tape, decides)
+        self._at = self._course.at.to(self.device)
         self.episodes = Episodes(
             tape.symbols,
             [self._course.of_rows(place) for place in ranges],
@@ -95,6 +96,7 @@ class TradingEnv:
             raw_dollars=raw_dollars,
             pauses=walks,
             price=None if price is None else price.to(self.device, dtype).view(-1, 1, 1),
+            asks=self.device.type == "cpu",
         )
         self._leaps = leaps and self.desk.nothing_happens_between()
         self.shape = (len(ranges), groups, replicas)
@@ -132,8 +134,11 @@ class TradingEnv:
         Returns:
             bool [K, G], the groups that moved.
         """
+        if self.device.type != "cpu":
+            # Asked here once a horizon and not at every bar: what is no number stays none.
+            check_equity(self.position.equity)
         moving = self.episodes.restart()
-        everyone = moving.to(self.device).unsqueeze(1).expand(self._inner)
+        everyone = moving.to(self.device, non_blocking=True).unsqueeze(1).expand(self._inner)
         if self._episode.random_position_prob:
             self._start_holding(moving, everyone)
             self.reload()
@@ -149,7 +154,7 @@ class TradingEnv:
     def _start_holding(self, moving: torch.Tensor, everyone: torch.Tensor) -> None:
         """Open the moved groups' accounts, buy or sell some of them something, and walk those groups one decision on."""
         places = self.episodes.rows.to(self.device).unsqueeze(1)
-        rows = self._course.at.to(self.device)[places]
+        rows = self._at[places]
         now = self.tape.rows(rows)
         fresh = self.desk.restarted(self.position, everyone, now.day)
         shares = []
@@ -162,7 +167,7 @@ class TradingEnv:
         held = torch.stack(shares).to(self.device, self.dtype)
         if self.desk.scheme.follows_signal:
             # It holds at the coming decision what that one's signal lets it hold.
-            following = self._course.at.to(self.device)[places + 1]
+            following = self._at[places + 1]
             held = held.abs() * self._direction_table[following].to(self.dtype)
         units = held * (limit * self.account.initial_equity) / now.close.to(self.dtype) / self.desk.n_instruments
         stretch = self._course.stretch(places, self.dtype)
@@ -176,7 +181,7 @@ class TradingEnv:
         """Gather the bars of the next horizon, time first, so that a step only slices; `restart` does, and so must whoever
         sets `episodes.rows`."""
         places = self.episodes.horizon_rows(self.device).unsqueeze(2)
-        steps = self._course.at.to(self.device)[places]
+        steps = self._at[places]
         self._bars, self._money = self.tape.steps(steps, self.dtype if self._course.every_bar else torch.float64)
         if not self._course.every_bar:
             self._stretches = self._course.stretches(places[:-1], self.dtype)
@@ -229,7 +234,7 @@ class TradingEnv:
         t = self._steps
         now, following = self._bars[t], self._bars[t + 1]
         orders = self.desk.scheme.orders(actions.transpose(1, 2).contiguous(), self._view())
-        last = (self.episodes.steps_left == 1).to(self.device).unsqueeze(1)
+        last = (self.episodes.steps_left == 1).to(self.device, non_blocking=True).unsqueeze(1)
         if self._course.every_bar:
             moves = [self.desk.move(self.position, orders, following, self._money[t + 1])]
         else:
@@ -243,9 +248,9 @@ class TradingEnv:
         over, truncated, final = step.terminated, None, None
         if ended is not None:
             final = self.desk.observe(step.position.coming(), following).float().transpose(1, 2)
-            cut = ended.to(self.device).unsqueeze(1) & ~step.terminated
+            cut = ended.to(self.device, non_blocking=True).unsqueeze(1) & ~step.terminated
             over, truncated = over | cut, cut.transpose(1, 2)
-        if anywhere(over):
+        if not nowhere(over):
             self.position = self.desk.restarted(step.position, over, following.day)
         return Transition(step.reward.float().transpose(1, 2), step.terminated.transpose(1, 2), truncated, final)
 

@@ -137,7 +137,7 @@ class Episodes:
 
     def horizon_rows(self, device: torch.device | str) -> torch.Tensor:
         """The rows of the coming horizon and its last mark: int64 [horizon + 1, K, G]; all inside each group's slice."""
-        return self.rows.to(device) + torch.arange(self.horizon + 1, device=device).view(-1, 1, 1)
+        return self.rows.to(device, non_blocking=True) + torch.arange(self.horizon + 1, device=device).view(-1, 1, 1)
 
     def advance(self) -> torch.Tensor | None:
         """One bar on.

@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from sizewise.base.tensors import anywhere
+from sizewise.base.tensors import nowhere
 from sizewise.market.tape import Bars
 from sizewise.trading.accounts import mapped
 from sizewise.trading.broker.orders import Orders
@@ -34,7 +34,7 @@ def _on(
 ) -> Move:
     """Through bars in which nothing is decided; what is on its way to whoever has arrived waits with them."""
     position = before.position
-    if anywhere(before.terminated):
+    if not nowhere(before.terminated):
         position = desk.idle(position, before.terminated)
     waiting = position.pending
     if arrived is not None and waiting:

@@ -279,7 +279,8 @@ class MarketView:
         """
         device = self._features.device
         policy = torch.arange(rows.shape[0], device=device).view(-1, 1)
-        return self._gather(policy.expand_as(rows), rows.to(device), symbols.to(device), length)
+        rows, symbols = (part.to(device, non_blocking=True) for part in (rows, symbols))
+        return self._gather(policy.expand_as(rows), rows, symbols, length)
 
     def windows(self, rows: torch.Tensor, symbols: torch.Tensor) -> torch.Tensor:
         """The window of each of some rows that need not follow each other.
@@ -291,9 +292,8 @@ class MarketView:
         """
         device = self._features.device
         policy = torch.arange(rows.shape[0], device=device).view(-1, 1, 1).expand_as(rows).flatten(1)
-        found = self._gather(
-            policy, rows.to(device).flatten(1), symbols.to(device).unsqueeze(-1).expand_as(rows).flatten(1), 1
-        )
+        rows, symbols = (part.to(device, non_blocking=True) for part in (rows, symbols))
+        found = self._gather(policy, rows.flatten(1), symbols.unsqueeze(-1).expand_as(rows).flatten(1), 1)
         return found.view(*rows.shape, *found.shape[2:])
 
     def one_policy(self, policy: int, row: int, symbol: int, length: int) -> torch.Tensor:

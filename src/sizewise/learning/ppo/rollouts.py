@@ -141,9 +141,9 @@ def collect(arena: Arena, view: ArenaView, actor: Actor, reward_scale: torch.Ten
     rows = arena.horizon_rows()
     symbols = arena.symbols
     segments = view.segments(arena.rows, symbols, horizon + 1) if rows is None else view.windows(rows, symbols)
-    scale = reward_scale[torch.arange(policies).view(-1, 1), arena.symbols].to(device).unsqueeze(-1)
+    scale = reward_scale[torch.arange(policies).view(-1, 1), arena.symbols].to(device, non_blocking=True).unsqueeze(-1)
     draws = [torch.rand((horizon, groups, replicas), generator=generator) for generator in actor.generators]
-    uniform = torch.stack(draws, dim=1).to(device)
+    uniform = torch.stack(draws, dim=1).to(device, non_blocking=True)
     kept: dict[str, list[torch.Tensor]] = {}
     cuts: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     before = actor.memory

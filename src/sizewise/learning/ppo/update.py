@@ -280,7 +280,7 @@ def update(
     index = torch.arange(policies, device=device).view(-1, 1)
     watched = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_frac")
     totals = {name: torch.zeros(policies, device=device) for name in (*watched, "grad_norm", "updates")}
-    for order in draw_orders(generators, settings.epochs, groups).to(device).unbind(1):
+    for order in draw_orders(generators, settings.epochs, groups).to(device, non_blocking=True).unbind(1):
         for start in range(0, groups, size):
             chosen = order[:, start : start + size]
             leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}

@@ -51,10 +51,12 @@ class Broker:
         record: bool = False,
         pauses: bool = False,
         trusted: bool = False,
+        asks: bool = True,
     ):
         """Args: `dtype` is that of money and units; prices stay float64. `record`: keep every fill and flag. `pauses`: some
         accounts will be shown bars without a trade while others go on. `trusted`: orders come from a scheme of the library,
-        and only units and leverage are looked at."""
+        and only units and leverage are looked at. `asks`: whether units are, which a GPU is waited for;
+        without it the caller sees to it that equity stays a number."""
         check_uses(rules, uses)
         check_leverage(tape, rules.leverage, "trading.rules.leverage")
         if rules.max_volume_frac is not None and not tape.metered:
@@ -62,7 +64,7 @@ class Broker:
                 f"a volume of {', '.join(tape.symbols[0])} counts no units (FX bars count ticks, an index its members' "
                 "shares): set trading.rules.max_volume_frac to null"
             )
-        self.rules, self.uses, self._trusted = rules, uses, trusted
+        self.rules, self.uses, self._trusted, self._asks = rules, uses, trusted, asks
         present = {name: name in tape.charged for name in CHARGES}
         silences = pauses or tape.silent
         self._terms = Terms(rules, tape.n_instruments, dtype, **present, silences=silences, record=record)
@@ -88,7 +90,7 @@ class Broker:
         if rules.max_open_lots is not None:
             lots = Lots.empty(rules.max_open_lots, full, brackets=uses.brackets, dtype=terms.dtype, device=device)
         return Book(
-            cash=torch.as_tensor(cash, dtype=terms.dtype, device=device).expand(shape).clone(),
+            cash=_cash(cash, shape, terms.dtype, device),
             units=money,
             margin=Margin(money, money) if rules.margin == "isolated" else None,
             lots=lots,
@@ -106,7 +108,7 @@ class Broker:
         """
         if not self._trusted:
             check_whole(orders, book.units, self.uses)
-        check_orders(orders, bars)
+        check_orders(orders, bars, units=self._asks)
         step = TradingStep(self._terms, book, bars, bars.to(self._terms.dtype) if money is None else money)
         step.submit(orders)
         step.carry()
@@ -129,18 +131,29 @@ class Broker:
         return book.day_trades.left()
 
 
-def check_orders(orders: Orders, bars: Bars) -> None:
+def _cash(
+    cash: float | torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | str
+) -> torch.Tensor:
+    if isinstance(cash, torch.Tensor):
+        return cash.to(device, dtype).expand(shape).clone()
+    # Filled where it lies: a number that is sent to a GPU is waited for.
+    return torch.full(shape, cash, dtype=dtype, device=device)
+
+
+def check_orders(orders: Orders, bars: Bars, *, units: bool = True) -> None:
     """Refuse what no venue would take, before anything is traded.
 
+    Args:
+        units: whether they are looked at.
     Raises:
         ActionError: units that are no number, or a leverage above the venue's.
     """
     place = orders.place
-    for units in (orders.market, None if place is None else place.units):
-        if units is not None and not all_finite(units):
-            wrong = ~units.isfinite()
+    for ordered in (orders.market, None if place is None else place.units) if units else ():
+        if ordered is not None and not all_finite(ordered):
+            wrong = ~ordered.isfinite()
             if bool(wrong.any()):
-                raise ActionError(f"{where(wrong)}: an order of {units[wrong][0]:g} units: order a finite number")
+                raise ActionError(f"{where(wrong)}: an order of {ordered[wrong][0]:g} units: order a finite number")
     for leverage in (orders.leverage, None if place is None else place.leverage):
         if leverage is None:
             continue

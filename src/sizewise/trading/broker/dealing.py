@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from sizewise.base.tensors import DUST, above, anywhere, at_least, nonzero, pick, positive, root, round_lots, zero
+from sizewise.base.tensors import DUST, above, at_least, nonzero, nowhere, pick, positive, root, round_lots, zero
 from sizewise.market.tape import Bars
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.book import SMALL_ACCOUNT, Book, Lots
@@ -207,7 +207,7 @@ class Dealing:
             locks = cost + 1.0 / self._leverage(leverage)
         need = self._sum(opening.abs() * price * locks)
         short = above(need, available * (1.0 + self.dust))
-        if not self.terms.record and not anywhere(short):
+        if not self.terms.record and nowhere(short):
             return opening
         clipped = short * nonzero(opening)
         self._flag(clipped, Flag.CLIPPED)
