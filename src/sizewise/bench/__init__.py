@@ -8,4 +8,5 @@
 - pipelines: what each stage takes while DVC runs it
 - run: `sizewise bench`: environment and training
 - schemes: every scheme on real bars
+- waits: where a GPU is waited for, by a stand-in where there is none
 """

@@ -166,7 +166,8 @@ def env_speeds(env: TradingEnv, steps: int) -> dict[str, float]:
 
 
 class Trainer:
-    """PPO on the synthetic market, masked actions: one call is one iteration, from rollout to last gradient step."""
+    """PPO on the synthetic market and its device, masked actions: one call is one iteration, from rollout to last gradient
+    step."""
 
     def __init__(
         self, market: Market, train: Train, window_bars: int, inputs: tuple[str, ...] | None = None, policies: int = 1
@@ -182,7 +183,8 @@ class Trainer:
             purpose: [torch_generator("bench", purpose, policy) for policy in range(policies)]
             for purpose in ("init", "act", "order")
         }
-        parameters = initialise(spec, streams["init"], initial_hold_prob=train.initial_hold_prob)
+        fresh = initialise(spec, streams["init"], initial_hold_prob=train.initial_hold_prob)
+        parameters = {name: value.to(env.device) for name, value in fresh.items()}
         self._env = env
         self.learner = PpoLearner(env, view, spec, parameters, train, streams, torch.full((policies, 1), 0.01))
 

@@ -1,0 +1,141 @@
+"""A GPU that is not there is waited for where one would be, and refuses what one would refuse."""
+
+import warnings
+
+import pytest
+import torch
+
+from sizewise.base.tensors import anywhere
+from sizewise.bench import waits
+from sizewise.bench.run import Trainer, synthetic_market
+from sizewise.bench.waits import StandIn, heard
+from sizewise.params.learning.train import Train
+from sizewise.trading.environment import TradingEnv
+
+TRAIN = Train(seeds=(1,), hidden=(8, 8), groups=8, replicas=4, horizon=4, epochs=1, minibatches=2)
+INPUTS = ("ewma_vol", "signal_age")
+
+
+def trainer(device, policies=1):
+    return Trainer(synthetic_market(400).to(device, torch.float32), TRAIN, 1, INPUTS, policies)
+
+
+def waited(work):
+    """Waits of some work on tensors of the device, one of them made beforehand."""
+    with StandIn() as gpu:
+        values = torch.arange(4.0).to("cuda")
+        gpu.places.clear()
+        work(values)
+    return gpu.places.total()
+
+
+WAITING = {
+    "item": lambda x: x.sum().item(),
+    "a boolean": lambda x: bool(x.sum() > 0),
+    "a number": lambda x: float(x[0]),
+    "a list": lambda x: x.tolist(),
+    "to the host": lambda x: x.cpu(),
+    "to the host by name": lambda x: x.to("cpu"),
+    "from the host": lambda x: x + torch.ones(4).to(x.device),
+    "made of a list": lambda _: torch.tensor([1.0], device="cuda"),
+    "a mask as an index": lambda x: x[x > 1.0],
+    "an index of the host's": lambda x: x[torch.tensor([0])],
+    "places": lambda x: x.nonzero(),
+    "on behalf of others": lambda x: anywhere(x),
+}
+QUIET = {
+    "arithmetic": lambda x: (x * 2.0).sum(),
+    "a scalar of the host's": lambda x: x + torch.zeros(()),
+    "made where it lies": lambda x: torch.zeros(3, device=x.device) + torch.full((3,), 2.0, device="cuda"),
+    "sent without waiting": lambda x: x + torch.ones(4).to("cuda", non_blocking=True),
+    "already there": lambda x: x.to("cuda"),
+    "a shape of the host's": lambda x: x.expand_as(torch.ones(2, 4)),
+    "of the host alone": lambda _: torch.ones(3).tolist(),
+    "a word that is no device": lambda x: torch.div(x, 2.0, rounding_mode="floor"),
+    "a choice": lambda x: torch.where(x > 1.0, x, 0.0),
+}
+
+
+@pytest.mark.parametrize("work", WAITING.values(), ids=WAITING)
+def test_what_is_waited_for_is_counted(work):
+    assert waited(work) == 1
+
+
+@pytest.mark.parametrize("work", QUIET.values(), ids=QUIET)
+def test_what_is_not_waited_for_is_not(work):
+    assert waited(work) == 0
+
+
+def test_what_is_on_the_device_says_so_and_what_is_fetched_does_not():
+    with StandIn():
+        host = torch.ones(3)
+        sent = host.to("cuda")
+        kinds = [one.device.type for one in (host, sent, sent * 2.0, sent.unbind(0)[0], sent.cpu())]
+    assert kinds == ["cpu", "cuda", "cuda", "cuda", "cpu"]
+    assert host.device.type == sent.device.type == "cpu"
+
+
+def test_what_a_gpu_refuses_is_refused():
+    with StandIn():
+        sent = torch.ones(3).to("cuda")
+        with pytest.raises(RuntimeError, match="two, cuda and cpu"):
+            sent + torch.ones(3)
+        with pytest.raises(TypeError, match="to numpy"):
+            sent.numpy()
+
+
+def walked(policies=1):
+    """A trainer on the device, and where it waits in the second rollout and the second update."""
+    with StandIn() as gpu:
+        one = trainer("cuda", policies)
+        one.learner.iterate(0)
+        gpu.places.clear()
+        batch = one.learner.experience()
+        rollout = gpu.places.listed()
+        gpu.places.clear()
+        one.learner.update(batch, 1)
+    return one, rollout, gpu.places.listed()
+
+
+def test_a_rollout_waits_once_and_an_update_never():
+    _, rollout, update = walked()
+    assert rollout["waits"] == 1  # whether equity is a number, once a horizon
+    assert [place.partition(":")[0] for place in rollout["where"]] == ["trading/desk.py"]
+    assert update == {"waits": 0, "where": {}}
+
+
+def test_a_planted_wait_is_counted_and_placed(monkeypatch):
+    step = TradingEnv.step
+    monkeypatch.setattr(TradingEnv, "step", lambda self, actions: (anywhere(self.equity), step(self, actions))[1])
+    _, rollout, _ = walked()
+    assert rollout["waits"] == 1 + TRAIN.horizon
+
+
+def test_the_way_of_a_gpu_trains_as_the_cpu_does():
+    there, _, _ = walked(policies=2)
+    here = trainer("cpu", policies=2)
+    for iteration in range(2):
+        here.learner.iterate(iteration)
+    for name, value in here.learner.parameters.items():
+        torch.testing.assert_close(value, there.learner.parameters[name], rtol=1e-4, atol=1e-6)
+
+
+def test_equity_that_is_no_number_is_noticed_once_a_horizon():
+    with StandIn():
+        env = trainer("cuda").learner.arena
+        env.restart()
+        env.position = env.position._replace(equity=env.position.equity * torch.nan)
+        with pytest.raises(Exception, match="equity is nan after the step"):
+            env.restart()
+
+
+def test_a_gpu_is_heard(monkeypatch):
+    modes = []
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
+    with heard() as places:
+        for text in ("called a synchronizing CUDA operation", "called a synchronizing CUDA operation", "else"):
+            warnings.warn(text, UserWarning, stacklevel=1)
+    assert places.listed() == {"waits": 2, "where": {"outside the package": 2}}
+    assert modes == ["warn", 0]
+    assert waits.SYNCHRONISES in "called a synchronizing CUDA operation"
