@@ -11,7 +11,7 @@ export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 export OMP_WAIT_POLICY ?= PASSIVE
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: reproduce studies test types tests notebooks verify lint snapshots bench bench-peers profile clean
+.PHONY: reproduce studies test types tests notebooks verify lint snapshots bench bench-peers profile gpu-check clean
 
 reproduce: data  ## the main job: features, training, walk-forward, comparison, index
 	@dvc repro || { echo "make reproduce: stopped, and the lines above say why: run it again, what was finished is kept" >&2; \
@@ -55,6 +55,9 @@ bench: $(STAMP)  ## speed of environment and training, into metrics/bench.json
 
 profile: data  ## where time and memory go: every stage of both pipelines again, into metrics/profile.json
 	sizewise profile --pipelines
+
+gpu-check: $(STAMP)  ## on a machine with a GPU: what training does there, in 8 minutes, into metrics/gpu.json
+	sizewise gpu-check
 
 bench-peers:  ## the same beside other people's systems, in an environment of their own; all by what this processor does best
 	$(MAKE) --no-print-directory VENV=.venv-peers EXTRAS=dev,peers .venv-peers/.installed

@@ -166,6 +166,7 @@ def test_every_command_has_help(capsys):
         "decide",
         "judge",
         "bench",
+        "gpu-check",
         "report",
         "trials",
         "verdicts",

@@ -1,5 +1,7 @@
 """Speed.
 
+- gpu: `sizewise gpu-check`: what PPO does on a GPU, within some minutes
+- gpu_figures: pictures of that
 - growth: time and memory against what is asked
 - laboratory: seconds until a learner finds a known optimum
 - operations: what a rollout and an update ask of torch, as counts

@@ -9,6 +9,6 @@
 - results: commands about what a run found: report, trials, verdicts, unseal, verify
 - studying: one command from files of bars to a verdict: study
 - judging: commands about curves from elsewhere: judge
-- timing: commands about speed: bench, profile
+- timing: commands about speed: bench, profile, gpu-check
 - entry: the entry point, and how refusals are said
 """

@@ -2,10 +2,12 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sizewise.base.errors import ConfigError
 from sizewise.base.paths import Workspace, require_writable, write_json
 from sizewise.cli.app import app
 
@@ -63,3 +65,29 @@ def profile(
             # An hour's work: what comes after may fail.
             write_json(before, record)
     print(json.dumps(record, indent=2))
+
+
+@app.command("gpu-check")
+def gpu_check(
+    device: Annotated[str, typer.Option(help="cuda, or cpu: the same parts, small, as a rehearsal")] = "cuda",
+    out: Annotated[
+        Path | None, typer.Option(help="the record; metrics/gpu.json, or build/gpu-rehearsal.json of a rehearsal")
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0.0, help="what has no time left in them is named and left out")] = 8.0,
+) -> None:
+    """Measure what PPO does on a GPU and whether it is what the CPU does, and draw it beside the record."""
+    from sizewise.bench import gpu, gpu_figures
+
+    opened, workspace = gpu.open_device(device), Workspace.open()
+    measured = workspace.metrics / "gpu.json"
+    path = out or (measured if opened.type == "cuda" else workspace.root / "build" / "gpu-rehearsal.json")
+    if opened.type == "cpu" and path.resolve() == measured.resolve():
+        raise ConfigError("metrics/gpu.json holds what a GPU does: give a rehearsal another --out")
+    require_writable(path.parent)
+    try:
+        gpu.check(opened, path, gpu.Budget(minutes))
+    finally:
+        if path.is_file():
+            record = json.loads(path.read_bytes())
+            gpu_figures.draw(record, path)
+            print(json.dumps(record, indent=2))

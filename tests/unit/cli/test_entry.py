@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from sizewise.base.seeding import torch_generator
-from sizewise.bench import growth, parts, pipelines, run
+from sizewise.bench import gpu, growth, parts, pipelines, run
 from sizewise.cli.entry import main
 from sizewise.dataset.confidence import CONFIDENCE_INPUTS, ConfidenceModel
 from sizewise.dataset.features import NAMES, Scaler
@@ -535,6 +535,30 @@ def test_a_profile_keeps_the_stages_that_were_looked_at(project, capsys, monkeyp
     stage = {"wall_s": 2.0, "cpu_s": 3.0, "peak_mb": 4.0}
     looked = json.loads(path.read_text())["pipelines"]
     assert looked == {"make reproduce": {"train": stage}, "make studies": {"train": stage}}
+
+
+def test_a_gpu_that_is_not_there_is_said_and_nothing_written(project, capsys, monkeypatch):
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    said = refusal(capsys, "gpu-check")
+    assert said.startswith("torch finds no GPU on this machine")
+    assert not (project / "metrics").exists()
+    assert not (project / "build").exists()
+
+
+def test_a_rehearsal_prints_what_it_writes_beside_its_pictures(project, capsys, monkeypatch):
+    def check(device, out, budget):
+        assert (device.type, budget.left() > 0.0) == ("cpu", True)
+        out.parent.mkdir(exist_ok=True)
+        most = [{"name": "gemm", "share": 0.5, "calls": 3}]
+        out.write_text(json.dumps({"rehearsal": True, "kernels": {"most": most}}))
+
+    monkeypatch.setattr(gpu, "check", check)
+    printed = json.loads(answer(capsys, "gpu-check", "--device", "cpu", "--minutes", "1"))
+    build = project / "build"
+    assert printed == json.loads((build / "gpu-rehearsal.json").read_text())
+    assert {path.name for path in build.iterdir()} == {"gpu-rehearsal.json", "gpu-rehearsal_kernels.png"}
+    said = refusal(capsys, "gpu-check", "--device", "cpu", "--out", "metrics/gpu.json")
+    assert said == "metrics/gpu.json holds what a GPU does: give a rehearsal another --out"
 
 
 @pytest.mark.parametrize("rounds", ["0", "-1", "1.5", "some"])
