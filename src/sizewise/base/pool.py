@@ -24,8 +24,6 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import torch
-
 from sizewise.base.arithmetic import VARIABLE
 from sizewise.base.errors import ConfigError
 
@@ -132,6 +130,9 @@ def _begin(shared: object) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Ctrl-C reaches every process of a command: a worker ends in silence, and who waits for it says what to do.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Who only asks for the emulator, as the runner of notebooks does, is spared its start and its memory.
+    import torch
+
     torch.set_num_threads(1)
     _SHARED[:] = [shared]
     # What a process starts with is never garbage, and a search through all of it takes as long as thirty steps of a market.
