@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,6 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from sizewise.base.arithmetic import notice
 from sizewise.base.errors import DataMissingError, SizewiseError, exit_status, space_remedy
 from sizewise.base.paths import Workspace, project_root, require, require_writable, write_atomically
 from sizewise.base.pool import emulator
@@ -33,6 +34,7 @@ from sizewise.reports.page.render import render
 
 # What an output's metadata say of a picture: in words, and how large it is shown.
 PICTURED = ("alt", "width", "height")
+LOOK = "from sizewise.base.arithmetic import notice; print(notice())"
 
 
 def notebook_path(root: Path, stage: str) -> Path:
@@ -140,6 +142,26 @@ def run_stage(stage: str, profile: str = "full") -> Path:
     return page
 
 
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Say on standard error, while the notebook begins, what makes digits others than the committed ones: a process of its
+    own looks, because this one needs none of the libraries that are looked at."""
+    asked = [sys.executable, "-c", LOOK]
+    with subprocess.Popen(asked, stdout=subprocess.PIPE, text=True) as looking:  # noqa: S603  (this very interpreter)
+
+        def tell() -> None:
+            said = looking.communicate()[0].strip()
+            if said:
+                print(f"sizewise: {said}", file=sys.stderr)
+
+        teller = threading.Thread(target=tell)
+        teller.start()
+        try:
+            yield
+        finally:
+            teller.join()
+
+
 def main(argv: list[str] | None = None) -> int:
     """`python -m sizewise.reports.page.run STAGE [--profile NAME]`, as dvc.yaml calls it. Status 2 on an error."""
     parser = argparse.ArgumentParser(prog="python -m sizewise.reports.page.run", description=__doc__)
@@ -148,10 +170,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     # Colours in a traceback would put escape codes into reports.
     os.environ.setdefault("NO_COLOR", "1")
-    said = notice()
-    if said:
-        print(f"sizewise: {said}", file=sys.stderr)
-    return exit_status(lambda: run_stage(arguments.stage, arguments.profile))
+    with _telling():
+        return exit_status(lambda: run_stage(arguments.stage, arguments.profile))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 
 import nbformat
@@ -209,13 +210,21 @@ def test_a_profile_and_its_parameters_reach_the_notebook(project, monkeypatch):
 
 
 def test_another_arithmetic_is_said_at_the_start(project, monkeypatch, capsys):
-    monkeypatch.setattr(report, "notice", lambda: "torch's FFT differs")
+    """By a process beside: whoever runs notebooks reads none of the libraries that are looked at."""
     monkeypatch.setattr(report, "run_stage", lambda *a: None)
     assert report.main(["features"]) == 0
-    assert capsys.readouterr().err == "sizewise: torch's FFT differs\n"
-    monkeypatch.setattr(report, "notice", lambda: "")
-    assert report.main(["features"]) == 0
     assert capsys.readouterr().err == ""
+    monkeypatch.setenv("SIZEWISE_ARITHMETIC", "native")
+    assert report.main(["features"]) == 0
+    said = "sizewise: SIZEWISE_ARITHMETIC is native: the digits will differ from the committed ones\n"
+    assert capsys.readouterr().err == said
+
+
+def test_who_runs_notebooks_reads_no_torch():
+    asked = (
+        "import sys; import sizewise.reports.page.run; print(sorted({'torch', 'pandas', 'scipy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_a_stage_without_a_notebook_is_refused(project):
