@@ -147,7 +147,8 @@ def _telling() -> Iterator[None]:
     """Say on standard error, while the notebook begins, what makes digits others than the committed ones: a process of its
     own looks, because this one needs none of the libraries that are looked at."""
     asked = [sys.executable, "-c", LOOK]
-    with subprocess.Popen(asked, stdout=subprocess.PIPE, text=True) as looking:  # noqa: S603  (this very interpreter)
+    # Ctrl-C ends the notebook; who looks has nothing to say of it.
+    with subprocess.Popen(asked, stdout=subprocess.PIPE, text=True, process_group=0) as looking:  # noqa: S603
 
         def tell() -> None:
             said = looking.communicate()[0].strip()
