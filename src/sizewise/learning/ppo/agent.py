@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -94,6 +94,15 @@ class Agent:
         )
 
 
+class _Paths(NamedTuple):
+    """Paths of policies, int64 [P] each: whose each is, its first row, how many, and its symbol's number."""
+
+    policy: torch.Tensor
+    start: torch.Tensor
+    length: torch.Tensor
+    symbol: torch.Tensor
+
+
 class PolicySizer:
     """Policies as a sizer: path p is traded by policy `policy_of_path[p]`, greedily.
 
@@ -128,10 +137,10 @@ class PolicySizer:
         self._memory = torch.zeros((len(start_rows), first.spec.memory), device=device) if first.spec.memory else None
         # Of each row, how many before it are encoded; where every row is, its own number.
         self._place = None if decides is None else decides.to(device).long().cumsum(0) - decides.to(device).long()
-        if decides is None:
-            self._encoded, self._offset = self._encode_rows(view, policy_of_path, start_rows, lengths, symbols)
-        else:
-            self._encoded, self._offset = self._encode_some(view, policy_of_path, start_rows, lengths, symbols, decides)
+        paths = _Paths(policy_of_path, start_rows, lengths, symbols)
+        self._encoded, self._offset = (
+            self._encode_rows(view, paths) if decides is None else self._encode_some(view, paths, decides)
+        )
 
     @classmethod
     def abreast(cls, members: Sequence["PolicySizer"]) -> "PolicySizer":
@@ -146,42 +155,29 @@ class PolicySizer:
         joined._memory = torch.cat(memories) if memories else None
         return joined
 
-    def _encode_rows(
-        self,
-        view: MarketView,
-        policies: torch.Tensor,
-        start_rows: torch.Tensor,
-        lengths: torch.Tensor,
-        symbols: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _encode_rows(self, view: MarketView, paths: _Paths) -> tuple[torch.Tensor, torch.Tensor]:
         """Every row of every path, one path after the other; and what added to a row gives its place, [P]."""
         parts: list[torch.Tensor] = []
-        for k, start, length, symbol in torch.stack([policies, start_rows, lengths, symbols], dim=1).tolist():
+        for k, start, length, symbol in torch.stack(paths, dim=1).tolist():
             for row in range(start, start + length, ENCODE_ROWS):
                 segment = view.one_policy(k, row, symbol, min(ENCODE_ROWS, start + length - row))
                 parts.append(self._actors.encode(k, segment)[0])
-        return torch.cat(parts), lengths.cumsum(0) - lengths - start_rows
+        return torch.cat(parts), paths.length.cumsum(0) - paths.length - paths.start
 
-    def _encode_some(
-        self,
-        view: MarketView,
-        policies: torch.Tensor,
-        start_rows: torch.Tensor,
-        lengths: torch.Tensor,
-        symbols: torch.Tensor,
-        decides: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _encode_some(self, view: MarketView, paths: _Paths, decides: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The rows that decide, one path after the other; and what added to such a row's number gives its place, [P]."""
         at = decides.nonzero().flatten()
-        first, beyond = (torch.searchsorted(at, rows.contiguous()) for rows in (start_rows, start_rows + lengths))
+        first, beyond = (
+            torch.searchsorted(at, rows.contiguous()) for rows in (paths.start, paths.start + paths.length)
+        )
         counts = beyond - first
         begins = counts.cumsum(0) - counts
         path = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
         rows = at[torch.arange(len(path), device=path.device) + (first - begins)[path]]
-        owner, symbol = policies[path], symbols[path]
+        owner, symbol = paths.policy[path], paths.symbol[path]
         # One more than is asked for, so that a path at which nothing is decided has something to point at.
         encoded = torch.zeros((len(path) + 1, self._actors.width), device=rows.device)
-        for k in sorted(set(policies.tolist())):
+        for k in sorted(set(paths.policy.tolist())):
             for mine in torch.split((owner == k).nonzero().flatten(), ENCODE_ROWS):
                 encoded[mine] = self._actors.encode(k, view.at_rows(k, rows[mine], symbol[mine]))[:, 0]
         return encoded, begins - first
