@@ -41,7 +41,7 @@ Factors = Mapping[tuple[int, str, int], float]
 # A rule has no randomness; its one path stands under this seed.
 RULE_SEED = 0
 # Rows of paths (as many as the longest of them has, each) that walk side by side: bounds the memory of their ledgers.
-SIDE_BY_SIDE = 2_500_000
+SIDE_BY_SIDE = 4_000_000
 # Rows of paths from which on they are walked in processes of their own.
 APART = 5_000_000
 

@@ -28,3 +28,9 @@ def test_what_is_freed_between_what_is_kept_goes_back():
 def test_where_the_library_cannot_be_asked_nothing_happens(monkeypatch):
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: object())
     memory.give_back()
+
+
+def test_another_system_is_not_asked(monkeypatch):
+    monkeypatch.setattr(memory.sys, "platform", "win32")
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: pytest.fail("asked"))
+    memory.give_back()
