@@ -13,9 +13,9 @@ from sizewise.evidence import comparison, inference
 from sizewise.evidence.inference import MARKET_ALONE, compare, daily_difference, regime_effects
 from sizewise.evidence.joint_rule import joint_as_planned
 from sizewise.evidence.statistics.power import holm
-from sizewise.ledgers import daily, metrics
+from sizewise.ledgers import daily, metrics, summaries
 from sizewise.ledgers.files import LedgerWriter, read_equity, read_trades
-from sizewise.ledgers.plan import ANCHORED_FOLDER, arm_rows
+from sizewise.ledgers.plan import ANCHORED_FOLDER
 from sizewise.ledgers.trials import TrialLedger, read_ledger
 from sizewise.params.arms import AtrArm, BuyAndHoldArm, KellyArm, RandomPlaceboArm
 from sizewise.params.trading.world import World
@@ -48,7 +48,7 @@ def ledgers(quick, tmp_path_factory):
 
 
 def rows_of(ledgers, arm: str) -> pd.DataFrame:
-    return arm_rows(ledgers.bars, arm)
+    return ledgers.bars[ledgers.bars["arm"] == arm].reset_index(drop=True)
 
 
 def test_path_by_path_is_all_at_once(ledgers):
@@ -87,9 +87,35 @@ def test_sums_are_those_of_the_bars(ledgers, arm):
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_exposure(ledgers, arm):
-    slow = metrics.arm_summary(rows_of(ledgers, arm), ledgers.trades[ledgers.trades["arm"] == arm])["exposure_pct"]
-    assert daily.exposure_pct(ledgers.days, arm) == pytest.approx(slow, rel=1e-9)
+def test_an_arm_in_a_line(ledgers, arm):
+    bars, own = rows_of(ledgers, arm), ledgers.trades[ledgers.trades["arm"] == arm]
+    growth = metrics.portfolio(metrics.daily_returns(bars))
+    costs = -bars[list(daily.COSTS)].sum(axis=1) / bars["equity"]
+    paid = 1e4 * metrics.portfolio(metrics.daily_returns(bars, costs)).mean()
+    slow = {
+        "growth_bps_per_day": 1e4 * growth.mean(),
+        "costs_bps_per_day": paid,
+        "before_costs_bps_per_day": 1e4 * growth.mean() + paid,
+        "sharpe": metrics.sharpe(growth),
+        "exposure_pct": 100.0 * bars["position_frac"].abs().mean(),
+        "trades_per_seed": len(own) / bars["seed"].nunique(),
+    }
+    found = summaries.arm_summary(daily.arm_days(ledgers.days, arm), own)
+    assert {name: found[name] for name in slow} == pytest.approx(slow, rel=1e-9, nan_ok=True)
+    assert daily.exposure_pct(ledgers.days, arm) == pytest.approx(slow["exposure_pct"], rel=1e-9)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_an_arm_by_regime(ledgers, arm):
+    bars = rows_of(ledgers, arm)
+    found = summaries.regime_summary(daily.arm_days(ledgers.days, arm))
+    for regime, row in found.iterrows():
+        inside = bars["regime"] == regime
+        within = metrics.daily_returns(bars, metrics.log_returns(bars).where(inside, 0.0))
+        assert row["bars"] == inside.sum() // bars["seed"].nunique()
+        assert row["growth_bps_per_day"] == pytest.approx(1e4 * metrics.portfolio(within).mean(), abs=1e-9)
+        exposure = 100.0 * bars.loc[inside, "position_frac"].abs().mean()
+        assert row["exposure_pct"] == pytest.approx(exposure, rel=1e-9, nan_ok=True)
 
 
 # The comparison, from days, against the same tests from bars.
@@ -158,7 +184,7 @@ def test_another_side_of_the_same_decision_is_refused(study):
 
 def test_the_anchored_scheme(ledgers, study):
     equity = read_equity(ledgers.folder / ANCHORED_FOLDER)
-    parts = (arm_rows(equity, name) for name in ("random_placebo", "atr"))
+    parts = (equity[equity["arm"] == name].reset_index(drop=True) for name in ("random_placebo", "atr"))
     found = study.anchored().table
     pd.testing.assert_frame_equal(found, slow_compare(study.plan, *parts).table, rtol=1e-9, atol=1e-10)
 

@@ -127,12 +127,18 @@ def arm_days(daily: pd.DataFrame, arm: str) -> pd.DataFrame:
 
 
 def daily_returns(daily: pd.DataFrame, arm: str, column: str = "log_growth") -> pd.DataFrame:
+    """See by_day, of one arm of a daily ledger."""
+    return by_day(arm_days(daily, arm), column)
+
+
+def by_day(rows: pd.DataFrame, column: str = "log_growth") -> pd.DataFrame:
     """A column summed over a day's regimes and folds, averaged over seeds; equal to metrics.daily_returns on the bars.
 
+    Args:
+        rows: one arm's rows of a daily ledger, all or some; `column`: of SUMS.
     Returns:
         float64, index UTC day, one column a symbol; NaN where the symbol is not live.
     """
-    rows = arm_days(daily, arm)
     return metrics.daily_returns(rows.rename(columns={"day": "timestamp"}), rows[column])
 
 
@@ -187,9 +193,14 @@ def difference(daily: pd.DataFrame, a: str, b: str) -> pd.Series:
 
 
 def exposure_pct(daily: pd.DataFrame, arm: str) -> float:
-    """Mean |position| over equity, over all bars of an arm."""
-    rows = arm_days(daily, arm)
-    return 100.0 * float(rows["position"].sum()) / int(rows["bars"].sum())
+    """See mean_exposure_pct, of one arm of a daily ledger."""
+    return mean_exposure_pct(arm_days(daily, arm))
+
+
+def mean_exposure_pct(rows: pd.DataFrame) -> float:
+    """Mean |position| over equity, over all bars of some rows of a daily ledger; NaN of none."""
+    bars = int(rows["bars"].sum())
+    return 100.0 * float(rows["position"].sum()) / bars if bars else float("nan")
 
 
 def path_table(daily: pd.DataFrame, ruin_frac: float) -> pd.DataFrame:

@@ -1,9 +1,8 @@
-"""Descriptive statistics of ledgers: growth, risk, trading and costs, by arm and by regime. Nothing here is a test."""
+"""Returns of ledgers by day, and what describes a daily series. Nothing here is a test."""
 
 import numpy as np
 import pandas as pd
 
-from sizewise.ledgers.columns import COSTS
 from sizewise.ledgers.weights import assets_of, mark_assets, weights
 
 PATH = ["symbol", "fold", "seed"]
@@ -126,56 +125,3 @@ def recovery_days(returns: pd.Series) -> float:
     below = (drawdown(returns) < -1e-12).to_numpy()
     edges = np.flatnonzero(np.diff(below.astype(np.int8), prepend=0, append=0))
     return float(np.max(edges[1::2] - edges[::2], initial=0))
-
-
-def arm_summary(equity: pd.DataFrame, trades: pd.DataFrame) -> dict[str, float]:
-    """One arm's line of the result table.
-
-    Args:
-        equity, trades: ledgers of one arm, all symbols, folds and seeds.
-    Returns:
-        growth_bps_per_day and what it was before costs_bps_per_day (all costs over equity; positive is a cost);
-        sharpe, sortino, max_drawdown_pct, calmar, recovery_days (of the equal-weight daily portfolio); exposure_pct
-        (mean |position| / equity over bars); trades_per_seed, win_rate_pct, mean_r.
-    """
-    daily = portfolio(daily_returns(equity))
-    costs = -equity[list(COSTS)].sum(axis=1) / equity["equity"]
-    growth = float(daily.mean()) * BPS
-    paid = float(portfolio(daily_returns(equity, costs)).mean()) * BPS
-    seeds = max(1, equity["seed"].nunique())
-    wins = trades["pnl"] > 0
-    return {
-        "growth_bps_per_day": growth,
-        "before_costs_bps_per_day": growth + paid,
-        "costs_bps_per_day": paid,
-        "sharpe": sharpe(daily),
-        "sortino": sortino(daily),
-        "max_drawdown_pct": float(drawdown(daily).min()) * 100.0,
-        "calmar": calmar(daily),
-        "recovery_days": recovery_days(daily),
-        "exposure_pct": float(equity["position_frac"].abs().mean()) * 100.0,
-        "trades_per_seed": len(trades) / seeds,
-        "win_rate_pct": float(wins.mean()) * 100.0 if len(trades) else float("nan"),
-        "mean_r": float(trades["r_multiple"].mean()) if len(trades) else float("nan"),
-    }
-
-
-def regime_summary(equity: pd.DataFrame) -> pd.DataFrame:
-    """Growth and exposure of one arm by regime.
-
-    Returns:
-        one row a regime: bars (per seed), growth_bps_per_day (the regime's share of the portfolio's mean daily
-        growth; the rows add up to it), exposure_pct.
-    """
-    returns = log_returns(equity)
-    days = daily_returns(equity)
-    rows = {}
-    for regime in equity["regime"].cat.categories:
-        inside = equity["regime"] == regime
-        part = daily_returns(equity, returns.where(inside, 0.0)).reindex(days.index)
-        rows[regime] = {
-            "bars": int(inside.sum()) // max(1, equity["seed"].nunique()),
-            "growth_bps_per_day": float(portfolio(part).mean()) * BPS,
-            "exposure_pct": float(equity.loc[inside, "position_frac"].abs().mean()) * 100.0,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("regime")

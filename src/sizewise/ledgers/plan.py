@@ -2,15 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from sizewise.base.hashing import content_hash
-from sizewise.ledgers.columns import EQUITY_COLUMNS
-from sizewise.ledgers.files import read_equity, read_trades
-from sizewise.ledgers.metrics import BPS, daily_returns, portfolio, sharpe
+from sizewise.ledgers.daily import by_day
+from sizewise.ledgers.metrics import BPS, portfolio, sharpe
 from sizewise.ledgers.trials import canonical
 from sizewise.params.arms import STOP_ATR, Arm
 from sizewise.params.dataset.signals import Signals
@@ -20,7 +18,6 @@ from sizewise.params.trading.world import World
 
 PRIMARY: SplitScheme = "rolling"
 ANCHORED_FOLDER = "anchored"
-LEDGER_COLUMNS = tuple(name for name in EQUITY_COLUMNS if name != "price_pnl")
 # A rerun is told from the result that is recorded by this many digits of its daily growth in bps.
 TRIAL_DIGITS = 4
 SHARPE_DIGITS = 8
@@ -52,11 +49,6 @@ def looking_ahead(arms: Mapping[str, Arm]) -> list[str]:
 def stop_atr(arms: Mapping[str, Arm], reference: str) -> float:
     """The stop distance every trade's R is measured with: that of the ATR arm that is the reference, else 1.5."""
     return getattr(arms[reference], "stop_atr", STOP_ATR)
-
-
-def read_ledgers(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(equity, trades) of the primary scheme."""
-    return read_equity(folder, columns=LEDGER_COLUMNS), read_trades(folder)
 
 
 def arm_hash(params: Any, name: str) -> str:
@@ -92,16 +84,17 @@ def _dumped(arm: Arm) -> dict[str, Any]:
 
 
 def trial_lines(
-    arm: str, params_hash: str, data_hash: str, equity: pd.DataFrame, *, code: str, scheme: str = PRIMARY
+    arm: str, params_hash: str, data_hash: str, days: pd.DataFrame, *, code: str, scheme: str = PRIMARY
 ) -> list[dict[str, Any]]:
     """One line a fold: what an arm was, and what it earned out of sample; `evaluation` is the hash of what it was.
 
     Args:
-        equity: the arm's ledger. code: see code_hash; it says what the result was made with, and makes no other trial.
+        days: the arm's rows of the daily ledger. code: see code_hash; it says what the result was made with, and makes no
+            other trial.
     """
     results, extra = {}, {}
-    for fold in sorted(equity["fold"].unique().tolist()):
-        daily = portfolio(daily_returns(equity[equity["fold"] == fold]))
+    for fold in sorted(days["fold"].unique().tolist()):
+        daily = portfolio(by_day(days[days["fold"] == fold]))
         results[fold] = round(float(daily.mean()) * BPS, TRIAL_DIGITS)
         ratio = sharpe(daily, periods_per_year=1.0)
         extra[fold] = {"sharpe": None if math.isnan(ratio) else round(ratio, SHARPE_DIGITS), "n_days": len(daily)}
@@ -118,8 +111,3 @@ def trial_lines(
         }
         for fold, growth in results.items()
     ]
-
-
-def arm_rows(equity: pd.DataFrame, arm: str) -> pd.DataFrame:
-    """One arm's rows of a ledger."""
-    return equity[equity["arm"] == arm].reset_index(drop=True)

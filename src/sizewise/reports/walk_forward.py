@@ -11,7 +11,6 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sizewise.base.memory import give_back
 from sizewise.base.paths import write_atomically
 from sizewise.dataset import slices
 from sizewise.dataset.regimes import LABELS
@@ -19,11 +18,12 @@ from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Prepared
 from sizewise.dataset.store import open_prepared as open_prepared
 from sizewise.evidence import slice_effects, verdict
-from sizewise.ledgers.daily import read_daily as read_daily
-from sizewise.ledgers.files import read_events
-from sizewise.ledgers.metrics import BPS, arm_summary, daily_returns, drawdown, portfolio, regime_summary
-from sizewise.ledgers.plan import PRIMARY, arm_rows, is_sizer, read_ledgers
+from sizewise.ledgers.daily import arm_days, by_day, daily_returns, read_daily
+from sizewise.ledgers.files import read_equity, read_events, read_trades
+from sizewise.ledgers.metrics import BPS, drawdown, portfolio
+from sizewise.ledgers.plan import PRIMARY, is_sizer
 from sizewise.ledgers.plan import plan_hash as plan_hash
+from sizewise.ledgers.summaries import arm_summary, regime_summary
 from sizewise.params.arms import Arm
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.stage import Stage
@@ -53,17 +53,15 @@ EXPECTED = "#DDEFE7"
 
 
 def walk(stage: Stage, given: Prepared) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Walk every arm: (what fitted rules were given, equity, trades); see evaluate.evaluate_all and plan.read_ledgers."""
+    """Walk every arm: (what fitted rules were given, the ledger by day, trades); see evaluate.evaluate_all."""
     fits = evaluate.evaluate_all(stage, given.market, given.folds)
-    # The ledger, which is as large as what its walk took, finds its room.
-    give_back()
-    return fits, *read_ledgers(stage.workspace.ledger)
+    return fits, read_daily(stage.workspace.ledger), read_trades(stage.workspace.ledger)
 
 
-def equity_figure(p: Any, given: Prepared, equity: pd.DataFrame, daily: pd.DataFrame) -> Figure:
+def equity_figure(p: Any, given: Prepared, days: pd.DataFrame, daily: pd.DataFrame) -> Figure:
     """See figures.equity_by_arm; a panel a family of arms, without those that look ahead."""
     starts = [fold.test_start for fold in given.folds[PRIMARY]]
-    live, regimes = live_by_day(equity), bars_by_regime(equity)
+    live, regimes = live_by_day(days), bars_by_regime(days)
     panels = families(p.arms)
     return figures.equity_by_arm(daily, panels, starts, reference=p.plan.reference, live=live, regimes=regimes)
 
@@ -99,19 +97,15 @@ def cells_figure(plan: Plan, days: pd.DataFrame, labels: pd.DataFrame | None = N
     return heat_map(slice_effects.cells(days, plan, labels, cut), slices.CUTS.get(cut, plan.regimes), title=title)
 
 
-def entries(p: Any, given: Prepared, equity: pd.DataFrame) -> pd.DataFrame:
-    """Every entry of every learner that sizes the signal; see behaviour.entry_table."""
-    # Arm by arm, in the ledger's order, and no more columns than are read: their bars are most of the ledger.
-    learners = [name for name in equity["arm"].unique() if is_sizer(p.arms[name])]
-    parts = [
-        behaviour.entry_table(
-            equity.loc[equity["arm"] == name, list(behaviour.PATH_COLUMNS)],
-            given.market,
-            given.folds[PRIMARY],
-            p.account,
-        )
-        for name in learners
-    ]
+def entries(stage: Stage, given: Prepared, days: pd.DataFrame) -> pd.DataFrame:
+    """Every entry of every learner that sizes the signal, in the order of the ledger by day; see behaviour.entry_table."""
+    p, folder = stage.params, stage.workspace.ledger
+    parts = []
+    # Arm by arm, and no more columns than are read: bars of all of them would be the most that the stage ever holds.
+    for name in days["arm"].unique():
+        if is_sizer(p.arms[name]):
+            bars = read_equity(folder, columns=behaviour.PATH_COLUMNS, arms=[name])
+            parts.append(behaviour.entry_table(bars, given.market, given.folds[PRIMARY], p.account))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -299,12 +293,11 @@ def venue_parts(stage: Stage) -> list[Any]:
     return [Markdown("No order and no position met a rule of the venue.")] if table.empty else [table]
 
 
-def ledger_table(equity: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
+def ledger_table(days: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
     """Rows of the ledgers by arm: paths, bars, trades."""
-    paths = equity.groupby("arm", observed=True, sort=False)[["symbol", "fold", "seed"]].apply(
-        lambda rows: len(rows.drop_duplicates())
-    )
-    counts = {"paths": paths, "bars": equity["arm"].value_counts(), "trades": trades["arm"].value_counts()}
+    arms = days.groupby("arm", observed=True, sort=False)
+    paths = arms[["symbol", "fold", "seed"]].apply(lambda rows: len(rows.drop_duplicates()))
+    counts = {"paths": paths, "bars": arms["bars"].sum(), "trades": trades["arm"].value_counts()}
     return pd.DataFrame(counts).reindex(paths.index).fillna(0).astype(int)
 
 
@@ -324,13 +317,13 @@ SHORT_NAMES = {
 }
 
 
-def summary(equity: pd.DataFrame, trades: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """One row an arm; see metrics.arm_summary."""
-    rows = {arm: arm_summary(arm_rows(equity, arm), trades[trades["arm"] == arm]) for arm in arms}
+def summary(days: pd.DataFrame, trades: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """One row an arm; see summaries.arm_summary."""
+    rows = {arm: arm_summary(arm_days(days, arm), trades[trades["arm"] == arm]) for arm in arms}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
 
-def spreads(equity: pd.DataFrame, trades: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+def spreads(days: pd.DataFrame, trades: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     """Deviation over seeds (ddof 1) of each figure of `summary`, one row an arm that walked more than once.
 
     Returns:
@@ -338,7 +331,7 @@ def spreads(equity: pd.DataFrame, trades: pd.DataFrame, arms: Sequence[str]) -> 
     """
     rows = {}
     for arm in arms:
-        own, closed = arm_rows(equity, arm), trades[trades["arm"] == arm]
+        own, closed = arm_days(days, arm), trades[trades["arm"] == arm]
         seeds = sorted(own["seed"].unique())
         if len(seeds) > 1:
             parts = [arm_summary(own[own["seed"] == seed], closed[closed["seed"] == seed]) for seed in seeds]
@@ -346,39 +339,37 @@ def spreads(equity: pd.DataFrame, trades: pd.DataFrame, arms: Sequence[str]) -> 
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
 
-def daily_by_arm(equity: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+def daily_by_arm(days: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     """Log growth a day of each arm's equal-weight portfolio, seeds averaged."""
-    return pd.DataFrame({arm: portfolio(daily_returns(arm_rows(equity, arm))) for arm in arms})
+    return pd.DataFrame({arm: portfolio(daily_returns(days, arm)) for arm in arms})
 
 
-def bars_by_regime(equity: pd.DataFrame) -> pd.DataFrame:
+def bars_by_regime(days: pd.DataFrame) -> pd.DataFrame:
     """How many bars of a day carried each label, over all live symbols: the bars that `regime_table` counts, by day."""
-    one = _once(equity)
-    counts = pd.crosstab(one["timestamp"].dt.floor("D"), one["regime"].astype(str))
+    counts = _once(days).pivot_table(index="day", columns="regime", values="bars", aggfunc="sum", observed=False)
     return counts.reindex(columns=list(LABELS), fill_value=0)
 
 
-def live_by_day(equity: pd.DataFrame) -> pd.Series:
+def live_by_day(days: pd.DataFrame) -> pd.Series:
     """How many symbols were live, by day."""
-    one = _once(equity)
-    return one.groupby(one["timestamp"].dt.floor("D"))["symbol"].nunique()
+    return _once(days).groupby("day")["symbol"].nunique()
 
 
-def _once(equity: pd.DataFrame) -> pd.DataFrame:
+def _once(days: pd.DataFrame) -> pd.DataFrame:
     """Every bar once: one seed of one arm, because all arms walk the same."""
-    first = equity.iloc[0]
-    return equity[(equity["arm"] == first["arm"]) & (equity["seed"] == first["seed"])]
+    first = days.iloc[0]
+    return days[(days["arm"] == first["arm"]) & (days["seed"] == first["seed"])]
 
 
-def by_fold_and_symbol(equity: pd.DataFrame, arm: str) -> pd.DataFrame:
+def by_fold_and_symbol(days: pd.DataFrame, arm: str) -> pd.DataFrame:
     """Mean daily growth (bps), one row a fold and one column a symbol; empty where the symbol was not live."""
-    rows = {fold: BPS * daily_returns(part).mean() for fold, part in arm_rows(equity, arm).groupby("fold", sort=True)}
+    rows = {fold: BPS * by_day(part).mean() for fold, part in arm_days(days, arm).groupby("fold", sort=True)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="fold", columns=None)
 
 
-def regime_table(equity: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """Growth and exposure by regime for each arm; see metrics.regime_summary. A regime without a bar has no row."""
-    table = pd.concat({arm: regime_summary(arm_rows(equity, arm)) for arm in arms}, names=["arm"])
+def regime_table(days: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Growth and exposure by regime for each arm; see summaries.regime_summary. A regime without a bar has no row."""
+    table = pd.concat({arm: regime_summary(arm_days(days, arm)) for arm in arms}, names=["arm"])
     return table[table["bars"] > 0]
 
 

@@ -10,7 +10,7 @@ from sizewise.base.hashing import code_hash, content_hash
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe
-from sizewise.ledgers.columns import PATH_COLUMNS
+from sizewise.ledgers.daily import arm_days
 from sizewise.ledgers.files import LedgerWriter, write_risk
 from sizewise.ledgers.plan import ANCHORED_FOLDER, PRIMARY, arm_hash, stop_atr, trial_lines
 from sizewise.ledgers.trials import record_trials
@@ -67,15 +67,17 @@ def trial_hash(params: Any, name: str) -> str:
     return digest
 
 
-def record(stage: Stage, universe: Universe, equity: pd.DataFrame) -> int:
+def record(stage: Stage, universe: Universe, days: pd.DataFrame) -> int:
     """Append this run's evaluations to the trial ledger; returns how many were new.
 
     What is recorded is an arm with its own parameters; that it was met again is no new trial, whatever digits came out.
+
+    Args:
+        days: the daily ledger.
     """
     lines: list[dict[str, Any]] = []
     code = code_hash("sizewise.walkforward.evaluate")
-    # Arm by arm, and no more columns than are read: a copy of the ledger is the most that the stage would ever hold.
-    for arm in equity["arm"].unique():
-        rows = equity.loc[equity["arm"] == arm, [*PATH_COLUMNS, "equity"]]
-        lines += trial_lines(str(arm), trial_hash(stage.params, str(arm)), universe.data_hash, rows, code=code)
+    for arm in days["arm"].unique():
+        digest = trial_hash(stage.params, str(arm))
+        lines += trial_lines(str(arm), digest, universe.data_hash, arm_days(days, arm), code=code)
     return record_trials(stage.workspace.trials, lines)

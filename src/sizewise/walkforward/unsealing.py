@@ -27,6 +27,7 @@ from sizewise.learning.own import learn_own
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
+from sizewise.ledgers.daily import day_rows
 from sizewise.ledgers.files import LedgerWriter
 from sizewise.ledgers.plan import PRIMARY, plan_hash, stop_atr, trial_lines
 from sizewise.ledgers.trials import (
@@ -134,7 +135,8 @@ def unseal(given: Unsealing, *, again: bool) -> dict[str, Any]:
     ledgers = _walk(given, field)
     for name, equity in ledgers.items():
         digest = trial_hash(p, name)
-        lines = trial_lines(name, digest, given.universe.data_hash, equity, code=opening["code_hash"], scheme=SCHEME)
+        days = day_rows(equity)
+        lines = trial_lines(name, digest, given.universe.data_hash, days, code=opening["code_hash"], scheme=SCHEME)
         record_trials(trials, lines)
     record = _result(given, ledgers)
     record = {"opening": opened["number"], "start": given.seal.start, "end": given.seal.end, **record}

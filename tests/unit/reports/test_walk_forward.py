@@ -15,8 +15,9 @@ from sizewise.dataset.splits import Fold, Slice
 from sizewise.dataset.store import Prepared, Universe
 from sizewise.evidence import verdict
 from sizewise.ledgers.columns import COSTS
-from sizewise.ledgers.metrics import arm_summary, regime_summary
+from sizewise.ledgers.daily import day_rows
 from sizewise.ledgers.plan import PRIMARY
+from sizewise.ledgers.summaries import arm_summary, regime_summary
 from sizewise.params.arms import Arm, AtrArm, AtrManagedArm, ConstantArm, OracleArm
 from sizewise.params.trading.account import Account
 from sizewise.reports import walk_forward
@@ -53,6 +54,11 @@ def equity() -> pd.DataFrame:
 
 
 @pytest.fixture
+def days(equity) -> pd.DataFrame:
+    return day_rows(equity)
+
+
+@pytest.fixture
 def trades() -> pd.DataFrame:
     frame = pd.DataFrame({"arm": ["ppo"] * 4 + ["atr"], "pnl": [1.0, -1.0, 2.0, 3.0, -4.0]})
     return frame.assign(r_multiple=frame["pnl"] / 2, arm=frame["arm"].astype("category"))
@@ -68,27 +74,27 @@ def test_the_plan_is_what_was_declared(params):
     assert table["hash of the plan"] == "0123abcd"
 
 
-def test_rows_of_the_ledgers(equity, trades):
-    table = walk_forward.ledger_table(equity, trades)
+def test_rows_of_the_ledgers(days, trades):
+    table = walk_forward.ledger_table(days, trades)
     assert table.loc["ppo"].tolist() == [6, 6 * ROWS, 4]
     assert table.loc["atr"].tolist() == [3, 3 * ROWS, 1]
     # An arm without a trade is there with none.
-    none = walk_forward.ledger_table(equity, trades[trades["arm"] == "ppo"])
+    none = walk_forward.ledger_table(days, trades[trades["arm"] == "ppo"])
     assert none.loc["atr"].tolist() == [3, 3 * ROWS, 0]
 
 
-def test_the_summary_is_metrics_arm_by_arm(equity, trades):
-    table = walk_forward.summary(equity, trades, ["atr", "ppo"])
+def test_the_summary_is_metrics_arm_by_arm(days, trades):
+    table = walk_forward.summary(days, trades, ["atr", "ppo"])
     assert list(table.index) == ["atr", "ppo"]
     for arm in table.index:
-        alone = arm_summary(equity[equity["arm"] == arm], trades[trades["arm"] == arm])
+        alone = arm_summary(days[days["arm"] == arm], trades[trades["arm"] == arm])
         assert table.loc[arm].to_dict() == pytest.approx(alone, nan_ok=True)
     assert set(table.columns) == set(walk_forward.SHORT_NAMES)
     assert list(table.rename(columns=walk_forward.SHORT_NAMES).columns) != list(table.columns)
 
 
-def test_daily_growth_of_each_arm(equity):
-    daily = walk_forward.daily_by_arm(equity, ["ppo", "atr"])
+def test_daily_growth_of_each_arm(days):
+    daily = walk_forward.daily_by_arm(days, ["ppo", "atr"])
     assert list(daily.columns) == ["ppo", "atr"]
     # First days hold 23 steps; seeds grow 1% and 2%, symbols of fold 1 2% and 4%.
     first = np.array([23 / 24, 1.0])
@@ -99,7 +105,7 @@ def test_daily_growth_of_each_arm(equity):
 def test_bars_are_counted_once_by_day_and_label(equity):
     one = equity[(equity["arm"] == "ppo") & (equity["seed"] == 1)]
     by_day = one.groupby(one["timestamp"].dt.floor("D"))
-    found = walk_forward.bars_by_regime(equity)
+    found = walk_forward.bars_by_regime(day_rows(equity))
     assert list(found.columns) == list(LABELS)
     assert found.sum(axis=1).tolist() == by_day.size().tolist()
     assert (
@@ -107,45 +113,46 @@ def test_bars_are_counted_once_by_day_and_label(equity):
         == by_day["regime"].agg(lambda part: (part == "low_vol_trending").sum()).tolist()
     )
     equity.loc[equity["timestamp"].dt.day == 2, "regime"] = "neutral"
-    found = walk_forward.bars_by_regime(equity)
+    days = day_rows(equity)
+    found = walk_forward.bars_by_regime(days)
     assert (found["neutral"] == found.sum(axis=1)).tolist() == [False, True, False, True]
     # They are the bars that the table counts.
-    table = walk_forward.regime_table(equity, ["ppo"]).loc["ppo", "bars"]
+    table = walk_forward.regime_table(days, ["ppo"]).loc["ppo", "bars"]
     assert found.sum().loc[table.index].tolist() == table.tolist()
 
 
-def test_live_symbols_are_those_with_a_bar_that_day(equity):
-    assert walk_forward.live_by_day(equity).tolist() == [1, 1, 2, 2]
+def test_live_symbols_are_those_with_a_bar_that_day(days):
+    assert walk_forward.live_by_day(days).tolist() == [1, 1, 2, 2]
 
 
-def test_growth_by_fold_and_symbol(equity):
-    table = walk_forward.by_fold_and_symbol(equity, "atr")
+def test_growth_by_fold_and_symbol(days):
+    table = walk_forward.by_fold_and_symbol(days, "atr")
     mean = (23 / 24 + 1) / 2
     assert table.loc[0, "A"] == pytest.approx(0.0)
     assert table.loc[1].tolist() == pytest.approx([200 * mean, 400 * mean])
     assert np.isnan(table.loc[0, "B"])
 
 
-def test_regimes_of_each_arm(equity):
-    table = walk_forward.regime_table(equity, ["ppo", "atr"])
+def test_regimes_of_each_arm(days):
+    table = walk_forward.regime_table(days, ["ppo", "atr"])
     assert table.index.names == ["arm", "regime"]
-    one = equity[equity["arm"] == "atr"]
+    one = days[days["arm"] == "atr"]
     every = regime_summary(one)
     met = every[every["bars"] > 0]
     assert 0 < len(met) < len(every)
     pd.testing.assert_frame_equal(table.loc["atr"], met, check_names=False)
-    daily = walk_forward.daily_by_arm(equity, ["atr"])["atr"]
+    daily = walk_forward.daily_by_arm(days, ["atr"])["atr"]
     assert table.loc["atr", "growth_bps_per_day"].sum() == pytest.approx(1e4 * daily.mean())
 
 
-def test_the_spread_over_seeds_stands_where_there_are_seeds(equity, trades):
-    table = walk_forward.summary(equity, trades, ["atr", "ppo"])
-    ppo = equity[equity["arm"] == "ppo"]
+def test_the_spread_over_seeds_stands_where_there_are_seeds(days, trades):
+    table = walk_forward.summary(days, trades, ["atr", "ppo"])
+    ppo = days[days["arm"] == "ppo"]
     alone = [walk_forward.summary(ppo[ppo["seed"] == seed], trades, ["ppo"]) for seed in (1, 2)]
     growth = [one.loc["ppo", "growth_bps_per_day"] for one in alone]
     assert np.mean(growth) == pytest.approx(table.loc["ppo", "growth_bps_per_day"])
     trades = trades.assign(seed=1)
-    spread = walk_forward.spreads(equity, trades, ["atr", "ppo"])
+    spread = walk_forward.spreads(days, trades, ["atr", "ppo"])
     assert list(spread.index) == ["ppo"]
     found = walk_forward.metrics(table, spread)
     assert found["ppo"]["n_seeds"] == 2
@@ -155,17 +162,17 @@ def test_the_spread_over_seeds_stands_where_there_are_seeds(equity, trades):
     assert walk_forward.spreads(ppo[ppo["seed"] == 1], trades, ["ppo"]).empty
 
 
-def test_metrics_are_json_without_nan(equity):
+def test_metrics_are_json_without_nan(days):
     empty = pd.DataFrame({"arm": pd.Series(dtype=str), "pnl": pd.Series(dtype=float), "r_multiple": [], "seed": []})
-    given = (equity, empty, ["ppo"])
+    given = (days, empty, ["ppo"])
     found = walk_forward.metrics(walk_forward.summary(*given), walk_forward.spreads(*given))
     assert found["ppo"]["win_rate_pct"] is None
     assert found["ppo"]["exposure_pct"] == pytest.approx(10.0 * (ROWS - 2) / ROWS, abs=1e-4)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
-def test_daily_growth_on_disk(equity, tmp_path):
-    daily = walk_forward.daily_by_arm(equity, ["ppo", "atr"])
+def test_daily_growth_on_disk(days, tmp_path):
+    daily = walk_forward.daily_by_arm(days, ["ppo", "atr"])
     daily.iloc[1, 0] = np.nan
     walk_forward.save_daily(daily, tmp_path / "plots")
     table = pd.read_csv(tmp_path / "plots" / "equity_by_arm.csv")
@@ -225,14 +232,14 @@ def test_a_slice_is_named_by_its_cut_and_says_if_it_is_not_tested(params):
 
 
 @pytest.mark.usefixtures("drawn")
-def test_equity_is_drawn_without_the_arm_that_looks_ahead(equity):
+def test_equity_is_drawn_without_the_arm_that_looks_ahead(days):
     p = SimpleNamespace(
         plan=SimpleNamespace(reference="ppo"),
         arms={"ppo": ConstantArm(kind="constant", size_frac=0.1), "atr": OracleArm(kind="oracle_hindsight")},
     )
     given = Prepared(Universe({}, {}, "hash"), {PRIMARY: (fold(10, 30),)}, make_market(40), {})
-    daily = walk_forward.daily_by_arm(equity, ["ppo", "atr"])
-    top, live, regimes = walk_forward.equity_figure(p, given, equity, daily).axes
+    daily = walk_forward.daily_by_arm(days, ["ppo", "atr"])
+    top, live, regimes = walk_forward.equity_figure(p, given, days, daily).axes
     assert [axes.get_title(loc="left") for axes in (top, live)] == ["no skill", "live symbols"]
     assert "regime" in regimes.get_title(loc="left")
     assert [line.get_label() for line in top.lines if not line.get_label().startswith("_")] == ["ppo"]
@@ -276,18 +283,18 @@ def test_a_behaviour_table_is_read_as_intervals():
     assert list(table.index.names) == ["arm", "condition"]
 
 
-def test_entries_are_those_of_learners_arm_by_arm(params, equity, monkeypatch):
-    read: list[tuple[list[str], list[str]]] = []
+def test_entries_are_those_of_learners_arm_by_arm(params, equity, days, monkeypatch):
+    read: list[tuple[list[str], tuple[str, ...]]] = []
 
-    def table(rows: pd.DataFrame, *_: object) -> pd.DataFrame:
-        read.append((list(rows["arm"].unique()), list(rows.columns)))
-        return rows[["arm", "seed"]].drop_duplicates()
+    def bars(_: object, *, columns: tuple[str, ...], arms: list[str]) -> pd.DataFrame:
+        read.append((arms, columns))
+        return equity[equity["arm"] == "ppo"].assign(arm=arms[0])
 
-    monkeypatch.setattr(walk_forward.behaviour, "entry_table", table)
-    frame = pd.concat([equity, equity[equity["arm"] == "ppo"].assign(arm="dqn")], ignore_index=True)
-    given = SimpleNamespace(market=None, folds={PRIMARY: []})
-    found = walk_forward.entries(params, given, frame.assign(day_trades_left=3))
-    # The rule is left out, and no column is copied that nobody reads.
-    assert [arms for arms, _ in read] == [["ppo"], ["dqn"]]
-    assert {columns for _, names in read for columns in names} == set(walk_forward.behaviour.PATH_COLUMNS)
+    monkeypatch.setattr(walk_forward, "read_equity", bars)
+    monkeypatch.setattr(walk_forward.behaviour, "entry_table", lambda rows, *_: rows[["arm", "seed"]].drop_duplicates())
+    frame = pd.concat([days, days[days["arm"] == "ppo"].assign(arm="dqn")], ignore_index=True)
+    stage = SimpleNamespace(params=params, workspace=SimpleNamespace(ledger=None))
+    found = walk_forward.entries(stage, SimpleNamespace(market=None, folds={PRIMARY: []}), frame)
+    # The rule is left out, and no column is read that nobody needs.
+    assert read == [(["ppo"], walk_forward.behaviour.PATH_COLUMNS), (["dqn"], walk_forward.behaviour.PATH_COLUMNS)]
     assert found.to_dict("list") == {"arm": ["ppo", "ppo", "dqn", "dqn"], "seed": [1, 2, 1, 2]}

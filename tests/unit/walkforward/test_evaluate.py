@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sizewise.ledgers.metrics import daily_returns, portfolio
-from sizewise.ledgers.plan import PRIMARY, arm_hash, arm_rows, is_sizer, looking_ahead, plan_hash, stop_atr, trial_lines
+from sizewise.ledgers.daily import arm_days, by_day, day_rows
+from sizewise.ledgers.metrics import portfolio
+from sizewise.ledgers.plan import PRIMARY, arm_hash, is_sizer, looking_ahead, plan_hash, stop_atr, trial_lines
 from sizewise.ledgers.reruns import read_reruns
 from sizewise.ledgers.trials import read_trials
 from sizewise.params.arms import PpoArm
@@ -122,8 +123,13 @@ def equity() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def test_a_line_a_fold_with_what_was_earned_there(equity):
-    lines = trial_lines("ppo", "p", "d", arm_rows(equity, "ppo"), code="c")
+@pytest.fixture
+def days(equity) -> pd.DataFrame:
+    return day_rows(equity)
+
+
+def test_a_line_a_fold_with_what_was_earned_there(days):
+    lines = trial_lines("ppo", "p", "d", arm_days(days, "ppo"), code="c")
     assert [line["fold"] for line in lines] == [0, 1]
     mean = (23 / 24 + 1) / 2
     assert [line["growth_bps_per_day"] for line in lines] == pytest.approx([150 * mean, -100 * mean], abs=1e-4)
@@ -132,20 +138,20 @@ def test_a_line_a_fold_with_what_was_earned_there(equity):
     assert len({line["evaluation"] for line in lines}) == 1
 
 
-def test_a_line_says_what_its_sharpe_ratio_is_and_what_it_was_made_with(equity):
-    rows = arm_rows(equity, "ppo")
+def test_a_line_says_what_its_sharpe_ratio_is_and_what_it_was_made_with(days):
+    rows = arm_days(days, "ppo")
     for line in trial_lines("ppo", "p", "d", rows, code="c", scheme="sealed"):
-        daily = portfolio(daily_returns(rows[rows["fold"] == line["fold"]]))
+        daily = portfolio(by_day(rows[rows["fold"] == line["fold"]]))
         assert line["sharpe"] == pytest.approx(daily.mean() / daily.std(), abs=1e-7)
         assert line["n_days"] == len(daily)
         assert (line["code_hash"], line["scheme"]) == ("c", "sealed")
-    flat = trial_lines("ppo", "p", "d", rows.assign(equity=1000.0), code="c")
+    flat = trial_lines("ppo", "p", "d", rows.assign(log_growth=0.0), code="c")
     assert [(line["sharpe"], line["growth_bps_per_day"]) for line in flat] == [(None, 0.0)] * 2
 
 
-def test_other_parameters_are_another_evaluation_and_another_result_is_not(equity):
-    rows = arm_rows(equity, "ppo")
-    other = rows.assign(equity=np.where(rows["fold"] == 1, 1000.0, rows["equity"]))
+def test_other_parameters_are_another_evaluation_and_another_result_is_not(days):
+    rows = arm_days(days, "ppo")
+    other = rows.assign(log_growth=np.where(rows["fold"] == 1, 0.0, rows["log_growth"]))
     found = [
         trial_lines(*names, table, code=code)[0]["evaluation"]
         for names, table, code in [
@@ -174,15 +180,15 @@ def test_an_edit_of_an_own_rule_makes_another_trial(params, tmp_path, monkeypatc
     assert evaluate.trial_hash(changed_arms, "atr") == arm_hash(params, "atr")
 
 
-def test_an_evaluation_met_again_is_no_new_trial(params, equity, tmp_path):
+def test_an_evaluation_met_again_is_no_new_trial(params, days, tmp_path):
     stage = SimpleNamespace(params=params, workspace=SimpleNamespace(trials=tmp_path / "trials.jsonl"))
     universe = SimpleNamespace(data_hash="d")
-    assert evaluate.record(stage, universe, equity) == 4
-    assert evaluate.record(stage, universe, equity) == 0
-    assert evaluate.record(stage, universe, equity.assign(equity=equity["equity"] ** 1.01)) == 0
+    assert evaluate.record(stage, universe, days) == 4
+    assert evaluate.record(stage, universe, days) == 0
+    assert evaluate.record(stage, universe, days.assign(log_growth=1.01 * days["log_growth"])) == 0
     assert {line["arm"] for line in read_reruns(tmp_path / "trials.jsonl")} == {"ppo", "atr"}
     stage.params = changed(params, "train", gamma=0.5)
-    assert evaluate.record(stage, universe, equity) == 2
+    assert evaluate.record(stage, universe, days) == 2
     assert [line["arm"] for line in read_trials(tmp_path / "trials.jsonl")] == [
         "ppo",
         "ppo",

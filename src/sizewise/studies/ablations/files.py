@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from sizewise.ledgers.plan import LEDGER_COLUMNS
+from sizewise.ledgers.columns import EQUITY_COLUMNS
 from sizewise.params.stage import Stage
 
 FOLDER = "ablations"
 # Beside the ledger of a variant whose checkpoints some days of the tail alone were to pick: what picked how many.
 SELECTION = "selection.json"
-COLUMNS = tuple(name for name in LEDGER_COLUMNS if name != "regime")
+COLUMNS = tuple(name for name in EQUITY_COLUMNS if name not in ("price_pnl", "regime"))
 
 
 def folder_of(stage: Stage, name: str) -> Path:

@@ -18,7 +18,8 @@ from sizewise.base.paths import require_writable, write_json
 from sizewise.dataset.store import Universe, cut_folds, read_market, read_models, read_universe
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.selection import WHOLE
-from sizewise.ledgers.files import LedgerWriter, read_equity
+from sizewise.ledgers.daily import read_daily
+from sizewise.ledgers.files import LedgerWriter
 from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines, with_risk, with_signals
 from sizewise.ledgers.trials import canonical, record_trials
 from sizewise.params.arms import AnyScheme
@@ -26,7 +27,7 @@ from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.ablations import Ablations, Variant
 from sizewise.params.trading.world import World
-from sizewise.studies.ablations.files import COLUMNS, FOLDER, SELECTION, folder_of
+from sizewise.studies.ablations.files import FOLDER, SELECTION, folder_of
 from sizewise.studies.standing import mark, stands
 from sizewise.walkforward.frames import frames
 from sizewise.walkforward.risk import match_policies
@@ -80,10 +81,8 @@ def run_variant(stage: Stage, name: str) -> None:
         settings = training.Settings(train, observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
         _walk(stage, name, universe, settings, variant.scheme)
         mark(folder, made)
-    ledger = read_equity(folder, columns=COLUMNS)
-    record_trials(
-        stage.workspace.trials, trial_lines(f"ablation {name}", digest, universe.data_hash, ledger, code=code)
-    )
+    lines = trial_lines(f"ablation {name}", digest, universe.data_hash, read_daily(folder), code=code)
+    record_trials(stage.workspace.trials, lines)
 
 
 def _walk(stage: Stage, name: str, universe: Universe, settings: training.Settings, scheme: AnyScheme) -> None:

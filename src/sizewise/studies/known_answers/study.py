@@ -58,8 +58,8 @@ FLAT = 0.02
 USED = "mean |size| (% of cap)"
 # Learning curves, in the folder of plots; a share of growth means nothing beyond these digits.
 CURVES, DIGITS = "laboratory_curves.csv", 6
-# The stretches on which a greedy policy of orders is judged.
-ORDER_PATHS = 200
+# Of an exam, walked side by side.
+STRETCHES = 200
 # A limit that no size of a table comes near: what an account already holds then tells the table nothing.
 FAR = 100.0
 MOST_LOG_PRICE = 400.0
@@ -177,17 +177,19 @@ def _table(task: Task, law: Law, exam: Sample, settings: Laboratory) -> Result:
     rules, account = settings.tabular, laboratory.ACCOUNT
     kind: Kind = "bandit" if task.arm == "bandit" else "q_table"
     learned = train_tables(learn, [fold], [task.seed], kind, rules, account, limit_frac=FAR)
-    sizer = TableSizer(exam.market, learned.tables, [0], [0], [len(exam.state)], FAR)
+    # Every stretch knows the wins of all bars before it.
+    paths = [0] * STRETCHES
+    sizer = TableSizer(exam.market, learned.tables, paths, paths, [len(exam.state)] * STRETCHES, FAR)
     levels = np.unique(grid_sizes(rules, account.initial_equity, FAR))
     best = solve(law, levels.tolist()).optimal_growth / solve(law).optimal_growth
-    return _judged(task, law, exam, chosen_sizes(exam, sizer, account), best)
+    return _judged(task, law, exam, chosen_sizes(exam, sizer, account, stretches=STRETCHES), best)
 
 
 def _orders(task: Task, settings: Laboratory) -> Result:
     train = settings.train.model_copy(update=settings.orders.model_dump())
     spec, parameters = laboratory.train_orders(ORDERS, train, task.seed)
-    bars = max(2, settings.exam_bars // ORDER_PATHS)
-    growth = laboratory.greedy_growth(ORDERS, spec, parameters, task.seed, paths=ORDER_PATHS, bars=bars)
+    bars = max(2, settings.exam_bars // STRETCHES)
+    growth = laboratory.greedy_growth(ORDERS, spec, parameters, task.seed, paths=STRETCHES, bars=bars)
     best = rebate_market.solve(ORDERS, ORDERS.trading(), laboratory.ACCOUNT).optimal_growth
     return Result(task, growth / best, growth / best, growth, (), float("nan"), np.zeros(0))
 

@@ -28,8 +28,9 @@ from sizewise.evidence.statistics.selection import (
     rotated_pbo,
     sharpe_error,
 )
-from sizewise.ledgers.files import EQUITY, read_equity
-from sizewise.ledgers.metrics import BPS, daily_returns, days_per_year, portfolio
+from sizewise.ledgers.daily import daily_returns, read_daily
+from sizewise.ledgers.files import EQUITY
+from sizewise.ledgers.metrics import BPS, days_per_year, portfolio
 from sizewise.ledgers.plan import PRIMARY, looking_ahead
 from sizewise.ledgers.trials import TrialLedger, configuration, count_trials, evaluations, first_recorded, read_ledger
 from sizewise.params.arms import Arm
@@ -39,8 +40,6 @@ from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Variant
 from sizewise.params.studies.overfitting import Overfitting
 from sizewise.studies.ablations.files import FOLDER
-
-COLUMNS = ("arm", "symbol", "fold", "seed", "timestamp", "equity")
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,8 @@ def read_pool(base: Path, arms: Mapping[str, Arm], variants: Mapping[str, Varian
 
 def read_daily_growth(folder: Path, arm: str) -> pd.Series:
     """One configuration's daily log growth; empty if the ledger in `folder` has no rows of it."""
-    equity = read_equity(folder, columns=COLUMNS, arms=[arm])
-    return portfolio(daily_returns(equity)) if len(equity) else pd.Series()
+    daily = read_daily(folder)
+    return portfolio(daily_returns(daily, arm)) if (daily["arm"] == arm).any() else pd.Series()
 
 
 def pool_of(series: Mapping[str, pd.Series], candidate: str, left_out: Mapping[str, str]) -> Pool:

@@ -243,22 +243,31 @@ class _Watched:
         return orders
 
 
-def chosen_sizes(sample: Sample, sizer: Sizer, account: Account, *, first_row: int = 0) -> np.ndarray:
+def chosen_sizes(
+    sample: Sample, sizer: Sizer, account: Account, *, first_row: int = 0, stretches: int = 1
+) -> np.ndarray:
     """What a sizer holds on a sample, along the signal: float64 (n_bars - first_row - 1,), for growth_of.
 
     Its last value is what the sizer asked for at the bar that closes the account. With `account.ruin_frac` 0 it trades on
     however little is left; the laws' levels may be beyond its cash, which is lent.
+
+    Args:
+        stretches: the bars are walked as so many paths side by side, of equal length but for the last, each from a flat
+            account; what does not look at what it holds chooses the same for any number of them.
     """
-    market, length = sample.market, len(sample.state) - first_row
+    market, decisions = sample.market, len(sample.state) - first_row - 1
     watched = _Watched(sizer, market.direction.to(market.close.dtype))
+    starts = decisions // stretches * torch.arange(stretches)
+    counts = torch.diff(starts, append=torch.tensor([decisions]))
     backtest.run(
         market,
-        torch.tensor([first_row]),
-        torch.tensor([length]),
+        first_row + starts,
+        counts + 1,
         market.confidence[SYNTHETIC].unsqueeze(0),
-        torch.zeros(1, dtype=torch.int64),
+        torch.zeros(stretches, dtype=torch.int64),
         watched,
         account,
         Rules(margin="unlimited", rounding=False),
     )
-    return torch.cat(watched.sizes).double().numpy()
+    sizes = torch.stack(watched.sizes).double()
+    return torch.cat([sizes[:count, path] for path, count in enumerate(counts.tolist())]).numpy()

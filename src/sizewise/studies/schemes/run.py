@@ -21,8 +21,9 @@ from sizewise.dataset.store import Universe, cut_folds, read_market, read_models
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import save_agent
 from sizewise.learning.stored import policy_folder
-from sizewise.ledgers.files import LedgerWriter, read_equity, write_factors
-from sizewise.ledgers.plan import LEDGER_COLUMNS, PRIMARY, stop_atr, trial_lines, with_risk, with_signals
+from sizewise.ledgers.daily import read_daily
+from sizewise.ledgers.files import LedgerWriter, write_factors
+from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines, with_risk, with_signals
 from sizewise.ledgers.trials import canonical, record_trials
 from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage, open_stage
@@ -71,9 +72,7 @@ def run_scheme(stage: Stage, name: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         _walk(stage, name, universe, train)
         mark(folder, made)
-    lines = trial_lines(
-        f"scheme {name}", digest, universe.data_hash, read_equity(folder, columns=LEDGER_COLUMNS), code=code
-    )
+    lines = trial_lines(f"scheme {name}", digest, universe.data_hash, read_daily(folder), code=code)
     record_trials(stage.workspace.trials, lines)
 
 

@@ -12,6 +12,7 @@ from sizewise.dataset.store import open_prepared as open_prepared
 from sizewise.evidence import verdict
 from sizewise.evidence.inference import Comparison, compare_as_planned
 from sizewise.learning.ppo import training
+from sizewise.ledgers.daily import day_rows
 from sizewise.ledgers.plan import PRIMARY, plan_hash, stop_atr, trial_lines, with_signals
 from sizewise.ledgers.trials import canonical, count_trials, read_trials, record_trials
 from sizewise.params.arms import PpoArm
@@ -95,9 +96,8 @@ def record(stage: Stage, given: Prepared, walked: Walked) -> int:
     sections = [p.small_account, candidate_train(p.train, p), world.rules, world.decisions, p.splits, p.regimes]
     digest = content_hash(canonical([section.model_dump() for section in (*sections, p.observation)]))
     digest, code = with_signals(digest, p.signals), code_hash("sizewise.studies.small_account.study")
-    lines = trial_lines(
-        f"small account {CANDIDATE}", digest, given.universe.data_hash, walked.equity[CANDIDATE], code=code
-    )
+    days = day_rows(walked.equity[CANDIDATE])
+    lines = trial_lines(f"small account {CANDIDATE}", digest, given.universe.data_hash, days, code=code)
     return record_trials(stage.workspace.trials, lines)
 
 

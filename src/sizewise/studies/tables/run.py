@@ -21,8 +21,9 @@ from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import open_prepared
 from sizewise.learning.field import learn_closed_trades, learn_tables
-from sizewise.ledgers.files import LedgerWriter, read_equity, write_factors
-from sizewise.ledgers.plan import LEDGER_COLUMNS, PRIMARY, arm_hash, stop_atr, trial_lines
+from sizewise.ledgers.daily import read_daily
+from sizewise.ledgers.files import LedgerWriter, write_factors
+from sizewise.ledgers.plan import PRIMARY, arm_hash, stop_atr, trial_lines
 from sizewise.ledgers.trials import record_trials
 from sizewise.params.arms import Arm, ClosedTradeArm, TableArm
 from sizewise.params.learning.outcome import ClosedTrades
@@ -93,8 +94,8 @@ def run_variant(stage: Stage, name: str, market: Market, folds: tuple[Fold, ...]
         told = _told(p.tables.variants[name], market, folds)
         write_json(folder / TRADES_TOLD, {key: None if value != value else value for key, value in told.items()})
         mark(folder, made)
-    ledger = read_equity(folder, columns=LEDGER_COLUMNS)
-    record_trials(stage.workspace.trials, trial_lines(f"table {name}", digest, data_hash, ledger, code=code))
+    lines = trial_lines(f"table {name}", digest, data_hash, read_daily(folder), code=code)
+    record_trials(stage.workspace.trials, lines)
 
 
 def _told(variant: TableVariant, market: Market, folds: tuple[Fold, ...]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import pytest
 from sizewise.base.errors import DataMissingError
 from sizewise.base.paths import Workspace
 from sizewise.evidence.statistics import selection as overfitting
+from sizewise.ledgers.daily import day_rows
 from sizewise.ledgers.metrics import daily_returns, portfolio
 from sizewise.ledgers.plan import trial_lines
 from sizewise.ledgers.trials import TrialLedger
@@ -74,7 +75,7 @@ def test_folds_are_pooled_to_the_sharpe_ratio_of_all_their_days():
     equity = pd.concat(parts, ignore_index=True)
     whole = portfolio(daily_returns(equity))
     table = overfitting_study.configurations(
-        [{"kind": "evaluation", **one} for one in trial_lines("ppo", "p", "d", equity, code="c")]
+        [{"kind": "evaluation", **one} for one in trial_lines("ppo", "p", "d", day_rows(equity), code="c")]
     )
     assert table["lines"].tolist() == [3]
     assert table["sharpe"].iloc[0] == pytest.approx(whole.mean() / whole.std(ddof=0), rel=1e-5)
@@ -218,5 +219,5 @@ def test_metrics_are_json_without_nan(study):
 def test_a_study_needs_the_walk_forward(params, root, tmp_path):
     named = dict(vars(params))
     stage = SimpleNamespace(params=SimpleNamespace(**named), workspace=Workspace(root=root, base=tmp_path))
-    with pytest.raises(DataMissingError, match=r"equity\.parquet is missing"):
+    with pytest.raises(DataMissingError, match=r"daily\.parquet is missing"):
         overfitting_study.open_study(stage)

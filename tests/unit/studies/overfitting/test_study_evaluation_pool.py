@@ -7,7 +7,6 @@ import pytest
 from sizewise.base.errors import DataMissingError
 from sizewise.ledgers.files import LedgerWriter
 from sizewise.ledgers.metrics import daily_returns, portfolio
-from sizewise.ledgers.plan import arm_rows
 from sizewise.params.studies.ablations import Variant
 from sizewise.studies.overfitting import study
 from sizewise.studies.overfitting.study import pool_of, read_pool
@@ -78,8 +77,8 @@ def test_the_pool_is_read_from_every_ledger(ledgers):
     base, arms, variants, main = ledgers
     pool = read_pool(base, arms, variants, "ppo")
     assert list(pool.daily) == ["ppo", "atr", "ablation plain"]
-    expected = portfolio(daily_returns(arm_rows(main, "ppo")))
-    np.testing.assert_array_equal(pool.daily["ppo"], expected)
+    expected = portfolio(daily_returns(main[main["arm"] == "ppo"]))
+    np.testing.assert_allclose(pool.daily["ppo"], expected, rtol=0.0, atol=1e-15)
     assert pool.daily["ablation plain"].sum() < 0.0
     assert pool.left_out == {
         "oracle_hindsight": "looks ahead: a bound, which nobody could have chosen",
@@ -94,5 +93,5 @@ def test_without_the_candidate_there_is_no_pool(ledgers):
         DataMissingError, match=r"^arm 'kelly' has no rows in the ledger: run `dvc repro walk_forward`$"
     ):
         read_pool(base, arms, variants, "kelly")
-    with pytest.raises(DataMissingError, match=r"equity\.parquet is missing"):
+    with pytest.raises(DataMissingError, match=r"daily\.parquet is missing"):
         study.read_pool(base / "elsewhere", arms, variants, "ppo")

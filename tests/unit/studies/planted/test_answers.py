@@ -213,6 +213,10 @@ def test_the_sizes_of_a_sizer():
     held = chosen_sizes(sample, BuyAndHoldSizer(0.5), account)
     assert held[0] == pytest.approx(0.5)
     assert np.ptp(held) > 0.1
+    # In stretches it buys at the start of each.
+    parts = chosen_sizes(sample, BuyAndHoldSizer(0.5), account, stretches=4)
+    assert np.flatnonzero(np.isclose(parts, 0.5)).tolist() == pytest.approx([0, 74, 148, 222])
+    assert len(parts) == len(held) == 299
 
 
 def test_sizes_are_along_the_signal():
