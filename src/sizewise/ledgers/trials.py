@@ -154,7 +154,7 @@ def chain_sentence(ledger: TrialLedger) -> str:
             f"**The trial ledger was edited: {ledger.breach}.** What is counted from it here cannot be relied on; restore "
             "the file with git."
         )
-    return f"The chain of the {len(ledger.trials)} lines holds: none was edited, removed or moved."
+    return f"The trial ledger is whole: none of its {len(ledger.trials):,} lines was edited, removed or moved."
 
 
 def record_trials(path: Path, evaluations: Sequence[Mapping[str, Any]]) -> int:

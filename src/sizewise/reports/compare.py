@@ -212,6 +212,11 @@ def _true_nulls(stage: Stage, entry: str) -> dict[str, float]:
         raise DataMissingError("metrics/calibration.json is damaged: remove it, or run the study again") from None
 
 
+def claims_by_table(kept: Mapping[str, pd.DataFrame]) -> list[pd.DataFrame]:
+    """What became of every promise, a row a table and claim; no table where no arm is one. See claims.claims_table."""
+    return [pd.concat(kept, names=["table"])] if kept else []
+
+
 def claims_sentences(concluding: Mapping[str, bool], kept: Mapping[str, pd.DataFrame]) -> str:
     """What became of the promises of each table; that there is none where there is none. See claims.claims_sentence."""
     said = [claims_sentence(name, table, concludes=concluding[name]) for name, table in kept.items()]

@@ -409,7 +409,7 @@ def test_trials_are_listed_and_counted(project, capsys):
     assert re.match(r"[0-9a-f]{16}  opening 1 of the sealed slice 2024-01-02 to 2025-01-01$", lines[2])
     assert lines[3:] == [
         "3 lines, 1 configurations",
-        "The chain of the 3 lines holds: none was edited, removed or moved.",
+        "The trial ledger is whole: none of its 3 lines was edited, removed or moved.",
         UNOPENED,
         "0 reruns with other digits: no trials",
     ]

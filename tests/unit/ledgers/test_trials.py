@@ -340,7 +340,10 @@ def test_a_head_that_was_not_written_in_time_is_caught_up(chain):
 
 
 def test_a_report_reads_on_and_says_so(chain):
-    assert chain_sentence(read_ledger(chain)) == "The chain of the 12 lines holds: none was edited, removed or moved."
+    assert (
+        chain_sentence(read_ledger(chain))
+        == "The trial ledger is whole: none of its 12 lines was edited, removed or moved."
+    )
     rewritten(chain, lambda lines: forged(lines, 5))
     ledger = read_ledger(chain)
     assert len(ledger.trials) == 12
@@ -421,7 +424,7 @@ def test_a_ledger_shows_itself_in_a_notebook(path):
     html = read_ledger(path)._repr_html_()
     assert ">3<" in html
     assert ">2<" in html
-    assert "The chain of the 3 lines holds" in html
+    assert "none of its 3 lines was edited" in html
     path.write_text(path.read_text().replace("1.25", "9.25", 1))
     assert "The trial ledger was edited: " in read_ledger(path)._repr_html_()
     assert "**" not in read_ledger(path)._repr_html_()

@@ -44,3 +44,11 @@ def test_a_seal_is_spoken_of_where_there_is_one(monkeypatch, sealed, said):
 
 def test_without_a_table_nothing_was_promised():
     assert compare.claims_sentences({}, {}) == "No arm of `params.yaml` is a table: nothing was promised here."
+    assert compare.claims_by_table({}) == []
+
+
+def test_promises_say_whose_they_are():
+    one = pd.DataFrame({"outcome": ["kept"]}, index=pd.Index(["growth"], name="claim"))
+    (table,) = compare.claims_by_table({"q_table": one, "bandit": one})
+    assert table.index.tolist() == [("q_table", "growth"), ("bandit", "growth")]
+    assert table.index.names == ["table", "claim"]

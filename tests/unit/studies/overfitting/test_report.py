@@ -110,7 +110,7 @@ def test_who_is_left_out_is_said(study):  # noqa: F811
 
 def test_the_ledger_and_the_seal_are_spoken_of(study):  # noqa: F811
     chain, seal = report.trial_sentences(replace(study, ledger=TrialLedger((), ""))).split("\n\n")
-    assert chain == "The chain of the 0 lines holds: none was edited, removed or moved."
+    assert chain == "The trial ledger is whole: none of its 0 lines was edited, removed or moved."
     assert seal.endswith("has not been opened.")
 
 
