@@ -204,10 +204,11 @@ def walk_fast(
     broker: type[Broker] = Broker,
     plan: list[dict[str, np.ndarray]] | None = None,
     start: Book | None = None,
+    record: bool = True,
 ) -> tuple[Walk, list[dict[str, np.ndarray]], Book]:
     """The batched side: the walk, what was ordered (to be replayed by the other side), and the last book."""
     steps, _, paths = scenario.shape
-    trader = broker(scenario.tape(), scenario.rules, scenario.uses, dtype=dtype, record=True)
+    trader = broker(scenario.tape(), scenario.rules, scenario.uses, dtype=dtype, record=record)
     book = trader.open((paths,), scenario.cash) if start is None else start
     columns = {name: torch.from_numpy(array) for name, array in scenario.columns.items()}
     equity, flows, asked = [book.equity(columns["close"][0]).double().numpy()], [], []

@@ -14,12 +14,14 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from torch.utils._pytree import tree_leaves
 
 from sizewise.market.bars import load_bars
 from sizewise.market.costs import Costs, at_venue, charged
 from sizewise.market.instruments import load_instruments
 from sizewise.market.tape import COLUMNS, build_tape
 from sizewise.params.trading.trading import Rules
+from sizewise.trading.broker import dealing, step
 from sizewise.trading.broker.broker import Broker
 from sizewise.trading.broker.orders import Flag, Uses
 
@@ -195,6 +197,29 @@ def test_an_order_that_should_not_have_been_sent_is_reported(closes):
     deaf = Deaf(*(getattr(scenario, field.name) for field in fields(Scenario)))
     assert not list(differing(fast, walk_plain(scenario, plan), torch.float64, scenario.cash))
     assert list(differing(fast, walk_plain(deaf, plan), torch.float64, scenario.cash))
+
+
+# What nobody records is not computed where nothing is hit.
+
+
+def unrecorded_differs(seed: int) -> bool:
+    """Whether a few accounts fare otherwise, in any value, where no fill is kept."""
+    scenario = {0: nasty, 1: real}[seed % 2](seed, paths=3, steps=20)
+    kept, plan, book = walk_fast(scenario)
+    bare, _, other = walk_fast(scenario, plan=plan, record=False)
+    same = np.array_equal(kept.equity, bare.equity) and np.array_equal(kept.flows, bare.flows)
+    ends = zip(tree_leaves(book), tree_leaves(other), strict=True)
+    return not (same and all(one is two is None or torch.equal(one, two) for one, two in ends))
+
+
+def test_what_is_left_out_changes_nothing():
+    assert [seed for seed in range(60) if unrecorded_differs(seed)] == []
+
+
+@pytest.mark.parametrize("part", [step, dealing])
+def test_leaving_out_what_is_hit_would_be_noticed(part, monkeypatch):
+    monkeypatch.setattr(part, "nowhere", lambda mask: True)
+    assert any(unrecorded_differs(seed) for seed in range(60))
 
 
 # Planted faults: each must be seen, on a few accounts.

@@ -16,14 +16,15 @@ def walk_stretch(desk: Walker, moves: list[Move], orders: Orders, stretch: Stret
     """From the bar that fills what was decided to the next decision, in one leap or bar by bar.
 
     Args:
-        moves: the one through that bar. orders: what was decided, whose form those in between have.
+        moves: the one through that bar. orders: what was decided; where orders are on their way, those in between have its
+            form.
         leaps: walk bars in which nothing can happen as one, see Walker.nothing_happens_between.
     """
     if not stretch.longest:
         return moves
     if leaps and stretch.leads_nobody_to(desk.ruin_level, moves[0].position):
         return [*moves, _on(desk, moves[0], Orders(), stretch.leap, stretch.leap_money)]
-    (nothing,) = nothing_of((orders,))
+    (nothing,) = nothing_of((orders,)) if moves[0].position.pending else (Orders(),)
     for bars, money, arrived in stretch.one_by_one():
         moves.append(_on(desk, moves[-1], nothing, bars, money, arrived))
     return moves

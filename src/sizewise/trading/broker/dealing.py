@@ -110,6 +110,8 @@ class Dealing:
 
     def _leave(self, lots: Lots, hit: torch.Tensor, price: torch.Tensor, maker: Maybe) -> None:
         """Close the lots that are hit, each at its own price, oldest first; `maker` is 1 where a take is filled."""
+        if not self.terms.record and nowhere(hit):
+            return
         money = lots.units.dtype
         leaving = -lots.units * hit.to(money)
         if self.traded is not None:

@@ -5,7 +5,18 @@ The parts of a step are methods, one each; `dealing` is where units and cash mov
 
 import torch
 
-from sizewise.base.tensors import above, anywhere, at_least, nonzero, not_negative, pick, positive, round_tick, zero
+from sizewise.base.tensors import (
+    above,
+    anywhere,
+    at_least,
+    nonzero,
+    not_negative,
+    nowhere,
+    pick,
+    positive,
+    round_tick,
+    zero,
+)
 from sizewise.trading.broker.book import Working
 from sizewise.trading.broker.dealing import Carried, Dealing
 from sizewise.trading.broker.orders import Flag, Kind, Maybe, Orders, Place
@@ -186,13 +197,15 @@ class TradingStep(Dealing):
             # A limit that was marketable when it came took liquidity.
             maker = 1.0 - above(at_price, at_open) * slot.fresh
             if slot.is_stop is not None:
-                touched = not_negative((pick(buy, high, low) - slot.price).mul_(side))
+                touched = not_negative((pick(buy, high, low) - slot.price).mul_(side)) * side.abs()
                 hit = pick(slot.is_stop, touched, hit)
                 paid = pick(slot.is_stop, side * torch.maximum(at_open, at_price), paid)
                 maker = maker * (1.0 - slot.is_stop)
             triggered = hit.to(money)
             if self.traded is not None:
                 triggered = triggered * self.traded
+            if not self.terms.record and nowhere(triggered):
+                continue
             closing, opening = self._divide(slot.units * triggered)
             if slot.reduce_only is not None:
                 if self.terms.record:
