@@ -2,6 +2,8 @@
 
 - gpu: `sizewise gpu-check`: what PPO does on a GPU, within some minutes
 - gpu_figures: pictures of that
+- gpu_job: the main job's own training on a device
+- gpu_way: the way that training takes on a GPU, on a CPU
 - growth: time and memory against what is asked
 - laboratory: seconds until a learner finds a known optimum
 - operations: what a rollout and an update ask of torch, as counts

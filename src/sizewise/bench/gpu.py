@@ -6,8 +6,8 @@ record is written after each. On a CPU the same parts are rehearsed small, on th
 
 import gc
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
@@ -20,11 +20,12 @@ from torch.profiler import ProfilerActivity, profile
 from sizewise.base.errors import ConfigError, TrainingError
 from sizewise.base.paths import write_json
 from sizewise.base.seeding import torch_generator
+from sizewise.bench.gpu_job import MainJob
+from sizewise.bench.gpu_way import usual_way, way_of_a_gpu
 from sizewise.bench.run import BenchSizes, Trainer, budgets, describe_machine, flops_per_sample, synthetic_market
 from sizewise.bench.waits import THERE, StandIn, heard
 from sizewise.dataset.features import NAMES
 from sizewise.dataset.market_tensor import Market
-from sizewise.learning.ppo import acting, learner, rollouts
 from sizewise.params.learning.train import Train
 
 PRECISIONS = ("fp32", "bf16")
@@ -41,6 +42,8 @@ TOLERANCES = {"accounts_apart": 0.01, "rewards": 1e-3, "equity": 1e-4, "paramete
 # What a part takes where nothing like it was measured, seconds.
 LEAST_S = 5.0
 KERNELS = 10
+# The budgets of the main job that are trained, in what params declare.
+JOB = {"declared": 1, "tenfold": 10}
 # Of the memory, what is left for that of others and for pieces between.
 USABLE = 0.95
 
@@ -111,18 +114,22 @@ class Part:
         return "/".join(self.place)
 
 
-def check(device: torch.device, out: Path, budget: Budget, sizes: GpuSizes | None = None) -> dict[str, Any]:
+def check(
+    device: torch.device, out: Path, budget: Budget, sizes: GpuSizes | None = None, job: MainJob | None = None
+) -> dict[str, Any]:
     """Measure part by part, write the record to `out` after each, and return it; see the module's text.
 
+    Args:
+        job: of the main job, see gpu_job.open_job; None: it is left out.
     Raises:
         TrainingError: the device does not do what the CPU does, or a part failed. The record is written.
     """
     rehearsal = device.type == "cpu"
     sizes = sizes or (REHEARSED if rehearsal else GpuSizes())
     record: dict[str, Any] = {"rehearsal": rehearsal, "machine": describe_machine() | _card(device), "method": METHOD}
-    record |= {"seconds": {}, "left_out": [], "failed": {}}
-    with _way_of_a_gpu() if rehearsal else nullcontext():
-        for part in parts(device, sizes):
+    record |= {"seconds": {}, "left_out": [] if job else ["job: run `dvc repro features` first"], "failed": {}}
+    with way_of_a_gpu() if rehearsal else nullcontext():
+        for part in parts(device, sizes, job):
             _measure(part, record, budget)
             record["shares"] = shares(record)
             write_json(out, record)
@@ -156,7 +163,7 @@ def _measure(part: Part, record: dict[str, Any], budget: Budget) -> None:
     home[part.place[-1]] = found
 
 
-def parts(device: torch.device, sizes: GpuSizes) -> list[Part]:
+def parts(device: torch.device, sizes: GpuSizes, job: MainJob | None) -> list[Part]:
     """What is measured, what matters most first."""
     plans, market = budgets(sizes.network), synthetic_market(sizes.bars)
     rooms = {name: Room(device, market, *plans[plan]) for name, plan in NETWORKS.items()}
@@ -165,6 +172,7 @@ def parts(device: torch.device, sizes: GpuSizes) -> list[Part]:
     found += [Part(("waits", name), room.of(first).waits) for name, room in rooms.items()]
     found.append(Part(("limits",), partial(limits, device, sizes)))
     found += _trainings(rooms, sizes, "main", PRECISIONS)
+    found += _budgets(job, device) if job else []
     found.append(Part(("population",), partial(main.population, sizes.population, sizes.block_s)))
     found.append(Part(("kernels",), main.of(sizes.accounts[-1]).kernels))
     return found + _trainings(rooms, sizes, "wide", PRECISIONS)
@@ -177,6 +185,14 @@ def _trainings(rooms: dict[str, "Room"], sizes: GpuSizes, name: str, precisions:
         like, fewer = before[precision]
         found.append(Part(("training", name, precision, str(accounts)), work, like, accounts / fewer))
         before[precision] = found[-1].name, accounts
+    return found
+
+
+def _budgets(job: MainJob, device: torch.device) -> list[Part]:
+    found, before = [], ("", 1)
+    for name, times in JOB.items():
+        found.append(Part(("job", name), partial(job.trained, device, times), before[0], times / before[1]))
+        before = found[-1].name, times
     return found
 
 
@@ -210,7 +226,7 @@ class Room:
 
     def equality(self) -> dict[str, Any]:
         """Largest differences of one rollout and one update from those of the CPU, in float32; see TOLERANCES."""
-        with _usual_way():
+        with usual_way():
             here = _trained(self.trainer(torch.device("cpu"), 2))
         there = _trained(self.trainer(policies=2))
         same = (here["actions"] == there["actions"]).all(2)
@@ -380,30 +396,3 @@ def _memory(device: torch.device) -> int:
 
 def _card(device: torch.device) -> dict[str, Any]:
     return {"cuda": torch.version.cuda, "gpu_bytes": _memory(device)} if device.type == "cuda" else {}
-
-
-# The way that a GPU takes, on a CPU.
-
-WAYS: tuple[tuple[Any, str], ...] = ((acting, "fits"), (learner, "fits"), (rollouts, "pays_to_transform"))
-USUAL = tuple(getattr(owner, name) for owner, name in WAYS)
-
-
-@contextmanager
-def _taking(ways: tuple[Callable[..., bool], ...]) -> Iterator[None]:
-    before = tuple(getattr(owner, name) for owner, name in WAYS)
-    for (owner, name), way in zip(WAYS, ways, strict=True):
-        setattr(owner, name, way)
-    try:
-        yield
-    finally:
-        for (owner, name), way in zip(WAYS, before, strict=True):
-            setattr(owner, name, way)
-
-
-def _way_of_a_gpu() -> AbstractContextManager[None]:
-    """No compiled loops and no Fourier transform, as on a GPU."""
-    return _taking((lambda *_: False,) * len(WAYS))
-
-
-def _usual_way() -> AbstractContextManager[None]:
-    return _taking(USUAL)

@@ -76,7 +76,7 @@ def gpu_check(
     minutes: Annotated[float, typer.Option(min=0.0, help="what has no time left in them is named and left out")] = 8.0,
 ) -> None:
     """Measure what PPO does on a GPU and whether it is what the CPU does, and draw it beside the record."""
-    from sizewise.bench import gpu, gpu_figures
+    from sizewise.bench import gpu, gpu_figures, gpu_job
 
     opened, workspace = gpu.open_device(device), Workspace.open()
     measured = workspace.metrics / "gpu.json"
@@ -84,8 +84,9 @@ def gpu_check(
     if opened.type == "cpu" and path.resolve() == measured.resolve():
         raise ConfigError("metrics/gpu.json holds what a GPU does: give a rehearsal another --out")
     require_writable(path.parent)
+    job, budget = gpu_job.open_job(), gpu.Budget(minutes)
     try:
-        gpu.check(opened, path, gpu.Budget(minutes))
+        gpu.check(opened, path, budget, job=job.rehearsed() if job and opened.type == "cpu" else job)
     finally:
         if path.is_file():
             record = json.loads(path.read_bytes())

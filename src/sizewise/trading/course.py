@@ -69,13 +69,15 @@ class _Stretches:
     """What stretches of several steps read, steps first; gathered for all of them where the first one asks."""
 
     def __init__(self, course: Course, tape: Tape, places: torch.Tensor, dtype: torch.dtype):
-        at = course.at.to(places.device)
-        self.course, self.tape, self.places, self.dtype = course, tape, places, dtype
-        self.start, self.stop = at[places], at[places + 1]
+        at, device = course.at.to(places.device), tape.table.device
+        self.course, self.tape, self.dtype = course, tape, dtype
+        start, stop = at[places], at[places + 1]
+        self._bars = stop - start
+        self.places, self.start, self.stop = (one.to(device, non_blocking=True) for one in (places, start, stop))
 
     @cached_property
     def longest(self) -> list[int]:
-        return ((self.stop - self.start).flatten(1).amax(1) - 1).tolist()
+        return (self._bars.flatten(1).amax(1) - 1).tolist()
 
     @cached_property
     def _first(self) -> tuple[torch.Tensor, ...]:

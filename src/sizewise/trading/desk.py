@@ -160,8 +160,10 @@ class Desk(Walker):
         pauses: bool = False,
         price: torch.Tensor | None = None,
         asks: bool = True,
+        trusted: bool = False,
     ):
-        """Args: `scheme`: one of your own, in place of the one params name. `dtype`: of money. `record`: keep all fills.
+        """Args: `scheme`: another than the one params name, and with `trusted` one of the library's. `dtype`: of money.
+        `record`: keep all fills.
         `raw_dollars`: see accounts.Observer. `pauses`, `asks`: see broker.Broker. `price`: of risk, see
         rewards.open_reward."""
         self.scheme = scheme or open_scheme(trading.scheme, tape.symbols[0], account, dtype=dtype, device=device)
@@ -174,7 +176,7 @@ class Desk(Walker):
             device=device,
             record=record,
             pauses=pauses,
-            trusted=scheme is None and not record,
+            trusted=(trusted or scheme is None) and not record,
             asks=asks,
         )
         self.trading = trading

@@ -60,6 +60,7 @@ class TradingEnv:
         raw_dollars: bool = False,
         price: torch.Tensor | None = None,
         dtype: torch.dtype = torch.float32,
+        trusted: bool = False,
     ):
         """Args:
         tape: on one device. ranges, generators: one a policy. scheme: one of your own.
@@ -68,7 +69,8 @@ class TradingEnv:
         decides: bool (R,), rows at whose close something is decided; None: at every one.
         leaps: walk bars in which nothing can happen as one; without it bar by bar, which is slower and the same.
         regimes: code of each row, where starts are balanced over them. raw_dollars: see accounts.Observer.
-        price: of risk, one a policy (K,), where the reward has one.
+        price: of risk, one a policy (K,), where the reward has one. trusted: `scheme` is the library's, whose orders are
+            not looked at as a stranger's are.
         """
         self.tape, self.account, self.horizon = tape, account, horizon
         self.device, self.dtype = tape.table.device, dtype
@@ -97,6 +99,7 @@ class TradingEnv:
             pauses=walks,
             price=None if price is None else price.to(self.device, dtype).view(-1, 1, 1),
             asks=self.device.type == "cpu",
+            trusted=trusted,
         )
         self._leaps = leaps and self.desk.nothing_happens_between()
         self.shape = (len(ranges), groups, replicas)
@@ -180,8 +183,9 @@ class TradingEnv:
     def reload(self) -> None:
         """Gather the bars of the next horizon, time first, so that a step only slices; `restart` does, and so must whoever
         sets `episodes.rows`."""
-        places = self.episodes.horizon_rows(self.device).unsqueeze(2)
-        steps = self._at[places]
+        # On the CPU, where the lengths of the ways between decisions can be asked for without waiting.
+        places = self.episodes.horizon_rows("cpu").unsqueeze(2)
+        steps = self._course.at[places].to(self.device, non_blocking=True)
         self._bars, self._money = self.tape.steps(steps, self.dtype if self._course.every_bar else torch.float64)
         if not self._course.every_bar:
             self._stretches = self._course.stretches(places[:-1], self.dtype)

@@ -8,13 +8,15 @@ never were; it shows what a learner reads, and not what it would earn.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 import torch
 
 from sizewise.base.errors import DataMissingError
+from sizewise.base.pool import Pool
 from sizewise.dataset.features import UNFITTED, chosen_inputs, names_with, own_names
 from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.regimes import LABELS
@@ -310,33 +312,51 @@ def dependence_of(stage: Stage, market: Market, folds: Sequence[Fold]) -> pd.Dat
     Raises:
         DataMissingError, CheckpointError: an arm was not trained.
     """
-    p = stage.params
-    rows = []
-    for fold in folds:
-        window = max(p.observation.window_bars, p.outcome.window_bars)
-        situations = sample_entries(market, fold, window_bars=window, most=ENTRIES)
-        grids = train_grids(market, fold)
-        volatile = _volatile(market, fold, p.regimes.volatility_quantile)
-        for name, arm in p.arms.items():
-            for seed in arm.seeds_on(fold.scheme, p.train.seeds):
-                folder = policy_folder(stage.workspace.policies, name, fold, seed)
-                choose: Choose
-                match arm:
-                    case PpoArm() if sizes_at_market(arm):
-                        choose = PolicyChoice(load_agent(folder))
-                    case TableArm():
-                        fixed = np.full_like(volatile, p.regimes.high_volatility_frac)
-                        above = fixed if arm.regime_rule == "fixed" else volatile
-                        choose = TableChoice(cache(partial(load_table_for, arm, folder)), p.account, p.regimes, above)
-                    case ClosedTradeArm():
-                        choose = ClosedTradeChoice(
-                            load_closed_trades(folder, p.outcome, arm.kind, features=names_with(market.own))
-                        )
-                    case _:
-                        continue
-                found = partial_dependence(choose, situations, grids)
-                rows.append(found.assign(arm=name, fold=fold.number, seed=seed))
+    given = _Given(stage.params, stage.workspace.policies, market)
+    if len(folds) == 1:
+        found = [_of_fold(given, folds[0])]
+    else:
+        with Pool(given, most=len(folds)) as pool:
+            found = list(pool.map(_of_fold, folds))
+    rows = [part for parts in found for part in parts]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+class _Given(NamedTuple):
+    """What dependence_of was given, for processes side by side."""
+
+    params: Any
+    policies: Path
+    market: Market
+
+
+def _of_fold(given: _Given, fold: Fold) -> list[pd.DataFrame]:
+    p, policies, market = given
+    rows = []
+    window = max(p.observation.window_bars, p.outcome.window_bars)
+    situations = sample_entries(market, fold, window_bars=window, most=ENTRIES)
+    grids = train_grids(market, fold)
+    volatile = _volatile(market, fold, p.regimes.volatility_quantile)
+    for name, arm in p.arms.items():
+        for seed in arm.seeds_on(fold.scheme, p.train.seeds):
+            folder = policy_folder(policies, name, fold, seed)
+            choose: Choose
+            match arm:
+                case PpoArm() if sizes_at_market(arm):
+                    choose = PolicyChoice(load_agent(folder))
+                case TableArm():
+                    fixed = np.full_like(volatile, p.regimes.high_volatility_frac)
+                    above = fixed if arm.regime_rule == "fixed" else volatile
+                    choose = TableChoice(cache(partial(load_table_for, arm, folder)), p.account, p.regimes, above)
+                case ClosedTradeArm():
+                    choose = ClosedTradeChoice(
+                        load_closed_trades(folder, p.outcome, arm.kind, features=names_with(market.own))
+                    )
+                case _:
+                    continue
+            found = partial_dependence(choose, situations, grids)
+            rows.append(found.assign(arm=name, fold=fold.number, seed=seed))
+    return rows
 
 
 def _volatile(market: Market, fold: Fold, quantile: float) -> np.ndarray:

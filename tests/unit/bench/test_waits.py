@@ -1,16 +1,26 @@
 """A GPU that is not there is waited for where one would be, and refuses what one would refuse."""
 
 import warnings
+from collections import Counter
 
 import pytest
 import torch
 
+from sizewise.base.seeding import torch_generator
 from sizewise.base.tensors import anywhere
 from sizewise.bench import waits
 from sizewise.bench.run import Trainer, synthetic_market
 from sizewise.bench.waits import StandIn, heard
+from sizewise.learning.ppo.training import trading_of
 from sizewise.params.learning.train import Train
+from sizewise.params.trading.account import Account
+from sizewise.params.trading.rewards import LogGrowth
+from sizewise.params.trading.world import World
+from sizewise.sizing.multiples import open_any
+from sizewise.studies.planted.laws import SYNTHETIC
 from sizewise.trading.environment import TradingEnv
+from sizewise.trading.episodes import Ranges
+from sizewise.trading.situation import Signals
 
 TRAIN = Train(seeds=(1,), hidden=(8, 8), groups=8, replicas=4, horizon=4, epochs=1, minibatches=2)
 INPUTS = ("ewma_vol", "signal_age")
@@ -102,6 +112,37 @@ def test_a_rollout_waits_once_and_an_update_never():
     assert rollout["waits"] == 1  # whether equity is a number, once a horizon
     assert [place.partition(":")[0] for place in rollout["where"]] == ["trading/desk.py"]
     assert update == {"waits": 0, "where": {}}
+
+
+def test_between_decisions_only_a_leap_is_asked_for(params):
+    """At the main job's actions, whose accounts decide now and then: whether one may leap is asked at every step."""
+    horizon, arm = 5, params.arms["ppo"]
+    with StandIn() as gpu:
+        market = synthetic_market(600).to("cuda", torch.float32)
+        confidence = market.confidence[SYNTHETIC].unsqueeze(0)
+        signals = Signals(market.direction, market.entry, confidence, market.atr_frac, market.annual_vol)
+        env = TradingEnv(
+            market.tape,
+            [Ranges((0,), (10,), (600,))],
+            trading_of(market, arm.scheme, World(), LogGrowth()),
+            Account(),
+            groups=4,
+            replicas=2,
+            horizon=horizon,
+            generators=[torch_generator("waits")],
+            signals=signals,
+            decides=torch.arange(600) % 24 == 0,
+            scheme=open_any(arm.scheme, market.symbols, Account(), dtype=torch.float32, device="cuda"),
+            trusted=True,
+        )
+        for _ in range(2):  # what lies between all decisions is looked up once, in the first horizon
+            env.restart()
+            gpu.places.clear()
+            for t in range(horizon):
+                env.observe()
+                env.step(torch.full(env.shape, t % 3).to("cuda", non_blocking=True))
+    asked = Counter(place.partition(":")[0] for place in gpu.places.elements())
+    assert asked == {"trading/course.py": horizon}
 
 
 def test_a_planted_wait_is_counted_and_placed(monkeypatch):

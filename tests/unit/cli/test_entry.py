@@ -546,7 +546,7 @@ def test_a_gpu_that_is_not_there_is_said_and_nothing_written(project, capsys, mo
 
 
 def test_a_rehearsal_prints_what_it_writes_beside_its_pictures(project, capsys, monkeypatch):
-    def check(device, out, budget):
+    def check(device, out, budget, job):
         assert (device.type, budget.left() > 0.0) == ("cpu", True)
         out.parent.mkdir(exist_ok=True)
         most = [{"name": "gemm", "share": 0.5, "calls": 3}]

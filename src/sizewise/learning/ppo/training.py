@@ -146,6 +146,7 @@ def train_population(
         raw_dollars=settings.observation.raw_dollars,
         price=torch.tensor([lesson.price for lesson in lessons]),
         dtype=market.dtype,
+        trusted=not isinstance(model, CustomScheme),
     )
     spec = policy_spec(settings, env.desk)
     fresh = untrained(spec, model, train, streams["init"])

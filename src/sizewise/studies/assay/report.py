@@ -72,7 +72,7 @@ def found_figure(table: pd.DataFrame, gates: Gates, test: JointTest) -> Figure:
     figure, axes = plt.subplots(figsize=(WIDE, 3.3))
     edges = table.index.to_numpy(dtype=float)
     spread = [table["better"] - table["better_low"], table["better_high"] - table["better"]]
-    axes.errorbar(edges, table["better"], yerr=spread, fmt="o-", color=COLOURS[0], capsize=3, label="learner and test")
+    axes.errorbar(edges, table["better"], yerr=spread, fmt="o", color=COLOURS[0], capsize=3, label="learner and test")
     grid = np.linspace(0.0, edges.max(), 41)
     alone = [test.power_at(edge * error_bps(test) / BPS) for edge in grid]
     axes.plot(grid, alone, "--", color=COLOURS[1], label="the test alone, all of the edge captured")

@@ -4,7 +4,8 @@
 - arms: arms of which neither is better
 - grounds: where they trade
 - nulls: made-up markets in which no size can know anything
+- power: how often what was planted is found
 - rejections: which replications each test rejects
 - report: tables, figures and sentences of notebook 07
-- study: the study itself, and its record
+- study: how often true nulls are rejected
 """

@@ -1,20 +1,20 @@
-"""The calibration study: how often each test rejects where nothing is to be found, and finds what was planted."""
+"""The calibration study: how often each test rejects where nothing is to be found."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from sizewise.base.errors import ConfigError, LedgerError
+from sizewise.base.errors import ConfigError
+from sizewise.base.pool import Pool
 from sizewise.base.seeding import derive_seed, numpy_generator
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import Universe, open_prepared
 from sizewise.evidence.statistics.cosines import cosine_terms
-from sizewise.evidence.statistics.joint import joint_power
 from sizewise.params.arms import Arm
 from sizewise.params.dataset.signals import Signals
 from sizewise.params.evidence.plan import Plan
@@ -24,26 +24,21 @@ from sizewise.params.trading.world import World
 from sizewise.studies.calibration.accounts import Terms
 from sizewise.studies.calibration.arms import (
     ARMS,
-    Arms,
     NullWorld,
     Pair,
     difference,
-    noisy_arms,
     pairs_of,
-    portfolio,
     reference_factors,
 )
 from sizewise.studies.calibration.grounds import real_ground
 from sizewise.studies.calibration.nulls import persistent_differences, session_series
 from sizewise.studies.calibration.rejections import (
     Rate,
-    block_means,
     bootstrap_rejects,
     bootstrap_weights,
     newey_west_rejects,
     peeks,
     placebo_rejects,
-    rate_of,
     rates_of,
     rule_rejects,
     t_rejects,
@@ -52,13 +47,12 @@ from sizewise.studies.calibration.rejections import (
 PRIMARY = "joint_rule"
 # Studies on real bars, and on made-up ones.
 REAL = ("aa", "rotated_signals", "common_state")
-SYNTHETIC = ("random_walk", "shuffled_returns", "persistent_regime_null")
+SERIES = "persistent_regime_null"
+SYNTHETIC = ("random_walk", "shuffled_returns", SERIES)
 # Replications that are in memory together.
 CHUNK = 500
 # Days that a trade of the null of persistent regimes lasts: it has no market and no trades of its own.
 TRADE_DAYS = 5
-# A tilt's gain is nearly linear in it: so many passes solve it to far below what a power can show.
-PASSES = 4
 
 Rates = dict[str, dict[str, Rate]]
 
@@ -191,35 +185,49 @@ def terms_of(world: NullWorld) -> int:
     return cosine_terms(world.days, world.plan.cosine_terms_coef)
 
 
-def chunks(study: str, world: NullWorld, total: int) -> Iterator[tuple[int, np.random.Generator]]:
-    """Replications in chunks, each with a generator of its own."""
-    for number, start in enumerate(range(0, total, CHUNK)):
-        yield min(CHUNK, total - start), numpy_generator("calibration", study, world.settings.seed, number)
+class Chunk(NamedTuple):
+    """Replications of a study that are in memory together, with draws of their own."""
+
+    study: str
+    number: int
+    replications: int
+
+    def generator(self, world: NullWorld) -> np.random.Generator:
+        return numpy_generator("calibration", self.study, world.settings.seed, self.number)
+
+
+def chunks(study: str, total: int) -> list[Chunk]:
+    """All replications of a study."""
+    return [Chunk(study, number, min(CHUNK, total - start)) for number, start in enumerate(range(0, total, CHUNK))]
 
 
 def null_rates(world: NullWorld) -> Rates:
-    """Rejections of true nulls, by study and test."""
+    """Rejections of true nulls, by study and test; chunks side by side."""
     alpha, settings = world.plan.alpha, world.settings
-    rates: Rates = {}
-    peeked = []
-    for study, arms in ARMS.items():
-        judged = []
-        for replications, rng in chunks(study, world, settings.replications):
-            pairs = pairs_of(arms(world, replications, rng), world.terms)
-            found = judge(pairs, world, rng)
-            if study == "aa":
-                # Its two arms are equal, but the rule behind both may well know something: no null for sizes.
-                peeked.append(peeks(difference(pairs, world.assets), settings.looks, alpha))
-            else:
-                found["placebo_of_sizes"] = judge_sizes(pairs, world, rng)
-            judged.append(found)
-        rates[study] = rates_of(judged, alpha)
-    judged = []
-    for replications, rng in chunks("persistent_regime_null", world, settings.series_replications):
-        daily = persistent_differences(replications, world.days, rng)
+    work = [chunk for study in ARMS for chunk in chunks(study, settings.replications)]
+    work += chunks(SERIES, settings.series_replications)
+    judged: dict[str, list[dict[str, np.ndarray]]] = {}
+    with Pool(world, most=len(work)) as pool:
+        for chunk, (found, peeked) in zip(work, pool.map(_judged, work), strict=True):
+            judged.setdefault(chunk.study, []).append(found)
+            if peeked:
+                judged.setdefault("peeking", []).append(peeked)
+    return {study: rates_of(judged[study], alpha) for study in (*ARMS, SERIES, "peeking")}
+
+
+def _judged(world: NullWorld, chunk: Chunk) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Every test on a chunk, and those of who looks more than once, where it is asked."""
+    rng = chunk.generator(world)
+    if chunk.study == SERIES:
+        daily = persistent_differences(chunk.replications, world.days, rng)
         trades = np.stack([part.sum(axis=0) for part in np.array_split(daily, len(daily) // TRADE_DAYS)])
-        judged.append({**_on_days(daily, world), "trade_level_t": t_rejects(trades, alpha)})
-    return {**rates, "persistent_regime_null": rates_of(judged, alpha), "peeking": rates_of(peeked, alpha)}
+        return {**_on_days(daily, world), "trade_level_t": t_rejects(trades, world.plan.alpha)}, {}
+    pairs = pairs_of(ARMS[chunk.study](world, chunk.replications, rng), world.terms)
+    found = judge(pairs, world, rng)
+    if chunk.study == "aa":
+        # Its two arms are equal, but the rule behind both may well know something: no null for sizes.
+        return found, peeks(difference(pairs, world.assets), world.settings.looks, world.plan.alpha)
+    return found | {"placebo_of_sizes": judge_sizes(pairs, world, rng)}, {}
 
 
 def length_name(days: int) -> str:
@@ -229,135 +237,21 @@ def length_name(days: int) -> str:
 
 def length_rates(world: NullWorld) -> Rates:
     """Rejections of the null of persistent regimes by their mean length: the joint rule and its two tests."""
-    plan, settings = world.plan, world.settings
-    rates: Rates = {}
-    for days in settings.regime_days:
-        study = length_name(days)
-        judged = [
-            rule_rejects(
-                persistent_differences(replications, world.days, rng, state_days=days),
-                blocks=plan.blocks,
-                terms=terms_of(world),
-                alpha=plan.alpha,
-            )
-            for replications, rng in chunks(study, world, settings.series_replications)
-        ]
-        rates[study] = rates_of(judged, plan.alpha)
-    return rates
+    settings = world.settings
+    work = [
+        (days, chunk)
+        for days in settings.regime_days
+        for chunk in chunks(length_name(days), settings.series_replications)
+    ]
+    judged: dict[str, list[dict[str, np.ndarray]]] = {}
+    with Pool(world, most=len(work)) as pool:
+        for (_, chunk), found in zip(work, pool.map(_of_length, work), strict=True):
+            judged.setdefault(chunk.study, []).append(found)
+    return {study: rates_of(parts, world.plan.alpha) for study, parts in judged.items()}
 
 
-def power_rates(world: NullWorld) -> Rates:
-    """Planted edges found by the joint rule: studies `power` and `power_uneven`, by edge.
-
-    Arm a of the A/A pair is given hindsight: its sizes are multiplied by exp(tilt) in trades that gain and by exp(-tilt) in
-    those that lose. In `power` the tilt of each block of days is solved so that every block's mean difference rises by the
-    same amount, `edge` standard errors of the whole mean; the simulated curve assumes that. In `power_uneven` one tilt
-    for all blocks raises the whole mean as much, and earns most where trades move most.
-
-    The standard error is that of the difference as tilted: larger sizes are noisier ones, and who reads a report knows the
-    noise of the days that are compared.
-    """
-    settings, plan = world.settings, world.plan
-    drawn = [_Drawn.of(world, n, rng) for n, rng in chunks("power", world, settings.power_replications)]
-
-    def days(tilt: np.ndarray, chunk: int) -> np.ndarray:
-        return drawn[chunk].days(tilt)
-
-    def means(tilt: np.ndarray, chunk: int) -> np.ndarray:
-        return block_means(days(tilt, chunk), plan.blocks)
-
-    def found(tilt: np.ndarray) -> np.ndarray:
-        judged = [rule_rejects(days(tilt, chunk), **rule)[PRIMARY] for chunk in range(len(drawn))]
-        return np.concatenate(judged)
-
-    rule: dict[str, Any] = {"blocks": plan.blocks, "terms": terms_of(world), "alpha": plan.alpha}
-    none = np.zeros(plan.blocks)
-    null = [means(none, chunk) for chunk in range(len(drawn))]
-    error = _spread(np.concatenate(null, axis=1))
-
-    def gain(tilt: np.ndarray) -> tuple[np.ndarray, float]:
-        # One chunk tells a tilt's gain and its noise well enough: the draws are the same with and without it.
-        tilted = means(tilt, 0)
-        return (tilted - null[0]).mean(axis=1), error * _spread(tilted) / _spread(null[0])
-
-    rates: Rates = {"power": {}, "power_uneven": {}}
-    for edge in settings.edges:
-        for study, pooled in (("power", False), ("power_uneven", True)):
-            tilt = _solve(gain, edge, none, pooled)
-            rates[study][str(edge)] = rate_of(found(tilt), joint_power(edge, world.days, **rule))
-    return rates
-
-
-def _spread(means: np.ndarray) -> float:
-    """Standard deviation over replications of the mean over blocks; means: [B, R]."""
-    return float(means.mean(axis=0).std(ddof=1))
-
-
-def _solve(
-    gain: Callable[[np.ndarray], tuple[np.ndarray, float]], edge: float, none: np.ndarray, pooled: bool
-) -> np.ndarray:
-    """The tilt of each block whose gain is `edge` standard errors in each; pooled: one tilt whose mean gain is.
-
-    Args:
-        gain: of a tilt, in each block, and the standard error of the whole mean under it.
-    Raises:
-        LedgerError: a block of days has no trades to tilt.
-    """
-    if not edge:
-        return none
-    tilt = np.full(len(none), 0.02)
-    for _ in range(PASSES):
-        gained, error = gain(tilt)
-        if not (gained > 0.0).all():
-            raise LedgerError(f"block {int((gained <= 0.0).argmax())} of days has no trades: lengthen the test span")
-        tilt = tilt * edge * error / (gained.mean() if pooled else gained)
-    return tilt
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """Replications of the A/A pair whose first arm is tilted.
-
-    Attributes:
-        calm: daily growth of the second arm's portfolio, [days, R]. block, sign: of each symbol's trades, (N,): the block of
-            days that decides it, and whether it gains; 0 where its entry is not tested.
-    """
-
-    world: NullWorld
-    arms: list[Arms]
-    calm: np.ndarray
-    block: list[np.ndarray]
-    sign: list[np.ndarray]
-
-    @classmethod
-    def of(cls, world: NullWorld, replications: int, rng: np.random.Generator) -> "_Drawn":
-        arms, first_days = list(noisy_arms(world, replications, rng)), _first_days(world)
-        calm, block, sign = [], [], []
-        for own in arms:
-            numbers, gains = (np.zeros(len(own.weights), dtype=np.int64) for _ in range(2))
-            for pair in pairs_of([own], world.terms):
-                mine = pair.number[:, 0]
-                numbers[mine] = np.searchsorted(first_days, pair.entry_day[:, 0], side="right") - 1
-                gains[mine] = np.sign(pair.unit_return[:, 0])
-                calm.append((pair.symbol, pair.day, pair.growth[:, 1]))
-            block.append(numbers)
-            sign.append(gains)
-        return cls(world, arms, portfolio(calm, world.assets), block, sign)
-
-    def days(self, tilt: np.ndarray) -> np.ndarray:
-        """Daily differences of the portfolio under a tilt of each block, (B,): [days, R]. Train is not tilted, so that the
-        factors stay."""
-        parts = []
-        for own, block, sign in zip(self.arms, self.block, self.sign, strict=True):
-            growth = own.growth(self.world.terms, arm=0, tilt=np.exp(tilt[block] * sign)[:, None, None])
-            spans = own.ground.test
-            parts += [
-                (own.ground.symbol, span.day, span.by_day(each)[:, 0]) for span, each in zip(spans, growth, strict=True)
-            ]
-        return portfolio(parts, self.world.assets) - self.calm
-
-
-def _first_days(world: NullWorld) -> np.ndarray:
-    """The first day of each block of the primary test."""
-    days = np.unique(np.concatenate([span.day for ground in world.grounds for span in ground.test]))
-    return np.array([part[0] for part in np.array_split(days, world.plan.blocks)])
+def _of_length(world: NullWorld, asked: tuple[int, Chunk]) -> dict[str, np.ndarray]:
+    days, chunk = asked
+    plan, rng = world.plan, chunk.generator(world)
+    series = persistent_differences(chunk.replications, world.days, rng, state_days=days)
+    return rule_rejects(series, blocks=plan.blocks, terms=terms_of(world), alpha=plan.alpha)

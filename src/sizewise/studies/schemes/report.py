@@ -112,7 +112,14 @@ def risk_tables(stage: Stage) -> list[pd.DataFrame]:
 
 
 def sentence(table: pd.DataFrame, reference: str, alpha: float) -> str:
-    """Which schemes differ from the reference after Holm, or that none does."""
+    """Which schemes differ from the reference after Holm, or that none does; and which never traded."""
+    return _differing(table, reference, alpha) + "".join(
+        f" `{name}` made no trade out of sample: its row is cash against `{reference}`."
+        for name in table.index[table["trades"] == 0]
+    )
+
+
+def _differing(table: pd.DataFrame, reference: str, alpha: float) -> str:
     found = table[table["p_holm"] < alpha]
     if found.empty:
         return (

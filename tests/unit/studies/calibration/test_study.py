@@ -10,10 +10,12 @@ from sizewise.base.errors import ConfigError, LedgerError
 from sizewise.params.reading import parse_section
 from sizewise.params.studies.calibration import Calibration
 from sizewise.params.trading.world import World
+from sizewise.studies.calibration import power
 from sizewise.studies.calibration import study as calibration
 from sizewise.studies.calibration.arms import NullWorld, difference, noisy_arms, pairs_of
+from sizewise.studies.calibration.power import power_rates
 from sizewise.studies.calibration.rejections import block_means, block_rejects, rate_of, t_rejects
-from sizewise.studies.calibration.study import PRIMARY, chunks, length_rates, null_rates, power_rates, world_of
+from sizewise.studies.calibration.study import PRIMARY, chunks, length_rates, null_rates, world_of
 
 RULE = [PRIMARY, "ibragimov_mueller", "cosines"]
 TESTS = [*RULE, "newey_west", "bootstrap", "placebo", "trade_level_t"]
@@ -83,29 +85,29 @@ def test_a_tilt_is_solved_for_every_block_or_for_their_mean():
         # The noise grows with the tilt, as that of larger sizes does.
         return slopes * tilt * (1.0 + 0.1 * tilt), 1.0 + 0.2 * tilt.mean()
 
-    each = calibration._solve(gain, 0.5, np.zeros(4), pooled=False)
+    each = power._solve(gain, 0.5, np.zeros(4), pooled=False)
     gained, error = gain(each)
     assert error > 1.01
     np.testing.assert_allclose(gained, 0.5 * error, rtol=1e-4)
-    one = calibration._solve(gain, 0.5, np.zeros(4), pooled=True)
+    one = power._solve(gain, 0.5, np.zeros(4), pooled=True)
     assert np.ptp(one) == 0.0
     gained, error = gain(one)
     assert gained.mean() == pytest.approx(0.5 * error, rel=1e-4)
-    np.testing.assert_array_equal(calibration._solve(gain, 0.0, np.zeros(4), pooled=False), 0.0)
+    np.testing.assert_array_equal(power._solve(gain, 0.0, np.zeros(4), pooled=False), 0.0)
     with pytest.raises(LedgerError, match=r"^block 2 of days has no trades: lengthen the test span$"):
-        calibration._solve(lambda tilt: (np.array([1.0, 1.0, 0.0, 1.0]) * tilt, 1.0), 0.5, np.zeros(4), pooled=False)
+        power._solve(lambda tilt: (np.array([1.0, 1.0, 0.0, 1.0]) * tilt, 1.0), 0.5, np.zeros(4), pooled=False)
 
 
 def test_chunks_cover_all_replications_with_streams_of_their_own(world):
-    counts = [count for count, _ in chunks("aa", world, 2 * calibration.CHUNK + 7)]
+    counts = [chunk.replications for chunk in chunks("aa", 2 * calibration.CHUNK + 7)]
     assert counts == [calibration.CHUNK, calibration.CHUNK, 7]
-    draws = [rng.random() for study in ("aa", "power") for _, rng in chunks(study, world, 2 * calibration.CHUNK)]
-    assert len(set(draws)) == 4
+    every = [chunk for study in ("aa", "power") for chunk in chunks(study, 2 * calibration.CHUNK)]
+    assert len({chunk.generator(world).random() for chunk in every}) == 4
 
 
 def test_blocks_begin_where_the_primary_test_cuts(world):
     days = np.unique(np.concatenate([span.day for ground in world.grounds for span in ground.test]))
-    first = calibration._first_days(world)
+    first = power._first_days(world)
     marks = block_means(np.searchsorted(first, days, side="right")[:, None] - 1.0, world.plan.blocks)
     np.testing.assert_array_equal(marks[:, 0], np.arange(world.plan.blocks))
 

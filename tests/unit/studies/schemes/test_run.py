@@ -175,7 +175,13 @@ def test_the_table_says_what_each_scheme_is():
 
 
 def table_of(p_holm: list[float]) -> pd.DataFrame:
-    columns = {"effect_bps": [-2.0, 1.0], "low_bps": [-3.0, -1.0], "high_bps": [-1.0, 3.0], "mde_bps": [1.5, 4.0]}
+    columns = {
+        "effect_bps": [-2.0, 1.0],
+        "low_bps": [-3.0, -1.0],
+        "high_bps": [-1.0, 3.0],
+        "mde_bps": [1.5, 4.0],
+        "trades": [9, 3],
+    }
     return pd.DataFrame(columns | {"p_holm": p_holm}, index=["bsh", "pair"])
 
 
@@ -191,3 +197,5 @@ def test_words_follow_the_numbers():
     both = report.sentence(table_of([0.01, 0.02]), "atr", 0.05)
     assert both.startswith("Of 2 schemes, 2 differ from `atr` after Holm: ")
     assert "`pair` is better by 1.00 bps a day" in both
+    still = report.sentence(table_of([0.2, 0.4]).assign(trades=[0.0, 3.0]), "atr", 0.05)
+    assert still.endswith("could have been missed. `bsh` made no trade out of sample: its row is cash against `atr`.")
