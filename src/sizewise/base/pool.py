@@ -44,10 +44,14 @@ LIBRARIES = [
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+# What a process of a pool shares; empty in every other.
+_SHARED: list[Any] = []
 
 
 def cores() -> int:
-    """Processes that can work at once."""
+    """Processes that can work at once; 1 within one of a pool's, for the others have the rest."""
+    if _SHARED:
+        return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -92,19 +96,26 @@ def _context() -> BaseContext:
 
 
 class Pool(Generic[Shared]):
-    """Fresh processes that each hold one copy of what their work shares; leaving the `with` ends them."""
+    """Fresh processes that each hold one copy of what their work shares; leaving the `with` ends them.
+
+    Within a process of another pool there are none: the work is done there, one item after the other.
+    """
 
     def __init__(self, shared: Shared, *, most: int):
         """Args: `shared`: sent to each process once, and kept there with what work changes of it. `most`: processes
         wanted; there are no more than cores."""
-        count = max(1, min(most, cores()))
-        self._pool = ProcessPoolExecutor(count, _context(), initializer=_begin, initargs=(shared,))
+        self._shared = shared
+        self._pool: ProcessPoolExecutor | None = None
+        if not _SHARED:
+            count = max(1, min(most, cores()))
+            self._pool = ProcessPoolExecutor(count, _context(), initializer=_begin, initargs=(shared,))
 
     def __enter__(self) -> "Pool[Shared]":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=kind is not None)
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=kind is not None)
 
     def map(self, function: Callable[[Shared, Item], Result], work: Iterable[Item]) -> Iterator[Result]:
         """`function(shared, item)` of each item, in their order, each as soon as it and those before it are there.
@@ -112,10 +123,9 @@ class Pool(Generic[Shared]):
         Raises:
             what the function raises, and nothing of the items after it.
         """
+        if self._pool is None:
+            return map(partial(function, self._shared), work)
         return self._pool.map(partial(_call, function), work)
-
-
-_SHARED: list[Any] = []
 
 
 def _end_with_parent() -> None:

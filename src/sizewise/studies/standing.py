@@ -1,17 +1,41 @@
-"""Which ledgers of a study stand: whole, and made of the parameters, bars and code that would make them now.
+"""Ledgers of a study: made side by side, and which of them stand, whole and made of what would make them now.
 
 What they were made of lies beside a study's results and not among them, so that these are the same whatever code made them.
 """
 
 import json
-from collections.abc import Mapping
+import shutil
+import sys
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from sizewise.base.hashing import content_hash
-from sizewise.base.paths import write_json
+from sizewise.base.paths import require_writable, write_json
+from sizewise.base.pool import Pool
+from sizewise.ledgers.trials import record_trials
+from sizewise.params.stage import Stage
 
 MADE = "made"
+Lines = list[dict[str, Any]]
+
+
+def make_all(stage: Stage, names: Collection[str], make: Callable[[Stage, str], Lines], home: Path, unit: str) -> None:
+    """Make what each name is to leave in a folder of its own in `home`, side by side, and record its trials, in their order.
+
+    Args:
+        make: leaves the folder, unless it stands, and returns the lines of its trials; a function of a module.
+    """
+    require_writable(home)
+    for old in set(home.glob("*/")) - {home / name for name in names}:
+        shutil.rmtree(old)
+    with Pool(stage, most=len(names)) as pool:
+        made = pool.map(make, names)
+        shown = tqdm(made, total=len(names), desc=home.name, unit=unit, file=sys.stderr, leave=False, disable=None)
+        for lines in shown:
+            record_trials(stage.workspace.trials, lines)
 
 
 def note_of(folder: Path) -> Path:

@@ -45,6 +45,17 @@ def seen(shared: str, item: int) -> str:
     return os.environ.get(shared, "")
 
 
+def within(shared: str, item: int) -> tuple[int, int, list[tuple[str, int]]]:
+    from sizewise.base.pool import Pool, cores
+
+    with Pool(f"{shared} {item}", most=2) as pool:
+        return os.getpid(), cores(), list(pool.map(named, range(2)))
+
+
+def named(shared: str, item: int) -> tuple[str, int]:
+    return f"{shared}.{item}", os.getpid()
+
+
 def sleep(shared: None, item: int) -> None:
     print("asleep", flush=True)
     time.sleep(600)
@@ -78,6 +89,14 @@ def test_a_process_keeps_its_own_copy_and_one_thread(work):
     assert found == [(process, number, 1) for number in (1, 2, 3)]
     assert process != os.getpid()
     assert mine == []
+
+
+def test_within_a_process_of_a_pool_work_is_done_there(work):
+    with Pool("shared", most=1) as pool:
+        for item, (process, count, found) in enumerate(pool.map(work.within, range(2))):
+            assert count == 1
+            assert found == [(f"shared {item}.{number}", process) for number in range(2)]
+            assert process != os.getpid()
 
 
 def test_an_error_arrives_as_itself_after_what_came_before_it(work):

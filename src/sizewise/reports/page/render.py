@@ -183,18 +183,21 @@ def _finish_table(soup: BeautifulSoup, table: Tag) -> None:
 def _left_words(table: Tag) -> None:
     """Columns of words stand at the left, their heads with them, and sentences may break; numbers stay at the right."""
     rows = [row.find_all(["th", "td"]) for row in table.select("tbody tr")]
+    width = max(map(len, rows), default=0)
     words, prose = set(), set()
     for row in rows:
-        for i, cell in enumerate(row):
+        # A name that stands for several rows is a cell of the first of them alone.
+        for i, cell in enumerate(row, width - len(row)):
             said = cell.get_text(strip=True)
             if said in MISSING:
                 cell.string = "-"
             elif not _NUMBER.fullmatch(said):
                 words.add(i)
                 prose |= {i} if len(said) > PROSE_LENGTH else set()
-    for row in (*rows, *(row.find_all("th") for row in table.select("thead tr"))):
-        for i, cell in enumerate(row):
-            if len(row) == len(rows[0]) and i in words:
+    heads = [row.find_all("th") for row in table.select("thead tr")]
+    for row in (*rows, *(row for row in heads if len(row) == width)):
+        for i, cell in enumerate(row, width - len(row)):
+            if i in words:
                 cell["class"] = "text" if i in prose else "name"
 
 

@@ -10,25 +10,24 @@ import shutil
 import sys
 
 import torch
-from tqdm import tqdm
 
 from sizewise.base.errors import ConfigError, exit_status
 from sizewise.base.hashing import code_hash, content_hash
-from sizewise.base.paths import require_writable, write_json
+from sizewise.base.paths import write_json
 from sizewise.dataset.store import Universe, cut_folds, read_market, read_models, read_universe
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.selection import WHOLE
 from sizewise.ledgers.daily import read_daily
 from sizewise.ledgers.files import LedgerWriter
 from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines, with_risk, with_signals
-from sizewise.ledgers.trials import canonical, record_trials
+from sizewise.ledgers.trials import canonical
 from sizewise.params.arms import AnyScheme
 from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.ablations import Ablations, Variant
 from sizewise.params.trading.world import World
-from sizewise.studies.ablations.files import FOLDER, SELECTION, folder_of
-from sizewise.studies.standing import mark, stands
+from sizewise.studies.ablations.files import SELECTION, folder_of
+from sizewise.studies.standing import Lines, make_all, mark, stands
 from sizewise.walkforward.frames import frames
 from sizewise.walkforward.risk import match_policies
 from sizewise.walkforward.walk import run_policies
@@ -44,21 +43,14 @@ def changed(train: Train, variant: Variant, ablations: Ablations) -> Train:
 
 def run_variants(stage: Stage) -> None:
     """Make the ledger of every variant that has none of these parameters, bars and code, and record its trials."""
-    require_writable(folder_of(stage, ""))
-    for old in set(folder_of(stage, "").glob("*/")) - {
-        folder_of(stage, name) for name in stage.params.ablations.variants
-    }:
-        shutil.rmtree(old)
-    with tqdm(
-        stage.params.ablations.variants, desc=FOLDER, unit="variant", file=sys.stderr, leave=False, disable=None
-    ) as names:
-        for name in names:
-            run_variant(stage, name)
+    make_all(stage, stage.params.ablations.variants, run_variant, folder_of(stage, ""), "variant")
 
 
-def run_variant(stage: Stage, name: str) -> None:
-    """Train a variant on every rolling fold, walk it forward and write its ledger, unless it stands; record its trials.
+def run_variant(stage: Stage, name: str) -> Lines:
+    """Train a variant on every rolling fold, walk it forward and write its ledger, unless it stands.
 
+    Returns:
+        the lines of its trials.
     Raises:
         ConfigError: the candidate is no PPO arm.
     """
@@ -81,8 +73,7 @@ def run_variant(stage: Stage, name: str) -> None:
         settings = training.Settings(train, observation, World.of(p), p.regimes, p.signals, p.splits.purge_bars)
         _walk(stage, name, universe, settings, variant.scheme)
         mark(folder, made)
-    lines = trial_lines(f"ablation {name}", digest, universe.data_hash, read_daily(folder), code=code)
-    record_trials(stage.workspace.trials, lines)
+    return trial_lines(f"ablation {name}", digest, universe.data_hash, read_daily(folder), code=code)
 
 
 def _walk(stage: Stage, name: str, universe: Universe, settings: training.Settings, scheme: AnyScheme) -> None:

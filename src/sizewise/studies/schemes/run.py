@@ -11,11 +11,9 @@ import sys
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from sizewise.base.errors import exit_status
 from sizewise.base.hashing import code_hash, content_hash
-from sizewise.base.paths import require_writable
 from sizewise.dataset.joint import ground_of
 from sizewise.dataset.store import Universe, cut_folds, read_market, read_models, read_universe
 from sizewise.learning.ppo import training
@@ -24,14 +22,14 @@ from sizewise.learning.stored import policy_folder
 from sizewise.ledgers.daily import read_daily
 from sizewise.ledgers.files import LedgerWriter, write_factors
 from sizewise.ledgers.plan import PRIMARY, stop_atr, trial_lines, with_risk, with_signals
-from sizewise.ledgers.trials import canonical, record_trials
+from sizewise.ledgers.trials import canonical
 from sizewise.params.learning.train import Train
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.schemes import Schemes
 from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.world import World
-from sizewise.studies.schemes.files import FOLDER, arms_of, folder_of
-from sizewise.studies.standing import mark, stands
+from sizewise.studies.schemes.files import arms_of, folder_of
+from sizewise.studies.standing import Lines, make_all, mark, stands
 from sizewise.walkforward.frames import events_frame, frames
 from sizewise.walkforward.risk import factors_of, match_table
 from sizewise.walkforward.walk import run_policies
@@ -46,17 +44,12 @@ def budget(train: Train, schemes: Schemes) -> Train:
 
 def run_schemes(stage: Stage) -> None:
     """Make the ledger of every scheme that has none of these parameters, bars and code, and record its trials."""
-    names = stage.params.schemes.arms
-    require_writable(folder_of(stage, ""))
-    for old in set(folder_of(stage, "").glob("*/")) - {folder_of(stage, name) for name in names}:
-        shutil.rmtree(old)
-    with tqdm(names, desc=FOLDER, unit="scheme", file=sys.stderr, leave=False, disable=None) as shown:
-        for name in shown:
-            run_scheme(stage, name)
+    make_all(stage, stage.params.schemes.arms, run_scheme, folder_of(stage, ""), "scheme")
 
 
-def run_scheme(stage: Stage, name: str) -> None:
-    """Train a scheme on every rolling fold, keep its policies, walk it and write its ledger; record its trials."""
+def run_scheme(stage: Stage, name: str) -> Lines:
+    """Train a scheme on every rolling fold, keep its policies, walk it and write its ledger, unless it stands; the lines of
+    its trials."""
     p, folder = stage.params, folder_of(stage, name)
     arm = arms_of(p.schemes)[name]
     universe = read_universe(stage.workspace.bars, p.data, before=p.splits.end, own=p.observation.own)
@@ -72,8 +65,7 @@ def run_scheme(stage: Stage, name: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         _walk(stage, name, universe, train)
         mark(folder, made)
-    lines = trial_lines(f"scheme {name}", digest, universe.data_hash, read_daily(folder), code=code)
-    record_trials(stage.workspace.trials, lines)
+    return trial_lines(f"scheme {name}", digest, universe.data_hash, read_daily(folder), code=code)
 
 
 def _walk(stage: Stage, name: str, universe: Universe, train: Train) -> None:

@@ -143,6 +143,18 @@ def test_words_stand_at_the_left_and_what_is_missing_is_a_dash(page):
     assert [cell.get_text() for cell in table.select("thead th")] == ["arm", "growth", "share"]
 
 
+def test_a_name_of_several_rows_moves_no_column(page):
+    rows = pd.MultiIndex.from_product([["ppo", "atr"], ["wins", "loses"]], names=["arm", "trade"])
+    frame = pd.DataFrame({"growth": [1.5, -2.0, 0.5, 3.0], "said": list("abcd")}, index=rows)
+    table = page(new_markdown_cell("# T"), new_code_cell("x", outputs=[output(html=frame.to_html())])).select_one(
+        "table"
+    )
+    assert [len(row.find_all(["th", "td"])) for row in table.select("tbody tr")] == [4, 3, 4, 3]
+    for row in table.select("tbody tr"):
+        assert [cell.get("class") for cell in row.find_all("td")] == [None, ["name"]]
+        assert {tuple(cell["class"]) for cell in row.find_all("th")} == {("name",)}
+
+
 def test_every_figure_has_a_description(page):
     described = output(png=PICTURE)
     described["metadata"] = {"image/png": {"alt": 'two <lines> & "one" axis'}}

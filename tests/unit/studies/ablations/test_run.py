@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from sizewise.base import pool
 from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.paths import Workspace, write_json
 from sizewise.dataset import store
@@ -124,6 +125,7 @@ def in_this_process(market, jobs, models, settings, **_):
 @pytest.fixture(scope="module")
 def ledgers(stage):
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "_SHARED", [None])  # as within a process of a pool: what is patched is seen
         patch.setattr(training, "train_jobs", in_this_process)
         run.run_variants(stage)
     return read_variants(stage)
@@ -160,6 +162,7 @@ def test_a_variant_that_stands_is_kept_and_what_params_no_longer_name_goes(stage
     own = replace(stage, workspace=replace(stage.workspace, base=tmp_path))
     shutil.copytree(stage.workspace.base, tmp_path, dirs_exist_ok=True)
     folder_of(own, "older").mkdir()
+    monkeypatch.setattr(pool, "_SHARED", [None])
     monkeypatch.setattr(training, "train_jobs", refuse)
     run.run_variants(own)
     assert not folder_of(own, "older").exists()

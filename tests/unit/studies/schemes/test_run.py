@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from sizewise.base import pool
 from sizewise.base.errors import DataMissingError
 from sizewise.base.paths import Workspace
 from sizewise.dataset import store
@@ -17,8 +18,9 @@ from sizewise.dataset.joint import ground_of
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.agent import load_agent
 from sizewise.learning.stored import policy_folder
+from sizewise.ledgers.daily import read_daily
 from sizewise.ledgers.files import LedgerWriter, read_equity, read_risk
-from sizewise.ledgers.trials import read_trials
+from sizewise.ledgers.trials import read_trials, record_trials
 from sizewise.params.stage import Stage
 from sizewise.params.studies.schemes import Schemes
 from sizewise.params.trading.trading import BSH, Simplex
@@ -62,6 +64,7 @@ def stage(quick, root, tmp_path_factory) -> Stage:
         writer.add(equity, trades)
     writer.close()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "_SHARED", [None])  # as within a process of a pool: what is patched is seen
         patch.setattr(training, "train_jobs", in_this_process)
         run.run_schemes(stage)
     return stage
@@ -119,13 +122,14 @@ def test_a_scheme_at_another_risk_is_another_trial(stage, monkeypatch, tmp_path)
     made = json.loads(note_of(folder_of(stage, "bsh")).read_text())
     assert made["of"]["risk"] == stage.params.plan.risk.model_dump()
     walked = []
-    equity = read_equity(folder_of(stage, "bsh"))
+    days = read_daily(folder_of(stage, "bsh"))
     monkeypatch.setattr(run, "_walk", lambda _, name, *__: walked.append(name))
-    monkeypatch.setattr(run, "read_equity", lambda *_, **__: equity)
+    monkeypatch.setattr(run, "read_daily", lambda *_, **__: days)
     for risk in (stage.params.plan.risk, None):
         plan = stage.params.plan.model_copy(update={"risk": risk})
         given = SimpleNamespace(**vars(stage.params) | {"plan": plan})
-        run.run_scheme(replace(stage, params=given, workspace=replace(stage.workspace, base=tmp_path)), "bsh")
+        own = replace(stage, params=given, workspace=replace(stage.workspace, base=tmp_path))
+        record_trials(own.workspace.trials, run.run_scheme(own, "bsh"))
     assert walked == ["bsh"]
     lines = [line for line in read_trials(tmp_path / "trials.jsonl") if line["arm"] == "scheme bsh"]
     assert [line["fold"] for line in lines] == [0, 1, 0, 1]
@@ -150,6 +154,7 @@ def test_a_scheme_that_stands_is_kept(stage, monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise AssertionError("trained again")
 
+    monkeypatch.setattr(pool, "_SHARED", [None])
     monkeypatch.setattr(training, "train_jobs", refuse)
     run.run_schemes(stage)
     longer = GIVEN.model_copy(update={"iterations": 3})
