@@ -91,7 +91,8 @@ class ThisProcess:
     ) -> None:
         initializer(*initargs)
 
-    def shutdown(self, **_: object) -> None: ...
+    def shutdown(self, **_: object) -> None:
+        pool._SHARED.clear()
 
     def map(self, function: Callable[..., object], *arguments: Sequence[object]) -> Iterator[object]:
         return map(function, *arguments)

@@ -46,7 +46,7 @@ class Inline:
         return self
 
     def __exit__(self, *_):
-        pass
+        pool._SHARED.clear()
 
     def map(self, function, work):
         return (function(pool._SHARED[0], item) for item in work)

@@ -13,7 +13,7 @@ from sizewise.learning.ppo import policy
 from sizewise.learning.ppo.encoders import Parameters, account_weight, actor_half
 from sizewise.learning.ppo.loops import kernels
 from sizewise.learning.ppo.policy import Output, PolicySpec, remember
-from sizewise.params.learning.train import Mlp
+from sizewise.params.learning.train import Encoder, Mlp
 
 # Weights of the market's part of the first layer, up to which the loops are faster than a Fourier transform or a library's
 # product at the accounts a row that are usual.
@@ -21,10 +21,18 @@ MOST_MARKET_WEIGHTS = 32_768
 
 
 def fits(spec: PolicySpec, device: torch.device) -> bool:
-    """Whether a network is small enough for the loops, and of the kind that they know: one window, no recurrent state."""
-    market_weights = spec.window_bars * spec.n_features * 2 * spec.hidden[0]
-    plain = isinstance(spec.encoder, Mlp) and not spec.memory
-    return device.type == "cpu" and plain and market_weights <= MOST_MARKET_WEIGHTS
+    """Whether the loops take a network, see is_small; they are a CPU's."""
+    shown = spec.window_bars * spec.n_features
+    return device.type == "cpu" and is_small(spec.encoder, spec.memory, shown, spec.hidden[0])
+
+
+def is_small(encoder: Encoder, memory: int, shown: int, hidden: int) -> bool:
+    """Whether a network is small enough for the loops, and of the kind that they know: one window, no recurrent state.
+
+    Args:
+        shown: numbers of the market that it sees at once. hidden: width of its first layer.
+    """
+    return isinstance(encoder, Mlp) and not memory and shown * 2 * hidden <= MOST_MARKET_WEIGHTS
 
 
 def encode(spec: PolicySpec, parameters: Parameters, segments: torch.Tensor, *, use_fft: bool) -> torch.Tensor:

@@ -8,6 +8,7 @@ import torch
 from sizewise.learning.ppo import populations as module
 from sizewise.learning.ppo.lessons import budget_of, most_steps, prepare
 from sizewise.learning.ppo.populations import alike, populations
+from sizewise.params.learning.train import CausalConv
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,14 @@ def test_parts_are_few_of_one_size_and_as_many_as_cores(quick, jobs, single, mon
     assert [len(part) for part in parts] == sizes
     assert [job for part in parts for job in part] == jobs
     assert all(len({job.arm for job in part}) == 1 for part in parts)
+
+
+@pytest.mark.parametrize("busy", [1, 2, 64])
+@pytest.mark.parametrize("changes", [{"memory": 4}, {"encoder": CausalConv(kind="causal_conv")}, {"hidden": (4096, 8)}])
+def test_what_goes_by_products_trains_in_as_many_parts_on_any_machine(quick, jobs, single, monkeypatch, busy, changes):
+    monkeypatch.setattr(module, "cores", lambda: busy)
+    settings = replace(quick.settings, train=quick.settings.train.model_copy(update=changes))
+    assert [len(part) for part in populations(single, jobs, settings)] == [7] * 4
 
 
 def test_one_device_trains_all_at_once(quick, jobs, single, monkeypatch):
