@@ -32,7 +32,7 @@ test: data  ## lint, types, all tests, and the quick notebooks against their com
 types:
 	mypy
 tests:
-	pytest -n auto --dist loadscope
+	pytest -n auto --dist loadscope --no-loadscope-reorder
 notebooks:
 	pytest --nbval tests/notebooks
 

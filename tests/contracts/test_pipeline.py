@@ -120,12 +120,15 @@ def sections_used(tree: ast.AST, scope: dict[str, Any], done: set[object]) -> se
         if isinstance(node, ast.Attribute) and ast.unparse(node) == "arm.sections":
             found |= {section for kind in ArmSection.__subclasses__() for section in kind.sections}
         if isinstance(node, ast.Call) and {ast.unparse(value) for value in node.args} & {*GIVEN, *GIVEN.values()}:
-            called = resolved(node.func, scope)
-            called = getattr(called, "__func__", called)
-            if isinstance(called, FunctionType) and called.__module__.startswith("sizewise.") and called not in done:
-                done.add(called)
-                body = ast.parse(textwrap.dedent(inspect.getsource(called)))
-                found |= sections_used(body, vars(import_module(called.__module__)), done)
+            # A function that is handed on beside the stage is called with it.
+            for called in (resolved(one, scope) for one in (node.func, *node.args)):
+                called = getattr(called, "__func__", called)
+                if not isinstance(called, FunctionType) or called in done:
+                    continue
+                if called.__module__.startswith("sizewise."):
+                    done.add(called)
+                    body = ast.parse(textwrap.dedent(inspect.getsource(called)))
+                    found |= sections_used(body, vars(import_module(called.__module__)), done)
     return found
 
 

@@ -56,11 +56,10 @@ def power_rates(world: NullWorld) -> Rates:
     The standard error is that of the difference as tilted: larger sizes are noisier ones, and who reads a report knows the
     noise of the days that are compared.
     """
-    settings = world.settings
-    work = chunks("power", settings.power_replications)
+    work = chunks("power", world.settings.power_replications)
     with Pool(Draws(world), most=len(work)) as pool:
         error = _spread(np.concatenate(list(pool.map(_untilted, work)), axis=1))
-        asked = [Planted(edge, pooled, error) for edge in settings.edges for pooled in (False, True)]
+        asked = [Planted(edge, pooled, error) for edge in world.settings.edges for pooled in (False, True)]
         tilts = list(pool.map(_tilt, [(work[0], one) for one in asked]))
         found = np.concatenate(list(pool.map(_found, [(chunk, tilts) for chunk in work])), axis=1)
     rates: Rates = {"power": {}, "power_uneven": {}}

@@ -15,6 +15,7 @@ from sizewise.evidence.statistics.joint import joint_power
 from sizewise.params.evidence.plan import Plan
 from sizewise.reports.page.style import COLOURS, watermark
 from sizewise.studies.calibration.arms import ARMS, Arms, NullWorld, pairs_of
+from sizewise.studies.calibration.power import power_rates as power_rates
 from sizewise.studies.calibration.rejections import Rate
 from sizewise.studies.calibration.study import PRIMARY, length_name
 
