@@ -6,7 +6,6 @@
 - errors: typed errors, and how a command ends on one
 - hashing: contents and sources as short hashes
 - imports: what a file of the package imports of it
-- memory: what is free, back to the system
 - paths: where things lie, and writing them whole or not at all
 - pool: work in processes side by side, one thread each
 - seeding: random generators from what they are for

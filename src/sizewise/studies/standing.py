@@ -6,7 +6,7 @@ What they were made of lies beside a study's results and not among them, so that
 import json
 import shutil
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,31 @@ MADE = "made"
 Lines = list[dict[str, Any]]
 
 
-def make_all(stage: Stage, names: Collection[str], make: Callable[[Stage, str], Lines], home: Path, unit: str) -> None:
+def make_all(
+    stage: Stage,
+    names: Sequence[str],
+    make: Callable[[Stage, str], Lines],
+    home: Path,
+    unit: str,
+    order: Sequence[str] | None = None,
+) -> None:
     """Make what each name is to leave in a folder of its own in `home`, side by side, and record its trials, in their order.
 
     Args:
         make: leaves the folder, unless it stands, and returns the lines of its trials; a function of a module.
+        order: in which they begin; None: as they are named.
     """
     require_writable(home)
     for old in set(home.glob("*/")) - {home / name for name in names}:
         shutil.rmtree(old)
+    order, due, kept = order or names, list(names), dict[str, Lines]()
     with Pool(stage, most=len(names)) as pool:
-        made = pool.map(make, names)
+        made = pool.map(make, order)
         shown = tqdm(made, total=len(names), desc=home.name, unit=unit, file=sys.stderr, leave=False, disable=None)
-        for lines in shown:
-            record_trials(stage.workspace.trials, lines)
+        for name, lines in zip(order, shown, strict=True):
+            kept[name] = lines
+            while due and due[0] in kept:
+                record_trials(stage.workspace.trials, kept.pop(due.pop(0)))
 
 
 def note_of(folder: Path) -> Path:

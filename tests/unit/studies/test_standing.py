@@ -1,6 +1,15 @@
 """A ledger stands as long as what made it and what it holds are the same."""
 
-from sizewise.studies.standing import mark, note_of, stands
+from types import SimpleNamespace
+
+import pytest
+
+from sizewise.base import pool
+from sizewise.base.errors import TrainingError
+from sizewise.base.paths import Workspace
+from sizewise.ledgers.trials import read_trials
+from sizewise.params.stage import Stage
+from sizewise.studies.standing import make_all, mark, note_of, stands
 
 MADE = {"params": "p", "code": "c", "seeds": [1, 2]}
 
@@ -23,3 +32,39 @@ def test_it_stands_until_anything_is_another(tmp_path):
     assert stands(folder, MADE)
     (folder / "policies" / "a.json").unlink()
     assert not stands(folder, MADE)
+
+
+# Made side by side.
+
+
+def lines_of(stage, name):
+    """One trial of what is made; `bad` cannot be."""
+    if name == "bad":
+        raise TrainingError("bad cannot be made")
+    (stage.workspace.base / "made" / name).mkdir(parents=True, exist_ok=True)
+    shared = {"scheme": "rolling", "params_hash": name, "data_hash": "d", "evaluation": name}
+    return [{"arm": name, "fold": 0, "growth_bps_per_day": 1.0, "code_hash": "c", "sharpe": 0.1, "n_days": 9, **shared}]
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    # As within a process of a pool: what is made is made here.
+    monkeypatch.setattr(pool, "_SHARED", [None])
+    return Stage("scheme", SimpleNamespace(), Workspace(root=tmp_path, base=tmp_path), "0" * 8)
+
+
+def recorded(stage):
+    return [line["arm"] for line in read_trials(stage.workspace.trials)]
+
+
+def test_trials_are_recorded_as_named_however_they_began(own, tmp_path):
+    (tmp_path / "made" / "older").mkdir(parents=True)
+    make_all(own, ["a", "b", "c"], lines_of, tmp_path / "made", "thing", ["c", "a", "b"])
+    assert recorded(own) == ["a", "b", "c"]
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["a", "b", "c"]
+
+
+def test_what_came_before_one_that_fails_is_recorded(own, tmp_path):
+    with pytest.raises(TrainingError, match="bad cannot be made"):
+        make_all(own, ["a", "bad", "c"], lines_of, tmp_path / "made", "thing")
+    assert recorded(own) == ["a"]

@@ -46,7 +46,7 @@ def run_variants(stage: Stage) -> None:
     variants = stage.params.ablations.variants
     # Those that read most of the past take longest: whoever is last should not be waited for alone.
     widest = sorted(variants, key=lambda name: variants[name].window_bars or 0, reverse=True)
-    make_all(stage, widest, run_variant, folder_of(stage, ""), "variant")
+    make_all(stage, list(variants), run_variant, folder_of(stage, ""), "variant", widest)
 
 
 def run_variant(stage: Stage, name: str) -> Lines:

@@ -44,7 +44,7 @@ def budget(train: Train, schemes: Schemes) -> Train:
 
 def run_schemes(stage: Stage) -> None:
     """Make the ledger of every scheme that has none of these parameters, bars and code, and record its trials."""
-    make_all(stage, stage.params.schemes.arms, run_scheme, folder_of(stage, ""), "scheme")
+    make_all(stage, list(stage.params.schemes.arms), run_scheme, folder_of(stage, ""), "scheme")
 
 
 def run_scheme(stage: Stage, name: str) -> Lines:
