@@ -96,6 +96,13 @@ def full_disk(project: Path) -> Ended:
     return ended([sys.executable, "-c", full + run], with_bars(project))
 
 
+def _is_kernel(process: psutil.Process) -> bool:
+    try:
+        return "ipykernel_launcher" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
 def interrupted_run(project: Path) -> Ended:
     """As Ctrl-C does, once the notebook runs: every process of the command's group is told."""
     command = [sys.executable, "-m", "sizewise.reports.page.run", "features"]
@@ -110,7 +117,8 @@ def interrupted_run(project: Path) -> Ended:
         start_new_session=True,
     )
     kernels: list[psutil.Process] = []
-    while not kernels and run.poll() is None:
+    # Before the notebook's own kernel there is a process that looks at the arithmetic.
+    while not any(map(_is_kernel, kernels)) and run.poll() is None:
         kernels = psutil.Process(run.pid).children()
         time.sleep(0.1)
     os.killpg(run.pid, signal.SIGINT)
