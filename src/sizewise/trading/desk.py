@@ -163,9 +163,8 @@ class Desk(Walker):
         trusted: bool = False,
     ):
         """Args: `scheme`: another than the one params name, and with `trusted` one of the library's. `dtype`: of money.
-        `record`: keep all fills.
-        `raw_dollars`: see accounts.Observer. `pauses`, `asks`: see broker.Broker. `price`: of risk, see
-        rewards.open_reward."""
+        `record`: keep all fills. `raw_dollars`: see accounts.Observer. `pauses`, `asks`: see broker.Broker. `price`: of
+        risk, see rewards.open_reward."""
         self.scheme = scheme or open_scheme(trading.scheme, tape.symbols[0], account, dtype=dtype, device=device)
         super().__init__(
             tape,

@@ -28,8 +28,7 @@ from sizewise.evidence.statistics.selection import (
     rotated_pbo,
     sharpe_error,
 )
-from sizewise.ledgers.daily import daily_returns, read_daily
-from sizewise.ledgers.files import EQUITY
+from sizewise.ledgers.daily import DAILY, daily_returns, read_daily
 from sizewise.ledgers.metrics import BPS, days_per_year, portfolio
 from sizewise.ledgers.plan import PRIMARY, looking_ahead
 from sizewise.ledgers.trials import TrialLedger, configuration, count_trials, evaluations, first_recorded, read_ledger
@@ -68,19 +67,18 @@ def read_pool(base: Path, arms: Mapping[str, Arm], variants: Mapping[str, Varian
     Raises:
         DataMissingError: the candidate has no ledger.
     """
-    ledger, ahead = base / "artifacts" / "ledger", looking_ahead(arms)
-    series = {name: read_daily_growth(ledger, name) for name in arms if name not in ahead}
+    daily, ahead = read_daily(base / "artifacts" / "ledger"), looking_ahead(arms)
+    series = {name: _growth(daily, name) for name in arms if name not in ahead}
     for name in variants:
         folder = base / "artifacts" / FOLDER / name
-        series[f"ablation {name}"] = read_daily_growth(folder, name) if (folder / EQUITY).is_file() else pd.Series()
+        series[f"ablation {name}"] = _growth(read_daily(folder), name) if (folder / DAILY).is_file() else pd.Series()
     if series[candidate].empty:
         raise DataMissingError(f"arm '{candidate}' has no rows in the ledger: run `dvc repro walk_forward`")
     return pool_of(series, candidate, dict.fromkeys(ahead, "looks ahead: a bound, which nobody could have chosen"))
 
 
-def read_daily_growth(folder: Path, arm: str) -> pd.Series:
-    """One configuration's daily log growth; empty if the ledger in `folder` has no rows of it."""
-    daily = read_daily(folder)
+def _growth(daily: pd.DataFrame, arm: str) -> pd.Series:
+    """One configuration's daily log growth; empty if a daily ledger has no rows of it."""
     return portfolio(daily_returns(daily, arm)) if (daily["arm"] == arm).any() else pd.Series()
 
 
