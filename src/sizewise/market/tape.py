@@ -320,12 +320,13 @@ def _filled(own: pd.DataFrame, first: float, days: np.ndarray, rates: Mapping[st
         rates: of the step that ends at each row; time passes for a loan whether or not there is a bar.
     """
     present = own["traded"].notna().to_numpy()
-    own[list(_SILENT)] = own[list(_SILENT)].fillna(0.0)
     before = own["close"].ffill().fillna(first).shift(1, fill_value=first)
-    for name in _PRICES:
-        own[name] = own[name].where(present, before)
-    own = own.assign(last_close=before, day=days, **rates)
-    return own.ffill().bfill()[list(COLUMNS)].to_numpy(dtype=np.float64)
+    if not present.all():
+        own[list(_SILENT)] = own[list(_SILENT)].fillna(0.0)
+        for name in _PRICES:
+            own[name] = own[name].where(present, before)
+        own = own.ffill().bfill()
+    return own.assign(last_close=before, day=days, **rates)[list(COLUMNS)].to_numpy(dtype=np.float64)
 
 
 def chain_tapes(tapes: Iterable[Tape], n_rows: int) -> Tape:

@@ -67,10 +67,13 @@ class Walker:
         """Equity at or below which an account has ended."""
         return self.account.ruin_frac * self._initial
 
+    def only_holds(self) -> bool:
+        """Whether an account at which no order arrives only holds: no order works, no bracket or margin acts."""
+        return not (self.uses.working or self.uses.brackets or self.rules.margin == "isolated")
+
     def nothing_happens_between(self) -> bool:
-        """Whether an account that orders nothing only holds: no order works, no bracket, margin or delay acts."""
-        uses, rules = self.uses, self.rules
-        return not (uses.working or uses.brackets or rules.margin == "isolated" or rules.latency_bars)
+        """Whether an account that orders nothing only holds: beside that, nothing arrives late."""
+        return self.only_holds() and not self.rules.latency_bars
 
     def open(self, shape: tuple[int, ...], cash: torch.Tensor | None = None) -> Position:
         """Flat accounts of the initial equity, or of `cash`, which may differ from account to account."""

@@ -73,22 +73,26 @@ def walk(
     world: World,
     *,
     follows_signal: bool = True,
+    decides: torch.Tensor | None = None,
     record: bool = False,
     initial_equity: torch.Tensor | None = None,
 ) -> PathLedger:
     """Trade the paths of `keys` with one sizer in one world, each reading the confidence of its own fold.
 
     Args:
-        follows_signal: the sizer decides while a trade of the signal is on, see clock.decision_rows. record: keep fills.
+        follows_signal: the sizer decides while a trade of the signal is on, see clock.decision_rows. decides: bool (R,),
+            rows at whose close it is asked in place of those of the world's clock. record: keep fills.
         initial_equity: of each path, quote currency, (P,); None: the account's.
     """
+    if decides is None:
+        decides = decision_rows(market, world.decisions, follows_signal=follows_signal)
     return backtest.run(
         market,
         *_slices(market, keys),
         sizer,
         world.account,
         world.rules,
-        decides=decision_rows(market, world.decisions, follows_signal=follows_signal),
+        decides=decides,
         record=record,
         initial_equity=initial_equity,
     )

@@ -53,7 +53,7 @@ def run(
     made = {"dtype": dtype, "device": device, "record": record, "trusted": True}
     if decides is not None:
         desk = Walker(market.tape, account, rules, sizer.uses, pauses=True, **made)  # type: ignore[arg-type]
-        if desk.nothing_happens_between():
+        if desk.only_holds():
             return decided.walk(*given, desk, decides=decides, record=record, initial_equity=initial_equity)
     desk = Walker(market.tape, account, rules, sizer.uses, **made)  # type: ignore[arg-type]
     return bar_by_bar(*given, desk, decides=decides, record=record, initial_equity=initial_equity)

@@ -1,7 +1,8 @@
 """Accounts walked from decision to decision, with the whole ledger of the bars between: what `backtest.run` does of them.
 
 Between two decisions an account that only holds is marked at every close, and pays what holding costs; both are sums over
-the bars there. Where an account could be ruined on the way it is walked bar by bar.
+the bars there. Where an account could be ruined on the way it is walked bar by bar. What arrives late has a stop of its own
+on the way, at the close before it fills.
 """
 
 from typing import NamedTuple
@@ -57,6 +58,37 @@ class _Marks(NamedTuple):
         return self.records[0].gather(0, known)
 
 
+class _OnTheWay:
+    """Orders of P paths from the close that decided them to the close before the bar that fills them."""
+
+    def __init__(self, latency_bars: int):
+        self._latency = latency_bars
+        # With each the rows at which it fills next, int64 [P].
+        self._sent: list[tuple[torch.Tensor, Orders]] = []
+
+    @property
+    def pending(self) -> tuple[Orders, ...]:
+        """What has not filled, oldest first, as in Position."""
+        return tuple(orders for _, orders in self._sent)
+
+    def then(self, orders: Orders, here: torch.Tensor) -> Orders:
+        """Send what was decided at the rows `here`; returns what fills at the next open."""
+        self._sent.append((here + self._latency, orders))
+        arrived = Orders()
+        for number, (due, sent) in enumerate(self._sent):
+            fills = sent.only(due == here).market
+            if fills is not None:
+                arrived = Orders(fills if arrived.market is None else arrived.market + fills)
+                self._sent[number] = due, sent.only(due != here)
+        # Every step from stop to stop takes a bar at least.
+        self._sent = self._sent[-self._latency :]
+        return arrived
+
+    def forget(self, where: torch.Tensor) -> None:
+        """Nothing more comes to the paths `where` it says (bool)."""
+        self._sent = [(due, orders.only(~where)) for due, orders in self._sent]
+
+
 def walk(
     market: Market,
     start_rows: torch.Tensor,
@@ -70,9 +102,10 @@ def walk(
     record: bool,
     initial_equity: torch.Tensor | None,
 ) -> PathLedger:
-    """See backtest.run; `desk` is one between whose decisions nothing happens, and knows pauses."""
-    last = start_rows + lengths - 1
-    visited = decides | market.entry
+    """See backtest.run; `desk` is one between whose decisions accounts hold or meet what was decided earlier, and knows
+    pauses."""
+    last, latency = start_rows + lengths - 1, desk.rules.latency_bars
+    visited = decides | decides.roll(latency) | market.entry
     for edge in (start_rows, last - 1, last):
         visited[edge] = True
     course = Course(market.tape, visited)
@@ -82,7 +115,7 @@ def walk(
     marks = _Marks.open(int(lengths.max()), len(start_rows), market.dtype, start_rows.device)
     marks.records[0, 0], marks.written[0] = position.equity, True
     ruined = joined = torch.zeros(len(start_rows), dtype=torch.bool, device=start_rows.device)
-    kept = Recorder()
+    kept, coming = Recorder(), _OnTheWay(latency)
     # Whoever is through waits, flat, at the last decision.
     for t, stretch in enumerate(course.along(first, final, market.dtype)):
         alive = first + t < final
@@ -92,11 +125,15 @@ def walk(
         if bool(asked.any()):
             bars, money = market.tape.rows_as(here, market.dtype)
             seen = confidence[confidence_of_path, here]
-            orders = sizer.orders(situation(market, here, position, bars, money, joined, seen, asked)).only(asked)
+            seeing = position._replace(pending=coming.pending)
+            orders = sizer.orders(situation(market, here, seeing, bars, money, joined, seen, asked)).only(asked)
+        if latency:
+            orders = coming.then(orders, here)
         closing = ruined | (here + 1 >= last)
         if bool(closing.any()):
             position, orders = desk.closing_out(position, orders, closing)
-        moved = desk.move(position, orders, stretch.first, stretch.first_money)
+            coming.forget(closing)
+        moved = desk.move_at_once(position, orders, stretch.first, stretch.first_money)
         step = here + 1 - start_rows
         if record:
             kept.add(moved.result, step, alive)
@@ -132,7 +169,7 @@ def _through(
     """On from the bar that filled what was decided to the next decision, and write the bars between."""
     if stretch.leads_nobody_to(desk.ruin_level, moved.position):
         highest = _write_between(stretch, moved.position, marks, start_rows, alive, record=record)
-        after = desk.move(moved.position, Orders(), stretch.leap, stretch.leap_money)
+        after = desk.move_at_once(moved.position, Orders(), stretch.leap, stretch.leap_money)
         peak = after.position.peak
         if peak is not None:
             after = after._replace(position=after.position._replace(peak=torch.maximum(peak, highest)))
@@ -142,7 +179,7 @@ def _through(
         if bool(leaving.any()):
             orders = orders.leaving(moved.position.book.units, leaving.to(desk.dtype), working=False)
         before = moved.terminated
-        moved = desk.move(moved.position, orders, bars, money)
+        moved = desk.move_at_once(moved.position, orders, bars, money)
         step, there = stretch.start + ahead - start_rows, alive & ~arrived
         if record:
             kept.add(moved.result, step, there)

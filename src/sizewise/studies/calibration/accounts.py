@@ -1,12 +1,13 @@
 """Many accounts on one symbol, walked as the main job walks one: by its clock, in its world, at matched risk.
 
-The arithmetic is the broker's for orders at market in an account of cash margin, written for columns: a replication costs
-some additions a decision, where the broker keeps books. Tests hold it to the broker.
+The arithmetic is the broker's for orders at market in an account of cash margin, compiled: a replication costs some
+additions a decision, where the broker keeps books. Tests hold it to the broker.
 
 Arrays of accounts are [P, K, R]: paths, arms, replications. What they are told of a close is [V, 1] where all replications
 meet the same bars or signals, and [V, R] where each has its own.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from sizewise.base.compiled import compiled
 from sizewise.base.errors import ConfigError, LedgerError
 from sizewise.base.tensors import DUST, LOT_GUARD, RELATIVE_GUARD
 from sizewise.params.evidence.plan import Risk
@@ -23,7 +25,9 @@ from sizewise.trading.broker.book import SMALL_ACCOUNT
 from sizewise.trading.broker.dealing import LEAST_SHARE
 from sizewise.trading.schemes.values import position_limit_frac
 
-EXACT = torch.float64
+# What is less than these shares of an amount is its rounding.
+LOST = DUST[torch.float64]
+WHOLE, ENOUGH = 1.0 + RELATIVE_GUARD[torch.float64], 1.0 + LOST
 # Up to it, or one over it, a factor moves volatility in proportion, to well within a tolerance of a percent.
 NEAR = 1.5
 PRICES = ("close", "opens", "until", "cost", "cross", "lent_before", "funded_before", "lent", "funded")
@@ -161,109 +165,123 @@ def walk(
     Raises:
         LedgerError: an account is ruined.
     """
-    order = np.argsort([-span.steps for span in spans], kind="stable")
-    longest = [spans[place] for place in order]
-    first = np.array([span.first for span in longest])
-    closes = np.array([span.final - 1 for span in longest])
-    steps = np.array([span.steps for span in longest])
-    scale = factor[order]
-    cap = terms.limit / scale
-    equity = np.full(scale.shape, terms.initial)
-    units = np.zeros(scale.shape)
-    marked = np.empty((int(steps.max()) + 1, *scale.shape))
-    marked[0] = equity
-    before = visits.entered[first] - visits.entry[first]
-    for t in range(int(steps.max())):
-        n = int(np.searchsorted(-steps, -t, side="left"))
-        at = first[:n] + t
-        bar = _Bar(*visits.prices[at].swapaxes(0, 1)[:, :, None])
-        side = (visits.direction[at] * (visits.entered[at] > before[:n]))[:, None]
-        money, held = equity[:n], units[:n]
-        target = side * np.minimum(sizes[at], cap[:n]) * money
-        ordered = _ordered(visits, at, target, side, held * bar.close / scale[:n], terms.off) / bar.close * scale[:n]
-        leaving = at == closes[:n]
-        ordered[leaving] = -held[leaving]
-        equity[:n], units[:n] = _filled(visits, bar, ordered, money, held, terms)
-        marked[t + 1, :n] = equity[:n]
-    found: list[np.ndarray] = [np.empty(0)] * len(spans)
-    for place, span, path in zip(order, longest, range(len(longest)), strict=True):
-        at_marks = marked[span.marks, path]
+    shape = (len(visits.row), *sizes.shape[1:])
+    told = (visits.direction, visits.entered, visits.entry, visits.decides)
+    prices = np.broadcast_to(visits.prices.swapaxes(0, 1), (len(PRICES), shape[0], shape[2]))
+    signals = [np.broadcast_to(each, (shape[0], shape[2])) for each in told]
+    limits = (terms.limit, terms.initial, math.nan if terms.off is None else terms.off)
+    rules = (terms.rounding, terms.margin, visits.lot, visits.least)
+    found = []
+    for span, scale in zip(spans, factor, strict=True):
+        marked = _walk(span.first, span.final, prices, *signals, sizes, np.ascontiguousarray(scale), *limits, *rules)
+        at_marks = marked[span.marks]
         if not (at_marks > 0.0).all():
             raise LedgerError("sizes ruin an account: lower calibration.size_noise or plan.risk.annual_vol_frac")
-        found[place] = np.diff(np.log(at_marks), axis=0)
+        found.append(np.diff(np.log(at_marks), axis=0))
     return found
 
 
-@dataclass(frozen=True)
-class _Bar:
-    """PRICES of some visits, [n, 1, 1 or R]."""
-
-    close: np.ndarray
-    opens: np.ndarray
-    until: np.ndarray
-    cost: np.ndarray
-    cross: np.ndarray
-    lent_before: np.ndarray
-    funded_before: np.ndarray
-    lent: np.ndarray
-    funded: np.ndarray
-
-
-def _ordered(
-    visits: Visits, at: np.ndarray, target: np.ndarray, side: np.ndarray, shown: np.ndarray, off: float | None
+@compiled
+def _walk(
+    first: int,
+    final: int,
+    prices: np.ndarray,
+    direction: np.ndarray,
+    entered: np.ndarray,
+    entry: np.ndarray,
+    decides: np.ndarray,
+    sizes: np.ndarray,
+    scale: np.ndarray,
+    limit: float,
+    initial: float,
+    off: float,
+    rounding: bool,
+    margin: bool,
+    lot: float,
+    least: float,
 ) -> np.ndarray:
-    """Value to trade at a factor of 1: sizers.follow_signal, where the clock says that something is decided."""
-    held = np.where(shown * side > 0.0, shown, 0.0)
-    resized = visits.entry[at][:, None]
-    if off is not None:
-        resized = resized | (np.abs(held - target) > off * np.abs(target))
-    return np.where(visits.decides[at][:, None], np.where(resized, target, held) - shown, 0.0)
+    """Equity of one path's accounts at its visits: [V', K, R]. Args: `off`: NaN: nothing is resized within a trade."""
+    close, opens, until, cost, cross, lent_before, funded_before, lent, funded = prices
+    arms, replications = scale.shape
+    marked = np.empty((final - first + 1, arms, replications))
+    marked[0] = initial
+    units = np.zeros((arms, replications))
+    for at in range(first, final):
+        for k in range(arms):
+            for r in range(replications):
+                equity, held, factor = marked[at - first, k, r], units[k, r], scale[k, r]
+                ordered = -held
+                if at < final - 1:
+                    ordered = 0.0
+                    if decides[at, r]:
+                        joined = entered[at, r] > entered[first, r] - entry[first, r]
+                        side = direction[at, r] if joined else 0
+                        target = side * min(sizes[at, k, r], limit / factor) * equity
+                        shown = held * close[at, r] / factor
+                        ordered = _ordered(target, side, shown, entry[at, r], off) / close[at, r] * factor
+                if rounding and ordered != -held:
+                    ordered = _lots(ordered, close[at, r], lot, least)
+                if abs(ordered) * LOST >= abs(ordered + held):
+                    ordered = -held
+                before = opens[at, r] - close[at, r] - funded_before[at, r]
+                equity = equity + held * before + min(held, 0.0) * lent_before[at, r]
+                if margin:
+                    ordered = _afforded(
+                        ordered, held, equity, opens[at, r], cost[at, r], cross[at, r], rounding, lot, least
+                    )
+                equity = equity - opens[at, r] * (abs(ordered) * cost[at, r] + ordered * cross[at, r])
+                held = held + ordered
+                after = until[at, r] - opens[at, r] - funded[at, r]
+                marked[at - first + 1, k, r] = equity + held * after + min(held, 0.0) * lent[at, r]
+                units[k, r] = held
+    return marked
 
 
-def _filled(
-    visits: Visits, bar: _Bar, ordered: np.ndarray, equity: np.ndarray, held: np.ndarray, terms: Terms
-) -> tuple[np.ndarray, np.ndarray]:
-    """Equity and units at the next visit, after orders of `ordered` units at the open."""
-    dust = DUST[EXACT]
-    if terms.rounding:
-        lots = _lots(ordered, visits.lot)
-        lots *= np.abs(lots) * bar.close >= visits.least
-        ordered = np.where(ordered == -held, ordered, lots)
-    ordered = np.where(np.abs(ordered) * dust >= np.abs(ordered + held), -held, ordered)
-    equity = equity + held * (bar.opens - bar.close - bar.funded_before) + np.minimum(held, 0.0) * bar.lent_before
-    if terms.margin:
-        ordered = _afforded(visits, bar, ordered, equity, held, terms)
-    equity = equity - bar.opens * (np.abs(ordered) * bar.cost + ordered * bar.cross)
-    after = held + ordered
-    return equity + after * (bar.until - bar.opens - bar.funded) + np.minimum(after, 0.0) * bar.lent, after
+@compiled
+def _ordered(target: float, side: int, shown: float, entry: bool, off: float) -> float:
+    """Value to trade at a factor of 1: sizers.follow_signal."""
+    held = shown if shown * side > 0.0 else 0.0
+    # Nothing is more than NaN.
+    resized = entry or abs(held - target) > off * abs(target)
+    return (target if resized else held) - shown
 
 
-def _lots(units: np.ndarray, lot: float) -> np.ndarray:
-    """tensors.round_lots."""
-    whole = np.floor(np.abs(units) * ((1.0 + RELATIVE_GUARD[EXACT]) / lot) + LOT_GUARD)
-    return np.copysign(whole * lot, units)
+@compiled
+def _lots(units: float, price: float, lot: float, least: float) -> float:
+    """tensors.round_lots, and nothing where that is worth less than the least."""
+    size = np.floor(abs(units) * (WHOLE / lot) + LOT_GUARD) * lot
+    return np.copysign(size, units) if size * price >= least else 0.0
 
 
+@compiled
 def _afforded(
-    visits: Visits, bar: _Bar, ordered: np.ndarray, equity: np.ndarray, held: np.ndarray, terms: Terms
-) -> np.ndarray:
+    ordered: float,
+    held: float,
+    equity: float,
+    opens: float,
+    cost: float,
+    cross: float,
+    rounding: bool,
+    lot: float,
+    least: float,
+) -> float:
     """Openings within buying power; what a position locks is its value, long or short."""
-    locks = bar.opens * (1.0 + bar.cost + bar.cross)
+    locks = opens * (1.0 + cost + cross)
     # Far from the cap for nearly all, and then nothing is to be looked at.
-    if not (np.abs(held + ordered) * locks > 0.9 * equity).any():
+    if abs(held + ordered) * locks <= 0.9 * equity:
         return ordered
-    closing = np.clip(ordered, -np.maximum(held, 0.0), np.maximum(-held, 0.0))
+    closing = min(max(ordered, -max(held, 0.0)), max(-held, 0.0))
     opening = ordered - closing
-    spent = bar.opens * (np.abs(closing) * bar.cost + closing * bar.cross)
-    available = equity - spent - np.abs(held + closing) * bar.opens
-    need = np.abs(opening) * locks
-    share = np.clip(available, 0.0, None) / np.where(need > 0.0, need, 1.0)
-    cut = opening * np.minimum(share, 1.0)
-    if terms.rounding:
-        cut = _lots(cut, visits.lot)
-        cut *= np.abs(cut) * bar.opens >= visits.least
-    short = need > available * (1.0 + DUST[EXACT])
-    return closing + np.where(short, cut * (share > LEAST_SHARE), opening)
+    spent = opens * (abs(closing) * cost + closing * cross)
+    available = equity - spent - abs(held + closing) * opens
+    need = abs(opening) * locks
+    if need <= available * ENOUGH:
+        return ordered
+    share = max(available, 0.0) / need
+    if share <= LEAST_SHARE:
+        return closing
+    cut = opening * min(share, 1.0)
+    return closing + (_lots(cut, opens, lot, least) if rounding else cut)
 
 
 def matched(

@@ -35,7 +35,7 @@ class DirectStudent:
     law: Law
     parameters: Parameters
 
-    def sizes(self, exam: Sample, stretch: int = 400) -> np.ndarray:
+    def sizes(self, exam: Sample, stretch: int = 100) -> np.ndarray:
         """Its sizes at every row of `exam`, float64 (n_bars,), along the signal.
 
         The bars are walked in stretches side by side, each from a flat account; the last row holds what the row before does.

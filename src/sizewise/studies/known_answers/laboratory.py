@@ -28,6 +28,8 @@ from sizewise.trading.episodes import Ranges, Transition
 # The account of the laboratory: nothing is held back, and only the loss of nearly everything ends it.
 ACCOUNT = Account(initial_equity=1000.0, safety_buffer_frac=0.0, max_position_frac=1.0, ruin_frac=1e-3)
 WINDOW_BARS = 1
+# Stretches of an exam's bars that are walked side by side, each from a flat account.
+STRETCHES = 200
 
 
 def view_of(sample: Sample) -> MarketView:
@@ -136,7 +138,7 @@ class Student:
     spec: PolicySpec
     parameters: Parameters
 
-    def sizes(self, exam: Sample, paths: int = 50) -> np.ndarray:
+    def sizes(self, exam: Sample, paths: int = STRETCHES) -> np.ndarray:
         """The greedy sizes at every row of `exam`, float64 (n_bars,), along the signal.
 
         The bars are walked as `paths` stretches side by side, each from a flat account; rows that do not fill a stretch

@@ -153,9 +153,9 @@ class Walks:
         ]
         sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, [len(mine) for mine in keys])
         if scenario.kind == "missed":
-            sizer = MissedFills(sizer, lost, decides)
+            sizer = MissedFills(sizer, lost)
         every = [key for mine in keys for key in mine]
-        return walk(market, every, sizer, met(under, scenario), follows_signal=follows)
+        return walk(market, every, sizer, met(under, scenario), follows_signal=follows, decides=decides)
 
     def _factor(self, name: str, keys: Sequence[PathKey]) -> torch.Tensor:
         return of_paths(self._world.factors.get(name, {}), keys)

@@ -33,14 +33,12 @@ from sizewise.params.dataset.splits import Splits
 from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.stress import Stress
 from sizewise.params.trading.account import Account
-from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.world import World
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.sizers import PLAIN, Situation, Sizer
 from sizewise.trading.broker.orders import Orders, Uses
 from sizewise.walkforward.walk import RULE_SEED, Factors
 
-EVERY_BAR = Decisions(every="bar")
 RATES = ("taker", "maker", "half_spread", "borrow", "loan", "funding")
 NAMES = {
     "costs": "costs x{:g}",
@@ -109,17 +107,10 @@ def charged(market: Market, scenario: Scenario) -> Market:
 
 
 def met(world: World, scenario: Scenario) -> World:
-    """The world in which orders meet what a scenario puts in their way; as it is if that is nothing.
-
-    Where orders are lost, every close is one at which something can be sent: see MissedFills, which keeps the clock.
-    """
-    match scenario.kind:
-        case "delay":
-            late = world.rules.model_copy(update={"latency_bars": int(scenario.amount)})
-            return replace(world, rules=late)
-        case "missed":
-            return replace(world, decisions=EVERY_BAR)
-    return world
+    """The world in which orders arrive as late as a scenario has it."""
+    if scenario.kind != "delay":
+        return world
+    return replace(world, rules=world.rules.model_copy(update={"latency_bars": int(scenario.amount)}))
 
 
 def lost_rows(market: Market, scenario: Scenario, seed: int) -> torch.Tensor:
@@ -157,15 +148,14 @@ def asked_again(market: Market, decides: torch.Tensor | None, lost: torch.Tensor
 
 @dataclass(frozen=True)
 class MissedFills:
-    """Orders decided at some rows are lost; what sends them is asked again at the next close.
+    """Orders decided at some rows are lost; that what sends them is asked again is the clock's, see asked_again.
 
     Attributes:
-        missed: bool (R,), one a row of the market. decides: see asked_again.
+        missed: bool (R,), one a row of the market.
     """
 
     sizer: Sizer
     missed: torch.Tensor
-    decides: torch.Tensor | None = None
 
     @property
     def uses(self) -> Uses:
@@ -173,13 +163,7 @@ class MissedFills:
 
     def orders(self, at: Situation) -> Orders:
         """See sizers.Sizer."""
-        sent = ~self.missed[at.rows]
-        if self.decides is not None:
-            asked = self.decides[at.rows]
-            if not bool(asked.any()):
-                return Orders()
-            at, sent = replace(at, decides=asked), sent & asked
-        return self.sizer.orders(at).only(sent.double())
+        return self.sizer.orders(at).only(~self.missed[at.rows])
 
 
 def thinned_universe(universe: Universe, frac: float, seed: int) -> Universe:

@@ -91,6 +91,18 @@ def test_every_column_is_that_of_the_walk_by_bars(market, sizer, every, rules):
     assert float(found.funding.abs().sum()) > 0.0
 
 
+@pytest.mark.parametrize("latency", [1, 4, 40])
+@pytest.mark.parametrize("every", ["session", "hour", "entry"])
+@pytest.mark.parametrize("sizer", SIZERS)
+def test_what_arrives_late_fills_at_its_bar(market, sizer, every, latency):
+    """Twin: the queue of a walk by bars. Of 40 bars many decisions are on their way at once."""
+    late = Rules(day_trade_limit=True, latency_bars=latency)
+    found, expected = both(market, sizer, every, WIDE, late)
+    same(found, expected, WIDE.initial_equity)
+    at_once, _ = both(market, sizer, every, WIDE, Rules(day_trade_limit=True))
+    assert not torch.equal(found.position, at_once.position)
+
+
 def test_day_trades_run_out_and_come_back(market):
     small = WIDE.model_copy(update={"initial_equity": 20_000.0})
     found, expected = both(market, "resized", "hour", small, Rules(day_trade_limit=True))
@@ -98,10 +110,12 @@ def test_day_trades_run_out_and_come_back(market):
     same(found, expected, small.initial_equity)
 
 
+@pytest.mark.parametrize("latency", [0, 3])
 @pytest.mark.parametrize("ruin_frac", [0.96, 0.97, 0.995])
-def test_a_ruined_account_is_closed_at_the_next_open_and_stays(market, ruin_frac):
+def test_a_ruined_account_is_closed_at_the_next_open_and_stays(market, ruin_frac, latency):
+    """Whatever is on its way to it."""
     fragile = WIDE.model_copy(update={"ruin_frac": ruin_frac})
-    found, expected = both(market, "resized", "session", fragile, Rules(rounding=False))
+    found, expected = both(market, "resized", "session", fragile, Rules(rounding=False, latency_bars=latency))
     assert bool((expected.equity <= ruin_frac * fragile.initial_equity).any())
     same(found, expected, fragile.initial_equity)
 
@@ -113,7 +127,7 @@ def test_flows_explain_every_change_of_equity(market):
     np.testing.assert_allclose((flows + found.liquidation)[1:].numpy(), change.numpy(), atol=1e-6)
 
 
-def test_run_takes_it_where_nothing_happens_between(market, monkeypatch):
+def test_run_takes_it_where_accounts_only_hold_between(market, monkeypatch):
     called = []
     monkeypatch.setattr(decided, "walk", lambda *given, **_: called.append(given))
     given = (market, torch.tensor([20]), torch.tensor([60]), torch.zeros((1, 440)), torch.tensor([0]), Resized(), WIDE)
@@ -121,5 +135,6 @@ def test_run_takes_it_where_nothing_happens_between(market, monkeypatch):
     backtest.run(*given, Rules(), decides=clock)
     assert len(called) == 1
     backtest.run(*given, Rules(latency_bars=1), decides=clock)
+    assert len(called) == 2
     backtest.run(*given, Rules())
-    assert len(called) == 1
+    assert len(called) == 2

@@ -221,44 +221,24 @@ def test_what_is_lost_is_asked_again_until_it_is_not():
     assert asked_again(market, None, lost) is None
 
 
-def test_a_clock_is_kept_but_for_what_is_lost():
-    """Twin: where nothing is lost, the walk by the clock itself."""
-    market = make_market(ROWS)
-    clock = torch.arange(ROWS) % 5 == 0
-    asked: list[torch.Tensor] = []
-
-    class Seen:
-        uses = BuyAndHoldSizer(0.2).uses
-
-        def orders(self, at):
-            asked.append(at.rows[at.decides])
-            return constant_sizer(0.1, 0.2).orders(at)
-
-    none = torch.zeros(ROWS, dtype=torch.bool)
-    found = run(market, MissedFills(Seen(), none, clock))
-    expected = run(market, constant_sizer(0.1, 0.2), decides=clock)
-    torch.testing.assert_close(found.equity, expected.equity, rtol=1e-12, atol=0.0)
-    assert torch.cat(asked).tolist() == clock[: ROWS - 1].nonzero()[:, 0].tolist()
-
-
 def test_a_lost_exit_of_a_slow_clock_leaves_at_the_next_close():
     direction = np.zeros(ROWS, dtype=np.int8)
     direction[10:20] = 1
     market = make_market(ROWS, direction=direction)
     clock, lost = rows_where(10, 20, ROWS - 1, total=ROWS), lost_at(20)
-    met_by = MissedFills(constant_sizer(0.1, 0.2), lost, asked_again(market, clock, lost))
-    assert run(market, met_by).position[:, 0].nonzero()[:, 0].tolist() == list(range(11, 22))
+    sizer = MissedFills(constant_sizer(0.1, 0.2), lost)
+    again = run(market, sizer, decides=asked_again(market, clock, lost))
+    assert again.position[:, 0].nonzero()[:, 0].tolist() == list(range(11, 22))
     # Without being asked again it stays to the end.
-    kept = MissedFills(constant_sizer(0.1, 0.2), lost, clock)
-    assert run(market, kept).position[:, 0].nonzero()[:, 0].tolist() == list(range(11, ROWS - 1))
+    kept = run(market, sizer, decides=clock)
+    assert kept.position[:, 0].nonzero()[:, 0].tolist() == list(range(11, ROWS - 1))
 
 
 def test_a_scenario_changes_the_world_by_what_it_says():
     slow = World(decisions=Decisions(every="session"))
     assert met(slow, Scenario("delay", 2.0)).rules.latency_bars == 2
     assert met(slow, Scenario("delay", 2.0)).decisions == slow.decisions
-    assert met(slow, Scenario("missed", 0.2)).decisions.every_bar
-    assert met(slow, Scenario("missed", 0.2)).rules == slow.rules
+    assert met(slow, Scenario("missed", 0.2)) == slow
     assert met(slow, Scenario("fee", 5.0)) == slow
 
 
