@@ -149,6 +149,8 @@ def _scan_kernel(parameters: Parameters, window_bars: int) -> torch.Tensor:
 
 
 def _convolve(encoder: CausalConv, parameters: Parameters, segments: torch.Tensor, window_bars: int) -> torch.Tensor:
+    if segments.shape[2] == window_bars:
+        return _convolve_once(encoder, parameters, segments)
     policies, groups, length, _ = segments.shape
     layer = segments
     for i, step in enumerate(dilations(encoder, window_bars)):
@@ -160,6 +162,19 @@ def _convolve(encoder: CausalConv, parameters: Parameters, segments: torch.Tenso
     wanted = length - window_bars + 1
     last = layer[:, :, -wanted:].reshape(policies, groups * wanted, -1)
     return torch.bmm(last, parameters["w1"]).view(policies, groups, wanted, -1)
+
+
+def _convolve_once(encoder: CausalConv, parameters: Parameters, windows: torch.Tensor) -> torch.Tensor:
+    """Of one window each: nothing but what reaches its last row, which every layer takes in parts that do not overlap."""
+    policies, groups, window_bars, _ = windows.shape
+    steps = dilations(encoder, window_bars)
+    layer = windows[:, :, -(encoder.kernel_bars ** len(steps)) :]
+    for i, _ in enumerate(steps):
+        rows = layer.shape[2] // encoder.kernel_bars
+        flat = layer.reshape(policies, groups * rows, -1)
+        mixed = torch.baddbmm(parameters[f"conv{i}_b"].unsqueeze(1), flat, parameters[f"conv{i}_w"])
+        layer = torch.tanh(mixed).view(policies, groups, rows, -1)
+    return torch.bmm(layer.flatten(2), parameters["w1"]).unsqueeze(2)
 
 
 def encode_rows(

@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from sizewise.ledgers.columns import EQUITY_COLUMNS
 from sizewise.params.stage import Stage
 
 FOLDER = "ablations"
 # Beside the ledger of a variant whose checkpoints some days of the tail alone were to pick: what picked how many.
 SELECTION = "selection.json"
-COLUMNS = tuple(name for name in EQUITY_COLUMNS if name not in ("price_pnl", "regime"))
 
 
 def folder_of(stage: Stage, name: str) -> Path:

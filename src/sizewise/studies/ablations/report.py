@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 
 from sizewise.base.errors import DataMissingError
 from sizewise.evidence.inference import compare_as_planned, effect, with_holm
-from sizewise.ledgers.columns import COSTS
-from sizewise.ledgers.files import EQUITY, read_equity, read_trades
-from sizewise.ledgers.metrics import BPS, daily_returns, portfolio
+from sizewise.ledgers.daily import DAILY, by_day, marks, mean_exposure_pct, read_daily
+from sizewise.ledgers.files import read_trades
+from sizewise.ledgers.metrics import BPS, portfolio
 from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations
 from sizewise.reports import figures
-from sizewise.studies.ablations.files import COLUMNS, SELECTION, folder_of
+from sizewise.studies.ablations.files import SELECTION, folder_of
 
 
 def read_variants(stage: Stage) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
-    """(equity, trades) of every variant, in the order of params.
+    """(daily ledger, trades) of every variant, in the order of params.
 
     Raises:
         DataMissingError: one has not been run.
@@ -26,9 +26,9 @@ def read_variants(stage: Stage) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
     ledgers = {}
     for name in stage.params.ablations.variants:
         folder = folder_of(stage, name)
-        if not (folder / EQUITY).is_file():
+        if not (folder / DAILY).is_file():
             raise DataMissingError(f"variant '{name}' has no ledger: run `make studies`")
-        ledgers[name] = read_equity(folder, columns=COLUMNS), read_trades(folder)
+        ledgers[name] = read_daily(folder), read_trades(folder)
     return ledgers
 
 
@@ -54,29 +54,21 @@ def effects(stage: Stage, ledgers: dict[str, tuple[pd.DataFrame, pd.DataFrame]])
         high_bps, p_value, p_holm over the variants, mde_bps.
     """
     p = stage.params
-    baseline = ledgers[p.ablations.baseline][0]
+    baseline = marks(ledgers[p.ablations.baseline][0], p.ablations.baseline)
     rows: dict[str, dict[str, float]] = {}
-    for name, (equity, trades) in ledgers.items():
-        daily = portfolio(daily_returns(equity))
-        costs = equity[list(COSTS)].sum(axis=1) / equity["equity"]
-        seeds = equity["seed"].nunique()
+    for name, (days, trades) in ledgers.items():
+        growth = portfolio(by_day(days))
         rows[name] = {
-            "growth_bps": BPS * float(daily.mean()),
-            "exposure_pct": 100.0 * float(equity["position_frac"].abs().mean()),
-            "costs_bps": -BPS * float(costs.sum()) / (seeds * len(daily) * _live_symbols(equity)),
-            "trades": len(trades) / seeds,
-            "n_days": float(len(daily)),
+            "growth_bps": BPS * float(growth.mean()),
+            "exposure_pct": mean_exposure_pct(days),
+            "costs_bps": BPS * float(portfolio(by_day(days, "paid")).mean()),
+            "trades": len(trades) / days["seed"].nunique(),
+            "n_days": float(len(growth)),
         }
         if name != p.ablations.baseline:
-            test = compare_as_planned(p.plan, equity, baseline).primary
+            test = compare_as_planned(p.plan, marks(days, name), baseline, ruin_frac=0.0).primary
             rows[name] |= {**effect(test), "mde_bps": BPS * test.mde}
     return with_holm(pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant"))
-
-
-def _live_symbols(equity: pd.DataFrame) -> float:
-    """Mean number of symbols that are live on a day."""
-    days = equity["timestamp"].dt.floor("D")
-    return float(equity.groupby(days)["symbol"].nunique().mean())
 
 
 def ablation_sentence(table: pd.DataFrame, alpha: float) -> str:

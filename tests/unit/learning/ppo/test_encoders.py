@@ -82,11 +82,12 @@ def slow(encoder, parameters, segments, *, rows=ROWS, window=WINDOW):
 
 @ENCODERS
 @EITHER
+@pytest.mark.parametrize("rows", [1, ROWS])
 @pytest.mark.parametrize("window", [WINDOW, WINDOW + 4])
-def test_it_equals_the_plain_loop(encoder, use_fft, window):
+def test_it_equals_the_plain_loop(encoder, use_fft, window, rows):
     # In the longer window the convolutions see the last 27 bars.
-    parameters, segments = population(encoder, window=window), market(window=window)
-    expected = slow(encoder, parameters, segments, window=window)
+    parameters, segments = population(encoder, window=window), market(rows=rows, window=window)
+    expected = slow(encoder, parameters, segments, rows=rows, window=window)
     exact = encode_rows(encoder, parameters, segments, window, use_fft=use_fft)
     torch.testing.assert_close(exact, expected, rtol=0, atol=1e-12)
     single = {name: value.float() for name, value in parameters.items()}
@@ -97,10 +98,11 @@ def test_it_equals_the_plain_loop(encoder, use_fft, window):
 
 @ENCODERS
 @EITHER
-def test_gradients_are_those_of_the_plain_loop(encoder, use_fft):
-    segments, parameters = market(rows=3), population(encoder)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_gradients_are_those_of_the_plain_loop(encoder, use_fft, rows):
+    segments, parameters = market(rows=rows), population(encoder)
     parameters = {name: value for name, value in parameters.items() if name != "account_w"}
-    weights = torch.randn((POLICIES, GROUPS, 3, 2 * FIRST), generator=torch_generator("loss"), dtype=torch.float64)
+    weights = torch.randn((POLICIES, GROUPS, rows, 2 * FIRST), generator=torch_generator("loss"), dtype=torch.float64)
 
     def gradients(compute):
         leaves = {name: value.clone().requires_grad_() for name, value in parameters.items()}
@@ -108,7 +110,7 @@ def test_gradients_are_those_of_the_plain_loop(encoder, use_fft):
         return dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True))
 
     fast = gradients(lambda leaves: encode_rows(encoder, leaves, segments, WINDOW, use_fft=use_fft))
-    for name, gradient in gradients(lambda leaves: slow(encoder, leaves, segments, rows=3)).items():
+    for name, gradient in gradients(lambda leaves: slow(encoder, leaves, segments, rows=rows)).items():
         assert gradient.abs().max() > 0, name
         torch.testing.assert_close(fast[name], gradient, rtol=0, atol=1e-10, msg=name)
 

@@ -14,6 +14,7 @@ from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.paths import Workspace, write_json
 from sizewise.dataset import store
 from sizewise.learning.ppo import training
+from sizewise.ledgers.daily import day_rows
 from sizewise.ledgers.files import EQUITY, LedgerWriter
 from sizewise.ledgers.trials import read_trials
 from sizewise.params.learning.train import DecliningTail, Episode, LinearRecurrent
@@ -21,7 +22,7 @@ from sizewise.params.stage import Stage
 from sizewise.params.studies.ablations import Ablations, Variant
 from sizewise.params.trading.trading import SEVEN
 from sizewise.studies.ablations import run
-from sizewise.studies.ablations.files import COLUMNS, FOLDER, SELECTION, folder_of
+from sizewise.studies.ablations.files import FOLDER, SELECTION, folder_of
 from sizewise.studies.ablations.report import (
     ablation_sentence,
     metrics,
@@ -133,13 +134,12 @@ def ledgers(stage):
 
 def test_a_variant_leaves_its_ledger_and_its_trials(stage, ledgers):
     assert list(ledgers) == list(TWO)
-    for name, (equity, trades) in ledgers.items():
-        assert set(equity["arm"]) == {name}
-        assert set(equity["fold"]) == {0, 1}
-        assert set(equity["seed"]) == {1}
-        assert list(equity.columns) == list(COLUMNS)
+    for name, (days, trades) in ledgers.items():
+        assert set(days["arm"]) == {name}
+        assert set(days["fold"]) == {0, 1}
+        assert set(days["seed"]) == {1}
         assert trades["arm"].isin([name]).all()
-    assert not ledgers["baseline"][0]["equity"].equals(ledgers["bold"][0]["equity"])
+    assert not ledgers["baseline"][0]["log_growth"].equals(ledgers["bold"][0]["log_growth"])
     lines = read_trials(stage.workspace.trials)
     assert [line["arm"] for line in lines] == ["ablation baseline"] * 2 + ["ablation bold"] * 2
     assert len({line["params_hash"] for line in lines}) == 2
@@ -210,7 +210,7 @@ def ledger(arm: str, growth: float, seed: int = 0, folds: int = 16) -> tuple[pd.
         for seed in (1, 2)
     ]
     trades = pd.DataFrame({"arm": [arm] * 6, "seed": [1, 2] * 3})
-    return pd.concat(parts, ignore_index=True), trades
+    return day_rows(pd.concat(parts, ignore_index=True)), trades
 
 
 @pytest.fixture
@@ -284,11 +284,11 @@ def test_metrics_leave_out_what_is_missing(effects):
 def test_the_writer_is_the_walk_forwards(tmp_path, study):
     """A ledger of one variant alone, read as the study reads it."""
     writer = LedgerWriter(tmp_path / "artifacts" / FOLDER / "base")
-    equity, _ = ledger("base", 0.0, folds=1)
+    equity = path("base", "A", 0, 1, 0.01, "2020-01-01")
     writer.add(equity.assign(price_pnl=0.0, day_trades_left=3), pd.DataFrame())
     writer.close()
     study.params.ablations = study.params.ablations.model_copy(update={"variants": {"base": Variant()}})
     study.workspace = SimpleNamespace(base=tmp_path)
     (found,) = read_variants(study).values()
-    np.testing.assert_array_equal(found[0]["equity"], equity["equity"])
+    pd.testing.assert_frame_equal(found[0], day_rows(equity), check_categorical=False, check_dtype=False)
     assert found[1].empty
