@@ -4,13 +4,16 @@ The same rule over the same test slices, once an account size, all in one walk; 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
 from sizewise.base.errors import ConfigError
+from sizewise.base.pool import Pool
 from sizewise.base.tensors import log
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold, Slice
@@ -19,7 +22,6 @@ from sizewise.params.arms import Arm, ConstantArm
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.world import World
 from sizewise.sizing.sizers import HeldSizer, JoinedSizer, Situation, Sizer, rule_sizer
-from sizewise.sizing.walks.backtest import PathLedger
 from sizewise.trading.schemes.values import SIZES7, base_order_frac, position_limit_frac
 from sizewise.walkforward.walk import RULE_SEED, PathKey, paths_of, walk
 
@@ -27,11 +29,8 @@ SMALLEST = "smallest of seven sizes"
 IN_AND_OUT = "smallest, home each evening"
 # Of a position that is resized only from nothing and to nothing.
 HALF_OFF = 0.5
-# What of the rules is lifted, to see what it costs.
-LIFTED = {
-    "rounding": {"rounding": False},
-    "day_trade_limit": {"day_trade_limit": False},
-}
+# Rules that are lifted, to see what they cost.
+LIFTED = ("rounding", "day_trade_limit")
 REFUSED = ("below_min", "day_trade")
 
 
@@ -66,25 +65,25 @@ def growth_by_account_size(
     keys = [key for name in rules for key in paths_of(name, chosen, [RULE_SEED], market)]
     every = [key for key in keys for _ in sizes]
     initial = torch.tensor(list(sizes) * len(keys), dtype=market.dtype)
-    ledger = _walked(market, rules, every, world, initial, record=True)
-    events = pd.crosstab(ledger.events["path"], ledger.events["event"]).reindex(range(len(every)), fill_value=0)
+    accounts = _Accounts(market, rules, every, world, initial)
+    lifted = [None, *(name for name in LIFTED if getattr(world.rules, name))]
+    with Pool(accounts, most=len(lifted)) as pool:
+        ends = dict(zip(lifted, pool.map(_walked, lifted), strict=True))
+    under = ends[None]
     table = pd.DataFrame(
         {
             "arm": [key.arm for key in every],
             "symbol": [key.symbol for key in every],
             "initial_equity": initial.numpy(),
-            "growth": _growth(ledger, world, initial),
+            "growth": _growth(under.equity, world, initial),
             "days": [
                 (market.times[key.start_row + key.length - 1] - market.times[key.start_row]).days + 1 for key in every
             ],
-            "trades": _entries(ledger.fills, len(every)),
-            **{name: events[name].to_numpy() if name in events else 0 for name in REFUSED},
+            "trades": under.trades,
+            **{name: under.refused[name] for name in REFUSED},
+            **{f"{name}_cost": (ends.get(name, under).equity - under.equity).numpy() for name in LIFTED},
         }
     )
-    for name, change in LIFTED.items():
-        free = replace(world, rules=world.rules.model_copy(update=change))
-        without = ledger if free == world else _walked(market, rules, every, free, initial, record=False)
-        table[f"{name}_cost"] = (without.equity[-1] - ledger.equity[-1]).numpy()
     by = table.groupby(["arm", "symbol", "initial_equity"], sort=False).sum()
     by.insert(0, "growth_bps_per_day", BPS * by.pop("growth") / by.pop("days"))
     return by.reset_index()
@@ -94,23 +93,43 @@ def _only(fold: Fold, symbols: Sequence[str] | None) -> dict[str, Slice]:
     return {symbol: part for symbol, part in fold.test.items() if symbols is None or symbol in symbols}
 
 
-def _walked(
-    market: Market,
-    rules: Mapping[str, Sizer],
-    keys: Sequence[PathKey],
-    world: World,
-    initial: torch.Tensor,
-    *,
-    record: bool,
-) -> PathLedger:
-    counts = [sum(key.arm == name for key in keys) for name in rules]
-    return walk(market, keys, JoinedSizer(list(rules.values()), counts), world, record=record, initial_equity=initial)
+@dataclass(frozen=True)
+class _Accounts:
+    """Paths of several rules, those of each together, and what each begins with, (P,)."""
+
+    market: Market
+    rules: Mapping[str, Sizer]
+    keys: Sequence[PathKey]
+    world: World
+    initial: torch.Tensor
 
 
-def _growth(ledger: PathLedger, world: World, initial: torch.Tensor) -> np.ndarray:
-    """Log growth of each path, float64 (P,)."""
+class _End(NamedTuple):
+    """What paths end with, float64 (P,); entries filled and orders refused, int64 (P,), 0 where a rule was lifted."""
+
+    equity: torch.Tensor
+    trades: np.ndarray
+    refused: dict[str, np.ndarray]
+
+
+def _walked(accounts: _Accounts, lifted: str | None) -> _End:
+    """Args: `lifted`: one of LIFTED."""
+    rules, keys, world = accounts.rules, accounts.keys, accounts.world
+    if lifted is not None:
+        world = replace(world, rules=world.rules.model_copy(update={lifted: False}))
+    sizer = JoinedSizer(list(rules.values()), [sum(key.arm == name for key in keys) for name in rules])
+    begin = accounts.initial
+    ledger = walk(accounts.market, keys, sizer, world, record=lifted is None, initial_equity=begin)
+    events = pd.crosstab(ledger.events["path"], ledger.events["event"])
+    events = events.reindex(index=range(len(keys)), columns=list(REFUSED), fill_value=0)
+    refused = {name: events[name].to_numpy() for name in REFUSED}
+    return _End(ledger.equity[-1].clone(), _entries(ledger.fills, len(keys)), refused)
+
+
+def _growth(equity: torch.Tensor, world: World, initial: torch.Tensor) -> np.ndarray:
+    """Log growth of each path to what it ends with, float64 (P,)."""
     smallest = 1e-3 * world.account.ruin_frac * initial
-    return np.asarray(log(torch.maximum(ledger.equity[-1], smallest) / initial))
+    return np.asarray(log(torch.maximum(equity, smallest) / initial))
 
 
 def _entries(fills: pd.DataFrame, paths: int) -> np.ndarray:
@@ -147,11 +166,11 @@ def home_each_evening(market: Market, size_frac: float, account: Account) -> Siz
     for first, count in zip(market.first_row, market.n_rows, strict=True):
         rows = session[first : first + count]
         inside[first : first + count - 2] = rows[2:] == rows[:-2]
+    return HeldSizer(partial(_inside_size, inside, size_frac), position_limit_frac(account), HALF_OFF)
 
-    def size(at: Situation) -> torch.Tensor:
-        return torch.where(inside[at.rows], size_frac, torch.zeros_like(at.equity))
 
-    return HeldSizer(size, position_limit_frac(account), HALF_OFF)
+def _inside_size(inside: torch.Tensor, size_frac: float, at: Situation) -> torch.Tensor:
+    return torch.where(inside[at.rows], size_frac, torch.zeros_like(at.equity))
 
 
 def spread_by_symbol(table: pd.DataFrame) -> pd.Series:
