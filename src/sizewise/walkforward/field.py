@@ -23,6 +23,7 @@ from sizewise.walkforward.openers import Openers
 from sizewise.walkforward.risk import COLUMNS, factors_of, marks_frame, match, train_paths
 from sizewise.walkforward.walk import (
     APART,
+    ROOM,
     RULE_SEED,
     SIDE_BY_SIDE,
     ArmRun,
@@ -34,8 +35,8 @@ from sizewise.walkforward.walk import (
     walk_days,
 )
 
-# Paths that at least walk side by side before others take another core, and rows of inputs that are held at once.
-ABREAST, ROOM = 512, 8_000_000
+# Paths that at least walk side by side before others take another core.
+ABREAST = 512
 # Arms that walk side by side, each with paths of it.
 Batch = tuple[tuple[str, tuple[PathKey, ...]], ...]
 

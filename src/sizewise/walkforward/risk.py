@@ -10,13 +10,14 @@ there accounts are at equal risk, and portfolios are not.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from sizewise.base.pool import Pool
+from sizewise.base.pool import Pool, cores
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import Market
@@ -28,7 +29,7 @@ from sizewise.params.evidence.plan import Risk
 from sizewise.params.trading.world import World
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.walks.day_marks import DayMarks
-from sizewise.walkforward.walk import APART, SIDE_BY_SIDE, Factors, PathKey, policies_sizer, scaled_sizer, walk_days
+from sizewise.walkforward.walk import APART, ROOM, Factors, PathKey, policies_sizer, scaled_sizer, walk_days
 
 COLUMNS = (
     "arm",
@@ -120,8 +121,9 @@ def match_table(
     """Policies at hand matched on train; see walk.run_policies, whose arguments these are. Returns COLUMNS, see match."""
 
     keys, given = train_paths(name, folds, seeds, market), _AtHand(market, name, folds, agents, world, risk)
-    parts = _abreast(keys)
-    if len(parts) > 1 and sum(key.length for key in keys) > APART:
+    apart = sum(key.length for key in keys) > APART
+    parts = _abreast(keys, given.inputs_of(keys), cores() if apart else 1)
+    if len(parts) > 1 and apart:
         with Pool(given, most=len(parts)) as pool:
             tables = list(pool.map(_AtHand.match, parts))
     else:
@@ -141,28 +143,46 @@ class _AtHand:
     world: World
     risk: Risk
 
+    @cached_property
+    def _first(self) -> Agent:
+        return next(iter(self.agents.values()))
+
+    @cached_property
+    def _under(self) -> World:
+        """A policy decides by the clock that it was trained by."""
+        own = self._first
+        return replace(self.world, rules=rules_of(own.scheme, self.world.rules), decisions=own.world.decisions)
+
+    @cached_property
+    def _decides(self) -> torch.Tensor | None:
+        return decision_rows(self.market, self._under.decisions, follows_signal=self._first.follows_signal)
+
+    def inputs_of(self, keys: Sequence[PathKey]) -> list[int]:
+        """Closes of each path at which its policy is asked."""
+        if self._decides is None:
+            return [key.length for key in keys]
+        upto = [0, *self._decides.long().cumsum(0).tolist()]
+        return [upto[key.start_row + key.length] - upto[key.start_row] for key in keys]
+
     def match(self, keys: Sequence[PathKey]) -> pd.DataFrame:
         """See `match`; train paths that walk side by side."""
         return match(self._run, keys, self.market, self.risk)
 
     def _run(self, keys: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
-        first = next(iter(self.agents.values()))
-        under = replace(self.world, rules=rules_of(first.scheme, self.world.rules), decisions=first.world.decisions)
-        decides = decision_rows(self.market, under.decisions, follows_signal=first.follows_signal)
-        sizer = policies_sizer(self.market, self.name, keys, self.folds, self.agents, decides)
+        sizer = policies_sizer(self.market, self.name, keys, self.folds, self.agents, self._decides)
         scaled = scaled_sizer(sizer, torch.from_numpy(factor), self.world)
-        return walk_days(self.market, keys, scaled, under, follows_signal=first.follows_signal)
+        return walk_days(self.market, keys, scaled, self._under, follows_signal=self._first.follows_signal)
 
 
-def _abreast(keys: Sequence[PathKey]) -> list[list[PathKey]]:
-    """Paths in parts that walk side by side, the longest first, so that few rows of a part are past a path's end."""
-    parts: list[list[PathKey]] = []
-    for key in sorted(keys, key=lambda key: -key.length):
-        if parts and (len(parts[-1]) + 1) * parts[-1][0].length <= SIDE_BY_SIDE:
-            parts[-1].append(key)
-        else:
-            parts.append([key])
-    return parts
+def _abreast(keys: Sequence[PathKey], inputs: Sequence[int], least: int) -> list[list[PathKey]]:
+    """Paths in parts that walk side by side: of as many inputs as ROOM holds, about; as many long ones in each part.
+
+    Args:
+        least: parts that are wanted.
+    """
+    count = min(len(keys), max(least, -(-sum(inputs) // ROOM)))
+    longest = sorted(keys, key=lambda key: -key.length)
+    return [longest[part::count] for part in range(count)]
 
 
 def marks_frame(keys: Sequence[PathKey], marks: DayMarks, market: Market) -> pd.DataFrame:

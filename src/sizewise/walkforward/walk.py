@@ -42,6 +42,8 @@ Factors = Mapping[tuple[int, str, int], float]
 RULE_SEED = 0
 # Rows of paths (as many as the longest of them has, each) that walk side by side: bounds the memory of their ledgers.
 SIDE_BY_SIDE = 4_000_000
+# Closes at which policies are asked whose inputs are held at once, where of each path days alone are kept.
+ROOM = 8_000_000
 # Rows of paths from which on they are walked in processes of their own.
 APART = 5_000_000
 

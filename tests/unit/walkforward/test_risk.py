@@ -209,11 +209,18 @@ def test_train_paths_are_the_train_slices(field, market):
     ]
 
 
-def test_paths_walk_abreast_while_there_is_room_the_longest_first(monkeypatch):
+def test_paths_walk_abreast_while_there_is_room(monkeypatch):
     keys = [PathKey("a", "X", 0, seed, 0, length, COLUMN) for seed, length in enumerate((10, 40, 30, 90, 20))]
-    monkeypatch.setattr(risk_module, "SIDE_BY_SIDE", 90)
-    parts = [[key.length for key in part] for part in _abreast(keys)]
-    assert parts == [[90], [40, 30], [20, 10]]
+
+    def parts(least: int) -> list[list[int]]:
+        return [[key.length for key in part] for part in _abreast(keys, [key.length for key in keys], least)]
+
+    assert parts(1) == [[90, 40, 30, 20, 10]]
+    # Long ones in each.
+    assert parts(2) == [[90, 30, 10], [40, 20]]
+    assert len(parts(9)) == 5
+    monkeypatch.setattr(risk_module, "ROOM", 80)
+    assert parts(1) == [[90, 20], [40, 10], [30]]
 
 
 def test_a_symbol_without_train_has_a_factor_of_one():

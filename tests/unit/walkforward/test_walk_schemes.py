@@ -197,7 +197,7 @@ def test_policies_at_hand_are_matched_like_those_of_the_field(matched_pair, monk
     table = match_table(*given, own.openers.world, field._risk)
     pd.testing.assert_frame_equal(table, field.matched("pair"), check_dtype=False)
     # Nor does it matter who walks which of them.
-    for name in ("APART", "SIDE_BY_SIDE"):
+    for name in ("APART", "ROOM"):
         monkeypatch.setattr(risk, name, 1)
     pd.testing.assert_frame_equal(match_table(*given, own.openers.world, field._risk), table)
     # They decide by the clock that they were trained by, whatever the world's.

@@ -1,8 +1,12 @@
 """Walk many accounts over real bars with one sizer: the loop behind walk-forward and validation."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import torch
 
 from sizewise.dataset.market_tensor import Market
+from sizewise.market.tape import Bars
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules
 from sizewise.sizing.sizers import Sizer
@@ -10,9 +14,10 @@ from sizewise.sizing.walks import decided
 from sizewise.sizing.walks.asked import situation
 from sizewise.sizing.walks.path_ledger import PathLedger as PathLedger
 from sizewise.sizing.walks.path_ledger import Recorder
+from sizewise.trading.accounts import Position
 from sizewise.trading.broker.book import ALLOWED
 from sizewise.trading.broker.orders import Flows, Orders
-from sizewise.trading.desk import Walker
+from sizewise.trading.desk import Move, Walker
 
 
 def run(
@@ -78,13 +83,56 @@ def bar_by_bar(
     position = desk.open((paths,), initial_equity)
     records = torch.zeros((2 + len(Flows._fields), steps, paths), dtype=dtype, device=device)
     records[0, 0] = position.equity
-    ruined = torch.zeros(paths, dtype=torch.bool, device=device)
-    joined = torch.zeros_like(ruined)
-    last = start_rows + lengths - 1
     left = torch.full((steps, paths), ALLOWED, dtype=torch.int8, device=device)
     kept = Recorder()
-    bars, money = market.tape.rows_as(start_rows, dtype)
-    for t in range(steps - 1):
+    given = (market, start_rows, lengths, confidence, confidence_of_path, sizer, desk, position)
+    for t, (alive, _, bars, moved) in enumerate(bars_of(*given, decides=decides), start=1):
+        if record:
+            kept.add(moved.result, torch.full_like(start_rows, t), alive)
+        position = moved.position
+        # A path that is over repeats its last mark.
+        records[0, t] = torch.where(alive, position.equity, records[0, t - 1])
+        records[1, t] = torch.where(alive, position.book.value(bars.close).sum(0), 0.0)
+        records[2:, t] = torch.stack(list(moved.result.flows)) * alive
+        if record and position.book.day_trades is not None:
+            left[t] = position.book.day_trades.left().amin(0).to(torch.int8)
+    flows = dict(zip(Flows._fields, records[2:], strict=True))
+    fills, events = kept.tables()
+    return PathLedger(
+        records[0], records[1], **flows, day_trades_left=left, lengths=lengths, fills=fills, events=events
+    )
+
+
+class Walked(NamedTuple):
+    """A bar of every path: whether it is one of the path's, bool [P]; its row, int64 [P]; its columns, and what it did."""
+
+    alive: torch.Tensor
+    rows: torch.Tensor
+    bars: Bars
+    moved: Move
+
+
+def bars_of(
+    market: Market,
+    start_rows: torch.Tensor,
+    lengths: torch.Tensor,
+    confidence: torch.Tensor,
+    confidence_of_path: torch.Tensor,
+    sizer: Sizer,
+    desk: Walker,
+    position: Position,
+    *,
+    decides: torch.Tensor | None,
+) -> Iterator[Walked]:
+    """The bars of `run` after each path's first, one after the other, until the longest path is over.
+
+    Args:
+        position: flat accounts.
+    """
+    ruined = joined = torch.zeros(len(start_rows), dtype=torch.bool, device=start_rows.device)
+    last = start_rows + lengths - 1
+    bars, money = market.tape.rows_as(start_rows, market.dtype)
+    for t in range(int(lengths.max()) - 1):
         rows = torch.minimum(start_rows + t, last)
         joined = joined | market.entry[rows]
         asked = None if decides is None else decides[rows]
@@ -98,22 +146,9 @@ def bar_by_bar(
                 orders = orders.only(asked)
         following = torch.minimum(rows + 1, last)
         alive = rows < last
-        bars, money = market.tape.rows_as(following, dtype)
+        bars, money = market.tape.rows_as(following, market.dtype)
         if bool(closing.any()):
             position, orders = desk.closing_out(position, orders, closing)
         moved = desk.move(position, orders, bars, money)
-        if record:
-            kept.add(moved.result, torch.full_like(start_rows, t + 1), alive)
-        position = moved.position
-        # A path that is over repeats its last mark.
-        records[0, t + 1] = torch.where(alive, position.equity, records[0, t])
-        records[1, t + 1] = torch.where(alive, position.book.value(bars.close).sum(0), 0.0)
-        records[2:, t + 1] = torch.stack(list(moved.result.flows)) * alive
-        if record and position.book.day_trades is not None:
-            left[t + 1] = position.book.day_trades.left().amin(0).to(torch.int8)
-        ruined = ruined | moved.terminated & alive
-    flows = dict(zip(Flows._fields, records[2:], strict=True))
-    fills, events = kept.tables()
-    return PathLedger(
-        records[0], records[1], **flows, day_trades_left=left, lengths=lengths, fills=fills, events=events
-    )
+        yield Walked(alive, following, bars, moved)
+        position, ruined = moved.position, ruined | moved.terminated & alive

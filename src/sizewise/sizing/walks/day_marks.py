@@ -67,25 +67,44 @@ def run(
     Args:
         market: float64, on the CPU.
     """
-    walker = Walker(market.tape, account, rules, sizer.uses, dtype=market.dtype, pauses=True, trusted=True)
+    paths = (market, start_rows, lengths, confidence, confidence_of_path)
+    given = (market.tape, account, rules, sizer.uses)
+    walker = Walker(*given, dtype=market.dtype, pauses=True, trusted=True)
+    days = _Days(market, start_rows, lengths)
+    if decides is not None and walker.nothing_happens_between():
+        return _decided(*paths, sizer, walker, days, decides=decides)
+    walker = Walker(*given, dtype=market.dtype, trusted=True)
+    position = walker.open((len(start_rows),))
+    days.open(position.equity)
+    for alive, row, _, moved in backtest.bars_of(*paths, sizer, walker, position, decides=decides):
+        days.mark(row, moved.position.equity, alive)
+    return days.found()
+
+
+def _decided(
+    market: Market,
+    start_rows: torch.Tensor,
+    lengths: torch.Tensor,
+    confidence: torch.Tensor,
+    confidence_of_path: torch.Tensor,
+    sizer: Sizer,
+    walker: Walker,
+    days: "_Days",
+    *,
+    decides: torch.Tensor,
+) -> DayMarks:
+    """`run` of accounts to which nothing happens between two decisions but what holding costs."""
     last = start_rows + lengths - 1
-    ends = _day_ends(market)
-    if decides is None or not walker.nothing_happens_between():
-        ledger = backtest.run(
-            market, start_rows, lengths, confidence, confidence_of_path, sizer, account, rules, decides=decides
-        )
-        rows = start_rows + torch.arange(len(ledger.equity)).unsqueeze(-1)
-        return _marks(rows, ledger.equity, last, ends)
-    visited = decides | market.entry | ends
+    visited = decides | market.entry | days.ends
     for edge in (start_rows, last - 1, last):
         visited[edge] = True
     course = Course(market.tape, visited)
     first, final = torch.searchsorted(course.at, start_rows), torch.searchsorted(course.at, last)
     position = walker.open((len(start_rows),))
-    visits, equity = [start_rows], [position.equity]
+    days.open(position.equity)
     ruined = joined = torch.zeros(len(start_rows), dtype=torch.bool)
     # Whoever is through waits, flat, at the last decision.
-    for stretch in course.along(first, final, market.dtype):
+    for t, stretch in enumerate(course.along(first, final, market.dtype)):
         here = stretch.start
         joined = joined | market.entry[here]
         asked, orders = decides[here], Orders()
@@ -99,9 +118,47 @@ def run(
             position, orders = walker.closing_out(position, orders, closing)
         moved = _through(walker, walker.move(position, orders, stretch.first, stretch.first_money), stretch)
         position, ruined = moved.position, ruined | moved.terminated
-        visits.append(stretch.stop)
-        equity.append(position.equity)
-    return _marks(torch.stack(visits), torch.stack(equity), last, ends)
+        days.mark(stretch.stop, position.equity, first + t < final)
+    return days.found()
+
+
+class _Days:
+    """The days of P paths, and what is marked at their ends.
+
+    Attributes:
+        ends: rows after which another UTC day or another symbol begins, bool (R,).
+    """
+
+    def __init__(self, market: Market, start_rows: torch.Tensor, lengths: torch.Tensor):
+        self.ends = _day_ends(market)
+        self._start, self._last = start_rows, start_rows + lengths - 1
+        # Of each row, how many days have ended with it.
+        self._ended = self.ends.long().cumsum(0)
+        most = int((self._ended[self._last] - self._ended[self._start]).max()) + 2
+        self._equity = torch.zeros((most, len(start_rows)), dtype=torch.float64)
+
+    def open(self, equity: torch.Tensor) -> None:
+        """What the paths begin with, [P]."""
+        self._equity[0] = equity
+
+    def mark(self, rows: torch.Tensor, equity: torch.Tensor, alive: torch.Tensor) -> None:
+        """At the close of `rows`, int64 [P], of the paths that are `alive` (bool), where a day or the path ends there."""
+        over = self.ends[rows]
+        paths = ((over | (rows == self._last)) & alive).nonzero().flatten()
+        if len(paths):
+            at = rows[paths]
+            # A path may end within a day.
+            day = self._ended[at] - self._ended[self._start[paths]] + ~over[paths]
+            self._equity[day, paths] = equity[paths].double()
+
+    def found(self) -> DayMarks:
+        """Every path's rows and what was marked there."""
+        ends, rows = self.ends.numpy(), []
+        for start, last in zip(self._start.tolist(), self._last.tolist(), strict=True):
+            inside = start + 1 + np.flatnonzero(ends[start + 1 : last])
+            rows.append(np.concatenate([[start], inside, [last]]))
+        columns = self._equity.T.contiguous().numpy()
+        return DayMarks(tuple(rows), tuple(column[: len(row)] for column, row in zip(columns, rows, strict=True)))
 
 
 def _through(walker: Walker, moved: Move, stretch: Stretch) -> Move:
@@ -133,13 +190,3 @@ def _day_ends(market: Market) -> torch.Tensor:
     ends = np.append(day[1:] != day[:-1], True)
     ends[np.array(market.first_row) + np.array(market.n_rows) - 1] = True
     return torch.from_numpy(ends)
-
-
-def _marks(rows: torch.Tensor, equity: torch.Tensor, last: torch.Tensor, ends: torch.Tensor) -> DayMarks:
-    """Args: `rows`, `equity`: [S, P], rows increasing; those past a path's end, which may repeat it, are left out."""
-    known = rows.clamp(max=len(ends) - 1)
-    kept = (ends[known] | (rows == last)) & (rows <= last)
-    kept[0] = True
-    kept[1:] &= rows[1:] > rows[:-1]
-    columns = list(zip(rows.T.numpy(), equity.T.double().numpy(), kept.T.numpy(), strict=True))
-    return DayMarks(tuple(r[k] for r, _, k in columns), tuple(e[k] for _, e, k in columns))
