@@ -65,6 +65,10 @@ class Scripted:
     def horizon_rows(self) -> None:
         """Rows follow each other."""
 
+    def redo(self) -> bool:
+        """Nothing is taken for granted."""
+        return False
+
     def restart(self) -> torch.Tensor:
         """See rollouts.Arena."""
         moved = self.moves[self.horizons_begun]
@@ -102,6 +106,10 @@ class Recall:
     def horizon_rows(self) -> None:
         """Rows follow each other."""
 
+    def redo(self) -> bool:
+        """Nothing is taken for granted."""
+        return False
+
     def restart(self) -> torch.Tensor:
         """See rollouts.Arena."""
         self._cue, self._t = torch.randint(0, 2, self.shape, generator=self._generator), 0
@@ -133,6 +141,10 @@ class Follow:
 
     def horizon_rows(self) -> None:
         """Rows follow each other."""
+
+    def redo(self) -> bool:
+        """Nothing is taken for granted."""
+        return False
 
     def restart(self) -> torch.Tensor:
         """See rollouts.Arena."""

@@ -109,7 +109,7 @@ def counted() -> Iterator[list[bool]]:
     ask = course.Stretch.leads_nobody_to
 
     def say(self: course.Stretch, *args: object) -> bool:
-        found.append(ask(self, *args))
+        found.append(bool(ask(self, *args)))
         return found[-1]
 
     with mock.patch.object(course.Stretch, "leads_nobody_to", say):

@@ -146,8 +146,9 @@ class Stretch:
         """The same in the accounts' dtype."""
         return self._many.leap[1][self._t]
 
-    def leads_nobody_to(self, ruin_level: float | torch.Tensor, position: Position) -> bool:
-        """Whether no account can fall to `ruin_level` on the way, nor owe interest on interest; on the safe side."""
+    def leads_nobody_to(self, ruin_level: float | torch.Tensor, position: Position) -> torch.Tensor:
+        """Whether no account can fall to `ruin_level` on the way, nor owe interest on interest; on the safe side; bool,
+        one number."""
         low, high = self._many.extremes[self._t]
         units = position.book.units
         worst = torch.where(units < 0, high, low).to(units.dtype)
@@ -157,9 +158,8 @@ class Stretch:
         owes = position.book.cash + carry < 0.0
         equity = position.book.cash + (units * worst).sum(0) + carry
         # A rounding of single precision must not decide.
-        return bool((equity > ruin_level * (1.0 + 1e-3)).all()) and not (
-            "loan" in self.tape.charged and bool(owes.any())
-        )
+        safe = equity > ruin_level * (1.0 + 1e-3)
+        return (safe & ~owes if "loan" in self.tape.charged else safe).all()
 
     def held(self, position: Position, ruin_level: float | torch.Tensor, ended: torch.Tensor) -> Position | None:
         """Accounts of plain cash, [P], which hold through the bars after the first; None where the broker has to walk them:

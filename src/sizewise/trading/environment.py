@@ -29,7 +29,7 @@ from sizewise.trading.desk import Desk, check_equity, nothing_of
 from sizewise.trading.episodes import Episodes, Ranges, Transition
 from sizewise.trading.schemes.interface import ActionScheme, View
 from sizewise.trading.situation import Signals, Situation
-from sizewise.trading.stretches import walk_stretch
+from sizewise.trading.stretches import Leaps, walk_stretch
 
 
 class TradingEnv:
@@ -101,7 +101,10 @@ class TradingEnv:
             asks=self.device.type == "cpu",
             trusted=trusted,
         )
-        self._leaps = leaps and self.desk.nothing_happens_between()
+        # A scheme of a stranger's may have a state, and does not go back.
+        granted = self.device.type != "cpu" and (trusted or scheme is None)
+        self._leaps = Leaps(possible=leaps and self.desk.nothing_happens_between())
+        self._guesses = Leaps(possible=self._leaps.possible and granted, granted=granted)
         self.shape = (len(ranges), groups, replicas)
         if signals is not None:
             direction = signals.direction
@@ -112,6 +115,7 @@ class TradingEnv:
         self._signals = signals if self.desk.scheme.reads_market else None
         self._inner = (len(ranges), replicas, groups)
         self.position = self.desk.open(self._inner)
+        self._begun, self._guessing = (self.position, self.episodes.now), False
 
     @property
     def rows(self) -> torch.Tensor:
@@ -148,7 +152,16 @@ class TradingEnv:
         else:
             self.reload()
             self.position = self.desk.restarted(self.position, everyone, self._bars[0].day)
+        self._begun, self._guessing = (self.position, self.episodes.now), self._guesses.possible
         return moving
+
+    def redo(self) -> bool:
+        """See rollouts.Arena: on a GPU bars between decisions are walked as one without asking whether they may be."""
+        if not (self._guessing and self._guesses.wrong()):
+            return False
+        self.position, self.episodes.now = self._begun
+        self._steps, self._guessing = 0, False
+        return True
 
     def suppress(self, iteration: int) -> None:
         """Put the reward's penalties into force as far as they are at an iteration of training; see params.trading."""
@@ -176,7 +189,7 @@ class TradingEnv:
         stretch = self._course.stretch(places, self.dtype)
         orders = Orders(market=units * everyone)
         first = self.desk.move_at_once(fresh._replace(pending=()), orders, stretch.first, stretch.first_money)
-        walked = walk_stretch(self.desk, [first], orders, stretch, leaps=self._leaps)[-1].position
+        walked = walk_stretch(self.desk, [first], orders, stretch, self._leaps)[-1].position
         self.position = merge(everyone, walked._replace(pending=nothing_of(self.position.pending)), self.position)
         self.episodes.rows = torch.where(moving, self.episodes.rows + 1, self.episodes.rows)
 
@@ -244,7 +257,8 @@ class TradingEnv:
         else:
             stretch = self._stretches[t]
             first = self.desk.move(self.position, orders, stretch.first, stretch.first_money)
-            moves = walk_stretch(self.desk, [first], orders, stretch, leaps=self._leaps)
+            leaps = self._guesses if self._guessing else self._leaps
+            moves = walk_stretch(self.desk, [first], orders, stretch, leaps)
         step = self.desk.rewarded(self.position, moves, following, following.day[0] - now.day[0], last)
         self.position = step.position
         self._steps = t + 1

@@ -135,6 +135,15 @@ class Episodes:
             self.steps_left[k] = torch.where(move, budget, self.steps_left[k])
         return moving
 
+    @property
+    def now(self) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """Where every group stands, what is left of its budget, and the steps of this horizon that are done."""
+        return self.rows, self.steps_left, self._step
+
+    @now.setter
+    def now(self, past: tuple[torch.Tensor, torch.Tensor, int]) -> None:
+        self.rows, self.steps_left, self._step = past
+
     def horizon_rows(self, device: torch.device | str) -> torch.Tensor:
         """The rows of the coming horizon and its last mark: int64 [horizon + 1, K, G]; all inside each group's slice."""
         return self.rows.to(device, non_blocking=True) + torch.arange(self.horizon + 1, device=device).view(-1, 1, 1)

@@ -6,23 +6,49 @@ import torch
 
 from sizewise.base.tensors import nowhere
 from sizewise.market.tape import Bars
-from sizewise.trading.accounts import mapped
+from sizewise.trading.accounts import Position, mapped
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.course import Stretch
 from sizewise.trading.desk import Move, Walker, nothing_of
 
 
-def walk_stretch(desk: Walker, moves: list[Move], orders: Orders, stretch: Stretch, *, leaps: bool) -> list[Move]:
+class Leaps:
+    """Whether stretches in which nothing can happen to any account are walked as one bar.
+
+    On a GPU, which is waited for with every question, it may be taken for granted, and what spoke against it kept.
+    """
+
+    def __init__(self, *, possible: bool, granted: bool = False):
+        """Args: `possible`: see Walker.nothing_happens_between. `granted`: whoever walks looks at `wrong` afterwards."""
+        self.possible, self.granted = possible, granted
+        self._wrong: torch.Tensor | None = None
+
+    def over(self, stretch: Stretch, position: Position, ruin_level: float | torch.Tensor) -> bool:
+        """Whether accounts leap over a stretch."""
+        if not self.possible:
+            return False
+        safe = stretch.leads_nobody_to(ruin_level, position)
+        if not self.granted:
+            return bool(safe)
+        self._wrong = ~safe if self._wrong is None else self._wrong | ~safe
+        return True
+
+    def wrong(self) -> bool:
+        """Whether one was taken for granted that should not have been; asked once, and forgotten."""
+        wrong, self._wrong = self._wrong, None
+        return wrong is not None and bool(wrong)
+
+
+def walk_stretch(desk: Walker, moves: list[Move], orders: Orders, stretch: Stretch, leaps: Leaps) -> list[Move]:
     """From the bar that fills what was decided to the next decision, in one leap or bar by bar.
 
     Args:
         moves: the one through that bar. orders: what was decided; where orders are on their way, those in between have its
             form.
-        leaps: walk bars in which nothing can happen as one, see Walker.nothing_happens_between.
     """
     if not stretch.longest:
         return moves
-    if leaps and stretch.leads_nobody_to(desk.ruin_level, moves[0].position):
+    if leaps.over(stretch, moves[0].position, desk.ruin_level):
         return [*moves, _on(desk, moves[0], Orders(), stretch.leap, stretch.leap_money)]
     (nothing,) = nothing_of((orders,)) if moves[0].position.pending else (Orders(),)
     for bars, money, arrived in stretch.one_by_one():

@@ -1,7 +1,6 @@
 """A GPU that is not there is waited for where one would be, and refuses what one would refuse."""
 
 import warnings
-from collections import Counter
 
 import pytest
 import torch
@@ -18,6 +17,7 @@ from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.world import World
 from sizewise.sizing.multiples import open_any
 from sizewise.studies.planted.laws import SYNTHETIC
+from sizewise.trading.course import Stretch
 from sizewise.trading.environment import TradingEnv
 from sizewise.trading.episodes import Ranges
 from sizewise.trading.situation import Signals
@@ -114,35 +114,99 @@ def test_a_rollout_waits_once_and_an_update_never():
     assert update == {"waits": 0, "where": {}}
 
 
-def test_between_decisions_only_a_leap_is_asked_for(params):
-    """At the main job's actions, whose accounts decide now and then: whether one may leap is asked at every step."""
-    horizon, arm = 5, params.arms["ppo"]
+HORIZON = 5
+
+
+def session_env(params, device):
+    """Accounts with the main job's actions, which decide now and then."""
+    arm = params.arms["ppo"]
+    market = synthetic_market(600).to(device, torch.float32)
+    confidence = market.confidence[SYNTHETIC].unsqueeze(0)
+    signals = Signals(market.direction, market.entry, confidence, market.atr_frac, market.annual_vol)
+    return TradingEnv(
+        market.tape,
+        [Ranges((0,), (10,), (600,))],
+        trading_of(market, arm.scheme, World(), LogGrowth()),
+        Account(),
+        groups=4,
+        replicas=2,
+        horizon=HORIZON,
+        generators=[torch_generator("waits")],
+        signals=signals,
+        decides=torch.arange(600) % 24 == 0,
+        scheme=open_any(arm.scheme, market.symbols, Account(), dtype=torch.float32, device=device),
+        trusted=True,
+    )
+
+
+def walk_on(env):
+    """One horizon; the rewards of its steps, on the CPU."""
+    rewards = []
+    for t in range(HORIZON):
+        env.observe()
+        actions = torch.full(env.shape, t % 3).to(env.device, non_blocking=True)
+        rewards.append(env.step(actions).reward)
+    return torch.stack(rewards)
+
+
+def test_between_decisions_nothing_is_asked(params):
+    """Whether an account may leap to the next decision is taken for granted, and asked once a horizon."""
     with StandIn() as gpu:
-        market = synthetic_market(600).to("cuda", torch.float32)
-        confidence = market.confidence[SYNTHETIC].unsqueeze(0)
-        signals = Signals(market.direction, market.entry, confidence, market.atr_frac, market.annual_vol)
-        env = TradingEnv(
-            market.tape,
-            [Ranges((0,), (10,), (600,))],
-            trading_of(market, arm.scheme, World(), LogGrowth()),
-            Account(),
-            groups=4,
-            replicas=2,
-            horizon=horizon,
-            generators=[torch_generator("waits")],
-            signals=signals,
-            decides=torch.arange(600) % 24 == 0,
-            scheme=open_any(arm.scheme, market.symbols, Account(), dtype=torch.float32, device="cuda"),
-            trusted=True,
-        )
+        env = session_env(params, "cuda")
         for _ in range(2):  # what lies between all decisions is looked up once, in the first horizon
             env.restart()
             gpu.places.clear()
-            for t in range(horizon):
-                env.observe()
-                env.step(torch.full(env.shape, t % 3).to("cuda", non_blocking=True))
-    asked = Counter(place.partition(":")[0] for place in gpu.places.elements())
-    assert asked == {"trading/course.py": horizon}
+            walk_on(env)
+        assert gpu.places.total() == 0
+        assert not env.redo()
+    assert [place.partition(":")[0] for place in gpu.places.elements()] == ["trading/stretches.py"]
+
+
+def test_what_was_wrongly_taken_for_granted_is_walked_again(params, monkeypatch):
+    """Twin: the CPU, which asks at every step."""
+    calls = []
+
+    def nobody_is_safe(stretch, *_):
+        calls.append(stretch)
+        return torch.zeros((), dtype=torch.bool, device=stretch.start.device)
+
+    monkeypatch.setattr(Stretch, "leads_nobody_to", nobody_is_safe)
+    here = session_env(params, "cpu")
+    with StandIn():
+        there = session_env(params, "cuda")
+        for _ in range(2):
+            assert torch.equal(here.restart(), there.restart())
+            expected, calls[:] = walk_on(here), []
+            assert not here.redo()
+            guessed = walk_on(there).cpu()
+            assert len(calls) == HORIZON
+            assert there.redo()
+            found = walk_on(there).cpu()
+            assert not there.redo()
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+            torch.testing.assert_close(there.equity.cpu(), here.equity)
+            assert not torch.equal(guessed, found)
+        assert expected.abs().max() > 0.0
+
+
+def test_who_may_have_a_state_of_his_own_is_asked_for(params):
+    with StandIn():
+        env = session_env(params, "cuda")
+        stranger = TradingEnv(
+            env.tape,
+            [Ranges((0,), (10,), (600,))],
+            env.desk.trading,
+            Account(),
+            groups=4,
+            replicas=2,
+            horizon=HORIZON,
+            generators=[torch_generator("waits")],
+            decides=torch.arange(600) % 24 == 0,
+            scheme=env.desk.scheme,
+            signals=env._signals,
+        )
+    assert env._guesses.possible
+    assert not stranger._guesses.possible
 
 
 def test_a_planted_wait_is_counted_and_placed(monkeypatch):

@@ -54,6 +54,11 @@ class Arena(Protocol):
         """One decision, from actions int64 [K, G, R]."""
         ...
 
+    def redo(self) -> bool:
+        """Whether the horizon that has been walked must be walked once more, since something was taken for granted in it
+        that was not so; the arena is then where it began. Asked once a horizon."""
+        ...
+
 
 class ArenaView(Protocol):
     """What policies see of the market, see encoders.MarketView."""
@@ -144,39 +149,51 @@ def collect(arena: Arena, view: ArenaView, actor: Actor, reward_scale: torch.Ten
     scale = reward_scale[torch.arange(policies).view(-1, 1), arena.symbols].to(device, non_blocking=True).unsqueeze(-1)
     draws = [torch.rand((horizon, groups, replicas), generator=generator) for generator in actor.generators]
     uniform = torch.stack(draws, dim=1).to(device, non_blocking=True)
-    kept: dict[str, list[torch.Tensor]] = {}
-    cuts: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     before = actor.memory
     with torch.no_grad():
         encoded = encode(spec, parameters, segments, use_fft=use_fft(arena, spec))
-        for t in range(horizon):
-            scalars, allowed = arena.observe()
-            output = forward(spec, parameters, encoded[:, :, t, None], scalars, allowed, actor.memory)
-            actions = sample_actions(output.log_prob, uniform[t])
-            change = arena.step(actions)
-            taken = output.log_prob.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
-            columns = (scalars, allowed, actions, taken, output.value, change.reward / scale, change.terminated)
-            names = ("scalars", "allowed", "actions", "log_prob", "value", "rewards", "terminated")
-            for name, column in zip(names, columns, strict=True):
-                kept.setdefault(name, []).append(column)
-            over = change.terminated
-            if change.truncated is not None and change.final is not None:
-                # What the account would have seen next, with what it would have remembered.
-                seen = torch.ones_like(allowed)
-                value = forward(spec, parameters, encoded[:, :, t + 1, None], change.final, seen, output.memory).value
-                cuts[t] = (change.truncated, value * change.truncated)
-                over = over | change.truncated
-            if output.memory is not None:
-                actor.memory = output.memory.masked_fill(over.unsqueeze(-1), 0.0)
+        walked = _walk(arena, actor, encoded, uniform, scale)
+        if arena.redo():
+            actor.memory = before
+            walked = _walk(arena, actor, encoded, uniform, scale)
+    return Rollout(segments=segments, memory=before, **walked)
+
+
+def _walk(
+    arena: Arena, actor: Actor, encoded: torch.Tensor, uniform: torch.Tensor, scale: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """What a Rollout keeps of one horizon. Args: `uniform`: [T, K, G, R]. scale: [K, G, 1], of rewards."""
+    spec, parameters, horizon = actor.spec, actor.parameters, arena.horizon
+    kept: dict[str, list[torch.Tensor]] = {}
+    cuts: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    for t in range(horizon):
         scalars, allowed = arena.observe()
-        last = forward(spec, parameters, encoded[:, :, horizon, None], scalars, allowed, actor.memory).value
+        output = forward(spec, parameters, encoded[:, :, t, None], scalars, allowed, actor.memory)
+        actions = sample_actions(output.log_prob, uniform[t])
+        change = arena.step(actions)
+        taken = output.log_prob.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+        columns = (scalars, allowed, actions, taken, output.value, change.reward / scale, change.terminated)
+        names = ("scalars", "allowed", "actions", "log_prob", "value", "rewards", "terminated")
+        for name, column in zip(names, columns, strict=True):
+            kept.setdefault(name, []).append(column)
+        over = change.terminated
+        if change.truncated is not None and change.final is not None:
+            # What the account would have seen next, with what it would have remembered.
+            seen = torch.ones_like(allowed)
+            value = forward(spec, parameters, encoded[:, :, t + 1, None], change.final, seen, output.memory).value
+            cuts[t] = (change.truncated, value * change.truncated)
+            over = over | change.truncated
+        if output.memory is not None:
+            actor.memory = output.memory.masked_fill(over.unsqueeze(-1), 0.0)
+    scalars, allowed = arena.observe()
+    last = forward(spec, parameters, encoded[:, :, horizon, None], scalars, allowed, actor.memory).value
     stacked = {name: torch.stack(columns, dim=2) for name, columns in kept.items()}
     if cuts:
         none = (torch.zeros_like(change.terminated), torch.zeros_like(last))
         pairs = [cuts.get(t, none) for t in range(horizon)]
         stacked["truncated"] = torch.stack([truncated for truncated, _ in pairs], dim=2)
         stacked["cut_value"] = torch.stack([value for _, value in pairs], dim=2)
-    return Rollout(segments=segments, last_value=last, memory=before, **stacked)
+    return stacked | {"last_value": last}
 
 
 def use_fft(arena: Arena, spec: PolicySpec) -> bool:

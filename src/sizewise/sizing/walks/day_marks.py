@@ -168,7 +168,7 @@ def _through(walker: Walker, moved: Move, stretch: Stretch) -> Move:
     held = stretch.held(moved.position, walker.ruin_level, moved.terminated)
     if held is not None:
         return moved._replace(position=held)
-    if stretch.tape.n_instruments > 1 and stretch.leads_nobody_to(walker.ruin_level, moved.position):
+    if stretch.tape.n_instruments > 1 and bool(stretch.leads_nobody_to(walker.ruin_level, moved.position)):
         return _on(walker, moved, Orders(), stretch.leap, stretch.leap_money)
     # What `held` comes to as well, so that no account's digits depend on who walks beside it.
     for bars, money, arrived in stretch.one_by_one():

@@ -167,7 +167,7 @@ def _through(
     record: bool,
 ) -> Move:
     """On from the bar that filled what was decided to the next decision, and write the bars between."""
-    if stretch.leads_nobody_to(desk.ruin_level, moved.position):
+    if bool(stretch.leads_nobody_to(desk.ruin_level, moved.position)):
         highest = _write_between(stretch, moved.position, marks, start_rows, alive, record=record)
         after = desk.move_at_once(moved.position, Orders(), stretch.leap, stretch.leap_money)
         peak = after.position.peak

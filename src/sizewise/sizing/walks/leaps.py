@@ -16,7 +16,7 @@ from sizewise.params.trading.trading import Rules
 from sizewise.sizing.sizers import Situation, Sizer
 from sizewise.trading.course import Course
 from sizewise.trading.desk import Walker
-from sizewise.trading.stretches import walk_stretch
+from sizewise.trading.stretches import Leaps, walk_stretch
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def returns(
     desk = Walker(
         market.tape, account, rules, sizer.uses, dtype=torch.float64, device=device, pauses=True, trusted=True
     )
-    leaps, position = desk.nothing_happens_between(), desk.open((len(start),))
+    leaps, position = Leaps(possible=desk.nothing_happens_between()), desk.open((len(start),))
     over, owner = torch.zeros_like(start, dtype=torch.bool), paths.owner.to(device)
     entries = market.entry.long().cumsum(0)
     found = []
@@ -125,7 +125,7 @@ def returns(
         position, orders = desk.closing_out(position, orders, (rows == last - 1) & ~over)
         before = position.equity
         first = desk.move(position, orders, stretch.first, stretch.first_money)
-        moved = walk_stretch(desk, [first], orders, stretch, leaps=leaps)[-1]
+        moved = walk_stretch(desk, [first], orders, stretch, leaps)[-1]
         position = moved.position
         found.append(torch.where(over, 0.0, position.equity / before - 1.0))
         ended = (moved.terminated | (place + t + 1 >= end)) & ~over

@@ -98,6 +98,10 @@ class GymTask:
             final[i] = info["final_obs"][i]
         return Transition(earned, ended, cut & ~ended, self._scalars(final))
 
+    def redo(self) -> bool:
+        """Nothing is taken for granted."""
+        return False
+
     def close(self) -> None:
         self._envs.close()
 

@@ -28,8 +28,6 @@ from sizewise.trading.episodes import Ranges, Transition
 # The account of the laboratory: nothing is held back, and only the loss of nearly everything ends it.
 ACCOUNT = Account(initial_equity=1000.0, safety_buffer_frac=0.0, max_position_frac=1.0, ruin_frac=1e-3)
 WINDOW_BARS = 1
-# Stretches of an exam's bars that are walked side by side, each from a flat account.
-STRETCHES = 200
 
 
 def view_of(sample: Sample) -> MarketView:
@@ -108,6 +106,9 @@ class EndlessArena(ABC):
     def step(self, actions: torch.Tensor) -> Transition:
         return self.env.step(actions)
 
+    def redo(self) -> bool:
+        return self.env.redo()
+
     def segments(self, rows: torch.Tensor, symbols: torch.Tensor, length: int) -> torch.Tensor:
         return self._view.segments(rows, symbols, length)
 
@@ -138,33 +139,33 @@ class Student:
     spec: PolicySpec
     parameters: Parameters
 
-    def sizes(self, exam: Sample, paths: int = STRETCHES) -> np.ndarray:
+    def sizes(self, exam: Sample, bars: int = 100) -> np.ndarray:
         """The greedy sizes at every row of `exam`, float64 (n_bars,), along the signal.
 
-        The bars are walked as `paths` stretches side by side, each from a flat account; rows that do not fill a stretch
-        hold what the row before holds.
+        The rows are walked in stretches of so many bars side by side, each from a flat account; what does not fill one is
+        the end of a whole one. The last row, which no bar follows, holds what the row before holds.
         """
-        n = len(exam.state)
-        horizon = (n - 1) // paths
-        env = open_env(exam, self.law, paths, 1, horizon, torch_generator("exam"))
+        rows = len(exam.state) - 1
+        bars = min(bars, rows)
+        begins = torch.arange(0, rows, bars).clamp(max=rows - bars)
+        env = open_env(exam, self.law, len(begins), 1, bars, torch_generator("exam"))
         env.restart()
-        env.episodes.rows = (torch.arange(paths) * horizon).view(1, -1)
+        env.episodes.rows = begins.view(1, -1)
         env.reload()
-        segments = view_of(exam).segments(env.rows, env.symbols, horizon)
+        segments = view_of(exam).segments(env.rows, env.symbols, bars)
         levels = np.array(self.law.levels)
-        chosen = np.zeros((horizon, paths))
+        chosen = np.zeros(rows + 1)
         with torch.no_grad():
             encoded = encode(self.spec, self.parameters, segments, use_fft=False)
-            for t in range(horizon):
+            for t in range(bars):
                 scalars, allowed = env.observe()
                 output = forward(self.spec, self.parameters, encoded[:, :, t, None], scalars, allowed)
                 actions = output.log_prob.argmax(-1)
-                chosen[t] = levels[actions[0, :, 0].numpy()]
+                # Of a row that two stretches walk the earlier one speaks last.
+                chosen[begins.numpy() + t] = levels[actions[0, :, 0].numpy()]
                 env.step(actions)
-        sizes = np.empty(n)
-        sizes[: paths * horizon] = chosen.T.ravel()
-        sizes[paths * horizon :] = sizes[paths * horizon - 1]
-        return sizes
+        chosen[rows] = chosen[rows - 1]
+        return chosen
 
 
 def train_ppo(

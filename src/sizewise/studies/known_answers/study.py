@@ -23,7 +23,6 @@ from sizewise.params.evidence.plan import Plan
 from sizewise.params.studies.laboratory import Laboratory
 from sizewise.studies.known_answers import direct, laboratory
 from sizewise.studies.known_answers.experience import Curve, Points
-from sizewise.studies.known_answers.laboratory import STRETCHES
 from sizewise.studies.planted import rebate_market
 from sizewise.studies.planted.answers import (
     Answer,
@@ -59,6 +58,8 @@ FLAT = 0.02
 USED = "mean |size| (% of cap)"
 # Learning curves, in the folder of plots; a share of growth means nothing beyond these digits.
 CURVES, DIGITS = "laboratory_curves.csv", 6
+# Of a table's exam, walked side by side.
+STRETCHES = 200
 # A limit that no size of a table comes near: what an account already holds then tells the table nothing.
 FAR = 100.0
 MOST_LOG_PRICE = 400.0

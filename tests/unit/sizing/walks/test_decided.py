@@ -92,8 +92,10 @@ def test_every_column_is_that_of_the_walk_by_bars(market, sizer, every, rules):
 
 
 @pytest.mark.parametrize("latency", [1, 4, 40])
-@pytest.mark.parametrize("every", ["session", "hour", "entry"])
-@pytest.mark.parametrize("sizer", SIZERS)
+@pytest.mark.parametrize(
+    ("sizer", "every"),
+    [("atr", "entry"), ("managed", "hour"), ("drawdown", "session"), ("turtle", "hour"), ("resized", "session")],
+)
 def test_what_arrives_late_fills_at_its_bar(market, sizer, every, latency):
     """Twin: the queue of a walk by bars. Of 40 bars many decisions are on their way at once."""
     late = Rules(day_trade_limit=True, latency_bars=latency)

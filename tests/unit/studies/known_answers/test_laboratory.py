@@ -122,14 +122,14 @@ def plain_walk(student: Student, sample, first_row: int) -> np.ndarray:
 def test_sizes_are_those_of_a_plain_walk_and_cover_every_row(student):
     # Of the smallest law: its paths are walked from flat accounts, so that each has a walk of its own.
     sample = LAW.make(95, numpy_generator("walk"))
-    sizes = student.sizes(sample, paths=3)
+    sizes = student.sizes(sample, bars=40)
     assert sizes.shape == (95,)
-    horizon = 94 // 3
-    for path in range(3):
-        start = path * horizon
-        np.testing.assert_allclose(sizes[start : start + horizon], plain_walk(student, sample, start)[:horizon])
-    # The rows left over hold what the row before holds.
-    assert (sizes[3 * horizon :] == sizes[3 * horizon - 1]).all()
+    # Two whole stretches, and the end of a third that begins within the second.
+    for start, first, stop in ((0, 0, 40), (40, 40, 80), (54, 80, 94)):
+        walked = plain_walk(student, sample, start)
+        np.testing.assert_allclose(sizes[first:stop], walked[first - start : stop - start])
+    # No bar follows the last row.
+    assert sizes[94] == sizes[93]
     assert set(sizes.tolist()) <= set(LAW.levels)
     assert len(set(sizes.tolist())) > 2
 
@@ -139,7 +139,7 @@ def test_sizes_see_no_future(student):
     later = sample.market.features.clone()
     later[60:] = 5.0
     poisoned = replace(sample, market=replace(sample.market, features=later))
-    before, after = (student.sizes(one, paths=1) for one in (sample, poisoned))
+    before, after = (student.sizes(one, bars=94) for one in (sample, poisoned))
     np.testing.assert_array_equal(before[:60], after[:60])
     assert not np.array_equal(before[60:], after[60:])
 
