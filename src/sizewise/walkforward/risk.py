@@ -22,6 +22,7 @@ from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
+from sizewise.learning.ppo.acting import fits
 from sizewise.learning.ppo.agent import Agent
 from sizewise.ledgers.metrics import BPS, drawdown, portfolio, sharpe, volatility
 from sizewise.ledgers.metrics import daily_returns as daily_returns
@@ -122,7 +123,7 @@ def match_table(
 
     keys, given = train_paths(name, folds, seeds, market), _AtHand(market, name, folds, agents, world, risk)
     apart = sum(key.length for key in keys) > APART
-    parts = _abreast(keys, given.inputs_of(keys), cores() if apart else 1)
+    parts = _abreast(keys, given.inputs_of(keys), cores() if apart and given.alone() else 1)
     if len(parts) > 1 and apart:
         with Pool(given, most=len(parts)) as pool:
             tables = list(pool.map(_AtHand.match, parts))
@@ -156,6 +157,10 @@ class _AtHand:
     @cached_property
     def _decides(self) -> torch.Tensor | None:
         return decision_rows(self.market, self._under.decisions, follows_signal=self._first.follows_signal)
+
+    def alone(self) -> bool:
+        """Whether what a policy does hangs on nobody beside it; products of many policies round by how many they are."""
+        return fits(self._first.spec, torch.device("cpu"))
 
     def inputs_of(self, keys: Sequence[PathKey]) -> list[int]:
         """Closes of each path at which its policy is asked."""

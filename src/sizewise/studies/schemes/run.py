@@ -28,6 +28,7 @@ from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.schemes import Schemes
 from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.world import World
+from sizewise.sizing.multiples import rules_of
 from sizewise.studies.schemes.files import arms_of, folder_of
 from sizewise.studies.standing import Lines, make_all, mark, stands
 from sizewise.walkforward.frames import events_frame, frames

@@ -12,11 +12,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from sizewise.base.errors import ConfigError, exit_status
 from sizewise.base.hashing import code_hash
-from sizewise.base.paths import require_writable, write_json
+from sizewise.base.paths import write_json
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import open_prepared
@@ -24,14 +23,13 @@ from sizewise.learning.field import learn_closed_trades, learn_tables
 from sizewise.ledgers.daily import read_daily
 from sizewise.ledgers.files import LedgerWriter, write_factors
 from sizewise.ledgers.plan import PRIMARY, arm_hash, stop_atr, trial_lines
-from sizewise.ledgers.trials import record_trials
 from sizewise.params.arms import Arm, ClosedTradeArm, TableArm
 from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.learning.tabular import Tabular
 from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.tables import OF_CLOSED_TRADES, OF_TABLES, TableVariant
 from sizewise.params.trading.world import World
-from sizewise.studies.standing import mark, stands
+from sizewise.studies.standing import Lines, make_all, mark, stands
 from sizewise.studies.tables.files import FOLDER, TRADES_TOLD, folder_of
 from sizewise.studies.tables.sources import crossings, skipped, trades_of
 from sizewise.walkforward.field import Field
@@ -64,24 +62,23 @@ def varied(p: Any, variant: TableVariant) -> Varied:
 
 def run_variants(stage: Stage) -> None:
     """Make the ledger of every variant that has none of these parameters, bars and code, and record its trials."""
-    names = stage.params.tables.variants
-    require_writable(folder_of(stage, ""))
-    for old in set(folder_of(stage, "").glob("*/")) - {folder_of(stage, name) for name in names}:
-        shutil.rmtree(old)
-    given = open_prepared(stage)
-    market, folds = given.market.to("cpu", torch.float64), given.folds[PRIMARY]
-    with tqdm(names, desc=FOLDER, unit="variant", file=sys.stderr, leave=False, disable=None) as shown:
-        for name in shown:
-            run_variant(stage, name, market, folds, given.universe.data_hash)
+    variants = stage.params.tables.variants
+    # Networks learn for longer than tables: whoever is last should not be waited for alone.
+    longest = sorted(variants, key=lambda name: isinstance(stage.params.arms[variants[name].arm], TableArm))
+    make_all(stage, list(variants), run_variant, folder_of(stage, ""), "variant", longest)
 
 
-def run_variant(stage: Stage, name: str, market: Market, folds: tuple[Fold, ...], data_hash: str) -> None:
-    """Train a variant on every fold, walk it and write its ledger, unless it stands; record its trials.
+def run_variant(stage: Stage, name: str) -> Lines:
+    """Train a variant on every fold, walk it and write its ledger, unless it stands.
 
+    Returns:
+        the lines of its trials.
     Raises:
         ConfigError: see varied.
     """
     p, folder = stage.params, folder_of(stage, name)
+    given = open_prepared(stage)
+    market, folds, data_hash = given.market.to("cpu", torch.float64), given.folds[PRIMARY], given.universe.data_hash
     arm, tabular, outcome = varied(p, p.tables.variants[name])
     own = SimpleNamespace(**{**vars(p), "arms": {name: arm}, "tabular": tabular, "outcome": outcome})
     digest, code = arm_hash(own, name), code_hash("sizewise.studies.tables.run")
@@ -94,8 +91,7 @@ def run_variant(stage: Stage, name: str, market: Market, folds: tuple[Fold, ...]
         told = _told(p.tables.variants[name], market, folds)
         write_json(folder / TRADES_TOLD, {key: None if value != value else value for key, value in told.items()})
         mark(folder, made)
-    lines = trial_lines(f"table {name}", digest, data_hash, read_daily(folder), code=code)
-    record_trials(stage.workspace.trials, lines)
+    return trial_lines(f"table {name}", digest, data_hash, read_daily(folder), code=code)
 
 
 def _told(variant: TableVariant, market: Market, folds: tuple[Fold, ...]) -> dict[str, float]:

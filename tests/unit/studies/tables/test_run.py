@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from sizewise.base import pool
 from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.paths import Workspace
 from sizewise.dataset import store
@@ -133,7 +134,9 @@ def stage(quick, root, tmp_path_factory) -> Stage:
         for equity, trades in frames(walked, market, stop_atr=1.5):
             writer.add(equity, trades)
     writer.close()
-    run.run_variants(stage)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "_SHARED", [None])  # as within a process of a pool
+        run.run_variants(stage)
     return stage
 
 
@@ -203,6 +206,7 @@ def test_a_variant_that_stands_is_kept_and_what_params_no_longer_name_goes(stage
     shutil.copytree(stage.workspace.base, tmp_path, dirs_exist_ok=True)
     own = replace(stage, workspace=replace(stage.workspace, base=tmp_path))
     folder_of(own, "older").mkdir()
+    monkeypatch.setattr(pool, "_SHARED", [None])
     monkeypatch.setattr(run, "_learn", refuse)
     run.run_variants(own)
     assert not folder_of(own, "older").exists()
