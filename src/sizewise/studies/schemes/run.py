@@ -45,7 +45,14 @@ def budget(train: Train, schemes: Schemes) -> Train:
 
 def run_schemes(stage: Stage) -> None:
     """Make the ledger of every scheme that has none of these parameters, bars and code, and record its trials."""
-    make_all(stage, list(stage.params.schemes.arms), run_scheme, folder_of(stage, ""), "scheme")
+    arms = arms_of(stage.params.schemes)
+
+    def at_once(name: str) -> bool:
+        rules = rules_of(arms[name].scheme, stage.params.rules)
+        return not (rules.max_open_orders or rules.max_open_lots)
+
+    # What has orders at work, or brackets, is walked bar by bar: whoever is last should not be waited for alone.
+    make_all(stage, list(arms), run_scheme, folder_of(stage, ""), "scheme", sorted(arms, key=at_once))
 
 
 def run_scheme(stage: Stage, name: str) -> Lines:

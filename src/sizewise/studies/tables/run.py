@@ -30,7 +30,7 @@ from sizewise.params.stage import Stage, open_stage
 from sizewise.params.studies.tables import OF_CLOSED_TRADES, OF_TABLES, TableVariant
 from sizewise.params.trading.world import World
 from sizewise.studies.standing import Lines, make_all, mark, stands
-from sizewise.studies.tables.files import FOLDER, TRADES_TOLD, folder_of
+from sizewise.studies.tables.files import TRADES_TOLD, folder_of
 from sizewise.studies.tables.sources import crossings, skipped, trades_of
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.frames import frames
