@@ -3,6 +3,7 @@
 import sizewise  # noqa: F401  (first: it asks the libraries for their instructions before they load)
 
 # isort: split
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -29,6 +30,10 @@ from sizewise.params.reading import Params, parse_params, read_params
 from sizewise.params.trading.rewards import LogGrowth
 from sizewise.params.trading.trading import Sizing
 from sizewise.params.trading.world import World
+
+# A command in the background of a shell has its children ignore interrupts, and tests send some.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 # Accounts that one test of the batched broker walks beside its slow twin.
