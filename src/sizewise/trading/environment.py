@@ -61,6 +61,7 @@ class TradingEnv:
         price: torch.Tensor | None = None,
         dtype: torch.dtype = torch.float32,
         trusted: bool = False,
+        guesses: bool = False,
     ):
         """Args:
         tape: on one device. ranges, generators: one a policy. scheme: one of your own.
@@ -71,6 +72,8 @@ class TradingEnv:
         regimes: code of each row, where starts are balanced over them. raw_dollars: see accounts.Observer.
         price: of risk, one a policy (K,), where the reward has one. trusted: `scheme` is the library's, whose orders are
             not looked at as a stranger's are.
+        guesses: of whoever asks `redo` after every horizon; on a GPU a leap is then taken for granted, and not asked for at
+            every step. Not of a scheme with a state, which does not go back.
         """
         self.tape, self.account, self.horizon = tape, account, horizon
         self.device, self.dtype = tape.table.device, dtype
@@ -101,8 +104,7 @@ class TradingEnv:
             asks=self.device.type == "cpu",
             trusted=trusted,
         )
-        # A scheme of a stranger's may have a state, and does not go back.
-        granted = self.device.type != "cpu" and (trusted or scheme is None)
+        granted = guesses and self.device.type != "cpu"
         self._leaps = Leaps(possible=leaps and self.desk.nothing_happens_between())
         self._guesses = Leaps(possible=self._leaps.possible and granted, granted=granted)
         self.shape = (len(ranges), groups, replicas)
@@ -156,7 +158,8 @@ class TradingEnv:
         return moving
 
     def redo(self) -> bool:
-        """See rollouts.Arena: on a GPU bars between decisions are walked as one without asking whether they may be."""
+        """Whether a leap was wrongly taken for granted in the horizon that has been walked; accounts and clock are then
+        where it began, and the next walk asks."""
         if not (self._guessing and self._guesses.wrong()):
             return False
         self.position, self.episodes.now = self._begun

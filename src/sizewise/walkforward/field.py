@@ -28,6 +28,7 @@ from sizewise.walkforward.walk import (
     SIDE_BY_SIDE,
     ArmRun,
     PathKey,
+    decisions_of,
     of_paths,
     paths_of,
     scaled_sizer,
@@ -281,10 +282,8 @@ class Field:
         if arm.kind not in ("ppo", "ppo_ensemble"):
             return lambda key: 0  # noqa: ARG005
         members = len(self.openers.seeds(arm.of)) if arm.kind == "ppo_ensemble" else 1
-        if decides is None:
-            return lambda key: members * key.length
-        upto = [0, *decides.long().cumsum(0).tolist()]
-        return lambda key: members * (upto[key.start_row + key.length] - upto[key.start_row])
+        count = decisions_of(decides)
+        return lambda key: members * count(key)
 
     def _on_days(self, keys: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
         """Args: `keys`: of arms that are alike, those of each together."""

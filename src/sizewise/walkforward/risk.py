@@ -30,7 +30,16 @@ from sizewise.params.evidence.plan import Risk
 from sizewise.params.trading.world import World
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.walks.day_marks import DayMarks
-from sizewise.walkforward.walk import APART, ROOM, Factors, PathKey, policies_sizer, scaled_sizer, walk_days
+from sizewise.walkforward.walk import (
+    APART,
+    ROOM,
+    Factors,
+    PathKey,
+    decisions_of,
+    policies_sizer,
+    scaled_sizer,
+    walk_days,
+)
 
 COLUMNS = (
     "arm",
@@ -123,7 +132,7 @@ def match_table(
 
     keys, given = train_paths(name, folds, seeds, market), _AtHand(market, name, folds, agents, world, risk)
     apart = sum(key.length for key in keys) > APART
-    parts = _abreast(keys, given.inputs_of(keys), cores() if apart and given.alone() else 1)
+    parts = _abreast(keys, given.inputs(keys), cores() if apart and given.alone() else 1)
     if len(parts) > 1 and apart:
         with Pool(given, most=len(parts)) as pool:
             tables = list(pool.map(_AtHand.match, parts))
@@ -162,12 +171,9 @@ class _AtHand:
         """Whether what a policy does hangs on nobody beside it; products of many policies round by how many they are."""
         return fits(self._first.spec, torch.device("cpu"))
 
-    def inputs_of(self, keys: Sequence[PathKey]) -> list[int]:
-        """Closes of each path at which its policy is asked."""
-        if self._decides is None:
-            return [key.length for key in keys]
-        upto = [0, *self._decides.long().cumsum(0).tolist()]
-        return [upto[key.start_row + key.length] - upto[key.start_row] for key in keys]
+    def inputs(self, keys: Sequence[PathKey]) -> int:
+        """Closes at which policies are asked on all of these paths."""
+        return sum(map(decisions_of(self._decides), keys))
 
     def match(self, keys: Sequence[PathKey]) -> pd.DataFrame:
         """See `match`; train paths that walk side by side."""
@@ -179,13 +185,13 @@ class _AtHand:
         return walk_days(self.market, keys, scaled, self._under, follows_signal=self._first.follows_signal)
 
 
-def _abreast(keys: Sequence[PathKey], inputs: Sequence[int], least: int) -> list[list[PathKey]]:
+def _abreast(keys: Sequence[PathKey], inputs: int, least: int) -> list[list[PathKey]]:
     """Paths in parts that walk side by side: of as many inputs as ROOM holds, about; as many long ones in each part.
 
     Args:
-        least: parts that are wanted.
+        inputs: of all paths. least: parts that are wanted.
     """
-    count = min(len(keys), max(least, -(-sum(inputs) // ROOM)))
+    count = min(len(keys), max(least, -(-inputs // ROOM)))
     longest = sorted(keys, key=lambda key: -key.length)
     return [longest[part::count] for part in range(count)]
 

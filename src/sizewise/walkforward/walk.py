@@ -1,6 +1,6 @@
 """Arms over the folds' test slices: which paths there are, and the accounts that walk them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -66,6 +66,14 @@ def paths_of(arm: str, folds: Sequence[Fold], seeds: Sequence[int], market: Mark
             for seed in seeds:
                 keys.append(PathKey(arm, symbol, fold.number, seed, start, stop - start, confidence_column(fold)))
     return tuple(keys)
+
+
+def decisions_of(decides: torch.Tensor | None) -> Callable[[PathKey], int]:
+    """How often something is decided on a path, of the rows that decide, bool (R,); None: every one."""
+    if decides is None:
+        return lambda key: key.length
+    upto = [0, *decides.long().cumsum(0).tolist()]
+    return lambda key: upto[key.start_row + key.length] - upto[key.start_row]
 
 
 def walk(

@@ -117,7 +117,7 @@ def test_a_rollout_waits_once_and_an_update_never():
 HORIZON = 5
 
 
-def session_env(params, device):
+def session_env(params, device, *, guesses=True):
     """Accounts with the main job's actions, which decide now and then."""
     arm = params.arms["ppo"]
     market = synthetic_market(600).to(device, torch.float32)
@@ -136,6 +136,7 @@ def session_env(params, device):
         decides=torch.arange(600) % 24 == 0,
         scheme=open_any(arm.scheme, market.symbols, Account(), dtype=torch.float32, device=device),
         trusted=True,
+        guesses=guesses,
     )
 
 
@@ -189,24 +190,16 @@ def test_what_was_wrongly_taken_for_granted_is_walked_again(params, monkeypatch)
         assert expected.abs().max() > 0.0
 
 
-def test_who_may_have_a_state_of_his_own_is_asked_for(params):
-    with StandIn():
-        env = session_env(params, "cuda")
-        stranger = TradingEnv(
-            env.tape,
-            [Ranges((0,), (10,), (600,))],
-            env.desk.trading,
-            Account(),
-            groups=4,
-            replicas=2,
-            horizon=HORIZON,
-            generators=[torch_generator("waits")],
-            decides=torch.arange(600) % 24 == 0,
-            scheme=env.desk.scheme,
-            signals=env._signals,
-        )
-    assert env._guesses.possible
-    assert not stranger._guesses.possible
+def test_who_does_not_ask_afterwards_is_asked_at_every_step(params):
+    with StandIn() as gpu:
+        env = session_env(params, "cuda", guesses=False)
+        for _ in range(2):
+            env.restart()
+            gpu.places.clear()
+            walk_on(env)
+        assert gpu.places.total() == HORIZON
+        assert not env.redo()
+        assert gpu.places.total() == HORIZON
 
 
 def test_a_planted_wait_is_counted_and_placed(monkeypatch):

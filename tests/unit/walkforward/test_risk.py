@@ -213,7 +213,7 @@ def test_paths_walk_abreast_while_there_is_room(monkeypatch):
     keys = [PathKey("a", "X", 0, seed, 0, length, COLUMN) for seed, length in enumerate((10, 40, 30, 90, 20))]
 
     def parts(least: int) -> list[list[int]]:
-        return [[key.length for key in part] for part in _abreast(keys, [key.length for key in keys], least)]
+        return [[key.length for key in part] for part in _abreast(keys, sum(key.length for key in keys), least)]
 
     assert parts(1) == [[90, 40, 30, 20, 10]]
     # Long ones in each.

@@ -147,6 +147,7 @@ def train_population(
         price=torch.tensor([lesson.price for lesson in lessons]),
         dtype=market.dtype,
         trusted=not isinstance(model, CustomScheme),
+        guesses=not isinstance(model, CustomScheme),
     )
     spec = policy_spec(settings, env.desk)
     fresh = untrained(spec, model, train, streams["init"])
