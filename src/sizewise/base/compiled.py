@@ -23,6 +23,12 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return found
 
 
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, put into whoever calls it: what is handed much takes longer to be called than to be done."""
+    found: Callable[..., Any] = numba.njit(cache=True, error_model="numpy", forceinline=True)(function)
+    return found
+
+
 f4 = np.float32
 ONE, HALF, ZERO = f4(1.0), f4(0.5), f4(0.0)
 # tanh(x) = x P(x^2) / Q(x^2), and +-1 beyond the limit.

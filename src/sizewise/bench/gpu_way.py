@@ -5,8 +5,14 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sizewise.learning.ppo import acting, learner, rollouts
+from sizewise.trading.broker import broker
 
-WAYS: tuple[tuple[Any, str], ...] = ((acting, "fits"), (learner, "fits"), (rollouts, "pays_to_transform"))
+WAYS: tuple[tuple[Any, str], ...] = (
+    (acting, "fits"),
+    (learner, "fits"),
+    (rollouts, "pays_to_transform"),
+    (broker, "fits"),
+)
 USUAL = tuple(getattr(owner, name) for owner, name in WAYS)
 
 

@@ -71,12 +71,16 @@ CHARGES = ("borrow", "loan", "funding", "impact")
 def by_step(columns: Iterable[torch.Tensor], steps: int, dtype: torch.dtype) -> tuple[list[Bars], list[Bars]]:
     """The bars of each step, of columns as Tape.stacked gives them; and in another dtype."""
     kept = list(columns)
-    exact = [column.expand(steps, *column.shape[1:]).unbind(0) for column in kept]
+    bars = _of_steps(kept, steps)
     if all(column.dtype == dtype for column in kept):
-        bars = [Bars(*step) for step in zip(*exact, strict=True)]
         return bars, bars
-    money = [column.to(dtype).expand(steps, *column.shape[1:]).unbind(0) for column in kept]
-    return [Bars(*step) for step in zip(*exact, strict=True)], [Bars(*step) for step in zip(*money, strict=True)]
+    return bars, _of_steps([column.to(dtype) for column in kept], steps)
+
+
+def _of_steps(columns: Sequence[torch.Tensor], steps: int) -> list[Bars]:
+    # What does not change is one tensor for all steps: to make them takes longer than to read them.
+    parts = [column.unbind(0) if len(column) == steps else (column[0],) * steps for column in columns]
+    return [Bars(*step) for step in zip(*parts, strict=True)]
 
 
 @dataclass(frozen=True)

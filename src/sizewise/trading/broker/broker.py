@@ -18,6 +18,7 @@ from sizewise.base.tensors import all_finite
 from sizewise.market.tape import CHARGES, Bars, Tape
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.book import ALLOWED, Book, DayTrades, Lots, Margin, Working
+from sizewise.trading.broker.compiled_step import CompiledStep, fits
 from sizewise.trading.broker.dealing import Terms
 from sizewise.trading.broker.orders import Fill, Flows, Maybe, Orders, Uses
 from sizewise.trading.broker.refusals import check_whole, where
@@ -68,6 +69,8 @@ class Broker:
         present = {name: name in tape.charged for name in CHARGES}
         silences = pauses or tape.silent
         self._terms = Terms(rules, tape.n_instruments, dtype, **present, silences=silences, record=record)
+        self._compiled = CompiledStep(self._terms, uses) if fits(self._terms, uses) else None
+        self._unflagged = torch.zeros((), dtype=torch.int16)
 
     def open(self, shape: tuple[int, ...], cash: float | torch.Tensor, device: torch.device | str = "cpu") -> Book:
         """Flat accounts with `cash`, quote currency: the same of all, or accounts' shape."""
@@ -109,7 +112,12 @@ class Broker:
         if not self._trusted:
             check_whole(orders, book.units, self.uses)
         check_orders(orders, bars, units=self._asks)
-        step = TradingStep(self._terms, book, bars, bars.to(self._terms.dtype) if money is None else money)
+        money = bars.to(self._terms.dtype) if money is None else money
+        done = None if self._compiled is None else self._compiled(book, orders, bars, money)
+        if done is not None:
+            after, flows, turnover = done
+            return after, Result(flows, self._unflagged.expand(after.units.shape), (), turnover)
+        step = TradingStep(self._terms, book, bars, money)
         step.submit(orders)
         step.carry()
         step.liquidate(at_open=True)

@@ -1,0 +1,127 @@
+"""What `compiled_bar` reads and changes: columns of bars, orders, accounts; N accounts lie flat.
+
+Money, units and costs are in the accounts' dtype; whatever decides that something fills is float64. Arrays of what nobody
+uses have no element.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Of a working order beside its units, and of a lot; float64.
+ORDER = ("price", "bars_left", "fresh", "is_stop", "reduce_only", "stop_frac", "take_frac")
+LOT = ("price", "day", "stop", "take")
+# What comes of a bar, in the accounts' dtype.
+FOUND = ("cash", "units", "price", "fees", "slippage", "funding", "borrow", "turnover")
+# Of the accounts' dtype.
+Number = Any
+# cash, units, gain, fees, slippage, turnover
+Purse = tuple[Number, Number, Number, Number, Number, Number]
+
+
+class Money(NamedTuple):
+    """Columns of the bars [B] in the accounts' dtype; see tape.Bars."""
+
+    open: np.ndarray
+    close: np.ndarray
+    last_close: np.ndarray
+    half_spread: np.ndarray
+    taker: np.ndarray
+    maker: np.ndarray
+    lot: np.ndarray
+    min_order: np.ndarray
+    borrow: np.ndarray
+    loan: np.ndarray
+    funding: np.ndarray
+    traded: np.ndarray
+
+
+class Exact(NamedTuple):
+    """Columns of the bars [B], float64."""
+
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    tick: np.ndarray
+    traded: np.ndarray
+    day: np.ndarray
+    session: np.ndarray
+    day_trade: np.ndarray
+
+
+class Known(NamedTuple):
+    """What is the same in every bar, of rules, tape and scheme; see params.trading.Rules and dealing.Terms."""
+
+    unlimited: bool
+    average: bool
+    through: bool
+    rounding: bool
+    silences: bool
+    borrow: bool
+    loan: bool
+    funding: bool
+    day_trades: bool
+    lots: bool
+    brackets: bool
+
+
+class Numbers(NamedTuple):
+    """What the arithmetic adds and compares with, in the accounts' dtype; see base.tensors and dealing."""
+
+    zero: Number
+    one: Number
+    two: Number
+    guard: Number
+    lot_guard: Number
+    enough: Number
+    dust: Number
+    least: Number
+    tiny: Number
+    small: Number
+
+
+class Asked(NamedTuple):
+    """Orders of one close: of the market units [N], and stop_frac and take_frac [2, N]; cancel [N]; of what is placed units
+    [N], and the rows of ORDER [7, N]."""
+
+    market: np.ndarray
+    bracket: np.ndarray
+    cancel: np.ndarray
+    units: np.ndarray
+    order: np.ndarray
+
+
+class State(NamedTuple):
+    """What accounts have beside cash and units.
+
+    Attributes:
+        lots, lot: units [L, N], and the rows of LOT [4, L, N]; newest first. seasoned: bool [L], of the account at hand,
+            whether a lot was there before the bar's working orders.
+        slots, order: units of working orders [S, N], and the rows of ORDER [S, 7, N].
+        sessions, session, opened: see book.DayTrades; [4, N], [N], bool [N].
+    """
+
+    lots: np.ndarray
+    lot: np.ndarray
+    seasoned: np.ndarray
+    slots: np.ndarray
+    order: np.ndarray
+    sessions: np.ndarray
+    session: np.ndarray
+    opened: np.ndarray
+
+
+class Deal(NamedTuple):
+    """What an account deals at in a bar; `limited`: by the day-trade rule."""
+
+    half_spread: Number
+    taker: Number
+    maker: Number
+    open: Number
+    close: Number
+    lot: Number
+    min_order: Number
+    traded: Number
+    day: float
+    session: float
+    limited: bool
