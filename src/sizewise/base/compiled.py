@@ -126,8 +126,17 @@ def add_products(out: np.ndarray, weights: np.ndarray, x: np.ndarray) -> None:
 def add_outer(partial: np.ndarray, x: np.ndarray, d: np.ndarray) -> None:
     """partial[k, j, :] += the sums over n of x[k, n] d[j, n], in LANES parts; x [K, lanes], d [J, lanes]."""
     lanes = x.shape[1]
-    # Eight vectors a pass: the sums are read and written an eighth as often.
-    wide, whole = lanes - lanes % (8 * LANES), lanes - lanes % LANES
+    _add_eights(partial, x, d)
+    for start in range(lanes - lanes % (8 * LANES), lanes, 3 * LANES):
+        stop = min(start + 3 * LANES, lanes)
+        _add_few(partial, _vectors(x, start, stop), _vectors(d, start, stop))
+
+
+@compiled
+def _add_eights(partial: np.ndarray, x: np.ndarray, d: np.ndarray) -> None:
+    """Of as many times eight vectors as there are: the sums are read and written an eighth as often."""
+    lanes = x.shape[1]
+    wide = lanes - lanes % (8 * LANES)
     for k in range(x.shape[0]):
         a = x[k]
         for j in range(d.shape[0]):
@@ -141,11 +150,35 @@ def add_outer(partial: np.ndarray, x: np.ndarray, d: np.ndarray) -> None:
                         (a[i + 4 * LANES] * b[i + 4 * LANES] + a[i + 5 * LANES] * b[i + 5 * LANES])
                         + (a[i + 6 * LANES] * b[i + 6 * LANES] + a[i + 7 * LANES] * b[i + 7 * LANES])
                     )
-            for s in range(wide, whole, LANES):
-                for i in range(LANES):
-                    out[i] += a[s + i] * b[s + i]
-            for i in range(lanes - whole):
-                out[i] += a[whole + i] * b[whole + i]
+
+
+@compiled
+def _add_few(partial: np.ndarray, x: np.ndarray, d: np.ndarray) -> None:
+    """Of one to three vectors, one after the other."""
+    # A length that the compiler does not know: a loop of 16 it would unroll, and then add one number at a time.
+    width, vectors = partial.shape[2], x.shape[1] // LANES
+    for k in range(x.shape[0]):
+        a = x[k]
+        for j in range(d.shape[0]):
+            b, out, s = d[j], partial[k, j], 0
+            if vectors & 1:
+                for i in range(width):
+                    out[i] += a[i] * b[i]
+                s = LANES
+            if vectors & 2:
+                for i in range(width):
+                    out[i] = (out[i] + a[s + i] * b[s + i]) + a[s + LANES + i] * b[s + LANES + i]
+
+
+@compiled
+def _vectors(x: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """The lanes start to stop in whole vectors, and zeros behind them."""
+    out = np.zeros((x.shape[0], (stop - start + LANES - 1) // LANES * LANES), np.float32)
+    for k in range(x.shape[0]):
+        a, row = x[k], out[k]
+        for i in range(start, stop):
+            row[i - start] = a[i]
+    return out
 
 
 @compiled
