@@ -1,8 +1,13 @@
 """The compiled step of accounts of one instrument against the same step by tensors: the same books and flows, to the bit."""
 
+import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +25,7 @@ from sizewise.trading.broker.orders import Orders, Uses
 from ..broker_faults import FAULTS
 from ..broker_paths import Scenario, batched, decisions, market, orders_at
 
+ROOT = Path(__file__).parents[2]
 DTYPES = (torch.float64, torch.float32)
 PLAIN = {"n_instruments": 1, "dtype": torch.float32, "borrow": True, "loan": True, "funding": True}
 PLAIN |= {"impact": False, "silences": True, "record": False}
@@ -109,6 +115,27 @@ def test_books_and_flows_are_the_same(part, dtype, monkeypatch):
         assert equal(ours, theirs), (seed, scenario.rules, scenario.uses)
     assert compiled
     assert np.mean(compiled) > 0.8
+
+
+def digest() -> str:
+    """Of what some accounts come to, with and without lots."""
+    found = hashlib.sha256()
+    for seed in range(12):
+        for book, result in walked(drawn(seed), Broker, torch.float32):
+            for leaf in tree_leaves((book, result)):
+                if isinstance(leaf, torch.Tensor):
+                    # Nothing and less than nothing are the same amount.
+                    found.update((leaf + 0).contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def test_the_bytes_do_not_depend_on_the_processor(tmp_path):
+    """Compiled anew for what every x86-64 processor can."""
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "src")))
+    old = {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": paths}
+    command = [sys.executable, "-c", f"from {__name__} import digest; print(digest())"]
+    done = subprocess.run(command, env={**os.environ, **old}, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.split() == [digest()]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -21,6 +21,8 @@ out, partial, sums = np.zeros((24, 128), np.float32), np.zeros((32, 24, 16), np.
 compiled.add_products(out, x[:, :24], x)
 compiled.add_outer(partial, x, out)
 compiled.add_sums(sums, out)
+for lanes in (11, 44, 112):
+    compiled.add_outer(partial, np.ascontiguousarray(x[:, :lanes]), np.ascontiguousarray(out[:, :lanes]))
 folded = np.zeros(24, np.float32)
 compiled.fold(folded, sums.copy())
 odds = x.copy()
@@ -90,6 +92,23 @@ def test_products_and_sums_are_numpys(depth, lanes):
     np.testing.assert_allclose(folded, exact.sum(1), rtol=1e-3, atol=1e-3)
     assert not partial.any()
     assert not sums.any()
+
+
+@pytest.mark.parametrize("lanes", [1, 11, 16, 32, 44, 48, 64, 112, 127, 128, 144, 250, 300])
+def test_sums_are_taken_by_eight_vectors_and_then_one_by_one(lanes):
+    """The bytes of a policy hang on the order."""
+    x, d, vector = draws(3, lanes), draws(5, lanes)[::-1].copy(), compiled.LANES
+    partial = draws(3, 5, vector)
+    expected, products = partial.copy(), np.zeros((3, 5, -(-lanes // vector), vector), np.float32)
+    products.reshape(3, 5, -1)[:, :, :lanes] = x[:, None] * d[None]
+    eights = lanes // (8 * vector) * 8
+    for first in range(0, eights, 8):
+        a, b, c, e, f, g, h, i = (products[:, :, first + v] for v in range(8))
+        expected += ((a + b) + (c + e)) + ((f + g) + (h + i))
+    for one in range(eights, products.shape[2]):
+        expected += products[:, :, one]
+    compiled.add_outer(partial, x, d)
+    np.testing.assert_array_equal(partial, expected)
 
 
 def made_for(processor: dict[str, str], tmp_path: Path, script: str = SCRIPT) -> str:
