@@ -9,36 +9,56 @@ import numpy as np
 from sizewise.base.compiled import compiled, inlined
 from sizewise.base.tensors import TICK_GUARD
 from sizewise.trading.broker.book import ALLOWED, WINDOW_SESSIONS
-from sizewise.trading.broker.compiled_records import Asked, Deal, Exact, Known, Money, Number, Numbers, Purse, State
+from sizewise.trading.broker.compiled_records import (
+    BARS_LEFT,
+    DAY,
+    FILLED_AT,
+    FRESH,
+    IS_STOP,
+    PRICE,
+    REDUCE_ONLY,
+    STOP,
+    STOP_FRAC,
+    TAKE,
+    TAKE_FRAC,
+    Asked,
+    Deal,
+    Exact,
+    Fixed,
+    Money,
+    Number,
+    Purse,
+    State,
+)
 
 
 @inlined
-def _whole_lots(units: Number, lot: Number, num: Numbers) -> Number:
-    return np.copysign(np.floor(abs(units) * (num.one / lot * num.guard) + num.lot_guard) * lot, units)
+def _whole_lots(units: Number, lot: Number, fixed: Fixed) -> Number:
+    return np.copysign(np.floor(abs(units) * (fixed.one / lot * fixed.guard) + fixed.lot_guard) * lot, units)
 
 
 @inlined
-def _divided(units: Number, held: Number, num: Numbers) -> tuple[Number, Number]:
+def _divided(units: Number, held: Number, fixed: Fixed) -> tuple[Number, Number]:
     """(closing, opening) parts of an order."""
-    if abs(units) * num.dust >= abs(units + held):
+    if abs(units) * fixed.dust >= abs(units + held):
         units = -held
-    closing = min(max(units, -max(held, num.zero)), max(-held, num.zero))
+    closing = min(max(units, -max(held, fixed.zero)), max(-held, fixed.zero))
     return closing, units - closing
 
 
 @inlined
-def _costs(units: Number, price: Number, passive: Number, deal: Deal, num: Numbers) -> tuple[Number, Number]:
+def _costs(units: Number, price: Number, passive: Number, deal: Deal, fixed: Fixed) -> tuple[Number, Number]:
     """(fee, half-spread) of a fill; `passive` is 1 or 0."""
     notional = abs(units) * price
-    slipped = notional * deal.half_spread * (num.one - passive)
+    slipped = notional * deal.half_spread * (fixed.one - passive)
     rate = deal.taker + (deal.maker - deal.taker) * passive
     return (notional + np.copysign(slipped, units)) * rate, slipped
 
 
 @inlined
-def _filled(purse: Purse, units: Number, price: Number, passive: Number, deal: Deal, num: Numbers) -> Purse:
+def _filled(purse: Purse, units: Number, price: Number, passive: Number, deal: Deal, fixed: Fixed) -> Purse:
     cash, held, gain, fees, slippage, turnover = purse
-    fee, slipped = _costs(units, price, passive, deal, num)
+    fee, slipped = _costs(units, price, passive, deal, fixed)
     cash = cash - (units * price + (fee + slipped))
     gain = gain + units * (deal.close - price)
     return cash, held + units, gain, fees - fee, slippage - slipped, turnover + abs(units)
@@ -46,47 +66,40 @@ def _filled(purse: Purse, units: Number, price: Number, passive: Number, deal: D
 
 @inlined
 def _afforded(
-    purse: Purse,
-    opening: Number,
-    price: Number,
-    mark: Number,
-    passive: Number,
-    deal: Deal,
-    known: Known,
-    num: Numbers,
+    purse: Purse, opening: Number, price: Number, mark: Number, passive: Number, deal: Deal, fixed: Fixed
 ) -> Number:
     """An opening within buying power."""
-    cost = deal.half_spread + max(deal.taker, num.zero) * (num.one + deal.half_spread)
-    if passive > num.zero:
-        cost = max(deal.maker, num.zero)
-    available = purse[0] + min(purse[1], num.zero) * (num.two * mark)
-    need = abs(opening) * price * (num.one + cost)
-    if not (need > available * num.enough and opening != num.zero):
+    cost = deal.half_spread + max(deal.taker, fixed.zero) * (fixed.one + deal.half_spread)
+    if passive > fixed.zero:
+        cost = max(deal.maker, fixed.zero)
+    available = purse[0] + min(purse[1], fixed.zero) * (fixed.two * mark)
+    need = abs(opening) * price * (fixed.one + cost)
+    if not (need > available * fixed.enough and opening != fixed.zero):
         return opening
-    share = min(max(available, num.zero) / max(need, num.tiny), num.one)
+    share = min(max(available, fixed.zero) / max(need, fixed.tiny), fixed.one)
     cut = opening * share
-    if known.rounding:
-        cut = _whole_lots(cut, deal.lot, num)
-    if not share - num.least > num.zero or (known.rounding and not abs(cut) * price >= deal.min_order):
-        return num.zero
+    if fixed.rounding:
+        cut = _whole_lots(cut, deal.lot, fixed)
+    if not share - fixed.least > fixed.zero or (fixed.rounding and not abs(cut) * price >= deal.min_order):
+        return fixed.zero
     return cut
 
 
 @inlined
-def _reduce(lots: np.ndarray, n: int, amount: Number, ended: bool, average: bool, num: Numbers) -> None:
+def _reduce(lots: np.ndarray, n: int, amount: Number, ended: bool, average: bool, fixed: Fixed) -> None:
     """Lots.reduced."""
-    taken, share = amount, num.zero
+    taken, share = amount, fixed.zero
     if average:
-        total = num.zero
+        total = fixed.zero
         for j in range(len(lots)):
             total += abs(lots[j, n])
-        share = num.one - min(amount / max(total, num.tiny), num.one)
+        share = fixed.one - min(amount / max(total, fixed.tiny), fixed.one)
     for j in range(len(lots) - 1, -1, -1):
         size = abs(lots[j, n])
-        left = size * share if average else max(size - taken, num.zero)
-        taken = max(taken - size, num.zero)
-        if ended or not left > amount * num.dust:
-            left = num.zero
+        left = size * share if average else max(size - taken, fixed.zero)
+        taken = max(taken - size, fixed.zero)
+        if ended or not left > amount * fixed.dust:
+            left = fixed.zero
         lots[j, n] = np.copysign(left, lots[j, n])
 
 
@@ -107,19 +120,19 @@ def _open_lot(
     bracket: tuple[float, float],
     working: bool,
     deal: Deal,
-    known: Known,
+    fixed: Fixed,
 ) -> None:
     """Lots.opened; `bracket`: stop and take as fractions of the price."""
     lots, last, (stop, take) = state.lots, 0, bracket
     while last < len(lots) - 1 and lots[last, n] != 0.0:
         last += 1
     _push(lots, n, last, units)
-    _push(state.lot[0], n, last, price)
-    _push(state.lot[1], n, last, deal.day)
-    if known.brackets:
+    _push(state.lot[FILLED_AT], n, last, price)
+    _push(state.lot[DAY], n, last, deal.day)
+    if fixed.brackets:
         side = 1.0 if units > 0.0 else -1.0
-        _push(state.lot[2], n, last, price * (1.0 - side * stop) if stop > 0.0 else 0.0)
-        _push(state.lot[3], n, last, price * (1.0 + side * take) if take > 0.0 else 0.0)
+        _push(state.lot[STOP], n, last, price * (1.0 - side * stop) if stop > 0.0 else 0.0)
+        _push(state.lot[TAKE], n, last, price * (1.0 + side * take) if take > 0.0 else 0.0)
         for j in range(last, 0, -1):
             state.seasoned[j] = state.seasoned[j - 1]
         state.seasoned[0] = not working
@@ -155,22 +168,15 @@ def _noted(sessions: np.ndarray, opened: np.ndarray, n: int, closing: Number, op
 
 @inlined
 def _exchanged(
-    purse: Purse,
-    parts: tuple[Number, Number],
-    price: Number,
-    mark: Number,
-    passive: Number,
-    deal: Deal,
-    known: Known,
-    num: Numbers,
+    purse: Purse, parts: tuple[Number, Number], price: Number, mark: Number, passive: Number, deal: Deal, fixed: Fixed
 ) -> tuple[Purse, Number]:
     """Close, then open what buying power lets through; and what was opened."""
     closing, opening = parts
     # Where nothing is filled as well: a branch that nobody can foresee takes longer.
-    purse = _filled(purse, closing, price, passive, deal, num)
-    if not known.unlimited:
-        opening = _afforded(purse, opening, price, mark, passive, deal, known, num)
-    return _filled(purse, opening, price, passive, deal, num), opening
+    purse = _filled(purse, closing, price, passive, deal, fixed)
+    if not fixed.unlimited:
+        opening = _afforded(purse, opening, price, mark, passive, deal, fixed)
+    return _filled(purse, opening, price, passive, deal, fixed), opening
 
 
 @inlined
@@ -185,50 +191,39 @@ def _traded(
     state: State,
     n: int,
     deal: Deal,
-    known: Known,
-    num: Numbers,
+    fixed: Fixed,
 ) -> Purse:
     """Dealing._trade of an order's closing and opening parts."""
     closing, opening = parts
-    if known.lots:
-        _reduce(state.lots, n, abs(closing), closing + purse[1] == num.zero, known.average, num)
+    if fixed.lots:
+        _reduce(state.lots, n, abs(closing), closing + purse[1] == fixed.zero, fixed.average, fixed)
         if _occupied(state.lots, n) == len(state.lots):
-            opening = num.zero
-    if deal.limited and opening != num.zero and _barred(state.sessions, deal.session, n):
-        opening = num.zero
-    purse, opening = _exchanged(purse, (closing, opening), price, mark, passive, deal, known, num)
-    if known.day_trades:
+            opening = fixed.zero
+    if deal.limited and opening != fixed.zero and _barred(state.sessions, deal.session, n):
+        opening = fixed.zero
+    purse, opening = _exchanged(purse, (closing, opening), price, mark, passive, deal, fixed)
+    if fixed.day_trades:
         _noted(state.sessions, state.opened, n, closing, opening, deal.session)
-    if known.lots and opening != num.zero:
-        _open_lot(state, n, opening, np.float64(price), bracket, working, deal, known)
+    if fixed.lots and opening != fixed.zero:
+        _open_lot(state, n, opening, np.float64(price), bracket, working, deal, fixed)
     return purse
 
 
 @inlined
-def _left(
-    purse: Purse,
-    at_takes: bool,
-    state: State,
-    n: int,
-    b: int,
-    deal: Deal,
-    exact: Exact,
-    known: Known,
-    num: Numbers,
-) -> Purse:
+def _left(purse: Purse, at_takes: bool, state: State, n: int, b: int, deal: Deal, exact: Exact, fixed: Fixed) -> Purse:
     """Dealing._leave of the lots whose stops are hit; `at_takes`: of those whose takes are reached, and of those that were
     opened in this bar and whose stops are hit."""
     cash, held, gain, fees, slippage, turnover = purse
-    long = held > num.zero
+    long = held > fixed.zero
     side = 1.0 if long else -1.0
     best, worst = (exact.high[b], exact.low[b]) if long else (exact.low[b], exact.high[b])
     hit = False
-    paid, gained, fee_sum, slip_sum, moved = num.zero, num.zero, num.zero, num.zero, num.zero
+    paid, gained, fee_sum, slip_sum, moved = fixed.zero, fixed.zero, fixed.zero, fixed.zero, fixed.zero
     for j in range(len(state.lots)):
-        stop, take = state.lot[2, j, n], state.lot[3, j, n]
+        stop, take = state.lot[STOP, j, n], state.lot[TAKE, j, n]
         stopped = stop > 0.0 and (stop - worst) * side >= 0.0
         beyond = (best - take) * side
-        taken = at_takes and take > 0.0 and (beyond > 0.0 or (beyond == 0.0 and not known.through))
+        taken = at_takes and take > 0.0 and (beyond > 0.0 or (beyond == 0.0 and not fixed.through))
         if at_takes and state.seasoned[j]:
             stopped = False
         elif at_takes:
@@ -243,59 +238,55 @@ def _left(
         else:
             price = side * min(side * exact.open[b], side * stop)
         units, each = -state.lots[j, n] * deal.traded, state.slots.dtype.type(price)
-        fee, slipped = _costs(units, each, num.one if taken else num.zero, deal, num)
+        fee, slipped = _costs(units, each, fixed.one if taken else fixed.zero, deal, fixed)
         fee_sum, slip_sum = fee_sum + fee, slip_sum + slipped
         paid, gained = paid + (units * each + (fee + slipped)), gained + units * (deal.close - each)
         moved = moved + units
         state.lots[j, n] += units
     if not hit:
         return purse
-    if known.day_trades:
-        _noted(state.sessions, state.opened, n, moved, num.zero, deal.session)
+    if fixed.day_trades:
+        _noted(state.sessions, state.opened, n, moved, fixed.zero, deal.session)
     held = held + moved
     if not _occupied(state.lots, n):
-        held = num.zero
+        held = fixed.zero
     return cash - paid, held, gain + gained, fees - fee_sum, slippage - slip_sum, turnover + abs(moved)
 
 
 @inlined
-def _place(
-    state: State, n: int, b: int, asked: Asked, held: Number, exact: Exact, deal: Deal, known: Known, num: Numbers
-) -> None:
+def _place(state: State, n: int, b: int, asked: Asked, held: Number, exact: Exact, deal: Deal, fixed: Fixed) -> None:
     """TradingStep._place: into the lowest free slot."""
-    units, price, is_stop = asked.units[n], asked.order[0, n], asked.order[3, n]
-    if known.rounding:
-        ticks, up = price / exact.tick[b], (units < num.zero) != (is_stop > 0.0)
+    units, price, is_stop = asked.units[n], asked.order[PRICE, n], asked.order[IS_STOP, n]
+    if fixed.rounding:
+        ticks, up = price / exact.tick[b], (units < fixed.zero) != (is_stop > 0.0)
         price = (np.ceil(ticks - TICK_GUARD) if up else np.floor(ticks + TICK_GUARD)) * exact.tick[b]
-        if units + held != num.zero:
-            units = _whole_lots(units, deal.lot, num)
+        if units + held != fixed.zero:
+            units = _whole_lots(units, deal.lot, fixed)
             if not abs(units) * state.slots.dtype.type(price) >= deal.min_order:
-                units = num.zero
-    if units == num.zero:
+                units = fixed.zero
+    if units == fixed.zero:
         return
     for s in range(len(state.slots)):
-        if state.slots[s, n] == num.zero:
+        if state.slots[s, n] == fixed.zero:
             state.slots[s, n] = units
             state.order[s, :, n] = asked.order[:, n]
-            state.order[s, 0, n], state.order[s, 2, n] = price, 1.0
+            state.order[s, PRICE, n], state.order[s, FRESH, n] = price, 1.0
             return
 
 
 @inlined
-def _accepted(
-    units: Number, held: Number, last_close: Number, deal: Deal, known: Known, num: Numbers
-) -> tuple[Number, Number]:
+def _accepted(units: Number, held: Number, last_close: Number, deal: Deal, fixed: Fixed) -> tuple[Number, Number]:
     """TradingStep._accept_market: (closing, opening) parts of what is accepted."""
-    if known.rounding and units + held != num.zero:
-        units = _whole_lots(units, deal.lot, num)
+    if fixed.rounding and units + held != fixed.zero:
+        units = _whole_lots(units, deal.lot, fixed)
         if not abs(units) * last_close >= deal.min_order:
-            units = num.zero
-    return _divided(units * deal.traded, held, num)
+            units = fixed.zero
+    return _divided(units * deal.traded, held, fixed)
 
 
 @inlined
 def _reached(
-    buys: bool, limit: float, is_stop: bool, fresh: bool, open_: float, high: float, low: float, known: Known
+    buys: bool, limit: float, is_stop: bool, fresh: bool, open_: float, high: float, low: float, fixed: Fixed
 ) -> tuple[bool, float, bool]:
     """TradingStep.working_orders: whether an order is filled, at which price, and whether passively."""
     side = 1.0 if buys else -1.0
@@ -304,29 +295,21 @@ def _reached(
         hit = ((high if buys else low) - limit) * side >= 0.0
         return hit, side * max(at_open, at_price), False
     beyond = (limit - (low if buys else high)) * side
-    hit = beyond > 0.0 or (beyond == 0.0 and not known.through)
+    hit = beyond > 0.0 or (beyond == 0.0 and not fixed.through)
     return hit, side * min(at_open, at_price), not (at_price > at_open and fresh)
 
 
 @inlined
 def _worked(
-    purse: Purse,
-    s: int,
-    paid: float,
-    passive: Number,
-    state: State,
-    n: int,
-    deal: Deal,
-    known: Known,
-    num: Numbers,
+    purse: Purse, s: int, paid: float, passive: Number, state: State, n: int, deal: Deal, fixed: Fixed
 ) -> Purse:
     """TradingStep.working_orders of a slot whose order is filled."""
-    closing, opening = _divided(state.slots[s, n], purse[1], num)
-    if state.order[s, 4, n] > 0.0:
-        opening = num.zero
-    state.slots[s, n] = num.zero
-    price, bracket = state.slots.dtype.type(paid), (state.order[s, 5, n], state.order[s, 6, n])
-    return _traded(purse, (closing, opening), price, price, passive, bracket, True, state, n, deal, known, num)
+    closing, opening = _divided(state.slots[s, n], purse[1], fixed)
+    if state.order[s, REDUCE_ONLY, n] > 0.0:
+        opening = fixed.zero
+    state.slots[s, n] = fixed.zero
+    price, bracket = state.slots.dtype.type(paid), (state.order[s, STOP_FRAC, n], state.order[s, TAKE_FRAC, n])
+    return _traded(purse, (closing, opening), price, price, passive, bracket, True, state, n, deal, fixed)
 
 
 @inlined
@@ -339,21 +322,20 @@ def _carried(
     loan: np.ndarray,
     funding: np.ndarray,
     b: int,
-    known: Known,
-    num: Numbers,
+    fixed: Fixed,
 ) -> tuple[Purse, Number, Number]:
     """TradingStep.carry: a purse, and what was paid for funding and for borrowing."""
-    left, lent, funded = first, num.zero, num.zero
-    if known.borrow:
-        lent = min(held, num.zero) * (before * borrow[b])
+    left, lent, funded = first, fixed.zero, fixed.zero
+    if fixed.borrow:
+        lent = min(held, fixed.zero) * (before * borrow[b])
         left += lent
-    if known.loan:
-        owed = min(first, num.zero) * loan[b]
+    if fixed.loan:
+        owed = min(first, fixed.zero) * loan[b]
         lent, left = lent + owed, left + owed
-    if known.funding:
+    if fixed.funding:
         funded = -(held * (deal.open * funding[b]))
         left += funded
-    return (left, held, held * (deal.close - before), num.zero, num.zero, num.zero), funded, lent
+    return (left, held, held * (deal.close - before), fixed.zero, fixed.zero, fixed.zero), funded, lent
 
 
 @compiled
@@ -367,8 +349,7 @@ def plain_bar(
     sessions: np.ndarray,
     session: np.ndarray,
     opened: np.ndarray,
-    known: Known,
-    num: Numbers,
+    fixed: Fixed,
     found: np.ndarray,
 ) -> None:
     """`bar` of accounts that have neither lots nor working orders, and order at market."""
@@ -386,22 +367,22 @@ def plain_bar(
                     maker[b],
                     open_[b],
                     close[b],
-                    lot[b] if known.rounding else num.one,
-                    min_order[b] if known.rounding else num.zero,
-                    traded[b] if known.silences else num.one,
+                    lot[b] if fixed.rounding else fixed.one,
+                    min_order[b] if fixed.rounding else fixed.zero,
+                    traded[b] if fixed.silences else fixed.one,
                     0.0,
-                    now[b] if known.day_trades else 0.0,
-                    known.day_trades and limits[b] > 0.0 and first + held * before < num.small,
+                    now[b] if fixed.day_trades else 0.0,
+                    fixed.day_trades and limits[b] > 0.0 and first + held * before < fixed.small,
                 )
-                if known.day_trades and session[n] != deal.session:
+                if fixed.day_trades and session[n] != deal.session:
                     session[n], opened[n] = deal.session, False
-                closing, opening = _accepted(market[n], held, before, deal, known, num)
-                if deal.limited and opening != num.zero and _barred(sessions, deal.session, n):
-                    opening = num.zero
-                purse, funded, lent = _carried(held, first, before, deal, borrow, loan, funding, b, known, num)
+                closing, opening = _accepted(market[n], held, before, deal, fixed)
+                if deal.limited and opening != fixed.zero and _barred(sessions, deal.session, n):
+                    opening = fixed.zero
+                purse, funded, lent = _carried(held, first, before, deal, borrow, loan, funding, b, fixed)
                 at, parts = deal.open, (closing, opening)
-                purse, opening = _exchanged(purse, parts, at, at, num.zero, deal, known, num)
-                if known.day_trades:
+                purse, opening = _exchanged(purse, parts, at, at, fixed.zero, deal, fixed)
+                if fixed.day_trades:
                     _noted(sessions, opened, n, closing, opening, deal.session)
                 found[0, n], found[1, n], found[2, n], found[3, n], found[4, n] = purse[:5]
                 found[5, n], found[6, n] = funded, lent
@@ -416,8 +397,7 @@ def bar(
     exact: Exact,
     asked: Asked,
     state: State,
-    known: Known,
-    num: Numbers,
+    fixed: Fixed,
     found: np.ndarray,
 ) -> None:
     """Trade what was asked through one bar.
@@ -446,49 +426,49 @@ def bar(
                     maker[b],
                     open_[b],
                     close[b],
-                    lot[b] if known.rounding else num.one,
-                    min_order[b] if known.rounding else num.zero,
-                    traded[b] if known.silences else num.one,
-                    days[b] if known.lots else 0.0,
-                    now[b] if known.day_trades else 0.0,
-                    known.day_trades and limits[b] > 0.0 and first + held * before < num.small,
+                    lot[b] if fixed.rounding else fixed.one,
+                    min_order[b] if fixed.rounding else fixed.zero,
+                    traded[b] if fixed.silences else fixed.one,
+                    days[b] if fixed.lots else 0.0,
+                    now[b] if fixed.day_trades else 0.0,
+                    fixed.day_trades and limits[b] > 0.0 and first + held * before < fixed.small,
                 )
-                if known.day_trades and session[n] != deal.session:
+                if fixed.day_trades and session[n] != deal.session:
                     session[n], opened[n] = deal.session, False
                 if cancels:
                     for s in range(len(slots)):
-                        slots[s, n] *= num.one - cancel[n]
-                if places and placed[n] != num.zero:
-                    _place(state, n, b, asked, held, exact, deal, known, num)
-                purse, funded, lent = _carried(held, first, before, deal, borrow, loan, funding, b, known, num)
+                        slots[s, n] *= fixed.one - cancel[n]
+                if places and placed[n] != fixed.zero:
+                    _place(state, n, b, asked, held, exact, deal, fixed)
+                purse, funded, lent = _carried(held, first, before, deal, borrow, loan, funding, b, fixed)
                 if markets:
-                    closing, opening = _accepted(market[n], held, before, deal, known, num)
-                    if closing != num.zero or opening != num.zero:
+                    closing, opening = _accepted(market[n], held, before, deal, fixed)
+                    if closing != fixed.zero or opening != fixed.zero:
                         bracket, at, parts = (0.0, 0.0), deal.open, (closing, opening)
-                        if known.brackets and carries:
+                        if fixed.brackets and carries:
                             bracket = (brackets[0, n], brackets[1, n])
-                        purse = _traded(purse, parts, at, at, num.zero, bracket, False, state, n, deal, known, num)
-                if known.brackets:
+                        purse = _traded(purse, parts, at, at, fixed.zero, bracket, False, state, n, deal, fixed)
+                if fixed.brackets:
                     for j in range(len(seasoned)):
                         seasoned[j] = True
-                    if purse[1] != num.zero:
-                        purse = _left(purse, False, state, n, b, deal, exact, known, num)
+                    if purse[1] != fixed.zero:
+                        purse = _left(purse, False, state, n, b, deal, exact, fixed)
                 for s in range(len(slots)):
                     size = slots[s, n]
-                    if size != num.zero and deal.traded != num.zero:
-                        limit, fresh, is_stop = order[s, 0, n], order[s, 2, n] > 0.0, order[s, 3, n] > 0.0
+                    if size != fixed.zero and deal.traded != fixed.zero:
+                        limit, fresh, is_stop = order[s, PRICE, n], order[s, FRESH, n] > 0.0, order[s, IS_STOP, n] > 0.0
                         marks = (opens[b], highs[b], lows[b])
-                        hit, paid, maker_ = _reached(size > num.zero, limit, is_stop, fresh, *marks, known)
+                        hit, paid, maker_ = _reached(size > fixed.zero, limit, is_stop, fresh, *marks, fixed)
                         if hit:
-                            passive = num.one if maker_ else num.zero
-                            purse = _worked(purse, s, paid, passive, state, n, deal, known, num)
-                if known.brackets and purse[1] != num.zero:
-                    purse = _left(purse, True, state, n, b, deal, exact, known, num)
+                            passive = fixed.one if maker_ else fixed.zero
+                            purse = _worked(purse, s, paid, passive, state, n, deal, fixed)
+                if fixed.brackets and purse[1] != fixed.zero:
+                    purse = _left(purse, True, state, n, b, deal, exact, fixed)
                 for s in range(len(slots)):
-                    passed = exactly[b] if known.silences else 1.0
-                    order[s, 1, n] -= passed
-                    order[s, 2, n] *= 1.0 - passed
-                    if not order[s, 1, n] > 0.0:
-                        slots[s, n] = num.zero
+                    passed = exactly[b] if fixed.silences else 1.0
+                    order[s, BARS_LEFT, n] -= passed
+                    order[s, FRESH, n] *= 1.0 - passed
+                    if not order[s, BARS_LEFT, n] > 0.0:
+                        slots[s, n] = fixed.zero
                 found[0, n], found[1, n], found[2, n], found[3, n], found[4, n] = purse[:5]
                 found[5, n], found[6, n], found[7, n] = funded, lent, purse[5]

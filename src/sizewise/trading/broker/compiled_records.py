@@ -10,7 +10,9 @@ import numpy as np
 
 # Of a working order beside its units, and of a lot; float64.
 ORDER = ("price", "bars_left", "fresh", "is_stop", "reduce_only", "stop_frac", "take_frac")
+PRICE, BARS_LEFT, FRESH, IS_STOP, REDUCE_ONLY, STOP_FRAC, TAKE_FRAC = range(len(ORDER))
 LOT = ("price", "day", "stop", "take")
+FILLED_AT, DAY, STOP, TAKE = range(len(LOT))
 # What comes of a bar, in the accounts' dtype.
 FOUND = ("cash", "units", "price", "fees", "slippage", "funding", "borrow", "turnover")
 # Of the accounts' dtype.
@@ -49,8 +51,9 @@ class Exact(NamedTuple):
     day_trade: np.ndarray
 
 
-class Known(NamedTuple):
-    """What is the same in every bar, of rules, tape and scheme; see params.trading.Rules and dealing.Terms."""
+class Fixed(NamedTuple):
+    """What is the same in every bar: of rules, tape and scheme (see params.trading.Rules and dealing.Terms), and what the
+    arithmetic adds and compares with, in the accounts' dtype (see base.tensors and dealing)."""
 
     unlimited: bool
     average: bool
@@ -63,11 +66,6 @@ class Known(NamedTuple):
     day_trades: bool
     lots: bool
     brackets: bool
-
-
-class Numbers(NamedTuple):
-    """What the arithmetic adds and compares with, in the accounts' dtype; see base.tensors and dealing."""
-
     zero: Number
     one: Number
     two: Number

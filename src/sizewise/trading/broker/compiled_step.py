@@ -13,7 +13,7 @@ from sizewise.base.tensors import DUST, LOT_GUARD, RELATIVE_GUARD
 from sizewise.market.tape import COLUMNS, Bars
 from sizewise.trading.broker import compiled_bar
 from sizewise.trading.broker.book import SMALL_ACCOUNT, Book, DayTrades, Lots, Working
-from sizewise.trading.broker.compiled_records import FOUND, LOT, ORDER, Asked, Exact, Known, Money, Numbers, State
+from sizewise.trading.broker.compiled_records import FOUND, LOT, ORDER, Asked, Exact, Fixed, Money, State
 from sizewise.trading.broker.dealing import LEAST_SHARE, TINY, Terms
 from sizewise.trading.broker.orders import Flows, Maybe, Orders, Uses
 
@@ -37,7 +37,7 @@ class CompiledStep:
         rules, dtype = terms.rules, terms.dtype
         kind = NUMPY[dtype]
         self._kind, self._lots, self._brackets = kind, rules.max_open_lots is not None, uses.brackets
-        self._known = Known(
+        self._fixed = Fixed(
             unlimited=rules.margin == "unlimited",
             average=rules.closing == "average",
             through=rules.limit_fills == "through",
@@ -49,19 +49,17 @@ class CompiledStep:
             day_trades=rules.day_trade_limit,
             lots=self._lots,
             brackets=uses.brackets,
+            zero=kind(0.0),
+            one=kind(1.0),
+            two=kind(2.0),
+            guard=kind(1.0 + RELATIVE_GUARD[dtype]),
+            lot_guard=kind(LOT_GUARD),
+            enough=kind(1.0 + DUST[dtype]),
+            dust=kind(DUST[dtype]),
+            least=kind(LEAST_SHARE),
+            tiny=kind(TINY),
+            small=kind(SMALL_ACCOUNT),
         )
-        given = (
-            0.0,
-            1.0,
-            2.0,
-            1.0 + RELATIVE_GUARD[dtype],
-            LOT_GUARD,
-            1.0 + DUST[dtype],
-            DUST[dtype],
-            LEAST_SHARE,
-            TINY,
-        )
-        self._numbers = Numbers(*(kind(value) for value in (*given, SMALL_ACCOUNT)))
         self._none, self._none_exact = np.zeros(0, kind), np.zeros(0)
         self._money = [COLUMNS.index(name) if self._reads(name) else None for name in Money._fields]
         self._exact = [COLUMNS.index(name) if self._decides_by(name, uses) else None for name in Exact._fields]
@@ -78,20 +76,20 @@ class CompiledStep:
         )
 
     def _reads(self, column: str) -> bool:
-        known = self._known
-        asked = {"borrow": known.borrow, "loan": known.loan, "funding": known.funding, "traded": known.silences}
-        asked |= dict.fromkeys(("lot", "min_order"), known.rounding)
+        fixed = self._fixed
+        asked = {"borrow": fixed.borrow, "loan": fixed.loan, "funding": fixed.funding, "traded": fixed.silences}
+        asked |= dict.fromkeys(("lot", "min_order"), fixed.rounding)
         return asked.get(column, True)
 
     def _decides_by(self, column: str, uses: Uses) -> bool:
-        known = self._known
+        fixed = self._fixed
         if column in ("session", "day_trade"):
-            return known.day_trades
+            return fixed.day_trades
         if column == "tick":
-            return uses.working and known.rounding
+            return uses.working and fixed.rounding
         if column == "traded":
-            return uses.working and known.silences
-        return known.lots if column == "day" else uses.working or uses.brackets
+            return uses.working and fixed.silences
+        return fixed.lots if column == "day" else uses.working or uses.brackets
 
     def __call__(self, book: Book, orders: Orders, exact: Bars, money: Bars) -> tuple[Book, Flows, Maybe] | None:
         """The book at the close, what moved it, and units traded where lots are kept; None: of accounts that lie otherwise,
@@ -100,7 +98,7 @@ class CompiledStep:
         Args:
             exact, money: as Broker.step's, `[1, *bars]`, where accounts are `[*bars]`, or [K, R, G] and bars [K, 1, G].
         """
-        if orders.market is None and not (book.working or self._known.brackets):
+        if orders.market is None and not (book.working or self._fixed.brackets):
             # Accounts that only hold: a few products.
             return None
         if self._lots and book.cash.numel() > FEW:
@@ -117,7 +115,7 @@ class CompiledStep:
         state = self._state(book, full)
         found = np.empty((len(FOUND), book.cash.numel()), self._kind)
         given = (shape, _flat(book.cash), _flat(book.units), Money(*columns), Exact(*deciding))
-        ends = (self._known, self._numbers, found)
+        ends = (self._fixed, found)
         if self._lots or book.working or orders.market is None:
             compiled_bar.bar(*given, self._asked(orders, full), state, *ends)
         else:
