@@ -302,24 +302,32 @@ def run(stage: Stage, *, processes: int | None = None) -> StressStudy:
         LedgerError: the ledgers are of other bars, folds or seeds.
     """
     world = open_world(stage)
-    names = list(world.rules.arms)
     # The ledgers come first: what is missing is said before minutes of walking.
-    equity = read_equity(stage.workspace.ledger, columns=attribution.COLUMNS, arms=names)
-    ledgers = {name: _rows(equity, name, world) for name in names}
-    reference = ledgers[world.plan.reference]
-    others = {name: rows for name, rows in ledgers.items() if name != world.plan.reference}
-    attributions = {name: attribute(rows, reference, world.market) for name, rows in others.items()}
+    attributions, daily = _of_ledgers(stage, world)
     fits, walked = walk_all(world, declared(world.rules), processes or cores())
-    gaps = [
-        _gap(walked[AS_IS][name].growth, daily_returns(ledgers[name]))
-        for name in (world.plan.candidate, world.plan.reference)
-    ]
+    gaps = [_gap(walked[AS_IS][name].growth, growth) for name, growth in daily.items()]
     return StressStudy(world.plan, fits, walked, attributions, BPS * max(gaps), world.universe.data_hash)
 
 
-def _rows(equity: pd.DataFrame, arm: str, world: StressWorld) -> pd.DataFrame:
+def _of_ledgers(stage: Stage, world: StressWorld) -> tuple[dict[str, Attribution], dict[str, pd.DataFrame]]:
+    """Each walked arm against the reference, and the daily growth of candidate and reference. One arm's bars at a time stand
+    beside the reference's, and none when this is over."""
+    plan = world.plan
+    reference = _rows(stage, plan.reference, world)
+    attributions, daily = {}, {plan.reference: daily_returns(reference)}
+    for name in world.rules.arms:
+        if name == plan.reference:
+            continue
+        rows = _rows(stage, name, world)
+        attributions[name] = attribute(rows, reference, world.market)
+        if name == plan.candidate:
+            daily[name] = daily_returns(rows)
+    return attributions, daily
+
+
+def _rows(stage: Stage, arm: str, world: StressWorld) -> pd.DataFrame:
     """An arm's rows: every test slice of every fold, once a seed."""
-    rows = equity[equity["arm"] == arm].reset_index(drop=True)
+    rows = read_equity(stage.workspace.ledger, columns=attribution.COLUMNS, arms=[arm])
     seeds = world.seeds_of(arm)
     expected = {(key.symbol, key.fold, key.seed): key.length for key in paths_of(arm, world.folds, seeds, world.market)}
     found: dict[Any, int] = rows.groupby(["symbol", "fold", "seed"], observed=True).size().to_dict()

@@ -5,8 +5,9 @@ what it learned. Rules of one clock walk in one batch, a policy's paths in their
 processes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -90,24 +91,41 @@ class Walks:
 
     def runs(self, scenario: Scenario, fits: Mapping[int, Fit]) -> tuple[Market, dict[str, ArmRun]]:
         """Every arm's paths under a scenario, and the market they walked."""
-        world = self._world
-        market, folds = charged(world.market, scenario), world.folds
-        if scenario.kind == "thinned":
-            market, folds = self._thinned(scenario)
-        runs = {}
-        for names in self._alike():
-            keys = {name: paths_of(name, folds, world.seeds_of(self._rule(name)), market) for name in names}
-            run = self._walk(names, market, folds, list(keys.values()), fits, scenario)
-            end = 0
-            for name, mine in keys.items():
-                start, end = end, end + len(mine)
-                runs[name] = ArmRun(name, mine, run.part(slice(start, end)))
-        return market, {name: runs[name] for name in world.walked}
+        market, folds = self._met(scenario)
+        runs = {name: run for group in self._groups(market, folds, scenario, fits) for name, run in group.items()}
+        return market, {name: runs[name] for name in self._world.walked}
 
     def scenario(self, scenario: Scenario, fits: Mapping[int, Fit]) -> dict[str, WalkedDays]:
         """Every arm under a scenario, by day."""
-        market, runs = self.runs(scenario, fits)
-        return {name: walked_days(run, market, self._world.ruin_level) for name, run in runs.items()}
+        market, folds = self._met(scenario)
+        days: dict[str, WalkedDays] = {}
+        # The bars of arms that walked together are given up before the next ones walk: of all they take gigabytes.
+        for group in self._groups(market, folds, scenario, fits):
+            days |= {name: walked_days(run, market, self._world.ruin_level) for name, run in group.items()}
+            group.clear()
+        return {name: days[name] for name in self._world.walked}
+
+    def _met(self, scenario: Scenario) -> tuple[Market, tuple[Fold, ...]]:
+        """The market of a scenario, and its folds."""
+        if scenario.kind == "thinned":
+            return self._thinned(scenario)
+        return charged(self._world.market, scenario), self._world.folds
+
+    def _groups(
+        self, market: Market, folds: tuple[Fold, ...], scenario: Scenario, fits: Mapping[int, Fit]
+    ) -> Iterator[dict[str, ArmRun]]:
+        """The paths of arms that are alike, group after group."""
+        for names in self._alike():
+            keys = {name: paths_of(name, folds, self._world.seeds_of(self._rule(name)), market) for name in names}
+            edges = np.cumsum([0, *map(len, keys.values())]).tolist()
+            parts = [slice(*edge) for edge in pairwise(edges)]
+            yield self._parted(keys, parts, self._walk(names, market, folds, list(keys.values()), fits, scenario))
+
+    @staticmethod
+    def _parted(
+        keys: Mapping[str, tuple[PathKey, ...]], parts: Sequence[slice], ledger: PathLedger
+    ) -> dict[str, ArmRun]:
+        return {name: ArmRun(name, keys[name], ledger.part(part)) for name, part in zip(keys, parts, strict=True)}
 
     def _rule(self, name: str) -> str:
         """Whose rule or policy it is."""

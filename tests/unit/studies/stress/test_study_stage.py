@@ -113,7 +113,7 @@ def test_a_ledger_without_a_seed_is_refused(stage, tmp_path):
 def test_a_ledger_of_other_days_is_refused(stage, tmp_path):
     given = damaged(stage, tmp_path, lambda equity: equity["timestamp"] < pd.Timestamp("2018-08-10", tz="UTC"))
     message = (
-        r"has 216 bars of BTCUSDT_1h, fold 0, seed 1, where these splits and seeds have 288: run `dvc repro walk_f"
+        r"has 216 bars of BTCUSDT_1h, fold 0, seed 0, where these splits and seeds have 288: run `dvc repro walk_f"
     )
     with pytest.raises(LedgerError, match=message):
         stress.run(given, processes=1)
