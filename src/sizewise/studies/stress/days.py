@@ -18,6 +18,8 @@ from sizewise.sizing.fitted import mean_exposure
 from sizewise.sizing.walks.backtest import PathLedger
 from sizewise.walkforward.walk import ArmRun, PathKey
 
+# Paths whose trades are reckoned at once.
+PATHS = 16
 # Points at which the interval's edges are looked for, before each is solved for.
 SCAN = 301
 
@@ -101,14 +103,26 @@ def _not_rejected(excess: Callable[[float], float], first: float, last: float) -
 
 def traded_share(market: Market, keys: Sequence[PathKey], ledger: PathLedger) -> torch.Tensor:
     """Value traded at each bar's open over the equity at the decision: [T, P]; 0 at row 0 and past a path's end."""
-    steps = ledger.equity.shape[0]
-    rows = torch.tensor([key.start_row for key in keys]) + torch.arange(steps).unsqueeze(1)
-    inside = (torch.arange(steps).unsqueeze(1) < ledger.lengths) & (torch.arange(steps).unsqueeze(1) > 0)
-    rows = torch.where(inside, rows, 0)
-    opened = ledger.position / (1.0 + market.bar_return[rows])
-    before, equity = ledger.position.roll(1, 0), ledger.equity.roll(1, 0)
-    carried = before * (1.0 + market.gap_return[rows])
-    return torch.where(inside, (opened - carried).abs() / equity, 0.0)
+    traded = torch.zeros_like(ledger.equity)
+    # Some paths at a time: what is reckoned on the way would take seven times the room of the answer.
+    for first in range(0, len(keys), PATHS):
+        some = slice(first, first + PATHS)
+        traded[:, some] = _traded_share(
+            market, keys[some], *(part[:, some] for part in (ledger.equity, ledger.position))
+        )
+    return traded
+
+
+def _traded_share(
+    market: Market, keys: Sequence[PathKey], equity: torch.Tensor, position: torch.Tensor
+) -> torch.Tensor:
+    step = torch.arange(len(equity)).unsqueeze(1)
+    starts, lengths = (torch.tensor([getattr(key, name) for key in keys]) for name in ("start_row", "length"))
+    inside = (step < lengths) & (step > 0)
+    rows = torch.where(inside, starts + step, 0)
+    opened = position / (1.0 + market.bar_return[rows])
+    carried = position.roll(1, 0) * (1.0 + market.gap_return[rows])
+    return torch.where(inside, (opened - carried).abs() / equity.roll(1, 0), 0.0)
 
 
 # Steps in which a multiple is looked for, how far one goes at most, and what is found may be off by.
