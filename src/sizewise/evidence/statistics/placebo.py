@@ -55,15 +55,17 @@ def entered_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     """
     if (reference["seed"] != reference["seed"].iloc[0]).any():
         raise LedgerError("the reference has several seeds: a placebo needs one size a bar to compare with")
-    base = _in_windows(reference)
+    order = ["symbol", "fold", "timestamp"]
+    base = reference.sort_values(order, kind="stable").reset_index(drop=True)
     ratio = np.zeros(len(base))
     ordered = _ordered(base)
     held = ordered != 0.0
     astray = np.zeros(len(base), dtype=bool)
     seeds = other["seed"].unique()
     for seed in seeds:
-        mine = _in_windows(other[other["seed"] == seed])
-        if len(mine) != len(base) or not (mine["timestamp"].to_numpy() == base["timestamp"].to_numpy()).all():
+        mine = other[other["seed"] == seed].sort_values(order, kind="stable").reset_index(drop=True)
+        # As a column: times of a zone come out of one as objects, a million to be compared one by one.
+        if not mine["timestamp"].equals(base["timestamp"]):
             raise LedgerError(f"seed {seed}: the arms cover different bars: compare ledgers of one walk-forward run")
         size = _ordered(mine)
         stray = (size * np.sign(ordered) < 0.0) | ((size != 0.0) & ~held)
@@ -85,13 +87,6 @@ def entered_sizes(reference: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     table = rows.loc[~astray[begins], list(SIZES)].reset_index(drop=True)
     table.attrs["left_out"] = int(astray[begins].sum())
     return table
-
-
-def _in_windows(rows: pd.DataFrame) -> pd.DataFrame:
-    """By symbol and fold, oldest first; `sort_values` would number all values of each column first."""
-    symbol = pd.Categorical(rows["symbol"]).codes
-    keys = (rows["timestamp"].to_numpy(), rows["fold"].to_numpy(), symbol)
-    return rows.take(np.lexsort(keys)).reset_index(drop=True)
 
 
 def _begins(side: np.ndarray, window: np.ndarray) -> np.ndarray:
