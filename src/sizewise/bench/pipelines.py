@@ -13,7 +13,6 @@ import psutil
 
 from sizewise.base.errors import SizewiseError
 
-# To read what a process shares takes tens of milliseconds.
 LOOK_SECONDS = 1.0
 RUNNING = re.compile(r"Running stage '(?:.*:)?(?P<name>[\w-]+)'")
 MB = 1e6
@@ -35,16 +34,23 @@ class Meter:
         self._root = process
         self._seconds: dict[tuple[int, float], float] = {}
 
-    def look(self) -> tuple[float, float]:
-        """(processor seconds so far, megabytes now); what has ended counts with what was last seen of it."""
-        held = 0.0
+    def look(self, least_mb: float = 0.0) -> tuple[float, float]:
+        """(processor seconds so far, megabytes now); what has ended counts with what was last seen of it.
+
+        Args:
+            least_mb: where all processes hold no more than this even with shared pages counted for each, that is the
+                number returned: what is shared takes tens of milliseconds to find out, of a core that others work on.
+        """
+        alive, at_most = [], 0.0
         for one in self._alive():
             try:
                 times = one.cpu_times()
                 self._seconds[one.pid, one.create_time()] = times.user + times.system
-                held += _held(one)
+                at_most += one.memory_info().rss
+                alive.append(one)
             except (psutil.NoSuchProcess, psutil.ZombieProcess):
                 continue
+        held = sum(map(_held, alive)) if at_most > least_mb * MB else at_most
         return sum(self._seconds.values()), held / MB
 
     def _alive(self) -> list[psutil.Process]:
@@ -55,12 +61,14 @@ class Meter:
 
 
 def _held(process: psutil.Process) -> float:
-    """Bytes of a process; what it shares with n others counts for 1 / n, where the system says so."""
+    """Bytes of a process, 0 when it has ended; what it shares with n others counts for 1 / n, where the system says so."""
     try:
         full = process.memory_full_info()
         return float(getattr(full, "pss", full.uss))
     except psutil.AccessDenied:
         return float(process.memory_info().rss)
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return 0.0
 
 
 def stage_of(line: str) -> str | None:
@@ -121,7 +129,7 @@ class _Looks:
 
     def _look(self) -> None:
         with self._lock:
-            self._spent, held = self._meter.look()
+            self._spent, held = self._meter.look(least_mb=self._peak)
             self._peak = max(self._peak, held)
 
     def take(self) -> tuple[float, float]:

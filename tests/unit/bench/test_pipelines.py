@@ -65,3 +65,12 @@ def test_what_has_ended_still_counts():
     assert held > 1.0
     meter._seconds[(0, 0.0)] = 5.0
     assert meter.look()[0] >= after + 5.0
+
+
+def test_shared_pages_are_looked_into_only_where_that_can_be_the_most(monkeypatch):
+    meter = Meter(psutil.Process())
+    exact = meter.look()[1]
+    monkeypatch.setattr(pipelines, "_held", lambda process: pytest.fail(f"{process} was looked into"))
+    assert 0.9 * exact <= meter.look(least_mb=1e6)[1] < 1e6
+    with pytest.raises(pytest.fail.Exception, match="looked into"):
+        meter.look(least_mb=0.0)

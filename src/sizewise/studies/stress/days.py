@@ -14,11 +14,10 @@ from sizewise.evidence.joint_rule import JointTest, joint_as_planned
 from sizewise.ledgers.metrics import BPS, portfolio
 from sizewise.ledgers.weights import mark_assets
 from sizewise.params.evidence.plan import Plan
-from sizewise.sizing.fitted import mean_exposure
 from sizewise.sizing.walks.backtest import PathLedger
 from sizewise.walkforward.walk import ArmRun, PathKey
 
-# Paths whose trades are reckoned at once.
+# Paths whose days are reckoned at once: of all of them, what is reckoned on the way would take as much as the walk.
 PATHS = 16
 # Points at which the interval's edges are looked for, before each is solved for.
 SCAN = 301
@@ -103,26 +102,13 @@ def _not_rejected(excess: Callable[[float], float], first: float, last: float) -
 
 def traded_share(market: Market, keys: Sequence[PathKey], ledger: PathLedger) -> torch.Tensor:
     """Value traded at each bar's open over the equity at the decision: [T, P]; 0 at row 0 and past a path's end."""
-    traded = torch.zeros_like(ledger.equity)
-    # Some paths at a time: what is reckoned on the way would take seven times the room of the answer.
-    for first in range(0, len(keys), PATHS):
-        some = slice(first, first + PATHS)
-        traded[:, some] = _traded_share(
-            market, keys[some], *(part[:, some] for part in (ledger.equity, ledger.position))
-        )
-    return traded
-
-
-def _traded_share(
-    market: Market, keys: Sequence[PathKey], equity: torch.Tensor, position: torch.Tensor
-) -> torch.Tensor:
-    step = torch.arange(len(equity)).unsqueeze(1)
+    step = torch.arange(len(ledger.equity)).unsqueeze(1)
     starts, lengths = (torch.tensor([getattr(key, name) for key in keys]) for name in ("start_row", "length"))
     inside = (step < lengths) & (step > 0)
     rows = torch.where(inside, starts + step, 0)
-    opened = position / (1.0 + market.bar_return[rows])
-    carried = position.roll(1, 0) * (1.0 + market.gap_return[rows])
-    return torch.where(inside, (opened - carried).abs() / equity.roll(1, 0), 0.0)
+    opened = ledger.position / (1.0 + market.bar_return[rows])
+    carried = ledger.position.roll(1, 0) * (1.0 + market.gap_return[rows])
+    return torch.where(inside, (opened - carried).abs() / ledger.equity.roll(1, 0), 0.0)
 
 
 # Steps in which a multiple is looked for, how far one goes at most, and what is found may be off by.
@@ -199,46 +185,99 @@ class WalkedDays:
         return portfolio(self.growth)
 
 
-def walked_days(run: ArmRun, market: Market, ruin_level: float) -> WalkedDays:
-    """An arm's paths by day.
+@dataclass(frozen=True)
+class PathDays:
+    """One path by UTC day, oldest first, and what of its bars is asked for beside.
 
-    Growth is that of metrics.daily_returns on the run's ledger; what a path's equity at or below 0 would make of it is NaN.
+    Attributes:
+        day: int64 [D], its midnight, ns since 1970. growth, paid, traded: float64 [D], sums over its bars of log growth, of
+            costs over equity, and of traded_share; growth and paid are NaN from where equity is at or below 0.
+        rows: bars. held: sum of |position| / equity over them. sides, value: fees and slippage paid, and value traded, in
+            quote currency. least: the lowest equity.
     """
-    ledger = run.ledger
-    equity = ledger.equity.numpy()
+
+    key: PathKey
+    day: np.ndarray
+    growth: np.ndarray
+    paid: np.ndarray
+    traded: np.ndarray
+    rows: int
+    held: float
+    sides: float
+    value: float
+    least: float
+
+
+def path_days(run: ArmRun, market: Market) -> list[PathDays]:
+    """Each of an arm's paths by day; growth is that of metrics.daily_returns on the run's ledger."""
+    found = []
+    for first in range(0, len(run.keys), PATHS):
+        keys, ledger = run.keys[first : first + PATHS], run.ledger.part(slice(first, first + PATHS))
+        sides = ledger.fees + ledger.slippage
+        columns = (
+            ledger.equity,
+            ledger.position,
+            sides,
+            sides + ledger.borrow + ledger.funding,
+            traded_share(market, keys, ledger),
+        )
+        # Time last, so that a path's bars lie side by side.
+        by_path = torch.stack(columns).permute(2, 0, 1).contiguous().numpy()
+        found += [_path_days(key, bars[:, : key.length], market) for key, bars in zip(keys, by_path, strict=True)]
+    return found
+
+
+def _path_days(key: PathKey, bars: np.ndarray, market: Market) -> PathDays:
+    """Args: `bars`: float64 [5, T], equity, position, fees and slippage, all costs, traded share."""
+    equity, position, sides, costs, traded = bars
     safe = np.where(equity > 0.0, equity, np.nan)
-    growth = np.diff(np.log(safe), axis=0, prepend=np.log(safe[:1]))
-    paid = -(ledger.fees + ledger.slippage + ledger.borrow + ledger.funding).numpy() / safe
-    traded = traded_share(market, run.keys, ledger)
-    by_day = {name: _by_day(run, market, values) for name, values in (("growth", growth), ("paid", paid))}
-    turnover = float(portfolio(_by_day(run, market, traded.numpy())).mean())
-    sides = -(ledger.fees + ledger.slippage).sum() / (traded[1:] * ledger.equity[:-1]).sum().clamp(min=1e-300)
-    low = np.nanmin(np.where(np.arange(len(equity))[:, None] < ledger.lengths.numpy(), equity, np.nan), axis=0)
-    ruined = tuple(
-        f"{key.symbol} fold {key.fold} seed {key.seed}"
-        for key, least in zip(run.keys, low, strict=True)
-        if least <= ruin_level
-    )
-    return WalkedDays(
-        growth=by_day["growth"],
-        costs_bps=BPS * float(portfolio(by_day["paid"]).mean()),
-        turnover_pct=100.0 * turnover,
-        side_bps=BPS * float(sides),
-        exposure_pct=100.0 * mean_exposure(ledger),
-        ruined=ruined,
-    )
-
-
-def _by_day(run: ArmRun, market: Market, values: np.ndarray) -> pd.DataFrame:
-    """[T, P] summed to UTC days, averaged over seeds: day x symbol, NaN where the symbol is not live or a value is NaN."""
     # Test windows begin at midnight UTC, so that no day belongs to two folds.
-    days = [market.times[key.start_row : key.start_row + key.length].floor("D").as_unit("ns") for key in run.keys]
-    every = pd.DatetimeIndex(np.unique(np.concatenate([day.asi8 for day in days])), tz="UTC", name="day")
-    symbols, seeds = (sorted({getattr(key, name) for key in run.keys}) for name in ("symbol", "seed"))
+    day = market.times[key.start_row : key.start_row + key.length].floor("D").as_unit("ns").asi8
+    starts = np.flatnonzero(np.append(True, day[1:] != day[:-1]))
+    growth = np.diff(np.log(safe), prepend=np.log(safe[:1]))
+    return PathDays(
+        key=key,
+        day=day[starts],
+        growth=np.add.reduceat(growth, starts),
+        paid=np.add.reduceat(-costs / safe, starts),
+        traded=np.add.reduceat(traded, starts),
+        rows=key.length,
+        held=float(np.abs(position / equity).sum()),
+        sides=-float(sides.sum()),
+        value=float((traded[1:] * equity[:-1]).sum()),
+        least=float(equity.min()),
+    )
+
+
+def walked_days(paths: Sequence[PathDays], market: Market, ruin_level: float) -> WalkedDays:
+    """An arm's paths by day, its seeds averaged."""
+    growth, paid, traded = (_table(paths, market, name) for name in ("growth", "paid", "traded"))
+    sides, value = (sum(getattr(path, name) for path in paths) for name in ("sides", "value"))
+    return WalkedDays(
+        growth=growth,
+        costs_bps=BPS * float(portfolio(paid).mean()),
+        turnover_pct=100.0 * float(portfolio(traded).mean()),
+        side_bps=BPS * sides / max(value, 1e-300),
+        exposure_pct=100.0 * carried(paths),
+        ruined=tuple(
+            f"{path.key.symbol} fold {path.key.fold} seed {path.key.seed}" for path in paths if path.least <= ruin_level
+        ),
+    )
+
+
+def carried(paths: Sequence[PathDays]) -> float:
+    """Mean |position| / equity over every bar of every path, see fitted.mean_exposure."""
+    return sum(path.held for path in paths) / sum(path.rows for path in paths)
+
+
+def _table(paths: Sequence[PathDays], market: Market, name: str) -> pd.DataFrame:
+    """Days averaged over seeds: day x symbol, NaN where the symbol is not live or a value is NaN."""
+    every = np.unique(np.concatenate([path.day for path in paths]))
+    symbols, seeds = (sorted({getattr(path.key, part) for path in paths}) for part in ("symbol", "seed"))
     sums = np.full((len(every), len(symbols), len(seeds)), np.nan)
-    for path, (key, day) in enumerate(zip(run.keys, days, strict=True)):
-        starts = np.flatnonzero(np.append(True, day[1:] != day[:-1]))
-        place = every.get_indexer(day[starts]), symbols.index(key.symbol), seeds.index(key.seed)
-        sums[place] = np.add.reduceat(values[: key.length, path], starts)
-    table = pd.DataFrame(sums.mean(-1), index=every, columns=pd.Index(symbols, name="symbol"))
+    for path in paths:
+        place = symbols.index(path.key.symbol), seeds.index(path.key.seed)
+        sums[np.searchsorted(every, path.day), *place] = getattr(path, name)
+    days = pd.DatetimeIndex(every, tz="UTC", name="day")
+    table = pd.DataFrame(sums.mean(-1), index=days, columns=pd.Index(symbols, name="symbol"))
     return mark_assets(table, market.assets)

@@ -1,8 +1,8 @@
 """Walk the arms of a stress study through one scenario after another, with everything that was fitted as it was.
 
 Policies, factors and confidence models are those of the markets as they are: a scenario changes what an arm meets, never
-what it learned. Rules of one clock walk in one batch, a policy's paths in their own; scenarios and folds side by side in
-processes.
+what it learned. Rules of one clock walk in one batch, a policy's paths in their own, no more at a time than memory has room
+for; scenarios and folds side by side in processes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +19,9 @@ from sizewise.dataset.splits import Fold
 from sizewise.dataset.store import cut_folds
 from sizewise.learning.ppo.agent import Agent, load_agent
 from sizewise.learning.stored import policy_folder
-from sizewise.sizing.fitted import mean_exposure
 from sizewise.sizing.sizers import JoinedSizer, Sizer, rule_sizer
 from sizewise.sizing.walks.backtest import PathLedger
-from sizewise.studies.stress.days import WalkedDays, match_multiples, traded_share, walked_days
+from sizewise.studies.stress.days import PathDays, WalkedDays, carried, match_multiples, path_days, walked_days
 from sizewise.studies.stress.world import (
     AS_IS,
     MissedFills,
@@ -36,7 +35,16 @@ from sizewise.studies.stress.world import (
     thinned_universe,
 )
 from sizewise.walkforward.risk import train_paths
-from sizewise.walkforward.walk import ArmRun, PathKey, of_paths, paths_of, policies_sizer, scaled_sizer, walk
+from sizewise.walkforward.walk import (
+    SIDE_BY_SIDE,
+    ArmRun,
+    PathKey,
+    of_paths,
+    paths_of,
+    policies_sizer,
+    scaled_sizer,
+    walk,
+)
 
 
 @dataclass(frozen=True)
@@ -60,79 +68,58 @@ class Walks:
 
     def __init__(self, world: StressWorld):
         self._world = world
-        self._kept: dict[str, Sizer] = {}
+        self._kept: dict[tuple[PathKey, ...], Sizer] = {}
 
     def fit(self, fold: Fold) -> Fit:
         """The candidate over a fold's train slices, and the reference scaled to carry and to trade as much there."""
         world, market = self._world, self._world.market
         name, reference = world.plan.candidate, world.plan.reference
-        keys = train_paths(name, [fold], world.seeds_of(name), market)
-        ledger = self._walk([name], market, [fold], [keys], {}, AS_IS)
-        carried = mean_exposure(ledger)
-        traded = float(traded_share(market, keys, ledger).sum()) / len(world.seeds_of(name))
         others = train_paths(reference, [fold], world.seeds_of(reference), market)
+
+        def days(names: Sequence[str], keys: Sequence[PathKey], fits: Mapping[int, Fit]) -> Iterator[list[PathDays]]:
+            walked = self._days(market, [fold], dict.fromkeys(names, keys), fits, AS_IS)
+            return (walked[name] for name in names)
+
+        (mine,) = days([name], train_paths(name, [fold], world.seeds_of(name), market), {})
+        exposure, traded = carried(mine), _traded(mine) / len(world.seeds_of(name))
 
         def measure(multiples: np.ndarray) -> np.ndarray:
             tried = Fit(0.0, float(multiples[0]), True, 0.0, float(multiples[1]), True)
-            ledger = self._walk(world.matched, market, [fold], [others, others], {fold.number: tried}, AS_IS)
-            carries, trades = (ledger.part(slice(place * len(others), (place + 1) * len(others))) for place in (0, 1))
-            return np.array([mean_exposure(carries), float(traded_share(market, others, trades).sum())])
+            carries, trades = days(world.matched, others, {fold.number: tried})
+            return np.array([carried(carries), _traded(trades)])
 
-        held, turned = match_multiples(measure, (carried, traded))
-        days = sum(_days(market, *market.rows(symbol, part)) for symbol, part in fold.train.items())
+        held, turned = match_multiples(measure, (exposure, traded))
+        live = sum(_live_days(market, *market.rows(symbol, part)) for symbol, part in fold.train.items())
         return Fit(
-            exposure_pct=100.0 * carried,
+            exposure_pct=100.0 * exposure,
             exposure_factor=held.multiple,
             exposure_reached=held.reached,
-            turnover_pct=100.0 * traded / days,
+            turnover_pct=100.0 * traded / live,
             turnover_factor=turned.multiple,
             turnover_reached=turned.reached,
         )
 
-    def runs(self, scenario: Scenario, fits: Mapping[int, Fit]) -> tuple[Market, dict[str, ArmRun]]:
-        """Every arm's paths under a scenario, and the market they walked."""
-        market, folds = self._met(scenario)
-        runs = {name: run for group in self._groups(market, folds, scenario, fits) for name, run in group.items()}
-        return market, {name: runs[name] for name in self._world.walked}
-
     def scenario(self, scenario: Scenario, fits: Mapping[int, Fit]) -> dict[str, WalkedDays]:
         """Every arm under a scenario, by day."""
-        market, folds = self._met(scenario)
-        days: dict[str, WalkedDays] = {}
-        # The bars of arms that walked together are given up before the next ones walk: of all they take gigabytes.
-        for group in self._groups(market, folds, scenario, fits):
-            days |= {name: walked_days(run, market, self._world.ruin_level) for name, run in group.items()}
-            group.clear()
-        return {name: days[name] for name in self._world.walked}
+        market, folds = self.met(scenario)
+        days: dict[str, list[PathDays]] = {}
+        for keys in self.alike(market, folds):
+            days |= self._days(market, folds, keys, fits, scenario)
+        level = self._world.ruin_level
+        return {name: walked_days(days[name], market, level) for name in self._world.walked}
 
-    def _met(self, scenario: Scenario) -> tuple[Market, tuple[Fold, ...]]:
+    def met(self, scenario: Scenario) -> tuple[Market, tuple[Fold, ...]]:
         """The market of a scenario, and its folds."""
         if scenario.kind == "thinned":
             return self._thinned(scenario)
         return charged(self._world.market, scenario), self._world.folds
 
-    def _groups(
-        self, market: Market, folds: tuple[Fold, ...], scenario: Scenario, fits: Mapping[int, Fit]
-    ) -> Iterator[dict[str, ArmRun]]:
-        """The paths of arms that are alike, group after group."""
-        for names in self._alike():
-            keys = {name: paths_of(name, folds, self._world.seeds_of(self._rule(name)), market) for name in names}
-            edges = np.cumsum([0, *map(len, keys.values())]).tolist()
-            parts = [slice(*edge) for edge in pairwise(edges)]
-            yield self._parted(keys, parts, self._walk(names, market, folds, list(keys.values()), fits, scenario))
-
-    @staticmethod
-    def _parted(
-        keys: Mapping[str, tuple[PathKey, ...]], parts: Sequence[slice], ledger: PathLedger
-    ) -> dict[str, ArmRun]:
-        return {name: ArmRun(name, keys[name], ledger.part(part)) for name, part in zip(keys, parts, strict=True)}
-
     def _rule(self, name: str) -> str:
         """Whose rule or policy it is."""
         return self._world.plan.reference if name in self._world.matched else name
 
-    def _alike(self) -> list[list[str]]:
-        """Arms in groups that walk in one batch: rules of one clock; a policy, whose paths take room, is one by itself."""
+    def alike(self, market: Market, folds: Sequence[Fold]) -> list[dict[str, tuple[PathKey, ...]]]:
+        """The paths of arms that can walk in one batch, by arm: rules of one clock, or a policy."""
         world, groups = self._world, list[list[str]]()
         for name in world.walked:
             arm = world.arms[self._rule(name)]
@@ -146,7 +133,40 @@ class Walks:
                     break
             else:
                 groups.append([name])
-        return groups
+        return [
+            {name: paths_of(name, folds, world.seeds_of(self._rule(name)), market) for name in group}
+            for group in groups
+        ]
+
+    def runs(
+        self,
+        market: Market,
+        folds: Sequence[Fold],
+        keys: Mapping[str, Sequence[PathKey]],
+        fits: Mapping[int, Fit],
+        scenario: Scenario,
+    ) -> dict[str, ArmRun]:
+        """Walk paths of arms that are alike, of each its own, on the market of a scenario."""
+        edges = np.cumsum([0, *map(len, keys.values())]).tolist()
+        ledger = self._walk(list(keys), market, folds, list(keys.values()), fits, scenario)
+        parts = [ledger.part(slice(*edge)) for edge in pairwise(edges)]
+        return {name: ArmRun(name, tuple(keys[name]), part) for name, part in zip(keys, parts, strict=True)}
+
+    def _days(
+        self,
+        market: Market,
+        folds: Sequence[Fold],
+        keys: Mapping[str, Sequence[PathKey]],
+        fits: Mapping[int, Fit],
+        scenario: Scenario,
+    ) -> dict[str, list[PathDays]]:
+        """The same by day, some paths at a time: the bars of all of them would take gigabytes."""
+        found: dict[tuple[str, PathKey], PathDays] = {}
+        for some in _side_by_side(keys):
+            runs = self.runs(market, folds, some, fits, scenario)
+            found |= {(name, path.key): path for name, run in runs.items() for path in path_days(run, market)}
+            runs.clear()
+        return {name: [found[name, key] for key in mine] for name, mine in keys.items()}
 
     def _walk(
         self,
@@ -178,12 +198,13 @@ class Walks:
     def _factor(self, name: str, keys: Sequence[PathKey]) -> torch.Tensor:
         return of_paths(self._world.factors.get(name, {}), keys)
 
-    def _agents(self, name: str, folds: Sequence[Fold]) -> dict[tuple[int, int], Agent]:
-        world = self._world
+    def _agents(self, name: str, keys: Sequence[PathKey]) -> dict[tuple[int, int], Agent]:
+        """The policies of the paths, by fold and seed."""
+        folds = {fold.number: fold for fold in self._world.folds}
+        wanted = sorted({(key.fold, key.seed) for key in keys})
         return {
-            (fold.number, seed): load_agent(policy_folder(world.policies, name, fold, seed))
-            for fold in folds
-            for seed in world.seeds_of(name)
+            (fold, seed): load_agent(policy_folder(self._world.policies, name, folds[fold], seed))
+            for fold, seed in wanted
         }
 
     def _thinned(self, scenario: Scenario) -> tuple[Market, tuple[Fold, ...]]:
@@ -228,17 +249,32 @@ class Walks:
         *,
         kept: bool,
     ) -> Sizer:
-        if kept and name in self._kept:
-            return self._kept[name]
-        agents = self._agents(name, folds)
+        if kept and tuple(keys) in self._kept:
+            return self._kept[tuple(keys)]
+        agents = self._agents(name, keys)
         sizer = policies_sizer(market, name, keys, folds, agents, decides)
         # A recurrent policy remembers its path, so its sizer walks once.
         if kept and not next(iter(agents.values())).spec.memory:
-            self._kept[name] = sizer
+            self._kept[tuple(keys)] = sizer
         return sizer
 
 
-def _days(market: Market, start: int, stop: int) -> int:
+def _traded(paths: Sequence[PathDays]) -> float:
+    return float(sum(path.traded.sum() for path in paths))
+
+
+def _side_by_side(keys: Mapping[str, Sequence[PathKey]]) -> Iterator[dict[str, list[PathKey]]]:
+    """Paths of like length together, so many at once as SIDE_BY_SIDE rows hold; an arm's in their order."""
+    every = [(name, place, key.length) for name, mine in keys.items() for place, key in enumerate(mine)]
+    every.sort(key=lambda path: -path[2])
+    while every:
+        count = max(1, SIDE_BY_SIDE // every[0][2])
+        some, every = every[:count], every[count:]
+        places = {name: sorted(place for mine, place, _ in some if mine == name) for name in keys}
+        yield {name: [keys[name][place] for place in mine] for name, mine in places.items() if mine}
+
+
+def _live_days(market: Market, start: int, stop: int) -> int:
     return int(market.times[start:stop].floor("D").nunique())
 
 

@@ -11,7 +11,7 @@ from sizewise.ledgers import metrics
 from sizewise.ledgers.columns import COSTS
 from sizewise.params.trading.world import World
 from sizewise.sizing.sizers import AT_MARKET
-from sizewise.studies.stress.days import walked_days
+from sizewise.studies.stress.days import path_days, walked_days
 from sizewise.walkforward.frames import equity_frame
 from sizewise.walkforward.walk import ArmRun, PathKey, walk
 
@@ -52,7 +52,7 @@ def run(market) -> ArmRun:
 def test_days_are_those_of_the_ledger(market, run):
     """Twin: the run written as a ledger, read by metrics."""
     rows = pd.concat([equity_frame(key, path, run.ledger, market) for path, key in enumerate(KEYS)], ignore_index=True)
-    found = walked_days(run, market, 100.0)
+    found = walked_days(path_days(run, market), market, 100.0)
     expected = metrics.daily_returns(rows)
     same = {"check_freq": False, "check_index_type": False, "check_names": False}
     pd.testing.assert_frame_equal(found.growth, expected, rtol=0.0, atol=1e-15, **same)
@@ -66,20 +66,20 @@ def test_days_are_those_of_the_ledger(market, run):
 
 def test_a_side_costs_its_fee_and_half_spread(market, run):
     # 10 bps of fee on fills 2 bps off the open.
-    assert walked_days(run, market, 100.0).side_bps == pytest.approx(12.0, abs=0.01)
+    assert walked_days(path_days(run, market), market, 100.0).side_bps == pytest.approx(12.0, abs=0.01)
 
 
 def test_who_falls_to_the_ruin_level_is_named(market, run):
     least = {key: float(run.ledger.equity[: key.length, path].min()) for path, key in enumerate(KEYS)}
     worst = min(least, key=least.__getitem__)
-    found = walked_days(run, market, least[worst])
+    found = walked_days(path_days(run, market), market, least[worst])
     assert found.ruined == (f"{worst.symbol} fold 0 seed {worst.seed}",)
 
 
 def test_an_account_below_zero_leaves_no_growth(market, run):
     equity = run.ledger.equity.clone()
     equity[100:, 0] = -5.0
-    found = walked_days(replace(run, ledger=replace(run.ledger, equity=equity)), market, 100.0)
+    found = walked_days(path_days(replace(run, ledger=replace(run.ledger, equity=equity)), market), market, 100.0)
     assert found.ruined == ("S0 fold 0 seed 1",)
     assert found.growth["S0"].iloc[4:].isna().all()
     assert found.growth["S0"].iloc[:4].notna().all()

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+import sizewise.studies.stress.walks as stress_walks
 from sizewise.base.errors import DataMissingError
+from sizewise.dataset.market_tensor import Market
 from sizewise.sizing.fitted import mean_exposure
 from sizewise.sizing.sizers import BuyAndHoldSizer, rule_sizer
 from sizewise.sizing.walks.backtest import PathLedger
@@ -15,7 +17,7 @@ from sizewise.studies.stress.walks import JoinedSizer, Walks, walk_all
 from sizewise.studies.stress.world import AS_IS, Scenario, StressWorld
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.risk import factors_of, train_paths
-from sizewise.walkforward.walk import RULE_SEED, of_paths, scaled_sizer, walk
+from sizewise.walkforward.walk import RULE_SEED, ArmRun, of_paths, paths_of, scaled_sizer, walk
 
 from ....hand_market import make_market, rates_of
 from ....hand_sizers import constant_sizer
@@ -51,9 +53,16 @@ def fits(world, walks):
     return {fold.number: walks.fit(fold) for fold in world.folds}
 
 
+def runs_of(walks: Walks, scenario: Scenario, fits) -> tuple[Market, dict[str, ArmRun]]:
+    """Every arm's paths under a scenario, bar by bar, and the market that they walked."""
+    market, folds = walks.met(scenario)
+    groups = [walks.runs(market, folds, keys, fits, scenario) for keys in walks.alike(market, folds)]
+    return market, {name: run for group in groups for name, run in group.items()}
+
+
 @pytest.fixture(scope="module")
 def as_is(walks, fits):
-    return walks.runs(AS_IS, fits)[1]
+    return runs_of(walks, AS_IS, fits)[1]
 
 
 def test_a_joined_sizer_is_its_sizers_side_by_side():
@@ -81,11 +90,11 @@ def test_a_policy_walks_with_its_own_seeds(as_is):
 
 def test_factors_are_those_that_were_matched(plain, world, fits, as_is):
     """Without them the same arms hold other sizes; a factor that is doubled doubles them, below the cap."""
-    unmatched = Walks(plain).runs(AS_IS, fits)[1]
+    unmatched = runs_of(Walks(plain), AS_IS, fits)[1]
     for name in ("ppo", "atr_managed"):
         assert not torch.equal(unmatched[name].ledger.position, as_is[name].ledger.position), name
     halved = {key: 0.5 * factor for key, factor in world.factors["constant"].items()}
-    fewer = Walks(replace(world, factors={**world.factors, "constant": halved})).runs(AS_IS, fits)[1]
+    fewer = runs_of(Walks(replace(world, factors={**world.factors, "constant": halved})), AS_IS, fits)[1]
     assert mean_exposure(fewer["constant"].ledger) == pytest.approx(
         0.5 * mean_exposure(as_is["constant"].ledger), rel=0.02
     )
@@ -98,7 +107,7 @@ def test_the_fit_is_of_the_matched_candidate(field, world, walks, fits):
     keys = train_paths("ppo", [fold], SEEDS, world.market)
     ledger = walk(world.market, keys, field.sizer("ppo", keys), world.world)
     fit = fits[fold.number]
-    assert fit.exposure_pct == 100.0 * mean_exposure(ledger)
+    assert fit.exposure_pct == pytest.approx(100.0 * mean_exposure(ledger), rel=1e-12)
     days = sum(world.market.times[key.start_row : key.start_row + key.length].floor("D").nunique() for key in keys)
     traded = float(traded_share(world.market, keys, ledger).sum())
     assert fit.turnover_pct == pytest.approx(100.0 * traded / days)
@@ -126,7 +135,7 @@ def test_the_reference_at_its_factors_carries_and_trades_as_much(world, fits):
 
 
 def test_the_matched_arms_are_the_reference_times_their_factor(walks, fits):
-    ones = walks.runs(AS_IS, {0: replace(fits[0], exposure_factor=1.0, turnover_factor=0.1)})[1]
+    ones = runs_of(walks, AS_IS, {0: replace(fits[0], exposure_factor=1.0, turnover_factor=0.1)})[1]
     assert torch.equal(ones[EXPOSED].ledger.equity, ones["atr_managed"].ledger.equity)
     carried = {name: mean_exposure(ones[name].ledger) for name in (TURNED, "atr_managed")}
     # A little more than a tenth: what the cap cuts of the whole it leaves of a tenth.
@@ -134,7 +143,7 @@ def test_the_matched_arms_are_the_reference_times_their_factor(walks, fits):
 
 
 def test_costs_move_equity_and_no_fit(walks, fits, as_is):
-    market, runs = walks.runs(Scenario("costs", 3.0), fits)
+    market, runs = runs_of(walks, Scenario("costs", 3.0), fits)
     for name in ARMS:
         mine, before = runs[name].ledger, as_is[name].ledger
         assert bool((mine.equity[-1] < before.equity[-1]).all()), name
@@ -142,7 +151,7 @@ def test_costs_move_equity_and_no_fit(walks, fits, as_is):
     share = [ledger.position[1:] / ledger.equity[1:] for ledger in (runs["constant"].ledger, as_is["constant"].ledger)]
     torch.testing.assert_close(*share, rtol=0.01, atol=1e-6)
     assert mean_exposure(runs[EXPOSED].ledger) == pytest.approx(mean_exposure(as_is[EXPOSED].ledger), rel=0.01)
-    assert float(rates_of(market).sum()) == pytest.approx(3.0 * float(rates_of(walks.runs(AS_IS, fits)[0]).sum()))
+    assert float(rates_of(market).sum()) == pytest.approx(3.0 * float(rates_of(runs_of(walks, AS_IS, fits)[0]).sum()))
 
 
 OBSTACLES = [Scenario("delay", 2.0), Scenario("missed", 0.2), Scenario("thinned", 0.2)]
@@ -150,13 +159,13 @@ OBSTACLES = [Scenario("delay", 2.0), Scenario("missed", 0.2), Scenario("thinned"
 
 @pytest.mark.parametrize("scenario", OBSTACLES, ids=lambda one: one.name)
 def test_an_obstacle_changes_every_arm_and_ends_flat(walks, fits, as_is, scenario):
-    market, runs = walks.runs(scenario, fits)
+    market, runs = runs_of(walks, scenario, fits)
     for name, run in runs.items():
         assert bool(torch.isfinite(run.ledger.equity).all()), name
         assert not run.ledger.position[-1].any(), name
         whole = as_is[name].ledger.equity
         assert run.ledger.equity.shape != whole.shape or not torch.equal(run.ledger.equity, whole), name
-    assert (len(market.close) < len(walks.runs(AS_IS, fits)[0].close)) == (scenario.kind == "thinned")
+    assert (len(market.close) < len(runs_of(walks, AS_IS, fits)[0].close)) == (scenario.kind == "thinned")
 
 
 def longest_run(found: np.ndarray) -> int:
@@ -167,7 +176,7 @@ def longest_run(found: np.ndarray) -> int:
 @pytest.mark.parametrize("name", ARMS)
 def test_an_exit_that_is_lost_is_sent_again_at_the_next_close(walks, fits, as_is, name):
     """The clock ends with a trade: without a close to be sent at again, a lost exit would stay until the next trade."""
-    market, runs = walks.runs(Scenario("missed", 0.3), fits)
+    market, runs = runs_of(walks, Scenario("missed", 0.3), fits)
     strays = []
     for path, key in enumerate(runs[name].keys):
         held = runs[name].ledger.position[: key.length, path].numpy() != 0.0
@@ -183,6 +192,18 @@ def test_what_is_walked_twice_is_the_same(walks, fits, world):
     first, second = walks.scenario(scenario, fits), Walks(world).scenario(scenario, fits)
     for name, days in first.items():
         assert days.growth.equals(second[name].growth), name
+
+
+def test_paths_in_parts_give_the_days_of_all_at_once(walks, world, fits, monkeypatch):
+    """Two paths at a time, then all: the same bits, and whoever falls is named in the same order."""
+    whole = walks.scenario(AS_IS, fits)
+    longest = max(key.length for key in paths_of("ppo", world.folds, SEEDS, world.market))
+    monkeypatch.setattr(stress_walks, "SIDE_BY_SIDE", 2 * longest)
+    parted = Walks(world).scenario(AS_IS, fits)
+    for name, days in whole.items():
+        assert days.growth.equals(parted[name].growth), name
+        assert replace(days, growth=None) == replace(parted[name], growth=None), name
+    assert Walks(world).fit(world.folds[0]) == fits[world.folds[0].number]
 
 
 def test_several_processes_do_what_one_does(world, fits):
