@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 
 from sizewise.learning.direct.lessons import Lesson
+from sizewise.learning.direct.loops import Room, Walk
 from sizewise.learning.direct.network import LARGEST_MULTIPLE, encode, held_multiple, multiples
 from sizewise.learning.ppo.encoders import Parameters
 from sizewise.learning.ppo.update import Adam
@@ -32,6 +33,8 @@ class Pass(NamedTuple):
 
 def walk_lesson(parameters: Parameters, lesson: Lesson, start: torch.Tensor, limit_frac: float) -> Pass:
     """Decide and hold, decision after decision, all policies on the same accounts.
+
+    With a gradient, and what `loops` is held against, which learners walk by.
 
     Args:
         start: shares held at the first decision, signed, [K, P]. limit_frac: of a position, share of equity.
@@ -92,7 +95,7 @@ class DirectLearner:
     def __init__(self, parameters: Parameters, objective: Objective, limit_frac: float, settings: Direct):
         self.parameters = parameters
         self._objective, self._limit, self._settings = objective, limit_frac, settings
-        self._optimiser = Adam(parameters)
+        self._optimiser, self._room = Adam(parameters), Room()
 
     def learn(self, lesson: Lesson, start: torch.Tensor, active: torch.Tensor, done: int) -> tuple[torch.Tensor, Pass]:
         """One pass and one step.
@@ -102,21 +105,23 @@ class DirectLearner:
         Returns:
             the objective before the step, [K], and the pass, without a gradient.
         """
-        leaves = {name: value.detach().requires_grad_() for name, value in self.parameters.items()}
-        found = walk_lesson(leaves, lesson, start, self._limit)
-        earned = self._objective(found.returned, lesson.steps.days, lesson.steps.symbol)
+        walk = self._walk(lesson, start)
+        found = _passed(walk)
+        returned = found.returned.requires_grad_()
+        earned = self._objective(returned, lesson.steps.days, lesson.steps.symbol)
         # The policies share no parameter, so the gradient of the sum is each one's own.
-        gradients = torch.autograd.grad(-earned.sum(), list(leaves.values()))
+        (uphill,) = torch.autograd.grad(-earned.sum(), [returned])
+        gradients = walk.gradients(uphill.transpose(0, 1))
         rate = self._rate(done)
         self._shrink(active, rate)
         self._optimiser.step(
             self.parameters,
-            dict(zip(leaves, gradients, strict=True)),
+            gradients,
             rate,
             self._settings.max_grad_norm,
             active,
         )
-        return earned.detach(), Pass(*(values.detach() for values in found))
+        return earned.detach(), found._replace(returned=returned.detach())
 
     def _rate(self, done: int) -> float:
         rules = self._settings
@@ -131,6 +136,16 @@ class DirectLearner:
 
     def look(self, lesson: Lesson, start: torch.Tensor) -> tuple[torch.Tensor, Pass]:
         """The objective, [K], and a pass, without a step."""
-        with torch.no_grad():
-            found = walk_lesson(self.parameters, lesson, start, self._limit)
-            return self._objective(found.returned, lesson.steps.days, lesson.steps.symbol), found
+        found = _passed(self._walk(lesson, start))
+        return self._objective(found.returned, lesson.steps.days, lesson.steps.symbol), found
+
+    def _walk(self, lesson: Lesson, start: torch.Tensor) -> Walk:
+        return Walk(self.parameters, lesson, start, self._limit, self._room)
+
+
+def _passed(walk: Walk) -> Pass:
+    """A pass as walk_lesson returns it, which the next one leaves as it is."""
+    returned, chosen = (
+        torch.from_numpy(values).transpose(0, 1).contiguous() for values in (walk.returned, walk.chosen)
+    )
+    return Pass(returned, torch.from_numpy(walk.held[-1].copy()), chosen)

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from sizewise.base.pool import Pool
+from sizewise.base.pool import Pool, cores
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.splits import Fold
 from sizewise.learning.direct.learner import Objective
-from sizewise.learning.direct.lessons import Spans, divide
+from sizewise.learning.direct.lessons import divide
 from sizewise.learning.direct.policy import DirectPolicy, DirectSizer
 from sizewise.learning.ppo.agent import Agent, PolicySizer
 from sizewise.learning.ppo.encoders import MarketView
@@ -47,8 +47,12 @@ def yardstick(market: Market, entrants: Sequence[Entrants], tail_frac: float, pu
         market: float64, on the CPU. tail_frac, purge_bars: of train slices, see params.learning.train.
     """
     given = _Given(market, tail_frac, purge_bars)
-    with Pool(given, most=max(1, len(entrants))) as pool:
-        return [row for rows in pool.map(_of_fold, entrants) for row in rows]
+    # A step takes about as long for one fold's accounts as for those of many, so folds walk side by side.
+    count = max(1, min(cores(), len(entrants)))
+    groups = [entrants[first::count] for first in range(count)]
+    with Pool(given, most=count) as pool:
+        found = dict(pair for pairs in pool.map(_of_folds, groups) for pair in pairs)
+    return [row for one in entrants for row in found[one.fold.scheme, one.fold.number]]
 
 
 class _Given(NamedTuple):
@@ -57,77 +61,96 @@ class _Given(NamedTuple):
     purge_bars: int
 
 
-def _of_fold(given: _Given, entrants: Entrants) -> list[dict[str, Any]]:
-    market, fold = given.market, entrants.fold
-    fit, _ = divide(fold, given.tail_frac, given.purge_bars)
-    first = next(iter(entrants.direct.values()))
-    untrained = {name: torch.zeros_like(value) for name, value in first.parameters.items()}
-    rule = replace(first, parameters=untrained, origin={})
-    scale = Objective("log_growth", float(first.origin["risk_price"])), Objective("sharpe", 1.0)
-    rows = []
-    for name, members in {REFERENCE: {0: rule}, entrants.name: entrants.direct}.items():
-        paths = _paths(market, fit, len(members))
-        sizer = _direct(market, fold, list(members.values()), paths, first.world)
-        rows += _scored(market, fold, name, list(members), paths, sizer, first.world, first.world.rules, scale)
-    for name, agents in entrants.agents.items():
-        paths, one = _paths(market, fit, len(agents)), next(iter(agents.values()))
-        sizer, rules = _ppo(market, fold, list(agents.values()), paths), rules_of(one.scheme, one.world.rules)
-        rows += _scored(market, fold, name, list(agents), paths, sizer, one.world, rules, scale)
-    return rows
+class _Member(NamedTuple):
+    """Somebody who walks. place: of his fold in the group. scale: what his fold's accounts are scored by."""
+
+    place: int
+    entrants: Entrants
+    name: str
+    seed: int
+    policy: Any
+    scale: tuple[Objective, Objective]
 
 
-def _paths(market: Market, fit: Spans, members: int) -> Paths:
-    """Every slice of every symbol, once a member."""
+def _of_folds(given: _Given, group: Sequence[Entrants]) -> list[tuple[tuple[str, int], list[dict[str, Any]]]]:
+    """The rows of each fold of a group, by its scheme and number."""
+    walks: dict[str, list[_Member]] = {"": []}
+    for place, one in enumerate(group):
+        first = next(iter(one.direct.values()))
+        scale = Objective("log_growth", float(first.origin["risk_price"])), Objective("sharpe", 1.0)
+        untrained = {name: torch.zeros_like(value) for name, value in first.parameters.items()}
+        rule = replace(first, parameters=untrained, origin={})
+        walks[""].append(_Member(place, one, REFERENCE, 0, rule, scale))
+        walks[""] += [_Member(place, one, one.name, seed, policy, scale) for seed, policy in one.direct.items()]
+        for name, agents in one.agents.items():
+            walks.setdefault(name, []).extend(
+                _Member(place, one, name, seed, agent, scale) for seed, agent in agents.items()
+            )
+    rows: list[list[dict[str, Any]]] = [[] for _ in group]
+    for members in walks.values():
+        for member, row in zip(members, _scored(given, members), strict=True):
+            rows[member.place].append(row)
+    return [((one.fold.scheme, one.fold.number), mine) for one, mine in zip(group, rows, strict=True)]
+
+
+def _paths(given: _Given, members: Sequence[_Member]) -> Paths:
+    """Every slice of every symbol of the fold of each member."""
+    market = given.market
+    fits = {member.place: divide(member.entrants.fold, given.tail_frac, given.purge_bars)[0] for member in members}
     return Paths.of(
         [
-            (*market.rows(symbol, part), member, market.symbols.index(symbol))
-            for member in range(members)
-            for symbol, parts in fit.items()
+            (*market.rows(symbol, part), number, market.symbols.index(symbol))
+            for number, member in enumerate(members)
+            for symbol, parts in fits[member.place].items()
             for part in parts
         ]
     )
 
 
-def _direct(market: Market, fold: Fold, members: Sequence[DirectPolicy], paths: Paths, world: World) -> Sizer:
-    confidence = [fold_confidence(market, fold)] * len(members)
-    return DirectSizer(market, members, confidence, paths.owner, paths.symbol, world.account)
+def _sizer(
+    market: Market, members: Sequence[_Member], paths: Paths, decides: torch.Tensor | None
+) -> tuple[Sizer, World, Rules]:
+    """Members of one arm as a sizer, and what they trade under."""
+    policies, first = [member.policy for member in members], members[0].policy
+    confidence = [fold_confidence(market, member.entrants.fold) for member in members]
+    if isinstance(first, DirectPolicy):
+        sizer = DirectSizer(market, policies, confidence, paths.owner, paths.symbol, first.world.account)
+        return sizer, first.world, first.world.rules
+    view = MarketView(
+        market, confidence, [agent.scalers for agent in policies], first.spec.window_bars, first.spec.inputs
+    )
+    start = paths.start, paths.length, paths.symbol
+    return (
+        PolicySizer(market, policies, view, paths.owner, *start, decides=decides),
+        first.world,
+        rules_of(first.scheme, first.world.rules),
+    )
 
 
-def _ppo(market: Market, fold: Fold, agents: Sequence[Agent], paths: Paths) -> Sizer:
-    confidence = [fold_confidence(market, fold)] * len(agents)
-    spec = agents[0].spec
-    view = MarketView(market, confidence, [agent.scalers for agent in agents], spec.window_bars, spec.inputs)
-    return PolicySizer(market, agents, view, paths.owner, paths.start, paths.length, paths.symbol)
-
-
-def _scored(
-    market: Market,
-    fold: Fold,
-    name: str,
-    seeds: Sequence[int],
-    paths: Paths,
-    sizer: Sizer,
-    world: World,
-    rules: Rules,
-    scale: tuple[Objective, Objective],
-) -> list[dict[str, Any]]:
-    decides = decision_rows(market, world.decisions, follows_signal=True)
-    confidence = fold_confidence(market, fold).expand(len(seeds), -1)
-    found = returns(market, paths, confidence, sizer, world.account, rules, decides=decides, marks=decides)
+def _scored(given: _Given, members: Sequence[_Member]) -> list[dict[str, Any]]:
+    """A row of each of some members of one arm, who walk side by side."""
+    market, paths = given.market, _paths(given, members)
+    decides = decision_rows(market, members[0].policy.world.decisions, follows_signal=True)
+    sizer, world, rules = _sizer(market, members, paths, decides)
+    folds = {member.place: member.entrants.fold for member in members}
+    confidence = torch.stack([fold_confidence(market, fold) for fold in folds.values()])
+    place = torch.tensor([list(folds).index(member.place) for member in members])[paths.owner]
+    by_fold = replace(paths, owner=place)
+    found = returns(market, by_fold, confidence, sizer, world.account, rules, decides=decides, marks=decides)
     day = market.tape.column("day")[:, 0]
     days = day[paths.start + paths.length - 1] - day[paths.start]
     rows = []
-    for member, seed in enumerate(seeds):
-        mine = paths.owner == member
+    for number, member in enumerate(members):
+        mine = paths.owner == number
         returned, lasted, symbol = found[None, :, mine], days[mine], paths.symbol[mine]
-        priced, sharpe = (float(one(returned, lasted, symbol)[0]) for one in scale)
+        priced, sharpe = (float(one(returned, lasted, symbol)[0]) for one in member.scale)
         growth = float(Objective("log_growth", 1.0)(returned, lasted, symbol)[0]) / DAYS_PER_YEAR
         rows.append(
             {
-                "scheme": fold.scheme,
-                "fold": fold.number,
-                "arm": name,
-                "seed": seed,
+                "scheme": member.entrants.fold.scheme,
+                "fold": member.entrants.fold.number,
+                "arm": member.name,
+                "seed": member.seed,
                 "priced_growth": priced,
                 "sharpe": sharpe,
                 "bps_per_day": BPS * growth,
