@@ -24,7 +24,7 @@ from sizewise.params.trading.world import World
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.sizers import Sizer
 from sizewise.sizing.walks.decision_steps import DAYS_PER_YEAR
-from sizewise.sizing.walks.leaps import Paths, returns
+from sizewise.sizing.walks.leaps import Paths, mark_rows, returns
 
 REFERENCE = "reference"
 BPS = 1e4
@@ -127,6 +127,22 @@ def _sizer(
     )
 
 
+def _by_own_marks(market: Market, paths: Paths, found: torch.Tensor, decides: torch.Tensor | None) -> torch.Tensor:
+    """Returns [T, P] from decision to decision: where only another fold's path ends, an account is marked and not asked, and
+    what it earns from there on belongs to the step before."""
+    if decides is None:
+        return found
+    rows, last = mark_rows(market, paths, decides)[:-1], paths.start + paths.length - 1
+    foreign = ~decides[rows] & (rows != last - 1) & (rows != last)
+    # A path begins where it begins.
+    foreign[0] = False
+    for t in foreign.any(1).nonzero().flatten().flip(0).tolist():
+        both = (1.0 + found[t - 1]) * (1.0 + found[t]) - 1.0
+        found[t - 1] = torch.where(foreign[t], both, found[t - 1])
+        found[t] = torch.where(foreign[t], 0.0, found[t])
+    return found
+
+
 def _scored(given: _Given, members: Sequence[_Member]) -> list[dict[str, Any]]:
     """A row of each of some members of one arm, who walk side by side."""
     market, paths = given.market, _paths(given, members)
@@ -137,6 +153,7 @@ def _scored(given: _Given, members: Sequence[_Member]) -> list[dict[str, Any]]:
     place = torch.tensor([list(folds).index(member.place) for member in members])[paths.owner]
     by_fold = replace(paths, owner=place)
     found = returns(market, by_fold, confidence, sizer, world.account, rules, decides=decides, marks=decides)
+    found = _by_own_marks(market, paths, found, decides)
     day = market.tape.column("day")[:, 0]
     days = day[paths.start + paths.length - 1] - day[paths.start]
     rows = []

@@ -1,9 +1,12 @@
 """The yardstick scores everybody alike on what they were trained on, through the real broker."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from sizewise.dataset.market_tensor import fold_confidence
+from sizewise.dataset.splits import Slice
 from sizewise.learning.direct import yardstick as module
 from sizewise.learning.direct.learner import Objective, walk_lesson
 from sizewise.learning.direct.lessons import divide, lesson_of
@@ -33,3 +36,29 @@ def test_direct_and_its_reference_are_scored_as_in_training(monkeypatch):
         # Whole lots stand between the two.
         assert row["priced_growth"] == pytest.approx(expected, abs=0.02 * max(1.0, abs(expected)))
     assert rows[0]["priced_growth"] < rows[1]["priced_growth"]
+
+
+def test_folds_side_by_side_are_scored_as_alone(monkeypatch):
+    """Paths of other folds end inside this one's, at closes at which nobody here decides."""
+    monkeypatch.setattr(module, "Pool", InPlace)
+    market = telling_market()
+    market = replace(
+        market, confidence={**market.confidence, "confidence_rolling_1": market.confidence["confidence_rolling_0"]}
+    )
+    first = fold_of(market)
+    train = {symbol: Slice(31, 343) for symbol in first.train}
+    folds = first, replace(first, number=1, train=train)
+    entrants = []
+    for fold in folds:
+        trained = train_direct(market, fold, (1, 2), "direct", ARM, direct_settings(passes=6))
+        entrants.append(Entrants(fold, "direct", {one.seed: one.policy for one in trained}, {}))
+    alone = [row for one in entrants for row in yardstick(market, [one], 0.2, 10)]
+    monkeypatch.setattr(module, "cores", lambda: 1)
+    together = yardstick(market, entrants, 0.2, 10)
+    assert len(together) == len(alone) == 6
+    for found, expected in zip(together, alone, strict=True):
+        assert found == pytest.approx(expected, rel=1e-9)
+    # The guard fires: closes of others taken for one's own score otherwise.
+    monkeypatch.setattr(module, "_by_own_marks", lambda market, paths, found, decides: found)
+    cut = yardstick(market, entrants, 0.2, 10)
+    assert any(abs(a["sharpe"] - b["sharpe"]) > 1e-6 for a, b in zip(cut, alone, strict=True))
