@@ -10,10 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from sizewise.base.arithmetic import fitted
@@ -72,6 +68,12 @@ class ConfidenceModel:
             inputs: float64, shape (n, len(CONFIDENCE_INPUTS)), rows at entries.
             won: bool, shape (n,), gross profit.
         """
+        # Who only scores is spared a second of reading.
+        from sklearn.calibration import CalibratedClassifierCV
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
         pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=1.0 / rule.confidence_l2))
         model = CalibratedClassifierCV(pipeline, method="sigmoid", cv=rule.confidence_blocks, ensemble=False)
         # Matrices this small gain nothing from more threads, which spin for most of the time where cores are shared.

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from arch import arch_model
 
 from sizewise.base.arithmetic import fitted
 
@@ -41,6 +40,9 @@ def fit_garch(returns: np.ndarray) -> Garch:
     Args:
         returns: float64 (n,), simple daily returns of train, oldest first.
     """
+    # Half a second of reading, for who fits none.
+    from arch import arch_model
+
     model = arch_model(PERCENT * returns, mean="Zero", vol="GARCH", p=1, q=1, rescale=False)
     found = model.fit(disp="off", show_warning=False)
     omega, alpha, beta = (fitted(float(found.params[name])) for name in ("omega", "alpha[1]", "beta[1]"))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from arch.bootstrap import MCS, SPA
 
 from sizewise.base.errors import LedgerError
 from sizewise.evidence.statistics.means import DUST, never_varies
@@ -77,6 +76,9 @@ def spa(
         )
     if rivals.empty:
         return SuperiorAbility(1.0, 1.0, 1.0, arms, tuple(clones))
+    # See mcs.
+    from arch.bootstrap import SPA
+
     test = SPA(-days[reference].to_numpy(), -rivals.to_numpy(), block_size=block_days, reps=draws, seed=rng)
     test.compute()
     found = test.pvalues
@@ -102,6 +104,9 @@ def mcs(daily: pd.DataFrame, *, size: float, block_days: int, draws: int, rng: n
     kept = [name for name in days if original[name] == name]
     p_values = dict.fromkeys(kept, 1.0)
     if len(kept) > 1:
+        # Half a second of reading, for who asks for neither.
+        from arch.bootstrap import MCS
+
         test = MCS(-days[kept].to_numpy(), size, reps=draws, block_size=block_days, seed=rng)
         test.compute()
         p_values = {kept[int(place)]: float(p) for place, p in test.pvalues["Pvalue"].items()}

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from arch.bootstrap import StationaryBootstrap
 from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
@@ -227,6 +226,9 @@ def enough_blocks(n_days: int, block_days: int) -> bool:
 
 def bootstrap_means(series: np.ndarray, *, block_days: int, draws: int, seed: int) -> np.ndarray:
     """Means of `draws` resampled series, float64; stretches last `block_days` on average."""
+    # Half a second of reading, for who draws no bootstrap.
+    from arch.bootstrap import StationaryBootstrap
+
     bootstrap = StationaryBootstrap(block_days, series, seed=np.random.default_rng(seed))
     return np.asarray(bootstrap.apply(np.mean, draws), dtype=np.float64)[:, 0]
 
