@@ -10,6 +10,7 @@ from typing import IO, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sizewise.base.errors import LedgerError
@@ -133,17 +134,35 @@ def read_equity(
         DataMissingError: the walk_forward stage has not run.
     """
     path = require(folder / EQUITY, WALK, home=HOME)
-    filters = None if arms is None else [("arm", "in", list(arms))]
-    # Column by column: a whole table would stand in memory twice, and it is the largest there is.
-    parts = {name: _column(path, name, filters) for name in columns}
-    frame = pd.DataFrame(parts, copy=False)
-    frame.attrs = json.loads(pq.read_schema(path).metadata[b"pandas"]).get("attributes", {})
+    with pq.ParquetFile(path) as file:
+        kept = None if arms is None else _kept(file, arms)
+        # Column by column: a whole table would stand in memory twice, and it is the largest there is.
+        frame = pd.DataFrame({name: _column(file, name, kept) for name in columns}, copy=False)
+        frame.attrs = json.loads(file.schema_arrow.metadata[b"pandas"]).get("attributes", {})
     return frame
 
 
-def _column(path: Path, name: str, filters: list[tuple[str, str, list[str]]] | None) -> pd.Series:
-    table = pq.read_table(path, columns=[name], filters=filters, use_threads=False, pre_buffer=False)
-    return table.column(0).to_pandas()
+def _kept(file: pq.ParquetFile, arms: Sequence[str]) -> list[pa.Array]:
+    """Of each group of rows, which are of these arms: bool. To let every column find out takes four times as long."""
+    wanted = pa.array(arms, pa.string())
+    names = (_chunk(file, group, "arm").cast(pa.string()) for group in range(file.num_row_groups))
+    return [pc.is_in(group, wanted).combine_chunks() for group in names]
+
+
+def _column(file: pq.ParquetFile, name: str, kept: Sequence[pa.Array] | None) -> pd.Series:
+    kind = file.schema_arrow.field(name).type
+    parts: list[pa.Array] = []
+    for group in range(file.num_row_groups):
+        # A group of which nothing is kept is read for its categories alone.
+        if kept is None or pa.types.is_dictionary(kind) or pc.any(kept[group]).as_py():
+            chunk = _chunk(file, group, name)
+            found = chunk if kept is None else chunk.filter(kept[group])
+            parts += found.chunks or [chunk.chunk(0)[:0]]
+    return pa.chunked_array(parts, kind).to_pandas()
+
+
+def _chunk(file: pq.ParquetFile, group: int, name: str) -> pa.ChunkedArray:
+    return file.read_row_group(group, columns=[name], use_threads=False).column(0)
 
 
 def read_trades(folder: Path) -> pd.DataFrame:

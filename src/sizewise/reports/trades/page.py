@@ -112,9 +112,11 @@ def build(profile: str = "full") -> Path:
     trades, events = read_trades(workspace.ledger), read_events(workspace.ledger)
     ends = day_ends(workspace.ledger)
     # Cash has nothing to look at, and symbols that share one account have no price of their own.
-    names = [name for name in arms if name in set(trades["arm"])]
+    traded = {*trades["arm"].unique()}
+    names = [name for name in arms if name in traded]
     ends = ends[ends["arm"].isin(names)]
-    symbols = [symbol for symbol in params["data"].symbols if symbol in set(ends["symbol"])]
+    walked = {*ends["symbol"].unique()}
+    symbols = [symbol for symbol in params["data"].symbols if symbol in walked]
     folder = workspace.reports / TRADES
     # An output of the stage, whether or not there is something to draw.
     folder.mkdir(parents=True, exist_ok=True)

@@ -93,10 +93,10 @@ def drawn(
 
 
 def _check_same_days(symbol: str, days: pd.DataFrame, accounts: dict[Any, pd.DataFrame]) -> None:
-    wanted = days["timestamp"].to_numpy()
+    # As columns: times with a zone become objects one by one otherwise.
+    wanted = days["timestamp"].reset_index(drop=True)
     for (arm, seed), account in accounts.items():
-        found = account.sort_values("fold", kind="stable")["timestamp"].to_numpy()
-        if not np.array_equal(found, wanted):
+        if not account.sort_values("fold", kind="stable")["timestamp"].reset_index(drop=True).equals(wanted):
             raise LedgerError(
                 f"{arm} with seed {seed} covers other days of {symbol} than the first arm: run `dvc repro walk_forward`"
             )
