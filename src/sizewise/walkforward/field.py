@@ -180,37 +180,19 @@ class Field:
                 mine.append(name)
         groups = self._alike({name: len(self._train(name)) for name in mine})
         work = sum(key.length for name in mine for key in self._train(name))
-        apart = work > APART
-        shares = [
-            share for group in groups for share in self._shares(group, cores() if apart and len(groups) == 1 else 1)
-        ]
-        if len(shares) > 1 and apart:
-            with Pool((self, self._risk), most=len(shares)) as pool:
-                tables = list(pool.map(_matched_share, shares))
+        if len(groups) > 1 and work > APART:
+            with Pool((self, self._risk), most=len(groups)) as pool:
+                tables = list(pool.map(_matched_group, groups))
         else:
-            tables = [self.match_share(share, self._risk) for share in shares]
-        table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-        for name in mine:
-            places = {(key.fold, key.symbol, key.seed): place for place, key in enumerate(self._train(name))}
-            own = table[table["arm"] == name]
-            order = [places[key] for key in zip(own["fold"], own["symbol"], own["seed"], strict=True)]
-            self._matched[name] = own.iloc[np.argsort(order)].reset_index(drop=True)
+            tables = [self.match_group(group, self._risk) for group in groups]
+        for group, table in zip(groups, tables, strict=True):
+            for name in group:
+                self._matched[name] = table[table["arm"] == name].reset_index(drop=True)
 
-    def _shares(self, group: Sequence[str], count: int) -> list[list[PathKey]]:
-        """The train paths of arms that walk side by side, in as many shares, with as many long ones in each; an arm whose
-        digits hang on who is beside it stays whole, in the first."""
-        shares: list[list[PathKey]] = [[] for _ in range(count)]
-        for name in group:
-            keys = self._train(name)
-            longest = sorted(keys, key=lambda key: -key.length) if count > 1 and self.openers.alone(name) else []
-            for number, share in enumerate(shares):
-                share += longest[number::count] if longest else keys if number == 0 else []
-        return [share for share in shares if share]
-
-    def match_share(self, keys: Sequence[PathKey], risk: Risk) -> pd.DataFrame:
-        """The factors of train paths that walk side by side, those of an arm together; see risk.match, with the folds'
-        scheme."""
+    def match_group(self, group: Sequence[str], risk: Risk) -> pd.DataFrame:
+        """The factors of arms that walk side by side; see risk.match, with the folds' scheme."""
         told = len(self.openers.fits)
+        keys = [key for name in group for key in self._train(name)]
         parts = [match(self._on_days, part, self.openers.market, risk) for part in self._in_parts(keys)]
         # What a rule was given is told of the slices that are tested.
         del self.openers.fits[told:]
@@ -343,5 +325,5 @@ def _in_rows(keys: Sequence[PathKey]) -> Iterator[tuple[PathKey, ...]]:
     yield tuple(part)
 
 
-def _matched_share(given: tuple[Field, Risk], keys: Sequence[PathKey]) -> pd.DataFrame:
-    return given[0].match_share(keys, given[1])
+def _matched_group(given: tuple[Field, Risk], group: Sequence[str]) -> pd.DataFrame:
+    return given[0].match_group(group, given[1])

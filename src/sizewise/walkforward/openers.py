@@ -22,7 +22,6 @@ from sizewise.learning.closed_trades.policy import load_closed_trades
 from sizewise.learning.closed_trades.sizer import ClosedTradeSizer
 from sizewise.learning.direct.policy import DirectSizer, load_direct
 from sizewise.learning.own import load_own, member_size
-from sizewise.learning.ppo.acting import fits
 from sizewise.learning.ppo.agent import Agent, PolicySizer, load_agent
 from sizewise.learning.ppo.ensemble import EnsembleSizer
 from sizewise.learning.stored import policy_folder
@@ -90,14 +89,6 @@ class Openers:
     def decides(self, name: str) -> torch.Tensor | None:
         """Rows at which an arm is asked."""
         return decision_rows(self.market, self.under(name).decisions, follows_signal=self.follows(name))
-
-    def alone(self, name: str) -> bool:
-        """Whether what an arm does on a path hangs on no other; products of many policies round by how many they are."""
-        arm = self.arms[name]
-        if arm.kind == "ppo":
-            one = load_agent(policy_folder(self.policies, name, self.folds[0], self.seeds(name)[0]))
-            return fits(one.spec, torch.device("cpu"))
-        return arm.kind in PLAIN
 
     def rule(self, name: str, keys: Sequence[PathKey]) -> Sizer:  # noqa: ARG002
         """A rule that needs nothing but its parameters."""

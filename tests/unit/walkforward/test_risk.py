@@ -20,11 +20,9 @@ from sizewise.walkforward import field as field_module
 from sizewise.walkforward import risk as risk_module
 from sizewise.walkforward.field import Field
 from sizewise.walkforward.frames import equity_frame, frames
-from sizewise.walkforward.openers import Openers
 from sizewise.walkforward.risk import DIGITS, _abreast, factors_of, marks_frame, match, risk_summary, train_paths
 from sizewise.walkforward.walk import PathKey, of_paths, walk
 
-from ...hand_direct import InPlace
 from ...hand_market import make_market, priced, remade
 
 RISK = Risk(annual_vol_frac=0.03, tolerance_frac=0.01, steps=4)
@@ -140,34 +138,6 @@ def test_processes_side_by_side_find_what_one_does(market, monkeypatch):
     apart.match_all(names)
     for own, other in zip(every, [apart.unmatched(names), *(apart.matched(name) for name in names)], strict=True):
         pd.testing.assert_frame_equal(own, other, check_exact=True)
-
-
-def test_arms_in_one_group_are_shared_out_by_paths(market, monkeypatch):
-    names = ["atr", "constant", "buy_and_hold"]
-    alone, shared = hand_field(market), hand_field(market)
-    every = [alone.matched(name) for name in names]
-    given = []
-
-    class Watched(InPlace):
-        def map(self, function, work):
-            given.extend(work)
-            return super().map(function, work)
-
-    for name, value in (("APART", 0), ("cores", lambda: 2), ("Pool", Watched)):
-        monkeypatch.setattr(field_module, name, value)
-    shared.match_all(names)
-    assert len(given) == 2
-    assert abs(len(given[0]) - len(given[1])) <= len(names)
-    for name, own in zip(names, every, strict=True):
-        pd.testing.assert_frame_equal(own, shared.matched(name), check_exact=True)
-    # An arm whose digits hang on who is beside it stays whole.
-    monkeypatch.setattr(Openers, "alone", lambda self, name: name != "atr")
-    whole = hand_field(market)
-    given.clear()
-    whole.match_all(names)
-    assert sum(key.arm == "atr" for key in given[0]) == len(every[0])
-    assert not any(key.arm == "atr" for key in given[1])
-    pd.testing.assert_frame_equal(every[0], whole.matched("atr"), check_exact=True)
 
 
 def test_a_factor_has_few_digits(field):
