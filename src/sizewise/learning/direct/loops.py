@@ -10,10 +10,10 @@ import torch
 
 from sizewise.base.compiled import compiled
 from sizewise.learning.direct.lessons import Lesson
-from sizewise.learning.direct.network import LARGEST_HELD
+from sizewise.learning.direct.network import LARGEST_HELD, LEAST_ASKED
 from sizewise.learning.ppo.encoders import Parameters
 
-# Of [decisions, accounts] what each step reads, in this order.
+# Of [decisions, accounts], what every step reads.
 COLUMNS = (
     "direction",
     "asked",
@@ -29,7 +29,8 @@ COLUMNS = (
     "funded",
     "alive",
 )
-LEAST_ASKED, MOST_HELD = 1e-12, LARGEST_HELD
+DIRECTION, ASKED, TO_OPEN, FROM_OPEN, OPENS, CLOSES, COST, CROSS = range(8)
+LENT_BEFORE, FUNDED_BEFORE, LENT, FUNDED, ALIVE = range(8, len(COLUMNS))
 
 
 class Room:
@@ -135,7 +136,7 @@ def _see(
     t: int, columns: np.ndarray, held: np.ndarray, inner: np.ndarray, carried: np.ndarray, layer: np.ndarray
 ) -> None:
     """What is held, as multiples of what is asked for, [K, P]; and what goes into tanh, [P, K, hidden], in place."""
-    direction, asked = columns[t, 0], columns[t, 1]
+    direction, asked = columns[t, DIRECTION], columns[t, ASKED]
     policies, accounts = held.shape[1:]
     for k in range(policies):
         mine, share = carried[t, k], held[t, k]
@@ -144,8 +145,8 @@ def _see(
             if ours < 0.0:
                 ours = 0.0
             over = ours / (asked[p] if asked[p] > LEAST_ASKED else LEAST_ASKED)
-            if over > MOST_HELD:
-                over = MOST_HELD
+            if over > LARGEST_HELD:
+                over = LARGEST_HELD
             mine[p] = over * (1.0 if asked[p] > 0.0 else 0.0)
     hidden = inner.shape[1]
     fours = hidden - hidden % 4
@@ -174,23 +175,10 @@ def _hold(
     returned: np.ndarray,
 ) -> None:
     """From what the head says to what is earned and held at the next decision, see decision_steps.advance."""
-    direction, asked, to_open, from_open, opens, closes = (
-        columns[t, 0],
-        columns[t, 1],
-        columns[t, 2],
-        columns[t, 3],
-        columns[t, 4],
-        columns[t, 5],
-    )
-    cost, cross, lent_before, funded_before, lent, funded, alive = (
-        columns[t, 6],
-        columns[t, 7],
-        columns[t, 8],
-        columns[t, 9],
-        columns[t, 10],
-        columns[t, 11],
-        columns[t, 12],
-    )
+    now = columns[t]
+    direction, asked, to_open, from_open = now[DIRECTION], now[ASKED], now[TO_OPEN], now[FROM_OPEN]
+    opens, closes, cost, cross, alive = now[OPENS], now[CLOSES], now[COST], now[CROSS], now[ALIVE]
+    lent_before, funded_before, lent, funded = now[LENT_BEFORE], now[FUNDED_BEFORE], now[LENT], now[FUNDED]
     for k in range(held.shape[1]):
         share, following, head = held[t, k], held[t + 1, k], turned[t, k]
         multiples, target, earns = chosen[t, k], wanted[t, k], returned[t, k]
@@ -227,23 +215,10 @@ def _unhold(
 ) -> None:
     """Gradients of `_hold`, [K, P]: from those of what was returned and of what was held next to those of the multiple, and
     of what was held before as far as it was traded."""
-    direction, asked, to_open, from_open, opens, closes = (
-        columns[t, 0],
-        columns[t, 1],
-        columns[t, 2],
-        columns[t, 3],
-        columns[t, 4],
-        columns[t, 5],
-    )
-    cost, cross, lent_before, funded_before, lent, funded, alive = (
-        columns[t, 6],
-        columns[t, 7],
-        columns[t, 8],
-        columns[t, 9],
-        columns[t, 10],
-        columns[t, 11],
-        columns[t, 12],
-    )
+    now = columns[t]
+    direction, asked, to_open, from_open = now[DIRECTION], now[ASKED], now[TO_OPEN], now[FROM_OPEN]
+    opens, closes, cost, cross, alive = now[OPENS], now[CLOSES], now[COST], now[CROSS], now[ALIVE]
+    lent_before, funded_before, lent, funded = now[LENT_BEFORE], now[FUNDED_BEFORE], now[LENT], now[FUNDED]
     for k in range(held.shape[1]):
         share, target, multiples, earns = held[t, k], wanted[t, k], chosen[t, k], returned[t, k]
         for p in range(share.shape[0]):
@@ -318,14 +293,14 @@ def _unsee(
 @compiled
 def _unheld(t: int, columns: np.ndarray, held: np.ndarray, of_carried: np.ndarray, of_held: np.ndarray) -> None:
     """Adds to the gradient of what was held what comes of its being seen."""
-    direction, asked = columns[t, 0], columns[t, 1]
+    direction, asked = columns[t, DIRECTION], columns[t, ASKED]
     for k in range(held.shape[1]):
         share = held[t, k]
         for p in range(share.shape[0]):
             ours = share[p] * direction[p]
             least = asked[p] if asked[p] > LEAST_ASKED else LEAST_ASKED
             g = of_carried[k, p] * (1.0 if asked[p] > 0.0 else 0.0)
-            if not (ours if ours > 0.0 else 0.0) / least <= MOST_HELD:
+            if not (ours if ours > 0.0 else 0.0) / least <= LARGEST_HELD:
                 g = 0.0
             g = g / least
             if not ours >= 0.0:

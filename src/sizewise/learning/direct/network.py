@@ -15,6 +15,8 @@ from sizewise.learning.ppo.encoders import Parameters
 LARGEST_MULTIPLE = 2.0
 # What is held may be many times what the reference asks for now, where its size has shrunk.
 LARGEST_HELD = 4.0
+# What is asked for is no less than this where something is divided by it.
+LEAST_ASKED = 1e-12
 LAYERS = ("w1", "b1", "held", "w2", "b2")
 
 
@@ -65,4 +67,4 @@ def held_multiple(held: torch.Tensor, direction: torch.Tensor, asked: torch.Tens
         held: signed shares of equity. direction: -1, 0 or 1. asked: shares of equity, 0 or more.
     """
     ours = (held * direction).clamp(min=0.0)
-    return (ours / asked.clamp(min=1e-12)).clamp(max=LARGEST_HELD) * (asked > 0)
+    return (ours / asked.clamp(min=LEAST_ASKED)).clamp(max=LARGEST_HELD) * (asked > 0)
