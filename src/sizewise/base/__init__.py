@@ -6,6 +6,7 @@
 - errors: typed errors, and how a command ends on one
 - hashing: contents and sources as short hashes
 - imports: what a file of the package imports of it
+- lean: what is left out when nbformat is read
 - paths: where things lie, and writing them whole or not at all
 - pool: work in processes side by side, one thread each
 - seeding: random generators from what they are for

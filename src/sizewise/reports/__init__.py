@@ -18,9 +18,3 @@
 - verify: whether a run says what the committed one says
 - walk_forward: notebook 03
 """
-
-import sys
-
-# Whoever opens a notebook reads jsonschema, and that a grammar of international addresses where it is installed: up to three
-# seconds of every stage, to check a format that no notebook has. Without it jsonschema leaves that one check out.
-sys.modules.setdefault("rfc3987_syntax", None)

@@ -5,6 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sizewise.base import lean  # noqa: F401
+
+# isort: split
+
 import nbformat
 
 from sizewise.base.errors import WriteError

@@ -13,6 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sizewise.base import lean  # noqa: F401
+
+# isort: split
+
 import nbformat
 from bs4 import BeautifulSoup, Tag
 from jinja2 import ChoiceLoader, Environment, PackageLoader

@@ -11,6 +11,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from sizewise.base import lean  # noqa: F401
+
+# isort: split
+
 import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError

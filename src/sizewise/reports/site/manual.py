@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+from sizewise.base import lean  # noqa: F401
+
+# isort: split
+
 from bs4 import BeautifulSoup, Tag
 from markupsafe import Markup
 from nbconvert.filters.markdown import markdown2html
