@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from sizewise.base.pool import Pool, cores
+from sizewise.base.pool import Pool
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.market_tensor import Market, fold_confidence
 from sizewise.dataset.splits import Fold
@@ -28,6 +28,9 @@ from sizewise.sizing.walks.leaps import Paths, mark_rows, returns
 
 REFERENCE = "reference"
 BPS = 1e4
+# Groups of folds that walk side by side: a step takes about as long for one fold's accounts as for those of many.
+# So many on any number of cores, for products of many policies round by how many they are.
+GROUPS = 2
 
 
 class Entrants(NamedTuple):
@@ -47,10 +50,8 @@ def yardstick(market: Market, entrants: Sequence[Entrants], tail_frac: float, pu
         market: float64, on the CPU. tail_frac, purge_bars: of train slices, see params.learning.train.
     """
     given = _Given(market, tail_frac, purge_bars)
-    # A step takes about as long for one fold's accounts as for those of many, so folds walk side by side.
-    count = max(1, min(cores(), len(entrants)))
-    groups = [entrants[first::count] for first in range(count)]
-    with Pool(given, most=count) as pool:
+    groups = [group for first in range(GROUPS) if (group := entrants[first::GROUPS])]
+    with Pool(given, most=max(1, len(groups))) as pool:
         found = dict(pair for pairs in pool.map(_of_folds, groups) for pair in pairs)
     return [row for one in entrants for row in found[one.fold.scheme, one.fold.number]]
 

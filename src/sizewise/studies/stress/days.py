@@ -191,7 +191,7 @@ class PathDays:
 
     Attributes:
         day: int64 [D], its midnight, ns since 1970. growth, paid, traded: float64 [D], sums over its bars of log growth, of
-            costs over equity, and of traded_share; growth and paid are NaN from where equity is at or below 0.
+            costs over equity, and of traded_share; growth and paid are NaN where equity is at or below 0.
         rows: bars. held: sum of |position| / equity over them. sides, value: fees and slippage paid, and value traded, in
             quote currency. least: the lowest equity.
     """
@@ -213,13 +213,14 @@ def path_days(run: ArmRun, market: Market) -> list[PathDays]:
     found = []
     for first in range(0, len(run.keys), PATHS):
         keys, ledger = run.keys[first : first + PATHS], run.ledger.part(slice(first, first + PATHS))
-        sides = ledger.fees + ledger.slippage
+        sides, traded = ledger.fees + ledger.slippage, traded_share(market, keys, ledger)
         columns = (
             ledger.equity,
-            ledger.position,
+            (ledger.position / ledger.equity).abs(),
             sides,
             sides + ledger.borrow + ledger.funding,
-            traded_share(market, keys, ledger),
+            traded,
+            traded * ledger.equity.roll(1, 0),
         )
         # Time last, so that a path's bars lie side by side.
         by_path = torch.stack(columns).permute(2, 0, 1).contiguous().numpy()
@@ -228,8 +229,8 @@ def path_days(run: ArmRun, market: Market) -> list[PathDays]:
 
 
 def _path_days(key: PathKey, bars: np.ndarray, market: Market) -> PathDays:
-    """Args: `bars`: float64 [5, T], equity, position, fees and slippage, all costs, traded share."""
-    equity, position, sides, costs, traded = bars
+    """Args: `bars`: float64 [6, T], equity, |position| / equity, fees and slippage, all costs, traded share and value."""
+    equity, exposure, sides, costs, traded, value = bars
     safe = np.where(equity > 0.0, equity, np.nan)
     # Test windows begin at midnight UTC, so that no day belongs to two folds.
     day = market.times[key.start_row : key.start_row + key.length].floor("D").as_unit("ns").asi8
@@ -242,9 +243,9 @@ def _path_days(key: PathKey, bars: np.ndarray, market: Market) -> PathDays:
         paid=np.add.reduceat(-costs / safe, starts),
         traded=np.add.reduceat(traded, starts),
         rows=key.length,
-        held=float(np.abs(position / equity).sum()),
+        held=float(exposure.sum()),
         sides=-float(sides.sum()),
-        value=float((traded[1:] * equity[:-1]).sum()),
+        value=float(value.sum()),
         least=float(equity.min()),
     )
 

@@ -53,7 +53,7 @@ def test_folds_side_by_side_are_scored_as_alone(monkeypatch):
         trained = train_direct(market, fold, (1, 2), "direct", ARM, direct_settings(passes=6))
         entrants.append(Entrants(fold, "direct", {one.seed: one.policy for one in trained}, {}))
     alone = [row for one in entrants for row in yardstick(market, [one], 0.2, 10)]
-    monkeypatch.setattr(module, "cores", lambda: 1)
+    monkeypatch.setattr(module, "GROUPS", 1)
     together = yardstick(market, entrants, 0.2, 10)
     assert len(together) == len(alone) == 6
     for found, expected in zip(together, alone, strict=True):

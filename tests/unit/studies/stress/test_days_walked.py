@@ -84,3 +84,12 @@ def test_an_account_below_zero_leaves_no_growth(market, run):
     assert found.growth["S0"].iloc[4:].isna().all()
     assert found.growth["S0"].iloc[:4].notna().all()
     assert found.growth["S1"].iloc[2:7].notna().all()
+
+
+def test_an_account_of_nothing_is_told_of_without_a_warning(market, run):
+    """Its exposure is no number, and its ruin is named."""
+    equity = run.ledger.equity.clone()
+    equity[100:, 0] = 0.0
+    found = walked_days(path_days(replace(run, ledger=replace(run.ledger, equity=equity)), market), market, 100.0)
+    assert found.ruined == ("S0 fold 0 seed 1",)
+    assert not np.isfinite(found.exposure_pct)
