@@ -80,11 +80,15 @@ def test_another_arithmetic_is_caught(here, arms):
 
 @pytest.mark.skipif(QEMU is None, reason="qemu-x86_64 is not installed (Debian: qemu-user)")
 def test_on_emulated_processors(here, arms):
-    """And what is planted to depend on the processor is caught where this one differs from those."""
+    """And what is planted to depend on the processor is caught, surely where this one has instructions that those lack.
+
+    Without those the libraries may part by the maker alone.
+    """
     names = list(EMULATED) if not arms else list(EMULATED)[:1]
     with ThreadPoolExecutor() as workers:
         made = dict(
             zip(names, workers.map(lambda name: run(arms, str(QEMU), "-cpu", EMULATED[name]), names), strict=True)
         )
-    expected = ["planted"] if widest() else []
-    assert {name: parted(here, found) for name, found in made.items()} == dict.fromkeys(names, expected)
+    differs = {name: parted(here, found) for name, found in made.items()}
+    allowed = (["planted"],) if widest() else (["planted"], [])
+    assert all(names in allowed for names in differs.values()), differs
