@@ -18,25 +18,62 @@ ATR_STOP = 1.5
 NAMES = ("atr", "random", "buy_and_hold", "constant")
 
 
-def written(field, folder: Path) -> tuple[dict[str, bytes], list[pd.DataFrame]]:
-    writer = LedgerWriter(folder)
-    fits = writing.walk_into(writer, field, NAMES, stop_atr=ATR_STOP)
-    writer.close()
-    return {name: (folder / name).read_bytes() for name in (EQUITY, DAILY, TRADES, EVENTS)}, fits
+# Of a side that is not shared out, in another order.
+FEW = ("random", "atr")
+FILES = (EQUITY, DAILY, TRADES, EVENTS)
 
 
-def test_several_processes_write_what_one_does(market, tmp_path, monkeypatch):
-    field = hand_field(market)
-    field.ready(NAMES)
-    assert len(field.batches(NAMES)) > 1
-    alone, fits = written(field, tmp_path / "alone")
+def written(field, folder: Path, beside=None) -> tuple[dict[str, bytes], list[pd.DataFrame], pd.DataFrame]:
+    """A field in a folder, and what walks beside it in one within."""
+    sides = [writing.Side(field, NAMES, LedgerWriter(folder))]
+    sides += [writing.Side(beside, FEW, LedgerWriter(folder / "beside"))] if beside else []
+    fits, unmatched = writing.walk_into(sides, stop_atr=ATR_STOP)
+    for side in sides:
+        side.writer.close()
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.parquet")}, fits, unmatched
+
+
+@pytest.mark.parametrize("risk", ["declared", None])
+def test_several_processes_write_what_one_does(market, tmp_path, monkeypatch, risk):
+    given = {} if risk else {"risk": None}
+    first, second = hand_field(market, **given), hand_field(market, **given)
+    assert len(first.batches(NAMES)) > 1
+    alone, fits, unmatched = written(first, tmp_path / "alone", second)
     monkeypatch.setattr(writing, "APART", 0)
     monkeypatch.setattr(writing, "cores", lambda: 2)
-    apart, others = written(hand_field(market), tmp_path / "apart")
+    fields = [hand_field(market, **given) for _ in range(2)]
+    apart, others, plain = written(fields[0], tmp_path / "apart", fields[1])
+    assert set(alone) == {*FILES, *(f"beside/{name}" for name in FILES)}
     assert apart == alone
+    pd.testing.assert_frame_equal(plain, unmatched, check_exact=True)
+    assert plain.empty == (risk is None)
     assert len(fits) == len(others) > 0
     for own, other in zip(fits, others, strict=True):
         pd.testing.assert_frame_equal(own, other, check_exact=True)
+    # Factors are known to who asked, whoever found them.
+    for field, names, other in zip(fields, (NAMES, FEW), (first, second), strict=True):
+        for name in names:
+            assert (field.factors(name) is None) == (risk is None)
+            if risk:
+                pd.testing.assert_frame_equal(field.factors(name), other.matched(name), check_exact=True)
+
+
+def test_a_side_writes_what_it_writes_alone(market, tmp_path):
+    both, *_ = written(hand_field(market), tmp_path / "both", hand_field(market))
+    alone, *_ = written(hand_field(market), tmp_path / "alone")
+    assert {name: both[name] for name in alone} == alone
+    writer = LedgerWriter(tmp_path / "few")
+    writing.walk_into([writing.Side(hand_field(market), FEW, writer)], stop_atr=ATR_STOP)
+    writer.close()
+    assert {name: (tmp_path / "few" / name).read_bytes() for name in FILES} == {
+        name: both[f"beside/{name}"] for name in FILES
+    }
+
+
+def test_the_first_side_is_told_without_its_factors(market, tmp_path):
+    field = hand_field(market)
+    _, _, unmatched = written(field, tmp_path)
+    pd.testing.assert_frame_equal(unmatched, field.unmatched(NAMES), check_exact=True)
 
 
 def test_rows_of_a_batch_are_left_nowhere(market, tmp_path):
@@ -47,14 +84,14 @@ def test_rows_of_a_batch_are_left_nowhere(market, tmp_path):
 def test_nor_are_they_where_a_walk_stops(market, tmp_path):
     field = hand_field(market)
     with pytest.raises(KeyError, match="nobody"):
-        writing.walk_into(LedgerWriter(tmp_path), field, ["nobody"], stop_atr=ATR_STOP)
+        writing.walk_into([writing.Side(field, ["nobody"], LedgerWriter(tmp_path))], stop_atr=ATR_STOP)
 
     def stopped(batch):
         raise LedgerError("stopped")
 
     field.walk_batch = stopped
     with pytest.raises(LedgerError, match="stopped"):
-        writing.walk_into(LedgerWriter(tmp_path), field, NAMES, stop_atr=ATR_STOP)
+        written(field, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -66,7 +103,7 @@ def test_batches_hold_every_arm_in_order(market):
 
 @pytest.mark.parametrize("name", ["atr"])
 def test_what_is_written_is_what_the_field_walks(market, tmp_path, name):
-    files, _ = written(hand_field(market), tmp_path)
+    files, *_ = written(hand_field(market), tmp_path)
     assert files[EQUITY]
     equity = pd.read_parquet(tmp_path / EQUITY)
     (run,) = hand_field(market).walk_all([name])
