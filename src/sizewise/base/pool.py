@@ -95,6 +95,15 @@ def _context() -> BaseContext:
     return server
 
 
+def get_ready() -> None:
+    """Start what the processes of a pool begin from, which takes seconds, while this one does something else."""
+    if cores() > 1 and _context().get_start_method() == "forkserver":
+        # Systems without it lack the module.
+        from multiprocessing.forkserver import ensure_running
+
+        ensure_running()
+
+
 class Pool(Generic[Shared]):
     """Fresh processes that each hold one copy of what their work shares; leaving the `with` ends them.
 
@@ -103,11 +112,11 @@ class Pool(Generic[Shared]):
 
     def __init__(self, shared: Shared, *, most: int):
         """Args: `shared`: sent to each process once, and kept there with what work changes of it. `most`: processes
-        wanted; there are no more than cores."""
+        wanted, 0: the work is done here; there are no more than cores."""
         self._shared = shared
         self._pool: ProcessPoolExecutor | None = None
-        if not _SHARED:
-            count = max(1, min(most, cores()))
+        count = min(most, cores())
+        if count > 0 and not _SHARED:
             self._pool = ProcessPoolExecutor(count, _context(), initializer=_begin, initargs=(shared,))
 
     def __enter__(self) -> "Pool[Shared]":

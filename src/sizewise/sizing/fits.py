@@ -56,6 +56,13 @@ class Fitted:
 Fit = Callable[[Any, Market, Fold, float], dict[str, Fitted]]
 
 
+class Known(dict[tuple[str, int], dict[str, Fitted]]):
+    """What arms were fitted to already on one market, by name and fold; another process fits anew."""
+
+    def __reduce__(self) -> tuple[type["Known"], tuple[()]]:
+        return Known, ()
+
+
 def _nothing(at: Stretch) -> np.ndarray:
     return np.zeros(at.stop - at.start)
 

@@ -22,7 +22,7 @@ from sizewise.base.seeding import numpy_generator
 from sizewise.dataset.market_tensor import Market
 from sizewise.dataset.splits import Fold, Slice
 from sizewise.params.trading.account import Account
-from sizewise.sizing.fits import FITS, atr_sizes, fold_stretch
+from sizewise.sizing.fits import FITS, Known, atr_sizes, fold_stretch
 from sizewise.sizing.opportunities import Opportunities, find_opportunities
 from sizewise.sizing.sizers import AT_MARKET, Situation, follow_signal
 from sizewise.sizing.walks.backtest import PathLedger
@@ -85,6 +85,7 @@ class Given:
     Attributes:
         train_exposure: for atr_exposure_matched alone: by fold number, the `mean_exposure` of the arm it matches, walked
             over the fold's train slices.
+        known: fits of before on the same market and folds, to which new ones are added.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Given:
     folds: Mapping[int, Fold]
     limit_frac: float
     train_exposure: Mapping[int, float]
+    known: Known
 
 
 def fitted_sizer(
@@ -104,6 +106,7 @@ def fitted_sizer(
     account: Account,
     *,
     train_exposure: Mapping[int, float] | None = None,
+    known: Known | None = None,
 ) -> FittedSizer:
     """The sizer of an arm over P paths, each with the numbers of its own fold, symbol and seed.
 
@@ -115,7 +118,8 @@ def fitted_sizer(
     if arm.kind not in FITTED:
         raise ConfigError(f"arm of kind '{arm.kind}' is not fitted: see sizers.rule_sizer, or load its policy")
     limit = position_limit_frac(account)
-    given = Given(name, market, paths, {fold.number: fold for fold in folds}, limit, train_exposure or {})
+    by_number = {fold.number: fold for fold in folds}
+    given = Given(name, market, paths, by_number, limit, train_exposure or {}, Known() if known is None else known)
     sizes, fit = FITTED[arm.kind](arm, given)
     return FittedSizer(paths, sizes, limit, fit, getattr(arm, "resize_off_frac", None))
 
@@ -209,7 +213,10 @@ def _matched(arm: Any, given: Given) -> Sizes:
 
 def _by_symbol(arm: Any, given: Given) -> Sizes:
     market, numbers = given.market, sorted(set(given.paths.fold.tolist()))
-    found = {n: FITS[arm.kind](arm, market, given.folds[n], given.limit_frac) for n in numbers}
+    for n in numbers:
+        if (given.name, n) not in given.known:
+            given.known[given.name, n] = FITS[arm.kind](arm, market, given.folds[n], given.limit_frac)
+    found = {n: given.known[given.name, n] for n in numbers}
     sizes = []
     for number, (fold, start, length) in zip(given.paths.symbol, given.paths.spans(), strict=True):
         symbol = market.symbols[number]

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
 import torch
@@ -143,12 +142,12 @@ class JoinedSizer:
 
     def __init__(self, sizers: Sequence[Sizer], counts: Sequence[int]):
         """Args: `counts`: paths of each, in their order."""
-        ends = pairwise(accumulate(counts, initial=0))
-        self._parts = [(sizer, slice(*bounds)) for sizer, bounds in zip(sizers, ends, strict=True)]
+        self._sizers, self._counts = list(sizers), list(counts)
 
     def orders(self, at: Situation) -> Orders:
         """See Sizer."""
-        return Orders(market=torch.cat([_market(sizer.orders(at.pick(part))) for sizer, part in self._parts], dim=-1))
+        parts = zip(self._sizers, at.split(self._counts), strict=True)
+        return Orders(market=torch.cat([_market(sizer.orders(part)) for sizer, part in parts], dim=-1))
 
 
 def _market(orders: Orders) -> torch.Tensor:

@@ -1,7 +1,9 @@
 """What is known at a close where something is decided: the market's signals and the accounts that trade them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -89,6 +91,19 @@ class Situation:
         if self.within is None:
             return replace(self, **own, within=index)
         return replace(self, **own, **self._whole(), within=index)
+
+    def split(self, counts: Sequence[int]) -> "list[Situation]":
+        """The accounts of one axis in parts of so many, in their order; see `pick`."""
+        paths = len(self.equity)
+        own = {name: _split(getattr(self, name), counts, paths) for name in OWN}
+        whole = {} if self.within is None else self._whole()
+        starts = accumulate(counts, initial=0)
+        return [
+            replace(
+                self, **{name: parts[n] for name, parts in own.items()}, **whole, within=slice(start, start + count)
+            )
+            for n, (start, count) in enumerate(zip(starts, counts, strict=False))
+        ]
 
     def repeated(self, times: int) -> "Situation":
         """The same accounts of one axis so many times, one after the other."""
@@ -194,6 +209,12 @@ def picked(state: Any, index: torch.Tensor | slice) -> Any:
         parts = [picked(part, index) for part in state]
         return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
     return state
+
+
+def _split(state: Any, counts: Sequence[int], paths: int) -> Sequence[Any]:
+    if isinstance(state, torch.Tensor) and state.ndim and state.shape[-1] == paths:
+        return torch.split(state, list(counts), -1)
+    return [state] * len(counts)
 
 
 def divided(held: Position, factor: torch.Tensor, close: torch.Tensor) -> Position:

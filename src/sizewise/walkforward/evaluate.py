@@ -21,7 +21,7 @@ from sizewise.params.stage import Stage
 from sizewise.params.trading.world import World
 from sizewise.sizing.own import own_of
 from sizewise.walkforward.field import Field
-from sizewise.walkforward.writing import walk_into
+from sizewise.walkforward.writing import Side, walk_into
 
 
 def evaluate_all(stage: Stage, market: Market, folds: Mapping[str, Sequence[Fold]]) -> pd.DataFrame:
@@ -37,24 +37,20 @@ def evaluate_all(stage: Stage, market: Market, folds: Mapping[str, Sequence[Fold
     """
     p = stage.params
     exact = market.to("cpu", torch.float64)
-    atr_stop = stop_atr(p.arms, p.plan.reference)
-    fits: list[pd.DataFrame] = []
-    factors: list[pd.DataFrame] = []
-    unmatched: list[pd.DataFrame] = []
-    for scheme in folds:
+    world, given = World.of(p), (p.outcome, stage.workspace.policies, p.plan.risk)
+    sides = []
+    # The primary one first.
+    for scheme in sorted(folds, key=lambda scheme: scheme != PRIMARY):
         primary = scheme == PRIMARY
-        world, policies = World.of(p), stage.workspace.policies
-        field = Field(exact, folds[scheme], p.arms, p.train.seeds, world, p.outcome, policies, p.plan.risk)
         names = list(p.arms) if primary else [p.plan.candidate, p.plan.reference]
         writer = LedgerWriter(stage.workspace.ledger / ("" if primary else ANCHORED_FOLDER))
-        fits += walk_into(writer, field, names, stop_atr=atr_stop)
-        writer.close()
-        if p.plan.risk is not None:
-            factors += [field.matched(name) for name in names]
-            unmatched += [field.unmatched(names)] if primary else []
-    if factors:
-        every = [pd.concat(tables, ignore_index=True) for tables in (factors, unmatched)]
-        write_risk(stage.workspace.ledger, *every)
+        sides.append(Side(Field(exact, folds[scheme], p.arms, p.train.seeds, world, *given), names, writer))
+    fits, unmatched = walk_into(sides, stop_atr=stop_atr(p.arms, p.plan.reference))
+    for side in sides:
+        side.writer.close()
+    if p.plan.risk is not None:
+        factors = [side.field.matched(name) for side in sides for name in side.names]
+        write_risk(stage.workspace.ledger, pd.concat(factors, ignore_index=True), unmatched)
     return pd.concat(fits, ignore_index=True) if fits else pd.DataFrame()
 
 

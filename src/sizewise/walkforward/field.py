@@ -1,7 +1,9 @@
 """The field: how each arm of params becomes its out-of-sample paths, on its own ledger, over the same signals; what walks
 beside what, and at which risk."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -138,9 +140,8 @@ class Field:
         return len(every) * max(key.length for key in every) <= SIDE_BY_SIDE
 
     def _walked(self, batch: Batch) -> Iterator[ArmRun]:
-        sizers = [self.sizer(name, keys) for name, keys in batch]
         counts = [len(keys) for _, keys in batch]
-        sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, counts)
+        sizer = self._side_by_side(batch, torch.cat([self._factor(name, keys) for name, keys in batch]))
         first = batch[0][0]
         under = self.openers.under(first)
         every = [key for _, keys in batch for key in keys]
@@ -152,12 +153,19 @@ class Field:
 
     def sizer(self, name: str, keys: Sequence[PathKey]) -> Sizer:
         """An arm on paths, at the risk that is declared."""
-        factor = torch.ones(len(keys)) if self._risk is None else of_paths(factors_of(self.matched(name)), keys)
-        return self._scaled(name, keys, factor)
+        return self._side_by_side([(name, keys)], self._factor(name, keys))
 
-    def _scaled(self, name: str, keys: Sequence[PathKey], factor: torch.Tensor) -> Sizer:
-        """An arm on paths, its sizes times the paths' factors."""
-        return scaled_sizer(self.openers.open(name, keys), factor, self.openers.world)
+    def _factor(self, name: str, keys: Sequence[PathKey]) -> torch.Tensor:
+        """What an arm's sizes on paths are multiplied by, float64 (P,)."""
+        if self._risk is None:
+            return torch.ones(len(keys), dtype=torch.float64)
+        return of_paths(factors_of(self.matched(name)), keys)
+
+    def _side_by_side(self, arms: Sequence[tuple[str, Sequence[PathKey]]], factor: torch.Tensor) -> Sizer:
+        """Arms on paths, those of each together, all sizes times the paths' factors."""
+        sizers = [self.openers.open(name, keys) for name, keys in arms]
+        sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, [len(keys) for _, keys in arms])
+        return scaled_sizer(sizer, factor, self.openers.world)
 
     def ready(self, names: Sequence[str]) -> None:
         """Match arms that are not matched yet, where a risk is declared."""
@@ -165,45 +173,58 @@ class Field:
             self.match_all(names)
 
     def match_all(self, names: Sequence[str]) -> None:
-        """Find the factors of arms that have none yet, see _alike.
+        """Find the factors of arms that have none yet.
 
         Raises:
             ConfigError: no risk is declared.
         """
+        self._declared()
+        groups = self.to_match(names)
+        work = sum(map(self.train_rows, groups))
+        with Pool(self, most=len(groups) if len(groups) > 1 and work > APART else 0) as pool:
+            for group, table in zip(groups, pool.map(Field.match_group, groups), strict=True):
+                self.take(group, table)
+
+    def to_match(self, names: Sequence[str]) -> list[list[str]]:
+        """Arms that have no factors yet, in groups that are matched at once; none where no risk is declared."""
+        if self._risk is None:
+            return []
+        waiting = [name for name in names if self.factors(name) is None]
+        joint = [[name] for name in waiting if self.of(name) is not self]
+        return [*self._alike({name: len(self._train(name)) for name in waiting if self.of(name) is self}), *joint]
+
+    def train_rows(self, names: Sequence[str]) -> int:
+        """Rows of all train paths of arms."""
+        return sum(key.length for name in names for key in self.of(name)._train(name))
+
+    def match_group(self, group: Sequence[str]) -> pd.DataFrame:
+        """The factors of arms that walk side by side; see risk.match, with the folds' scheme."""
+        own, risk = self.of(group[0]), self._declared()
+        told = len(own.openers.fits)
+        keys = [key for name in group for key in own._train(name)]
+        parts = [match(own._on_days, part, own.openers.market, risk) for part in own._in_parts(keys)]
+        # What a rule was given is told of the slices that are tested.
+        del own.openers.fits[told:]
+        return pd.concat(parts, ignore_index=True).assign(scheme=own.openers.folds[0].scheme)[list(COLUMNS)]
+
+    def _declared(self) -> Risk:
         if self._risk is None:
             raise ConfigError("plan.risk is null, so that no arm is matched to anything: declare it")
-        mine = []
-        for name in names:
-            if self.of(name) is not self:
-                self.of(name).match_all([name])
-            elif name not in self._matched:
-                mine.append(name)
-        groups = self._alike({name: len(self._train(name)) for name in mine})
-        work = sum(key.length for name in mine for key in self._train(name))
-        if len(groups) > 1 and work > APART:
-            with Pool((self, self._risk), most=len(groups)) as pool:
-                tables = list(pool.map(_matched_group, groups))
-        else:
-            tables = [self.match_group(group, self._risk) for group in groups]
-        for group, table in zip(groups, tables, strict=True):
-            for name in group:
-                self._matched[name] = table[table["arm"] == name].reset_index(drop=True)
+        return self._risk
 
-    def match_group(self, group: Sequence[str], risk: Risk) -> pd.DataFrame:
-        """The factors of arms that walk side by side; see risk.match, with the folds' scheme."""
-        told = len(self.openers.fits)
-        keys = [key for name in group for key in self._train(name)]
-        parts = [match(self._on_days, part, self.openers.market, risk) for part in self._in_parts(keys)]
-        # What a rule was given is told of the slices that are tested.
-        del self.openers.fits[told:]
-        return pd.concat(parts, ignore_index=True).assign(scheme=self.openers.folds[0].scheme)[list(COLUMNS)]
+    def take(self, group: Sequence[str], table: pd.DataFrame) -> None:
+        """Walk arms at these factors from now on; see match_group."""
+        for name in group:
+            self.of(name)._matched[name] = table[table["arm"] == name].reset_index(drop=True)
 
     def matched(self, name: str) -> pd.DataFrame:
-        """The factors of an arm on these folds, see risk.match; with the folds' scheme."""
-        if self.of(name) is not self:
-            return self.of(name).matched(name)
+        """The factors of an arm on these folds, see match_group."""
         self.match_all([name])
-        return self._matched[name]
+        return self.of(name)._matched[name]
+
+    def factors(self, name: str) -> pd.DataFrame | None:
+        """Those an arm was matched to already."""
+        return self.of(name)._matched.get(name)
 
     def _alike(self, paths: Mapping[str, int]) -> list[list[str]]:
         """Arms (with so many paths each) in groups that walk side by side: of one world, as many groups as there are cores
@@ -220,25 +241,25 @@ class Field:
 
     def unmatched(self, names: Sequence[str]) -> pd.DataFrame:
         """Arms over their test slices at a factor of 1, by day; see risk.marks_frame."""
-        keys = {name: self._keys(name) for name in names if self.of(name) is self}
-        groups = self._alike({name: len(mine) for name, mine in keys.items()})
-        if len(groups) > 1 and sum(key.length for mine in keys.values() for key in mine) > APART:
-            with Pool(self, most=len(groups)) as pool:
-                found = list(pool.map(Field.unmatched_group, groups))
-        else:
-            found = [self.unmatched_group(group) for group in groups]
-        found += [self.of(name).unmatched([name]) for name in names if self.of(name) is not self]
-        by_arm = {str(arm): rows for part in found for arm, rows in part.groupby("arm", sort=False)}
-        return pd.concat([by_arm[name] for name in names], ignore_index=True)
+        groups = self.to_walk(names)
+        work = sum(key.length for name in names for key in self.of(name)._keys(name))
+        with Pool(self, most=len(groups) if len(groups) > 1 and work > APART else 0) as pool:
+            return in_order(pool.map(Field.unmatched_group, groups), names)
+
+    def to_walk(self, names: Sequence[str]) -> list[list[str]]:
+        """Arms in groups that walk their test slices at once, where days alone are kept."""
+        joint = [[name] for name in names if self.of(name) is not self]
+        return [*self._alike({name: len(self._keys(name)) for name in names if self.of(name) is self}), *joint]
 
     def unmatched_group(self, group: Sequence[str]) -> pd.DataFrame:
         """See `unmatched`; arms that walk side by side."""
-        told = len(self.openers.fits)
-        keys = [key for name in group for key in self._keys(name)]
-        parts = self._in_parts(keys)
-        found = [marks_frame(part, self._on_days(part, np.ones(len(part))), self.openers.market) for part in parts]
+        own = self.of(group[0])
+        told = len(own.openers.fits)
+        keys = [key for name in group for key in own._keys(name)]
+        parts = own._in_parts(keys)
+        found = [marks_frame(part, own._on_days(part, np.ones(len(part))), own.openers.market) for part in parts]
         # What a rule was given is told of the walk at matched risk.
-        del self.openers.fits[told:]
+        del own.openers.fits[told:]
         return pd.concat(found, ignore_index=True)
 
     def rehearse(self, names: Sequence[str]) -> None:
@@ -287,17 +308,13 @@ class Field:
 
     def _on_days(self, keys: Sequence[PathKey], factor: np.ndarray) -> DayMarks:
         """Args: `keys`: of arms that are alike, those of each together."""
-        counts = {name: sum(key.arm == name for key in keys) for name in dict.fromkeys(key.arm for key in keys)}
-        sizers, start = [], 0
-        for name, count in counts.items():
-            part = slice(start, start + count)
-            sizers.append(self._scaled(name, keys[part], torch.from_numpy(factor[part])))
-            start += count
-        sizer = sizers[0] if len(sizers) == 1 else JoinedSizer(sizers, list(counts.values()))
-        name = keys[0].arm
-        return walk_days(
-            self.openers.market, keys, sizer, self.openers.under(name), follows_signal=self.openers.follows(name)
-        )
+        arms = [(name, tuple(mine)) for name, mine in groupby(keys, attrgetter("arm"))]
+        first, opened = keys[0].arm, self.openers
+        # A step is a hundred small operations, which cost a tenth less where nobody can ask for a gradient of them; what is
+        # somebody's own may.
+        with torch.inference_mode(all(opened.arms[name].kind != "custom" for name, _ in arms)):
+            sizer = self._side_by_side(arms, torch.from_numpy(factor))
+            return walk_days(opened.market, keys, sizer, opened.under(first), follows_signal=opened.follows(first))
 
 
 def _in_shares(paths: Mapping[str, int]) -> list[list[str]]:
@@ -325,5 +342,7 @@ def _in_rows(keys: Sequence[PathKey]) -> Iterator[tuple[PathKey, ...]]:
     yield tuple(part)
 
 
-def _matched_group(given: tuple[Field, Risk], group: Sequence[str]) -> pd.DataFrame:
-    return given[0].match_group(group, given[1])
+def in_order(parts: Iterable[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
+    """Rows of arms, which lie together in the parts, in the order of their names."""
+    by_arm = {str(arm): rows for part in parts for arm, rows in part.groupby("arm", sort=False)}
+    return pd.concat([by_arm[name] for name in names], ignore_index=True)

@@ -69,7 +69,10 @@ def equity_frames(stretch: Stretch, ledger: PathLedger, market: Market) -> pd.Da
         return values[: first.length, stretch.paths].cpu().numpy().T.ravel()
 
     equity, position = (column(values).astype(np.float64) for values in (ledger.equity, ledger.position))
-    flows = {name: column(getattr(ledger, "price" if name == FLOWS[0] else name)).astype(np.float64) for name in FLOWS}
+    # A flow of nothing has no sign: it would hang on who walks beside whom.
+    flows = {
+        name: column(getattr(ledger, "price" if name == FLOWS[0] else name)).astype(np.float64) + 0.0 for name in FLOWS
+    }
     codes = market.regime[stretch.rows].cpu().numpy()
     # A step that ends at row t was decided at row t - 1.
     codes = np.tile(np.concatenate([codes[:1], codes[:-1]]), count)

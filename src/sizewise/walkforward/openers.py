@@ -31,6 +31,7 @@ from sizewise.params.arms import Arm, DirectArm
 from sizewise.params.learning.outcome import ClosedTrades
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.world import World
+from sizewise.sizing.fits import Known
 from sizewise.sizing.fitted import FITTED, Paths, fitted_sizer, mean_exposure
 from sizewise.sizing.multiples import rules_of
 from sizewise.sizing.own import Learner, checked, open_own
@@ -46,7 +47,7 @@ class Openers:
     Attributes:
         market: float64, on the CPU. drawn: the seeds of arms that name none of their own. outcome: the section that
             closed-trade arms were trained with. policies: the folder of what was learned. fits: what fitted rules were
-            given, as they are opened.
+            given, as they are opened. known: what they were fitted to, so that it is found once.
     """
 
     market: Market
@@ -57,6 +58,7 @@ class Openers:
     outcome: ClosedTrades
     policies: Path
     fits: list[pd.DataFrame] = field(default_factory=list)
+    known: Known = field(default_factory=Known)
 
     @property
     def account(self) -> Account:
@@ -172,7 +174,8 @@ class Openers:
         rows = [(key.fold, self.market.symbols.index(key.symbol), key.seed, key.start_row, key.length) for key in keys]
         carried = self.train_exposure(arm.matches) if hasattr(arm, "matches") else None
         paths = Paths(*np.array(rows, dtype=np.int64).T)
-        sizer = fitted_sizer(name, arm, self.market, paths, self.folds, self.account, train_exposure=carried)
+        given = (name, arm, self.market, paths, self.folds, self.account)
+        sizer = fitted_sizer(*given, train_exposure=carried, known=self.known)
         self.fits.append(sizer.fit.assign(arm=name, scheme=self.folds[0].scheme))
         return sizer
 

@@ -10,15 +10,23 @@ import pandas as pd
 
 from sizewise.base.pool import Pool, cores
 from sizewise.ledgers.files import LedgerWriter, PathRows, path_rows
-from sizewise.walkforward.field import Batch, Field
+from sizewise.walkforward.field import Batch, Field, in_order
 from sizewise.walkforward.frames import events_frame, frames
 from sizewise.walkforward.walk import APART
+
+
+class Side(NamedTuple):
+    """One split scheme. names: of the arms that walk there. writer: of what they do."""
+
+    field: Field
+    names: Sequence[str]
+    writer: LedgerWriter
 
 
 class _Given(NamedTuple):
     """What every process has. scratch: where it leaves rows, since a pipe would hold those of all batches that are done."""
 
-    field: Field
+    fields: list[Field]
     stop_atr: float
     scratch: Path
 
@@ -31,30 +39,75 @@ class _Walked(NamedTuple):
     fits: list[pd.DataFrame]
 
 
-def walk_into(writer: LedgerWriter, field: Field, names: Sequence[str], *, stop_atr: float) -> list[pd.DataFrame]:
-    """Walk arms and keep what they did, in the order of `names`; returns Openers.fits of them.
+# The place of a side's field, a batch there, and the factors of its arms.
+_Item = tuple[int, Batch, dict[str, pd.DataFrame]]
 
+
+def walk_into(sides: Sequence[Side], *, stop_atr: float) -> tuple[list[pd.DataFrame], pd.DataFrame]:
+    """Match arms where a risk is declared, walk them, and keep what they did, in the order of their names.
+
+    The first side is shared out to be matched, and again to be walked. An arm of another side, which has few, is matched and
+    walked in one go meanwhile.
+
+    Returns:
+        Openers.fits, side by side; the first side at a factor of 1, see Field.unmatched, empty where no risk is declared.
     Raises:
         see Field.walk_all.
     """
-    field.ready(names)
-    batches = field.batches(names)
-    work = sum(key.length for batch in batches for _, keys in batch for key in keys)
+    first, *others = sides
+    field, names = first.field, first.names
+    groups = field.to_match(names)
+    rows = sum(side.field.train_rows(side.names) for side in sides)
     # On the disk of the ledger: rows are not compressed there, and a system's own place for scratch may be memory.
-    writer.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=writer.folder) as scratch:
-        given = _Given(field, stop_atr, Path(scratch))
-        if len(batches) > 1 and work > APART and cores() > 1:
-            with Pool(given, most=len(batches)) as pool:
-                return _keep(writer, pool.map(_walk_batch, enumerate(batches)))
-        return _keep(writer, (_walk_batch(given, one) for one in enumerate(batches)))
+    first.writer.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=first.writer.folder) as scratch:
+        given = _Given([side.field for side in sides], stop_atr, Path(scratch))
+        with Pool(given, most=cores() if rows > APART and cores() > 1 else 0) as pool:
+            matched = pool.map(_match, groups)
+            arms = [(place, name) for place, side in enumerate(others, 1) for name in side.names]
+            meanwhile = pool.map(_match_and_walk, arms)
+            for group, table in zip(groups, matched, strict=True):
+                field.take(group, table)
+            walked = pool.map(_walk, [(0, batch, _factors(field, batch)) for batch in field.batches(names)])
+            plain = pool.map(_unmatched, field.to_walk(names) if groups else [])
+            fits = _keep(first.writer, walked)
+            unmatched = in_order(plain, names) if groups else pd.DataFrame()
+            for (place, name), (factors, batches) in zip(arms, meanwhile, strict=True):
+                own = sides[place]
+                if factors is not None:
+                    own.field.take([name], factors)
+                fits += _keep(own.writer, batches)
+    return fits, unmatched
 
 
-def _walk_batch(given: _Given, numbered: tuple[int, Batch]) -> _Walked:
-    number, batch = numbered
-    field, told, events = given.field, len(given.field.openers.fits), []
-    target = given.scratch / f"{number}.rows"
-    with target.open("wb") as file:
+def _match(given: _Given, group: Sequence[str]) -> pd.DataFrame:
+    return given.fields[0].match_group(group)
+
+
+def _unmatched(given: _Given, group: Sequence[str]) -> pd.DataFrame:
+    return given.fields[0].unmatched_group(group)
+
+
+def _match_and_walk(given: _Given, arm: tuple[int, str]) -> tuple[pd.DataFrame | None, list[_Walked]]:
+    place, name = arm
+    field = given.fields[place]
+    field.ready([name])
+    walked = [_walk(given, (place, batch, _factors(field, batch))) for batch in field.batches([name])]
+    return field.factors(name), walked
+
+
+def _factors(field: Field, batch: Batch) -> dict[str, pd.DataFrame]:
+    found = {name: field.factors(name) for name, _ in batch}
+    return {name: table for name, table in found.items() if table is not None}
+
+
+def _walk(given: _Given, item: _Item) -> _Walked:
+    place, batch, factors = item
+    field = given.fields[place]
+    for name, table in factors.items():
+        field.take([name], table)
+    told, events = len(field.openers.fits), []
+    with tempfile.NamedTemporaryFile(dir=given.scratch, delete=False) as file:
         for run in field.walk_batch(batch):
             own = field.market_of(run.arm)
             for equity, trades in frames(run, own, stop_atr=given.stop_atr):
@@ -62,7 +115,7 @@ def _walk_batch(given: _Given, numbered: tuple[int, Batch]) -> _Walked:
             events.append(events_frame(run, own))
     fits = field.openers.fits[told:]
     del field.openers.fits[told:]
-    return _Walked(target, events, fits)
+    return _Walked(Path(file.name), events, fits)
 
 
 def _keep(writer: LedgerWriter, walked: Iterable[_Walked]) -> list[pd.DataFrame]:

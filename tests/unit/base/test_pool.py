@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 from contextlib import nullcontext
+from multiprocessing import forkserver
 from pathlib import Path
 
 import psutil
 import pytest
 
+from sizewise.base import pool as pool_module
 from sizewise.base.arithmetic import BASELINE, asking, fingerprint, has_avx2
 from sizewise.base.errors import ConfigError, TrainingError
-from sizewise.base.pool import EMULATOR, Pool, cores, emulator
+from sizewise.base.pool import EMULATOR, Pool, cores, emulator, get_ready
 
 # Other processes import what they are asked to do: it stands in a module that they find.
 WORK = """
@@ -107,10 +109,32 @@ def test_an_error_arrives_as_itself_after_what_came_before_it(work):
             next(results)
 
 
-@pytest.mark.parametrize(("most", "count"), [(0, 1), (1, 1), (10_000, cores())])
-def test_there_is_at_least_one_process_and_no_more_than_cores(most, count):
+@pytest.mark.parametrize(("most", "count"), [(1, 1), (10_000, cores())])
+def test_there_are_no_more_processes_than_cores(most, count):
     with Pool(None, most=most) as pool:
         assert pool._pool._max_workers == count
+
+
+def test_without_a_process_the_work_is_done_here_when_it_is_asked_for(work):
+    mine: list[int] = []
+    with Pool(mine, most=0) as pool:
+        results = pool.map(work.counted, [7, 8])
+        assert mine == []
+        assert [(process, count) for process, count, _ in results] == [(os.getpid(), 1), (os.getpid(), 2)]
+    assert mine == [7, 8]
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_what_processes_begin_from_is_there_before_they_are(monkeypatch, several):
+    begun = []
+    monkeypatch.setattr(forkserver, "ensure_running", lambda: begun.append(True))
+    monkeypatch.setattr(pool_module, "cores", lambda: 2 if several else 1)
+    get_ready()
+    assert begun == [True] * several
+    # Under an emulator each process begins by itself.
+    monkeypatch.setenv(EMULATOR, "env SEEN=1")
+    get_ready()
+    assert begun == [True] * several
 
 
 def test_workers_run_under_the_emulator(work, monkeypatch):
@@ -159,6 +183,7 @@ def test_an_interrupt_ends_the_workers_in_silence(work, tmp_path):
 
 KILLED = """
 from contextlib import nullcontext
+from multiprocessing import forkserver
 
 from sizewise.base.arithmetic import BASELINE, asking
 from sizewise.base.pool import Pool

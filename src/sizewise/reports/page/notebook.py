@@ -9,6 +9,7 @@ import torch
 
 from sizewise.base.arithmetic import fingerprint
 from sizewise.base.paths import Workspace
+from sizewise.base.pool import get_ready
 from sizewise.params.stage import Stage, open_stage
 from sizewise.reports.page.by_hand import make_ready
 from sizewise.reports.page.contents import NOTEBOOKS
@@ -17,6 +18,8 @@ from sizewise.reports.page.progress import in_notebook
 from sizewise.reports.page.style import use_style
 
 FULL = "full"
+# Stages whose notebook soon works in processes side by side.
+SIDE_BY_SIDE = ("train", "walk_forward")
 
 
 def open_page(name: str, params: Mapping[str, Any] | None = None, profile: str = "full") -> Stage:
@@ -25,6 +28,8 @@ def open_page(name: str, params: Mapping[str, Any] | None = None, profile: str =
     Without parameters the notebook was opened by hand: on another profile than the full one, what it reads is made first.
     """
     use_style()
+    if profile == FULL and name in SIDE_BY_SIDE:
+        get_ready()
     if params is None and profile != FULL:
         make_ready(name, profile)
     if params is None and name == "train":
