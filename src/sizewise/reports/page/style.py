@@ -12,7 +12,6 @@ from IPython.lib.pretty import RepresentationPrinter
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.optimize import isotonic_regression
 
 from sizewise.reports.page import table
 from sizewise.reports.page.described import described
@@ -135,6 +134,9 @@ def label_ends(axes: Axes, *, size: float = 8.0) -> None:
         return
     heights = (axes.transData + axes.transAxes.inverted()).transform(np.array(ends))[:, 1]
     # Points, before the layout moves anything: near enough to keep lines of words apart.
+    # Most pages have no such lines, and are spared half a second of reading.
+    from scipy.optimize import isotonic_regression
+
     tall = 72.0 * axes.figure.get_figheight() * axes.get_position().height  # type: ignore[union-attr]
     order = np.argsort(heights, kind="stable")
     steps = 1.2 * size / tall * np.arange(len(lines))
