@@ -100,22 +100,26 @@ class Market:
         return self.tape.column(name)[:, 0].to(self.dtype)
 
     @cached_property
+    @torch.inference_mode(False)  # kept: who asks first may ask for no gradients, and another for some
     def close(self) -> torch.Tensor:
         """Quote currency, shape (R,)."""
         return self.column("close")
 
     @cached_property
+    @torch.inference_mode(False)  # kept: who asks first may ask for no gradients, and another for some
     def gap_return(self) -> torch.Tensor:
         """Open over the close before, less 1, shape (R,); of several instruments the mean."""
         bars = self.tape
         return (bars.column("open") / bars.column("last_close") - 1.0).mean(-1).to(self.dtype)
 
     @cached_property
+    @torch.inference_mode(False)  # kept: who asks first may ask for no gradients, and another for some
     def bar_return(self) -> torch.Tensor:
         """Close over open, less 1, shape (R,); of several instruments the mean."""
         return (self.tape.column("close") / self.tape.column("open") - 1.0).mean(-1).to(self.dtype)
 
     @cached_property
+    @torch.inference_mode(False)  # kept: who asks first may ask for no gradients, and another for some
     def elapsed_days(self) -> torch.Tensor:
         """Days since the bar before, shape (R,); 0 at a symbol's first."""
         day = self.tape.column("day")[:, 0]

@@ -132,6 +132,7 @@ class Tape:
         return bool((self.column("traded") == 0).any())
 
     @cached_property
+    @torch.inference_mode(False)  # kept: who asks first may ask for no gradients, and another for some
     def held(self) -> torch.Tensor:
         """What holding one unit, or one of borrowed cash, costs up to each row of its market: float64 [R, I, 4], of
         borrow (times the close before), funding (times the open), its amount whoever pays it, and loan."""

@@ -48,7 +48,8 @@ class Field:
     """Every arm on one split scheme.
 
     Attributes:
-        openers: of the arms' sizers, and what these are opened on.
+        openers: of the arms' sizers, and what these are opened on. risk: what every arm is matched to on train, None: it
+            walks at its own.
     """
 
     def __init__(
@@ -62,10 +63,9 @@ class Field:
         policies: Path,
         risk: Risk | None = None,
     ):
-        """Args: `market` float64, on the CPU; `outcome`: the section that closed-trade arms were trained with; `risk`: what
-        every arm is matched to on train, None: it walks at its own."""
+        """Args: `market` float64, on the CPU; `outcome`: the section that closed-trade arms were trained with."""
         self.openers = Openers(market, folds, arms, seeds, world, outcome, policies)
-        self._risk = risk
+        self.risk = risk
         self._matched: dict[str, pd.DataFrame] = {}
         self._joint: dict[tuple[str, ...], Field] = {}
 
@@ -78,7 +78,7 @@ class Field:
             market, folds = ground_of(self.openers.market, self.openers.folds, symbols)
             own = self.openers
             given = (own.arms, own.drawn, own.world, own.outcome, own.policies)
-            self._joint[symbols] = Field(market, folds, *given, self._risk)
+            self._joint[symbols] = Field(market, folds, *given, self.risk)
         return self._joint[symbols]
 
     def market_of(self, name: str) -> Market:
@@ -157,7 +157,7 @@ class Field:
 
     def _factor(self, name: str, keys: Sequence[PathKey]) -> torch.Tensor:
         """What an arm's sizes on paths are multiplied by, float64 (P,)."""
-        if self._risk is None:
+        if self.risk is None:
             return torch.ones(len(keys), dtype=torch.float64)
         return of_paths(factors_of(self.matched(name)), keys)
 
@@ -169,7 +169,7 @@ class Field:
 
     def ready(self, names: Sequence[str]) -> None:
         """Match arms that are not matched yet, where a risk is declared."""
-        if self._risk is not None:
+        if self.risk is not None:
             self.match_all(names)
 
     def match_all(self, names: Sequence[str]) -> None:
@@ -180,14 +180,14 @@ class Field:
         """
         self._declared()
         groups = self.to_match(names)
-        work = sum(map(self.train_rows, groups))
-        with Pool(self, most=len(groups) if len(groups) > 1 and work > APART else 0) as pool:
+        apart = len(groups) > 1 and sum(map(self.train_rows, groups)) > APART
+        with Pool(self, most=len(groups) if apart else 0) as pool:
             for group, table in zip(groups, pool.map(Field.match_group, groups), strict=True):
                 self.take(group, table)
 
     def to_match(self, names: Sequence[str]) -> list[list[str]]:
         """Arms that have no factors yet, in groups that are matched at once; none where no risk is declared."""
-        if self._risk is None:
+        if self.risk is None:
             return []
         waiting = [name for name in names if self.factors(name) is None]
         joint = [[name] for name in waiting if self.of(name) is not self]
@@ -196,6 +196,10 @@ class Field:
     def train_rows(self, names: Sequence[str]) -> int:
         """Rows of all train paths of arms."""
         return sum(key.length for name in names for key in self.of(name)._train(name))
+
+    def test_rows(self, names: Sequence[str]) -> int:
+        """Rows of all test paths of arms."""
+        return sum(key.length for name in names for key in self.of(name)._keys(name))
 
     def match_group(self, group: Sequence[str]) -> pd.DataFrame:
         """The factors of arms that walk side by side; see risk.match, with the folds' scheme."""
@@ -208,9 +212,9 @@ class Field:
         return pd.concat(parts, ignore_index=True).assign(scheme=own.openers.folds[0].scheme)[list(COLUMNS)]
 
     def _declared(self) -> Risk:
-        if self._risk is None:
+        if self.risk is None:
             raise ConfigError("plan.risk is null, so that no arm is matched to anything: declare it")
-        return self._risk
+        return self.risk
 
     def take(self, group: Sequence[str], table: pd.DataFrame) -> None:
         """Walk arms at these factors from now on; see match_group."""
@@ -242,8 +246,8 @@ class Field:
     def unmatched(self, names: Sequence[str]) -> pd.DataFrame:
         """Arms over their test slices at a factor of 1, by day; see risk.marks_frame."""
         groups = self.to_walk(names)
-        work = sum(key.length for name in names for key in self.of(name)._keys(name))
-        with Pool(self, most=len(groups) if len(groups) > 1 and work > APART else 0) as pool:
+        apart = len(groups) > 1 and self.test_rows(names) > APART
+        with Pool(self, most=len(groups) if apart else 0) as pool:
             return in_order(pool.map(Field.unmatched_group, groups), names)
 
     def to_walk(self, names: Sequence[str]) -> list[list[str]]:
@@ -268,7 +272,7 @@ class Field:
         Raises:
             DataMissingError, CheckpointError: see walk_all.
         """
-        if self._risk is not None:
+        if self.risk is not None:
             return self.match_all(names)
         told = len(self.openers.fits)
         for name in names:

@@ -57,7 +57,8 @@ def walk_into(sides: Sequence[Side], *, stop_atr: float) -> tuple[list[pd.DataFr
     first, *others = sides
     field, names = first.field, first.names
     groups = field.to_match(names)
-    rows = sum(side.field.train_rows(side.names) for side in sides)
+    risk = field.risk is not None
+    rows = sum(side.field.test_rows(side.names) + (side.field.train_rows(side.names) if risk else 0) for side in sides)
     # On the disk of the ledger: rows are not compressed there, and a system's own place for scratch may be memory.
     first.writer.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=first.writer.folder) as scratch:
@@ -69,9 +70,9 @@ def walk_into(sides: Sequence[Side], *, stop_atr: float) -> tuple[list[pd.DataFr
             for group, table in zip(groups, matched, strict=True):
                 field.take(group, table)
             walked = pool.map(_walk, [(0, batch, _factors(field, batch)) for batch in field.batches(names)])
-            plain = pool.map(_unmatched, field.to_walk(names) if groups else [])
+            plain = pool.map(_unmatched, field.to_walk(names) if risk else [])
             fits = _keep(first.writer, walked)
-            unmatched = in_order(plain, names) if groups else pd.DataFrame()
+            unmatched = in_order(plain, names) if risk else pd.DataFrame()
             for (place, name), (factors, batches) in zip(arms, meanwhile, strict=True):
                 own = sides[place]
                 if factors is not None:

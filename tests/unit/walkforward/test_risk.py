@@ -140,6 +140,16 @@ def test_processes_side_by_side_find_what_one_does(market, monkeypatch):
         pd.testing.assert_frame_equal(own, other, check_exact=True)
 
 
+@pytest.mark.parametrize("name", ["close", "gap_return", "bar_return", "elapsed_days", "held"])
+def test_what_a_market_keeps_can_be_trained_on_whoever_asked_first(name):
+    market = make_market(60, symbols=2, seed=4)
+    with torch.inference_mode():
+        kept = getattr(market.tape if name == "held" else market, name)
+    weight = torch.ones((), dtype=kept.dtype, requires_grad=True)
+    (weight * kept).sum().backward()
+    assert float(weight.grad) == pytest.approx(float(kept.sum()))
+
+
 def test_a_factor_has_few_digits(field):
     for factor in field.matched("atr")["factor"]:
         assert factor == float(f"{factor:.{DIGITS}g}")

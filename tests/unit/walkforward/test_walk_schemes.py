@@ -194,15 +194,15 @@ def test_policies_at_hand_are_matched_like_those_of_the_field(matched_pair, monk
     field, _ = matched_pair
     own = field.of("pair")
     given = (own.openers.market, "pair", own.openers.folds, own.openers.agents("pair"), [1])
-    table = match_table(*given, own.openers.world, field._risk)
+    table = match_table(*given, own.openers.world, field.risk)
     pd.testing.assert_frame_equal(table, field.matched("pair"), check_dtype=False)
     # Nor does it matter who walks which of them.
     for name in ("APART", "ROOM"):
         monkeypatch.setattr(risk, name, 1)
-    pd.testing.assert_frame_equal(match_table(*given, own.openers.world, field._risk), table)
+    pd.testing.assert_frame_equal(match_table(*given, own.openers.world, field.risk), table)
     # They decide by the clock that they were trained by, whatever the world's.
     other = replace(own.openers.world, decisions=Decisions(every="session"))
-    assert match_policies(*given, other, field._risk) == factors_of(table)
+    assert match_policies(*given, other, field.risk) == factors_of(table)
 
 
 def test_an_arm_of_other_symbols_than_there_are_is_refused(quick, settings, fold):

@@ -70,9 +70,13 @@ def test_a_side_writes_what_it_writes_alone(market, tmp_path):
     }
 
 
-def test_the_first_side_is_told_without_its_factors(market, tmp_path):
+@pytest.mark.parametrize("known", [False, True])
+def test_the_first_side_is_told_without_its_factors(market, tmp_path, known):
     field = hand_field(market)
+    if known:
+        field.ready(NAMES)
     _, _, unmatched = written(field, tmp_path)
+    assert len(unmatched)
     pd.testing.assert_frame_equal(unmatched, field.unmatched(NAMES), check_exact=True)
 
 
