@@ -1,6 +1,8 @@
 """The pages as a reader meets them: on a screen, on a phone, in the dark, on paper, with a keyboard."""
 
 import re
+from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -42,21 +44,46 @@ def overflowing(page) -> list[str]:
     )
 
 
+def dead_links(page, name: str) -> list[str]:
+    """Links of a page that lead to no file, or to no place in it."""
+    links = page.eval_on_selector_all("a[href]", "found => found.map(a => a.getAttribute('href'))")
+    dead = []
+    for link in sorted(set(links)):
+        file, _, anchor = link.partition("#")
+        target = REPORTS / (file or name)
+        if not target.is_file() or (anchor and target.suffix == ".html" and anchor not in places(target)):
+            dead.append(link)
+    return dead
+
+
+@cache
+def places(target: Path) -> set[str]:
+    return set(re.findall(r'\bid="([^"]*)"', target.read_text(encoding="utf-8")))
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_opens_without_a_word_in_the_console(visit, name):
+def test_a_page_opens_fits_and_leads_somewhere(visit, name):
+    """Without a word in the console; on a screen and on a phone; by every link."""
     page = visit(name)
     assert page.said == []
     assert page.locator("h1").count() == 1
     assert page.locator("img:not([alt]), img[alt='']").count() == 0
     assert page.evaluate("document.documentElement.lang") == "en"
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert overflowing(page) == [], width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert dead_links(page, name) == []
 
 
-@pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_overflows(visit, name, width):
-    page = visit(name, width=width)
-    assert overflowing(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+@pytest.mark.parametrize(
+    ("link", "dead"),
+    [("nowhere.html", True), ("glossary.html#nothing", True), ("glossary.html", False), ("#main", False)],
+)
+def test_a_link_that_leads_nowhere_is_noticed(visit, link, dead):
+    page = visit("verdict.html")
+    page.evaluate("link => document.querySelector('main a[href]').setAttribute('href', link)", link)
+    assert dead_links(page, "verdict.html") == [link] * dead
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -75,18 +102,6 @@ def test_what_is_too_wide_is_noticed(visit):
     page = visit("glossary.html", width=390)
     page.evaluate("document.querySelector('dd').style.width = '900px'")
     assert overflowing(page) != []
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_every_link_leads_somewhere(visit, name):
-    page = visit(name)
-    links = page.eval_on_selector_all("a[href]", "found => found.map(a => a.getAttribute('href'))")
-    for link in set(links):
-        file, _, anchor = link.partition("#")
-        target = REPORTS / (file or name)
-        assert target.is_file(), link
-        if anchor and target.suffix == ".html":
-            assert f'id="{anchor}"' in target.read_text(encoding="utf-8"), link
 
 
 def test_the_theme_is_switched_and_kept(visit):

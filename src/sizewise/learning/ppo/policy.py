@@ -126,15 +126,18 @@ def forward(
     scalars: torch.Tensor,
     allowed: torch.Tensor,
     memory: torch.Tensor | None = None,
+    weight: torch.Tensor | None = None,
 ) -> Output:
     """Action log-probabilities and values.
 
     Args:
         encoded: [K, ..., 1, wide] from `encode`, an axis of size 1 where accounts share a row (or their number).
         scalars: [K, ..., R, scalars]. allowed: bool [K, ..., R, A]. memory: [K, ..., R, M], where the spec has one.
+        weight: encoders.account_weight, where it is at hand.
     """
     wide = parameters["b1"].shape[1]
-    weight = account_weight(spec.encoder, parameters, spec.n_scalars)
+    if weight is None:
+        weight = account_weight(spec.encoder, parameters, spec.n_scalars)
     policies, inner = scalars.shape[0], scalars.shape[1:-1]
     mixed = torch.bmm(scalars.reshape(policies, -1, spec.n_scalars), weight)
     hidden = torch.tanh(mixed.view(policies, *inner, wide) + encoded).view(policies, -1, wide)
@@ -142,7 +145,8 @@ def forward(
     if memory is not None:
         state = remember(parameters, hidden, memory.reshape(policies, -1, spec.memory))
     outputs = []
-    for name, half in (("actor", hidden[..., : wide // 2]), ("critic", hidden[..., wide // 2 :])):
+    # Of two slices each had a gradient of the whole width, mostly zeros.
+    for name, half in zip(("actor", "critic"), hidden.split(wide // 2, dim=-1), strict=True):
         layer = torch.baddbmm(parameters[f"{name}_b2"][:, None], half, parameters[f"{name}_w2"])
         if state is not None:
             layer = torch.baddbmm(layer, state, parameters[f"{name}_m2"])

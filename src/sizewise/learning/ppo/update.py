@@ -9,13 +9,13 @@ details of PPO".
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 
 import torch
 
 from sizewise.base.tensors import root
-from sizewise.learning.ppo.encoders import Parameters
+from sizewise.learning.ppo.encoders import Parameters, account_weight
 from sizewise.learning.ppo.loops.kernels import ADAM_BETAS, ADAM_EPS
 from sizewise.learning.ppo.policy import Output, PolicySpec, encode, forward
 from sizewise.learning.ppo.rollouts import Rollout
@@ -27,6 +27,8 @@ MIN_RESIDUAL_SHARE = 0.25
 # orders that an account adds to, a regression has 16 to 20% more variance than the mean at 4 accounts, and less at 16; on
 # multiples of a rule, whose exposures are alike, 21% more at 8 and 7% more at 16, and either has a seventh of none.
 MEAN_ACCOUNTS, REGRESSION_ACCOUNTS = 4, 16
+# Samples of which a CPU holds all layers at once: what two of 256 units take of them fits its second cache.
+AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,31 @@ def ppo_loss(
         output: current policies, [K, ..., A] and [K, ...]; the other tensors are [K, ...].
         entropy_coef: of this iteration, where it follows a schedule.
     """
+    return _loss(output, actions, old_log_prob, old_value, standardised(advantage), returns, settings, entropy_coef)
+
+
+def standardised(advantage: torch.Tensor) -> torch.Tensor:
+    """Advantages [K, ...] of mean 0 and standard deviation 1 over each policy's own samples."""
+    dims = tuple(range(1, advantage.dim()))
+    centred = advantage - advantage.mean(dims, keepdim=True)
+    return centred / (root(centred.square().mean(dims, keepdim=True)) + 1e-8)
+
+
+def _loss(
+    output: Output,
+    actions: torch.Tensor,
+    old_log_prob: torch.Tensor,
+    old_value: torch.Tensor,
+    scaled: torch.Tensor,
+    returns: torch.Tensor,
+    settings: Train,
+    entropy_coef: float | None,
+) -> LossParts:
+    """ppo_loss, of advantages that are standardised already."""
     dims = tuple(range(1, actions.dim()))
     log_prob = output.log_prob.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
     log_ratio = log_prob - old_log_prob
     ratio = log_ratio.exp()
-    centred = advantage - advantage.mean(dims, keepdim=True)
-    scaled = centred / (root(centred.square().mean(dims, keepdim=True)) + 1e-8)
     clipped = ratio.clamp(1.0 - settings.clip_coef, 1.0 + settings.clip_coef)
     policy_loss = -torch.minimum(scaled * ratio, scaled * clipped).mean(dims)
     near = old_value + (output.value - old_value).clamp(-settings.value_clip_coef, settings.value_clip_coef)
@@ -226,6 +247,80 @@ def evaluate(
     return Output(torch.stack(log_prob, dim=2), torch.stack(value, dim=2))
 
 
+def descent(
+    spec: PolicySpec,
+    parameters: Parameters,
+    batch: Batch,
+    index: torch.Tensor,
+    chosen: torch.Tensor,
+    settings: Train,
+    entropy_coef: float | None,
+    *,
+    fft: bool,
+    at_once: int = AT_ONCE,
+) -> tuple[LossParts, dict[str, torch.Tensor]]:
+    """The loss of a minibatch, groups `chosen` [K, g], and its gradient by every parameter.
+
+    Args:
+        at_once: samples of a policy from which a CPU goes part by part, see _in_parts.
+    """
+    rollout = batch.rollout
+    leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+    seen = (rollout.actions, rollout.log_prob, rollout.value, batch.advantage, batch.returns)
+    taken = [column[index, chosen] for column in seen]
+    if rollout.memory is None and taken[0].device.type == "cpu" and taken[0][0].numel() > at_once:
+        return _in_parts(spec, leaves, rollout, index, chosen, taken, settings, entropy_coef, fft=fft, at_once=at_once)
+    parts = ppo_loss(evaluate(spec, leaves, rollout, index, chosen, fft=fft), *taken, settings, entropy_coef)
+    # The policies share no parameter, so the gradient of the sum is each one's own.
+    gradients = torch.autograd.grad(parts.loss.sum(), list(leaves.values()))
+    return parts, dict(zip(leaves, gradients, strict=True))
+
+
+def _in_parts(
+    spec: PolicySpec,
+    leaves: Parameters,
+    rollout: Rollout,
+    index: torch.Tensor,
+    chosen: torch.Tensor,
+    taken: Sequence[torch.Tensor],
+    settings: Train,
+    entropy_coef: float | None,
+    *,
+    fft: bool,
+    at_once: int,
+) -> tuple[LossParts, dict[str, torch.Tensor]]:
+    """`descent` with what lies behind the encoder part by part, so that its layers stay in the processor's cache; the mean
+    of parts is the whole's, up to the order of its sums. Held against the whole in test_update."""
+    encoded = encode(spec, leaves, rollout.segments[index, chosen][:, :, :-1], use_fft=fft).flatten(1, 2).unsqueeze(2)
+    weight = account_weight(spec.encoder, leaves, spec.n_scalars)
+    # What is shared by all parts ends here; what comes back to it goes through the encoder once.
+    heads = {name: leaf for name, leaf in leaves.items() if name.startswith(("actor", "critic"))}
+    shared = [encoded.detach(), weight.detach().requires_grad_(), *heads.values()]
+    scalars, allowed = rollout.scalars[index, chosen].flatten(1, 2), rollout.allowed[index, chosen].flatten(1, 2)
+    actions, old_log_prob, old_value, advantage, returns = (column.flatten(1, 2) for column in taken)
+    samples = (actions, old_log_prob, old_value, standardised(advantage), returns)
+    rows = actions.shape[1]
+    step = max(1, at_once // (actions.shape[0] * actions.shape[2]))
+    back = torch.empty_like(shared[0])
+    totals = [torch.zeros_like(value) for value in shared[1:]]
+    found: list[torch.Tensor] = []
+    for start in range(0, rows, step):
+        here = slice(start, start + step)
+        row = shared[0][:, here].requires_grad_()
+        output = forward(spec, leaves, row, scalars[:, here], allowed[:, here], weight=shared[1])
+        parts = _loss(output, *(column[:, here] for column in samples), settings, entropy_coef)
+        share = row.shape[1] / rows
+        own, *others = torch.autograd.grad(parts.loss.sum() * share, [row, *shared[1:]])
+        back[:, here] = own
+        for total, gradient in zip(totals, others, strict=True):
+            total += gradient
+        found.append(share * torch.stack([getattr(parts, one.name).detach() for one in fields(parts)]))
+    market = [name for name in leaves if name not in heads]
+    before = torch.autograd.grad([encoded, weight], [leaves[name] for name in market], [back, totals[0]])
+    gradients = dict(zip(market, before, strict=True)) | dict(zip(heads, totals[1:], strict=True))
+    return LossParts(*torch.stack(found).sum(0)), {name: gradients[name] for name in leaves}
+
+
 @dataclass(frozen=True)
 class Rates:
     """What follows a schedule, at one iteration."""
@@ -283,27 +378,14 @@ def update(
     for order in draw_orders(generators, settings.epochs, groups).to(device, non_blocking=True).unbind(1):
         for start in range(0, groups, size):
             chosen = order[:, start : start + size]
-            leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-            parts = ppo_loss(
-                evaluate(spec, leaves, rollout, index, chosen, fft=fft),
-                rollout.actions[index, chosen],
-                rollout.log_prob[index, chosen],
-                rollout.value[index, chosen],
-                batch.advantage[index, chosen],
-                batch.returns[index, chosen],
-                settings,
-                rates.entropy_coef,
-            )
-            # The policies share no parameter, so the gradient of the sum is each one's own.
-            gradients = torch.autograd.grad(parts.loss.sum(), list(leaves.values()))
+            parts, gradients = descent(spec, parameters, batch, index, chosen, settings, rates.entropy_coef, fft=fft)
             active = active & ~(parts.approx_kl > 1.5 * settings.target_kl)
             # Not asked of a GPU, which would have to be waited for; what is not active is not moved.
             if device.type == "cpu" and not bool(active.any()):
                 break
-            named = dict(zip(leaves, gradients, strict=True))
             norm = optimiser.step(
                 parameters,
-                named,
+                gradients,
                 rates.learning_rate,
                 settings.max_grad_norm,
                 active,
