@@ -2,10 +2,8 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
-import pytest
 
 CELLS = ['print("growth 0.0650 bps a day")', "import pandas as pd\nprint(pd.DataFrame({'p': [0.4973]}))", "2 + 2"]
 ANSWERS = [
@@ -15,35 +13,36 @@ ANSWERS = [
 ]
 
 
-def rerun(folder: Path, change: tuple[str, str] | None) -> "subprocess.CompletedProcess[str]":
-    """What the Makefile does with a report, of a notebook in which one number stands otherwise."""
+CHANGES = {
+    "untouched": None,
+    "sentence": ("0.0650 bps a day\\n", "0.0651 bps a day\\n"),
+    "table": ("0  0.4973", "0  0.4974"),
+    "number": ('"4"', '"5"'),
+}
+
+
+def report(change: tuple[str, str] | None) -> str:
+    """An executed report in which one number may stand otherwise."""
     cells = [nbformat.v4.new_code_cell(source, execution_count=1 + n) for n, source in enumerate(CELLS)]
     for cell, answer in zip(cells, ANSWERS, strict=True):
         cell.outputs = [answer]
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "P"}})
     text = nbformat.writes(notebook)
-    if change is not None:
-        assert text.count(change[0]) == 1
-        text = text.replace(*change)
-    path = folder / "report.ipynb"
-    path.write_text(text)
+    if change is None:
+        return text
+    assert text.count(change[0]) == 1
+    return text.replace(*change)
+
+
+def test_a_changed_value_fails_and_an_untouched_report_passes(tmp_path):
+    """What the Makefile does with reports, of several at once."""
+    for name, change in CHANGES.items():
+        (tmp_path / f"{name}.ipynb").write_text(report(change))
     # A kernel may take its time to start beside other tests.
     patience = "--nbval-kernel-startup-timeout=600"
-    words = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", patience, "-p", "no:cacheprovider"]
-    return subprocess.run([*words, str(path)], cwd=folder, capture_output=True, text=True)
-
-
-def test_an_untouched_report_passes(tmp_path):
-    done = rerun(tmp_path, None)
-    assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.parametrize(
-    "change",
-    [("0.0650 bps a day\\n", "0.0651 bps a day\\n"), ("0  0.4973", "0  0.4974"), ('"4"', '"5"')],
-    ids=["sentence", "table", "number"],
-)
-def test_a_changed_value_fails(tmp_path, change):
-    done = rerun(tmp_path, change)
+    words = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", patience, "-p", "no:cacheprovider"]
+    done = subprocess.run([*words, "."], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "1 failed, 2 passed" in done.stdout
+    assert "3 failed, 9 passed" in done.stdout
+    failed = {line.split("::")[0].removeprefix("FAILED ") for line in done.stdout.splitlines() if line[:6] == "FAILED"}
+    assert failed == {f"{name}.ipynb" for name in CHANGES} - {"untouched.ipynb"}
