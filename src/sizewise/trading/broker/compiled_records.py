@@ -4,9 +4,11 @@ Money, units and costs are in the accounts' dtype; whatever decides that somethi
 uses have no element.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 # Of a working order beside its units, and of a lot; float64.
 ORDER = ("price", "bars_left", "fresh", "is_stop", "reduce_only", "stop_frac", "take_frac")
@@ -123,3 +125,17 @@ class Deal(NamedTuple):
     day: float
     session: float
     limited: bool
+
+
+def cube(accounts: tuple[int, ...], bars: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """(K, R, G), where account [k, r, g] is shown bar [k, g]; None where they lie otherwise."""
+    if accounts == bars:
+        return 1, 1, math.prod(accounts)
+    if len(accounts) == 3 and bars == (accounts[0], 1, accounts[2]):
+        return accounts[0], accounts[1], accounts[2]
+    return None
+
+
+def flat(values: torch.Tensor) -> np.ndarray:
+    """All values, in their order; a copy where they do not lie one after the other."""
+    return values.numpy().ravel()

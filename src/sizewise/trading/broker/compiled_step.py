@@ -4,8 +4,6 @@ It knows cash accounts and unlimited ones, lots, brackets and working orders. Is
 several instruments and whoever wants every fill are `step.TradingStep`'s alone, and so is a GPU.
 """
 
-import math
-
 import numpy as np
 import torch
 
@@ -13,7 +11,7 @@ from sizewise.base.tensors import DUST, LOT_GUARD, RELATIVE_GUARD
 from sizewise.market.tape import COLUMNS, Bars
 from sizewise.trading.broker import compiled_bar
 from sizewise.trading.broker.book import SMALL_ACCOUNT, Book, DayTrades, Lots, Working
-from sizewise.trading.broker.compiled_records import FOUND, LOT, ORDER, Asked, Exact, Fixed, Money, State
+from sizewise.trading.broker.compiled_records import FOUND, LOT, ORDER, Asked, Exact, Fixed, Money, State, cube, flat
 from sizewise.trading.broker.dealing import LEAST_SHARE, TINY, Terms
 from sizewise.trading.broker.orders import Flows, Maybe, Orders, Uses
 
@@ -103,18 +101,18 @@ class CompiledStep:
             return None
         if self._lots and book.cash.numel() > FEW:
             return None
-        shape = _cube(tuple(book.cash.shape), tuple(exact.open.shape[1:]))
+        shape = cube(tuple(book.cash.shape), tuple(exact.open.shape[1:]))
         if shape is None or book.cash.device.type != "cpu":
             return None
         full = book.units.shape
         bars = shape[0] * shape[2]
-        columns = [self._none if column is None else _flat(money[column]) for column in self._money]
-        deciding = [self._none_exact if column is None else _flat(exact[column]) for column in self._exact]
+        columns = [self._none if column is None else flat(money[column]) for column in self._money]
+        deciding = [self._none_exact if column is None else flat(exact[column]) for column in self._exact]
         if any(len(column) not in (0, bars) for column in (*columns, *deciding)):
             return None
         state = self._state(book, full)
         found = np.empty((len(FOUND), book.cash.numel()), self._kind)
-        given = (shape, _flat(book.cash), _flat(book.units), Money(*columns), Exact(*deciding))
+        given = (shape, flat(book.cash), flat(book.units), Money(*columns), Exact(*deciding))
         ends = (self._fixed, found)
         if self._lots or book.working or orders.market is None:
             compiled_bar.bar(*given, self._asked(orders, full), state, *ends)
@@ -136,7 +134,7 @@ class CompiledStep:
         return Asked(market, bracket, cancel, self._spread(place.units, full), _rows(told, full))
 
     def _spread(self, values: torch.Tensor, full: torch.Size) -> np.ndarray:
-        return _flat(values.expand(full)).astype(self._kind, copy=False)
+        return flat(values.expand(full)).astype(self._kind, copy=False)
 
     def _state(self, book: Book, full: torch.Size) -> State:
         """Copies of what the accounts have."""
@@ -150,7 +148,7 @@ class CompiledStep:
             units = np.array(lots.units.numpy()).reshape(rows.shape[1:])
             state = state._replace(lots=units, lot=rows, seasoned=np.ones(len(units), bool))
         if book.working:
-            slots = np.stack([_flat(slot.units) for slot in book.working])
+            slots = np.stack([flat(slot.units) for slot in book.working])
             told = [_rows(tuple(getattr(slot, name) for name in ORDER), full) for slot in book.working]
             state = state._replace(slots=slots, order=np.stack(told))
         if days is not None:
@@ -178,19 +176,6 @@ class CompiledStep:
         flows = Flows(price, fees, slippage, none, funding, borrow, none)
         after = Book(cash, units.unsqueeze(0), book.margin, lots, working, days)
         return after, flows, None if lots is None else turnover.unsqueeze(0)
-
-
-def _cube(accounts: tuple[int, ...], bars: tuple[int, ...]) -> tuple[int, int, int] | None:
-    """(K, R, G), where account [k, r, g] is shown bar [k, g]."""
-    if accounts == bars:
-        return 1, 1, math.prod(accounts)
-    if len(accounts) == 3 and bars == (accounts[0], 1, accounts[2]):
-        return accounts[0], accounts[1], accounts[2]
-    return None
-
-
-def _flat(values: torch.Tensor) -> np.ndarray:
-    return values.numpy().ravel()
 
 
 def _rows(values: tuple[Maybe, ...], full: torch.Size) -> np.ndarray:

@@ -11,8 +11,10 @@ from sizewise.base.errors import ConfigError
 from sizewise.base.tensors import above, lookup, negative, pick, positive
 from sizewise.params.trading import trading
 from sizewise.params.trading.account import Account
+from sizewise.trading.broker.compiled_records import cube, flat
 from sizewise.trading.broker.orders import Orders, Place, Uses
 from sizewise.trading.broker.reference_orders import PlainOrders as PlainOrders
+from sizewise.trading.schemes.compiled_sizing import Sizes, order_units
 from sizewise.trading.schemes.interface import ActionScheme, Discrete, View, Weights
 from sizewise.trading.schemes.values import DUST_FRAC, LEAST_ORDERS, base_order_frac, position_limit_frac
 
@@ -187,12 +189,30 @@ class SizingActions(ActionScheme):
         self._side = torch.tensor(side, dtype=dtype, device=device)
         self._none = torch.zeros((), dtype=dtype, device=device)
         self._least_frac = max(DUST_FRAC, LEAST_ORDERS * base * min(sizes))
+        given = (self._order_frac.cpu().numpy(), self._limit, self._least_frac)
+        self._sizes = Sizes.of(*given, follows=self.follows_signal, close=self._close)
 
     def _kept(self, view: View) -> torch.Tensor:
         position = view.position[0]
         return pick(positive(position * view.direction), position, self._none) if self.follows_signal else position
 
     def orders(self, actions: torch.Tensor, view: View) -> Orders:
+        compiled = self._compiled(actions, view)
+        return self._by_tensors(actions, view) if compiled is None else Orders(market=compiled)
+
+    def _compiled(self, actions: torch.Tensor, view: View) -> torch.Tensor | None:
+        """Units of `_by_tensors`, of accounts that lie as an environment's do, on a CPU; None elsewhere."""
+        equity, kind = view.equity, self._order_frac.dtype
+        shape = cube(tuple(equity.shape), tuple(view.close.shape[1:]))
+        alike = shape is not None and view.direction.numel() == view.close.numel() and equity.dtype == kind
+        if not alike or equity.device.type != "cpu" or actions.shape != equity.shape:
+            return None
+        out = torch.empty(view.position.shape, dtype=kind)
+        shown = (view.position, view.direction.to(kind), view.close.to(kind))
+        order_units(shape, *map(flat, (actions, equity, *shown)), self._sizes, flat(out))
+        return out
+
+    def _by_tensors(self, actions: torch.Tensor, view: View) -> Orders:
         kept, equity, position = self._kept(view), view.equity, view.position[0]
         limit = equity * self._limit
         order = lookup(self._order_frac, actions) * equity

@@ -98,6 +98,38 @@ def test_gradients_reach_the_memory_through_time():
     assert bool((seen[:, :, 0].abs() > 0).any(-1).all())
 
 
+@pytest.mark.parametrize("at_once", [1, 12, 20])
+@pytest.mark.parametrize("fft", [True, False])
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_part_by_part_the_loss_descends_the_same_way(encoder, fft, at_once):
+    """Parts of one row, of two, and of three, of which the last holds less; both policies have advantages of their own."""
+    network = spec(0, encoder)
+    parameters = weights(network)
+    batch = batch_of(network, parameters)
+    moved = replace(batch.rollout, log_prob=batch.rollout.log_prob + 0.1 * torch.sin(9.0 * batch.advantage))
+    given = (network, parameters, replace(batch, rollout=moved), torch.arange(2).view(-1, 1))
+    given += (torch.tensor([[3, 0, 2], [1, 0, 3]]), SETTINGS, 0.01)
+    whole, gradients = update.descent(*given, fft=fft)
+    parts, found = update.descent(*given, fft=fft, at_once=at_once)
+    assert list(found) == list(gradients) == list(parameters)
+    for name, expected in gradients.items():
+        torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-6, msg=name)
+        assert bool(expected.any()), name
+    for one, other in zip(vars(parts).values(), vars(whole).values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("memory", [0, 4])
+def test_only_what_remembers_nothing_goes_part_by_part(memory, monkeypatch):
+    monkeypatch.setattr(update, "_in_parts", lambda *given, **how: "in parts")
+    network = spec(memory)
+    parameters = weights(network)
+    given = (network, parameters, batch_of(network, parameters), torch.arange(2).view(-1, 1))
+    given += (torch.arange(4).expand(2, -1), SETTINGS, 0.01)
+    assert (update.descent(*given, fft=False, at_once=5) == "in parts") == (memory == 0)
+    assert update.descent(*given, fft=False) != "in parts"
+
+
 # Schedules.
 
 

@@ -1,0 +1,65 @@
+"""The orders of SizingActions for accounts of one instrument on a CPU, an account at a time by a compiled loop: the same
+arithmetic in the same order, so that the digits are the same."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sizewise.base.compiled import compiled
+from sizewise.trading.schemes.values import DUST_FRAC
+
+
+class Sizes(NamedTuple):
+    """What all accounts have in common, in their dtype.
+
+    Attributes:
+        order_frac: of each action, signed share of equity. limit, least: shares of equity. follows: the signal.
+        close: the action that closes; -1 if none does.
+    """
+
+    order_frac: np.ndarray
+    limit: np.floating
+    least: np.floating
+    dust: np.floating
+    follows: bool
+    close: int
+
+    @classmethod
+    def of(cls, order_frac: np.ndarray, limit: float, least: float, *, follows: bool, close: int | None) -> "Sizes":
+        """In the dtype of `order_frac`."""
+        kind = order_frac.dtype.type
+        return cls(order_frac, kind(limit), kind(least), kind(DUST_FRAC), follows, -1 if close is None else close)
+
+
+@compiled
+def order_units(
+    shape: tuple[int, int, int],
+    actions: np.ndarray,
+    equity: np.ndarray,
+    position: np.ndarray,
+    direction: np.ndarray,
+    price: np.ndarray,
+    sizes: Sizes,
+    out: np.ndarray,
+) -> None:
+    """Units to order of accounts [K, R, G], which are shown direction and price [K, G]; all flat. See SizingActions.orders.
+
+    Args:
+        position: signed value. price: close, in the accounts' dtype.
+    """
+    policies, replicas, groups = shape
+    frac, limit, least, dust, follows, close = sizes
+    zero = dust - dust
+    for k in range(policies):
+        for r in range(replicas):
+            for g in range(groups):
+                n, bar = (k * replicas + r) * groups + g, k * groups + g
+                held, side = position[n], direction[bar]
+                kept = held if not follows or held * side > zero else zero
+                order, most = frac[actions[n]] * equity[n], equity[n] * limit
+                target = min(max(kept + order, min(kept, -most)), max(kept, most))
+                smallest = max(least if order * kept < zero else zero, dust)
+                holds = abs(target) > smallest * equity[n] and actions[n] != close
+                if follows and not target * side > zero:
+                    holds = False
+                out[n] = ((target if holds else zero) - held) / price[bar]
