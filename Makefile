@@ -11,7 +11,7 @@ export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 export OMP_WAIT_POLICY ?= PASSIVE
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: reproduce studies test types tests notebooks verify lint snapshots bench bench-peers profile gpu-check clean
+.PHONY: reproduce studies test types tests notebooks slow verify lint snapshots bench bench-peers profile gpu-check clean
 
 reproduce: data  ## the main job: features, training, walk-forward, comparison, index
 	@dvc repro || { echo "make reproduce: stopped, and the lines above say why: run it again, what was finished is kept" >&2; \
@@ -21,7 +21,7 @@ reproduce: data  ## the main job: features, training, walk-forward, comparison, 
 studies: data  ## the studies behind the main job, notebooks 05 to 19
 	dvc repro studies/dvc.yaml
 
-test: data  ## lint, types, all tests, and the quick notebooks against their committed copies
+test: data  ## lint, types, all tests but the slowest, and the quick notebooks against their committed copies
 	ruff check .
 	ruff format --check .
 	$(MAKE) --no-print-directory --jobs 3 types tests notebooks
@@ -32,11 +32,14 @@ test: data  ## lint, types, all tests, and the quick notebooks against their com
 types:
 	mypy
 tests:
-	pytest -n auto --dist loadscope --no-loadscope-reorder
+	pytest -n auto --dist loadscope --no-loadscope-reorder --slow leave
 notebooks:
 	pytest --nbval tests/notebooks
 
-verify: data  ## this run against the committed one, emulated processors, ten times the accounts, every printed value again
+slow: data  ## the tests that take longest, nine tenths of the time of all
+	pytest -n auto --dist loadscope --no-loadscope-reorder --slow only
+
+verify: slow  ## this run against the committed one, emulated processors, ten times the accounts, every printed value again
 	sizewise verify
 	pytest --processors whole tests/processors
 	pytest -n auto --oracle-paths 100000 --decide-rows 100 tests/equivalence tests/properties

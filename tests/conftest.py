@@ -4,6 +4,7 @@ import sizewise  # noqa: F401  (first: it asks the libraries for their instructi
 
 # isort: split
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -36,6 +37,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
+# Tests, however often they are parametrised, that took more than so many seconds together: nine tenths of the time. `make
+# test` leaves them to `make slow`.
+SLOW, LONG_S = Path(__file__).with_name("slow.txt"), 2.0
 # Accounts that one test of the batched broker walks beside its slow twin.
 ORACLE_PART = 10_000
 
@@ -67,6 +71,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="keep what a rollout and an update ask now: see test_operations.py",
     )
+    parser.addoption(
+        "--slow", choices=["take", "leave", "only"], default="take", help="tests of slow.txt, which `make test` leaves"
+    )
+    parser.addoption("--renew-slow", action="store_true", help="keep which tests take long now, after a run of all")
     parser.addoption("--renew-looks", action="store_true", help="keep what the pages look like now: see test_looks.py")
 
 
@@ -74,8 +82,39 @@ def pytest_configure(config: pytest.Config) -> None:
     paths = config.getoption("--oracle-paths")
     if paths <= 0 or paths % ORACLE_PART:
         raise pytest.UsageError(f"--oracle-paths {paths}: give a multiple of {ORACLE_PART}")
+    # Of several processes the one that tells the others what to do.
+    if config.getoption("--renew-slow") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Clock())
     settings.register_profile("sizewise", derandomize=True, deadline=None, max_examples=paths // 1000)
     settings.load_profile("sizewise")
+
+
+def _function(nodeid: str) -> str:
+    return nodeid.partition("[")[0]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    mode = config.getoption("--slow")
+    if mode == "take":
+        return
+    slow = set(SLOW.read_text(encoding="utf-8").splitlines())
+    left = [item for item in items if (_function(item.nodeid) in slow) == (mode == "leave")]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in set(left)]
+
+
+class Clock:
+    """How long tests take, what they set up included."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[_function(report.nodeid)] += report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        long = sorted(name for name, seconds in self.seconds.items() if seconds > LONG_S)
+        SLOW.write_text("".join(f"{name}\n" for name in long), encoding="utf-8")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -154,7 +154,8 @@ def assert_same(leaping: TradingEnv, walking: TradingEnv, horizons: int = 16) ->
 def test_a_leap_is_the_bars_one_by_one(clock, scheme, rules, sizes, dtype):
     market = hand_world()
     decides = decision_rows(market, CLOCKS[clock], follows_signal=False)
-    how = {"dtype": dtype, "horizon": 6, **sizes}
+    # A session is a day of bars, which the slow side walks one by one.
+    how = {"dtype": dtype, "horizon": 3 if clock == "session" else 6, **sizes}
     envs = [open_env(market, decides, scheme, rules, leaps=leaps, **how) for leaps in (True, False)]
     with counted() as leapt:
         ruins = assert_same(*envs)

@@ -1,6 +1,8 @@
 """The seven sizes on the batched broker against themselves on `reference_broker`, both in plain Python."""
 
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -235,8 +237,8 @@ def nasty_prices(rng: np.random.Generator, length: int, paths: int) -> Prices:
 
 
 @pytest.fixture(scope="module", params=SYMBOLS)
-def real(request) -> tuple[Prices, np.ndarray, Costs]:
-    """500 consecutive bars of a symbol on which its breakout signal is on both sides, that signal, and its costs."""
+def real(request) -> tuple[Prices, np.ndarray | None, Costs]:
+    """500 consecutive bars of a symbol on which its breakout signal is on both sides; that signal, or another; its costs."""
     instrument = load_instruments(DATA / "instruments.yaml")[request.param]
     frame = load_bars(DATA / "bars" / f"{request.param}.parquet", instrument).iloc[:8000]
     direction = signal_stream(
@@ -248,24 +250,20 @@ def real(request) -> tuple[Prices, np.ndarray, Costs]:
     days = np.diff(frame.index.as_unit("ns").asi8, prepend=frame.index.as_unit("ns").asi8[0]) / 8.64e13
     prices = Prices(frame[["open"]].to_numpy(), frame[["close"]].to_numpy(), days[:, None])
     taker_bps = float(instrument.taker_bps(frame.index)[0])
-    return prices, signal, Costs(taker_bps, instrument.half_spread_bps, instrument.borrow_bps_per_day)
+    paths, rng = 6, np.random.default_rng(7)
+    # One of three signals a symbol, in turn.
+    signals = (None, random_signal(rng, BARS, paths), np.repeat(signal, paths, axis=1))
+    costs = Costs(taker_bps, instrument.half_spread_bps, instrument.borrow_bps_per_day)
+    return repeat(prices, paths), signals[SYMBOLS.index(request.param) % len(signals)], costs
 
 
 def test_every_symbol_is_there():
     assert sorted(load_instruments(DATA / "instruments.yaml")) == SYMBOLS
 
 
-@pytest.mark.parametrize("stream", ["free", "random", "breakout"])
-def test_real_bars(real, stream):
-    prices, signal, costs = real
-    paths = 6
-    prices, rng = repeat(prices, paths), np.random.default_rng(7)
-    directions = {
-        "free": None,
-        "random": random_signal(rng, BARS, paths),
-        "breakout": np.repeat(signal, paths, axis=1),
-    }[stream]
-    fast = walk(prices, directions, costs, rng=rng)
+def test_real_bars(real):
+    prices, directions, costs = real
+    fast = walk(prices, directions, costs, rng=np.random.default_rng(8))
     slow = oracle(prices, fast.actions, directions, costs)
     # The paths trade on both sides.
     assert (slow.fees < 0).mean() > 0.1
@@ -345,15 +343,20 @@ FAULTY_BROKERS = {
 }
 
 
-def planted(**fault: object) -> tuple[Walk, Walk, Walk]:
-    """(faulty, sound, oracle) on one set of paths."""
+@cache
+def sound_ones() -> tuple[Prices, np.ndarray, Costs, Walk, Walk]:
+    """A set of paths with its signal and costs; the batched side and the oracle there."""
     rng = np.random.default_rng(3)
     prices, costs = nasty_prices(rng, 120, 40), Costs(10.0, 3.0, 5.0)
     directions = random_signal(rng, 120, 40)
-    dtype = fault.pop("dtype")
     sound = walk(prices, directions, costs, rng=rng)
-    slow = oracle(prices, sound.actions, directions, costs)
-    return walk(prices, directions, costs, dtype=dtype, actions=sound.actions, **fault), sound, slow
+    return prices, directions, costs, sound, oracle(prices, sound.actions, directions, costs)
+
+
+def planted(**fault: object) -> tuple[Walk, Walk, Walk]:
+    """(faulty, sound, oracle) on one set of paths."""
+    prices, directions, costs, sound, slow = sound_ones()
+    return walk(prices, directions, costs, actions=sound.actions, **fault), deepcopy(sound), slow
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

@@ -27,7 +27,7 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Sizing
 from sizewise.params.trading.world import World
 from sizewise.reports import train as train_report
-from sizewise.reports.page import style
+from sizewise.reports.page import picture, style
 from sizewise.walkforward.field import Field
 
 SEEDS = (1, 2)
@@ -35,9 +35,9 @@ SEEDS = (1, 2)
 
 @pytest.fixture
 def drawn():
-    """The project's style for one test, and every figure closed after it."""
+    """The project's style for one test, and every figure closed after it; palettes are taken as they are found first."""
     shown = {name: pd.get_option(f"display.{name}") for name in ("max_colwidth", "max_rows", "max_columns")}
-    with plt.rc_context():
+    with plt.rc_context(), mock.patch.object(picture, "UNSETTLED", 0):
         style.use_style()
         yield
     plt.close("all")

@@ -27,8 +27,8 @@ MIN_RESIDUAL_SHARE = 0.25
 # orders that an account adds to, a regression has 16 to 20% more variance than the mean at 4 accounts, and less at 16; on
 # multiples of a rule, whose exposures are alike, 21% more at 8 and 7% more at 16, and either has a seventh of none.
 MEAN_ACCOUNTS, REGRESSION_ACCOUNTS = 4, 16
-# Samples of which a CPU holds all layers at once: what two of 256 units take of them fits its second cache.
-AT_ONCE = 2048
+# Samples of which a CPU holds all layers at once: fewer make products slow, more leave its caches.
+AT_ONCE = 4096
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from PIL import Image
 # Pixels of the page that an inch takes, and pixels drawn for each of them.
 SHOWN_DPI, DENSITY = 110, 2
 COLOURS = 256
+# Pixels that still change their colour when the palette has settled.
+UNSETTLED = 3
 # Of a figure's width and height: far below a pixel, and far above a rounding.
 GRAIN = 2.0**-36
 
@@ -54,7 +56,7 @@ def png(figure: Figure) -> bytes:
     with _steady(figure):
         figure.savefig(drawn, format="png", dpi=SHOWN_DPI * DENSITY, bbox_inches="tight")
     with Image.open(drawn) as full:
-        palette = full.convert("RGB").quantize(COLOURS, kmeans=3, dither=Image.Dither.NONE)
+        palette = full.convert("RGB").quantize(COLOURS, kmeans=UNSETTLED, dither=Image.Dither.NONE)
     palette.save(small, format="png", optimize=True)
     return small.getvalue()
 
