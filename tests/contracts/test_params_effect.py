@@ -150,6 +150,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     # An account that may not trade by the day seldom sells a part of what it has.
     "rules.closing": [walked_by(SIMPLE, max_open_lots=3, day_trade_limit=False)],
     "rules.max_open_lots": [walked_by(SIMPLE)],
+    "rules.limit_fills": [walked_by(MANAGED)],
     "trading.reward.penalties": [{"trading": {"scheme": {"close_action": True}, "reward": {"penalties": PAID}}}],
     "trading.reward.penalties.ruin": [{"account": {"ruin_frac": 0.9999}}],
     "train.validate_every": [{"train": {"iterations": 3}}],
@@ -191,6 +192,7 @@ OTHERS: dict[str, list[Any]] = {
     "rules.closing": ["average"],
     "rules.limit_fills": ["touch"],
     "rules.max_open_lots": [2],
+    "rules.max_open_orders": [7],
     "rules.max_volume_frac": [1e-6],
     "decisions.every": ["bar"],
     "direct.objective": ["sharpe"],

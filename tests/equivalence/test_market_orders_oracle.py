@@ -325,7 +325,10 @@ class CutsDrift(SizingActions):
 
 
 class IgnoresTheSignal(SizingActions):
-    """Keeps a position whose signal is gone."""
+    """Keeps a position whose signal is gone; by tensors, where that is decided."""
+
+    def _compiled(self, actions: torch.Tensor, view: View) -> None:
+        return None
 
     def _kept(self, view: View) -> torch.Tensor:
         return view.position[0]

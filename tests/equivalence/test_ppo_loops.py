@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sizewise.base.seeding import torch_generator
+from sizewise.learning.adam import Adam
 from sizewise.learning.ppo import acting, policy
 from sizewise.learning.ppo.acting import Actors, fits
 from sizewise.learning.ppo.loops.fused import FusedUpdate
 from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.ppo.rollouts import Rollout
-from sizewise.learning.ppo.update import Adam, Batch, Rates, update
+from sizewise.learning.ppo.update import Batch, Rates, update
 from sizewise.params.learning.train import CausalConv, Train
 
 CPU = torch.device("cpu")

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sizewise.base.seeding import torch_generator
+from sizewise.learning import adam
 from sizewise.learning.ppo import update
 from sizewise.learning.ppo.policy import Output
 from sizewise.learning.ppo.rollouts import Rollout, sample_actions
@@ -235,8 +236,8 @@ def test_adam_with_clipping_is_torchs():
     generator = torch_generator("adam")
     mine = {"a": torch.randn((2, 4, 3), generator=generator), "b": torch.randn((2, 3), generator=generator)}
     theirs = [[torch.nn.Parameter(value[k].clone()) for value in mine.values()] for k in range(2)]
-    optimisers = [torch.optim.Adam(parameters, lr=0.01, eps=update.ADAM_EPS) for parameters in theirs]
-    adam = update.Adam(mine)
+    optimisers = [torch.optim.Adam(parameters, lr=0.01, eps=adam.EPS) for parameters in theirs]
+    own = adam.Adam(mine)
     for _ in range(25):
         gradients = {name: torch.randn(value.shape, generator=generator) for name, value in mine.items()}
         for k in range(2):
@@ -244,7 +245,7 @@ def test_adam_with_clipping_is_torchs():
                 parameter.grad = gradient[k].clone()
             torch.nn.utils.clip_grad_norm_(theirs[k], 0.5)
             optimisers[k].step()
-        norm = adam.step(mine, gradients, 0.01, 0.5, torch.tensor([True, True]))
+        norm = own.step(mine, gradients, 0.01, 0.5, torch.tensor([True, True]))
         assert (norm > 0.5).all()
     for k in range(2):
         for parameter, value in zip(theirs[k], mine.values(), strict=True):
@@ -255,7 +256,7 @@ def test_a_stopped_policy_keeps_parameters_and_moments():
     generator = torch_generator("stopped")
     start = {"a": torch.randn((2, 4), generator=generator)}
     both, alone = ({"a": start["a"].clone()} for _ in range(2))
-    first, second = update.Adam(both), update.Adam(alone)
+    first, second = adam.Adam(both), adam.Adam(alone)
     gradients = [torch.randn((2, 4), generator=generator) for _ in range(3)]
     masks = [torch.tensor([True, True]), torch.tensor([True, False]), torch.tensor([True, True])]
     for gradient, mask in zip(gradients, masks, strict=True):

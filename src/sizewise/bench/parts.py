@@ -14,6 +14,7 @@ from sizewise.base.compiled import LANES, add_outer
 from sizewise.base.seeding import numpy_generator
 from sizewise.bench.run import BenchSizes, Trainer, budgets, flops_per_sample, matrix_speed, synthetic_market
 from sizewise.dataset.features import NAMES
+from sizewise.learning.adam import Adam
 from sizewise.learning.ppo import rollouts, update
 from sizewise.learning.ppo.loops import kernels
 from sizewise.learning.ppo.loops.fused import FusedUpdate
@@ -25,7 +26,7 @@ ITERATIONS = 3
 GROUPS = 8
 # What a rollout and an update are made of, by part: what is timed, and where it is looked up.
 ROLLOUT = {"environment": ("step", "restart", "observe"), "encode": ("encode",), "trunk": ("forward",)}
-UPDATE = {"encode": (update, "encode"), "trunk": (update, "forward"), "optimiser": (update.Adam, "step")}
+UPDATE = {"encode": (update, "encode"), "trunk": (update, "forward"), "optimiser": (Adam, "step")}
 
 
 class Clock:

@@ -1,5 +1,6 @@
 """The learners.
 
+- adam: the optimiser of all that learn by gradient
 - closed_trades: models that learn from closed trades
 - from_closes: anybody's own closed trades as a teacher, the door `learn_from`
 - direct: a policy trained by gradient through the account

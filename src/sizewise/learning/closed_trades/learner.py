@@ -15,6 +15,7 @@ import torch
 
 from sizewise.base.errors import DecisionError, TrainingError
 from sizewise.base.seeding import numpy_generator, torch_generator
+from sizewise.learning.adam import Adam
 from sizewise.learning.closed_trades.lessons import SCALARS, Result, Standing
 from sizewise.learning.closed_trades.memory import DecisionLog, Memory
 from sizewise.learning.closed_trades.models import (
@@ -37,7 +38,6 @@ from sizewise.learning.closed_trades.models import (
 )
 from sizewise.learning.closed_trades.policy import WHOLE
 from sizewise.learning.closed_trades.rewards import CloseRewards, Trades
-from sizewise.learning.ppo.update import Adam
 from sizewise.params.learning.outcome import ClosedTrades, ModelName
 from sizewise.params.trading.account import Account
 from sizewise.trading.schemes.values import position_limit_frac

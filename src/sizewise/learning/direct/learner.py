@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import torch
 
+from sizewise.learning.adam import Adam
 from sizewise.learning.direct.lessons import Lesson
 from sizewise.learning.direct.loops import Room, Walk
 from sizewise.learning.direct.network import LARGEST_MULTIPLE, encode, held_multiple, multiples
 from sizewise.learning.ppo.encoders import Parameters
-from sizewise.learning.ppo.update import Adam
 from sizewise.params.learning.direct import Direct
 from sizewise.sizing.walks.decision_steps import DAYS_PER_YEAR, advance
 from sizewise.trading.priced import priced_growth

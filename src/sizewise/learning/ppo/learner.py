@@ -2,12 +2,13 @@
 
 import torch
 
+from sizewise.learning.adam import Adam
 from sizewise.learning.ppo.acting import fits
 from sizewise.learning.ppo.encoders import Parameters
 from sizewise.learning.ppo.loops.fused import FusedUpdate
 from sizewise.learning.ppo.policy import PolicySpec
 from sizewise.learning.ppo.rollouts import Actor, Arena, ArenaView, collect, use_fft
-from sizewise.learning.ppo.update import Adam, Batch, Rates, advantages, update
+from sizewise.learning.ppo.update import Batch, Rates, advantages, update
 from sizewise.params.learning.train import Train
 
 

@@ -146,7 +146,7 @@ def forward(
         state = remember(parameters, hidden, memory.reshape(policies, -1, spec.memory))
     outputs = []
     # Of two slices each had a gradient of the whole width, mostly zeros.
-    for name, half in zip(("actor", "critic"), hidden.split(wide // 2, dim=-1), strict=True):
+    for name, half in zip(("actor", "critic"), torch.split(hidden, wide // 2, dim=-1), strict=True):
         layer = torch.baddbmm(parameters[f"{name}_b2"][:, None], half, parameters[f"{name}_w2"])
         if state is not None:
             layer = torch.baddbmm(layer, state, parameters[f"{name}_m2"])

@@ -10,13 +10,13 @@ details of PPO".
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import reduce
+from typing import NamedTuple
 
 import torch
 
 from sizewise.base.tensors import root
+from sizewise.learning.adam import Adam
 from sizewise.learning.ppo.encoders import Parameters, account_weight
-from sizewise.learning.ppo.loops.kernels import ADAM_BETAS, ADAM_EPS
 from sizewise.learning.ppo.policy import Output, PolicySpec, encode, forward
 from sizewise.learning.ppo.rollouts import Rollout
 from sizewise.params.learning.train import Train
@@ -121,7 +121,18 @@ def ppo_loss(
         output: current policies, [K, ..., A] and [K, ...]; the other tensors are [K, ...].
         entropy_coef: of this iteration, where it follows a schedule.
     """
-    return _loss(output, actions, old_log_prob, old_value, standardised(advantage), returns, settings, entropy_coef)
+    taken = Taken(actions, old_log_prob, old_value, standardised(advantage), returns)
+    return _loss(output, taken, settings, entropy_coef)
+
+
+class Taken(NamedTuple):
+    """What a loss reads of samples beside the policies' output, each [K, ...]; `advantage` as it is, or standardised."""
+
+    actions: torch.Tensor
+    old_log_prob: torch.Tensor
+    old_value: torch.Tensor
+    advantage: torch.Tensor
+    returns: torch.Tensor
 
 
 def standardised(advantage: torch.Tensor) -> torch.Tensor:
@@ -131,17 +142,9 @@ def standardised(advantage: torch.Tensor) -> torch.Tensor:
     return centred / (root(centred.square().mean(dims, keepdim=True)) + 1e-8)
 
 
-def _loss(
-    output: Output,
-    actions: torch.Tensor,
-    old_log_prob: torch.Tensor,
-    old_value: torch.Tensor,
-    scaled: torch.Tensor,
-    returns: torch.Tensor,
-    settings: Train,
-    entropy_coef: float | None,
-) -> LossParts:
+def _loss(output: Output, taken: Taken, settings: Train, entropy_coef: float | None) -> LossParts:
     """ppo_loss, of advantages that are standardised already."""
+    actions, old_log_prob, old_value, scaled, returns = taken
     dims = tuple(range(1, actions.dim()))
     log_prob = output.log_prob.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
     log_ratio = log_prob - old_log_prob
@@ -159,66 +162,6 @@ def _loss(
         approx_kl = (ratio - 1.0 - log_ratio).mean(dims)
         clip_frac = ((ratio - 1.0).abs() > settings.clip_coef).float().mean(dims)
     return LossParts(loss, policy_loss, value_loss, entropy, approx_kl, clip_frac)
-
-
-class Adam:
-    """Adam and gradient clipping with one state a policy; a policy that is not active keeps state and parameters.
-
-    Sources: Kingma and Ba (2015), arXiv:1412.6980, algorithm 1; Loshchilov and Hutter (2019), arXiv:1711.05101.
-    """
-
-    def __init__(self, parameters: Parameters):
-        self._first = {name: torch.zeros_like(value) for name, value in parameters.items()}
-        self._second = {name: torch.zeros_like(value) for name, value in parameters.items()}
-        policies, device = next(iter(parameters.values())).shape[0], next(iter(parameters.values())).device
-        self._steps = torch.zeros(policies, device=device)
-
-    def step(
-        self,
-        parameters: Parameters,
-        gradients: dict[str, torch.Tensor],
-        learning_rate: float | torch.Tensor,
-        max_grad_norm: float,
-        active: torch.Tensor,
-        exploding_norm: float = float("inf"),
-        weight_decay: float = 0.0,
-    ) -> torch.Tensor:
-        """Update `parameters` in place.
-
-        Args:
-            gradients: used as scratch space. learning_rate: one, or one a policy, [K].
-            active: bool [K]. A policy whose norm is above `exploding_norm`, or not finite, is left out as well.
-            weight_decay: decoupled (AdamW), of weights and not of biases: what is decayed to nothing is the bias of the
-                actor alone, one size in every state.
-        Returns:
-            each policy's gradient norm before clipping, [K].
-        """
-        # One after another: what a sum over an axis adds first depends on how many policies stand beside each other.
-        squares = [grad.flatten(1).square().sum(1) for grad in gradients.values()]
-        norm = root(reduce(torch.add, squares))
-        shrink = (max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
-        # Rates of 0 leave an inactive policy's moments and parameters exactly as they are; NaN times 0 would not.
-        sound = torch.isfinite(norm) & (norm <= exploding_norm)
-        on = (active & sound).to(norm.dtype)
-        # A GPU is not waited for: there the gradients are filled whether or not it is needed.
-        broken = norm.device.type != "cpu" or not bool(sound.all())
-        self._steps += on
-        steps = self._steps.clamp(min=1.0)
-        rate = on * learning_rate / (1.0 - ADAM_BETAS[0] ** steps)
-        unbiased = (1.0 - ADAM_BETAS[1] ** steps).rsqrt()
-        for name, parameter in parameters.items():
-            shape = (-1, *([1] * (parameter.dim() - 1)))
-            grad = gradients[name].mul_(shrink.view(shape))
-            if broken:
-                grad = grad.masked_fill_(~sound.view(shape), 0.0)
-            first, second = self._first[name], self._second[name]
-            first.lerp_(grad, (on * (1.0 - ADAM_BETAS[0])).view(shape))
-            second.lerp_(grad.square_(), (on * (1.0 - ADAM_BETAS[1])).view(shape))
-            denominator = root(second).mul_(unbiased.view(shape)).add_(ADAM_EPS)
-            if weight_decay and parameter.dim() > 2:
-                parameter.mul_((1.0 - on * learning_rate * weight_decay).view(shape))
-            parameter.sub_(first.div(denominator).mul_(rate.view(shape)))
-        return norm
 
 
 def evaluate(
@@ -267,10 +210,12 @@ def descent(
     rollout = batch.rollout
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     seen = (rollout.actions, rollout.log_prob, rollout.value, batch.advantage, batch.returns)
-    taken = [column[index, chosen] for column in seen]
-    if rollout.memory is None and taken[0].device.type == "cpu" and taken[0][0].numel() > at_once:
+    taken = Taken(*(column[index, chosen] for column in seen))
+    taken = taken._replace(advantage=standardised(taken.advantage))
+    actions = taken.actions
+    if rollout.memory is None and actions.device.type == "cpu" and actions[0].numel() > at_once:
         return _in_parts(spec, leaves, rollout, index, chosen, taken, settings, entropy_coef, fft=fft, at_once=at_once)
-    parts = ppo_loss(evaluate(spec, leaves, rollout, index, chosen, fft=fft), *taken, settings, entropy_coef)
+    parts = _loss(evaluate(spec, leaves, rollout, index, chosen, fft=fft), taken, settings, entropy_coef)
     # The policies share no parameter, so the gradient of the sum is each one's own.
     gradients = torch.autograd.grad(parts.loss.sum(), list(leaves.values()))
     return parts, dict(zip(leaves, gradients, strict=True))
@@ -282,7 +227,7 @@ def _in_parts(
     rollout: Rollout,
     index: torch.Tensor,
     chosen: torch.Tensor,
-    taken: Sequence[torch.Tensor],
+    taken: Taken,
     settings: Train,
     entropy_coef: float | None,
     *,
@@ -297,10 +242,9 @@ def _in_parts(
     heads = {name: leaf for name, leaf in leaves.items() if name.startswith(("actor", "critic"))}
     shared = [encoded.detach(), weight.detach().requires_grad_(), *heads.values()]
     scalars, allowed = rollout.scalars[index, chosen].flatten(1, 2), rollout.allowed[index, chosen].flatten(1, 2)
-    actions, old_log_prob, old_value, advantage, returns = (column.flatten(1, 2) for column in taken)
-    samples = (actions, old_log_prob, old_value, standardised(advantage), returns)
-    rows = actions.shape[1]
-    step = max(1, at_once // (actions.shape[0] * actions.shape[2]))
+    taken = Taken(*(column.flatten(1, 2) for column in taken))
+    policies, rows, replicas = taken.actions.shape
+    step = max(1, at_once // (policies * replicas))
     back = torch.empty_like(shared[0])
     totals = [torch.zeros_like(value) for value in shared[1:]]
     found: list[torch.Tensor] = []
@@ -308,7 +252,7 @@ def _in_parts(
         here = slice(start, start + step)
         row = shared[0][:, here].requires_grad_()
         output = forward(spec, leaves, row, scalars[:, here], allowed[:, here], weight=shared[1])
-        parts = _loss(output, *(column[:, here] for column in samples), settings, entropy_coef)
+        parts = _loss(output, Taken(*(column[:, here] for column in taken)), settings, entropy_coef)
         share = row.shape[1] / rows
         own, *others = torch.autograd.grad(parts.loss.sum() * share, [row, *shared[1:]])
         back[:, here] = own

@@ -75,7 +75,7 @@ class Train(Section):
     Attributes:
         memory: units of a recurrent state that each account carries from bar to bar; 0 is none.
         entropy_coef, final_entropy_coef: at the first and at the last iteration, linear between; null is constant.
-        exploding_norm: a gradient norm, before clipping, that stops training. weight_decay: decoupled, see update.Adam.
+        exploding_norm: a gradient norm, before clipping, that stops training. weight_decay: decoupled, see adam.Adam.
         select_on: which decisions of the tail pick the checkpoint.
         validation_chunk_steps: decisions that an account walks on the tail before another begins in its place.
         initial_hold_prob: of holding, in an untrained policy. initial_reference_prob: of the rule itself, where actions are

@@ -11,12 +11,12 @@ from sizewise.base.errors import ConfigError
 from sizewise.dataset.confidence import confidence_column
 from sizewise.dataset.features import NAMES, Scaler
 from sizewise.dataset.splits import Fold, Slice, tail_of
+from sizewise.learning.adam import Adam
 from sizewise.learning.ppo import training
 from sizewise.learning.ppo.encoders import MarketView
 from sizewise.learning.ppo.lessons import LEAST_DECISIONS, Settings, prepare
 from sizewise.learning.ppo.scores import Ground, matched, yardsticks_of
 from sizewise.learning.ppo.selection import DECLINING, WHOLE
-from sizewise.learning.ppo.update import Adam
 from sizewise.params.arms import Arms, AtrArm, ConstantArm, MultiplesOf, VolTargetArm
 from sizewise.params.dataset.observation import Observation
 from sizewise.params.dataset.regimes import Regimes

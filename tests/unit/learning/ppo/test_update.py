@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sizewise.base.seeding import torch_generator
+from sizewise.learning.adam import Adam
 from sizewise.learning.ppo import update
 from sizewise.learning.ppo.policy import PolicySpec, initialise
 from sizewise.learning.ppo.rollouts import Actor, collect
@@ -47,7 +48,7 @@ def updated(network, batch, settings=SETTINGS, rates=None, *, fft=False):
     """(parameters after one iteration's epochs, statistics)."""
     parameters = weights(network)
     rates = rates or Rates.at(settings, 0)
-    done = update.update(network, parameters, update.Adam(parameters), batch, settings, rates, orders(), fft=fft)
+    done = update.update(network, parameters, Adam(parameters), batch, settings, rates, orders(), fft=fft)
     return parameters, done
 
 
@@ -165,7 +166,7 @@ def test_the_update_takes_the_entropy_bonus_of_its_iteration():
     for bonus in (0.0, 1.0):
         parameters = weights(network)
         parameters["actor_w3"] *= 100.0
-        optimiser, rates = update.Adam(parameters), Rates(0.01, bonus)
+        optimiser, rates = Adam(parameters), Rates(0.01, bonus)
         done = [
             update.update(network, parameters, optimiser, flat, SETTINGS, rates, orders(), fft=False) for _ in range(5)
         ]
@@ -186,7 +187,7 @@ def test_a_gradient_that_is_not_finite_or_has_exploded_changes_nothing_of_its_po
     everyone = torch.ones(4, dtype=torch.bool)
 
     def walk(parameters, steps):
-        adam = update.Adam(parameters)
+        adam = Adam(parameters)
         for gradients in steps:
             before = {name: value.clone() for name, value in parameters.items()}
             copies = {name: value.clone() for name, value in gradients.items()}
@@ -259,7 +260,7 @@ def test_a_policy_that_has_moved_far_enough_waits():
 def test_the_loss_on_one_rollout_goes_down(encoder, memory):
     network = spec(memory, encoder)
     parameters = weights(network)
-    batch, optimiser = batch_of(network, parameters), update.Adam(parameters)
+    batch, optimiser = batch_of(network, parameters), Adam(parameters)
     before = {name: value.clone() for name, value in parameters.items()}
     settings = SETTINGS.model_copy(update={"value_clip_coef": 100.0})
     losses = []

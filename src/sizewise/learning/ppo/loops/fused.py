@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from sizewise.learning.adam import EPS
 from sizewise.learning.ppo.encoders import Parameters
 from sizewise.learning.ppo.loops import kernels
 from sizewise.learning.ppo.policy import PolicySpec
@@ -23,7 +24,7 @@ class FusedUpdate:
         self._spec, self._settings = spec, settings
         shapes = [value.shape for value in parameters.values()]
         policies, count = shapes[0][0], sum(shape[1:].numel() for shape in shapes)
-        # As in update.Adam: weights decay, biases do not.
+        # As in adam.Adam: weights decay, biases do not.
         self._decays = np.concatenate([np.full(shape[1:].numel(), len(shape) > 2) for shape in shapes])
         self._first, self._second = (np.zeros((policies, count), np.float32) for _ in range(2))
         self._powers = np.ones((policies, 2))
@@ -52,7 +53,7 @@ class FusedUpdate:
             *(value.transpose(2, 3).contiguous().numpy() for value in samples),
             _singles(settings.clip_coef, settings.value_clip_coef, settings.value_coef, rates.entropy_coef),
             _singles(1.5 * settings.target_kl, settings.max_grad_norm, settings.exploding_norm),
-            _singles(rates.learning_rate, settings.weight_decay, kernels.ADAM_EPS),
+            _singles(rates.learning_rate, settings.weight_decay, EPS),
             watched,
         )
         start = 0

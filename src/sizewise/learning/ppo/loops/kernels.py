@@ -26,11 +26,10 @@ from sizewise.base.compiled import (
     log_of_sum,
     tanh_rows,
 )
+from sizewise.learning.adam import BETAS
 
 WATCHED = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_frac", "grad_norm", "updates")
-ADAM_BETAS = (0.9, 0.999)
-ADAM_EPS = 1e-5
-BETA_1, BETA_2 = ADAM_BETAS
+BETA_1, BETA_2 = BETAS
 # Samples a step of acting is worked through at once.
 BLOCK = 256
 
@@ -271,7 +270,7 @@ def descend(
     max_norm: np.float32,
     rates: tuple[np.float32, np.float32, np.float32],
 ) -> None:
-    """update.Adam.step of one policy, whose gradient has the norm `norm`; see learn."""
+    """adam.Adam.step of one policy, whose gradient has the norm `norm`; see learn."""
     rate, decay, eps = rates
     shrink = min(max_norm / (norm + f4(1e-6)), ONE)
     powers[0] *= BETA_1
