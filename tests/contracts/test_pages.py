@@ -24,10 +24,15 @@ def test_the_glossary_is_todays():
     assert index.glossary(further_pages(ROOT)) == (REPORTS / "glossary.html").read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def manual_pages() -> dict[str, str]:
+    return manual.pages(ROOT)
+
+
 @pytest.mark.parametrize("name", ["manual", "api", *DOCUMENTS])
-def test_the_manual_is_that_of_readme_docs_and_docstrings(name):
+def test_the_manual_is_that_of_readme_docs_and_docstrings(name, manual_pages):
     """Where this fails: `dvc repro index`."""
-    assert manual.pages(ROOT)[name] == (REPORTS / f"{name}.html").read_text(encoding="utf-8")
+    assert manual_pages[name] == (REPORTS / f"{name}.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["README.md", "reports/verdict.svg", "reports/pipeline.svg"])
