@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sizewise.base.seeding import torch_generator
+from sizewise.learning.ppo import policy
 from sizewise.learning.ppo.policy import (
     PolicySpec,
     encode,
@@ -157,3 +158,25 @@ def test_a_policys_weights_are_its_own():
 )
 def test_the_transform_is_for_long_windows_that_few_share(device, replicas, window, pays):
     assert pays_to_transform(torch.device(device), replicas, PolicySpec(window_bars=window)) is pays
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 128), (1, 700, 256)])
+def test_wide_layers_are_activated_by_loops_as_by_the_library(shape):
+    generator = torch_generator("wide")
+    start = 3.0 * torch.randn(shape, generator=generator)
+    weight = torch.randn(shape, generator=generator)
+    ours, theirs = (start.clone().requires_grad_() for _ in range(2))
+    found, expected = policy.activated(1.0 * ours), torch.tanh(1.0 * theirs)
+    torch.testing.assert_close(found, expected, rtol=2e-6, atol=2e-7)
+    (found * weight).sum().backward()
+    (expected * weight).sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=2e-6)
+    assert policy.activated(torch.full(shape, torch.nan)).isnan().all()
+
+
+def test_narrow_layers_and_those_of_other_numbers_are_the_librarys(monkeypatch):
+    monkeypatch.setattr(policy, "tanh_rows", None)
+    for values in (torch.ones(3, 127), torch.ones((3, 128), dtype=torch.float64), torch.ones(128, 200).T[:, :128]):
+        assert torch.equal(policy.activated(values), torch.tanh(values))
+    with pytest.raises(TypeError):
+        policy.activated(torch.ones(3, 128))
