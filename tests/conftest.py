@@ -98,9 +98,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if mode == "take":
         return
     slow = set(SLOW.read_text(encoding="utf-8").splitlines())
-    left = [item for item in items if (_function(item.nodeid) in slow) == (mode == "leave")]
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
+    for item in items:
+        leaves = (_function(item.nodeid) in slow) == (mode == "leave")
+        (left if leaves else kept).append(item)
     config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in set(left)]
+    items[:] = kept
 
 
 class Clock:
