@@ -11,7 +11,7 @@ export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 export OMP_WAIT_POLICY ?= PASSIVE
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: reproduce studies test types tests notebooks slow verify lint snapshots bench bench-peers profile gpu-check clean
+.PHONY: reproduce studies test types tests notebooks slow slow-tests slow-notebooks verify lint snapshots bench bench-peers profile gpu-check clean
 
 reproduce: data  ## the main job: features, training, walk-forward, comparison, index
 	@dvc repro || { echo "make reproduce: stopped, and the lines above say why: run it again, what was finished is kept" >&2; \
@@ -21,23 +21,28 @@ reproduce: data  ## the main job: features, training, walk-forward, comparison, 
 studies: data  ## the studies behind the main job, notebooks 05 to 19
 	dvc repro studies/dvc.yaml
 
-test: data  ## lint, types, all tests but the slowest, and the quick notebooks against their committed copies
+test: data  ## lint, types, all tests but the slowest, and the main job's quick notebooks against their committed copies
 	ruff check .
 	ruff format --check .
 	$(MAKE) --no-print-directory --jobs 3 types tests notebooks
 	@command -v chromium chromium-browser google-chrome > /dev/null || \
 	  echo "make test: no Chromium here, so the pages were not opened in a browser: apt-get install chromium"
 
-# The notebooks of the quick profile wait for one another, so they run beside the tests.
+# The notebooks of the quick profile wait for one another, so they run beside the tests. Those of the main job come first.
 types:
 	mypy
 tests:
 	pytest -n auto --dist loadscope --no-loadscope-reorder --slow leave
 notebooks:
-	pytest --nbval tests/notebooks
+	pytest --nbval tests/notebooks/0[1-4]_*.ipynb
 
-slow: data  ## the tests that take longest, nine tenths of the time of all
+slow: data  ## the tests that take longest, nine tenths of the time of all, and every quick notebook
+	$(MAKE) --no-print-directory --jobs 2 slow-tests slow-notebooks
+
+slow-tests:
 	pytest -n auto --dist loadscope --no-loadscope-reorder --slow only
+slow-notebooks:
+	pytest --nbval tests/notebooks
 
 verify: slow  ## this run against the committed one, emulated processors, ten times the accounts, every printed value again
 	sizewise verify

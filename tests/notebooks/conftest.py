@@ -36,7 +36,7 @@ def pytest_sessionstart(session):
 def pytest_runtest_setup(item):
     """Before a notebook's first cell, make what it reads and no notebook before it has made."""
     begun, waited = BEGINS.pop(item.path.stem, None), WAITS.pop(item.path.stem, None)
-    if begun is not None:
+    if begun is not None and any(other.path.stem == NOTEBOOKS[begun] for other in item.session.items):
         begin(begun)
     if waited is not None:
         if waited not in RUNNING:
