@@ -170,7 +170,8 @@ def test_wide_layers_are_activated_by_loops_as_by_the_library(shape):
     torch.testing.assert_close(found, expected, rtol=2e-6, atol=2e-7)
     (found * weight).sum().backward()
     (expected * weight).sum().backward()
-    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=2e-6)
+    # 1 - tanh^2 of what is nearly 1 has its last places alone.
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=2e-5)
     assert policy.activated(torch.full(shape, torch.nan)).isnan().all()
 
 
