@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from sizewise.base.errors import ActionError
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import OwnSizes, Sizing
 from sizewise.trading.broker.book import Book
+from sizewise.trading.broker.broker import check_orders
 from sizewise.trading.schemes import sizing
 from sizewise.trading.schemes.sizing import SizingActions
 from sizewise.trading.situation import View
@@ -79,3 +81,14 @@ def test_accounts_that_lie_otherwise_are_left_to_tensors(lies):
         view = view._replace(equity=view.equity.double())
     with mock.patch.object(sizing, "order_units", side_effect=AssertionError):
         assert scheme._compiled(actions, view) is None
+
+
+@pytest.mark.parametrize("action", [-1, 7])
+def test_an_action_that_there_is_not_is_no_order(action):
+    scheme, view = SizingActions(MODELS["seven"], Account(), torch.float32), seen(*SHAPES["walk"], torch.float32)
+    actions = torch.ones(view.equity.shape, dtype=torch.int64)
+    actions[3] = action
+    orders = scheme.orders(actions, view)
+    assert orders.market.isnan().nonzero().tolist() == [[0, 3]]
+    with pytest.raises(ActionError, match="order of nan units"):
+        check_orders(orders, view)

@@ -98,7 +98,7 @@ def equal(one: object, other: object) -> bool:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("part", range(5))
+@pytest.mark.parametrize("part", range(8))
 def test_books_and_flows_are_the_same(part, dtype, monkeypatch):
     compiled: list[bool] = []
     step = CompiledStep.__call__

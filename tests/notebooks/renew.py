@@ -1,4 +1,5 @@
-"""Execute the quick profile's notebooks and keep them here; `make test` re-runs them and compares every printed value."""
+"""Execute the quick profile's notebooks and keep them here; `make slow` re-runs them (`make test` those
+of the main job) and compares every printed value."""
 
 import shutil
 import subprocess

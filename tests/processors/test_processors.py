@@ -1,7 +1,7 @@
 """The quick run gives the same bytes on other processors: this one without its widest instructions, and emulated ones.
 
-`make test` emulates one processor and walks four arms; `make verify` emulates both and walks all (`--processors whole`).
-Most of an emulated run would be its compiler: in `make test` the loops are compiled here for the emulated processor, which
+`make slow` emulates one processor and walks four arms; `make verify` emulates both and walks all (`--processors whole`).
+Most of an emulated run would be its compiler: in `make slow` the loops are compiled here for the emulated processor, which
 gives the same instructions, and only run there; `make verify` compiles there as well.
 Without `qemu-x86_64` (Debian: qemu-user) the emulated ones are skipped.
 """

@@ -12,4 +12,5 @@
 - seeding: random generators from what they are for
 - tensors: choices as arithmetic, rounding to a lot or a tick
 - words: numbers with what they count
+- yamls: YAML, safely and fast
 """

@@ -22,6 +22,7 @@ from pydantic import (
 
 from sizewise.base.errors import BarError, InstrumentError
 from sizewise.base.paths import require
+from sizewise.base.yamls import load_yaml
 from sizewise.market.calendars import CALENDARS, TradingCalendar, open_calendar
 from sizewise.market.exchanges import US_EXCHANGES
 from sizewise.params.fields import as_tuple
@@ -255,7 +256,7 @@ def load_instruments(path: Path) -> dict[str, Instrument]:
 @lru_cache(maxsize=16)
 def _parsed(path: Path, changed_ns: int, size: int) -> dict[str, Instrument]:  # noqa: ARG001  (they tell contents apart)
     try:
-        entries = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        entries = load_yaml(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         raise InstrumentError(f"{path.name}: line {line} is no valid YAML: mend it") from None

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from sizewise.base.errors import ConfigError, DataMissingError
 from sizewise.base.paths import project_root
+from sizewise.base.yamls import LOADER, load_yaml
 from sizewise.params.fields import reason
 from sizewise.params.trading.world import World
 
@@ -216,10 +217,6 @@ def _check_entry(p: Params) -> None:
             )
 
 
-# By the C library where it is built in: the files of one stage take a tenth of a second instead of one.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
 def read_yaml(path: Path) -> Any:
     """A YAML file's content.
 
@@ -227,7 +224,7 @@ def read_yaml(path: Path) -> Any:
         ConfigError: the file is missing or is no YAML.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506  (safe, either of them)
+        return load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path.name}: cannot be read ({error.strerror})") from None
     except yaml.YAMLError as error:
@@ -240,7 +237,7 @@ def place_of(*keys: str) -> str:
     said = ".".join(keys)
     try:
         path = project_root() / "params.yaml"
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=LOADER)
     except (DataMissingError, OSError, yaml.YAMLError):
         return said
     line = 0

@@ -165,12 +165,12 @@ class Actors:
             out = torch.empty(allowed.shape)
             _act(encoded, scalars, allowed, self._runs, self._weight, self._population, out, torch.empty(0))
             return out, None
-        hidden = torch.tanh(encoded.unsqueeze(1) + torch.bmm(scalars.unsqueeze(1), self._own_weight))
+        hidden = policy.activated(encoded.unsqueeze(1) + torch.bmm(scalars.unsqueeze(1), self._own_weight))
         state = None if memory is None else remember(self._memory, hidden, memory.unsqueeze(1))
         actor = hidden[..., : self._spec.hidden[0]]
         layer = torch.baddbmm(self._head["b2"].unsqueeze(1), actor, self._head["w2"])
         if state is not None:
             layer = torch.baddbmm(layer, state, self._memory["actor_m2"])
-        logits = torch.baddbmm(self._head["b3"].unsqueeze(1), torch.tanh(layer), self._head["w3"]).squeeze(1)
+        logits = torch.baddbmm(self._head["b3"].unsqueeze(1), policy.activated(layer), self._head["w3"]).squeeze(1)
         kept = None if state is None else state.squeeze(1)
         return torch.log_softmax(logits.masked_fill(~allowed, -torch.inf), dim=-1), kept

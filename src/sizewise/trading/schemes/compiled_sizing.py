@@ -44,6 +44,8 @@ def order_units(
 ) -> None:
     """Units to order of accounts [K, R, G], which are shown direction and price [K, G]; all flat. See SizingActions.orders.
 
+    An action that there is not is an order of no number, which the broker refuses.
+
     Args:
         position: signed value. price: close, in the accounts' dtype.
     """
@@ -55,6 +57,10 @@ def order_units(
             for g in range(groups):
                 n, bar = (k * replicas + r) * groups + g, k * groups + g
                 held, side = position[n], direction[bar]
+                # Nothing else looks: past its end an array holds whatever lies there.
+                if not 0 <= actions[n] < len(frac):
+                    out[n] = np.nan
+                    continue
                 kept = held if not follows or held * side > zero else zero
                 order, most = frac[actions[n]] * equity[n], equity[n] * limit
                 target = min(max(kept + order, min(kept, -most)), max(kept, most))
