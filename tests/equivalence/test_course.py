@@ -1,15 +1,17 @@
 """A clock of decisions: the bars between two of them in one leap, against the same bars one by one, and against an
-environment that decides at every bar and holds in between."""
+environment that decides at every bar and holds in between. What is compiled is held to the leap by tensors, to the bit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
+from sizewise.base.errors import ActionError
 from sizewise.dataset.clock import decision_rows
 from sizewise.dataset.market_tensor import Market
 from sizewise.market.costs import Costs
@@ -19,6 +21,9 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import InstrumentCosts, Levels, Rules, SchemeModel, Sizing, Trading
 from sizewise.trading import course
+from sizewise.trading.broker.broker import Broker
+from sizewise.trading.broker.compiled_stretch import Way
+from sizewise.trading.broker.orders import Orders
 from sizewise.trading.environment import TradingEnv
 from sizewise.trading.episodes import Ranges
 
@@ -104,16 +109,27 @@ def precise(env: TradingEnv) -> list[torch.Tensor]:
 
 @contextmanager
 def counted() -> Iterator[list[bool]]:
-    """Whether each stretch that was asked could be leapt over."""
+    """Whether each stretch that was asked could be leapt over: at once, or by tensors."""
     found: list[bool] = []
-    ask = course.Stretch.leads_nobody_to
+    ask, across = course.Stretch.leads_nobody_to, Broker.across
 
     def say(self: course.Stretch, *args: object) -> bool:
         found.append(bool(ask(self, *args)))
         return found[-1]
 
-    with mock.patch.object(course.Stretch, "leads_nobody_to", say):
+    def go(self: Broker, *args: object) -> object:
+        crossed = across(self, *args)
+        found.extend([True] if crossed is not None else [])
+        return crossed
+
+    with mock.patch.object(course.Stretch, "leads_nobody_to", say), mock.patch.object(Broker, "across", go):
         yield found
+
+
+def by_tensors(env: TradingEnv) -> TradingEnv:
+    """The same, whose leaps nothing compiled makes."""
+    env.desk.broker.crosses = False
+    return env
 
 
 def assert_same(leaping: TradingEnv, walking: TradingEnv, horizons: int = 16) -> int:
@@ -321,6 +337,105 @@ def a_bar_short():
 def test_a_leap_that_forgets_something_is_caught(fault, dtype):
     market = hand_world()
     decides = decision_rows(market, CLOCKS["bars"], follows_signal=False)
-    envs = [open_env(market, decides, dtype=dtype, leaps=leaps) for leaps in (True, False)]
+    envs = [by_tensors(open_env(market, decides, dtype=dtype, leaps=leaps)) for leaps in (True, False)]
     with fault(), pytest.raises(AssertionError, match="is off"):
         assert_same(*envs)
+
+
+# Lots and smallest orders; day trades of small accounts; loans; and all rules of an account that is let do anything.
+RULES = {
+    "cash": (SIDES, CASH),
+    "rounded": (SIDES, Rules()),
+    "loans": (LOANS, LENT),
+    "masked": (Sizing(kind="sizing7", mode="masked"), Rules(day_trade_limit=True)),
+}
+
+
+def walked(env: TradingEnv, horizons: int = 8) -> list[object]:
+    """What an environment says and holds, horizon by horizon."""
+    draws, found = torch.Generator().manual_seed(5), []
+    for _ in range(horizons):
+        env.restart()
+        for _ in range(env.horizon):
+            shown, mask = env.observe()
+            actions = torch.where(mask, torch.rand(mask.shape, generator=draws), -1.0).argmax(-1)
+            change = env.step(actions)
+            found += [shown, mask, *change, env.position]
+    return found
+
+
+def differ(one: list[object], other: list[object]) -> bool:
+    pairs = zip(tree_leaves(one), tree_leaves(other), strict=True)
+    # Nothing and less than nothing are the same amount.
+    return any(not torch.equal(a, b) for a, b in pairs if isinstance(a, torch.Tensor))
+
+
+def limited(market: Market) -> Market:
+    """The same, where day trades of small accounts are limited, and some bars have no trade."""
+    silent = (torch.arange(len(market.tape.times)) % 11 != 5).double().unsqueeze(1)
+    return replace(market, tape=market.tape.changed(day_trade=1.0, traded=silent))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("clock", ["hours", "entry", None])
+def test_what_crosses_at_once_is_the_leap_to_the_bit(clock, rules, dtype):
+    scheme, given = RULES[rules]
+    market = limited(hand_world(6)) if rules == "masked" else hand_world(6)
+    decides = None if clock is None else decision_rows(market, CLOCKS[clock], follows_signal=rules == "masked")
+
+    def env() -> TradingEnv:
+        # Where somebody owes nobody leaps: two accounts are few enough to see it.
+        few = {"groups": 1, "replicas": 2} if rules == "loans" else {}
+        return open_env(market, decides, scheme, given, dtype=dtype, horizon=6, ruin_frac=0.5, **few)
+
+    with counted() as leapt:
+        ours = walked(env())
+    assert sum(leapt) > 10
+    assert not differ(ours, walked(by_tensors(env())))
+
+
+def another_way(**changes: Callable[[Way], np.ndarray]):
+    """Ways that are another to whoever crosses them at once."""
+    ways = course._Stretches.ways.func
+
+    def changed(self: course._Stretches) -> list[Way]:
+        return [way._replace(**{name: change(way) for name, change in changes.items()}) for way in ways(self)]
+
+    return mock.patch.object(course._Stretches, "ways", property(changed))
+
+
+def without(column: int):
+    return another_way(held=lambda way: np.delete(np.insert(way.held, column, 0.0, axis=1), column + 1, axis=1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda: without(0),
+        lambda: without(1),
+        lambda: another_way(low=lambda way: way.low + 1e9, high=lambda way: way.high - 1e9),
+        lambda: another_way(stop=lambda way: np.maximum(way.stop - 1, way.start + 1)),
+        lambda: another_way(table=lambda way: np.roll(way.table, 1, axis=0)),
+    ],
+    ids=["borrow", "funding", "ruin", "end", "bars"],
+)
+def test_a_fault_on_the_way_is_noticed(fault, dtype):
+    market = hand_world()
+    decides = decision_rows(market, CLOCKS["bars"], follows_signal=False)
+    sound = walked(by_tensors(open_env(market, decides, dtype=dtype)))
+    with fault():
+        assert differ(sound, walked(open_env(market, decides, dtype=dtype)))
+
+
+def test_an_order_that_is_no_number_is_refused_where_it_would_have_crossed():
+    market = hand_world()
+    env = open_env(market, decision_rows(market, CLOCKS["bars"], follows_signal=False))
+    env.restart()
+    orders = Orders(market=torch.full(env.position.book.units.shape, torch.nan, dtype=env.dtype))
+    with (
+        mock.patch.object(env.desk.scheme, "orders", return_value=orders),
+        pytest.raises(ActionError, match="order of nan"),
+    ):
+        env.step(torch.zeros(env.shape, dtype=torch.int64))

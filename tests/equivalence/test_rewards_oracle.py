@@ -46,7 +46,7 @@ def along(model: RewardModel, dtype: torch.dtype) -> list[float]:
     memory, equity, earned = reward.open((1,), dtype, "cpu"), torch.full((1,), 1000.0, dtype=dtype), []
     for x in RETURNS:
         change = equity * x
-        step = StepOutcome(equity, change, change, equity + change, equity.unsqueeze(0), torch.tensor(1.0), equity < 0)
+        step = StepOutcome(equity, change, change, equity + change, equity.unsqueeze(0), *torch.ones(2), equity < 0)
         value, memory = reward(step, memory)
         equity = equity + change
         earned.append(value.item())

@@ -14,7 +14,9 @@ from sizewise.trading.rewards import StepOutcome, log_growth, open_base, size_we
 def step(simple: float) -> StepOutcome:
     money = torch.full((1,), 1000.0, dtype=torch.float64)
     change, never = money * simple, torch.zeros(1, dtype=torch.bool)
-    return StepOutcome(money, change, change, money + change, money.unsqueeze(0), torch.tensor(1.0 / 24.0), never)
+    return StepOutcome(
+        money, change, change, money + change, money.unsqueeze(0), torch.ones(()), torch.tensor(1.0 / 24.0), never
+    )
 
 
 def test_a3_two_percent_on_a_twentieth():

@@ -19,14 +19,24 @@ LANES = 16
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` compiled by numba for the types it is called with, kept on disk beside its source."""
-    found: Callable[..., Any] = numba.njit(cache=True, error_model="numpy")(function)
-    return found
+    return _kept(function, numba.njit(cache=True, error_model="numpy")(function))
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same, put into whoever calls it: what is handed much takes longer to be called than to be done."""
-    found: Callable[..., Any] = numba.njit(cache=True, error_model="numpy", forceinline=True)(function)
-    return found
+    return _kept(function, numba.njit(cache=True, error_model="numpy", forceinline=True)(function))
+
+
+def _kept(function: Callable[..., Any], found: Any) -> Callable[..., Any]:
+    """What is kept on disk counts as long as the function's file stays as it is, and what it reads of other files too: the
+    compiled functions that it calls, and numbers. numba looks at the function's own file alone."""
+    kept = found._cache._cache_file
+    read: list[Any] = [function.__globals__.get(name) for name in sorted(set(function.__code__.co_names))]
+    callees = [one._cache._cache_file._source_stamp for one in read if hasattr(one, "py_func")]
+    numbers = [repr(one) for one in read if isinstance(one, bool | int | float | np.generic | tuple)]
+    kept._source_stamp = (kept._source_stamp, *callees, *numbers)
+    done: Callable[..., Any] = found
+    return done
 
 
 f4 = np.float32
@@ -168,6 +178,25 @@ def _add_few(partial: np.ndarray, x: np.ndarray, d: np.ndarray) -> None:
             if vectors & 2:
                 for i in range(width):
                     out[i] = (out[i] + a[s + i] * b[s + i]) + a[s + LANES + i] * b[s + LANES + i]
+
+
+@compiled
+def add_vectors(partial: np.ndarray, x: np.ndarray, d: np.ndarray) -> None:
+    """The same of whole vectors, added one after the other, as add_outer adds fewer than eight."""
+    lanes = x.shape[1]
+    wide = lanes - lanes % (4 * LANES)
+    for k in range(x.shape[0]):
+        a = x[k]
+        for j in range(d.shape[0]):
+            b, out = d[j], partial[k, j]
+            for s in range(0, wide, 4 * LANES):
+                for i in range(s, s + LANES):
+                    out[i - s] = (
+                        ((out[i - s] + a[i] * b[i]) + a[i + LANES] * b[i + LANES]) + a[i + 2 * LANES] * b[i + 2 * LANES]
+                    ) + a[i + 3 * LANES] * b[i + 3 * LANES]
+            for s in range(wide, lanes, LANES):
+                for i in range(s, s + LANES):
+                    out[i - s] += a[i] * b[i]
 
 
 @compiled

@@ -227,7 +227,7 @@ def _walk(model: RewardModel, steps: _Steps, sizes: Values) -> Values:
         # What a penalty multiplies: a share of ruined accounts does as well as a flag.
         days, over = (torch.tensor(value, dtype=torch.float64) for value in (hours / 24.0, ended))
         ruined = (size * ruin).clamp(max=1.0)
-        step = StepOutcome(before, change, price, before + change, units * mark, days, ruined, over, lots, mark)
+        step = StepOutcome(before, change, price, before + change, units, mark, days, ruined, over, lots)
         earned, memory = reward(step, memory)
         rewards.append(earned)
     return torch.stack(rewards).numpy()

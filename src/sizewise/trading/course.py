@@ -11,6 +11,7 @@ import torch
 
 from sizewise.market.tape import Bars, Tape, by_step
 from sizewise.trading.accounts import Position
+from sizewise.trading.broker.compiled_stretch import NONE, ROOM_FRAC, Way
 from sizewise.trading.broker.holding import columns_of, held_through
 from sizewise.trading.episodes import Ranges
 
@@ -45,6 +46,16 @@ class Course:
         return torch.from_numpy(low).to(device), torch.from_numpy(high).to(device)
 
     @cached_property
+    def read(self) -> tuple[np.ndarray, ...] | None:
+        """What broker.compiled_stretch reads of all ways, see its Way; None on a GPU, or of several instruments."""
+        tape = self._tape
+        if tape.table.device.type != "cpu" or tape.n_instruments > 1:
+            return None
+        low, high = (NONE, NONE) if self.every_bar else (one[:, 0].numpy() for one in self.extremes)
+        held = tape.held[:1] if self.every_bar else tape.held
+        return tape.table[:, 0].numpy(), held[:, 0].numpy(), low, high
+
+    @cached_property
     def columns(self) -> np.ndarray:
         return columns_of(self._tape)
 
@@ -52,9 +63,15 @@ class Course:
         """From the decisions at `places` (int64, any shape, none the last of its market) to the following ones."""
         return self.stretches(places.unsqueeze(0), dtype)[0]
 
-    def stretches(self, places: torch.Tensor, dtype: torch.dtype) -> "list[Stretch]":
-        """The same for each step of `places`, int64, steps first; what they read is gathered at once."""
-        many = _Stretches(self, self._tape, places, dtype)
+    def stretches(
+        self, places: torch.Tensor, dtype: torch.dtype, following: tuple[torch.Tensor, ...] | None = None
+    ) -> "list[Stretch]":
+        """The same for each step of `places`, int64, steps first; what they read is gathered at once.
+
+        Args:
+            following: columns of the bars after them, as Tape.stacked has them, if at hand.
+        """
+        many = _Stretches(self, self._tape, places, dtype, following)
         return [Stretch(many, t) for t in range(len(places))]
 
     def along(self, first: torch.Tensor, final: torch.Tensor, dtype: torch.dtype) -> "Iterator[Stretch]":
@@ -68,11 +85,18 @@ class Course:
 class _Stretches:
     """What stretches of several steps read, steps first; gathered for all of them where the first one asks."""
 
-    def __init__(self, course: Course, tape: Tape, places: torch.Tensor, dtype: torch.dtype):
+    def __init__(
+        self,
+        course: Course,
+        tape: Tape,
+        places: torch.Tensor,
+        dtype: torch.dtype,
+        following: tuple[torch.Tensor, ...] | None,
+    ):
         at, device = course.at.to(places.device), tape.table.device
         self.course, self.tape, self.dtype = course, tape, dtype
         start, stop = at[places], at[places + 1]
-        self._bars = stop - start
+        self._bars, self._following = stop - start, following
         self.places, self.start, self.stop = (one.to(device, non_blocking=True) for one in (places, start, stop))
 
     @cached_property
@@ -81,11 +105,19 @@ class _Stretches:
 
     @cached_property
     def _first(self) -> tuple[torch.Tensor, ...]:
-        return self.tape.stacked(self.start + 1)
+        return self.tape.stacked(self.start + 1) if self._following is None else self._following
 
     @cached_property
     def first(self) -> tuple[list[Bars], list[Bars]]:
         return by_step(self._first, len(self.start), self.dtype)
+
+    @cached_property
+    def ways(self) -> list[Way | None]:
+        read, shape = self.course.read, tuple(self.start.shape[1:])
+        if read is None:
+            return [None] * len(self.start)
+        steps = zip(*(one.flatten(1).numpy() for one in (self.places, self.start, self.stop)), strict=True)
+        return [Way(shape, *read, *step) for step in steps]
 
     @cached_property
     def carry(self) -> torch.Tensor:
@@ -120,6 +152,11 @@ class Stretch:
     def longest(self) -> int:
         """Bars after the first, at most."""
         return self._many.longest[self._t]
+
+    @property
+    def way(self) -> Way | None:
+        """The same for broker.compiled_stretch, where that reads the tape."""
+        return self._many.ways[self._t]
 
     @property
     def first(self) -> Bars:
@@ -157,8 +194,7 @@ class Stretch:
         carry = (units.clamp(max=0.0) * borrow - units.abs() * swings).sum(0)
         owes = position.book.cash + carry < 0.0
         equity = position.book.cash + (units * worst).sum(0) + carry
-        # A rounding of single precision must not decide.
-        safe = equity > ruin_level * (1.0 + 1e-3)
+        safe = equity > ruin_level * (1.0 + ROOM_FRAC)
         return (safe & ~owes if "loan" in self.tape.charged else safe).all()
 
     def held(self, position: Position, ruin_level: float | torch.Tensor, ended: torch.Tensor) -> Position | None:

@@ -3,7 +3,6 @@
 Environments add a clock to it; `simulate`, the Gymnasium classes and the walk have their own.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,7 +14,8 @@ from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules, Trading
 from sizewise.trading.accounts import Observer, Position, merge
 from sizewise.trading.broker.broker import Broker, Result
-from sizewise.trading.broker.orders import Flows, Maybe, Orders, Uses
+from sizewise.trading.broker.compiled_stretch import Way
+from sizewise.trading.broker.orders import Maybe, Orders, Uses
 from sizewise.trading.rewards import StepOutcome, at_iteration, open_reward
 from sizewise.trading.schemes.catalogue import open_scheme
 from sizewise.trading.schemes.interface import ActionScheme
@@ -23,11 +23,13 @@ from sizewise.trading.situation import Situation, View, view_of
 
 
 class Move(NamedTuple):
-    """What a bar did: accounts after it, whether they are ruined, and the broker's result."""
+    """What a bar did, or several: accounts after it, whether they are ruined, the broker's result, and what its flows add up
+    to, where somebody has done that."""
 
     position: Position
     terminated: torch.Tensor
     result: Result
+    change: Maybe = None
 
 
 class Step(NamedTuple):
@@ -90,6 +92,15 @@ class Walker:
     def move_at_once(self, position: Position, orders: Orders, following: Bars, money: Bars | None = None) -> Move:
         """The same with `orders` that have arrived; nothing is on its way afterwards."""
         return self._traded(position, orders, (), following, money)
+
+    def across(self, position: Position, orders: Orders, way: Way) -> Move | None:
+        """Through all bars to the next decision at once, see broker.Broker.across; None where they have to be walked."""
+        found = self.broker.across(position.book, orders, way, self.ruin_level, position.peak)
+        if found is None:
+            return None
+        crossed, result = found
+        after = position._replace(book=crossed.book, equity=crossed.equity, peak=crossed.peak)
+        return Move(after, crossed.equity <= self.ruin_level, result, crossed.change)
 
     def idle(self, position: Position, where: torch.Tensor) -> Position:
         """Accounts `where` it says (bool, accounts' shape) turned into cash at the marks, with nothing on its way."""
@@ -250,45 +261,30 @@ class Desk(Walker):
     ) -> Step:
         """Send `orders` as they are, past the scheme."""
         moved = self.move(position, orders, following, money)
-        return self._rewarded(position, moved, moved.result.flows, following, days, ended)
-
-    def rewarded(
-        self, before: Position, moves: Sequence[Move], following: Bars, days: torch.Tensor, ended: Maybe
-    ) -> Step:
-        """The step that several bars make together; `following` is the last of them."""
-        flows = Flows(*(sum(parts[1:], parts[0]) for parts in zip(*(move.result.flows for move in moves), strict=True)))
-        return self._rewarded(before, moves[-1], flows, following, days, ended)
+        return self.rewarded(position, moved, following, days, ended)
 
     def liquidate(self, position: Position, following: Bars) -> Step:
         """Cancel everything and close at the next open, whatever the scheme thinks: what happens to a ruined account."""
         units = position.book.units
         leaving = Orders(market=-units, cancel=torch.ones_like(units))
         moved = self.move_at_once(position, leaving, following)
-        return self._rewarded(position, moved, moved.result.flows, following, None, None)
+        return self.rewarded(position, moved, following, None, None)
 
-    def _rewarded(
-        self,
-        before: Position,
-        moved: Move,
-        flows: Flows,
-        following: Bars,
-        days: torch.Tensor | None,
-        ended: Maybe,
-    ) -> Step:
-        """Args: `flows`: of the whole step, which may have been several bars."""
-        after, close = moved.position, following.close
+    def rewarded(self, before: Position, moved: Move, following: Bars, days: torch.Tensor | None, ended: Maybe) -> Step:
+        """The step that a move makes, of one bar or of several; `following` is the last of them."""
+        after, flows = moved.position, moved.result.flows
         days = torch.zeros_like(following.day[0]) if days is None else days
         outcome = StepOutcome(
             before.equity,
-            flows.total(),
+            flows.total() if moved.change is None else moved.change,
             flows.price,
             after.equity,
-            after.book.value(close),
+            after.book.units,
+            following.close,
             days,
             moved.terminated,
             ended,
             after.book.lots,
-            close,
         )
         reward, memory = self._reward(outcome, before.memory)
         return Step(after._replace(memory=memory), reward, moved.terminated, moved.result)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import torch
 
 from sizewise.base.tensors import nowhere
-from sizewise.market.tape import Tape
+from sizewise.market.tape import Tape, by_step
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Trading
@@ -29,7 +29,7 @@ from sizewise.trading.desk import Desk, check_equity, nothing_of
 from sizewise.trading.episodes import Episodes, Ranges, Transition
 from sizewise.trading.schemes.interface import ActionScheme, View
 from sizewise.trading.situation import Signals, Situation
-from sizewise.trading.stretches import Leaps, walk_stretch
+from sizewise.trading.stretches import Leaps, cross, walk_stretch
 
 
 class TradingEnv:
@@ -202,9 +202,10 @@ class TradingEnv:
         # On the CPU, where the lengths of the ways between decisions can be asked for without waiting.
         places = self.episodes.horizon_rows("cpu").unsqueeze(2)
         steps = self._course.at[places].to(self.device, non_blocking=True)
-        self._bars, self._money = self.tape.steps(steps, self.dtype if self._course.every_bar else torch.float64)
-        if not self._course.every_bar:
-            self._stretches = self._course.stretches(places[:-1], self.dtype)
+        columns = self.tape.stacked(steps)
+        self._bars, _ = by_step(columns, len(steps), torch.float64)
+        following = tuple(column[-self.horizon :] for column in columns) if self._course.every_bar else None
+        self._stretches = self._course.stretches(places[:-1], self.dtype, following)
         self._direction = self._direction_table[steps].to(self.dtype)
         if self._signals is not None:
             self._reload_situations(steps)
@@ -255,14 +256,9 @@ class TradingEnv:
         now, following = self._bars[t], self._bars[t + 1]
         orders = self.desk.scheme.orders(actions.transpose(1, 2).contiguous(), self._view())
         last = (self.episodes.steps_left == 1).to(self.device, non_blocking=True).unsqueeze(1)
-        if self._course.every_bar:
-            moves = [self.desk.move(self.position, orders, following, self._money[t + 1])]
-        else:
-            stretch = self._stretches[t]
-            first = self.desk.move(self.position, orders, stretch.first, stretch.first_money)
-            leaps = self._guesses if self._guessing else self._leaps
-            moves = walk_stretch(self.desk, [first], orders, stretch, leaps)
-        step = self.desk.rewarded(self.position, moves, following, following.day[0] - now.day[0], last)
+        leaps = self._guesses if self._guessing else self._leaps
+        moved = cross(self.desk, self.position, orders, self._stretches[t], leaps)
+        step = self.desk.rewarded(self.position, moved, following, following.day[0] - now.day[0], last)
         self.position = step.position
         self._steps = t + 1
         ended = self.episodes.advance()

@@ -40,22 +40,27 @@ class StepOutcome(NamedTuple):
 
     Attributes:
         before, change: equity before the step, and what it added, net of every cost. price: the part before costs.
-        equity: after the step. value: signed value of each position then, `[I, *accounts]`.
+        equity: after the step. units: of each position then, `[I, *accounts]`; close: float64, `[I, ...]`.
         days: that the step took, broadcast against accounts. terminated: bool, ruined by it.
         ended: bool, broadcast against accounts: the step budget ends here; None where nobody counts.
-        lots, close: where the rules keep lots; close float64, `[I, ...]`.
+        lots: where the rules keep them.
     """
 
     before: torch.Tensor
     change: torch.Tensor
     price: torch.Tensor
     equity: torch.Tensor
-    value: torch.Tensor
+    units: torch.Tensor
+    close: torch.Tensor
     days: torch.Tensor
     terminated: torch.Tensor
     ended: Maybe = None
     lots: Lots | None = None
-    close: Maybe = None
+
+    @property
+    def value(self) -> torch.Tensor:
+        """Signed value of each position after the step, quote currency, `[I, *accounts]`."""
+        return self.units * self.close.to(self.units.dtype)
 
 
 # Tensors that each end with the accounts' shape; empty of a reward that remembers nothing.
@@ -100,7 +105,7 @@ def unrealised_exposure(step: StepOutcome) -> torch.Tensor:
     """Unrealised gain as a share of its cost, times exposure: reference design D's. It does not telescope: a gain that is
     held is earned at every step."""
     lots = step.lots
-    if lots is None or step.close is None:
+    if lots is None:
         raise _no_lots()
     size = lots.units.abs()
     cost = (size * lots.price).sum(0).clamp(min=1e-30)

@@ -7,9 +7,27 @@ import torch
 from sizewise.base.tensors import nowhere
 from sizewise.market.tape import Bars
 from sizewise.trading.accounts import Position, mapped
-from sizewise.trading.broker.orders import Orders
+from sizewise.trading.broker.orders import Flows, Orders
 from sizewise.trading.course import Stretch
 from sizewise.trading.desk import Move, Walker, nothing_of
+
+
+def cross(desk: Walker, position: Position, orders: Orders, stretch: Stretch, leaps: "Leaps") -> Move:
+    """Send what was decided, and go on to the next decision: at once where nothing can happen on the way, else in a leap
+    after the first bar, or bar by bar.
+
+    Returns:
+        accounts at the next decision; flows of the whole way.
+    """
+    moved = desk.across(position, orders, stretch.way) if leaps.possible and stretch.way is not None else None
+    if moved is not None:
+        return moved
+    moves = walk_stretch(
+        desk, [desk.move(position, orders, stretch.first, stretch.first_money)], orders, stretch, leaps
+    )
+    parts = zip(*(move.result.flows for move in moves), strict=True)
+    flows = Flows(*(sum(others, first) for first, *others in parts))
+    return moves[-1]._replace(result=moves[-1].result._replace(flows=flows))
 
 
 class Leaps:

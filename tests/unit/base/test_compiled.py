@@ -134,7 +134,53 @@ def test_arithmetic_that_may_be_reordered_would_be_noticed(tmp_path):
     loose = SCRIPT.replace(
         "from sizewise.base import compiled\n",
         "import numba\nplain = numba.njit\n"
-        "numba.njit = lambda *a, **k: plain(*a, **(k if a else {'fastmath': True}))\nfrom sizewise.base import compiled\n",
+        "numba.njit = lambda *a, **k: plain(*a, **(k if a else k | {'fastmath': True}))\n"
+        "from sizewise.base import compiled\n",
     )
     assert loose != SCRIPT
     assert made_for(OLD, tmp_path / "old", loose) != made_for({}, tmp_path / "own")
+
+
+def answered(folder: Path) -> str:
+    paths = os.pathsep.join([str(folder), str(ROOT / "src")])
+    done = subprocess.run(
+        [sys.executable, "-c", "from asks import total; print(total(2.0))"],
+        env=os.environ | {"PYTHONPATH": paths, "PYTHONPYCACHEPREFIX": str(folder / "cached")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_what_is_kept_is_compiled_anew_where_a_file_that_it_reads_has_changed(tmp_path):
+    """numba alone would go on with the old function."""
+    heads = "from sizewise.base.compiled import compiled, inlined\n"
+    told = heads + "FEW = 3.0\nBY = 5.0\n\n\n@inlined\ndef step(x):\n    return x + FEW\n"
+    asks = heads + "from told import BY, step\n\n\n@compiled\ndef total(x):\n    return step(x) * BY\n"
+    (tmp_path / "asks.py").write_text(asks, encoding="utf-8")
+    for before, after, found in (
+        ("", "", 25.0),
+        ("x + F", "x * F", 30.0),
+        ("3.0", "40.0", 400.0),
+        ("5.0", "7.0", 560.0),
+    ):
+        told = told.replace(before, after)
+        (tmp_path / "told.py").write_text(told, encoding="utf-8")
+        assert answered(tmp_path) == str(found)
+    assert list(tmp_path.rglob("*.nbc"))
+
+
+@pytest.mark.parametrize("groups", [1, 3, 4, 6])
+def test_vectors_side_by_side_add_up_to_what_they_do_one_by_one(groups):
+    """Of groups of fewer than eight vectors, the last of each filled with zeros."""
+    samples, lanes = 36, 48
+    x, d = draws(5, groups, samples), draws(7, groups, samples)[::-1]
+    one_by_one, together = np.zeros((2, 5, 7, 16), np.float32)
+    wide_x, wide_d = np.zeros((5, groups, lanes), np.float32), np.zeros((7, groups, lanes), np.float32)
+    wide_x[..., :samples], wide_d[..., :samples] = x, d
+    for g in range(groups):
+        compiled.add_outer(one_by_one, np.ascontiguousarray(x[:, g]), np.ascontiguousarray(d[:, g]))
+    compiled.add_vectors(together, wide_x.reshape(5, -1), wide_d.reshape(7, -1))
+    assert np.array_equal(one_by_one, together)
+    assert np.any(one_by_one)

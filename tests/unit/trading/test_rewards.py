@@ -119,6 +119,7 @@ def test_unrealised_gain_adds_over_instruments():
     assert step.reward.item() == pytest.approx((22 - 27) / 990)
 
 
+ONE = torch.ones((), dtype=torch.float64)
 MODELS = [RiskPriced(price=10.0) if model is RiskPriced else model() for model in get_args(get_args(RewardModel)[0])]
 KINDS = [model.kind for model in MODELS]
 
@@ -140,7 +141,7 @@ def steps_of(*returns: float) -> list[StepOutcome]:
     money = torch.full((1,), 1000.0, dtype=torch.float64)
     hour, never = torch.tensor(1.0 / 24.0), torch.zeros(1, dtype=torch.bool)
     return [
-        StepOutcome(money, money * x, money * x, money * (1.0 + x), (money * 0.1).unsqueeze(0), hour, never)
+        StepOutcome(money, money * x, money * x, money * (1.0 + x), (money * 0.1).unsqueeze(0), ONE, hour, never)
         for x in returns
     ]
 
@@ -254,7 +255,7 @@ def test_the_environment_hands_the_memory_on(model):
         change = env.equity - before
         never = torch.zeros(env.shape, dtype=torch.bool)
         value = env.position.book.value(env._bars[env._steps].close).transpose(2, 3)
-        step = StepOutcome(before, change, change, env.equity, value, days, never)
+        step = StepOutcome(before, change, change, env.equity, value, ONE, days, never)
         expected, memory = reward(step, memory)
         alive = ~moved.terminated
         # Rewards are handed out in single precision.
@@ -308,7 +309,7 @@ def test_priced_growth_is_that_of_a_bolder_account():
 
 
 def test_a_price_of_ones_own_comes_before_the_models():
-    step = StepOutcome(*(torch.tensor(value) for value in ([100.0, 100.0], [1.0, 1.0])), *[torch.zeros(2)] * 5)
+    step = StepOutcome(*(torch.tensor(value) for value in ([100.0, 100.0], [1.0, 1.0])), *[torch.zeros(2)] * 6)
     reward = open_base(RiskPriced(price=2.0), keeps_lots=False, price=torch.tensor([5.0, 10.0]))
     assert reward(step, ())[0].tolist() == pytest.approx([math.log(1.05), math.log(1.1)])
 

@@ -15,6 +15,7 @@ from ...hand_tape import hand_tape, open_env
 
 HOLD, BUY_50, SELL_50 = 0, 2, 5
 NONE = torch.zeros(1, dtype=torch.bool)
+ONE = torch.ones((), dtype=torch.float64)
 
 
 def fixed_start(market: Market, **options: object) -> TradingEnv:
@@ -32,7 +33,7 @@ def taken(rules: Penalties, values: list[float], *, hours: float = 1.0, **flags:
     for value in values:
         position = torch.full((1, 1), value, dtype=torch.float64)
         step = StepOutcome(
-            money, 0.0 * money, 0.0 * money, money, position, torch.tensor([hours / 24.0], dtype=torch.float64),
+            money, 0.0 * money, 0.0 * money, money, position, ONE, torch.tensor([hours / 24.0], dtype=torch.float64),
             flags.get("terminated", NONE), flags.get("ended"),
         )  # fmt: skip
         earned, memory = reward(step, memory)

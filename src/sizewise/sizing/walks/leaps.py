@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import torch
 
 from sizewise.base.errors import ConfigError
+from sizewise.base.tensors import nowhere
 from sizewise.dataset.market_tensor import Market
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules
 from sizewise.sizing.sizers import Situation, Sizer
 from sizewise.trading.course import Course
 from sizewise.trading.desk import Walker
-from sizewise.trading.stretches import Leaps, walk_stretch
+from sizewise.trading.stretches import Leaps, cross
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,11 @@ def returns(
         )
         orders = sizer.orders(situation)
         orders = orders.only(~over if asked is None else asked & ~over)
-        position, orders = desk.closing_out(position, orders, (rows == last - 1) & ~over)
+        leaving = (rows == last - 1) & ~over
+        if not nowhere(leaving):
+            position, orders = desk.closing_out(position, orders, leaving)
         before = position.equity
-        first = desk.move(position, orders, stretch.first, stretch.first_money)
-        moved = walk_stretch(desk, [first], orders, stretch, leaps)[-1]
+        moved = cross(desk, position, orders, stretch, leaps)
         position = moved.position
         found.append(torch.where(over, 0.0, position.equity / before - 1.0))
         ended = (moved.terminated | (place + t + 1 >= end)) & ~over

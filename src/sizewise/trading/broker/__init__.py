@@ -5,6 +5,7 @@
 - compiled_bar: one bar of accounts of one instrument, by compiled loops
 - compiled_records: what those loops read and change
 - compiled_step: the step of such accounts on a CPU
+- compiled_stretch: such accounts, with plain cash, from one decision to the next
 - dealing: the book in the hands of one step: trades and fills
 - holding: accounts that hold through many bars, by a compiled loop
 - orders: what a scheme asks and what the broker answers

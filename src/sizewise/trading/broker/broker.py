@@ -18,7 +18,8 @@ from sizewise.base.tensors import all_finite
 from sizewise.market.tape import CHARGES, Bars, Tape
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.book import ALLOWED, Book, DayTrades, Lots, Margin, Working
-from sizewise.trading.broker.compiled_step import CompiledStep, fits
+from sizewise.trading.broker.compiled_step import CompiledStep, fits, plain
+from sizewise.trading.broker.compiled_stretch import Crossed, Way, cross
 from sizewise.trading.broker.dealing import Terms
 from sizewise.trading.broker.orders import Fill, Flows, Maybe, Orders, Uses
 from sizewise.trading.broker.refusals import check_whole, where
@@ -71,6 +72,7 @@ class Broker:
         self._terms = Terms(rules, tape.n_instruments, dtype, **present, silences=silences, record=record)
         self._compiled = CompiledStep(self._terms, uses) if fits(self._terms, uses) else None
         self._unflagged = torch.zeros((), dtype=torch.int16)
+        self.crosses = self._compiled is not None and plain(rules, uses)
 
     def open(self, shape: tuple[int, ...], cash: float | torch.Tensor, device: torch.device | str = "cpu") -> Book:
         """Flat accounts with `cash`, quote currency: the same of all, or accounts' shape."""
@@ -131,6 +133,24 @@ class Broker:
             step.expire()
         after, flows = step.after()
         return after, Result(flows, step.flags, tuple(step.fills), step.turnover)
+
+    def across(
+        self, book: Book, orders: Orders, way: Way, ruin_level: float | torch.Tensor, peak: torch.Tensor | None
+    ) -> tuple[Crossed, Result] | None:
+        """Trade `orders` through the bar after their decision, and hold through all others up to the next one, at once; None
+        where accounts have to be walked, see compiled_stretch.cross.
+
+        Raises:
+            ActionError: see step.
+        """
+        if not (self.crosses and self._compiled):
+            return None
+        if not self._trusted:
+            check_whole(orders, book.units, self.uses)
+        crossed = cross(self._compiled.fixed, book, orders, way, ruin_level, peak)
+        if crossed is None:
+            return None
+        return crossed, Result(crossed.flows, self._unflagged.expand(crossed.book.units.shape), (), None)
 
     def day_trades_left(self, book: Book) -> torch.Tensor:
         """Day trades an account below $25,000 may still make, an instrument: int64 `[I, *accounts]`; 3 without the rule."""

@@ -25,6 +25,7 @@ from sizewise.trading.broker.compiled_records import (
     Deal,
     Exact,
     Fixed,
+    Holding,
     Money,
     Number,
     Purse,
@@ -313,29 +314,48 @@ def _worked(
 
 
 @inlined
-def _carried(
-    held: Number,
-    first: Number,
-    before: Number,
-    deal: Deal,
-    borrow: np.ndarray,
-    loan: np.ndarray,
-    funding: np.ndarray,
-    b: int,
-    fixed: Fixed,
+def carried(
+    held: Number, first: Number, before: Number, deal: Deal, costs: Holding, fixed: Fixed
 ) -> tuple[Purse, Number, Number]:
     """TradingStep.carry: a purse, and what was paid for funding and for borrowing."""
     left, lent, funded = first, fixed.zero, fixed.zero
     if fixed.borrow:
-        lent = min(held, fixed.zero) * (before * borrow[b])
+        lent = min(held, fixed.zero) * (before * costs.borrow)
         left += lent
     if fixed.loan:
-        owed = min(first, fixed.zero) * loan[b]
+        owed = min(first, fixed.zero) * costs.loan
         lent, left = lent + owed, left + owed
     if fixed.funding:
-        funded = -(held * (deal.open * funding[b]))
+        funded = -(held * (deal.open * costs.funding))
         left += funded
     return (left, held, held * (deal.close - before), fixed.zero, fixed.zero, fixed.zero), funded, lent
+
+
+@inlined
+def plainly(
+    ordered: Number,
+    held: Number,
+    first: Number,
+    before: Number,
+    deal: Deal,
+    costs: Holding,
+    sessions: np.ndarray,
+    session: np.ndarray,
+    opened: np.ndarray,
+    n: int,
+    fixed: Fixed,
+) -> tuple[Purse, Number, Number]:
+    """A bar of an account that has neither lots nor working orders, and orders at market."""
+    if fixed.day_trades and session[n] != deal.session:
+        session[n], opened[n] = deal.session, False
+    closing, opening = _accepted(ordered, held, before, deal, fixed)
+    if deal.limited and opening != fixed.zero and _barred(sessions, deal.session, n):
+        opening = fixed.zero
+    purse, funded, lent = carried(held, first, before, deal, costs, fixed)
+    purse, opening = _exchanged(purse, (closing, opening), deal.open, deal.open, fixed.zero, deal, fixed)
+    if fixed.day_trades:
+        _noted(sessions, opened, n, closing, opening, deal.session)
+    return purse, funded, lent
 
 
 @compiled
@@ -374,16 +394,14 @@ def plain_bar(
                     now[b] if fixed.day_trades else 0.0,
                     fixed.day_trades and limits[b] > 0.0 and first + held * before < fixed.small,
                 )
-                if fixed.day_trades and session[n] != deal.session:
-                    session[n], opened[n] = deal.session, False
-                closing, opening = _accepted(market[n], held, before, deal, fixed)
-                if deal.limited and opening != fixed.zero and _barred(sessions, deal.session, n):
-                    opening = fixed.zero
-                purse, funded, lent = _carried(held, first, before, deal, borrow, loan, funding, b, fixed)
-                at, parts = deal.open, (closing, opening)
-                purse, opening = _exchanged(purse, parts, at, at, fixed.zero, deal, fixed)
-                if fixed.day_trades:
-                    _noted(sessions, opened, n, closing, opening, deal.session)
+                costs = Holding(
+                    borrow[b] if fixed.borrow else fixed.zero,
+                    loan[b] if fixed.loan else fixed.zero,
+                    funding[b] if fixed.funding else fixed.zero,
+                )
+                purse, funded, lent = plainly(
+                    market[n], held, first, before, deal, costs, sessions, session, opened, n, fixed
+                )
                 found[0, n], found[1, n], found[2, n], found[3, n], found[4, n] = purse[:5]
                 found[5, n], found[6, n] = funded, lent
 
@@ -440,7 +458,12 @@ def bar(
                         slots[s, n] *= fixed.one - cancel[n]
                 if places and placed[n] != fixed.zero:
                     _place(state, n, b, asked, held, exact, deal, fixed)
-                purse, funded, lent = _carried(held, first, before, deal, borrow, loan, funding, b, fixed)
+                costs = Holding(
+                    borrow[b] if fixed.borrow else fixed.zero,
+                    loan[b] if fixed.loan else fixed.zero,
+                    funding[b] if fixed.funding else fixed.zero,
+                )
+                purse, funded, lent = carried(held, first, before, deal, costs, fixed)
                 if markets:
                     closing, opening = _accepted(market[n], held, before, deal, fixed)
                     if closing != fixed.zero or opening != fixed.zero:

@@ -127,6 +127,14 @@ class Deal(NamedTuple):
     limited: bool
 
 
+class Holding(NamedTuple):
+    """What it costs to hold through a bar: of a short, of a loan, of a perpetual; see tape.Bars."""
+
+    borrow: Number
+    loan: Number
+    funding: Number
+
+
 def cube(accounts: tuple[int, ...], bars: tuple[int, ...]) -> tuple[int, int, int] | None:
     """(K, R, G), where account [k, r, g] is shown bar [k, g]; None where they lie otherwise."""
     if accounts == bars:

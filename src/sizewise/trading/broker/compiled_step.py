@@ -9,6 +9,7 @@ import torch
 
 from sizewise.base.tensors import DUST, LOT_GUARD, RELATIVE_GUARD
 from sizewise.market.tape import COLUMNS, Bars
+from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker import compiled_bar
 from sizewise.trading.broker.book import SMALL_ACCOUNT, Book, DayTrades, Lots, Working
 from sizewise.trading.broker.compiled_records import FOUND, LOT, ORDER, Asked, Exact, Fixed, Money, State, cube, flat
@@ -28,6 +29,11 @@ def fits(terms: Terms, uses: Uses) -> bool:
     return plain and terms.n_instruments == 1 and terms.dtype in NUMPY and not (terms.record or terms.impact)
 
 
+def plain(rules: Rules, uses: Uses) -> bool:
+    """Whether accounts that fit keep neither lots nor working orders."""
+    return rules.max_open_lots is None and not (uses.working or uses.brackets)
+
+
 class CompiledStep:
     """A step of `broker`, from book to book."""
 
@@ -35,7 +41,7 @@ class CompiledStep:
         rules, dtype = terms.rules, terms.dtype
         kind = NUMPY[dtype]
         self._kind, self._lots, self._brackets = kind, rules.max_open_lots is not None, uses.brackets
-        self._fixed = Fixed(
+        self.fixed = Fixed(
             unlimited=rules.margin == "unlimited",
             average=rules.closing == "average",
             through=rules.limit_fills == "through",
@@ -74,13 +80,13 @@ class CompiledStep:
         )
 
     def _reads(self, column: str) -> bool:
-        fixed = self._fixed
+        fixed = self.fixed
         asked = {"borrow": fixed.borrow, "loan": fixed.loan, "funding": fixed.funding, "traded": fixed.silences}
         asked |= dict.fromkeys(("lot", "min_order"), fixed.rounding)
         return asked.get(column, True)
 
     def _decides_by(self, column: str, uses: Uses) -> bool:
-        fixed = self._fixed
+        fixed = self.fixed
         if column in ("session", "day_trade"):
             return fixed.day_trades
         if column == "tick":
@@ -96,7 +102,7 @@ class CompiledStep:
         Args:
             exact, money: as Broker.step's, `[1, *bars]`, where accounts are `[*bars]`, or [K, R, G] and bars [K, 1, G].
         """
-        if orders.market is None and not (book.working or self._fixed.brackets):
+        if orders.market is None and not (book.working or self.fixed.brackets):
             # Accounts that only hold: a few products.
             return None
         if self._lots and book.cash.numel() > FEW:
@@ -113,7 +119,7 @@ class CompiledStep:
         state = self._state(book, full)
         found = np.empty((len(FOUND), book.cash.numel()), self._kind)
         given = (shape, flat(book.cash), flat(book.units), Money(*columns), Exact(*deciding))
-        ends = (self._fixed, found)
+        ends = (self.fixed, found)
         if self._lots or book.working or orders.market is None:
             compiled_bar.bar(*given, self._asked(orders, full), state, *ends)
         else:

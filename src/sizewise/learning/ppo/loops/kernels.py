@@ -2,8 +2,9 @@
 CPU, where a call of a tensor library takes longer than what it computes.
 
 One policy after another and one group of paths after another: a group's samples are the lanes (see base.compiled), account
-by account, so that the market's part of a row is added to all its accounts. What a policy computes depends neither on who
-trains beside it nor on the processor. The slow twins are `policy.forward` and `update.update` with tensors.
+by account, so that the market's part of a row is added to all its accounts. Groups of few samples stand side by side, each
+in whole vectors of its own, so that what they add up to is what it was one by one. What a policy computes depends neither
+on who trains beside it nor on the processor. The slow twins are `policy.forward` and `update.update` with tensors.
 
 Rows of `watched`: WATCHED. Arguments named like update.py's are float32 with samples as [G, R, T].
 """
@@ -18,6 +19,7 @@ from sizewise.base.compiled import (
     add_outer,
     add_products,
     add_sums,
+    add_vectors,
     compiled,
     exp_row,
     f4,
@@ -32,6 +34,11 @@ WATCHED = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_frac", "gr
 BETA_1, BETA_2 = BETAS
 # Samples a step of acting is worked through at once.
 BLOCK = 256
+# A group of so many lanes learns alone, since its sums are taken by eights. Of smaller ones four stand side by side, since
+# vectors are added by fours; of those of up to so many vectors eight.
+ALONE, SMALL = 8 * LANES, 3 * LANES
+# Left free between what is carved from one room, for at most so many pieces.
+GAP, PIECES = 3 * LANES, 8
 
 
 @compiled
@@ -81,8 +88,9 @@ def log_softmax(logits: np.ndarray, allowed: np.ndarray, odds: np.ndarray, bits:
 
 @compiled
 def carve(room: np.ndarray, rows: int, lanes: int) -> tuple[np.ndarray, np.ndarray]:
-    """[rows, lanes] at the beginning of some room, and the rest of it."""
-    return room[: rows * lanes].reshape(rows, lanes), room[rows * lanes :]
+    """[rows, lanes] at the beginning of some room, and the rest of it, which begins elsewhere in a page of memory: what is
+    read and written at the same place of two pages waits for one another."""
+    return room[: rows * lanes].reshape(rows, lanes), room[rows * lanes + GAP :]
 
 
 @compiled
@@ -117,7 +125,7 @@ def act(
     count, n_scalars = scalars.shape
     share, actions, width = count // len(encoded), allowed.shape[1], encoded.shape[1]
     half, units = actor_w2.shape[1], actor_w2.shape[2]
-    room = np.zeros((width + units + n_scalars + 2 * actions + 1, BLOCK), np.float32).reshape(-1)
+    room = np.zeros((width + units + n_scalars + 2 * actions + 1) * BLOCK + PIECES * GAP, np.float32)
     might, bits = np.ones((actions, BLOCK), np.bool_).reshape(-1), np.empty(BLOCK, np.int32)
     for q in range(len(starts)):
         k = policies[q]
@@ -176,6 +184,73 @@ def moments(advantage: np.ndarray, chosen: np.ndarray) -> tuple[np.float32, np.f
 
 
 @compiled
+def policy_loss(
+    ratio: np.ndarray, gain: np.ndarray, clip: np.float32, share: np.float32, lost: np.ndarray, pull: np.ndarray
+) -> None:
+    """The clipped surrogate of each sample, and its gradient in the log-probability of what was done; all [samples]."""
+    low, high = ONE - clip, ONE + clip
+    for n in range(len(ratio)):
+        r, g = ratio[n], gain[n]
+        bounded = r
+        if bounded < low:
+            bounded = low
+        if bounded > high:
+            bounded = high
+        free, held = g * r, g * bounded
+        lost[n] = free if free < held else held
+        slope = -g * r * share if bounded == r or free < held else ZERO
+        pull[n] = slope if r == r else r
+
+
+@compiled
+def value_loss(
+    worth: np.ndarray,
+    old_value: np.ndarray,
+    returns: np.ndarray,
+    clip: np.float32,
+    scale: tuple[np.float32, np.float32],
+    lost: np.ndarray,
+) -> None:
+    """The clipped squared error of each sample; `worth` becomes its gradient, times both of `scale`; all [samples]."""
+    coef, share = scale
+    for n in range(len(worth)):
+        v, before, wanted = worth[n], old_value[n], returns[n]
+        step = v - before
+        stays = -clip <= step <= clip
+        if step > clip:
+            step = clip
+        if step < -clip:
+            step = -clip
+        near = before + step
+        own, other = (v - wanted) * (v - wanted), (near - wanted) * (near - wanted)
+        lost[n] = HALF * (own if own >= other else other)
+        slope = (v - wanted) if own >= other or stays else ZERO
+        worth[n] = coef * slope * share
+
+
+@compiled
+def add_entropy(entropy: np.ndarray, odds: np.ndarray, log_prob: np.ndarray) -> None:
+    """What one action adds to the entropy of each sample."""
+    for n in range(len(entropy)):
+        p = odds[n]
+        entropy[n] -= p * log_prob[n] if p > ZERO else ZERO
+
+
+@compiled
+def steer(
+    odds: np.ndarray, log_prob: np.ndarray, pull: np.ndarray, entropy: np.ndarray, coef: np.float32, share: np.float32
+) -> None:
+    """The probability of one action becomes the gradient in its logit, but for what pulls at the action that was done."""
+    if coef == ZERO:
+        for n in range(len(pull)):
+            odds[n] = -pull[n] * odds[n]
+        return
+    for n in range(len(pull)):
+        p = odds[n]
+        odds[n] = -pull[n] * p + (coef * share * p * (log_prob[n] + entropy[n]) if p > ZERO else ZERO)
+
+
+@compiled
 def surrogate(
     log_prob: np.ndarray,
     odds: np.ndarray,
@@ -191,62 +266,110 @@ def surrogate(
     entropy_coef: np.float32,
     share: np.float32,
     parts: np.ndarray,
-    ratio: np.ndarray,
+    scratch: np.ndarray,
     bits: np.ndarray,
+    at: int,
 ) -> None:
-    """update.ppo_loss and its gradient, of one group's lanes.
+    """update.ppo_loss and its gradient, of one group's samples.
 
     Args:
-        log_prob, odds: [A, lanes]; `odds` becomes the loss's gradient in the logits. worth: [lanes], becomes that in the
-            critic's value. advantage: scaled. share: 1 / samples of the minibatch.
-        parts: float64 [5], the first five of WATCHED are added. ratio, bits: [lanes], scratch.
+        log_prob, odds: [A, lanes], the group's from `at` on; `odds` becomes the loss's gradient in the logits. worth:
+            [lanes], becomes that in the critic's value. advantage: scaled. share: 1 / samples of the minibatch.
+        parts: float64 [5], the first five of WATCHED are added. scratch: [5, samples]. bits: int32 [samples], scratch.
     """
-    count, lanes = log_prob.shape
-    for n in range(lanes):
-        ratio[n] = log_prob[actions[n], n] - old_log_prob[n]
-    shift = ratio.copy()
+    count, samples = log_prob.shape[0], len(actions)
+    ratio, shift, pull, lost, entropy = scratch
+    end = at + samples
+    for n in range(samples):
+        shift[n] = log_prob[actions[n], at + n] - old_log_prob[n]
+        ratio[n], entropy[n] = shift[n], ZERO
     exp_row(ratio, bits)
-    low, high = ONE - clip, ONE + clip
-    for n in range(lanes):
-        r, gain = ratio[n], advantage[n]
-        bounded = r
-        if bounded < low:
-            bounded = low
-        if bounded > high:
-            bounded = high
-        free, held = gain * r, gain * bounded
-        inside = bounded == r
-        parts[0] -= free if free < held else held
-        parts[3] += (r - ONE) - shift[n]
-        parts[4] += ZERO if abs(r - ONE) <= clip else ONE
-        pull = -gain * r * share if inside or free < held else ZERO
-        if r != r:
-            pull = r
-        v, before, wanted = worth[n], old_value[n], returns[n]
-        step = v - before
-        stays = -value_clip <= step <= value_clip
-        if step > value_clip:
-            step = value_clip
-        if step < -value_clip:
-            step = -value_clip
-        near = before + step
-        own, other = (v - wanted) * (v - wanted), (near - wanted) * (near - wanted)
-        parts[1] += HALF * (own if own >= other else other)
-        slope = (v - wanted) if own >= other or stays else ZERO
-        worth[n] = value_coef * slope * share
-        entropy = ZERO
-        for a in range(count):
-            p = odds[a, n]
-            if p > ZERO:
-                entropy -= p * log_prob[a, n]
-        parts[2] += entropy
-        for a in range(count):
-            p = odds[a, n]
-            grad = -pull * p
-            if entropy_coef != ZERO and p > ZERO:
-                grad += entropy_coef * share * p * (log_prob[a, n] + entropy)
-            odds[a, n] = grad
-        odds[actions[n], n] += pull
+    policy_loss(ratio, advantage, clip, share, lost, pull)
+    for n in range(samples):
+        off = ratio[n] - ONE
+        parts[0] -= lost[n]
+        parts[3] += off - shift[n]
+        parts[4] += ZERO if abs(off) <= clip else ONE
+    value_loss(worth[at:end], old_value, returns, value_clip, (value_coef, share), lost)
+    for a in range(count):
+        add_entropy(entropy, odds[a, at:end], log_prob[a, at:end])
+    for n in range(samples):
+        parts[1] += lost[n]
+        parts[2] += entropy[n]
+    for a in range(count):
+        steer(odds[a, at:end], log_prob[a, at:end], pull, entropy, entropy_coef, share)
+    for n in range(samples):
+        odds[actions[n], at + n] += pull[n]
+
+
+@compiled
+def place_lanes(out: np.ndarray, values: np.ndarray, at: int, lanes: int) -> None:
+    """`lanes` of out from `at` on: values, and zeros behind them; out [K, more lanes], values [K, few]."""
+    few = values.shape[1]
+    for k in range(out.shape[0]):
+        row, own = out[k], values[k]
+        for n in range(few):
+            row[at + n] = own[n]
+        for n in range(at + few, at + lanes):
+            row[n] = ZERO
+
+
+@compiled
+def place_mask(out: np.ndarray, mask: np.ndarray, at: int, lanes: int) -> None:
+    """The same of what is allowed; in lanes of nobody everything is, so that what comes of them is finite."""
+    few = mask.shape[1]
+    for a in range(out.shape[0]):
+        row, own = out[a], mask[a]
+        for n in range(few):
+            row[at + n] = own[n]
+        for n in range(at + few, at + lanes):
+            row[n] = True
+
+
+# Groups side by side, lanes of each group's samples and of its rows, accounts of a group, steps.
+Layout = tuple[int, int, int, int, int]
+
+
+@compiled
+def to_accounts(out: np.ndarray, rows: np.ndarray, layout: Layout) -> None:
+    """Every row to all accounts of its group, and zeros behind them; out [J, lanes], rows [J, row lanes]."""
+    groups, lanes, row_lanes, replicas, steps = layout
+    for j in range(out.shape[0]):
+        row, own = out[j], rows[j]
+        for i in range(groups):
+            for r in range(replicas):
+                at, source = i * lanes + r * steps, i * row_lanes
+                for t in range(steps):
+                    row[at + t] = own[source + t]
+            for n in range(i * lanes + replicas * steps, (i + 1) * lanes):
+                row[n] = ZERO
+
+
+@compiled
+def to_rows(out: np.ndarray, d: np.ndarray, layout: Layout) -> None:
+    """What all accounts of a group say of each row, account after account, and zeros behind; to_accounts turned round."""
+    groups, lanes, row_lanes, replicas, steps = layout
+    for j in range(out.shape[0]):
+        row, own = out[j], d[j]
+        for i in range(groups):
+            at, source = i * row_lanes, i * lanes
+            for t in range(steps):
+                row[at + t] = own[source + t]
+            for r in range(1, replicas):
+                source = i * lanes + r * steps
+                for t in range(steps):
+                    row[at + t] += own[source + t]
+            for n in range(at + steps, at + row_lanes):
+                row[n] = ZERO
+
+
+@compiled
+def add_outer_of(partial: np.ndarray, x: np.ndarray, d: np.ndarray, most: int) -> None:
+    """add_outer, of groups that may stand side by side as of one after another: vector by vector."""
+    if most > 1:
+        add_vectors(partial, x, d)
+    else:
+        add_outer(partial, x, d)
 
 
 @compiled
@@ -325,14 +448,17 @@ def learn(
     policies, n_weights = flat.shape
     wide, inputs = 2 * half, window * features
     replicas, steps = actions.shape[2], actions.shape[3]
-    lanes = replicas * steps
-    rows = np.empty((wide, steps), np.float32)
-    row_grads = np.empty((wide, steps), np.float32)
-    h1, d1 = np.empty((wide, lanes), np.float32), np.empty((wide, lanes), np.float32)
-    h2, d2 = np.empty((2 * units, lanes), np.float32), np.empty((2 * units, lanes), np.float32)
-    logits, odds = np.empty((count, lanes), np.float32), np.empty((count, lanes), np.float32)
-    worth, gain = np.empty((1, lanes), np.float32), np.empty(lanes, np.float32)
-    ratio, bits = np.empty(lanes, np.float32), np.empty(lanes, np.int32)
+    samples = replicas * steps
+    # Of one group: lanes of its accounts, and of its rows.
+    lanes, row_lanes, most = samples, steps, 1
+    if samples < ALONE:
+        lanes, row_lanes = (samples + LANES - 1) // LANES * LANES, (steps + LANES - 1) // LANES * LANES
+        most = min(size, 8 if lanes <= SMALL else 4)
+    room = np.zeros(most * (3 * wide + 5 * units + n_scalars + 3 * count + 1) * lanes + PIECES * GAP, np.float32)
+    row_room = np.zeros(most * (inputs + 2 * wide) * row_lanes + PIECES * GAP, np.float32)
+    might = np.ones(most * count * lanes, np.bool_)
+    gain, scratch = np.empty(samples, np.float32), np.empty((5, samples), np.float32)
+    bits = np.empty(most * lanes, np.int32)
     market_w, account_w = np.empty((inputs, wide), np.float32), np.empty((n_scalars, wide), np.float32)
     market_g, account_g = np.empty((inputs, wide), np.float32), np.empty((n_scalars, wide), np.float32)
     grad = np.empty(n_weights, np.float32)
@@ -376,15 +502,41 @@ def learn(
                     for i in range(n_scalars):
                         account_w[i] += w1[b, features + i]
                 mean, spread = moments(advantage[k], chosen)
-                share = ONE / f4(len(chosen) * lanes)
+                share = ONE / f4(len(chosen) * samples)
                 scale = ONE / (spread + f4(1e-8))
                 parts[:] = 0.0
-                for g in chosen:
-                    layer(rows, market_w, b1, market[k, g])
-                    for j in range(wide):
-                        for r in range(replicas):
-                            h1[j, r * steps : (r + 1) * steps] = rows[j]
-                    seen = scalars[k, g].reshape(n_scalars, lanes)
+                for first in range(0, len(chosen), most):
+                    beside = chosen[first : first + most]
+                    width, row_width = len(beside) * lanes, len(beside) * row_lanes
+                    h1, rest = carve(room, wide, width)
+                    d1, rest = carve(rest, wide, width)
+                    h2, rest = carve(rest, 2 * units, width)
+                    d2, rest = carve(rest, 2 * units, width)
+                    seen, rest = carve(rest, n_scalars, width)
+                    logits, rest = carve(rest, count, width)
+                    odds, rest = carve(rest, count, width)
+                    worth, rest = carve(rest, 1, width)
+                    shown, row_rest = carve(row_room, inputs, row_width)
+                    rows, row_rest = carve(row_rest, wide, row_width)
+                    row_grads, row_rest = carve(row_rest, wide, row_width)
+                    may = might[: count * width].reshape(count, width)
+                    if most == 1:
+                        shown, g = market[k, beside[0]], beside[0]
+                        seen, may = scalars[k, g].reshape(n_scalars, samples), allowed[k, g].reshape(count, samples)
+                    else:
+                        for i in range(len(beside)):
+                            g = beside[i]
+                            place_lanes(shown, market[k, g], i * row_lanes, row_lanes)
+                            place_lanes(seen, scalars[k, g].reshape(n_scalars, samples), i * lanes, lanes)
+                            place_mask(may, allowed[k, g].reshape(count, samples), i * lanes, lanes)
+                    layer(rows, market_w, b1, shown)
+                    # A loop costs less than a slice to begin with, and more a number.
+                    if most > 1:
+                        to_accounts(h1, rows, (len(beside), lanes, row_lanes, replicas, steps))
+                    else:
+                        for j in range(wide):
+                            for r in range(replicas):
+                                h1[j, r * steps : (r + 1) * steps] = rows[j]
                     add_products(h1, account_w, seen)
                     tanh_rows(h1)
                     layer(h2[:units], w2a, b2a, h1[:half])
@@ -392,50 +544,60 @@ def learn(
                     tanh_rows(h2)
                     layer(logits, w3a, b3a, h2[:units])
                     layer(worth, w3c, b3c, h2[units:])
-                    log_softmax(logits, allowed[k, g].reshape(count, lanes), odds, bits)
-                    own = advantage[k, g].reshape(lanes)
-                    for n in range(lanes):
-                        gain[n] = (own[n] - mean) * scale
-                    surrogate(
-                        logits,
-                        odds,
-                        worth[0],
-                        actions[k, g].reshape(lanes),
-                        old_log_prob[k, g].reshape(lanes),
-                        old_value[k, g].reshape(lanes),
-                        gain,
-                        returns[k, g].reshape(lanes),
-                        clip,
-                        value_clip,
-                        value_coef,
-                        entropy_coef,
-                        share,
-                        parts,
-                        ratio,
-                        bits,
-                    )
-                    add_outer(part_w3a, h2[:units], odds)
+                    log_softmax(logits, may, odds, bits[:width])
+                    for i in range(len(beside)):
+                        g = beside[i]
+                        own_gain = advantage[k, g].reshape(samples)
+                        for n in range(samples):
+                            gain[n] = (own_gain[n] - mean) * scale
+                        surrogate(
+                            logits,
+                            odds,
+                            worth[0],
+                            actions[k, g].reshape(samples),
+                            old_log_prob[k, g].reshape(samples),
+                            old_value[k, g].reshape(samples),
+                            gain,
+                            returns[k, g].reshape(samples),
+                            clip,
+                            value_clip,
+                            value_coef,
+                            entropy_coef,
+                            share,
+                            parts,
+                            scratch,
+                            bits[:samples],
+                            i * lanes,
+                        )
+                        for n in range(i * lanes + samples, (i + 1) * lanes):
+                            worth[0, n] = ZERO
+                            for a in range(count):
+                                odds[a, n] = ZERO
+                    add_outer_of(part_w3a, h2[:units], odds, most)
                     add_sums(part_b3a, odds)
-                    add_outer(part_w3c, h2[units:], worth)
+                    add_outer_of(part_w3c, h2[units:], worth, most)
                     add_sums(part_b3c, worth)
                     d2[:] = ZERO
                     add_products(d2[:units], w3a.T, odds)
                     add_products(d2[units:], w3c.T, worth)
                     through_tanh(d2, h2)
-                    add_outer(part_w2[0], h1[:half], d2[:units])
-                    add_outer(part_w2[1], h1[half:], d2[units:])
+                    add_outer_of(part_w2[0], h1[:half], d2[:units], most)
+                    add_outer_of(part_w2[1], h1[half:], d2[units:], most)
                     add_sums(part_b2, d2)
                     d1[:] = ZERO
                     add_products(d1[:half], w2a.T, d2[:units])
                     add_products(d1[half:], w2c.T, d2[units:])
                     through_tanh(d1, h1)
-                    add_outer(part_account, seen, d1)
-                    for j in range(wide):
-                        row = row_grads[j]
-                        row[:] = d1[j, :steps]
-                        for r in range(1, replicas):
-                            row += d1[j, r * steps : (r + 1) * steps]
-                    add_outer(part_market, market[k, g], row_grads)
+                    add_outer_of(part_account, seen, d1, most)
+                    if most > 1:
+                        to_rows(row_grads, d1, (len(beside), lanes, row_lanes, replicas, steps))
+                    else:
+                        for j in range(wide):
+                            row = row_grads[j]
+                            row[:] = d1[j, :steps]
+                            for r in range(1, replicas):
+                                row += d1[j, r * steps : (r + 1) * steps]
+                    add_outer_of(part_market, shown, row_grads, most)
                     add_sums(part_b1, row_grads)
                 fold(market_g.reshape(inputs * wide), part_market.reshape(inputs * wide, LANES))
                 fold(account_g.reshape(n_scalars * wide), part_account.reshape(n_scalars * wide, LANES))
