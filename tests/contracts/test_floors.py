@@ -196,7 +196,7 @@ def test_only_the_broker_and_its_oracle_move_cash():
     movers = {file for file, source in library().items() if moves_cash(source)}
     # A situation by hand shows a policy an account that nobody trades.
     shown = {"trading/situation.py"}
-    hands = ("broker", "compiled_step", "dealing", "holding", "reference_broker")
+    hands = ("broker", "compiled_step", "compiled_stretch", "dealing", "holding", "reference_broker")
     assert movers == shown | {f"trading/broker/{name}.py" for name in hands}
 
 

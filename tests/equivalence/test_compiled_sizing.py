@@ -92,3 +92,15 @@ def test_an_action_that_there_is_not_is_no_order(action):
     assert orders.market.isnan().nonzero().tolist() == [[0, 3]]
     with pytest.raises(ActionError, match="order of nan units"):
         check_orders(orders, view)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("model", [name for name, model in MODELS.items() if model.mode == "masked"])
+def test_what_is_allowed_is_the_same(model, dtype, shape):
+    scheme, view = SizingActions(MODELS[model], Account(), dtype), seen(*SHAPES[shape], dtype)
+    compiled, expected = scheme._may(view), scheme._allowed(view)
+    assert torch.equal(compiled, expected)
+    assert 0.0 < expected.double().mean() < 1.0
+    with mock.patch.object(scheme, "_side", -scheme._side):
+        assert not torch.equal(scheme._may(view), expected)

@@ -150,6 +150,17 @@ class Tape:
             (column[:1] if still else column).contiguous() for column, still in zip(taken, self._still, strict=True)
         )
 
+    def shown(self, rows: torch.Tensor, names: Sequence[str]) -> list[Bars]:
+        """The bars at `rows` (int64, steps first), those of each step, of which only some columns are looked at: the others
+        are NaN, which no account survives."""
+        nothing = torch.full((1, *[1] * rows.ndim), torch.nan, dtype=torch.float64, device=self.table.device)
+        columns = [nothing] * len(COLUMNS)
+        for name in names:
+            number = COLUMNS.index(name)
+            at = rows[:1] if self._still[number] else rows
+            columns[number] = self.table[..., number][at].movedim(-1, 1).contiguous()
+        return _of_steps(columns, len(rows))
+
     def steps(self, rows: torch.Tensor, dtype: torch.dtype) -> tuple[list[Bars], list[Bars]]:
         """The bars at `rows` (int64, steps first), those of each step: columns of shape [I, *others]; and in another dtype.
 

@@ -2,6 +2,7 @@
 
 - accounts: accounts at a close, and what they show of themselves
 - broker: where cash moves, and its specification in plain Python
+- compiled_observer: what plain accounts show, by a compiled loop
 - course: the bars between decisions, one by one or in one leap
 - decisions: the signal and the mask of an action, checked where accounts decide
 - desk: one scheme, one broker, one reward: actions become accounts

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from sizewise.base.errors import ConfigError
@@ -12,7 +13,9 @@ from sizewise.market.tape import Bars
 from sizewise.params.trading.account import Account
 from sizewise.params.trading.trading import Rules
 from sizewise.trading.broker.book import ALLOWED, Book, Lots
+from sizewise.trading.broker.compiled_records import cube, flat
 from sizewise.trading.broker.orders import Orders, Uses
+from sizewise.trading.compiled_observer import Scale, observe
 from sizewise.trading.rewards import Memory
 
 NAMES = (
@@ -124,6 +127,11 @@ class Observer:
         the working orders; the seven inventory scalars; day trades left.
         """
         book, equity = position.book, position.equity
+        shown = None if self.uses.working or self.raw_dollars or book.lots else self._compiled(book, equity, bars)
+        return self._by_tensors(position, bars) if shown is None else shown
+
+    def _by_tensors(self, position: Position, bars: Bars) -> torch.Tensor:
+        book, equity = position.book, position.equity
         scalars = self._three(book.value(bars.close), equity)
         if self.uses.working:
             sides = torch.stack([slot.units.sign() for slot in book.working]).sum(0)
@@ -141,6 +149,31 @@ class Observer:
         left = book.day_trades.at(bars.session).left()
         return left[0] if self.n_instruments == 1 else left.amin(0)
 
+    def _compiled(self, book: Book, equity: torch.Tensor, bars: Bars) -> torch.Tensor | None:
+        """What plain accounts show that lie as an environment's do, on a CPU; None elsewhere."""
+        shape, limited = cube(tuple(equity.shape), tuple(bars.close.shape[1:])), self.rules.day_trade_limit
+        if (
+            shape is None
+            or self.n_instruments > 1
+            or equity.device.type != "cpu"
+            or (limited and book.day_trades is None)
+        ):
+            return None
+        kind = np.float32 if equity.dtype == torch.float32 else np.float64
+        scale = Scale(
+            kind(self.limit_frac), kind(1.0 - self.account.safety_buffer_frac), kind(max(1.0, self.limit_frac))
+        )
+        shown = (book.units, equity, self._growth(equity), bars.close.to(equity.dtype))
+        sessions, session = np.zeros((0, 0)), np.zeros(0)
+        if limited and book.day_trades is not None:
+            sessions, session = flat(book.day_trades.sessions).reshape(-1, equity.numel()), flat(bars.session)
+        out = torch.empty((*equity.shape, 4 if limited else 3), dtype=equity.dtype)
+        observe(shape, *map(flat, shown), sessions, session, scale, out.view(-1, out.shape[-1]).numpy())
+        return out
+
+    def _growth(self, equity: torch.Tensor) -> torch.Tensor:
+        return log10(equity.clamp(min=1e-30) / self.account.initial_equity)
+
     def _three(self, value: torch.Tensor, equity: torch.Tensor) -> list[torch.Tensor]:
         account, limit = self.account, self.limit_frac
         if self.raw_dollars:
@@ -150,7 +183,7 @@ class Observer:
         return [
             *(share / limit).unbind(0),
             ((1.0 - account.safety_buffer_frac) - share.abs().sum(0)) / max(1.0, limit),
-            log10(equity.clamp(min=1e-30) / account.initial_equity),
+            self._growth(equity),
         ]
 
 

@@ -31,6 +31,9 @@ from sizewise.trading.schemes.interface import ActionScheme, View
 from sizewise.trading.situation import Signals, Situation
 from sizewise.trading.stretches import Leaps, cross, walk_stretch
 
+# What a View, an observation and a reward know of the bar at which something is decided.
+SHOWN = ("close", "half_spread", "max_leverage", "day", "session")
+
 
 class TradingEnv:
     """See the module's text.
@@ -107,6 +110,9 @@ class TradingEnv:
         granted = guesses and self.device.type != "cpu"
         self._leaps = Leaps(possible=leaps and self.desk.nothing_happens_between())
         self._guesses = Leaps(possible=self._leaps.possible and granted, granted=granted)
+        # Whoever crosses reads the tape itself; what a scheme is shown of the market beyond a View reads all of a bar.
+        reads = signals is not None and self.desk.scheme.reads_market
+        self._crosses = self._leaps.possible and self.desk.broker.crosses and self.device.type == "cpu" and not reads
         self.shape = (len(ranges), groups, replicas)
         if signals is not None:
             direction = signals.direction
@@ -202,10 +208,14 @@ class TradingEnv:
         # On the CPU, where the lengths of the ways between decisions can be asked for without waiting.
         places = self.episodes.horizon_rows("cpu").unsqueeze(2)
         steps = self._course.at[places].to(self.device, non_blocking=True)
-        columns = self.tape.stacked(steps)
-        self._bars, _ = by_step(columns, len(steps), torch.float64)
-        following = tuple(column[-self.horizon :] for column in columns) if self._course.every_bar else None
-        self._stretches = self._course.stretches(places[:-1], self.dtype, following)
+        if self._crosses:
+            self._bars = self.tape.shown(steps, SHOWN)
+            self._stretches = self._course.stretches(places[:-1], self.dtype)
+        else:
+            columns = self.tape.stacked(steps)
+            self._bars, _ = by_step(columns, len(steps), torch.float64)
+            following = tuple(column[-self.horizon :] for column in columns) if self._course.every_bar else None
+            self._stretches = self._course.stretches(places[:-1], self.dtype, following)
         self._direction = self._direction_table[steps].to(self.dtype)
         if self._signals is not None:
             self._reload_situations(steps)

@@ -148,7 +148,7 @@ def _occupied(lots: np.ndarray, n: int) -> int:
 
 
 @inlined
-def _barred(sessions: np.ndarray, session: float, n: int) -> bool:
+def barred(sessions: np.ndarray, session: float, n: int) -> bool:
     """Whether no day trade is left in this session."""
     recent = 0
     for i in range(len(sessions)):
@@ -157,7 +157,7 @@ def _barred(sessions: np.ndarray, session: float, n: int) -> bool:
 
 
 @inlined
-def _noted(sessions: np.ndarray, opened: np.ndarray, n: int, closing: Number, opening: Number, session: float) -> None:
+def noted(sessions: np.ndarray, opened: np.ndarray, n: int, closing: Number, opening: Number, session: float) -> None:
     """DayTrades.after_closing and after_opening."""
     if closing != 0.0 and opened[n]:
         for i in range(len(sessions) - 1, 0, -1):
@@ -168,7 +168,7 @@ def _noted(sessions: np.ndarray, opened: np.ndarray, n: int, closing: Number, op
 
 
 @inlined
-def _exchanged(
+def exchanged(
     purse: Purse, parts: tuple[Number, Number], price: Number, mark: Number, passive: Number, deal: Deal, fixed: Fixed
 ) -> tuple[Purse, Number]:
     """Close, then open what buying power lets through; and what was opened."""
@@ -200,11 +200,11 @@ def _traded(
         _reduce(state.lots, n, abs(closing), closing + purse[1] == fixed.zero, fixed.average, fixed)
         if _occupied(state.lots, n) == len(state.lots):
             opening = fixed.zero
-    if deal.limited and opening != fixed.zero and _barred(state.sessions, deal.session, n):
+    if deal.limited and opening != fixed.zero and barred(state.sessions, deal.session, n):
         opening = fixed.zero
-    purse, opening = _exchanged(purse, (closing, opening), price, mark, passive, deal, fixed)
+    purse, opening = exchanged(purse, (closing, opening), price, mark, passive, deal, fixed)
     if fixed.day_trades:
-        _noted(state.sessions, state.opened, n, closing, opening, deal.session)
+        noted(state.sessions, state.opened, n, closing, opening, deal.session)
     if fixed.lots and opening != fixed.zero:
         _open_lot(state, n, opening, np.float64(price), bracket, working, deal, fixed)
     return purse
@@ -247,7 +247,7 @@ def _left(purse: Purse, at_takes: bool, state: State, n: int, b: int, deal: Deal
     if not hit:
         return purse
     if fixed.day_trades:
-        _noted(state.sessions, state.opened, n, moved, fixed.zero, deal.session)
+        noted(state.sessions, state.opened, n, moved, fixed.zero, deal.session)
     held = held + moved
     if not _occupied(state.lots, n):
         held = fixed.zero
@@ -276,7 +276,7 @@ def _place(state: State, n: int, b: int, asked: Asked, held: Number, exact: Exac
 
 
 @inlined
-def _accepted(units: Number, held: Number, last_close: Number, deal: Deal, fixed: Fixed) -> tuple[Number, Number]:
+def accepted(units: Number, held: Number, last_close: Number, deal: Deal, fixed: Fixed) -> tuple[Number, Number]:
     """TradingStep._accept_market: (closing, opening) parts of what is accepted."""
     if fixed.rounding and units + held != fixed.zero:
         units = _whole_lots(units, deal.lot, fixed)
@@ -331,33 +331,6 @@ def carried(
     return (left, held, held * (deal.close - before), fixed.zero, fixed.zero, fixed.zero), funded, lent
 
 
-@inlined
-def plainly(
-    ordered: Number,
-    held: Number,
-    first: Number,
-    before: Number,
-    deal: Deal,
-    costs: Holding,
-    sessions: np.ndarray,
-    session: np.ndarray,
-    opened: np.ndarray,
-    n: int,
-    fixed: Fixed,
-) -> tuple[Purse, Number, Number]:
-    """A bar of an account that has neither lots nor working orders, and orders at market."""
-    if fixed.day_trades and session[n] != deal.session:
-        session[n], opened[n] = deal.session, False
-    closing, opening = _accepted(ordered, held, before, deal, fixed)
-    if deal.limited and opening != fixed.zero and _barred(sessions, deal.session, n):
-        opening = fixed.zero
-    purse, funded, lent = carried(held, first, before, deal, costs, fixed)
-    purse, opening = _exchanged(purse, (closing, opening), deal.open, deal.open, fixed.zero, deal, fixed)
-    if fixed.day_trades:
-        _noted(sessions, opened, n, closing, opening, deal.session)
-    return purse, funded, lent
-
-
 @compiled
 def plain_bar(
     shape: tuple[int, int, int],
@@ -399,9 +372,15 @@ def plain_bar(
                     loan[b] if fixed.loan else fixed.zero,
                     funding[b] if fixed.funding else fixed.zero,
                 )
-                purse, funded, lent = plainly(
-                    market[n], held, first, before, deal, costs, sessions, session, opened, n, fixed
-                )
+                if fixed.day_trades and session[n] != deal.session:
+                    session[n], opened[n] = deal.session, False
+                closing, opening = accepted(market[n], held, before, deal, fixed)
+                if deal.limited and opening != fixed.zero and barred(sessions, deal.session, n):
+                    opening = fixed.zero
+                purse, funded, lent = carried(held, first, before, deal, costs, fixed)
+                purse, opening = exchanged(purse, (closing, opening), deal.open, deal.open, fixed.zero, deal, fixed)
+                if fixed.day_trades:
+                    noted(sessions, opened, n, closing, opening, deal.session)
                 found[0, n], found[1, n], found[2, n], found[3, n], found[4, n] = purse[:5]
                 found[5, n], found[6, n] = funded, lent
 
@@ -465,7 +444,7 @@ def bar(
                 )
                 purse, funded, lent = carried(held, first, before, deal, costs, fixed)
                 if markets:
-                    closing, opening = _accepted(market[n], held, before, deal, fixed)
+                    closing, opening = accepted(market[n], held, before, deal, fixed)
                     if closing != fixed.zero or opening != fixed.zero:
                         bracket, at, parts = (0.0, 0.0), deal.open, (closing, opening)
                         if fixed.brackets and carries:

@@ -14,44 +14,17 @@ import torch
 from sizewise.base.compiled import compiled
 from sizewise.market.tape import COLUMNS
 from sizewise.trading.broker.book import Book, DayTrades
-from sizewise.trading.broker.compiled_bar import carried, plainly
+from sizewise.trading.broker.compiled_bar import accepted, barred, carried, exchanged, noted
 from sizewise.trading.broker.compiled_records import Deal, Fixed, Holding, cube, flat
 from sizewise.trading.broker.orders import Flows, Orders
 
-(
-    OPEN,
-    CLOSE,
-    LAST_CLOSE,
-    HALF_SPREAD,
-    TAKER,
-    MAKER,
-    LOT,
-    MIN_ORDER,
-    BORROW,
-    LOAN,
-    FUNDING,
-    TRADED,
-    SESSION,
-    DAY_TRADE,
-) = (
-    COLUMNS.index(name)
-    for name in (
-        "open",
-        "close",
-        "last_close",
-        "half_spread",
-        "taker",
-        "maker",
-        "lot",
-        "min_order",
-        "borrow",
-        "loan",
-        "funding",
-        "traded",
-        "session",
-        "day_trade",
-    )
+# Of the bar that fills what was decided, in the accounts' dtype.
+MONEY = (
+    *("open", "close", "last_close", "half_spread", "taker", "maker", "lot", "min_order"),
+    *("borrow", "loan", "funding", "traded"),
 )
+MONEY_COLUMNS = tuple(COLUMNS.index(name) for name in MONEY)
+CLOSE, SESSION, DAY_TRADE = (COLUMNS.index(name) for name in ("close", "session", "day_trade"))
 # What comes of it, in the accounts' dtype.
 CAME = ("cash", "units", "price", "fees", "slippage", "funding", "borrow", "change", "equity", "peak")
 # What an account has above its ruin where it may leap: a rounding of single precision must not decide.
@@ -171,29 +144,41 @@ def _across(
     """
     policies, replicas, groups = shape
     kind = cash.dtype.type
+    # A bar is shown to all accounts of its path: its numbers are taken from the tape once.
+    shown = np.empty((len(MONEY_COLUMNS), len(start)), cash.dtype)
+    for b in range(len(start)):
+        for i in range(len(MONEY_COLUMNS)):
+            shown[i, b] = kind(table[start[b] + 1, MONEY_COLUMNS[i]])
+    open_, close_, last_close, half_spread, taker, maker, lot, min_order, borrow, loan, funding, traded = shown
     for k in range(policies):
         for r in range(replicas):
             for g in range(groups):
                 n, b = (k * replicas + r) * groups + g, k * groups + g
                 bar, last = start[b] + 1, stop[b]
-                before, mark = kind(table[bar, LAST_CLOSE]), kind(table[bar, CLOSE])
+                before, mark = last_close[b], close_[b]
                 deal = Deal(
-                    kind(table[bar, HALF_SPREAD]),
-                    kind(table[bar, TAKER]),
-                    kind(table[bar, MAKER]),
-                    kind(table[bar, OPEN]),
+                    half_spread[b],
+                    taker[b],
+                    maker[b],
+                    open_[b],
                     mark,
-                    kind(table[bar, LOT]),
-                    kind(table[bar, MIN_ORDER]),
-                    kind(table[bar, TRADED]) if fixed.silences else fixed.one,
+                    lot[b],
+                    min_order[b],
+                    traded[b] if fixed.silences else fixed.one,
                     0.0,
-                    table[bar, SESSION],
+                    table[bar, SESSION] if fixed.day_trades else 0.0,
                     fixed.day_trades and table[bar, DAY_TRADE] > 0.0 and cash[n] + units[n] * before < fixed.small,
                 )
-                costs = Holding(kind(table[bar, BORROW]), kind(table[bar, LOAN]), kind(table[bar, FUNDING]))
-                purse, funded, lent = plainly(
-                    market[n], units[n], cash[n], before, deal, costs, sessions, session, opened, n, fixed
-                )
+                if fixed.day_trades and session[n] != deal.session:
+                    session[n], opened[n] = deal.session, False
+                closing, opening = accepted(market[n], units[n], before, deal, fixed)
+                if deal.limited and opening != fixed.zero and barred(sessions, deal.session, n):
+                    opening = fixed.zero
+                costs = Holding(borrow[b], loan[b], funding[b])
+                purse, funded, lent = carried(units[n], cash[n], before, deal, costs, fixed)
+                purse, opening = exchanged(purse, (closing, opening), deal.open, deal.open, fixed.zero, deal, fixed)
+                if fixed.day_trades:
+                    noted(sessions, opened, n, closing, opening, deal.session)
                 left, has, gain, fees, slipped = purse[:5]
                 worth = left + has * mark
                 # Neither an order nor an equity that is no number comes to anything else.
@@ -202,7 +187,7 @@ def _across(
                 highest = max(peak[n], worth) if len(peak) else worth
                 if last > bar:
                     borrowed, fund = held[last, 0] - held[bar, 0], held[last, 1] - held[bar, 1]
-                    swings, loan = kind(held[last, 2] - held[bar, 2]), kind(held[last, 3] - held[bar, 3])
+                    swings, lends = kind(held[last, 2] - held[bar, 2]), kind(held[last, 3] - held[bar, 3])
                     worst = kind(high[places[b]] if has < fixed.zero else low[places[b]])
                     carry = min(has, fixed.zero) * kind(borrowed) - abs(has) * swings
                     if fixed.loan and left + carry < fixed.zero:
@@ -210,7 +195,7 @@ def _across(
                     if not (left + has * worst) + carry > level[n if len(level) > 1 else 0]:
                         return False
                     entered = table[bar, CLOSE]
-                    costs = Holding(kind(borrowed / entered), loan, kind(fund / entered))
+                    costs = Holding(kind(borrowed / entered), lends, kind(fund / entered))
                     close = kind(table[last, CLOSE])
                     still = Deal(
                         deal.half_spread,

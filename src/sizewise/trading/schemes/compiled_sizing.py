@@ -32,6 +32,39 @@ class Sizes(NamedTuple):
 
 
 @compiled
+def may_choose(
+    shape: tuple[int, int, int],
+    equity: np.ndarray,
+    position: np.ndarray,
+    direction: np.ndarray,
+    side: np.ndarray,
+    sizes: Sizes,
+    out: np.ndarray,
+) -> None:
+    """Actions that are allowed to accounts [K, R, G] behind a signal, which are shown direction [K, G]; all flat. See
+    SizingActions.allowed.
+
+    Args:
+        position: signed value. side: of each action, in the accounts' dtype. out: bool [N, A], written.
+    """
+    policies, replicas, groups = shape
+    zero = sizes.dust - sizes.dust
+    for k in range(policies):
+        for r in range(replicas):
+            for g in range(groups):
+                n, b = (k * replicas + r) * groups + g, k * groups + g
+                held, signal = position[n], direction[b]
+                kept = held if held * signal > zero else zero
+                for a in range(len(side)):
+                    after = kept + sizes.order_frac[a] * equity[n]
+                    reaches = after * kept >= zero or abs(after) <= sizes.least * equity[n]
+                    reduces = side[a] * kept < zero and reaches
+                    out[n, a] = side[a] * signal > zero or side[a] == zero or reduces
+                if sizes.close >= 0:
+                    out[n, sizes.close] = held != zero
+
+
+@compiled
 def order_units(
     shape: tuple[int, int, int],
     actions: np.ndarray,

@@ -14,7 +14,7 @@ from sizewise.params.trading.account import Account
 from sizewise.trading.broker.compiled_records import cube, flat
 from sizewise.trading.broker.orders import Orders, Place, Uses
 from sizewise.trading.broker.reference_orders import PlainOrders as PlainOrders
-from sizewise.trading.schemes.compiled_sizing import Sizes, order_units
+from sizewise.trading.schemes.compiled_sizing import Sizes, may_choose, order_units
 from sizewise.trading.schemes.interface import ActionScheme, Discrete, View, Weights
 from sizewise.trading.schemes.values import DUST_FRAC, LEAST_ORDERS, base_order_frac, position_limit_frac
 
@@ -202,10 +202,8 @@ class SizingActions(ActionScheme):
 
     def _compiled(self, actions: torch.Tensor, view: View) -> torch.Tensor | None:
         """Units of `_by_tensors`, of accounts that lie as an environment's do, on a CPU; None elsewhere."""
-        equity, kind = view.equity, self._order_frac.dtype
-        shape = cube(tuple(equity.shape), tuple(view.close.shape[1:]))
-        alike = shape is not None and view.direction.numel() == view.close.numel() and equity.dtype == kind
-        if not alike or equity.device.type != "cpu" or actions.shape != equity.shape:
+        equity, kind, shape = view.equity, self._order_frac.dtype, self._shape(view)
+        if shape is None or actions.shape != equity.shape:
             return None
         out = torch.empty(view.position.shape, dtype=kind)
         shown = (view.position, view.direction.to(kind), view.close.to(kind))
@@ -229,6 +227,27 @@ class SizingActions(ActionScheme):
 
     def allowed(self, view: View) -> torch.Tensor:
         """HOLD is always allowed; in free mode everything is, CLOSE of nothing excepted."""
+        compiled = self._may(view) if self.follows_signal else None
+        return self._allowed(view) if compiled is None else compiled
+
+    def _shape(self, view: View) -> tuple[int, int, int] | None:
+        """Of accounts that lie as an environment's do, on a CPU; None elsewhere."""
+        equity, kind = view.equity, self._order_frac.dtype
+        shape = cube(tuple(equity.shape), tuple(view.close.shape[1:]))
+        alike = view.direction.numel() == view.close.numel() and equity.dtype == kind and equity.device.type == "cpu"
+        return shape if alike else None
+
+    def _may(self, view: View) -> torch.Tensor | None:
+        """`_allowed` by a compiled loop, of accounts that have a shape."""
+        shape, equity = self._shape(view), view.equity
+        if shape is None:
+            return None
+        out = torch.empty((*equity.shape, self._n), dtype=torch.bool)
+        shown = (equity, view.position, view.direction.to(equity.dtype), self._side)
+        may_choose(shape, *map(flat, shown), self._sizes, out.view(-1, self._n).numpy())
+        return out
+
+    def _allowed(self, view: View) -> torch.Tensor:
         equity, position = view.equity, view.position[0]
         if self.follows_signal:
             kept = self._kept(view)
