@@ -100,12 +100,13 @@ def cells_figure(plan: Plan, days: pd.DataFrame, labels: pd.DataFrame | None = N
 def entries(stage: Stage, given: Prepared, days: pd.DataFrame) -> pd.DataFrame:
     """Every entry of every learner that sizes the signal, in the order of the ledger by day; see behaviour.entry_table."""
     p, folder = stage.params, stage.workspace.ledger
-    parts = []
+    parts: list[pd.DataFrame] = []
+    spans: behaviour.Spans = {}
     # Arm by arm, and no more columns than are read: bars of all of them would be the most that the stage ever holds.
     for name in days["arm"].unique():
         if is_sizer(p.arms[name]):
             bars = read_equity(folder, columns=behaviour.PATH_COLUMNS, arms=[name])
-            parts.append(behaviour.entry_table(bars, given.market, given.folds[PRIMARY], p.account))
+            parts.append(behaviour.entry_table(bars, given.market, given.folds[PRIMARY], p.account, spans=spans))
     return pd.concat(parts, ignore_index=True)
 
 

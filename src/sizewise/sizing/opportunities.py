@@ -77,7 +77,10 @@ def _of_symbol(market: Market, number: int, start: int, stop: int) -> Opportunit
 
     open_, close, before = bars("open"), bars("close"), bars("last_close")
     fee, half_spread = bars("taker"), bars("half_spread")
-    days = rows(market.elapsed_days).astype(np.float64)
+    # As market.elapsed_days, of these rows alone: a market that was changed for a question knows none of them yet.
+    begun = max(start - 1, market.first_row[number])
+    day = market.tape.column("day")[begun:stop, 0].cpu().numpy()
+    days = np.diff(day, prepend=day[:1])[start - begun :]
     entries = np.flatnonzero(entry)
     ends = np.flatnonzero((np.diff(direction, prepend=direction[:1]) != 0) | entry)
     following = np.searchsorted(ends, entries, side="right")

@@ -57,11 +57,18 @@ CONDITIONS = (
 )
 
 
-def entry_table(equity: pd.DataFrame, market: Market, folds: Sequence[Fold], account: Account) -> pd.DataFrame:
+# By symbol and fold, of every entry: rows of the slice at which it was decided, and at which it was left.
+Spans = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]
+
+
+def entry_table(
+    equity: pd.DataFrame, market: Market, folds: Sequence[Fold], account: Account, *, spans: Spans | None = None
+) -> pd.DataFrame:
     """Every entry of the signal on every path of a ledger: what held at its decision, and how large it became.
 
     Args:
-        equity: PATH_COLUMNS; rows of a path together, oldest first.
+        equity: PATH_COLUMNS; rows of a path together, oldest first. spans: what is known of the market and its folds from
+            ledgers before; what is found is added.
     Returns:
         one row an entry: arm, symbol, fold, seed, time, row (of the market tensor); entry_pct, the position after the
         trade's first fill as marked at that bar's close, and held_pct, its mean over the bars it is held, both % of the
@@ -73,7 +80,7 @@ def entry_table(equity: pd.DataFrame, market: Market, folds: Sequence[Fold], acc
     """
     by_number = {fold.number: fold for fold in folds}
     limit = position_limit_frac(account)
-    spans: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
+    spans = {} if spans is None else spans
     signed, worth = equity["position_frac"].to_numpy() / limit, equity["equity"].to_numpy()
     left = equity["day_trades_left"].to_numpy()
     parts = []
