@@ -84,6 +84,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("sizewise needs Python 3.11 or newer: set PYTHON=") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv $(VENV)
 	pip install --quiet --disable-pip-version-check -c constraints.txt $(if $(findstring peers,$(EXTRAS)),-c constraints-peers.txt) -e '.[$(EXTRAS)]'
+	python -m sizewise.bench.compiling
 	@[ ! -e .git ] || [ "$(EXTRAS)" != dev ] || $(MAKE) --no-print-directory git-notebooks
 	touch $(STAMP)
 

@@ -1,5 +1,6 @@
 """Speed.
 
+- compiling: what training and its walks use, compiled ahead
 - gpu: `sizewise gpu-check`: what PPO does on a GPU, within some minutes
 - gpu_figures: pictures of that
 - gpu_job: the main job's own training on a device
