@@ -210,7 +210,7 @@ class OneBarEarly(TradingEnv):
 
     def reload(self) -> None:
         super().reload()
-        self._bars, self._money = ([*bars[1:], bars[-1]] for bars in (self._bars, self._money))
+        self._bars, self._stretches = ([*each[1:], each[-1]] for each in (self._bars, self._stretches))
 
 
 class NextSignal(TradingEnv):

@@ -291,10 +291,18 @@ def test_entries_are_those_of_learners_arm_by_arm(params, equity, days, monkeypa
         return equity[equity["arm"] == "ppo"].assign(arm=arms[0])
 
     monkeypatch.setattr(walk_forward, "read_equity", bars)
-    monkeypatch.setattr(walk_forward.behaviour, "entry_table", lambda rows, *_: rows[["arm", "seed"]].drop_duplicates())
+    known: list[object] = []
+
+    def table(rows: pd.DataFrame, *_: object, spans: object) -> pd.DataFrame:
+        known.append(spans)
+        return rows[["arm", "seed"]].drop_duplicates()
+
+    monkeypatch.setattr(walk_forward.behaviour, "entry_table", table)
     frame = pd.concat([days, days[days["arm"] == "ppo"].assign(arm="dqn")], ignore_index=True)
     stage = SimpleNamespace(params=params, workspace=SimpleNamespace(ledger=None))
     found = walk_forward.entries(stage, SimpleNamespace(market=None, folds={PRIMARY: []}), frame)
     # The rule is left out, and no column is read that nobody needs.
     assert read == [(["ppo"], walk_forward.behaviour.PATH_COLUMNS), (["dqn"], walk_forward.behaviour.PATH_COLUMNS)]
     assert found.to_dict("list") == {"arm": ["ppo", "ppo", "dqn", "dqn"], "seed": [1, 2, 1, 2]}
+    # What one arm's entries say of the market is not found again for the next.
+    assert known[0] is known[1]
