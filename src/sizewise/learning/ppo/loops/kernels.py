@@ -303,27 +303,15 @@ def surrogate(
 
 
 @compiled
-def place_lanes(out: np.ndarray, values: np.ndarray, at: int, lanes: int) -> None:
-    """`lanes` of out from `at` on: values, and zeros behind them; out [K, more lanes], values [K, few]."""
+def place_lanes(out: np.ndarray, values: np.ndarray, at: int, lanes: int, nobody: np.generic | bool) -> None:
+    """`lanes` of out from `at` on: values, and what lanes of nobody hold; out [K, more lanes], values [K, few]."""
     few = values.shape[1]
     for k in range(out.shape[0]):
         row, own = out[k], values[k]
         for n in range(few):
             row[at + n] = own[n]
         for n in range(at + few, at + lanes):
-            row[n] = ZERO
-
-
-@compiled
-def place_mask(out: np.ndarray, mask: np.ndarray, at: int, lanes: int) -> None:
-    """The same of what is allowed; in lanes of nobody everything is, so that what comes of them is finite."""
-    few = mask.shape[1]
-    for a in range(out.shape[0]):
-        row, own = out[a], mask[a]
-        for n in range(few):
-            row[at + n] = own[n]
-        for n in range(at + few, at + lanes):
-            row[n] = True
+            row[n] = nobody
 
 
 # Groups side by side, lanes of each group's samples and of its rows, accounts of a group, steps.
@@ -526,9 +514,10 @@ def learn(
                     else:
                         for i in range(len(beside)):
                             g = beside[i]
-                            place_lanes(shown, market[k, g], i * row_lanes, row_lanes)
-                            place_lanes(seen, scalars[k, g].reshape(n_scalars, samples), i * lanes, lanes)
-                            place_mask(may, allowed[k, g].reshape(count, samples), i * lanes, lanes)
+                            place_lanes(shown, market[k, g], i * row_lanes, row_lanes, ZERO)
+                            place_lanes(seen, scalars[k, g].reshape(n_scalars, samples), i * lanes, lanes, ZERO)
+                            # Everything is allowed to nobody, so that what comes of it is finite.
+                            place_lanes(may, allowed[k, g].reshape(count, samples), i * lanes, lanes, True)
                     layer(rows, market_w, b1, shown)
                     # A loop costs less than a slice to begin with, and more a number.
                     if most > 1:
