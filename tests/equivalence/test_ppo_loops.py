@@ -111,6 +111,17 @@ def test_an_update_is_that_of_tensors(windows, entropy, decay):
     assert bool((found["clip_frac"] > 0.05).all())
 
 
+@pytest.mark.parametrize("minibatches", [1, 2, 8])
+@pytest.mark.parametrize("steps", [3, 16, 50])
+def test_an_update_is_that_of_tensors_however_many_groups_a_minibatch_has(minibatches, steps):
+    """One group a minibatch has nobody beside it."""
+    agree(
+        PolicySpec(1, (4, 4), n_features=3),
+        SETTINGS.model_copy(update={"minibatches": minibatches, "horizon": steps}),
+        rounds=1,
+    )
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     window=st.integers(1, 4),

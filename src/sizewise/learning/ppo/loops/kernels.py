@@ -37,8 +37,6 @@ BLOCK = 256
 # A group of so many lanes learns alone, since its sums are taken by eights. Of smaller ones four stand side by side, since
 # vectors are added by fours; of those of up to so many vectors eight.
 ALONE, SMALL = 8 * LANES, 3 * LANES
-# Left free between what is carved from one room, for at most so many pieces.
-GAP, PIECES = 3 * LANES, 8
 
 
 @compiled
@@ -88,9 +86,8 @@ def log_softmax(logits: np.ndarray, allowed: np.ndarray, odds: np.ndarray, bits:
 
 @compiled
 def carve(room: np.ndarray, rows: int, lanes: int) -> tuple[np.ndarray, np.ndarray]:
-    """[rows, lanes] at the beginning of some room, and the rest of it, which begins elsewhere in a page of memory: what is
-    read and written at the same place of two pages waits for one another."""
-    return room[: rows * lanes].reshape(rows, lanes), room[rows * lanes + GAP :]
+    """[rows, lanes] at the beginning of some room, and the rest of it."""
+    return room[: rows * lanes].reshape(rows, lanes), room[rows * lanes :]
 
 
 @compiled
@@ -125,7 +122,7 @@ def act(
     count, n_scalars = scalars.shape
     share, actions, width = count // len(encoded), allowed.shape[1], encoded.shape[1]
     half, units = actor_w2.shape[1], actor_w2.shape[2]
-    room = np.zeros((width + units + n_scalars + 2 * actions + 1) * BLOCK + PIECES * GAP, np.float32)
+    room = np.zeros((width + units + n_scalars + 2 * actions + 1) * BLOCK, np.float32)
     might, bits = np.ones((actions, BLOCK), np.bool_).reshape(-1), np.empty(BLOCK, np.int32)
     for q in range(len(starts)):
         k = policies[q]
@@ -437,13 +434,13 @@ def learn(
     wide, inputs = 2 * half, window * features
     replicas, steps = actions.shape[2], actions.shape[3]
     samples = replicas * steps
-    # Of one group: lanes of its accounts, and of its rows.
+    # Of one group: lanes of its accounts, and of its rows; whole vectors where others stand beside it.
     lanes, row_lanes, most = samples, steps, 1
-    if samples < ALONE:
+    if samples < ALONE and size > 1:
         lanes, row_lanes = (samples + LANES - 1) // LANES * LANES, (steps + LANES - 1) // LANES * LANES
         most = min(size, 8 if lanes <= SMALL else 4)
-    room = np.zeros(most * (3 * wide + 5 * units + n_scalars + 3 * count + 1) * lanes + PIECES * GAP, np.float32)
-    row_room = np.zeros(most * (inputs + 2 * wide) * row_lanes + PIECES * GAP, np.float32)
+    room = np.zeros(most * (2 * wide + 4 * units + n_scalars + 2 * count + 1) * lanes, np.float32)
+    row_room = np.zeros(most * (inputs + 2 * wide) * row_lanes, np.float32)
     might = np.ones(most * count * lanes, np.bool_)
     gain, scratch = np.empty(samples, np.float32), np.empty((5, samples), np.float32)
     bits = np.empty(most * lanes, np.int32)
