@@ -29,6 +29,10 @@ class Course:
         rows = len(tape.times)
         self.at = torch.arange(rows) if self.every_bar else decides.cpu().nonzero().flatten()  # type: ignore[union-attr]
 
+    def rows_at(self, places: torch.Tensor) -> torch.Tensor:
+        """Rows of the tape at places, int64, any shape."""
+        return places if self.every_bar else self.at.to(places.device)[places]
+
     def of_rows(self, place: Ranges) -> Ranges:
         """The places within each range of rows."""
         if self.every_bar:
@@ -93,9 +97,9 @@ class _Stretches:
         dtype: torch.dtype,
         following: tuple[torch.Tensor, ...] | None,
     ):
-        at, device = course.at.to(places.device), tape.table.device
+        device = tape.table.device
         self.course, self.tape, self.dtype = course, tape, dtype
-        start, stop = at[places], at[places + 1]
+        start, stop = course.rows_at(places), course.rows_at(places + 1)
         self._bars, self._following = stop - start, following
         self.places, self.start, self.stop = (one.to(device, non_blocking=True) for one in (places, start, stop))
 

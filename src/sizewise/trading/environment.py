@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import torch
 
-from sizewise.base.tensors import nowhere
+from sizewise.base.tensors import lookup, nowhere
 from sizewise.market.tape import Tape, by_step
 from sizewise.params.learning.train import Episode
 from sizewise.params.trading.account import Account
@@ -31,8 +31,9 @@ from sizewise.trading.schemes.interface import ActionScheme, View
 from sizewise.trading.situation import Signals, Situation
 from sizewise.trading.stretches import Leaps, cross, walk_stretch
 
-# What a View, an observation and a reward know of the bar at which something is decided.
-SHOWN = ("close", "half_spread", "max_leverage", "day", "session")
+# What a View, an observation and a reward know of the bar at which something is decided; with the day-trade rule its session
+# as well.
+SHOWN = ("close", "half_spread", "max_leverage", "day")
 
 
 class TradingEnv:
@@ -113,6 +114,7 @@ class TradingEnv:
         # Whoever crosses reads the tape itself; what a scheme is shown of the market beyond a View reads all of a bar.
         reads = signals is not None and self.desk.scheme.reads_market
         self._crosses = self._leaps.possible and self.desk.broker.crosses and self.device.type == "cpu" and not reads
+        self._shown = (*SHOWN, "session") if trading.rules.day_trade_limit else SHOWN
         self.shape = (len(ranges), groups, replicas)
         if signals is not None:
             direction = signals.direction
@@ -128,7 +130,7 @@ class TradingEnv:
     @property
     def rows(self) -> torch.Tensor:
         """Row of the tape at which each group stands: int64 [K, G], on the CPU."""
-        return self._course.at[self.episodes.rows]
+        return self._course.rows_at(self.episodes.rows)
 
     @property
     def symbols(self) -> torch.Tensor:
@@ -139,7 +141,7 @@ class TradingEnv:
         """Rows that decide in the coming horizon, int64 [K, G, horizon + 1]; None where they follow each other."""
         if self._course.every_bar:
             return None
-        return self._course.at[self.episodes.horizon_rows("cpu")].movedim(0, -1)
+        return self._course.rows_at(self.episodes.horizon_rows("cpu")).movedim(0, -1)
 
     def restart(self) -> torch.Tensor:
         """Move groups whose episode is over to new random starts, with new accounts. Call between horizons.
@@ -207,16 +209,16 @@ class TradingEnv:
         sets `episodes.rows`."""
         # On the CPU, where the lengths of the ways between decisions can be asked for without waiting.
         places = self.episodes.horizon_rows("cpu").unsqueeze(2)
-        steps = self._course.at[places].to(self.device, non_blocking=True)
+        steps = self._course.rows_at(places).to(self.device, non_blocking=True)
         if self._crosses:
-            self._bars = self.tape.shown(steps, SHOWN)
+            self._bars = self.tape.shown(steps, self._shown)
             self._stretches = self._course.stretches(places[:-1], self.dtype)
         else:
             columns = self.tape.stacked(steps)
             self._bars, _ = by_step(columns, len(steps), torch.float64)
             following = tuple(column[-self.horizon :] for column in columns) if self._course.every_bar else None
             self._stretches = self._course.stretches(places[:-1], self.dtype, following)
-        self._direction = self._direction_table[steps].to(self.dtype)
+        self._direction = lookup(self._direction_table, steps).to(self.dtype)
         if self._signals is not None:
             self._reload_situations(steps)
         self._steps = 0
@@ -265,7 +267,9 @@ class TradingEnv:
         t = self._steps
         now, following = self._bars[t], self._bars[t + 1]
         orders = self.desk.scheme.orders(actions.transpose(1, 2).contiguous(), self._view())
-        last = (self.episodes.steps_left == 1).to(self.device, non_blocking=True).unsqueeze(1)
+        last = self.episodes.ending
+        if last is not None:
+            last = last.to(self.device, non_blocking=True).unsqueeze(1)
         leaps = self._guesses if self._guessing else self._leaps
         moved = cross(self.desk, self.position, orders, self._stretches[t], leaps)
         step = self.desk.rewarded(self.position, moved, following, following.day[0] - now.day[0], last)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import torch
 
 from sizewise.base.errors import ConfigError
-from sizewise.base.tensors import anywhere
 from sizewise.params.learning.train import Episode
 
 
@@ -45,8 +44,7 @@ class Episodes:
     horizon ends the episode there; what is left of the horizon is a short episode on the same path.
 
     Attributes:
-        rows, symbols: int64 [K, G], on the CPU: current row and symbol number of each group.
-        steps_left: int64 [K, G], of each group's budget.
+        symbols: int64 [K, G], on the CPU: symbol number of each group.
 
     Raises:
         ConfigError: a slice is too short to hold one horizon.
@@ -82,11 +80,9 @@ class Episodes:
                     "train.episode.balance_regimes needs a market whose rows have regimes: set it to false"
                 )
             self._by_regime = [self._rows_by_regime(place, regimes.cpu()) for place in ranges]
-        self.rows = torch.zeros((len(ranges), groups), dtype=torch.int64)
-        self.symbols = torch.zeros_like(self.rows)
-        self._stop = torch.zeros_like(self.rows)
-        self.steps_left = torch.zeros_like(self.rows)
-        self._step = 0
+        self.symbols = torch.zeros((len(ranges), groups), dtype=torch.int64)
+        self._stop = torch.zeros_like(self.symbols)
+        self.now = torch.zeros_like(self.symbols), torch.zeros_like(self.symbols), 0
 
     def _rows_by_regime(self, place: Ranges, regimes: torch.Tensor) -> list[list[torch.Tensor]]:
         """For each symbol of a policy, its possible start rows, one tensor for each regime that occurs."""
@@ -116,10 +112,10 @@ class Episodes:
         Returns:
             bool [K, G], the groups that moved.
         """
-        moving = (self.steps_left <= 0) | (self.rows + self.horizon >= self._stop)
-        groups = self.rows.shape[1]
+        rows, steps_left, _ = self.now
+        moving = (steps_left <= 0) | (rows + self.horizon >= self._stop)
+        groups = rows.shape[1]
         mean, spread = self._episode.mean_steps, self._episode.sd_steps
-        self._step = 0
         for k, (place, generator) in enumerate(zip(self._ranges, self._generators, strict=True)):
             # Every group draws whether it moves or not: the stream does not depend on what the accounts did.
             draw = torch.rand((2, groups), generator=generator, dtype=torch.float64)
@@ -129,10 +125,11 @@ class Episodes:
                 normal = torch.randn(groups, generator=generator, dtype=torch.float64)
                 budget = (mean + spread * normal).round().long().clamp(1, 2 * mean)
             move = moving[k]
-            self.rows[k] = torch.where(move, self._start_rows(k, which, draw[1]), self.rows[k])
+            rows[k] = torch.where(move, self._start_rows(k, which, draw[1]), rows[k])
             self._stop[k] = torch.where(move, torch.tensor(place.stop)[which], self._stop[k])
             self.symbols[k] = torch.where(move, torch.tensor(place.symbols)[which], self.symbols[k])
-            self.steps_left[k] = torch.where(move, budget, self.steps_left[k])
+            steps_left[k] = torch.where(move, budget, steps_left[k])
+        self.now = rows, steps_left, 0
         return moving
 
     @property
@@ -142,7 +139,30 @@ class Episodes:
 
     @now.setter
     def now(self, past: tuple[torch.Tensor, torch.Tensor, int]) -> None:
-        self.rows, self.steps_left, self._step = past
+        rows, steps_left, step = past
+        # Nothing is counted on at each step but the step itself: all groups go on together.
+        self._step, self._first, self._budget = step, rows - step, steps_left + step
+        ends = self._budget[(self._budget > step) & (self._budget <= self.horizon)]
+        self._ends = frozenset(ends.tolist())
+
+    @property
+    def rows(self) -> torch.Tensor:
+        """Row at which each group stands, int64 [K, G], on the CPU; set before a horizon."""
+        return self._first + self._step
+
+    @rows.setter
+    def rows(self, rows: torch.Tensor) -> None:
+        self._first = rows - self._step
+
+    @property
+    def steps_left(self) -> torch.Tensor:
+        """Of each group's budget, int64 [K, G], on the CPU."""
+        return self._budget - self._step
+
+    @property
+    def ending(self) -> torch.Tensor | None:
+        """bool [K, G], the groups whose budget ends with the coming bar; None where none does."""
+        return self._budget == self._step + 1 if self._step + 1 in self._ends else None
 
     def horizon_rows(self, device: torch.device | str) -> torch.Tensor:
         """The rows of the coming horizon and its last mark: int64 [horizon + 1, K, G]; all inside each group's slice."""
@@ -155,8 +175,6 @@ class Episodes:
             bool [K, G], the groups whose budget ended with this bar, or None where none did. The end of a horizon is a
             truncation of its own and is not reported.
         """
-        self.rows = self.rows + 1
-        self.steps_left = self.steps_left - 1
+        ended = self.ending
         self._step += 1
-        ended = self.steps_left == 0
-        return ended if self._step < self.horizon and anywhere(ended) else None
+        return ended if self._step < self.horizon else None

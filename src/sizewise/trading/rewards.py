@@ -42,7 +42,7 @@ class StepOutcome(NamedTuple):
         before, change: equity before the step, and what it added, net of every cost. price: the part before costs.
         equity: after the step. units: of each position then, `[I, *accounts]`; close: float64, `[I, ...]`.
         days: that the step took, broadcast against accounts. terminated: bool, ruined by it.
-        ended: bool, broadcast against accounts: the step budget ends here; None where nobody counts.
+        ended: bool, broadcast against accounts: the step budget ends here; None where nobody's does.
         lots: where the rules keep them.
     """
 

@@ -8,11 +8,11 @@ from sizewise.bench import compiling
 from sizewise.bench.operations import operations
 from sizewise.learning.ppo.loops import kernels
 from sizewise.trading import compiled_observer
-from sizewise.trading.broker import compiled_bar, compiled_stretch, holding
+from sizewise.trading.broker import compiled_plain, compiled_stretch, holding
 from sizewise.trading.schemes import compiled_sizing
 
 loops = [kernels.learn, kernels.act, kernels.encode, compiled_stretch._across, compiled_observer.observe]
-loops += [compiled_sizing.order_units, compiled_sizing.may_choose, compiled_bar.plain_bar, holding._hold]
+loops += [compiled_sizing.order_units, compiled_sizing.may_choose, compiled_plain.plain_bar, holding._hold]
 compiling.compile_all()
 known = [list(loop.signatures) for loop in loops]
 assert all(known), known

@@ -3,6 +3,7 @@
 - book: what an account holds: cash, lots, margin, day trades, working orders
 - broker: the batched broker
 - compiled_bar: one bar of accounts of one instrument, by compiled loops
+- compiled_plain: accounts of plain cash, a block at a time in vectors
 - compiled_records: what those loops read and change
 - compiled_step: the step of such accounts on a CPU
 - compiled_stretch: such accounts, with plain cash, from one decision to the next

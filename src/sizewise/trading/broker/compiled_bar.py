@@ -34,8 +34,15 @@ from sizewise.trading.broker.compiled_records import (
 
 
 @inlined
+def _signed(size: Number, units: Number, fixed: Fixed) -> Number:
+    """`size` with the sign of units, of which none have none; a call of copysign would keep blocks from vectors."""
+    return size if units > fixed.zero else -size if units < fixed.zero else units
+
+
+@inlined
 def _whole_lots(units: Number, lot: Number, fixed: Fixed) -> Number:
-    return np.copysign(np.floor(abs(units) * (fixed.one / lot * fixed.guard) + fixed.lot_guard) * lot, units)
+    whole = np.floor(abs(units) * (fixed.one / lot * fixed.guard) + fixed.lot_guard) * lot
+    return _signed(whole, units, fixed)
 
 
 @inlined
@@ -53,7 +60,7 @@ def _costs(units: Number, price: Number, passive: Number, deal: Deal, fixed: Fix
     notional = abs(units) * price
     slipped = notional * deal.half_spread * (fixed.one - passive)
     rate = deal.taker + (deal.maker - deal.taker) * passive
-    return (notional + np.copysign(slipped, units)) * rate, slipped
+    return (notional + _signed(slipped, units, fixed)) * rate, slipped
 
 
 @inlined
@@ -329,60 +336,6 @@ def carried(
         funded = -(held * (deal.open * costs.funding))
         left += funded
     return (left, held, held * (deal.close - before), fixed.zero, fixed.zero, fixed.zero), funded, lent
-
-
-@compiled
-def plain_bar(
-    shape: tuple[int, int, int],
-    cash: np.ndarray,
-    units: np.ndarray,
-    money: Money,
-    exact: Exact,
-    market: np.ndarray,
-    sessions: np.ndarray,
-    session: np.ndarray,
-    opened: np.ndarray,
-    fixed: Fixed,
-    found: np.ndarray,
-) -> None:
-    """`bar` of accounts that have neither lots nor working orders, and order at market."""
-    open_, close, last_close, half_spread, taker, maker, lot, min_order, borrow, loan, funding, traded = money
-    now, limits = exact.session, exact.day_trade
-    policies, replicas, groups = shape
-    for k in range(policies):
-        for r in range(replicas):
-            for g in range(groups):
-                n, b = (k * replicas + r) * groups + g, k * groups + g
-                held, first, before = units[n], cash[n], last_close[b]
-                deal = Deal(
-                    half_spread[b],
-                    taker[b],
-                    maker[b],
-                    open_[b],
-                    close[b],
-                    lot[b] if fixed.rounding else fixed.one,
-                    min_order[b] if fixed.rounding else fixed.zero,
-                    traded[b] if fixed.silences else fixed.one,
-                    0.0,
-                    now[b] if fixed.day_trades else 0.0,
-                    fixed.day_trades and limits[b] > 0.0 and first + held * before < fixed.small,
-                )
-                costs = Holding(
-                    borrow[b] if fixed.borrow else fixed.zero,
-                    loan[b] if fixed.loan else fixed.zero,
-                    funding[b] if fixed.funding else fixed.zero,
-                )
-                if fixed.day_trades and session[n] != deal.session:
-                    session[n], opened[n] = deal.session, False
-                closing, opening = accepted(market[n], held, before, deal, fixed)
-                if deal.limited and opening != fixed.zero and barred(sessions, deal.session, n):
-                    opening = fixed.zero
-                purse, funded, lent = carried(held, first, before, deal, costs, fixed)
-                purse, opening = exchanged(purse, (closing, opening), deal.open, deal.open, fixed.zero, deal, fixed)
-                if fixed.day_trades:
-                    noted(sessions, opened, n, closing, opening, deal.session)
-                found[0, n], found[1, n], found[2, n], found[3, n], found[4, n] = purse[:5]
-                found[5, n], found[6, n] = funded, lent
 
 
 @compiled

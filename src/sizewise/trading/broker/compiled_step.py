@@ -10,7 +10,7 @@ import torch
 from sizewise.base.tensors import DUST, LOT_GUARD, RELATIVE_GUARD
 from sizewise.market.tape import COLUMNS, Bars
 from sizewise.params.trading.trading import Rules
-from sizewise.trading.broker import compiled_bar
+from sizewise.trading.broker import compiled_bar, compiled_plain
 from sizewise.trading.broker.book import SMALL_ACCOUNT, Book, DayTrades, Lots, Working
 from sizewise.trading.broker.compiled_records import FOUND, LOT, ORDER, Asked, Exact, Fixed, Money, State, cube, flat
 from sizewise.trading.broker.dealing import LEAST_SHARE, TINY, Terms
@@ -124,7 +124,7 @@ class CompiledStep:
             compiled_bar.bar(*given, self._asked(orders, full), state, *ends)
         else:
             days = (state.sessions, state.session, state.opened)
-            compiled_bar.plain_bar(*given, self._spread(orders.market, full), *days, *ends)
+            compiled_plain.plain_bar(*given, self._spread(orders.market, full), *days, *ends)
         return self._after(book, state, torch.from_numpy(found), full)
 
     def _asked(self, orders: Orders, full: torch.Size) -> Asked:

@@ -1,9 +1,8 @@
-"""From one decision to the next: accounts of plain cash that trade one instrument, an account at a time by compiled loops,
-which read the tape where it lies.
+"""From one decision to the next: accounts of plain cash that trade one instrument, by compiled loops that read the tape
+where it lies.
 
-The bar that fills what was decided, as `compiled_bar.plain_bar` has it, and the bars after it as one, where nothing can
-happen in them to any account; what course.Stretch makes of them with tensors, operation by operation, so that the digits
-are the same.
+The bar that fills what was decided and the bars after it as one, where nothing can happen in them to any account, see
+`compiled_plain`; what course.Stretch makes of them with tensors, operation by operation, so that the digits are the same.
 """
 
 from typing import NamedTuple
@@ -11,19 +10,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from sizewise.base.compiled import compiled
+from sizewise.base.compiled import compiled, inlined
 from sizewise.market.tape import COLUMNS
+from sizewise.trading.broker import compiled_plain as plain
 from sizewise.trading.broker.book import Book, DayTrades
-from sizewise.trading.broker.compiled_bar import accepted, barred, carried, exchanged, noted
-from sizewise.trading.broker.compiled_records import Deal, Fixed, Holding, cube, flat
+from sizewise.trading.broker.compiled_records import Fixed, Money, cube, flat
 from sizewise.trading.broker.orders import Flows, Orders
 
 # Of the bar that fills what was decided, in the accounts' dtype.
-MONEY = (
-    *("open", "close", "last_close", "half_spread", "taker", "maker", "lot", "min_order"),
-    *("borrow", "loan", "funding", "traded"),
-)
-MONEY_COLUMNS = tuple(COLUMNS.index(name) for name in MONEY)
+MONEY_COLUMNS = tuple(COLUMNS.index(name) for name in Money._fields)
 CLOSE, SESSION, DAY_TRADE = (COLUMNS.index(name) for name in ("close", "session", "day_trade"))
 # What comes of it, in the accounts' dtype.
 CAME = ("cash", "units", "price", "fees", "slippage", "funding", "borrow", "change", "equity", "peak")
@@ -143,83 +138,82 @@ def _across(
         level: [1] or [N]. sessions, session, opened: change in place, see book.DayTrades. found: [10, N], rows of CAME.
     """
     policies, replicas, groups = shape
-    kind = cash.dtype.type
-    # A bar is shown to all accounts of its path: its numbers are taken from the tape once.
-    shown = np.empty((len(MONEY_COLUMNS), len(start)), cash.dtype)
-    for b in range(len(start)):
-        for i in range(len(MONEY_COLUMNS)):
-            shown[i, b] = kind(table[start[b] + 1, MONEY_COLUMNS[i]])
-    open_, close_, last_close, half_spread, taker, maker, lot, min_order, borrow, loan, funding, traded = shown
+    block, exact = plain.new_block(cash, fixed), np.empty((plain.N_EXACT, plain.BLOCK))
+    if not len(peak):
+        block[plain.PEAK, :] = -np.inf
+    block[plain.LEVEL, :] = level[0]
     for k in range(policies):
-        for r in range(replicas):
-            for g in range(groups):
-                n, b = (k * replicas + r) * groups + g, k * groups + g
-                bar, last = start[b] + 1, stop[b]
-                before, mark = last_close[b], close_[b]
-                deal = Deal(
-                    half_spread[b],
-                    taker[b],
-                    maker[b],
-                    open_[b],
-                    mark,
-                    lot[b],
-                    min_order[b],
-                    traded[b] if fixed.silences else fixed.one,
-                    0.0,
-                    table[bar, SESSION] if fixed.day_trades else 0.0,
-                    fixed.day_trades and table[bar, DAY_TRADE] > 0.0 and cash[n] + units[n] * before < fixed.small,
-                )
-                if fixed.day_trades and session[n] != deal.session:
-                    session[n], opened[n] = deal.session, False
-                closing, opening = accepted(market[n], units[n], before, deal, fixed)
-                if deal.limited and opening != fixed.zero and barred(sessions, deal.session, n):
-                    opening = fixed.zero
-                costs = Holding(borrow[b], loan[b], funding[b])
-                purse, funded, lent = carried(units[n], cash[n], before, deal, costs, fixed)
-                purse, opening = exchanged(purse, (closing, opening), deal.open, deal.open, fixed.zero, deal, fixed)
+        for begin in range(0, groups, plain.BLOCK):
+            b, count = k * groups + begin, min(plain.BLOCK, groups - begin)
+            _show_fill(block, exact, table, start[b : b + count], fixed)
+            goes_on = _show_way(
+                block, exact, table, held, low, high, places[b : b + count], start[b : b + count], stop[b : b + count]
+            )
+            for r in range(replicas):
+                n = (k * replicas + r) * groups + begin
+                plain.take(block, plain.CASH, cash, n, count)
+                plain.take(block, plain.UNITS, units, n, count)
+                plain.take(block, plain.MARKET, market, n, count)
+                if len(peak):
+                    plain.take(block, plain.PEAK, peak, n, count)
+                if len(level) > 1:
+                    plain.take(block, plain.LEVEL, level, n, count)
                 if fixed.day_trades:
-                    noted(sessions, opened, n, closing, opening, deal.session)
-                left, has, gain, fees, slipped = purse[:5]
-                worth = left + has * mark
-                # Neither an order nor an equity that is no number comes to anything else.
-                if worth - worth != fixed.zero:
-                    return False
-                highest = max(peak[n], worth) if len(peak) else worth
-                if last > bar:
-                    borrowed, fund = held[last, 0] - held[bar, 0], held[last, 1] - held[bar, 1]
-                    swings, lends = kind(held[last, 2] - held[bar, 2]), kind(held[last, 3] - held[bar, 3])
-                    worst = kind(high[places[b]] if has < fixed.zero else low[places[b]])
-                    carry = min(has, fixed.zero) * kind(borrowed) - abs(has) * swings
-                    if fixed.loan and left + carry < fixed.zero:
+                    plain.limit(block, exact, n, count, sessions, session, opened, fixed)
+                plain.trade(block, count, fixed)
+                if goes_on:
+                    plain.leap(block, count, fixed)
+                if fixed.day_trades:
+                    plain.note(block, exact, n, count, sessions, session, opened)
+                for g in range(count):
+                    if block[plain.WRONG, g] != fixed.zero:
                         return False
-                    if not (left + has * worst) + carry > level[n if len(level) > 1 else 0]:
-                        return False
-                    entered = table[bar, CLOSE]
-                    costs = Holding(kind(borrowed / entered), lends, kind(fund / entered))
-                    close = kind(table[last, CLOSE])
-                    still = Deal(
-                        deal.half_spread,
-                        deal.taker,
-                        deal.maker,
-                        mark,
-                        close,
-                        deal.lot,
-                        deal.min_order,
-                        deal.traded,
-                        0.0,
-                        table[last, SESSION],
-                        False,
-                    )
-                    later, more, owed = carried(has, left, mark, still, costs, fixed)
-                    if fixed.day_trades and session[n] != still.session:
-                        session[n], opened[n] = still.session, False
-                    left, gain, funded, lent = later[0], gain + later[2], funded + more, lent + owed
-                    worth = left + has * close
-                    if worth - worth != fixed.zero:
-                        return False
-                    highest = max(highest, worth)
-                found[0, n], found[1, n], found[2, n], found[3, n], found[4, n] = left, has, gain, fees, slipped
-                found[5, n], found[6, n] = funded, lent
-                found[7, n] = (((gain + fees) + slipped) + funded) + lent
-                found[8, n], found[9, n] = worth, highest
+                for i in range(len(CAME)):
+                    plain.give(block, plain.LEFT + i, found[i], n, count)
+    return True
+
+
+@inlined
+def _show_fill(block: np.ndarray, exact: np.ndarray, table: np.ndarray, start: np.ndarray, fixed: Fixed) -> None:
+    """The bars in which orders fill, into a block."""
+    for g in range(len(start)):
+        row = table[start[g] + 1]
+        for i in range(len(MONEY_COLUMNS)):
+            block[i, g] = row[MONEY_COLUMNS[i]]
+        if not fixed.silences:
+            block[plain.TRADED, g] = fixed.one
+        exact[plain.SESSION, g], exact[plain.DAY_TRADE, g] = row[SESSION], row[DAY_TRADE]
+
+
+@inlined
+def _show_way(
+    block: np.ndarray,
+    exact: np.ndarray,
+    table: np.ndarray,
+    held: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    places: np.ndarray,
+    start: np.ndarray,
+    stop: np.ndarray,
+) -> bool:
+    """The bars after them, into a block; whether there are any."""
+    goes_on = False
+    for g in range(len(start)):
+        bar, last = start[g] + 1, stop[g]
+        block[plain.GOES_ON, g], exact[plain.LATER_SESSION, g] = last > bar, table[last, SESSION]
+        goes_on = goes_on or last > bar
+    if not goes_on:
+        return False
+    for g in range(len(start)):
+        bar, last = start[g] + 1, stop[g]
+        borrowed, fund = held[last, 0] - held[bar, 0], held[last, 1] - held[bar, 1]
+        block[plain.BORROWED, g], block[plain.SWINGS, g] = borrowed, held[last, 2] - held[bar, 2]
+        block[plain.LATER_LOAN, g] = held[last, 3] - held[bar, 3]
+        block[plain.LATER_BORROW, g], block[plain.LATER_FUNDING, g] = (
+            borrowed / table[bar, CLOSE],
+            fund / table[bar, CLOSE],
+        )
+        block[plain.LATER, g] = table[last, CLOSE]
+        block[plain.HIGH, g], block[plain.LOW, g] = high[places[g]], low[places[g]]
     return True
