@@ -10,7 +10,7 @@ import numpy as np
 
 from sizewise.base.compiled import compiled, inlined
 from sizewise.trading.broker.compiled_bar import accepted, barred, carried, exchanged, noted
-from sizewise.trading.broker.compiled_records import Deal, Exact, Fixed, Holding, Money
+from sizewise.trading.broker.compiled_records import Deal, Exact, Fixed, Holding, Money, Number
 
 # Accounts of a block: so many that its numbers stay in the nearest cache.
 BLOCK = 64
@@ -56,23 +56,18 @@ def give(block: np.ndarray, row: int, values: np.ndarray, first: int, count: int
 
 
 @inlined
+def _deal(block: np.ndarray, g: int, open_: Number, close: Number) -> Deal:
+    """What an account deals at; of the day-trade rule see `limit`."""
+    costs = block[HALF_SPREAD, g], block[TAKER, g], block[MAKER, g]
+    return Deal(*costs, open_, close, block[LOT, g], block[MIN_ORDER, g], block[TRADED, g], 0.0, 0.0, False)
+
+
+@inlined
 def trade(block: np.ndarray, count: int, fixed: Fixed) -> None:
     """What was ordered, through the bar that fills it."""
     for g in range(count):
         held, before, mark = block[UNITS, g], block[LAST_CLOSE, g], block[CLOSE, g]
-        deal = Deal(
-            block[HALF_SPREAD, g],
-            block[TAKER, g],
-            block[MAKER, g],
-            block[OPEN, g],
-            mark,
-            block[LOT, g],
-            block[MIN_ORDER, g],
-            block[TRADED, g],
-            0.0,
-            0.0,
-            False,
-        )
+        deal = _deal(block, g, block[OPEN, g], mark)
         closing, opening = accepted(block[MARKET, g], held, before, deal, fixed)
         if not block[OPENS, g] > fixed.zero:
             opening = fixed.zero
@@ -100,21 +95,8 @@ def leap(block: np.ndarray, count: int, fixed: Fixed) -> None:
         walked = not (left + has * worst) + carry > block[LEVEL, g]
         if fixed.loan:
             walked = walked or left + carry < fixed.zero
-        still = Deal(
-            block[HALF_SPREAD, g],
-            block[TAKER, g],
-            block[MAKER, g],
-            mark,
-            later,
-            block[LOT, g],
-            block[MIN_ORDER, g],
-            block[TRADED, g],
-            0.0,
-            0.0,
-            False,
-        )
         costs = Holding(block[LATER_BORROW, g], block[LATER_LOAN, g], block[LATER_FUNDING, g])
-        purse, funded, lent = carried(has, left, mark, still, costs, fixed)
+        purse, funded, lent = carried(has, left, mark, _deal(block, g, mark, later), costs, fixed)
         gain, worth = block[PRICE, g] + purse[2], purse[0] + has * later
         funded, lent = block[FUNDED, g] + funded, block[LENT, g] + lent
         block[LEFT, g], block[PRICE, g], block[FUNDED, g], block[LENT, g] = purse[0], gain, funded, lent
