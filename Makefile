@@ -3,6 +3,8 @@ VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 STAMP := $(VENV)/.installed
 EXTRAS ?= dev
+# uv installs it several times as fast, where it is there and finds everything.
+WANTED = --quiet -c constraints.txt $(if $(findstring peers,$(EXTRAS)),-c constraints-peers.txt) -e '.[$(EXTRAS)]'
 # The bundled bars, and your own where DVC tracks them.
 TRACKED := $(strip data.dvc $(wildcard data/own/bars.dvc))
 SHELL := /bin/bash
@@ -83,7 +85,7 @@ data: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("sizewise needs Python 3.11 or newer: set PYTHON=") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv $(VENV)
-	pip install --quiet --disable-pip-version-check -c constraints.txt $(if $(findstring peers,$(EXTRAS)),-c constraints-peers.txt) -e '.[$(EXTRAS)]'
+	$(if $(shell command -v uv),uv pip install --python $(VENV) $(WANTED) ||) pip install --disable-pip-version-check $(WANTED)
 	python -m sizewise.bench.compiling
 	@[ ! -e .git ] || [ "$(EXTRAS)" != dev ] || $(MAKE) --no-print-directory git-notebooks
 	touch $(STAMP)

@@ -108,3 +108,21 @@ def test_a_clone_is_left_as_it_was(download):
     git("init", "-q", cwd=download)
     make_data(download)
     assert not (download / ".dvc" / "config.local").exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_uv_installs_where_it_is_there_and_pip_where_it_is_not_or_fails(download, there):
+    (download / ".venv" / ".installed").unlink()
+    tools = download / "tools"
+    tools.mkdir()
+    without = [folder for folder in os.get_exec_path() if not (Path(folder) / "uv").exists()]
+    if there:
+        (tools / "uv").touch(mode=0o755)
+    environment = {**os.environ, "PATH": os.pathsep.join([str(tools), *without])}
+    command = ["make", "--dry-run", "data"]
+    done = subprocess.run(command, cwd=download, env=environment, capture_output=True, text=True, check=True)
+    (line,) = (line for line in done.stdout.splitlines() if "pip install" in line)
+    first, *then = line.split(" || ")
+    assert first.startswith("uv pip install --python .venv " if there else "pip install ")
+    assert [one.split()[0] for one in then] == ["pip"] * there
+    assert all(one.endswith("-c constraints.txt  -e '.[dev]'") for one in (first, *then))
