@@ -138,6 +138,27 @@ def floors_sentence(profile: Mapping[str, Any]) -> str:
     return " ".join(said)
 
 
+def floor_sentence(bench: Mapping[str, Any]) -> str:
+    """How near the wide network comes to what products of matrices alone allow, at many accounts a row, measured beside
+    them."""
+    floor = bench["flop_floor"]
+    return (
+        f"The same with {floor['replicas']} accounts a row, measured beside products of matrices on: "
+        f"{machine_sentence(bench)} {floor['samples_per_s']:,.0f} samples a second, where one core does "
+        f"{floor['sgemm_gflops_per_s']:.0f} billion operations: {floor['share_of_floor']:.0%} of that."
+    )
+
+
+def own_table(bench: Mapping[str, Any]) -> pd.DataFrame:
+    """Account steps a second of our environment by the number of its accounts, alone and with what a policy observes."""
+    rows = []
+    for mode, sizes in bench["environment"].items():
+        for accounts, speeds in sizes.items():
+            step, observed = speeds["steps_per_s"], speeds["steps_with_observation_per_s"]
+            rows.append({"actions": mode, "accounts": int(accounts), "steps/s": step, "with observation": observed})
+    return pd.DataFrame(rows).set_index(["actions", "accounts"])
+
+
 def peers_sentence(bench: Mapping[str, Any]) -> str:
     """Where and how peers were measured, which may be another run than that of the rest of the record."""
     peers = bench.get("peers", {})

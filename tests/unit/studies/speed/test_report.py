@@ -35,6 +35,8 @@ BENCH = {
         "torchtrade_1024_window_100": {"steps_per_s": 7.0},
         "environment_ratio_to_torchtrade": {"torchtrade_1024_window_100": RATIO},
     },
+    "environment": {"masked": {"4096": {"steps_per_s": 8.0, "steps_with_observation_per_s": 4.0}}},
+    "flop_floor": {"samples_per_s": 2000.0, "replicas": 32, "sgemm_gflops_per_s": 20.0, "share_of_floor": 0.834},
     "schemes": {"accounts": 4096, "sizing7": {"steps_per_s": 5.0, "times_slower": {"median": 1.0}}},
 }
 
@@ -62,6 +64,19 @@ def test_parts():
 def test_how_near_the_machine():
     assert "1,000 samples a second of 2,000,000 operations each, 20% of that" in report.floors_sentence(PROFILE)
     assert report.machine_sentence(PROFILE) == "C, 2 cores, no GPU; Linux, Python 3, torch 2, portable arithmetic."
+
+
+def test_how_near_the_wide_network_comes_beside_products_of_matrices():
+    said = report.floor_sentence(BENCH)
+    assert said.startswith(
+        "The same with 32 accounts a row, measured beside products of matrices on: C, 2 cores, no GPU;"
+    )
+    assert said.endswith("2,000 samples a second, where one core does 20 billion operations: 83% of that.")
+
+
+def test_our_environment():
+    table = report.own_table(BENCH)
+    assert table.loc[("masked", 4096), ["steps/s", "with observation"]].tolist() == [8.0, 4.0]
 
 
 def test_peers_that_were_not_measured_have_no_row():
