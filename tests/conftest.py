@@ -4,6 +4,7 @@ import sizewise  # noqa: F401  (first: it asks the libraries for their instructi
 
 # isort: split
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -37,8 +38,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
-# Tests, however often they are parametrised, that took more than so many seconds together: nine tenths of the time. `make
-# test` leaves them to `make slow`.
+# Tests, however often they are parametrised, that took more than so many seconds together, or ask for what a module's tests
+# share and took as long to make: nine tenths of the time. `make test` leaves them to `make slow`.
 SLOW, LONG_S = Path(__file__).with_name("slow.txt"), 2.0
 # Accounts that one test of the batched broker walks beside its slow twin.
 ORACLE_PART = 10_000
@@ -82,9 +83,11 @@ def pytest_configure(config: pytest.Config) -> None:
     paths = config.getoption("--oracle-paths")
     if paths <= 0 or paths % ORACLE_PART:
         raise pytest.UsageError(f"--oracle-paths {paths}: give a multiple of {ORACLE_PART}")
-    # Of several processes the one that tells the others what to do.
-    if config.getoption("--renew-slow") and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Clock())
+    if config.getoption("--renew-slow"):
+        config.pluginmanager.register(Shares())
+        # Of several processes the one that tells the others what to do.
+        if not hasattr(config, "workerinput"):
+            config.pluginmanager.register(Clock())
     settings.register_profile("sizewise", derandomize=True, deadline=None, max_examples=paths // 1000)
     settings.load_profile("sizewise")
 
@@ -107,6 +110,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
 
 
+class Shares:
+    """Marks the tests that ask for what a module's tests share and took long to make: whichever of them comes first pays."""
+
+    MARK = ("shares", "long")
+
+    def __init__(self) -> None:
+        self.long: set[pytest.FixtureDef[object]] = set()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object]) -> Iterator[None]:
+        begun = time.perf_counter()
+        made = yield
+        if fixturedef.scope == "module" and time.perf_counter() - begun > LONG_S:
+            self.long.add(fixturedef)
+        return made
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_setup(self, item: pytest.Function) -> None:
+        asked = item._fixtureinfo.name2fixturedefs.values()
+        if any(found[-1] in self.long for found in asked):
+            item.user_properties.append(self.MARK)
+
+
 class Clock:
     """How long tests take, what they set up included."""
 
@@ -114,7 +140,8 @@ class Clock:
         self.seconds: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.seconds[_function(report.nodeid)] += report.duration
+        shares = Shares.MARK in map(tuple, report.user_properties)
+        self.seconds[_function(report.nodeid)] += report.duration + LONG_S * shares
 
     def pytest_sessionfinish(self) -> None:
         long = sorted(name for name, seconds in self.seconds.items() if seconds > LONG_S)

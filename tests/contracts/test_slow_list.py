@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from .. import conftest
-from ..conftest import ROOT, SLOW, Clock
+from ..conftest import ROOT, SLOW, Clock, Shares
 
 NAMES = SLOW.read_text(encoding="utf-8").splitlines()
 
@@ -46,9 +46,38 @@ def test_a_run_writes_down_what_took_long(tmp_path, monkeypatch):
         ("t.py::test_b[2]", 0.6),
         ("t.py::test_0", 9),
     ):
-        clock.pytest_runtest_logreport(SimpleNamespace(nodeid=name, duration=seconds))
+        clock.pytest_runtest_logreport(SimpleNamespace(nodeid=name, duration=seconds, user_properties=[]))
     clock.pytest_sessionfinish()
     assert (tmp_path / "slow.txt").read_text() == "t.py::test_0\nt.py::test_b\n"
+
+
+SHARED = """
+import time, pytest
+
+@pytest.fixture(scope="module")
+def long():
+    time.sleep(0.5)
+
+@pytest.fixture(scope="module")
+def short():
+    pass
+
+def test_first(long): pass
+def test_second(long, short): pass
+def test_third(short): pass
+"""
+
+
+def test_who_shares_what_took_long_to_make_took_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(conftest, "LONG_S", 0.4)
+    monkeypatch.setattr(conftest, "SLOW", tmp_path / "slow.txt")
+    file, clock = tmp_path / "test_shared.py", Clock()
+    file.write_text(SHARED)
+    options = ["-q", "-c", str(tmp_path / "none.ini"), "-p", "no:cacheprovider", "-p", "no:xdist", str(file)]
+    (tmp_path / "none.ini").touch()
+    assert pytest.main(options, plugins=[Shares(), clock]) == 0
+    long = (tmp_path / "slow.txt").read_text().split()
+    assert [name.rpartition("::")[2] for name in long] == ["test_first", "test_second"]
 
 
 def test_make_runs_them_all_in_two_commands():
