@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 STAMP := $(VENV)/.installed
 EXTRAS ?= dev
-# uv installs it several times as fast, where it is there and finds everything.
+# uv installs it several times as fast, where it is there and finds everything. Most of what would be compiled nobody imports.
 WANTED = --quiet -c constraints.txt $(if $(findstring peers,$(EXTRAS)),-c constraints-peers.txt) -e '.[$(EXTRAS)]'
 # The bundled bars, and your own where DVC tracks them.
 TRACKED := $(strip data.dvc $(wildcard data/own/bars.dvc))
@@ -85,7 +85,7 @@ data: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("sizewise needs Python 3.11 or newer: set PYTHON=") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv $(VENV)
-	$(if $(shell command -v uv),uv pip install --python $(VENV) $(WANTED) ||) pip install --disable-pip-version-check $(WANTED)
+	$(if $(shell command -v uv),uv pip install --python $(VENV) $(WANTED) ||) pip install --no-compile --disable-pip-version-check $(WANTED)
 	python -m sizewise.bench.compiling
 	@[ ! -e .git ] || [ "$(EXTRAS)" != dev ] || $(MAKE) --no-print-directory git-notebooks
 	touch $(STAMP)
