@@ -22,6 +22,7 @@ from sizewise.params.trading.decisions import Decisions
 from sizewise.params.trading.trading import InstrumentCosts, Levels, Rules, SchemeModel, Sizing, Trading
 from sizewise.trading import course
 from sizewise.trading.broker.broker import Broker
+from sizewise.trading.broker.compiled_plain import BLOCK
 from sizewise.trading.broker.compiled_stretch import Way
 from sizewise.trading.broker.orders import Orders
 from sizewise.trading.environment import TradingEnv
@@ -393,6 +394,17 @@ def test_what_crosses_at_once_is_the_leap_to_the_bit(clock, rules, dtype):
         ours = walked(env())
     assert sum(leapt) > 10
     assert not differ(ours, walked(by_tensors(env())))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_more_accounts_than_a_block_holds_cross_as_few_do(dtype):
+    market = hand_world(7)
+    decides = decision_rows(market, CLOCKS["bars"], follows_signal=False)
+    many = {"groups": 2 * BLOCK + 5, "replicas": 2, "ruin_frac": 0.01, "horizon": 6}
+    with counted() as leapt:
+        ours = walked(open_env(market, decides, dtype=dtype, **many), horizons=2)
+    assert sum(leapt) == len(leapt) == 12
+    assert not differ(ours, walked(by_tensors(open_env(market, decides, dtype=dtype, **many)), horizons=2))
 
 
 def another_way(**changes: Callable[[Way], np.ndarray]):
