@@ -196,6 +196,24 @@ def test_budgets_end_group_by_group():
     assert torch.equal(episodes.restart(), torch.ones_like(budgets, dtype=torch.bool))
 
 
+def test_who_ends_with_the_coming_bar_is_who_has_one_step_left_whenever_that_is_asked():
+    episodes = opened(Ranges((0,), (0,), (10_000,)), groups=40, horizon=12, mean_steps=9, sd_steps=3.0)
+    episodes.restart()
+    begun, first = episodes.now, []
+    for _ in range(12):
+        ending = episodes.ending
+        last = episodes.steps_left == 1
+        assert torch.equal(last, torch.zeros_like(last) if ending is None else ending)
+        first.append(episodes.advance())
+    # Back where the horizon began everything ends as before.
+    episodes.now = begun
+    again = [episodes.advance() for _ in range(12)]
+    assert [None if one is None else one.tolist() for one in again] == [
+        None if one is None else one.tolist() for one in first
+    ]
+    assert any(one is not None for one in first)
+
+
 # Starts balanced over regimes.
 
 # Of 1,000 rows, 910 are calm, 80 trend and 10 panic.
