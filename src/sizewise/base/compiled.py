@@ -9,6 +9,7 @@ Coefficients: Cephes (expf, Moshier); tanh is Eigen's rational approximation. Bo
 """
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numba
@@ -31,7 +32,10 @@ def _kept(function: Callable[..., Any], found: Any) -> Callable[..., Any]:
     """What is kept on disk counts as long as the function's file stays as it is, and what it reads of other files too: the
     compiled functions that it calls, and numbers. numba looks at the function's own file alone."""
     kept = found._cache._cache_file
-    read: list[Any] = [function.__globals__.get(name) for name in sorted(set(function.__code__.co_names))]
+    names, own = sorted(set(function.__code__.co_names)), function.__globals__
+    # What is read through a module has its name there.
+    spaces = [own, *(vars(own[name]) for name in names if isinstance(own.get(name), ModuleType))]
+    read: list[Any] = [space[name] for space in spaces for name in names if name in space]
     callees = [one._cache._cache_file._source_stamp for one in read if hasattr(one, "py_func")]
     numbers = [repr(one) for one in read if isinstance(one, bool | int | float | np.generic | tuple)]
     kept._source_stamp = (kept._source_stamp, *callees, *numbers)

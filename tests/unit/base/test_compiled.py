@@ -153,11 +153,14 @@ def answered(folder: Path) -> str:
     return done.stdout.strip()
 
 
-def test_what_is_kept_is_compiled_anew_where_a_file_that_it_reads_has_changed(tmp_path):
+@pytest.mark.parametrize(
+    ("brought", "named"), [("from told import BY, step", ""), ("import told", "told.")], ids=["names", "module"]
+)
+def test_what_is_kept_is_compiled_anew_where_a_file_that_it_reads_has_changed(tmp_path, brought, named):
     """numba alone would go on with the old function."""
     heads = "from sizewise.base.compiled import compiled, inlined\n"
     told = heads + "FEW = 3.0\nBY = 5.0\n\n\n@inlined\ndef step(x):\n    return x + FEW\n"
-    asks = heads + "from told import BY, step\n\n\n@compiled\ndef total(x):\n    return step(x) * BY\n"
+    asks = heads + f"{brought}\n\n\n@compiled\ndef total(x):\n    return {named}step(x) * {named}BY\n"
     (tmp_path / "asks.py").write_text(asks, encoding="utf-8")
     for before, after, found in (
         ("", "", 25.0),
