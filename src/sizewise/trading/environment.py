@@ -83,7 +83,6 @@ class TradingEnv:
         self.device, self.dtype = tape.table.device, dtype
         self._episode, self._generators = episode or Episode(), generators
         self._course = Course(tape, decides)
-        self._at = self._course.at.to(self.device)
         self.episodes = Episodes(
             tape.symbols,
             [self._course.of_rows(place) for place in ranges],
@@ -180,9 +179,8 @@ class TradingEnv:
 
     def _start_holding(self, moving: torch.Tensor, everyone: torch.Tensor) -> None:
         """Open the moved groups' accounts, buy or sell some of them something, and walk those groups one decision on."""
-        places = self.episodes.rows.to(self.device).unsqueeze(1)
-        rows = self._at[places]
-        now = self.tape.rows(rows)
+        places = self.episodes.rows.unsqueeze(1)
+        now = self.tape.rows(self._course.rows_at(places).to(self.device))
         fresh = self.desk.restarted(self.position, everyone, now.day)
         shares = []
         for generator in self._generators:
@@ -194,8 +192,8 @@ class TradingEnv:
         held = torch.stack(shares).to(self.device, self.dtype)
         if self.desk.scheme.follows_signal:
             # It holds at the coming decision what that one's signal lets it hold.
-            following = self._at[places + 1]
-            held = held.abs() * self._direction_table[following].to(self.dtype)
+            following = self._course.rows_at(places + 1).to(self.device)
+            held = held.abs() * lookup(self._direction_table, following).to(self.dtype)
         units = held * (limit * self.account.initial_equity) / now.close.to(self.dtype) / self.desk.n_instruments
         stretch = self._course.stretch(places, self.dtype)
         orders = Orders(market=units * everyone)
